@@ -1,0 +1,17 @@
+//! refcow counts, to the page, what `fork()` really shares between Python processes.
+#![doc = "\n```text"]
+#![doc = r"refcow (observer, CLI; no Python in it)
+  │  starts, over a socket pair: one line of JSON a message
+  ▼
+refcow-subject (PyO3; LD_PRELOAD decides which CPython)
+  │  builds the fixture, sends the region map, then forks:
+  ├── witness   sleeps to the end
+  ├── child 1   waits · visits · waits
+  └── child N
+refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children from outside"]
+#![doc = "```"]
+//!
+//! Imports point one way: `main → cli, experiment, report`; `experiment → subject, observe, python`; everything →
+//! `model`. `docs/architecture.md` holds the rules and their reasons.
+
+pub mod model;

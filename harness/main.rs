@@ -1,0 +1,2 @@
+//! The `refcow` program.
+fn main() {}

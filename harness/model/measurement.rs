@@ -1,0 +1,250 @@
+use std::ops::AddAssign;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The known set of pages that a child without Python wrote, against the pages the observer counted.
+///
+/// They are equal in every report: a run in which they differ reports nothing and exits with 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Distinct pages the child wrote, as it says itself.
+    pub pages_written: u64,
+    /// Pages the observer saw unshared, from outside.
+    pub pages_counted: u64,
+}
+
+/// One fixture, one visit, one sharing, one interpreter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// The Python module that built the dataset.
+    pub fixture: String,
+    /// What each child did with the data.
+    pub visit: String,
+    /// How the data reached the children: `fork` (inherited) or `shared_memory`, as the fixture states it.
+    pub sharing: String,
+    /// Elements in each list (or rows in each array) of the dataset.
+    pub count: u64,
+    /// Bytes of content in each element.
+    pub item_bytes: u64,
+    /// The interpreter that ran in parent and children.
+    pub python: Python,
+    /// How long the parent took to build the dataset.
+    pub build_seconds: f64,
+    /// All processes of the measurement together: parent, witness and children.
+    pub tree: Tree,
+    /// The children in the order of their forks.
+    pub children: Vec<Child>,
+}
+
+/// The interpreter that was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Python {
+    /// `3.11.7`, from the running interpreter.
+    pub version: String,
+    /// The program that was chosen.
+    pub executable: PathBuf,
+    /// The shared library that was embedded.
+    pub libpython: PathBuf,
+    /// Whether it was built without the GIL. Such builds have another ABI and are refused, so this is `false`.
+    pub free_threaded: bool,
+}
+
+/// Proportional set size: each page's bytes divided among its users, so that a sum over processes counts it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tree {
+    /// Sum of the PSS of parent, witness and children while all children wait for their visit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pss_bytes_before: Option<u64>,
+    /// The same sum when the last child has ended its visit and none has exited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pss_bytes_after: Option<u64>,
+}
+
+/// One forked child that visited the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Child {
+    /// Time between the child's entry into the visit and its return, by the child's own monotonic clock.
+    pub visit_seconds: f64,
+    /// Minor page faults of the child between the two snapshots (`/proc/PID/stat`, field 10).
+    pub minor_faults: u64,
+    /// Unique set size (`Private_Clean` + `Private_Dirty`) before the visit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uss_bytes_before: Option<u64>,
+    /// Unique set size after the visit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uss_bytes_after: Option<u64>,
+    /// Pages that were shared at the fork and that the fork's own bookkeeping, in parent or child, had already copied
+    /// when the visit began. They belong to no region and to no visit.
+    pub pages_copied_by_fork: u64,
+    /// Disjoint regions, together all pages that could be shared at the fork and still were when the visit began.
+    pub regions: Vec<Region>,
+    /// What two cruder instruments say about the same visit.
+    pub cross_checks: CrossChecks,
+}
+
+/// Differences between what the kernel's counters say and what was counted page by page.
+///
+/// They need not be 0: a fault may also map in a page without copying it, or give the child a page that is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CrossChecks {
+    /// Minor faults less unshared pages.
+    pub faults_minus_unshared: i64,
+    /// Growth of the USS in pages less unshared pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uss_pages_minus_unshared: Option<i64>,
+}
+
+/// A named part of the dataset, or the rest of the process.
+///
+/// A page that holds parts of several counts for the first of them in this order.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RegionName {
+    /// GC header and object struct of the containers and of each element.
+    Header,
+    /// The lists' arrays of pointers.
+    Spine,
+    /// Buffers out of line: what an array holds.
+    Payload,
+    /// A mapping that is shared by nature (`MAP_SHARED`): never copied on write.
+    Segment,
+    /// Every other page of the process that could be shared at the fork.
+    Rest,
+}
+
+impl RegionName {
+    /// All regions, in the order of precedence.
+    pub const ALL: [Self; 5] = [
+        Self::Header,
+        Self::Spine,
+        Self::Payload,
+        Self::Segment,
+        Self::Rest,
+    ];
+
+    /// The name as the JSON and the tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Spine => "spine",
+            Self::Payload => "payload",
+            Self::Segment => "segment",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// Pages of one region, in one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Which part.
+    pub name: RegionName,
+    /// Pages that parent and child shared when the visit began.
+    pub pages: u64,
+    /// Those of which the child had a copy of its own when the visit had ended.
+    pub unshared: u64,
+    /// Those copies whose bytes equal the parent's. Absent when the memory could not be read (a warning says why).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identical: Option<u64>,
+}
+
+/// Regions added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Shared pages when the visit began.
+    pub pages: u64,
+    /// Pages copied by the visit.
+    pub unshared: u64,
+    /// Copies equal to their original; `None` when that is not known of every region.
+    pub identical: Option<u64>,
+}
+
+impl AddAssign<&Region> for Totals {
+    fn add_assign(&mut self, region: &Region) {
+        self.pages += region.pages;
+        self.unshared += region.unshared;
+        self.identical = self.identical.zip(region.identical).map(|(a, b)| a + b);
+    }
+}
+
+impl Child {
+    /// All regions together.
+    pub fn totals(&self) -> Totals {
+        self.sum(|_| true)
+    }
+
+    /// The dataset alone: all regions but [`RegionName::Rest`].
+    pub fn dataset(&self) -> Totals {
+        self.sum(|name| name != RegionName::Rest)
+    }
+
+    /// One region, if the dataset has pages in it.
+    pub fn region(&self, name: RegionName) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == name)
+    }
+
+    fn sum(&self, wanted: impl Fn(RegionName) -> bool) -> Totals {
+        let mut totals = Totals {
+            identical: Some(0),
+            ..Totals::default()
+        };
+        for region in self.regions.iter().filter(|region| wanted(region.name)) {
+            totals += region;
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(name: RegionName, unshared: u64, identical: Option<u64>) -> Region {
+        Region {
+            name,
+            pages: 10,
+            unshared,
+            identical,
+        }
+    }
+
+    #[test]
+    fn an_unknown_part_makes_the_sum_unknown_not_smaller() {
+        let child = Child {
+            visit_seconds: 0.0,
+            minor_faults: 0,
+            uss_bytes_before: None,
+            uss_bytes_after: None,
+            pages_copied_by_fork: 0,
+            regions: vec![
+                region(RegionName::Header, 3, Some(2)),
+                region(RegionName::Rest, 4, None),
+            ],
+            cross_checks: CrossChecks {
+                faults_minus_unshared: 0,
+                uss_pages_minus_unshared: None,
+            },
+        };
+        assert_eq!(child.totals().unshared, 7);
+        assert_eq!(child.totals().identical, None);
+        assert_eq!(child.dataset().identical, Some(2));
+    }
+
+    #[test]
+    fn regions_are_spelled_alike_in_json_and_in_tables() {
+        for name in RegionName::ALL {
+            assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What limits a run's figures. Its text names the cause, then the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Warning {
+    /// The bytes of parent and child could not be compared.
+    IdenticalUnknown {
+        /// What the kernel answered.
+        reason: String,
+    },
+    /// Some pages of the parent were in swap at the fork and are in no region.
+    PagesInSwap {
+        /// The fixture they belong to.
+        fixture: String,
+        /// How many.
+        pages: u64,
+    },
+    /// The parent had huge pages although they were turned off.
+    HugePagesInSubject {
+        /// The fixture.
+        fixture: String,
+        /// `AnonHugePages` of the parent.
+        bytes: u64,
+    },
+    /// Kernel samepage merging is on.
+    KsmRunning,
+    /// The kernel keeps no count of each page's users (`CONFIG_NO_PAGE_MAPCOUNT`).
+    NoPageMapcount,
+    /// A child ran with other threads alive, which fork does not copy.
+    ThreadsAtFork {
+        /// The fixture.
+        fixture: String,
+        /// Threads of the parent at the fork, the forking one included.
+        threads: u64,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IdenticalUnknown { reason } => write!(
+                f,
+                "identical copies are not known: reading the processes' memory failed ({reason}); \
+                 allow ptrace attach to one's own children, or run as root"
+            ),
+            Self::PagesInSwap { fixture, pages } => write!(
+                f,
+                "{fixture}: {pages} pages were in swap at the fork and are not counted; \
+                 free memory or choose smaller data"
+            ),
+            Self::HugePagesInSubject { fixture, bytes } => write!(
+                f,
+                "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
+                 set /sys/kernel/mm/transparent_hugepage/enabled to never"
+            ),
+            Self::KsmRunning => write!(
+                f,
+                "kernel samepage merging is on and can share pages again that a child had copied; \
+                 write 0 to /sys/kernel/mm/ksm/run"
+            ),
+            Self::NoPageMapcount => write!(
+                f,
+                "this kernel keeps no per-page map count (CONFIG_NO_PAGE_MAPCOUNT): without page frame \
+                 numbers, and in USS and PSS, figures are approximate; run as root, or on another kernel"
+            ),
+            Self::ThreadsAtFork { fixture, threads } => write!(
+                f,
+                "{fixture}: the parent had {threads} threads at the fork and may have written while \
+                 children ran; let the fixture end its threads in build()"
+            ),
+        }
+    }
+}

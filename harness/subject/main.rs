@@ -1,0 +1,2 @@
+//! The `refcow-subject` program.
+fn main() {}
