@@ -14,4 +14,7 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, report`; `experiment → subject, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+pub mod interrupt;
 pub mod model;
+pub mod observe;
+pub mod protocol;

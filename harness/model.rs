@@ -5,12 +5,15 @@
 
 mod environment;
 mod measurement;
+mod summary;
 mod warning;
 
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use measurement::{
-    Calibration, Child, CrossChecks, Measurement, Python, Region, RegionName, Totals, Tree,
+    Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
+    Tree,
 };
+pub use summary::{RegionSummary, Spread, Summary};
 pub use warning::Warning;
 
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -142,6 +142,19 @@ impl RegionName {
             Self::Rest => "rest",
         }
     }
+}
+
+/// Where the regions of a dataset are: page numbers (address divided by page size) as ranges.
+///
+/// They may overlap: several objects share a page. Who gets it is [`RegionName`]'s order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionMap {
+    /// GC headers and object structs.
+    pub header: Vec<Range<u64>>,
+    /// Arrays of pointers.
+    pub spine: Vec<Range<u64>>,
+    /// Buffers.
+    pub payload: Vec<Range<u64>>,
 }
 
 /// Pages of one region, in one child.

@@ -26,6 +26,8 @@ pub enum Warning {
         /// `AnonHugePages` of the parent.
         bytes: u64,
     },
+    /// The kernel (or a container's profile) keeps mappings at random addresses.
+    AddressesRandom,
     /// Kernel samepage merging is on.
     KsmRunning,
     /// The kernel keeps no count of each page's users (`CONFIG_NO_PAGE_MAPCOUNT`).
@@ -56,6 +58,11 @@ impl fmt::Display for Warning {
                 f,
                 "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
                  set /sys/kernel/mm/transparent_hugepage/enabled to never"
+            ),
+            Self::AddressesRandom => write!(
+                f,
+                "addresses are random in each run, so counts may differ by some pages from run to run; \
+                 allow personality(ADDR_NO_RANDOMIZE), which this container's seccomp profile forbids"
             ),
             Self::KsmRunning => write!(
                 f,

@@ -1,0 +1,49 @@
+//! A pid and address ranges in, numbers out.
+//!
+//! Nothing here knows of Python or of who forked whom. Reading another process's `pagemap`, `maps` and `smaps_rollup`
+//! needs ptrace *read* access (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace
+//! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking".
+
+mod counters;
+mod mappings;
+mod memory;
+mod pagemap;
+mod sharing;
+
+pub use counters::{Counters, counters, settle};
+pub use mappings::{Mappings, mappings, ranges};
+pub use memory::identical_pages;
+pub use pagemap::{PageStates, page_size, page_states};
+pub use sharing::{Disagreement, Fork, Regions};
+
+/// Page numbers: virtual addresses divided by the page size.
+pub type PageSet = roaring::RoaringTreemap;
+
+use procfs::ProcError;
+
+/// What went wrong, with the file it went wrong on.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// A file in /proc could not be read.
+    #[error("cannot read {file} of process {pid}: {source}")]
+    #[diagnostic(help(
+        "the observer needs ptrace access: run it as the same user as the process, or as root, and see `refcow doctor`"
+    ))]
+    Proc {
+        /// The process.
+        pid: i32,
+        /// Name of the file under /proc/PID.
+        file: &'static str,
+        /// The kernel's answer.
+        source: Box<ProcError>,
+    },
+}
+
+/// Names the file in an error of procfs.
+fn reading(pid: i32, file: &'static str) -> impl Fn(ProcError) -> Error {
+    move |source| Error::Proc {
+        pid,
+        file,
+        source: Box::new(source),
+    }
+}

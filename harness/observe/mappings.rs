@@ -1,0 +1,123 @@
+//! Which pages of an address space fork shares copy-on-write, and which are shared by nature.
+
+use std::ops::Range;
+
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+
+use super::{Error, PageSet, page_size, reading};
+
+/// The parts of an address space that matter to sharing, in page numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mappings {
+    /// Every mapping that can hold pages, in ascending order, for [`page_states`](super::page_states).
+    pub ranges: Vec<Range<u64>>,
+    /// Private mappings: copied on write after a fork.
+    pub private: PageSet,
+    /// Private mappings that are writable now. Of the others only the anonymous pages count: a read-only page of a
+    /// file is shared through the page cache, with or without a fork.
+    pub writable: PageSet,
+    /// Shared mappings.
+    pub shared: PageSet,
+}
+
+impl Mappings {
+    fn add(&mut self, map: &MemoryMap) {
+        // The kernel's own pages are in every process and in no pagemap that means anything.
+        if matches!(
+            map.pathname,
+            MMapPath::Vdso | MMapPath::Vvar | MMapPath::Vsyscall
+        ) || matches!(&map.pathname, MMapPath::Other(name) if name.starts_with("vvar"))
+        {
+            return;
+        }
+        // Nor can anybody touch a reservation (`PROT_NONE`), and reading a pagemap takes time for every page of it.
+        let access = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE;
+        if !map.perms.intersects(access) {
+            return;
+        }
+        let pages = map.address.0 / page_size()..map.address.1 / page_size();
+        self.ranges.push(pages.clone());
+        if map.perms.contains(MMPermissions::SHARED) {
+            self.shared.insert_range(pages);
+        } else {
+            if map.perms.contains(MMPermissions::WRITE) {
+                self.writable.insert_range(pages.clone());
+            }
+            self.private.insert_range(pages);
+        }
+    }
+}
+
+/// Reads `/proc/PID/maps`.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn mappings(pid: i32) -> Result<Mappings, Error> {
+    let maps = Process::new(pid)
+        .and_then(|process| process.maps())
+        .map_err(reading(pid, "maps"))?;
+    let mut mappings = Mappings::default();
+    for map in &maps {
+        mappings.add(map);
+    }
+    Ok(mappings)
+}
+
+/// A set as ranges, in ascending order.
+pub fn ranges(set: &PageSet) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for page in set {
+        match ranges.last_mut() {
+            Some(last) if last.end == page => last.end += 1,
+            _ => ranges.push(page..page + 1),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use procfs::FromRead;
+    use procfs::process::MemoryMaps;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Mappings {
+        let mut mappings = Mappings::default();
+        for map in &MemoryMaps::from_read(text.as_bytes()).unwrap() {
+            mappings.add(map);
+        }
+        mappings
+    }
+
+    #[test]
+    fn private_shared_and_the_kernels_own_are_told_apart() {
+        let page = page_size();
+        let line = |first: u64, pages: u64, rest: &str| {
+            format!("{:x}-{:x} {rest}\n", first * page, (first + pages) * page)
+        };
+        let text = [
+            line(16, 1, "r-xp 00000000 08:02 1 /usr/lib/libpython.so"),
+            line(17, 2, "rw-p 00001000 08:02 1 /usr/lib/libpython.so"),
+            line(32, 1, "rw-p 00000000 00:00 0 [heap]"),
+            line(64, 4, "rw-s 00000000 00:01 2 /dev/shm/psm_1 (deleted)"),
+            line(70, 9, "---p 00000000 00:00 0 "),
+            line(80, 1, "r--p 00000000 00:00 0 [vvar]"),
+            line(81, 1, "r--p 00000000 00:00 0 [vvar_vclock]"),
+            line(82, 1, "r-xp 00000000 00:00 0 [vdso]"),
+        ]
+        .concat();
+        let mappings = parse(&text);
+        assert_eq!(ranges(&mappings.private), [16..19, 32..33]);
+        assert_eq!(ranges(&mappings.writable), [17..19, 32..33]);
+        assert_eq!(ranges(&mappings.shared), [64..68]);
+        assert_eq!(mappings.ranges, [16..17, 17..19, 32..33, 64..68]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_map_or_an_error(text in "[0-9a-f rwxps:/\\-\\[\\]\\n]{0,200}") {
+            let _ = MemoryMaps::from_read(text.as_bytes());
+        }
+    }
+}

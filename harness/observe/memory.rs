@@ -1,0 +1,62 @@
+//! The bytes of two processes, side by side.
+//!
+//! Not with `process_vm_readv(2)`: it pins the pages it reads (`FOLL_PIN`), and since Linux 5.19 the kernel first makes
+//! a pinned anonymous page the owner's alone (`mm/gup.c`, `gup_must_unshare`). It would copy every shared page that it
+//! looks at and so do what is to be measured. `/proc/PID/mem` takes a plain reference and leaves the page where it is;
+//! `tests/instrument.rs` shows both.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use procfs::process::Process;
+
+use super::mappings::ranges;
+use super::{Error, PageSet, page_size, reading};
+
+/// Bytes compared at a time: what two buffers need stays small however large the data.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Those of `pages` whose bytes are the same in both processes.
+///
+/// Needs ptrace attach access to both.
+///
+/// # Errors
+/// When either may not be read, or a page has gone.
+pub fn identical_pages(one: i32, other: i32, pages: &PageSet) -> Result<PageSet, Error> {
+    let open = |pid| {
+        Process::new(pid)
+            .and_then(|process| process.mem())
+            .map_err(reading(pid, "mem"))
+    };
+    let read = |file: &File, pid, buffer: &mut [u8], page| {
+        file.read_exact_at(buffer, page * page_size())
+            .map_err(|source| reading(pid, "mem")(source.into()))
+    };
+    let mut identical = PageSet::new();
+    if pages.is_empty() {
+        return Ok(identical);
+    }
+    let (one_file, other_file) = (open(one)?, open(other)?);
+    let page_bytes = usize::try_from(page_size()).expect("a page fits into memory");
+    let most = CHUNK_BYTES / page_size();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for range in ranges(pages) {
+        let mut first = range.start;
+        while first < range.end {
+            let count = most.min(range.end - first);
+            let bytes = page_bytes * usize::try_from(count).expect("a chunk fits into memory");
+            ours.resize(bytes, 0);
+            theirs.resize(bytes, 0);
+            read(&one_file, one, &mut ours, first)?;
+            read(&other_file, other, &mut theirs, first)?;
+            let equal = ours.chunks(page_bytes).zip(theirs.chunks(page_bytes));
+            for (page, (our_page, their_page)) in (first..).zip(equal) {
+                if our_page == their_page {
+                    identical.insert(page);
+                }
+            }
+            first += count;
+        }
+    }
+    Ok(identical)
+}

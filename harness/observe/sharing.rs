@@ -1,0 +1,258 @@
+//! From page states to shared and unshared pages: set algebra, no system call.
+//!
+//! Bit 56 of pagemap says "mapped exactly once", not "written". It speaks of a child's own copies only because a
+//! witness maps every page of the parent a second time, and because of what [`Fork`] keeps of the parent's own writes.
+//! Where the kernel also shows page frame numbers, both ways must name the same pages.
+
+use super::{Mappings, PageSet, PageStates};
+use crate::model::{RegionMap, RegionName};
+
+/// The two ways of counting name different pages: a fault of refcow, or a kernel that moved pages meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error(
+    "bit 56 of pagemap and page frame numbers disagree on {pages} pages {moment}, the first at {first_address:#x}"
+)]
+#[diagnostic(help(
+    "no figure of this run can be trusted; if it happens again on an idle machine, please report it with the output of `refcow doctor`"
+))]
+pub struct Disagreement {
+    /// How many pages.
+    pub pages: u64,
+    /// When.
+    pub moment: &'static str,
+    /// Where.
+    pub first_address: u64,
+}
+
+/// What one child shares with its parent while it waits for its visit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// Pages that fork could share and that parent and child still do.
+    shared: PageSet,
+    /// Pages in the parent's shared mappings: never copied on write, so a copy of one would be a finding.
+    segment: PageSet,
+    /// Pages that fork shared and that are no longer shared: written by either side on its way out of the fork.
+    pub copied_by_fork: u64,
+}
+
+impl Fork {
+    /// Compares parent and child while both wait.
+    ///
+    /// `written_since` are the pages that the parent has written since it forked *this* child. Bit 56 of the parent
+    /// shows them only until the parent's next fork, so they are collected before each later one. Without them a page
+    /// would look shared that the parent and this child both share, but with others, and not with each other.
+    ///
+    /// # Errors
+    /// When the two ways of counting disagree.
+    pub fn new(
+        mappings: &Mappings,
+        parent: &PageStates,
+        child: &PageStates,
+        written_since: &PageSet,
+    ) -> Result<Self, Disagreement> {
+        let private = &parent.anonymous() & &mappings.private;
+        let writable = &parent.present() & &mappings.writable;
+        let in_both = (private | writable) & child.present();
+        let shared = &(&in_both - &child.exclusive()) - written_since;
+        if let Some(frames) = parent.same_frames(child) {
+            agree("before the visit", &shared, &(&frames & &in_both))?;
+        }
+        Ok(Self {
+            copied_by_fork: in_both.len() - shared.len(),
+            segment: &parent.present() & &mappings.shared,
+            shared,
+        })
+    }
+
+    /// The pages of which the child has a copy of its own now.
+    ///
+    /// # Errors
+    /// When the two ways of counting disagree.
+    pub fn unshared(
+        &self,
+        parent: &PageStates,
+        child: &PageStates,
+    ) -> Result<PageSet, Disagreement> {
+        let copies = &child.anonymous() & &child.exclusive();
+        let unshared = &copies & &(&self.shared | &self.segment);
+        if let Some(frames) = parent.same_frames(child) {
+            // A page that the child has given back (munmap) is no copy, and one of a shared mapping that it has never
+            // touched has no frame in the child at all.
+            let still_there = &self.shared & &child.present();
+            let mapped_in = &self.segment & &child.present();
+            let differ = &(&still_there | &mapped_in) - &frames;
+            agree("after the visit", &unshared, &differ)?;
+        }
+        Ok(unshared)
+    }
+}
+
+fn agree(moment: &'static str, bits: &PageSet, frames: &PageSet) -> Result<(), Disagreement> {
+    let differ = bits ^ frames;
+    match differ.min() {
+        None => Ok(()),
+        Some(first) => Err(Disagreement {
+            pages: differ.len(),
+            moment,
+            first_address: first * super::page_size(),
+        }),
+    }
+}
+
+/// Disjoint sets of pages by region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regions([(RegionName, PageSet); RegionName::ALL.len()]);
+
+impl Regions {
+    /// Divides the pages that `fork` shares. What several regions claim belongs to the first of them, and a buffer
+    /// in a shared mapping is a segment.
+    pub fn new(map: &RegionMap, fork: &Fork) -> Self {
+        let set = |ranges: &[std::ops::Range<u64>]| {
+            let mut set = PageSet::new();
+            for range in ranges {
+                set.insert_range(range.clone());
+            }
+            set
+        };
+        let (header, spine, payload) = (set(&map.header), set(&map.spine), set(&map.payload));
+        let segment = &(&(&header | &spine) | &payload) & &fork.segment;
+        let mut left = &fork.shared | &segment;
+        let mut take = |name, wanted: &PageSet| {
+            let taken = &left & wanted;
+            left -= &taken;
+            (name, taken)
+        };
+        Self([
+            take(RegionName::Header, &(&header - &segment)),
+            take(RegionName::Spine, &(&spine - &segment)),
+            take(RegionName::Payload, &(&payload - &segment)),
+            take(RegionName::Segment, &segment),
+            (RegionName::Rest, left),
+        ])
+    }
+
+    /// Each region's pages, empty ones too, in the order of precedence.
+    pub fn iter(&self) -> impl Iterator<Item = (RegionName, &PageSet)> {
+        self.0.iter().map(|(name, pages)| (*name, pages))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pagemap::tests::{EXCLUSIVE, FILE, PRESENT, states};
+    use super::*;
+    use proptest::prelude::*;
+
+    const OURS: u64 = PRESENT;
+    const ALONE: u64 = PRESENT | EXCLUSIVE;
+
+    fn set(pages: impl IntoIterator<Item = u64>) -> PageSet {
+        pages.into_iter().collect()
+    }
+
+    fn private(pages: std::ops::Range<u64>) -> Mappings {
+        Mappings {
+            private: set(pages.clone()),
+            writable: set(pages.clone()),
+            shared: PageSet::new(),
+            ranges: vec![pages],
+        }
+    }
+
+    #[test]
+    fn a_page_the_child_wrote_is_unshared_and_its_neighbours_are_not() {
+        let before = states(0, &[OURS, OURS, OURS]);
+        let fork = Fork::new(&private(0..3), &before, &before, &PageSet::new()).unwrap();
+        let after = states(0, &[OURS, ALONE, OURS]);
+        assert_eq!(fork.unshared(&before, &after).unwrap(), set([1]));
+        assert_eq!(fork.unshared(&before, &before).unwrap(), set([]));
+    }
+
+    #[test]
+    fn what_parent_or_child_wrote_on_the_way_out_of_the_fork_is_nobodys_visit() {
+        // Page 0: written by the child. Page 1: by the parent, and shared again with a later child.
+        let parent = states(0, &[OURS | 1, OURS | 22, OURS | 3]);
+        let child = states(0, &[ALONE | 11, OURS | 2, OURS | 3]);
+        let fork = Fork::new(&private(0..3), &parent, &child, &set([1])).unwrap();
+        assert_eq!(fork.shared, set([2]));
+        assert_eq!(fork.copied_by_fork, 2);
+        // Without the record of the parent's writes bit 56 is misled, and the frames say so.
+        let misled = Fork::new(&private(0..3), &parent, &child, &PageSet::new());
+        assert_eq!(misled.unwrap_err().pages, 1);
+    }
+
+    #[test]
+    fn two_ways_that_disagree_are_an_error_not_a_figure() {
+        let before = states(0, &[OURS | 1, OURS | 2]);
+        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let moved_but_not_alone = states(0, &[OURS | 1, OURS | 9]);
+        let error = fork.unshared(&before, &moved_but_not_alone).unwrap_err();
+        assert_eq!(
+            (error.pages, error.first_address),
+            (1, super::super::page_size())
+        );
+    }
+
+    #[test]
+    fn a_page_mapped_in_from_a_shared_mapping_is_no_copy() {
+        let mappings = Mappings {
+            private: PageSet::new(),
+            writable: PageSet::new(),
+            shared: set(0..2),
+            ranges: vec![0..2],
+        };
+        let parent = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | EXCLUSIVE | 2]);
+        let untouched = states(0, &[0, 0]);
+        let fork = Fork::new(&mappings, &parent, &untouched, &PageSet::new()).unwrap();
+        let touched = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | 2]);
+        assert_eq!(fork.unshared(&parent, &touched).unwrap(), set([]));
+        let copied = states(0, &[ALONE | 7, PRESENT | FILE | 2]);
+        assert_eq!(fork.unshared(&parent, &copied).unwrap(), set([0]));
+    }
+
+    #[test]
+    fn a_page_the_child_gave_back_is_no_copy() {
+        let before = states(0, &[OURS | 1, OURS | 2]);
+        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let after = states(0, &[OURS | 1, 0]);
+        assert_eq!(fork.unshared(&before, &after).unwrap(), set([]));
+    }
+
+    #[test]
+    fn a_read_only_page_of_a_file_is_not_the_forks() {
+        let mappings = Mappings {
+            private: set(0..3),
+            writable: set(2..3),
+            shared: PageSet::new(),
+            ranges: vec![0..3],
+        };
+        // Text, a relocated page that is read-only now, and data of a library not yet written.
+        let states = states(0, &[PRESENT | FILE, OURS, PRESENT | FILE]);
+        let fork = Fork::new(&mappings, &states, &states, &PageSet::new()).unwrap();
+        assert_eq!(fork.shared, set([1, 2]));
+    }
+
+    proptest! {
+        #[test]
+        fn regions_are_disjoint_and_together_everything(
+            header in 0u64..60, spine in 0u64..60, payload in 0u64..60, length in 1u64..20,
+            gone in proptest::collection::vec(any::<bool>(), 64),
+        ) {
+            let before = states(0, &[OURS; 64]);
+            let child: Vec<u64> = gone.iter().map(|gone| if *gone { ALONE } else { OURS }).collect();
+            let fork = Fork::new(&private(0..64), &before, &states(0, &child), &PageSet::new()).unwrap();
+            let map = RegionMap {
+                header: vec![header..header + length],
+                spine: vec![spine..spine + length],
+                payload: vec![payload..payload + length],
+            };
+            let regions = Regions::new(&map, &fork);
+            let sum: u64 = regions.iter().map(|(_, pages)| pages.len()).sum();
+            let union = regions.iter().fold(PageSet::new(), |all, (_, pages)| all | pages);
+            prop_assert_eq!(sum, union.len());
+            prop_assert_eq!(union, fork.shared);
+            let headers = regions.iter().next().unwrap().1;
+            prop_assert!(headers.iter().all(|page| (header..header + length).contains(&page)));
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The messages between observer and subject: one line of JSON each, over inherited sockets.
+//!
+//! The observer talks to the parent over [`CONTROL_FD`] and to each child over a channel of its own, so that the
+//! parent can stay blocked in `read(2)` while children run. A single byte ([`GO`]) releases a blocked process: reading
+//! it writes to no page that the process has not written before.
+
+use std::os::fd::RawFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::RegionMap;
+
+/// The subject's end of the control socket. High, so that it cannot meet the descriptors that `Command` itself opens.
+pub const CONTROL_FD: RawFd = 100;
+
+/// The most children a measurement may have: each has a channel, and descriptors are limited (`ulimit -n`).
+pub const MOST_CHILDREN: usize = 64;
+
+/// Releases a process that waits.
+pub const GO: u8 = b'\n';
+
+/// The channel of the witness, and of the mapper before there is a witness. Children have 1 to [`MOST_CHILDREN`].
+pub const WITNESS: usize = 0;
+
+/// The subject's end of channel `index`.
+pub fn channel_fd(index: usize) -> RawFd {
+    CONTROL_FD + 1 + RawFd::try_from(index).expect("a channel's number is small")
+}
+
+/// What the observer asks of the parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Start the interpreter. Answer: [`Answer::Started`]. All but the plain pages below need it.
+    Start,
+    /// Execute the fixture's module. Answer: [`Answer::Loaded`].
+    Load {
+        /// Modules that the fixture may import, in the order they are to be executed.
+        helpers: Vec<Module>,
+        /// The fixture.
+        fixture: Module,
+    },
+    /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
+    Footprint(Size),
+    /// Build the dataset. Answer: [`Answer::Built`].
+    Build(Size),
+    /// Instead of a dataset: map so many anonymous pages and write each. Answer: [`Answer::Filled`].
+    Fill {
+        /// How many.
+        pages: u64,
+    },
+    /// Fork these processes, one after the other. Answers for each: [`Answer::Armed`], then, after [`GO`],
+    /// [`Answer::Forked`]; in the end [`Answer::AllForked`].
+    ///
+    /// All in one request, so that the parent runs no Python between its forks: what it writes between two of them,
+    /// it no longer shares with the earlier child.
+    Fork(Vec<Fork>),
+    /// Wait for one ended child. Answer: [`Answer::Reaped`].
+    Reap {
+        /// Which.
+        pid: i32,
+    },
+}
+
+/// A process to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// Its channel.
+    pub channel: usize,
+    /// What it is to do.
+    pub job: Job,
+}
+
+/// A Python module in source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Its name.
+    pub name: String,
+    /// The file name that tracebacks show.
+    pub file: String,
+    /// A folder to put first on `sys.path`, for a user's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Its text.
+    pub source: String,
+}
+
+/// The arguments of a fixture's `build`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Elements in each list.
+    pub count: u64,
+    /// Bytes of content in each element.
+    pub item_bytes: u64,
+}
+
+/// What a forked process does between its first wait and its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Only wait: the witness.
+    Wait,
+    /// Go through every step of a visit but the visit: `idle`.
+    Idle,
+    /// Call `visit_NAME(data)`.
+    Visit {
+        /// NAME.
+        name: String,
+    },
+    /// Write one byte into each of these pages of [`Request::Fill`].
+    Write {
+        /// Numbers from 0; one that stands twice is one page.
+        pages: Vec<u64>,
+        /// So many further pages the child writes and keeps from its answer: a lie, for the test that refcow does not
+        /// report when its calibration fails.
+        unreported: u64,
+    },
+    /// Find the pages of the dataset. A process of its own does this, so that it costs the measured ones nothing.
+    Map,
+}
+
+/// What the parent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The interpreter runs.
+    Started(Started),
+    /// The module was executed.
+    Loaded,
+    /// What `build` would allocate; `None` where the fixture does not say.
+    Footprint(Option<Footprint>),
+    /// The dataset stands.
+    Built {
+        /// How long it took.
+        seconds: f64,
+    },
+    /// The plain pages stand.
+    Filled {
+        /// Number of the first page: its address divided by the page size.
+        first_page: u64,
+    },
+    /// The next system call of this process, once released, is the fork.
+    Armed,
+    /// The fork is done.
+    Forked {
+        /// The new process.
+        pid: i32,
+    },
+    /// All forks are done.
+    AllForked,
+    /// The kernel refused to fork.
+    ForkFailed {
+        /// Its `errno`.
+        errno: i32,
+    },
+    /// A child has ended and been waited for.
+    Reaped {
+        /// The wait status as `waitpid` gives it.
+        status: i32,
+    },
+    /// Python raised.
+    Raised(Raised),
+}
+
+/// What the running interpreter says of itself and its process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// `sys.version`.
+    pub full_version: String,
+    /// `sys.version_info` in the form `3.11.7`, with `rc1` and the like.
+    pub version: String,
+    /// Whether `Py_GIL_DISABLED` is set.
+    pub free_threaded: bool,
+    /// Whether the kernel lets this process have its mappings at the same addresses in each run.
+    pub addresses_fixed: bool,
+    /// Whether transparent huge pages are off for this process.
+    pub huge_pages_off: bool,
+}
+
+/// A fixture's own estimate of what its `build` allocates, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Objects and lists, which a child may copy.
+    pub objects: u64,
+    /// Buffers out of line, which a child that reads does not copy.
+    pub payload: u64,
+    /// Shared memory.
+    pub segment: u64,
+}
+
+/// An exception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Its type and text, one line.
+    pub summary: String,
+    /// As Python prints it.
+    pub traceback: String,
+}
+
+/// What a forked process sends over its channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// It waits.
+    Ready,
+    /// It has done its job, in this time, and waits.
+    Done {
+        /// From entry to return.
+        seconds: f64,
+    },
+    /// It has written so many distinct pages, and waits.
+    Wrote {
+        /// How many.
+        pages: u64,
+    },
+    /// The pages of the dataset.
+    Mapped(RegionMap),
+    /// Python raised.
+    Raised(Raised),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = serde_json::from_slice::<Request>(&bytes);
+            let _ = serde_json::from_slice::<Answer>(&bytes);
+            let _ = serde_json::from_slice::<Report>(&bytes);
+        }
+
+        #[test]
+        fn a_report_comes_back_as_it_was_sent(seconds in 0.0f64..1e6, pages in any::<u64>()) {
+            for report in [Report::Done { seconds }, Report::Wrote { pages }] {
+                let line = serde_json::to_vec(&report).unwrap();
+                prop_assert!(!line.contains(&b'\n'));
+                prop_assert_eq!(serde_json::from_slice::<Report>(&line).unwrap(), report);
+            }
+        }
+    }
+}
