@@ -18,3 +18,4 @@ pub mod interrupt;
 pub mod model;
 pub mod observe;
 pub mod protocol;
+pub mod subject;

@@ -1,2 +1,151 @@
-//! The `refcow-subject` program.
-fn main() {}
+//! The measured side: embeds the CPython that `LD_PRELOAD` chose, builds a dataset, forks, and never measures itself.
+//!
+//! Started by `refcow` alone, which inherits it a control socket and the children's channels.
+
+mod child;
+mod interpreter;
+mod plain;
+mod regions;
+mod wire;
+
+use std::process::ExitCode;
+
+use nix::sys::personality::{self, Persona};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use pyo3::prelude::*;
+use refcow::protocol::{Answer, CONTROL_FD, Fork, GO, Raised, Request};
+
+use interpreter::{Interpreter, raised};
+use plain::PlainPages;
+use wire::Wire;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("refcow-subject: {error}; it is started by refcow, which speaks to it");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Answers the observer's requests until it closes the socket.
+fn serve() -> std::io::Result<()> {
+    // Whoever kills the observer kills this too. If it died before this call, the read below ends.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // Huge pages would be unshared 512 base pages at a time. Inherited by the children.
+    prctl::set_thp_disable(true)?;
+    #[expect(
+        unsafe_code,
+        reason = "no child of Python's may inherit the preloaded libpython"
+    )]
+    // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
+    unsafe {
+        std::env::remove_var("LD_PRELOAD");
+    }
+    let mut subject = Subject {
+        control: Wire::new(CONTROL_FD),
+        dataset: Dataset::None,
+    };
+    while let Some(request) = subject.control.receive::<Request>()? {
+        let Some(answer) = subject.answer(request)? else {
+            return Ok(());
+        };
+        subject.control.send(&answer)?;
+    }
+    Ok(())
+}
+
+/// What there is to fork.
+enum Dataset {
+    None,
+    Plain(PlainPages),
+    Python(Interpreter),
+}
+
+struct Subject {
+    control: Wire,
+    dataset: Dataset,
+}
+
+impl Subject {
+    /// `None` when the observer has gone.
+    fn answer(&mut self, request: Request) -> std::io::Result<Option<Answer>> {
+        Ok(Some(match request {
+            Request::Fill { pages } => {
+                let plain = PlainPages::new(pages)?;
+                let first_page = plain.first_page();
+                self.dataset = Dataset::Plain(plain);
+                Answer::Filled { first_page }
+            }
+            Request::Start => {
+                let (interpreter, started) = match Interpreter::start() {
+                    Ok(both) => both,
+                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
+                };
+                self.dataset = Dataset::Python(interpreter);
+                Answer::Started(started)
+            }
+            Request::Load { helpers, fixture } => self.python(|python| {
+                python.load(&helpers, &fixture)?;
+                Ok(Answer::Loaded)
+            }),
+            Request::Footprint(size) => {
+                self.python(|python| Ok(Answer::Footprint(python.footprint(size)?)))
+            }
+            Request::Build(size) => self.python(|python| {
+                Ok(Answer::Built {
+                    seconds: python.build(size)?,
+                })
+            }),
+            Request::Fork(forks) => return self.fork(forks),
+            Request::Reap { pid } => Answer::Reaped {
+                status: child::wait_status(Pid::from_raw(pid))?,
+            },
+        }))
+    }
+
+    fn python(&mut self, ask: impl FnOnce(&mut Interpreter) -> PyResult<Answer>) -> Answer {
+        match &mut self.dataset {
+            Dataset::Python(interpreter) => {
+                ask(interpreter).unwrap_or_else(|error| Answer::Raised(raised(&error)))
+            }
+            _ => misuse("Python has not been started"),
+        }
+    }
+
+    fn fork(&mut self, forks: Vec<Fork>) -> std::io::Result<Option<Answer>> {
+        match &self.dataset {
+            Dataset::Python(interpreter) => Python::attach(|py| {
+                let work = match interpreter.work(py, forks) {
+                    Ok(work) => work,
+                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
+                };
+                interpreter::flush(py);
+                child::fork_python(py, &mut self.control, work)
+            }),
+            Dataset::Plain(plain) => child::fork_plain(&mut self.control, plain.work(forks)),
+            Dataset::None => Ok(Some(misuse("there is nothing to fork"))),
+        }
+    }
+}
+
+/// An answer to an observer that does not follow the protocol.
+fn misuse(what: &str) -> Answer {
+    Answer::Raised(Raised {
+        summary: format!("refcow-subject: {what}"),
+        traceback: String::new(),
+    })
+}
+
+/// Whether mappings are at the same addresses in each run.
+fn addresses_fixed() -> bool {
+    personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE))
+}
+
+/// Waits for the byte that releases this process; `false` when the observer has gone.
+fn released(wire: &mut Wire) -> std::io::Result<bool> {
+    Ok(wire.receive_byte()? == Some(GO))
+}

@@ -1,0 +1,602 @@
+//! Starts a `refcow-subject`, speaks the protocol with it and its children, and leaves no process behind.
+//!
+//! Every wait ends with the answer, the death of the process, the time limit or an interruption (Ctrl-C), whichever
+//! comes first. Dropping a [`Subject`] kills its process group and waits for it.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::personality::{self, Persona};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{PidfdFlags, pidfd_open};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::interrupt::{self, Wake};
+use crate::protocol::{
+    Answer, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request, Size, Started,
+    channel_fd,
+};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// The program could not be started.
+    #[error("cannot start {}: {source}", program.display())]
+    #[diagnostic(help("refcow-subject belongs beside refcow: install or build both"))]
+    Start {
+        /// refcow-subject.
+        program: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// It ended by itself.
+    #[error("the {who} {} while {doing}{}", how(*status), bus_note(*status))]
+    #[diagnostic(help(
+        "what it printed before stands above; try the same in a plain Python script"
+    ))]
+    Died {
+        /// Parent or child.
+        who: &'static str,
+        /// What it was about.
+        doing: String,
+        /// How it ended, if that could be learned.
+        status: Option<ExitStatus>,
+    },
+    /// It took too long.
+    #[error("the {who} had not ended {doing} after {} s", limit.as_secs_f64())]
+    #[diagnostic(help(
+        "give it longer with --timeout, or smaller data with --count and --item-bytes"
+    ))]
+    TimedOut {
+        /// Parent or child.
+        who: &'static str,
+        /// What it was about.
+        doing: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Python raised an exception.
+    #[error("{} while {doing}\n\n{}", raised.summary, raised.traceback.trim_end())]
+    #[diagnostic(help(
+        "the fixture's own code, or what it calls, has to be mended, or given other sizes"
+    ))]
+    Raised {
+        /// What it was about.
+        doing: String,
+        /// The exception.
+        raised: Raised,
+    },
+    /// The kernel gave no process.
+    #[error("fork failed: {}", io::Error::from_raw_os_error(*errno))]
+    #[diagnostic(help(
+        "EAGAIN: raise `ulimit -u` or the cgroup's pids.max; ENOMEM: free memory, or choose smaller data"
+    ))]
+    Fork {
+        /// Its errno.
+        errno: i32,
+    },
+    /// The user ended it.
+    #[error("interrupted")]
+    Interrupted,
+    /// A socket failed, or what came out of it is no message.
+    #[error("the {who} does not speak refcow's protocol while {doing}: {source}")]
+    #[diagnostic(help("are refcow and refcow-subject of one build?"))]
+    Protocol {
+        /// Parent or child.
+        who: &'static str,
+        /// What it was about.
+        doing: String,
+        /// What was wrong.
+        source: io::Error,
+    },
+}
+
+fn how(status: Option<ExitStatus>) -> String {
+    match status {
+        Some(status) => match (status.code(), status.signal().map(Signal::try_from)) {
+            (Some(code), _) => format!("exited with status {code}"),
+            (None, Some(Ok(signal))) => format!("was killed by {signal}"),
+            (None, _) => format!("ended ({status})"),
+        },
+        None => "ended".into(),
+    }
+}
+
+fn bus_note(status: Option<ExitStatus>) -> &'static str {
+    match status.and_then(|status| status.signal()) {
+        Some(signal) if signal == Signal::SIGBUS as i32 => {
+            " (a shared mapping without memory behind it: /dev/shm or a disk was full)"
+        }
+        _ => "",
+    }
+}
+
+/// How a subject is to be started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The `refcow-subject` program.
+    pub program: PathBuf,
+    /// The interpreter's shared library.
+    pub libpython: PathBuf,
+    /// The folder of the environment's `python3`, by which the embedded interpreter finds its packages.
+    pub bin: PathBuf,
+    /// How many channels it needs: the witness and all children.
+    pub channels: usize,
+    /// The time that one request or one visit may take.
+    pub timeout: Duration,
+}
+
+/// A running subject: the parent of a measurement.
+#[derive(Debug)]
+pub struct Subject {
+    process: std::process::Child,
+    control: Line,
+    channels: Vec<Line>,
+    timeout: Duration,
+}
+
+/// A forked process of a subject: the witness or a child.
+#[derive(Debug)]
+pub struct Forked {
+    /// Its process.
+    pub pid: i32,
+    channel: usize,
+    ended: OwnedFd,
+}
+
+impl Subject {
+    /// Starts the program. Python does not run in it yet.
+    ///
+    /// # Errors
+    /// When there is no such program, or no socket.
+    pub fn start(launch: &Launch) -> Result<Self, Error> {
+        let fail = |source| Error::Start {
+            program: launch.program.clone(),
+            source,
+        };
+        let mut ours = Vec::new();
+        let mut theirs = Vec::new();
+        for _ in 0..=launch.channels {
+            let (our_end, their_end) = UnixStream::pair().map_err(fail)?;
+            ours.push(our_end);
+            // Far above the numbers that the subject will know them by, so that placing one overwrites no other.
+            theirs.push(
+                rustix::io::fcntl_dupfd_cloexec(&their_end, CONTROL_FD * 3)
+                    .map_err(|errno| fail(errno.into()))?,
+            );
+        }
+        let mut command = Command::new(&launch.program);
+        command
+            .arg0("refcow-subject")
+            .env_clear()
+            .envs(variables(launch))
+            .stdin(Stdio::null())
+            // What a fixture prints must not get between the lines of the report.
+            .stdout(Stdio::from(io::stderr()))
+            .process_group(0);
+        let places: Vec<_> = theirs.iter().map(AsRawFd::as_raw_fd).collect();
+        #[expect(
+            unsafe_code,
+            reason = "std has no safe way to pass descriptors on, nor a personality"
+        )]
+        // SAFETY: the closure runs between fork and exec and only makes system calls, none of which allocates or
+        // takes a lock: dup2, prctl, personality, setrlimit. `places` was allocated before.
+        unsafe {
+            command.pre_exec(move || prepare(&places));
+        }
+        let process = command.spawn().map_err(fail)?;
+        let mut lines = ours.into_iter().map(Line::new);
+        let control = lines.next().expect("there is a pair for control");
+        Ok(Self {
+            process,
+            control,
+            channels: lines.collect(),
+            timeout: launch.timeout,
+        })
+    }
+
+    /// The parent's process.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("Linux counts processes in 31 bits")
+    }
+
+    /// Starts Python.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn start_python(&mut self) -> Result<Started, Error> {
+        match self.ask(&Request::Start, "starting Python")? {
+            Answer::Started(started) => Ok(started),
+            other => Err(out_of_turn("starting Python", &other)),
+        }
+    }
+
+    /// Executes a fixture's module.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn load(&mut self, helpers: Vec<Module>, fixture: Module) -> Result<(), Error> {
+        let doing = format!("loading {}", fixture.file);
+        match self.ask(&Request::Load { helpers, fixture }, &doing)? {
+            Answer::Loaded => Ok(()),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Asks the fixture what its `build` would allocate.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn footprint(&mut self, size: Size) -> Result<Option<Footprint>, Error> {
+        let doing = "estimating its size";
+        match self.ask(&Request::Footprint(size), doing)? {
+            Answer::Footprint(footprint) => Ok(footprint),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Builds the dataset; the seconds it took.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn build(&mut self, size: Size) -> Result<f64, Error> {
+        let doing = "building the dataset";
+        match self.ask(&Request::Build(size), doing)? {
+            Answer::Built { seconds } => Ok(seconds),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Maps plain pages instead of a dataset; the number of the first.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn fill(&mut self, pages: u64) -> Result<u64, Error> {
+        let doing = "filling plain pages";
+        match self.ask(&Request::Fill { pages }, doing)? {
+            Answer::Filled { first_page } => Ok(first_page),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Forks processes, which then wait. `armed` runs before each fork, while the parent waits with all else done; it
+    /// is told how many have been forked.
+    ///
+    /// # Errors
+    /// As [`Error`] tells, or what `armed` returns.
+    pub fn fork<E: From<Error>>(
+        &mut self,
+        forks: Vec<Fork>,
+        mut armed: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<Forked>, E> {
+        let doing = "forking";
+        let channels: Vec<_> = forks.iter().map(|fork| fork.channel).collect();
+        let mut answer = self.ask(&Request::Fork(forks), doing)?;
+        let mut forked = Vec::new();
+        for channel in channels {
+            if !matches!(answer, Answer::Armed) {
+                return Err(out_of_turn(doing, &answer).into());
+            }
+            armed(forked.len())?;
+            self.control
+                .send(&[GO])
+                .map_err(|error| self.lost(doing, error))?;
+            let pid = match self.answer(doing)? {
+                Answer::Forked { pid } => pid,
+                Answer::ForkFailed { errno } => return Err(Error::Fork { errno }.into()),
+                other => return Err(out_of_turn(doing, &other).into()),
+            };
+            let ended = watch(pid).map_err(|source| Error::Protocol {
+                who: "child",
+                doing: doing.into(),
+                source,
+            })?;
+            forked.push(Forked {
+                pid,
+                channel,
+                ended,
+            });
+            answer = self.answer(doing)?;
+        }
+        if !matches!(answer, Answer::AllForked) {
+            return Err(out_of_turn(doing, &answer).into());
+        }
+        for child in &forked {
+            match self.hear(child, doing)? {
+                Report::Ready => {}
+                other => return Err(out_of_turn(doing, &other).into()),
+            }
+        }
+        Ok(forked)
+    }
+
+    /// Releases a waiting process.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn release(&mut self, forked: &Forked, doing: &str) -> Result<(), Error> {
+        match self.channels[forked.channel].send(&[GO]) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.child_lost(forked, doing, error)),
+        }
+    }
+
+    /// The next message of a forked process.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, Error> {
+        let deadline = Instant::now() + self.timeout;
+        match self.channels[forked.channel].next(&forked.ended, deadline) {
+            Ok(Report::Raised(raised)) => Err(Error::Raised {
+                doing: doing.into(),
+                raised,
+            }),
+            Ok(report) => Ok(report),
+            Err(error) => Err(self.child_lost(forked, doing, error)),
+        }
+    }
+
+    /// Lets processes end and waits until each has.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn dismiss(&mut self, all: Vec<Forked>) -> Result<(), Error> {
+        for forked in &all {
+            self.release(forked, "ending")?;
+        }
+        for forked in all {
+            let status = self.reap(&forked)?;
+            if !status.success() {
+                return Err(Error::Died {
+                    who: "child",
+                    doing: "ending".into(),
+                    status: Some(status),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// How a child ended, after it did or while it does.
+    fn reap(&mut self, forked: &Forked) -> Result<ExitStatus, Error> {
+        let doing = "waiting for a child's end";
+        match self.ask(&Request::Reap { pid: forked.pid }, doing)? {
+            Answer::Reaped { status } => Ok(ExitStatus::from_raw(status)),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    fn ask(&mut self, request: &Request, doing: &str) -> Result<Answer, Error> {
+        let mut line = serde_json::to_vec(request).expect("a request is plain data");
+        line.push(b'\n');
+        match self.control.send(&line) {
+            Ok(()) => self.answer(doing),
+            Err(error) => Err(self.lost(doing, error)),
+        }
+    }
+
+    fn answer(&mut self, doing: &str) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.timeout;
+        let answer = watch(self.pid())
+            .map_err(Lost::Broken)
+            .and_then(|ended| self.control.next(&ended, deadline));
+        match answer {
+            Ok(Answer::Raised(raised)) => Err(Error::Raised {
+                doing: doing.into(),
+                raised,
+            }),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.lost(doing, error)),
+        }
+    }
+
+    /// Why the parent does not answer.
+    fn lost(&mut self, doing: &str, lost: impl Into<Lost>) -> Error {
+        let lost = lost.into();
+        let status = lost.is_end().then(|| self.process.wait().ok()).flatten();
+        lost.explain("parent", doing, status, self.timeout)
+    }
+
+    /// Why a child does not answer. Its parent knows how it ended.
+    fn child_lost(&mut self, forked: &Forked, doing: &str, lost: impl Into<Lost>) -> Error {
+        let lost = lost.into();
+        let status = if lost.is_end() {
+            match self.reap(forked) {
+                Ok(status) => Some(status),
+                // The parent went first, and its children with it: that is the story to tell.
+                Err(error) => return error,
+            }
+        } else {
+            None
+        };
+        lost.explain("child", doing, status, self.timeout)
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        // The whole group: children, and helpers that a fixture has started. Gone already is fine.
+        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs in the new process between fork and exec: async-signal-safe calls only.
+fn prepare(places: &[i32]) -> io::Result<()> {
+    for (place, source) in places.iter().enumerate() {
+        let target = if place == 0 {
+            CONTROL_FD
+        } else {
+            channel_fd(place - 1)
+        };
+        #[expect(
+            unsafe_code,
+            reason = "placing a descriptor at a number of one's own choice"
+        )]
+        // SAFETY: `source` is open here (a copy of the observer's), and nothing in this process owns `target`, whose
+        // number is above all that were open; what exec then keeps is this copy alone.
+        let placed = unsafe { nix::libc::dup2(*source, target) };
+        nix::errno::Errno::result(placed)?;
+    }
+    // Killed with the observer, however that ends. (prctl(2): of the thread that started it, which is the main one.)
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A fixture that crashes leaves no core file behind.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    // Same addresses in each run: without it counts vary by a page or two. Containers may forbid it (a warning).
+    if let Ok(persona) = personality::get() {
+        let _ = personality::set(persona | Persona::ADDR_NO_RANDOMIZE);
+    }
+    Ok(())
+}
+
+/// The subject's whole environment: what makes runs alike, and no more of the user's than Python needs.
+fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
+    let mut path = launch.bin.clone().into_os_string();
+    path.push(":/usr/local/bin:/usr/bin:/bin");
+    let mut variables: Vec<(&str, OsString)> = vec![
+        ("PATH", path),
+        ("LD_PRELOAD", launch.libpython.clone().into()),
+        ("LANG", "C.UTF-8".into()),
+        ("PYTHONHASHSEED", "0".into()),
+        ("PYTHONNOUSERSITE", "1".into()),
+        // A run that writes byte code and the next, which finds it, would not have the same heap.
+        ("PYTHONDONTWRITEBYTECODE", "1".into()),
+        // Threads would write while children run, and fork copies none of them.
+        ("OPENBLAS_NUM_THREADS", "1".into()),
+        ("OMP_NUM_THREADS", "1".into()),
+        ("MKL_NUM_THREADS", "1".into()),
+        // NumPy asks for huge pages by itself (numpy/numpy#15769).
+        ("NUMPY_MADVISE_HUGEPAGE", "0".into()),
+    ];
+    // OpenBLAS and where temporary files go are the machine's matter.
+    for name in ["OPENBLAS_CORETYPE", "TMPDIR"] {
+        variables.extend(std::env::var_os(name).map(|value| (name, value)));
+    }
+    variables
+}
+
+/// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes than one's own
+/// children, which `waitpid` does not.
+fn watch(pid: i32) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+pub(crate) fn out_of_turn(doing: &str, answer: &impl Serialize) -> Error {
+    Error::Protocol {
+        who: "subject",
+        doing: doing.into(),
+        source: io::Error::other(serde_json::to_string(answer).unwrap_or_default()),
+    }
+}
+
+/// Why a line did not come.
+enum Lost {
+    Ended,
+    TimedOut,
+    Interrupted,
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Ended,
+            _ => Self::Broken(error),
+        }
+    }
+}
+
+impl Lost {
+    fn is_end(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
+    fn explain(
+        self,
+        who: &'static str,
+        doing: &str,
+        status: Option<ExitStatus>,
+        limit: Duration,
+    ) -> Error {
+        let doing = doing.to_owned();
+        match self {
+            Self::Ended => Error::Died { who, doing, status },
+            Self::TimedOut => Error::TimedOut { who, doing, limit },
+            Self::Interrupted => Error::Interrupted,
+            Self::Broken(source) => Error::Protocol { who, doing, source },
+        }
+    }
+}
+
+/// The observer's end of a socket.
+#[derive(Debug)]
+struct Line {
+    socket: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Line {
+    fn new(socket: UnixStream) -> Self {
+        Self {
+            socket,
+            received: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+        Ok(self.socket.write_all(bytes)?)
+    }
+
+    /// The next message of a process whose end makes `ended` readable.
+    ///
+    /// The socket's own end says nothing: other processes hold the same end open.
+    fn next<T: DeserializeOwned>(&mut self, ended: &OwnedFd, deadline: Instant) -> Result<T, Lost> {
+        let mut chunk = [0; 1 << 16];
+        let mut searched = 0;
+        let end = loop {
+            // Parent and observer may be a message apart: what follows the line is the next one.
+            let line = self.received[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n');
+            if let Some(line) = line {
+                break searched + line;
+            }
+            searched = self.received.len();
+            let mut fds = [
+                PollFd::new(&self.socket, PollFlags::IN),
+                PollFd::new(ended, PollFlags::IN),
+            ];
+            match interrupt::wait(&mut fds, Some(deadline))? {
+                Wake::Interrupted => return Err(Lost::Interrupted),
+                Wake::TimedOut => return Err(Lost::TimedOut),
+                Wake::Ready => {}
+            }
+            // What it said before it ended still counts.
+            if fds[0].revents().is_empty() {
+                return Err(Lost::Ended);
+            }
+            match self.socket.read(&mut chunk)? {
+                0 => return Err(Lost::Ended),
+                bytes => self.received.extend_from_slice(&chunk[..bytes]),
+            }
+        };
+        let message = serde_json::from_slice(&self.received[..end]).map_err(io::Error::from)?;
+        self.received.drain(..=end);
+        Ok(message)
+    }
+}

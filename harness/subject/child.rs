@@ -1,0 +1,190 @@
+//! Forks, and what a forked process does.
+//!
+//! A child goes through all steps of its visit but the visit once before the observer takes "before": afterwards the
+//! very same steps write to no page that is still shared, and `idle` shows 0.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, fork, getppid};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use refcow::protocol::{Answer, Report};
+
+use crate::interpreter::{flush, raised};
+use crate::plain::PlainPages;
+use crate::wire::Wire;
+use crate::{regions, released};
+
+/// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
+pub enum Work<'a, 'py> {
+    Wait,
+    Idle,
+    Call {
+        function: Bound<'py, PyAny>,
+        arguments: Bound<'py, PyTuple>,
+    },
+    Write(&'a PlainPages, Vec<u64>, u64),
+    Map(Bound<'py, PyAny>),
+}
+
+/// A process to be: the number of its channel's descriptor, and its work.
+type Planned<'a, 'py> = (RawFd, Work<'a, 'py>);
+
+/// Forks with the calls that CPython's own `os.fork` makes around it.
+///
+/// `None` when the observer has gone.
+pub fn fork_python(
+    py: Python<'_>,
+    control: &mut Wire,
+    planned: Vec<Planned<'_, '_>>,
+) -> io::Result<Option<Answer>> {
+    #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
+    // SAFETY: both need an attached thread state, which `py` proves, and come in the order that the C API demands:
+    // before, then one of the two "after" in each process, also if fork fails (as os.fork does). Several forks may
+    // stand between: what "before" takes (the import lock and the runtime's own) each child finds taken and releases.
+    let (before, after) = (
+        || unsafe { ffi::PyOS_BeforeFork() },
+        || unsafe { ffi::PyOS_AfterFork_Parent() },
+    );
+    before();
+    let answer = fork_all(control, planned, Some(py));
+    after();
+    answer
+}
+
+/// Forks processes in which no Python runs.
+///
+/// `None` when the observer has gone.
+pub fn fork_plain(control: &mut Wire, planned: Vec<Planned<'_, '_>>) -> io::Result<Option<Answer>> {
+    fork_all(control, planned, None)
+}
+
+/// Forks one process after the other, each when the observer says so.
+///
+/// Between [`Answer::Armed`] and the fork the observer notes what the parent has written since its last fork. Nothing
+/// may be written in that time but the stack, whose page is in that note: so no heap, no lock, no Python.
+fn fork_all(
+    control: &mut Wire,
+    planned: Vec<Planned<'_, '_>>,
+    python: Option<Python<'_>>,
+) -> io::Result<Option<Answer>> {
+    for (channel, work) in &planned {
+        control.send_small(&Answer::Armed)?;
+        if !released(control)? {
+            return Ok(None);
+        }
+        #[expect(unsafe_code, reason = "forking is what this program is for")]
+        // SAFETY: this process has one thread, so the child starts with no lock held by a thread that is not there
+        // (a fixture that starts threads takes that risk itself, as it would with os.fork). The child never returns
+        // from here into the request loop: it ends in `run`, by `_exit`.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => run(*channel, work, python),
+            Ok(ForkResult::Parent { child }) => control.send_small(&Answer::Forked {
+                pid: child.as_raw(),
+            })?,
+            Err(errno) => {
+                return Ok(Some(Answer::ForkFailed {
+                    errno: errno as i32,
+                }));
+            }
+        }
+    }
+    Ok(Some(Answer::AllForked))
+}
+
+/// The status of one ended child as `waitpid` writes it.
+pub fn wait_status(pid: Pid) -> io::Result<i32> {
+    let mut status = 0;
+    #[expect(unsafe_code, reason = "the raw status crosses the protocol")]
+    // SAFETY: `status` outlives the call and is all it writes. nix's own waitpid decodes the status, which then could
+    // not be sent on.
+    let waited = unsafe { nix::libc::waitpid(pid.as_raw(), &raw mut status, 0) };
+    Errno::result(waited)?;
+    Ok(status)
+}
+
+/// The whole life of a forked process.
+fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
+    if python.is_some() {
+        #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
+        // SAFETY: see `fork_python`, whose "before" this answers in the child; the thread is attached.
+        unsafe {
+            ffi::PyOS_AfterFork_Child();
+        }
+    }
+    let mut wire = Wire::new(channel);
+    let ended = live(&mut wire, work);
+    if let Some(py) = python {
+        // What the visit printed would be lost otherwise. After the last snapshot, so it counts for nothing.
+        flush(py);
+    }
+    #[expect(unsafe_code, reason = "std's exit would run the parent's handlers")]
+    // SAFETY: `_exit` ends the process without running any handler of the parent's, which is what a forked copy of a
+    // process must do.
+    unsafe {
+        nix::libc::_exit(i32::from(ended.is_err()))
+    }
+}
+
+fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // If the parent died before that call, nobody would send the signal: the process is an orphan already, and its
+    // observer gone or about to kill the group.
+    if getppid().as_raw() == 1 {
+        return Ok(());
+    }
+    wire.send_small(&Report::Ready)?;
+    if matches!(work, Work::Wait) {
+        released(wire)?;
+        return Ok(());
+    }
+    if let Work::Map(data) = work {
+        match regions::map(data) {
+            Ok(map) => wire.send(&Report::Mapped(map))?,
+            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
+        }
+        released(wire)?;
+        return Ok(());
+    }
+    // The rehearsal, then the visit: the same steps twice, of which the first lacks only the work.
+    for rehearsal in [true, false] {
+        if !released(wire)? {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let outcome = if rehearsal { Ok(None) } else { perform(work) };
+        let seconds = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(None) => wire.send_small(&Report::Done { seconds })?,
+            Ok(Some(pages)) => wire.send_small(&Report::Wrote { pages })?,
+            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
+        }
+    }
+    released(wire)?;
+    Ok(())
+}
+
+/// The work itself; for [`Work::Write`] the distinct pages it says it wrote.
+fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
+    match work {
+        Work::Call {
+            function,
+            arguments,
+        } => {
+            function.call1(arguments)?;
+            Ok(None)
+        }
+        Work::Write(plain, pages, unreported) => {
+            let reported = plain.write(pages.iter().copied());
+            plain.write_further(*unreported);
+            Ok(Some(reported))
+        }
+        Work::Idle | Work::Wait | Work::Map(_) => Ok(None),
+    }
+}

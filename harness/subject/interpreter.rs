@@ -1,0 +1,202 @@
+//! The embedded interpreter and the fixture in it.
+
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use nix::sys::prctl;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use refcow::protocol::{Footprint, Fork, Job, Module, Raised, Size, Started, channel_fd};
+
+use crate::addresses_fixed;
+use crate::child::Work;
+
+thread_local! {
+    /// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
+    static SOURCES: RefCell<Vec<Module>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A running interpreter and, once loaded and built, a fixture.
+#[derive(Default)]
+pub struct Interpreter {
+    fixture: Option<Py<PyModule>>,
+    data: Option<Py<PyAny>>,
+}
+
+impl Interpreter {
+    /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
+    pub fn start() -> PyResult<(Self, Started)> {
+        Python::initialize();
+        let started = Python::attach(|py| -> PyResult<Started> {
+            let sys = py.import("sys")?;
+            let info = sys.getattr("version_info")?;
+            let part = |index: usize| -> PyResult<u32> { info.get_item(index)?.extract() };
+            let release: String = info.get_item(3)?.extract()?;
+            let mut version = format!("{}.{}.{}", part(0)?, part(1)?, part(2)?);
+            if let Some(letter) = release.chars().next().filter(|_| release != "final") {
+                // As PEP 440 spells pre-releases: 3.15.0a2, 3.15.0b1, 3.15.0rc1.
+                let letters = if letter == 'c' {
+                    "rc".into()
+                } else {
+                    letter.to_string()
+                };
+                version += &format!("{letters}{}", part(4)?);
+            }
+            let abiflags: String = sys.getattr("abiflags")?.extract()?;
+            Ok(Started {
+                full_version: sys.getattr("version")?.extract()?,
+                version,
+                free_threaded: abiflags.contains('t'),
+                addresses_fixed: addresses_fixed(),
+                huge_pages_off: prctl::get_thp_disable().unwrap_or(false),
+            })
+        })?;
+        Ok((Self::default(), started))
+    }
+
+    /// Executes the helpers' and the fixture's source.
+    pub fn load(&mut self, helpers: &[Module], fixture: &Module) -> PyResult<()> {
+        Python::attach(|py| {
+            for helper in helpers {
+                execute(py, helper)?;
+            }
+            if let Some(folder) = &fixture.folder {
+                let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+                path.insert(0, folder)?;
+            }
+            self.fixture = Some(execute(py, fixture)?.unbind());
+            Ok(())
+        })
+    }
+
+    /// `footprint(count, item_bytes)`, if the fixture has it.
+    pub fn footprint(&self, size: Size) -> PyResult<Option<Footprint>> {
+        Python::attach(|py| {
+            let module = self.module(py)?;
+            if !module.hasattr("footprint")? {
+                return Ok(None);
+            }
+            let answer = module.call_method1("footprint", (size.count, size.item_bytes))?;
+            let answer = answer.cast_into::<PyDict>()?;
+            let bytes = |name: &str| -> PyResult<u64> {
+                let value = answer.get_item(name)?;
+                value.map_or(Ok(0), |value| value.extract())
+            };
+            Ok(Some(Footprint {
+                objects: bytes("objects")?,
+                payload: bytes("payload")?,
+                segment: bytes("segment")?,
+            }))
+        })
+    }
+
+    /// `build(count, item_bytes)`, and how many seconds it took.
+    pub fn build(&mut self, size: Size) -> PyResult<f64> {
+        Python::attach(|py| {
+            let build = self.module(py)?.getattr("build")?;
+            let start = Instant::now();
+            let data = build.call1((size.count, size.item_bytes))?;
+            let seconds = start.elapsed().as_secs_f64();
+            self.data = Some(data.unbind());
+            Ok(seconds)
+        })
+    }
+
+    /// What each process is to do, with all that it needs.
+    pub fn work<'py>(
+        &self,
+        py: Python<'py>,
+        forks: Vec<Fork>,
+    ) -> PyResult<Vec<(RawFd, Work<'static, 'py>)>> {
+        let work = forks.into_iter().map(|fork| {
+            let work = match fork.job {
+                Job::Wait => Work::Wait,
+                Job::Idle => Work::Idle,
+                Job::Map => Work::Map(self.data(py)),
+                Job::Visit { name } => Work::Call {
+                    function: self.module(py)?.getattr(format!("visit_{name}"))?,
+                    arguments: PyTuple::new(py, [self.data(py)])?,
+                },
+                Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
+            };
+            Ok((channel_fd(fork.channel), work))
+        });
+        work.collect()
+    }
+
+    /// What `build` returned, or None.
+    fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        match &self.data {
+            Some(data) => data.bind(py).clone(),
+            None => py.None().into_bound(py),
+        }
+    }
+
+    fn module<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyModule>> {
+        match &self.fixture {
+            Some(fixture) => Ok(fixture.bind(py)),
+            None => Err(PyValueError::new_err("no fixture is loaded")),
+        }
+    }
+}
+
+/// Empties Python's own output buffers, which a fork would double. A fixture that has closed or replaced them
+/// has nothing to lose.
+pub fn flush(py: Python<'_>) {
+    if let Ok(sys) = py.import("sys") {
+        for stream in ["stdout", "stderr"] {
+            let _ = sys
+                .getattr(stream)
+                .and_then(|stream| stream.call_method0("flush"));
+        }
+    }
+}
+
+/// Runs a module's source under its name, as an import would.
+fn execute<'py>(py: Python<'py>, module: &Module) -> PyResult<Bound<'py, PyModule>> {
+    let text = |text: &str| {
+        CString::new(text).map_err(|_| PyValueError::new_err("source holds a NUL byte"))
+    };
+    let (source, file, name) = (
+        text(&module.source)?,
+        text(&module.file)?,
+        text(&module.name)?,
+    );
+    SOURCES.with_borrow_mut(|modules| modules.push(module.clone()));
+    PyModule::from_code(py, &source, &file, &name)
+}
+
+/// Lets a traceback show the lines of modules that are in no file.
+fn show_sources(py: Python<'_>) -> PyResult<()> {
+    let cache = py.import("linecache")?.getattr("cache")?;
+    SOURCES.with_borrow(|modules| {
+        for module in modules {
+            let lines: Vec<_> = module.source.split_inclusive('\n').collect();
+            let entry = (module.source.len(), py.None(), lines, &module.file);
+            cache.set_item(&module.file, entry)?;
+        }
+        Ok(())
+    })
+}
+
+/// An exception as text, with its traceback as Python prints it.
+pub fn raised(error: &PyErr) -> Raised {
+    Python::attach(|py| {
+        let traceback = (|| -> PyResult<String> {
+            show_sources(py)?;
+            let arguments = (error.get_type(py), error.value(py), error.traceback(py));
+            let lines: Vec<String> = py
+                .import("traceback")?
+                .call_method1("format_exception", arguments)?
+                .extract()?;
+            Ok(lines.concat())
+        })();
+        Raised {
+            summary: error.to_string(),
+            traceback: traceback.unwrap_or_default(),
+        }
+    })
+}

@@ -1,0 +1,76 @@
+//! One end of a socket, read and written with as few writes to memory as can be.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest message of [`Wire::send_small`].
+const SMALL: usize = 256;
+
+/// One end of a socket that carries a line of JSON a message.
+pub struct Wire {
+    /// Never closed: a descriptor of the same number is the next child's, too.
+    socket: ManuallyDrop<File>,
+}
+
+impl Wire {
+    /// The socket that the observer has opened at this number.
+    pub fn new(number: RawFd) -> Self {
+        #[expect(unsafe_code, reason = "an inherited descriptor has no other way in")]
+        // SAFETY: the observer opened a socket at this number for this process before it started; nothing else here
+        // knows of it, and nobody closes it: `ManuallyDrop` keeps `File` from doing so. If a stranger starts this
+        // program without it, reads and writes fail with EBADF.
+        let socket = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
+        Self { socket }
+    }
+
+    /// The next message; `None` when the other end is closed.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut line = Vec::new();
+        let mut chunk = [0; 4096];
+        // Requests come one at a time, each answered before the next, so nothing follows the end of a line.
+        while line.last() != Some(&b'\n') {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return Ok(None),
+                Ok(bytes) => line.extend_from_slice(&chunk[..bytes]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(serde_json::from_slice(&line)?))
+    }
+
+    /// The next byte; `None` when the other end is closed.
+    pub fn receive_byte(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        loop {
+            match self.socket.read(&mut byte) {
+                Ok(0) => return Ok(None),
+                Ok(_) => return Ok(Some(byte[0])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends a message of any length.
+    pub fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.socket.write_all(&line)
+    }
+
+    /// Sends a short message without a heap, so that sending writes to the stack alone.
+    pub fn send_small(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let mut line = [0; SMALL];
+        let mut rest = &mut line[..];
+        serde_json::to_writer(&mut rest, message)?;
+        rest.write_all(b"\n")?;
+        let unused = rest.len();
+        self.socket.write_all(&line[..SMALL - unused])
+    }
+}
