@@ -18,4 +18,5 @@ pub mod interrupt;
 pub mod model;
 pub mod observe;
 pub mod protocol;
+pub mod python;
 pub mod subject;

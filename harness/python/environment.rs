@@ -1,0 +1,790 @@
+//! Gives an interpreter the packages that fixtures import: its own, or those of a private environment made once.
+//!
+//! An environment is built in a folder beside its place and renamed when it is complete, under a lock: it is there as a
+//! whole or not at all. What a killed run left half-built is removed by the next one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use etcetera::BaseStrategy as _;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use rustix::event::{PollFd, PollFlags};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::Error;
+use super::child::{self, Failure};
+use super::find;
+use super::probe::Interpreter;
+use crate::interrupt::{self, Wake};
+
+const REQUIREMENTS: &str = include_str!("../../python_fixtures/requirements.txt");
+/// As an error names it.
+pub(super) const REQUIREMENTS_NAME: &str = "python_fixtures/requirements.txt";
+const IMPORT_SCRIPT: &str = include_str!("import.py");
+const IMPORT_MARK: &str = "refcow-import:";
+/// NumPy's first import from a cold disk takes seconds; what takes longer than this hangs.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A step without network use.
+const STEP_TIMEOUT: Duration = Duration::from_secs(120);
+/// 20 MB over a slow line. pip gives up by itself long before where there is no line at all.
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The first pip that knows the names of all current Linux wheels (PEP 600). CPython 3.8.0 comes with an older one.
+const OLDEST_PIP: (u32, u32) = (20, 3);
+/// Lines of an installer's output that an error quotes.
+const QUOTED_LINES: usize = 8;
+
+/// An interpreter that can import what it has to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// As it was chosen: an environment made for it does not take its place here.
+    pub interpreter: Interpreter,
+    /// The folder to put first on PATH. Its `python3` is the interpreter, or that of its private environment; an
+    /// embedded interpreter finds its `sys.prefix` by it.
+    pub bin: PathBuf,
+    /// Version of each module that was asked for, of those that have one.
+    pub packages: BTreeMap<String, String>,
+}
+
+/// Sees to it that `modules` can be imported, with neither the user's site-packages nor PYTHON* variables.
+///
+/// An interpreter that imports them all is used as it is. For another one a private environment with all pinned packages
+/// is made under the user's cache folder, once: that takes seconds, `progress` gets a line for each step, and a second
+/// run that starts meanwhile waits. The interpreter's own packages stay as they are.
+///
+/// # Errors
+///
+/// [`Error::NotPinned`], [`Error::NotInstalled`], [`Error::NoEnvironment`], [`Error::ImportFails`], [`Error::Cache`],
+/// [`Error::NoHome`] and [`Error::Interrupted`]. Nothing half-made remains after any of them.
+pub fn prepare(
+    interpreter: Interpreter,
+    modules: &[String],
+    progress: &dyn Fn(&str),
+) -> Result<Ready, Error> {
+    let own = import(&interpreter.executable, modules)?;
+    if own.failures.is_empty() {
+        return Ok(Ready {
+            bin: folder_of(&interpreter)?,
+            packages: own.versions,
+            interpreter,
+        });
+    }
+
+    let pins = pins(REQUIREMENTS, interpreter.series);
+    let unknown: Vec<&str> = own
+        .failures
+        .keys()
+        .map(String::as_str)
+        .filter(|module| !pins.iter().any(|pin| pin.name == *module))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::NotPinned {
+            version: interpreter.version,
+            executable: interpreter.executable,
+            modules: unknown.join(", "),
+        });
+    }
+
+    let place = cache()?.join("environments");
+    let environment = place.join(name(&interpreter, REQUIREMENTS));
+    let bin = environment.join("bin");
+    let found = match usable(&environment, modules)? {
+        Some(found) => found,
+        None => {
+            let missing = pins
+                .iter()
+                .filter(|pin| own.failures.contains_key(pin.name));
+            let wanted = Wanted {
+                pins: &pins,
+                missing: listed(missing),
+                modules,
+            };
+            make(&interpreter, &wanted, &environment, progress)?
+        }
+    };
+    Ok(Ready {
+        interpreter,
+        bin,
+        packages: found.versions,
+    })
+}
+
+/// The user's cache folder for refcow.
+fn cache() -> Result<PathBuf, Error> {
+    let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
+    Ok(user.cache_dir().join("refcow"))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Cache { path, source }
+}
+
+/// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
+fn name(interpreter: &Interpreter, requirements: &str) -> String {
+    format!(
+        "{}-{}",
+        interpreter.version.replace('/', "_"),
+        digest(interpreter, requirements)
+    )
+}
+
+fn digest(interpreter: &Interpreter, text: &str) -> String {
+    // python3 and python3.11 are one interpreter. An environment's program is known by its own path alone.
+    let executable = if interpreter.is_environment() {
+        interpreter.executable.clone()
+    } else {
+        fs::canonicalize(&interpreter.executable).unwrap_or_else(|_| interpreter.executable.clone())
+    };
+    let mut hash = Sha256::new();
+    for part in [
+        executable.as_os_str().as_bytes(),
+        interpreter.full_version.as_bytes(),
+        text.as_bytes(),
+    ] {
+        hash.update(part);
+        // No two lists of parts may make one text.
+        hash.update([0]);
+    }
+    hash.finalize()
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The folder whose `python3` is this interpreter: its own, or, where `python3` is another version there, one in the
+/// cache that holds nothing but a link of that name.
+fn folder_of(interpreter: &Interpreter) -> Result<PathBuf, Error> {
+    let same = |program: &Path| {
+        matches!(
+            (fs::canonicalize(program), fs::canonicalize(&interpreter.executable)),
+            (Ok(a), Ok(b)) if a == b
+        )
+    };
+    let own = interpreter.executable.parent().unwrap_or(Path::new("/"));
+    // An environment finds itself by the pyvenv.cfg beside its bin/, which a link elsewhere would hide.
+    if interpreter.is_environment() || same(&own.join("python3")) {
+        return Ok(own.to_owned());
+    }
+    let folder = cache()?.join("links").join(name(interpreter, ""));
+    let link = folder.join("python3");
+    if !same(&link) {
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let new = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(&folder)
+            .map_err(at(&folder))?;
+        let made = new.path().join("python3");
+        symlink(&interpreter.executable, &made).map_err(at(&made))?;
+        fs::rename(&made, &link).map_err(at(&link))?;
+    }
+    Ok(folder)
+}
+
+/// What came of importing.
+#[derive(Debug, Default, Deserialize)]
+struct Imports {
+    versions: BTreeMap<String, String>,
+    failures: BTreeMap<String, String>,
+}
+
+/// Imports for real, in a process of its own: only that shows that an extension loads.
+fn import(executable: &Path, modules: &[String]) -> Result<Imports, Error> {
+    if modules.is_empty() {
+        return Ok(Imports::default());
+    }
+    let mut command = Command::new(executable);
+    command
+        .args(["-I", "-B", "-c", IMPORT_SCRIPT])
+        .args(modules);
+    let all_fail = |reason: String| Imports {
+        versions: BTreeMap::new(),
+        failures: modules
+            .iter()
+            .map(|module| (module.clone(), reason.clone()))
+            .collect(),
+    };
+    Ok(match child::run(&mut command, IMPORT_TIMEOUT) {
+        Ok(output) => child::marked_line(&output.stdout, IMPORT_MARK)
+            .and_then(|line| serde_json::from_slice(line).ok())
+            // An extension that crashes takes the others' answers along.
+            .unwrap_or_else(|| {
+                all_fail(format!(
+                    "{} {}",
+                    child::ending(output.status),
+                    child::tail(&output.stderr, 1)
+                ))
+            }),
+        Err(Failure::Interrupted) => return Err(Error::Interrupted),
+        Err(failure) => all_fail(failure.to_string()),
+    })
+}
+
+/// The environment's packages, if it is there and imports all.
+fn usable(environment: &Path, modules: &[String]) -> Result<Option<Imports>, Error> {
+    let python = environment.join("bin/python3");
+    if !python.exists() {
+        return Ok(None);
+    }
+    let found = import(&python, modules)?;
+    Ok(found.failures.is_empty().then_some(found))
+}
+
+/// One line of requirements.txt that holds for a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pin<'a> {
+    name: &'a str,
+    version: &'a str,
+}
+
+/// The pins for one series. requirements.txt keeps to `NAME==VERSION ; python_version OP "X.Y"`; pip reads it too, and
+/// a test holds it to that form.
+fn pins(requirements: &str, series: (u8, u8)) -> Vec<Pin<'_>> {
+    requirements
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty())
+        .filter_map(|line| {
+            let (pin, marker) = line.split_once(';').unwrap_or((line, ""));
+            let (name, version) = pin.split_once("==")?;
+            holds(marker, series)?.then_some(Pin {
+                name: name.trim(),
+                version: version.trim(),
+            })
+        })
+        .collect()
+}
+
+/// Whether a marker holds. `None` for what is not in the form above.
+fn holds(marker: &str, series: (u8, u8)) -> Option<bool> {
+    if marker.trim().is_empty() {
+        return Some(true);
+    }
+    let mut words = marker.split_whitespace();
+    let (variable, operator, value) = (words.next()?, words.next()?, words.next()?);
+    if variable != "python_version" || words.next().is_some() {
+        return None;
+    }
+    let (major, minor) = value.trim_matches(['"', '\'']).split_once('.')?;
+    let wanted: (u8, u8) = (major.parse().ok()?, minor.parse().ok()?);
+    match operator {
+        "==" => Some(series == wanted),
+        ">=" => Some(series >= wanted),
+        "<=" => Some(series <= wanted),
+        "<" => Some(series < wanted),
+        ">" => Some(series > wanted),
+        _ => None,
+    }
+}
+
+/// What an environment is made for.
+struct Wanted<'a> {
+    /// All that it gets.
+    pins: &'a [Pin<'a>],
+    /// What the interpreter lacks of them, for an error.
+    missing: String,
+    /// What the fixtures of this run import.
+    modules: &'a [String],
+}
+
+/// Makes the environment, or waits for the run that is making it.
+fn make(
+    interpreter: &Interpreter,
+    wanted: &Wanted<'_>,
+    environment: &Path,
+    progress: &dyn Fn(&str),
+) -> Result<Imports, Error> {
+    let place = environment.parent().unwrap_or(Path::new("/"));
+    let name = environment
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    fs::create_dir_all(place).map_err(at(place))?;
+    let _lock = lock(&place.join(format!("{name}.lock")), progress)?;
+    if let Some(found) = usable(environment, wanted.modules)? {
+        return Ok(found);
+    }
+
+    // Under the lock nobody builds this environment: what is left of it is a killed run's, or it is broken.
+    let building = format!(".building-{name}-");
+    for entry in fs::read_dir(place).map_err(at(place))? {
+        let entry = entry.map_err(at(place))?;
+        if entry
+            .file_name()
+            .as_bytes()
+            .starts_with(building.as_bytes())
+        {
+            fs::remove_dir_all(entry.path()).map_err(at(&entry.path()))?;
+        }
+    }
+    let scratch = tempfile::Builder::new()
+        .prefix(&building)
+        .tempdir_in(place)
+        .map_err(at(place))?;
+    // A folder with something in it cannot be renamed over.
+    if fs::symlink_metadata(environment).is_ok() {
+        let old = scratch.path().join("broken");
+        fs::rename(environment, &old).map_err(at(environment))?;
+    }
+
+    progress(&format!(
+        "making a private environment for Python {} with {} (once)",
+        interpreter.version,
+        listed(wanted.pins)
+    ));
+    let all: Vec<String> = wanted.pins.iter().map(|pin| pin.name.to_owned()).collect();
+    let built = Build {
+        interpreter,
+        scratch: &scratch,
+        environment: scratch.path().join("environment"),
+        missing: &wanted.missing,
+        progress,
+    }
+    .run()?;
+    // Once before it gets its name, so that no other run sees one that does not work, and once in its place.
+    succeeded(
+        interpreter,
+        environment,
+        import(&built.join("bin/python3"), &all)?,
+    )?;
+    fs::rename(&built, environment).map_err(at(environment))?;
+    let found = succeeded(
+        interpreter,
+        environment,
+        import(&environment.join("bin/python3"), wanted.modules)?,
+    );
+    if found.is_err() {
+        fs::remove_dir_all(environment).map_err(at(environment))?;
+    }
+    found
+}
+
+fn succeeded(
+    interpreter: &Interpreter,
+    environment: &Path,
+    found: Imports,
+) -> Result<Imports, Error> {
+    if found.failures.is_empty() {
+        return Ok(found);
+    }
+    let lines: Vec<String> = found
+        .failures
+        .iter()
+        .map(|(module, reason)| format!("  {module}: {reason}"))
+        .collect();
+    Err(Error::ImportFails {
+        version: interpreter.version.clone(),
+        environment: environment.to_owned(),
+        detail: lines.join("\n"),
+    })
+}
+
+/// `numpy 2.4.6 and bitarray 3.12.3`.
+fn listed<'a>(pins: impl IntoIterator<Item = &'a Pin<'a>>) -> String {
+    let pins: Vec<String> = pins
+        .into_iter()
+        .map(|pin| format!("{} {}", pin.name, pin.version))
+        .collect();
+    pins.join(" and ")
+}
+
+/// Holds the lock file until dropped. The file stays: removing it would let two runs lock two files of one name.
+fn lock(path: &Path, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(at(path))?;
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => return Ok(lock),
+        Err((file, Errno::EWOULDBLOCK)) => file,
+        Err((_, errno)) => return Err(at(path)(errno.into())),
+    };
+    progress("waiting for another refcow that is making this environment");
+    // flock() has no descriptor to wait for, and the signal handlers restart it. A thread waits in it; its end closes
+    // the pipe, which can be waited for together with an interruption. After one, the thread stays behind, until it
+    // gets a lock that nobody receives and lets go of it, or until refcow ends, which is sooner.
+    let (gone, here) = io::pipe().map_err(at(path))?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let _here = here;
+        let _ = sender.send(Flock::lock(file, FlockArg::LockExclusive));
+    });
+    let mut fds = [PollFd::new(&gone, PollFlags::IN)];
+    match interrupt::wait(&mut fds, None).map_err(at(path))? {
+        Wake::Interrupted | Wake::TimedOut => Err(Error::Interrupted),
+        Wake::Ready => match receiver.recv() {
+            Ok(Ok(lock)) => Ok(lock),
+            Ok(Err((_, errno))) => Err(at(path)(errno.into())),
+            Err(_) => Err(at(path)(io::ErrorKind::Other.into())),
+        },
+    }
+}
+
+/// One environment in the making. All that is written lies in `scratch`.
+///
+/// No step starts a process of its own (which is why pip is not installed by ensurepip, and not run by `pip --python`):
+/// a grandchild would outlive a refcow that is killed.
+struct Build<'a> {
+    interpreter: &'a Interpreter,
+    scratch: &'a TempDir,
+    environment: PathBuf,
+    missing: &'a str,
+    progress: &'a dyn Fn(&str),
+}
+
+/// How to run pip.
+enum Pip {
+    /// The interpreter's own module.
+    Module,
+    /// A file or folder to run: the wheel that ensurepip would install, or a newer pip fetched by an old one.
+    Path(PathBuf),
+}
+
+/// What `PIP_SCRIPT` prints.
+#[derive(Debug, Deserialize)]
+struct Installers {
+    module: Option<String>,
+    bundled: Option<(String, PathBuf)>,
+}
+
+const PIP_SCRIPT: &str = include_str!("pip.py");
+const PIP_MARK: &str = "refcow-pip:";
+
+impl Build<'_> {
+    /// Builds it and gives its folder.
+    fn run(&self) -> Result<PathBuf, Error> {
+        let requirements = self.scratch.path().join("requirements.txt");
+        fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
+        let temporary = self.scratch.path().join("tmp");
+        fs::create_dir(&temporary).map_err(at(&temporary))?;
+
+        let with_uv = match find::command("uv") {
+            Some(uv) => match self.with_uv(&uv, &requirements) {
+                // uv does not read pip's settings, which may be what leads to the packages here.
+                Err(Error::NotInstalled { detail, .. }) => {
+                    (self.progress)("uv could not install them, trying pip");
+                    if self.environment.exists() {
+                        fs::remove_dir_all(&self.environment).map_err(at(&self.environment))?;
+                    }
+                    Some(detail)
+                }
+                done => return done.map(|()| self.environment.clone()),
+            },
+            None => None,
+        };
+        match (self.with_pip(&requirements), with_uv) {
+            (Ok(()), _) => Ok(self.environment.clone()),
+            (Err(Error::NotInstalled { detail, .. }), Some(first)) => {
+                Err(self.not_installed(format!("{first}\n{detail}")))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn with_uv(&self, uv: &Path, requirements: &Path) -> Result<(), Error> {
+        // It must not fetch another Python, nor ask the shell which environment is active.
+        let mut make = self.command(uv);
+        make.env("UV_PYTHON_DOWNLOADS", "never")
+            .args(["venv", "--quiet", "--python"])
+            .arg(&self.interpreter.executable)
+            .arg(&self.environment);
+        self.install("uv venv", &mut make, STEP_TIMEOUT)?;
+        let mut install = self.command(uv);
+        install
+            // Not the user's folder: a pyproject.toml or uv.toml there is about something else.
+            .current_dir(self.scratch.path())
+            .args([
+                "pip",
+                "install",
+                "--only-binary",
+                ":all:",
+                "--compile-bytecode",
+            ])
+            .arg("--python")
+            .arg(self.environment.join("bin/python3"))
+            .arg("--requirement")
+            .arg(requirements);
+        self.install("uv", &mut install, INSTALL_TIMEOUT)
+    }
+
+    fn with_pip(&self, requirements: &Path) -> Result<(), Error> {
+        let python = &self.interpreter.executable;
+        // --without-pip: Debian's python3 has venv, and ensurepip only with the package python3-venv.
+        let mut make = self.command(python);
+        make.args(["-I", "-m", "venv", "--without-pip"])
+            .arg(&self.environment);
+        let output = self.step(&mut make, STEP_TIMEOUT)?;
+        if !output.status.success() {
+            return Err(self.no_environment(format!(
+                "python -m venv: {} {}",
+                child::ending(output.status),
+                child::tail(&output.stderr, QUOTED_LINES)
+            )));
+        }
+
+        let mut pip = self.pip()?;
+        let site = self.environment.join(format!(
+            "lib/python{}.{}/site-packages",
+            self.interpreter.series.0, self.interpreter.series.1
+        ));
+        if let (pip_now, true) = &pip {
+            (self.progress)("its pip is too old for current packages: fetching a newer one first");
+            let newer = self.scratch.path().join("pip");
+            let mut fetch = self.pip_command(pip_now);
+            fetch
+                .args(["install", "--only-binary=:all:", "--target"])
+                .arg(&newer)
+                .arg(format!("pip>={}.{}", OLDEST_PIP.0, OLDEST_PIP.1));
+            self.install("pip", &mut fetch, INSTALL_TIMEOUT)?;
+            pip = (Pip::Path(newer.join("pip")), false);
+        }
+        let mut install = self.pip_command(&pip.0);
+        // Wheels only: building NumPy takes a compiler and many minutes, and would give each machine another NumPy.
+        // --target, not the environment's own interpreter: it works with every pip, in an interpreter whose packages a
+        // distribution manages too (PEP 668), and does not take the interpreter's other packages for the environment's.
+        install
+            .args(["install", "--only-binary=:all:", "--target"])
+            .arg(site)
+            .arg("--requirement")
+            .arg(requirements);
+        self.install("pip", &mut install, INSTALL_TIMEOUT)
+    }
+
+    /// The best pip at hand, and whether it is too old.
+    fn pip(&self) -> Result<(Pip, bool), Error> {
+        let mut ask = self.command(&self.interpreter.executable);
+        ask.args(["-I", "-B", "-c", PIP_SCRIPT]);
+        let output = self.step(&mut ask, STEP_TIMEOUT)?;
+        let installers: Option<Installers> = child::marked_line(&output.stdout, PIP_MARK)
+            .and_then(|line| serde_json::from_slice(line).ok());
+        installers.and_then(best).ok_or_else(|| {
+            self.no_environment(
+                "it has neither pip nor ensurepip, and uv is not on PATH".to_owned(),
+            )
+        })
+    }
+
+    fn pip_command(&self, pip: &Pip) -> Command {
+        let mut command = self.command(&self.interpreter.executable);
+        command.arg("-I");
+        match pip {
+            Pip::Module => command.args(["-m", "pip"]),
+            Pip::Path(path) => command.arg(path),
+        };
+        command
+    }
+
+    /// A command that leaves no trace outside `scratch` but the installer's own cache.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            // What a killed installer leaves is removed with the rest.
+            .env("TMPDIR", self.scratch.path().join("tmp"))
+            // The user's settings say where packages come from. Where they go is not theirs to say here.
+            .env_remove("PIP_TARGET")
+            .env_remove("PIP_PREFIX")
+            .env_remove("PIP_ROOT")
+            .env("PIP_USER", "0")
+            .env("PIP_REQUIRE_VIRTUALENV", "0")
+            .env("PIP_NO_INPUT", "1")
+            .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+            .env_remove("PYTHONHOME")
+            .env_remove("VIRTUAL_ENV");
+        command
+    }
+
+    fn step(&self, command: &mut Command, timeout: Duration) -> Result<child::Output, Error> {
+        child::run(command, timeout).map_err(|failure| match failure {
+            Failure::Interrupted => Error::Interrupted,
+            other => self.no_environment(format!(
+                "{}: {other}",
+                Path::new(command.get_program()).display()
+            )),
+        })
+    }
+
+    fn install(&self, who: &str, command: &mut Command, timeout: Duration) -> Result<(), Error> {
+        match child::run(command, timeout) {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(self.not_installed(quoted(
+                who,
+                &child::ending(output.status),
+                &child::tail(&without_retries(&output.stderr), QUOTED_LINES),
+            ))),
+            Err(Failure::Interrupted) => Err(Error::Interrupted),
+            Err(failure) => Err(self.not_installed(quoted(who, &failure.to_string(), ""))),
+        }
+    }
+
+    fn not_installed(&self, detail: String) -> Error {
+        Error::NotInstalled {
+            version: self.interpreter.version.clone(),
+            executable: self.interpreter.executable.clone(),
+            packages: self.missing.to_owned(),
+            detail,
+        }
+    }
+
+    fn no_environment(&self, reason: String) -> Error {
+        Error::NoEnvironment {
+            version: self.interpreter.version.clone(),
+            executable: self.interpreter.executable.clone(),
+            reason,
+        }
+    }
+}
+
+/// The interpreter's own pip if it is new enough (it is what the user has set up and trusts), else the one bundled with
+/// ensurepip if that is, else the first of them, to be told that it is too old.
+fn best(installers: Installers) -> Option<(Pip, bool)> {
+    let module = installers.module.map(|version| (Pip::Module, version));
+    let bundled = installers
+        .bundled
+        .map(|(version, wheel)| (Pip::Path(wheel.join("pip")), version));
+    let mut all: Vec<(Pip, bool)> = [module, bundled]
+        .into_iter()
+        .flatten()
+        .map(|(pip, version)| (pip, is_too_old(&version)))
+        .collect();
+    let index = all.iter().position(|(_, old)| !old).unwrap_or(0);
+    (!all.is_empty()).then(|| all.swap_remove(index))
+}
+
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < OLDEST_PIP,
+        // A version that cannot be read is a development one.
+        _ => false,
+    }
+}
+
+/// pip says of each attempt that it failed, at length, and always the same: one of them is enough.
+fn without_retries(stderr: &[u8]) -> Vec<u8> {
+    let is_retry = |line: &[u8]| line.starts_with(b"WARNING: Retrying ");
+    let lines: Vec<&[u8]> = stderr.split(|byte| *byte == b'\n').collect();
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for line in lines {
+        if is_retry(line) && kept.last().is_some_and(|last| is_retry(last)) {
+            kept.pop();
+        }
+        kept.push(line);
+    }
+    kept.join(&b'\n')
+}
+
+/// `pip (exit status 1):` and its last lines, set off.
+fn quoted(who: &str, ending: &str, said: &str) -> String {
+    let lines: Vec<String> = said.lines().map(|line| format!("\n  {line}")).collect();
+    format!("{who} ({ending}):{}", lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interpreter() -> Interpreter {
+        Interpreter {
+            executable: "/opt/py/bin/python3".into(),
+            version: "3.11.7".into(),
+            full_version: "3.11.7 (main) [GCC]".into(),
+            series: (3, 11),
+            prefix: "/opt/py".into(),
+            base_prefix: "/opt/py".into(),
+            libpython: "/opt/py/lib/libpython3.11.so.1.0".into(),
+            packages: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn one_name_for_one_interpreter_and_one_set_of_pins() {
+        let one = name(&interpreter(), "numpy==1");
+        assert!(one.starts_with("3.11.7-"), "{one}");
+        assert_eq!(one.len(), "3.11.7-".len() + 10);
+        assert_eq!(one, name(&interpreter(), "numpy==1"));
+        assert_ne!(one, name(&interpreter(), "numpy==2"));
+        let mut moved = interpreter();
+        moved.executable = "/opt/other/bin/python3".into();
+        assert_ne!(one, name(&moved, "numpy==1"));
+        let mut rebuilt = interpreter();
+        rebuilt.full_version = "3.11.7 (main) [Clang]".into();
+        assert_ne!(one, name(&rebuilt, "numpy==1"));
+    }
+
+    #[test]
+    fn every_series_has_one_pin_for_each_package() {
+        for minor in 8..=20 {
+            let pins = pins(REQUIREMENTS, (3, minor));
+            let names: Vec<&str> = pins.iter().map(|pin| pin.name).collect();
+            assert_eq!(names, ["numpy", "bitarray"], "3.{minor}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_requirements_has_the_form_that_is_read_here() {
+        for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
+            let (pin, marker) = line.split_once(';').unwrap();
+            assert!(pin.contains("=="), "{line}");
+            assert!(holds(marker, (3, 8)).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn markers_hold_as_pip_reads_them() {
+        assert_eq!(holds("", (3, 8)), Some(true));
+        assert_eq!(holds(r#" python_version == "3.8""#, (3, 8)), Some(true));
+        // As numbers: 3.9 is before 3.10.
+        assert_eq!(holds(r#" python_version >= "3.10""#, (3, 9)), Some(false));
+        assert_eq!(holds(r#" python_version < '3.10'"#, (3, 9)), Some(true));
+        assert_eq!(holds(r#" sys_platform == "linux""#, (3, 9)), None);
+        assert_eq!(holds(r#" python_version >= "3.8" and x"#, (3, 9)), None);
+    }
+
+    #[test]
+    fn an_old_pip_gives_way_to_a_bundled_newer_one() {
+        let chosen = |module: Option<&str>, bundled: Option<&str>| {
+            best(Installers {
+                module: module.map(str::to_owned),
+                bundled: bundled.map(|version| (version.to_owned(), "/pip.whl".into())),
+            })
+            .map(|(pip, old)| (matches!(pip, Pip::Module), old))
+        };
+        assert_eq!(chosen(Some("23.0.1"), Some("23.2")), Some((true, false)));
+        assert_eq!(chosen(Some("19.2.3"), Some("23.2")), Some((false, false)));
+        assert_eq!(chosen(Some("19.2.3"), Some("19.2.3")), Some((true, true)));
+        assert_eq!(chosen(None, Some("20.3")), Some((false, false)));
+        assert_eq!(chosen(Some("26.0.dev0"), None), Some((true, false)));
+        assert_eq!(chosen(None, None), None);
+    }
+
+    #[test]
+    fn one_retry_speaks_for_all() {
+        let said = b"WARNING: Retrying (4)\nWARNING: Retrying (3)\nERROR: none\n";
+        assert_eq!(
+            without_retries(said),
+            b"WARNING: Retrying (3)\nERROR: none\n"
+        );
+        assert_eq!(without_retries(b""), b"");
+    }
+
+    #[test]
+    fn an_installers_words_are_set_off() {
+        assert_eq!(
+            quoted("pip", "exit status 1", "a\nb"),
+            "pip (exit status 1):\n  a\n  b"
+        );
+    }
+}
