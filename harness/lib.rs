@@ -14,7 +14,9 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, report`; `experiment → subject, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+pub mod fixtures;
 pub mod interrupt;
+pub mod machine;
 pub mod model;
 pub mod observe;
 pub mod protocol;

@@ -1,0 +1,635 @@
+//! What there is to measure, read from the text of the fixtures: no Python is started.
+//!
+//! The files of `python_fixtures/` are part of the program. Each is a fixture, but for those whose name begins with `_`:
+//! they are modules that fixtures import. A fixture can also be a file of the user's own, named by its path.
+
+mod syntax;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, OnceLock};
+
+use include_dir::{Dir, include_dir};
+use miette::Diagnostic;
+use thiserror::Error;
+
+use self::syntax::{Binding, Function, Module, Value};
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/python_fixtures");
+
+/// Modules that refcow installs for a fixture that imports them.
+pub const PROVIDED: [&str; 2] = ["bitarray", "numpy"];
+
+/// The harness's own visit: the child is not even given the data.
+pub const IDLE: &str = "idle";
+
+/// The name by which a fixture says how its data reaches the children.
+const SHARING: &str = "SHARING";
+
+/// One dataset and what can be done with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixture {
+    /// The file's name without `.py`.
+    pub name: String,
+    /// The absolute path of a user's file. `None`: one of refcow's own.
+    pub path: Option<PathBuf>,
+    /// The whole text.
+    pub source: String,
+    /// The module's docstring, dedented: a summary in the first line, then the expected effect. Empty if there is none.
+    pub doc: String,
+    /// How the data reaches the children: the constant `SHARING` of the module, else `fork`.
+    pub sharing: String,
+    /// What can be done with the data, in the order of the text, after [`IDLE`].
+    pub visits: Vec<Visit>,
+    /// Those of [`PROVIDED`] that the fixture, or a helper module it uses, imports.
+    pub modules: Vec<String>,
+    /// Name and text of the helper modules it uses, each after those that it imports itself.
+    pub helpers: Vec<(String, String)>,
+    /// Elements of each list, where `build` has a constant default.
+    pub default_count: Option<u64>,
+    /// Bytes of content of each element, where `build` has a constant default.
+    pub default_item_bytes: Option<u64>,
+}
+
+/// Something a child can do with the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The function's name without `visit_`.
+    pub name: String,
+    /// The function's docstring, dedented. Empty if there is none, or if a module that refcow does not know defines it.
+    pub doc: String,
+}
+
+/// Why there is nothing to measure.
+#[derive(Debug, Error, Diagnostic)]
+pub enum Error {
+    /// No file of this name is part of refcow.
+    #[error("there is no fixture `{name}`")]
+    UnknownFixture {
+        /// What was asked for.
+        name: String,
+        /// The nearest name and the list.
+        #[help]
+        help: String,
+    },
+    /// The fixture has no function of this name.
+    #[error("the fixture `{fixture}` has no visit `{visit}`")]
+    UnknownVisit {
+        /// The fixture's name.
+        fixture: String,
+        /// What was asked for.
+        visit: String,
+        /// The nearest name and the list.
+        #[help]
+        help: String,
+    },
+    /// The user's file is not there, is a folder, or may not be read.
+    #[error("the fixture {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+        /// The nearest fixture of refcow's own, if the file's name is like one.
+        #[help]
+        help: String,
+    },
+    /// The name does not end in `.py`.
+    #[error("the fixture {} is not a Python file", path.display())]
+    #[diagnostic(help("a fixture is a Python module in one file, and its name ends in .py"))]
+    NotPython {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The text has another encoding.
+    #[error("the fixture {} is not UTF-8 from line {line} on", path.display())]
+    #[diagnostic(help("save it in UTF-8: other encodings are not read, whether declared or not"))]
+    NotUtf8 {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The text is not Python.
+    #[error("the fixture {} is not understood from line {line} on", path.display())]
+    #[diagnostic(help(
+        "`python3 -m py_compile FILE` says what is wrong; if it finds nothing, this is newer Python than refcow can \
+         read: put it into a module that the fixture imports"
+    ))]
+    Syntax {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The module has nothing to build.
+    #[error("the fixture {} has no function `build`", path.display())]
+    #[diagnostic(help(
+        "a fixture defines `def build(count=…, item_bytes=…)`, which returns the data, and functions \
+         `def visit_NAME(data)`"
+    ))]
+    NoBuild {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The module defines `visit_idle`.
+    #[error("the fixture {} has a visit `{IDLE}` of its own", path.display())]
+    #[diagnostic(help(
+        "`{IDLE}` is refcow's own visit, in which a child is not given the data: choose another name"
+    ))]
+    Reserved {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+}
+
+/// refcow's own fixtures, in the order of their names.
+pub fn builtin() -> &'static [Fixture] {
+    static ALL: LazyLock<Vec<Fixture>> = LazyLock::new(|| {
+        names()
+            .map(|name| find(name).expect("a test reads every file that is part of the program"))
+            .collect()
+    });
+    &ALL
+}
+
+/// One of refcow's own fixtures by its name, or a user's file by its path (anything with a `/`, or that ends in `.py`).
+///
+/// # Errors
+/// There is no such fixture, or the file is none: each variant of [`enum@Error`] says what it needs to be one.
+pub fn find(name_or_path: &str) -> Result<Fixture, Error> {
+    if name_or_path.contains('/') || name_or_path.ends_with(".py") {
+        return user(Path::new(name_or_path));
+    }
+    match files().find(|(stem, _)| *stem == name_or_path && !stem.starts_with('_')) {
+        Some((name, source)) => read(name, None, source.to_owned(), Path::new(name)),
+        None => Err(Error::UnknownFixture {
+            name: name_or_path.to_owned(),
+            help: format!(
+                "{}, or the path of a .py file",
+                offer(name_or_path, names(), "fixtures")
+            ),
+        }),
+    }
+}
+
+impl Fixture {
+    /// The visit of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVisit`], with the nearest name and all there are.
+    pub fn visit(&self, name: &str) -> Result<&Visit, Error> {
+        self.visits
+            .iter()
+            .find(|visit| visit.name == name)
+            .ok_or_else(|| Error::UnknownVisit {
+                fixture: self.name.clone(),
+                visit: name.to_owned(),
+                help: offer(
+                    name,
+                    self.visits.iter().map(|visit| visit.name.as_str()),
+                    "its visits",
+                ),
+            })
+    }
+
+    /// The first line of the docstring; empty if there is none.
+    pub fn summary(&self) -> &str {
+        self.doc.lines().next().unwrap_or_default()
+    }
+}
+
+/// Stem and text of each embedded module, in the order of their names.
+fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let mut files: Vec<_> = FILES
+        .files()
+        .filter_map(|file| {
+            let stem = file.path().to_str()?.strip_suffix(".py")?;
+            Some((stem, file.contents_utf8()?))
+        })
+        .collect();
+    files.sort_unstable();
+    files.into_iter()
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    files()
+        .map(|(stem, _)| stem)
+        .filter(|stem| !stem.starts_with('_'))
+}
+
+fn user(path: &Path) -> Result<Fixture, Error> {
+    let unreadable = |source: io::Error| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let help = match nearest(&stem, names()) {
+            Some(name) => format!("refcow has a fixture `{name}` of its own: give its bare name"),
+            None => "a fixture is a Python module in one file: give its path".to_owned(),
+        };
+        Error::Unreadable {
+            path: path.to_owned(),
+            source,
+            help,
+        }
+    };
+    let metadata = path.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    if path.extension().is_none_or(|extension| extension != "py") {
+        return Err(Error::NotPython {
+            path: path.to_owned(),
+        });
+    }
+    if !metadata.is_file() {
+        // A pipe could be waited for without end.
+        return Err(unreadable(io::Error::other("not a regular file")));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let source = String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
+        path: path.to_owned(),
+        line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count(),
+    })?;
+    let absolute = std::path::absolute(path).map_err(unreadable)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    read(&name, Some(absolute), source, path)
+}
+
+fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Result<Fixture, Error> {
+    // Python skips a byte order mark, and so must the grammar.
+    let text = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    let module = syntax::read(text).map_err(|line| Error::Syntax {
+        path: shown.to_owned(),
+        line,
+    })?;
+    let mut names = Names::default();
+    names.enter(&module);
+
+    let build = names
+        .function("build")
+        .cloned()
+        .ok_or_else(|| Error::NoBuild {
+            path: shown.to_owned(),
+        })?;
+    let mut visits = vec![Visit {
+        name: IDLE.to_owned(),
+        doc: "Returns at once, without being given the data: what forking alone does.".to_owned(),
+    }];
+    for (name, function) in &names.functions {
+        let Some(name) = name.strip_prefix("visit_").filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        if name == IDLE {
+            return Err(Error::Reserved {
+                path: shown.to_owned(),
+            });
+        }
+        visits.push(Visit {
+            name: name.to_owned(),
+            doc: function.doc.clone(),
+        });
+    }
+    Ok(Fixture {
+        name: name.to_owned(),
+        path,
+        doc: module.doc.clone(),
+        sharing: names.sharing.unwrap_or_else(|| "fork".to_owned()),
+        visits,
+        modules: PROVIDED
+            .iter()
+            .filter(|module| names.imports.iter().any(|import| import == *module))
+            .map(|&module| module.to_owned())
+            .collect(),
+        helpers: helpers(&module),
+        default_count: build.count,
+        default_item_bytes: build.item_bytes,
+        source,
+    })
+}
+
+/// The helpers that a module imports, and those that they do.
+fn helpers(module: &Module) -> Vec<(String, String)> {
+    fn add(module: &Module, entered: &mut Vec<String>, found: &mut Vec<(String, String)>) {
+        for import in &module.imports {
+            if entered.contains(import) {
+                continue;
+            }
+            entered.push(import.clone());
+            if let Some((_, source)) =
+                files().find(|(stem, _)| stem == import && stem.starts_with('_'))
+            {
+                if let Some(helper) = helper_module(import) {
+                    add(helper, entered, found);
+                }
+                found.push((import.clone(), source.to_owned()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    add(module, &mut Vec::new(), &mut found);
+    found
+}
+
+/// What a module's names mean, helper modules included.
+#[derive(Default)]
+struct Names {
+    /// In the order in which the names were first bound.
+    functions: Vec<(String, Function)>,
+    sharing: Option<String>,
+    imports: Vec<String>,
+    /// Helpers whose imports are in `imports` already: they may import each other.
+    entered: Vec<String>,
+}
+
+impl Names {
+    fn enter(&mut self, module: &Module) {
+        self.import(module);
+        for binding in &module.bindings {
+            match binding {
+                Binding::Function { name, function } => self.bind(name, function.clone()),
+                Binding::From {
+                    module,
+                    name,
+                    alias,
+                } => {
+                    let known = helper(module, &self.entered);
+                    let function = known.as_ref().and_then(|known| known.function(name));
+                    self.bind(alias, function.cloned().unwrap_or_default());
+                }
+                Binding::All { module } => {
+                    if let Some(known) = helper(module, &self.entered) {
+                        for (name, function) in known.functions {
+                            if !name.starts_with('_') {
+                                self.bind(&name, function);
+                            }
+                        }
+                        self.sharing = known.sharing.or(self.sharing.take());
+                    }
+                }
+                Binding::Value { name, value } => match value {
+                    Value::Text(text) if name == SHARING => self.sharing = Some(text.clone()),
+                    Value::Name(other) => {
+                        let function = self.function(other).cloned().unwrap_or_default();
+                        self.bind(name, function);
+                    }
+                    Value::Text(_) => {}
+                    Value::Other => self.bind(name, Function::default()),
+                },
+            }
+        }
+    }
+
+    /// Adds what the module imports, and what the helpers among that import.
+    fn import(&mut self, module: &Module) {
+        for import in &module.imports {
+            if self.imports.contains(import) {
+                continue;
+            }
+            self.imports.push(import.clone());
+            if let Some(module) = helper_module(import) {
+                self.import(module);
+            }
+        }
+    }
+
+    fn function(&self, name: &str) -> Option<&Function> {
+        let (_, function) = self.functions.iter().find(|(known, _)| known == name)?;
+        Some(function)
+    }
+
+    fn bind(&mut self, name: &str, function: Function) {
+        match self.functions.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = function,
+            None => self.functions.push((name.to_owned(), function)),
+        }
+    }
+}
+
+/// A helper's names; `None` for a module that is none, or whose names are being looked up already.
+fn helper(name: &str, entered: &[String]) -> Option<Names> {
+    if entered.iter().any(|known| known == name) {
+        return None;
+    }
+    let module = helper_module(name)?;
+    let mut names = Names {
+        entered: entered.to_vec(),
+        ..Names::default()
+    };
+    names.entered.push(name.to_owned());
+    names.enter(module);
+    Some(names)
+}
+
+/// A helper module's text, read once however many names are imported from it.
+fn helper_module(name: &str) -> Option<&'static Module> {
+    static READ: LazyLock<HashMap<&str, LazyModule>> = LazyLock::new(|| {
+        files()
+            .filter(|(stem, _)| stem.starts_with('_'))
+            .map(|(stem, source)| (stem, (source, OnceLock::new())))
+            .collect()
+    });
+    let (source, module) = READ.get(name)?;
+    module.get_or_init(|| syntax::read(source).ok()).as_ref()
+}
+
+/// A text and, once it was asked for, what it says.
+type LazyModule = (&'static str, OnceLock<Option<Module>>);
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known)
+}
+
+fn offer<'a>(name: &str, known: impl Iterator<Item = &'a str>, what: &str) -> String {
+    let known: Vec<&str> = known.collect();
+    let list = format!("{what}: {}", known.join(", "));
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`? {list}"),
+        None => list,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VISITS: [&str; 7] = [
+        "idle",
+        "collect",
+        "index",
+        "iterate",
+        "length",
+        "read",
+        "reference",
+    ];
+
+    fn sorted(visits: &[Visit]) -> Vec<&str> {
+        let mut names: Vec<&str> = visits.iter().map(|visit| visit.name.as_str()).collect();
+        names[1..].sort_unstable();
+        names
+    }
+
+    fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (folder, path)
+    }
+
+    fn help(error: &Error) -> String {
+        error.help().unwrap().to_string()
+    }
+
+    #[test]
+    fn every_fixture_of_our_own_is_documented_and_offers_the_same_visits() {
+        let names: Vec<&str> = builtin().iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "bitarrays",
+                "int_arrays",
+                "ints",
+                "numpy_arrays",
+                "shared_numpy",
+                "small_ints",
+                "three_lists"
+            ]
+        );
+        for fixture in builtin() {
+            assert_eq!(sorted(&fixture.visits), VISITS, "{}", fixture.name);
+            assert!(fixture.summary().ends_with('.'), "{}", fixture.name);
+            assert!(fixture.doc.contains("Expected"), "{}", fixture.name);
+            for visit in &fixture.visits {
+                assert!(!visit.doc.is_empty(), "{} {}", fixture.name, visit.name);
+            }
+            assert!(fixture.default_count.is_some());
+            assert!(fixture.default_item_bytes.is_some());
+        }
+    }
+
+    #[test]
+    fn modules_are_those_a_fixture_needs_also_by_way_of_its_helpers() {
+        let modules = |name| find(name).unwrap().modules;
+        assert_eq!(modules("three_lists"), ["bitarray"]);
+        assert_eq!(modules("bitarrays"), ["bitarray"]);
+        assert_eq!(modules("numpy_arrays"), ["numpy"]);
+        assert_eq!(modules("shared_numpy"), ["numpy"]);
+        for name in ["int_arrays", "ints", "small_ints"] {
+            assert!(modules(name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_sharing_are_as_written() {
+        let three = find("three_lists").unwrap();
+        assert_eq!(
+            (three.default_count, three.default_item_bytes),
+            (Some(2000), Some(65536))
+        );
+        assert_eq!(three.sharing, "fork");
+        assert_eq!(find("shared_numpy").unwrap().sharing, "shared_memory");
+        assert_eq!(find("ints").unwrap().default_count, Some(1_000_000));
+    }
+
+    #[test]
+    fn unknown_names_get_the_nearest_and_the_list() {
+        let error = find("three_list").unwrap_err();
+        assert!(help(&error).starts_with("did you mean `three_lists`? fixtures: bitarrays, "));
+        // A helper is no fixture.
+        let error = find("_visits").unwrap_err();
+        assert!(matches!(error, Error::UnknownFixture { .. }));
+        let error = find("zzz").unwrap_err();
+        assert!(help(&error).starts_with("fixtures: bitarrays, "));
+
+        let ints = find("ints").unwrap();
+        assert_eq!(ints.visit("idle").unwrap().name, "idle");
+        let error = ints.visit("iterat").unwrap_err();
+        assert!(help(&error).starts_with("did you mean `iterate`? its visits: idle, "));
+    }
+
+    #[test]
+    fn helpers_come_after_what_they_import() {
+        let names = |fixture: &str| -> Vec<String> {
+            let helpers = find(fixture).unwrap().helpers;
+            assert!(helpers.iter().all(|(_, source)| !source.is_empty()));
+            helpers.into_iter().map(|(name, _)| name).collect()
+        };
+        let three = names("three_lists");
+        let place = |name: &str| three.iter().position(|known| known == name).unwrap();
+        assert!(place("_contents") < place("_bitarrays"));
+        // What needs bitarray must not be executed for a fixture that does not.
+        assert!(!names("ints").iter().any(|name| name == "_bitarrays"));
+    }
+
+    #[test]
+    fn a_users_file_is_read_with_the_helpers_it_imports() {
+        let (_folder, path) = file(
+            "mine.py",
+            b"\xef\xbb\xbf'''Mine.'''\nfrom _visits import *\nfrom _visits import visit_read as visit_other\n\
+              from _bitarrays import bitarrays as build\nvisit_twice = visit_iterate\nSHARING = 'mmap'\n",
+        );
+        let fixture = find(&path).unwrap();
+        assert_eq!(fixture.name, "mine");
+        assert_eq!(fixture.path.as_deref(), Some(Path::new(&path)));
+        assert_eq!(fixture.doc, "Mine.");
+        assert_eq!(fixture.sharing, "mmap");
+        assert_eq!(fixture.modules, ["bitarray"]);
+        assert_eq!(
+            sorted(&fixture.visits),
+            [
+                "idle",
+                "collect",
+                "index",
+                "iterate",
+                "length",
+                "other",
+                "reference",
+                "twice"
+            ]
+        );
+        assert_eq!(
+            fixture.visit("twice").unwrap().doc,
+            fixture.visit("iterate").unwrap().doc
+        );
+        assert_eq!(
+            (fixture.default_count, fixture.default_item_bytes),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn a_users_file_that_is_no_fixture_is_refused_with_the_reason() {
+        let refused = |name, bytes: &[u8]| {
+            let (_folder, path) = file(name, bytes);
+            find(&path).unwrap_err()
+        };
+        assert!(matches!(refused("a.py", b"x = 1\n"), Error::NoBuild { .. }));
+        assert!(matches!(
+            refused("a.txt", b"def build(): pass\n"),
+            Error::NotPython { .. }
+        ));
+        assert!(matches!(
+            refused("a.py", b"# one\n# \xe4\n"),
+            Error::NotUtf8 { line: 2, .. }
+        ));
+        assert!(matches!(
+            refused("a.py", b"def build(): pass\n)\n"),
+            Error::Syntax { line: 2, .. }
+        ));
+        assert!(matches!(
+            refused("a.py", b"def build(): pass\ndef visit_idle(data): pass\n"),
+            Error::Reserved { .. }
+        ));
+        let error = find("nowhere/three_lists.py").unwrap_err();
+        assert!(matches!(error, Error::Unreadable { .. }));
+        assert!(help(&error).contains("`three_lists`"));
+        assert!(matches!(find("/").unwrap_err(), Error::Unreadable { .. }));
+    }
+}

@@ -1,0 +1,43 @@
+"""One list of NumPy arrays: small objects with large buffers, like the lists of bitarrays and integer arrays.
+
+Expected, from CPython 3.8 to 3.15, for items of a page or more:
+
+- `reference` and `length` unshare only the page that holds the list's own header; `index` adds that of one element.
+- `iterate` and `read` unshare every page of headers and no page of spine or payload; the copies are identical. That the
+  content is in NumPy changes nothing: the reference count is in the array's Python object, outside its buffer.
+- `collect` unshares the page of the list's own header and those that other headers have in common with tracked objects
+  of the interpreter: NumPy arrays are not tracked.
+
+A page at the edge of spine or payload may hold memory of the interpreter as well, and be unshared by a write to that.
+"""
+import numpy
+
+from _contents import check_words, rows
+from _footprints import BLOCK_BYTES, list_of
+from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+
+
+def build(count=2000, item_bytes=65536):
+    """A list of `count` one-dimensional int64 arrays. `item_bytes` must be a multiple of 8."""
+    check_words(item_bytes)
+    result = [None] * count
+    for index, row in enumerate(rows(count, item_bytes, 0)):
+        # 64-bit integers are added up without conversion: NumPy needs no buffer of its own to read them.
+        result[index] = numpy.frombuffer(row, dtype=numpy.int64).copy()
+    return result
+
+
+def footprint(count, item_bytes):
+    """Bytes that `build` will allocate: `objects` (headers and spine), `payload`, `segment`."""
+    result = list_of(count, numpy.ndarray, item_bytes)
+    # NumPy keeps each array's shape and strides in a block of their own.
+    result["payload"] += count * 2 * BLOCK_BYTES
+    return result
+
+
+def visit_read(data):
+    """Adds up each array: every header, no payload."""
+    total = 0
+    for element in data:
+        total += int(element.sum())
+    return total
