@@ -14,11 +14,17 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, report`; `experiment → subject, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+pub mod cli;
+pub mod commands;
+pub mod experiment;
 pub mod fixtures;
 pub mod interrupt;
 pub mod machine;
 pub mod model;
 pub mod observe;
+pub mod output;
+pub mod progress;
 pub mod protocol;
 pub mod python;
+pub mod report;
 pub mod subject;

@@ -1,0 +1,492 @@
+//! The one meeting point: plan → subject + observer → report.
+
+pub mod calibration;
+pub mod visit;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fixtures::{Fixture, IDLE};
+use crate::machine::{self, MemoryLimits};
+use crate::model::{self, Measurement, RegionMap, Report, SCHEMA_VERSION, Warning};
+use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
+use crate::python::{self, Interpreter, Ready};
+use crate::subject::{self, Launch, Subject};
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The datasets, in order.
+    pub datasets: Vec<Dataset>,
+    /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
+    pub children: usize,
+    /// Which interpreter; `None` for the machine's first usable one.
+    pub python: Option<String>,
+    /// The time that building, or one visit, may take.
+    pub timeout: Duration,
+    /// Go on although memory seems too small.
+    pub force: bool,
+}
+
+/// One dataset and its visits.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What builds it.
+    pub fixture: Fixture,
+    /// How large.
+    pub size: Size,
+    /// Names of visits that the fixture has.
+    pub visits: Vec<String>,
+}
+
+/// What a run is about to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Something short that has no place in the count of steps.
+    Preparing(&'a str),
+    /// A private environment is being made, which takes a while and happens once.
+    Installing(&'a str),
+    /// A dataset is about to be built.
+    Building {
+        /// Its fixture.
+        fixture: &'a str,
+    },
+    /// A visit is about to begin.
+    Visiting {
+        /// The fixture.
+        fixture: &'a str,
+        /// The visit.
+        visit: &'a str,
+    },
+    /// A dataset stands, or one child has ended its visit.
+    Done,
+}
+
+impl Plan {
+    /// How often [`Step::Done`] will come.
+    pub fn steps(&self) -> u64 {
+        let steps = self
+            .datasets
+            .iter()
+            .map(|dataset| 1 + dataset.visits.len() * self.children);
+        steps.sum::<usize>() as u64
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// No interpreter, or no environment for it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Python(#[from] python::Error),
+    /// The machine could not be described.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Machine(#[from] machine::Error),
+    /// The instrument failed its own check.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Calibration(#[from] calibration::Error),
+    /// A fixture could not be measured.
+    #[error("{fixture}: {error}")]
+    Fixture {
+        /// Which.
+        fixture: String,
+        /// Why.
+        error: visit::Error,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
+    },
+    /// The data would not fit.
+    #[error(
+        "{fixture} needs about {} ({} of objects, each of which {children} children may copy, {} of buffers, {} of \
+         shared memory), and {} is free ({available_from})",
+        crate::report::bytes(*needed_bytes),
+        crate::report::bytes(footprint.objects),
+        crate::report::bytes(footprint.payload),
+        crate::report::bytes(footprint.segment),
+        crate::report::bytes(*available_bytes)
+    )]
+    #[diagnostic(help(
+        "choose a smaller --count, --item-bytes or --children, or try all the same with --force"
+    ))]
+    TooLarge {
+        /// Which.
+        fixture: String,
+        /// What it would allocate.
+        footprint: Footprint,
+        /// With what the children may copy.
+        needed_bytes: u64,
+        /// What there is.
+        available_bytes: u64,
+        /// What says so.
+        available_from: String,
+        /// How many copies were reckoned with.
+        children: usize,
+    },
+    /// /dev/shm is too small.
+    #[error(
+        "{fixture} needs {} in /dev/shm, and {} is free there",
+        crate::report::bytes(*needed_bytes),
+        crate::report::bytes(*free_bytes)
+    )]
+    #[diagnostic(help(
+        "choose a smaller --count or --item-bytes, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), \
+         or try all the same with --force"
+    ))]
+    ShmTooSmall {
+        /// Which.
+        fixture: String,
+        /// For its segments.
+        needed_bytes: u64,
+        /// There.
+        free_bytes: u64,
+    },
+    /// Another interpreter answered than the one that was asked for.
+    #[error("{} is CPython {found}, not {wanted} as {} said", libpython.display(), executable.display())]
+    #[diagnostic(help(
+        "the interpreter and its libpython are not of one build: reinstall it, or choose another"
+    ))]
+    OtherInterpreter {
+        /// The library that was embedded.
+        libpython: PathBuf,
+        /// The program that was asked.
+        executable: PathBuf,
+        /// What the embedded one says.
+        found: String,
+        /// What the program said.
+        wanted: String,
+    },
+    /// The program beside refcow is not where it should be.
+    #[error("there is no refcow-subject beside {}", beside.display())]
+    #[diagnostic(help("refcow needs both of its programs in one folder: build or install both"))]
+    NoSubject {
+        /// refcow's own program.
+        beside: PathBuf,
+    },
+}
+
+impl Error {
+    fn of(fixture: &Fixture) -> impl Fn(visit::Error) -> Self {
+        let fixture = fixture.name.clone();
+        move |error| Self::Fixture {
+            fixture: fixture.clone(),
+            help: miette::Diagnostic::help(&error).map(|help| help.to_string()),
+            error,
+        }
+    }
+
+    /// Whether the user ended the run.
+    pub fn is_interruption(&self) -> bool {
+        let visit = match self {
+            Self::Python(python::Error::Interrupted) => return true,
+            Self::Calibration(calibration::Error::Visit(error)) | Self::Fixture { error, .. } => {
+                error
+            }
+            _ => return false,
+        };
+        matches!(visit, visit::Error::Subject(subject::Error::Interrupted))
+    }
+}
+
+/// Measures everything in the plan, with one interpreter.
+///
+/// # Errors
+/// The first thing that could not be done; nothing is left behind.
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Report, Error> {
+    let modules: BTreeSet<String> = plan
+        .datasets
+        .iter()
+        .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
+        .collect();
+    let modules: Vec<String> = modules.into_iter().collect();
+    let (ready, launch) = prepare(plan, &modules, step)?;
+    let environment = machine::environment(ready.packages.clone())?;
+    step(Step::Preparing("calibrating"));
+    let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
+
+    let mut warnings = machine_warnings(&environment);
+    let mut measurements = Vec::new();
+    for dataset in &plan.datasets {
+        let measured = measure(plan, dataset, &ready.interpreter, &launch, step)?;
+        measurements.extend(measured.measurements);
+        warnings.extend(measured.warnings);
+    }
+    Ok(Report {
+        schema_version: SCHEMA_VERSION,
+        environment,
+        calibration,
+        warnings: warnings.into_iter().collect(),
+        measurements,
+    })
+}
+
+/// Calibrates alone, with any usable interpreter's library: Python itself is not started.
+///
+/// # Errors
+/// When there is no interpreter, or the counts differ.
+pub fn calibrate(
+    python: Option<&str>,
+    options: calibration::Options,
+    timeout: Duration,
+) -> Result<model::Calibration, Error> {
+    let interpreter = python::choose(python)?;
+    let bin = PathBuf::new();
+    let launch = launch(&interpreter, bin, 1, timeout)?;
+    Ok(calibration::calibrate(&launch, options)?)
+}
+
+fn prepare(
+    plan: &Plan,
+    modules: &[String],
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<(Ready, Launch), Error> {
+    step(Step::Preparing("finding an interpreter"));
+    let interpreter = python::choose(plan.python.as_deref())?;
+    let progress = std::cell::RefCell::new(&mut *step);
+    let ready = python::prepare(interpreter, modules, &|line| {
+        progress.borrow_mut()(Step::Installing(line));
+    })?;
+    let launch = launch(
+        &ready.interpreter,
+        ready.bin.clone(),
+        plan.children,
+        plan.timeout,
+    )?;
+    Ok((ready, launch))
+}
+
+fn launch(
+    interpreter: &Interpreter,
+    bin: PathBuf,
+    children: usize,
+    timeout: Duration,
+) -> Result<Launch, Error> {
+    Ok(Launch {
+        program: subject_program()?,
+        libpython: interpreter.libpython.clone(),
+        bin,
+        channels: children + 1,
+        timeout,
+    })
+}
+
+/// refcow-subject, beside this program (or a folder up, for cargo's tests and benches).
+fn subject_program() -> Result<PathBuf, Error> {
+    let beside = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("refcow"));
+    let folders = beside.ancestors().skip(1).take(2);
+    let mut candidates = folders.map(|folder| folder.join("refcow-subject"));
+    match candidates.find(|candidate| candidate.is_file()) {
+        Some(program) => Ok(program),
+        None => Err(Error::NoSubject { beside }),
+    }
+}
+
+/// Warnings that do not depend on a fixture.
+fn machine_warnings(environment: &model::Environment) -> BTreeSet<Warning> {
+    let mut warnings = BTreeSet::new();
+    if environment.ksm.running == Some(true) {
+        warnings.insert(Warning::KsmRunning);
+    }
+    if machine::page_mapcount_missing() {
+        warnings.insert(Warning::NoPageMapcount);
+    }
+    warnings
+}
+
+struct Measured {
+    measurements: Vec<Measurement>,
+    warnings: BTreeSet<Warning>,
+}
+
+/// One dataset in a subject of its own.
+fn measure(
+    plan: &Plan,
+    dataset: &Dataset,
+    interpreter: &Interpreter,
+    launch: &Launch,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<Measured, Error> {
+    let fixture = &dataset.fixture;
+    let at = Error::of(fixture);
+    let failed = |error: subject::Error| at(error.into());
+    step(Step::Building {
+        fixture: &fixture.name,
+    });
+    let mut warnings = BTreeSet::new();
+    let mut subject = Subject::start(launch).map_err(failed)?;
+    let started = subject.start_python().map_err(failed)?;
+    if started.full_version != interpreter.full_version {
+        return Err(Error::OtherInterpreter {
+            libpython: interpreter.libpython.clone(),
+            executable: interpreter.executable.clone(),
+            found: started.full_version,
+            wanted: interpreter.full_version.clone(),
+        });
+    }
+    if !started.addresses_fixed {
+        warnings.insert(Warning::AddressesRandom);
+    }
+    let (helpers, module) = modules(fixture);
+    subject.load(helpers, module).map_err(failed)?;
+    if !plan.force {
+        let footprint = subject.footprint(dataset.size).map_err(failed)?;
+        fits(plan, dataset, footprint, &machine::memory()?)?;
+    }
+    let build_seconds = subject.build(dataset.size).map_err(failed)?;
+    let map = find_regions(&mut subject).map_err(failed)?;
+    step(Step::Done);
+
+    let mut measurements = Vec::new();
+    for visit in &dataset.visits {
+        step(Step::Visiting {
+            fixture: &fixture.name,
+            visit,
+        });
+        let job = if visit == IDLE {
+            Job::Idle
+        } else {
+            Job::Visit {
+                name: visit.clone(),
+            }
+        };
+        let doing = format!("visiting the data ({visit})");
+        let outcome = visit::visit(&mut subject, &map, &job, &doing, plan.children, || {
+            step(Step::Done);
+        })
+        .map_err(&at)?;
+        warnings.extend(visit_warnings(fixture, &outcome));
+        measurements.push(Measurement {
+            fixture: fixture.name.clone(),
+            visit: visit.clone(),
+            sharing: fixture.sharing.clone(),
+            count: dataset.size.count,
+            item_bytes: dataset.size.item_bytes,
+            python: model::Python {
+                version: started.version.clone(),
+                executable: interpreter.executable.clone(),
+                libpython: interpreter.libpython.clone(),
+                free_threaded: started.free_threaded,
+            },
+            build_seconds,
+            tree: outcome.tree,
+            children: outcome.children,
+        });
+    }
+    Ok(Measured {
+        measurements,
+        warnings,
+    })
+}
+
+/// The sources to execute: the helpers that the fixture needs, and the fixture.
+fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
+    let helpers = fixture.helpers.iter().map(|(name, source)| Module {
+        name: name.clone(),
+        file: format!("python_fixtures/{name}.py"),
+        folder: None,
+        source: source.clone(),
+    });
+    let (file, folder) = match &fixture.path {
+        None => (format!("python_fixtures/{}.py", fixture.name), None),
+        Some(path) => (
+            path.display().to_string(),
+            path.parent().map(|folder| folder.display().to_string()),
+        ),
+    };
+    let module = Module {
+        name: fixture.name.clone(),
+        file,
+        folder,
+        source: fixture.source.clone(),
+    };
+    (helpers.collect(), module)
+}
+
+/// Refuses data that the machine has no room for.
+fn fits(
+    plan: &Plan,
+    dataset: &Dataset,
+    footprint: Option<Footprint>,
+    memory: &MemoryLimits,
+) -> Result<(), Error> {
+    // A fixture that does not say is taken at the word of its arguments.
+    let footprint = footprint.unwrap_or(Footprint {
+        objects: 0,
+        payload: dataset.size.count.saturating_mul(dataset.size.item_bytes),
+        segment: 0,
+    });
+    if let Some(free_bytes) = memory.shm_free_bytes
+        && footprint.segment > free_bytes
+    {
+        return Err(Error::ShmTooSmall {
+            fixture: dataset.fixture.name.clone(),
+            needed_bytes: footprint.segment,
+            free_bytes,
+        });
+    }
+    let needed_bytes = footprint
+        .objects
+        .saturating_mul(plan.children as u64 + 1)
+        .saturating_add(footprint.payload)
+        .saturating_add(footprint.segment);
+    if needed_bytes > memory.available_bytes {
+        return Err(Error::TooLarge {
+            fixture: dataset.fixture.name.clone(),
+            footprint,
+            needed_bytes,
+            available_bytes: memory.available_bytes,
+            available_from: memory.available_from.clone(),
+            children: plan.children,
+        });
+    }
+    Ok(())
+}
+
+/// Has a forked process of the subject's find the pages of the dataset.
+fn find_regions(subject: &mut Subject) -> Result<RegionMap, subject::Error> {
+    let doing = "finding the pages of the dataset";
+    let fork = Fork {
+        channel: WITNESS,
+        job: Job::Map,
+    };
+    let mapper = subject.fork(vec![fork], |_| Ok::<_, subject::Error>(()))?;
+    let map = match subject.hear(&mapper[0], doing)? {
+        protocol::Report::Mapped(map) => map,
+        other => return Err(subject::out_of_turn(doing, &other)),
+    };
+    subject.dismiss(mapper)?;
+    Ok(map)
+}
+
+fn visit_warnings(fixture: &Fixture, outcome: &visit::Outcome) -> Vec<Warning> {
+    let fixture = &fixture.name;
+    let mut warnings = Vec::new();
+    if let Some(reason) = &outcome.identical_unknown {
+        warnings.push(Warning::IdenticalUnknown {
+            reason: reason.clone(),
+        });
+    }
+    if outcome.swapped_pages > 0 {
+        warnings.push(Warning::PagesInSwap {
+            fixture: fixture.clone(),
+            pages: outcome.swapped_pages,
+        });
+    }
+    if let Some(bytes) = outcome.parent.huge_bytes.filter(|bytes| *bytes > 0) {
+        warnings.push(Warning::HugePagesInSubject {
+            fixture: fixture.clone(),
+            bytes,
+        });
+    }
+    if outcome.parent.threads > 1 {
+        warnings.push(Warning::ThreadsAtFork {
+            fixture: fixture.clone(),
+            threads: outcome.parent.threads,
+        });
+    }
+    warnings
+}

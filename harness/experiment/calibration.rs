@@ -1,0 +1,149 @@
+//! The instrument's own check: a child without Python writes known pages, and the count must be theirs, exactly.
+
+use crate::model::{Calibration, RegionMap};
+use crate::protocol::Job;
+use crate::subject::{Launch, Subject};
+
+use super::visit::{Error as VisitError, visit};
+
+/// Which of the plain pages the child writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// About a third of them, in no order.
+    Scattered,
+    /// None.
+    None,
+    /// The middle one.
+    One,
+    /// Every n-th, from the first.
+    Every(u64),
+    /// All.
+    All,
+}
+
+impl Pattern {
+    /// The numbers of the pages to write, of `pages` in all.
+    pub fn pages(self, pages: u64) -> Vec<u64> {
+        match self {
+            // Multiplication by an odd number permutes the numbers below a power of two: a different page each time,
+            // far from the last. Those at or above `pages` are left out.
+            Self::Scattered => {
+                let span = pages.next_power_of_two();
+                (0..span / 3)
+                    .map(|index| index.wrapping_mul(0x9E37_79B9) % span)
+                    .filter(|page| *page < pages)
+                    .collect()
+            }
+            Self::None => Vec::new(),
+            Self::One => vec![pages / 2],
+            Self::Every(step) => (0..pages)
+                .step_by(usize::try_from(step.max(1)).unwrap_or(usize::MAX))
+                .collect(),
+            Self::All => (0..pages).collect(),
+        }
+    }
+}
+
+/// What to calibrate with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Plain pages to map.
+    pub pages: u64,
+    /// Those to write.
+    pub pattern: Pattern,
+    /// Pages the child writes besides and keeps to itself: a fault to be found.
+    pub unreported: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pages: 4096,
+            pattern: Pattern::Scattered,
+            unreported: 0,
+        }
+    }
+}
+
+/// Why the instrument may not be used.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// It could not be tried.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Visit(#[from] VisitError),
+    /// It counts wrong here.
+    #[error(
+        "calibration failed: a child wrote {} pages and refcow counted {}",
+        .0.pages_written,
+        .0.pages_counted
+    )]
+    #[diagnostic(help(
+        "no figure from this machine could be trusted, so none is given; `refcow doctor` may show why (page sharing by KSM, a kernel without map counts)"
+    ))]
+    Mismatch(Calibration),
+}
+
+/// Starts a subject without Python and counts what its child writes.
+///
+/// # Errors
+/// When it cannot be done, or the counts differ.
+pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error> {
+    let mut subject = Subject::start(launch).map_err(VisitError::from)?;
+    let first = subject.fill(options.pages).map_err(VisitError::from)?;
+    let map = RegionMap {
+        payload: vec![first..first + options.pages],
+        ..RegionMap::default()
+    };
+    let job = Job::Write {
+        pages: options.pattern.pages(options.pages),
+        unreported: options.unreported,
+    };
+    let outcome = visit(&mut subject, &map, &job, "calibrating", 1, || {})?;
+    check(Calibration {
+        pages_written: outcome.written.iter().sum(),
+        pages_counted: outcome
+            .children
+            .iter()
+            .map(|child| child.totals().unshared)
+            .sum(),
+    })
+}
+
+fn check(calibration: Calibration) -> Result<Calibration, Error> {
+    if calibration.pages_counted == calibration.pages_written {
+        Ok(calibration)
+    } else {
+        Err(Error::Mismatch(calibration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_page_too_many_or_too_few_is_a_failure() {
+        for (pages_written, pages_counted) in [(10, 11), (10, 9), (0, 1)] {
+            let calibration = Calibration {
+                pages_written,
+                pages_counted,
+            };
+            assert!(matches!(check(calibration), Err(Error::Mismatch(_))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scattered_pages_are_distinct_some_and_inside(pages in 8u64..5000) {
+            let written = Pattern::Scattered.pages(pages);
+            let distinct: BTreeSet<_> = written.iter().collect();
+            prop_assert_eq!(distinct.len(), written.len());
+            prop_assert!(!written.is_empty());
+            prop_assert!(written.iter().all(|page| *page < pages));
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! One visit: fork a witness and children, look before, let each child do its work, look after.
+
+use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
+use crate::observe::{
+    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, counters, identical_pages,
+    mappings, page_size, page_states, settle,
+};
+use crate::protocol::{self, Job, Report, WITNESS};
+use crate::subject::{self, Forked, Subject};
+
+/// What one visit showed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Memory of all processes together.
+    pub tree: Tree,
+    /// Each child.
+    pub children: Vec<Child>,
+    /// Distinct pages that each child says it wrote, if its job was to write.
+    pub written: Vec<u64>,
+    /// Why copies could not be compared with their originals, if they could not.
+    pub identical_unknown: Option<String>,
+    /// Pages of the parent that were in swap at the fork.
+    pub swapped_pages: u64,
+    /// The parent at the fork.
+    pub parent: Counters,
+}
+
+/// Why a visit could not be measured.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// The subject failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Subject(#[from] subject::Error),
+    /// A process could not be observed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Observe(#[from] observe::Error),
+    /// The two ways of counting disagree.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Disagreement(#[from] Disagreement),
+    /// The parent did not hold still.
+    #[error(
+        "the parent did not hold still: it had {faults} page faults while a child visited the data"
+    )]
+    #[diagnostic(help(
+        "a thread of the fixture's is still running: end it in build(), before the fork"
+    ))]
+    ParentFaulted {
+        /// Its minor page faults.
+        faults: u64,
+    },
+}
+
+/// A child between its fork and its visit.
+struct Waiting {
+    forked: Forked,
+    /// What the parent has written since it forked this child.
+    written_since: PageSet,
+}
+
+/// A child before its visit, with all that is known of it.
+struct Ready {
+    forked: Forked,
+    fork: Fork,
+    regions: Regions,
+    before: Counters,
+}
+
+/// A child after its visit.
+struct Visited {
+    ready: Ready,
+    unshared: PageSet,
+    after: Counters,
+    seconds: f64,
+}
+
+/// Forks `children` processes, lets each do `job`, one after the other, and counts.
+///
+/// # Errors
+/// As [`Error`] tells; the subject is then of no more use.
+pub fn visit(
+    subject: &mut Subject,
+    map: &RegionMap,
+    job: &Job,
+    doing: &str,
+    children: usize,
+    mut visited_one: impl FnMut(),
+) -> Result<Outcome, Error> {
+    let parent = subject.pid();
+    let (witness, waiting) = fork_all(subject, job, children)?;
+    rehearse(subject, &waiting, doing)?;
+
+    let parent_before = states(parent)?;
+    let mut ready = Vec::new();
+    for Waiting {
+        forked,
+        mut written_since,
+    } in waiting
+    {
+        written_since |= own(&parent_before);
+        settle(forked.pid)?;
+        let mappings = mappings(forked.pid)?;
+        let child = page_states(forked.pid, &mappings.ranges)?;
+        let fork = Fork::new(&mappings, &parent_before, &child, &written_since)?;
+        ready.push(Ready {
+            regions: Regions::new(map, &fork),
+            before: counters(forked.pid)?,
+            fork,
+            forked,
+        });
+    }
+    let parent_counters = counters(parent)?;
+    let others = [parent, witness.pid];
+    let pss_before = pss(&others, ready.iter().map(|child| child.before))?;
+
+    let mut visited = Vec::new();
+    let mut written = Vec::new();
+    for child in ready {
+        subject.release(&child.forked, doing)?;
+        let mut seconds = 0.0;
+        match subject.hear(&child.forked, doing)? {
+            Report::Done { seconds: taken } => seconds = taken,
+            Report::Wrote { pages } => written.push(pages),
+            other => return Err(unexpected(doing, &other)),
+        }
+        visited.push(look_after(
+            parent,
+            &parent_before,
+            parent_counters.minor_faults,
+            child,
+            seconds,
+        )?);
+        visited_one();
+    }
+    let pss_after = pss(&others, visited.iter().map(|child| child.after))?;
+
+    let mut identical_unknown = None;
+    let mut result = Vec::new();
+    for child in &visited {
+        let identical = identical_pages(parent, child.ready.forked.pid, &child.unshared)
+            .map_err(|error| identical_unknown = Some(error.to_string()))
+            .ok();
+        result.push(child.count(identical.as_ref()));
+    }
+    let mut all: Vec<_> = visited
+        .into_iter()
+        .map(|child| child.ready.forked)
+        .collect();
+    all.push(witness);
+    subject.dismiss(all)?;
+    Ok(Outcome {
+        tree: Tree {
+            pss_bytes_before: pss_before,
+            pss_bytes_after: pss_after,
+        },
+        children: result,
+        written,
+        identical_unknown,
+        swapped_pages: parent_before.swapped().len(),
+        parent: parent_counters,
+    })
+}
+
+/// Forks the witness and all children, noting before each fork what the parent has written since the one before.
+fn fork_all(
+    subject: &mut Subject,
+    job: &Job,
+    children: usize,
+) -> Result<(Forked, Vec<Waiting>), Error> {
+    let parent = subject.pid();
+    let fork = |channel, job| protocol::Fork { channel, job };
+    let mut forks = vec![fork(WITNESS, Job::Wait)];
+    forks.extend((1..=children).map(|channel| fork(channel, job.clone())));
+    // For each process forked so far, the witness included.
+    let mut written_since: Vec<PageSet> = Vec::new();
+    let forked = subject.fork(forks, |so_far| {
+        // Nobody asks what the parent wrote between the witness's fork and the first child's.
+        if so_far > 1 {
+            let written = own(&states(parent)?);
+            for earlier in &mut written_since {
+                *earlier |= &written;
+            }
+        }
+        written_since.push(PageSet::new());
+        Ok::<_, Error>(())
+    })?;
+    let mut waiting = forked.into_iter().zip(written_since);
+    let (witness, _) = waiting.next().expect("the witness was forked first");
+    let waiting = waiting.map(|(forked, written_since)| Waiting {
+        forked,
+        written_since,
+    });
+    Ok((witness, waiting.collect()))
+}
+
+/// Lets every child go through the steps of the visit without the visit.
+fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(), Error> {
+    for child in waiting {
+        subject.release(&child.forked, doing)?;
+        match subject.hear(&child.forked, doing)? {
+            Report::Done { .. } => {}
+            other => return Err(unexpected(doing, &other)),
+        }
+    }
+    Ok(())
+}
+
+fn look_after(
+    parent: i32,
+    parent_before: &PageStates,
+    parent_faults: u64,
+    ready: Ready,
+    seconds: f64,
+) -> Result<Visited, Error> {
+    // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
+    // But a write to a shared page is a fault, always.
+    let faults = counters(parent)?.minor_faults - parent_faults;
+    if faults > 0 {
+        return Err(Error::ParentFaulted { faults });
+    }
+    // Only frames need the parent again: bit 56 is the child's.
+    let parent_after = if parent_before.has_frames() {
+        states(parent)?
+    } else {
+        PageStates::default()
+    };
+    settle(ready.forked.pid)?;
+    let after = counters(ready.forked.pid)?;
+    let ranges = mappings(ready.forked.pid)?.ranges;
+    let states = page_states(ready.forked.pid, &ranges)?;
+    Ok(Visited {
+        unshared: ready.fork.unshared(&parent_after, &states)?,
+        ready,
+        after,
+        seconds,
+    })
+}
+
+impl Visited {
+    /// The figures of this child.
+    fn count(&self, identical: Option<&PageSet>) -> Child {
+        let regions: Vec<_> = self
+            .ready
+            .regions
+            .iter()
+            .filter(|(_, pages)| !pages.is_empty())
+            .map(|(name, pages)| Region {
+                name,
+                pages: pages.len(),
+                unshared: pages.intersection_len(&self.unshared),
+                identical: identical.map(|identical| pages.intersection_len(identical)),
+            })
+            .collect();
+        let (before, after) = (&self.ready.before, &self.after);
+        let minor_faults = after.minor_faults - before.minor_faults;
+        let unshared = self.unshared.len();
+        Child {
+            visit_seconds: self.seconds,
+            minor_faults,
+            uss_bytes_before: before.uss_bytes,
+            uss_bytes_after: after.uss_bytes,
+            pages_copied_by_fork: self.ready.fork.copied_by_fork,
+            cross_checks: CrossChecks {
+                faults_minus_unshared: difference(minor_faults, unshared),
+                uss_pages_minus_unshared: before.uss_bytes.zip(after.uss_bytes).map(
+                    |(before, after)| {
+                        difference(after / page_size(), before / page_size() + unshared)
+                    },
+                ),
+            },
+            regions,
+        }
+    }
+}
+
+fn difference(one: u64, other: u64) -> i64 {
+    i64::try_from(i128::from(one) - i128::from(other)).expect("counts of pages are small")
+}
+
+/// All pages of a process that waits.
+fn states(pid: i32) -> Result<PageStates, Error> {
+    settle(pid)?;
+    Ok(page_states(pid, &mappings(pid)?.ranges)?)
+}
+
+/// Pages that are this process's alone: written since its last fork, as a later child or the witness shares all others.
+fn own(states: &PageStates) -> PageSet {
+    states.anonymous() & states.exclusive()
+}
+
+fn pss(
+    others: &[i32],
+    children: impl Iterator<Item = Counters>,
+) -> Result<Option<u64>, observe::Error> {
+    let mut sum = Some(0);
+    for pid in others {
+        sum = sum.zip(counters(*pid)?.pss_bytes).map(|(a, b)| a + b);
+    }
+    Ok(children.fold(sum, |sum, child| {
+        sum.zip(child.pss_bytes).map(|(a, b)| a + b)
+    }))
+}
+
+fn unexpected(doing: &str, report: &Report) -> Error {
+    subject::Error::Protocol {
+        who: "child",
+        doing: doing.into(),
+        source: std::io::Error::other(format!("{report:?}")),
+    }
+    .into()
+}

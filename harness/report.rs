@@ -1,0 +1,47 @@
+//! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
+
+mod csv;
+mod finding;
+mod format;
+mod grid;
+mod json;
+mod table;
+
+pub use finding::finding;
+pub use format::{bytes, count, share, time};
+
+use crate::model::Report;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For a terminal, at most so many columns wide; `None` for as wide as it needs.
+    Table {
+        /// Columns.
+        width: Option<u16>,
+    },
+    /// One document; see [`crate::model::schema`].
+    Json,
+    /// Tables for a page or a pull request.
+    Markdown,
+    /// One row a region of a child, for pandas, R or a spreadsheet.
+    Csv,
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot render the report: {0}")]
+pub struct Error(String);
+
+/// Renders a report.
+///
+/// # Errors
+/// Only if a figure has no form in the format (a time that is not a number).
+pub fn render(report: &Report, format: Format) -> Result<Vec<u8>, Error> {
+    match format {
+        Format::Table { width } => Ok(table::render(report, width)),
+        Format::Markdown => Ok(table::render_markdown(report)),
+        Format::Json => json::render(report),
+        Format::Csv => csv::render(report),
+    }
+}

@@ -1,0 +1,84 @@
+//! The whole report in one sentence.
+
+use super::format::{count, share, spread};
+use crate::model::{Measurement, RegionName, Report, Summary};
+
+/// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
+pub fn finding(report: &Report) -> String {
+    let page_size = report.environment.page_size_bytes;
+    let all: Vec<(&Measurement, Summary)> = report
+        .measurements
+        .iter()
+        .filter_map(|measurement| Some((measurement, measurement.summary(page_size)?)))
+        .collect();
+    let sharings = {
+        let mut sharings: Vec<&str> = Vec::new();
+        for (measurement, _) in &all {
+            if !sharings.contains(&measurement.sharing.as_str()) {
+                sharings.push(&measurement.sharing);
+            }
+        }
+        sharings
+    };
+    let parts: Vec<String> = sharings
+        .into_iter()
+        .filter_map(|sharing| {
+            let of_sharing = all
+                .iter()
+                .filter(|(measurement, _)| measurement.sharing == sharing);
+            // The first of equals, so that the sentence does not depend on the order of later visits.
+            of_sharing
+                .reduce(|most, next| {
+                    if copied(next) > copied(most) {
+                        next
+                    } else {
+                        most
+                    }
+                })
+                .map(|(measurement, summary)| most(measurement, summary))
+        })
+        .collect();
+    if parts.is_empty() {
+        "Found: nothing was measured.".into()
+    } else {
+        format!("Found: {}.", parts.join("; "))
+    }
+}
+
+/// The share of the data that a child copied, to order measurements by.
+fn copied((_, summary): &(&Measurement, Summary)) -> f64 {
+    summary
+        .copied_share
+        .as_ref()
+        .map_or(0.0, |share| *share.end())
+}
+
+fn most(measurement: &Measurement, summary: &Summary) -> String {
+    let regions: Vec<String> = summary
+        .regions
+        .iter()
+        .filter(|region| region.name != RegionName::Rest)
+        .map(|region| {
+            format!(
+                "{} of {} {}",
+                spread(&region.unshared, count),
+                spread(&region.pages, count),
+                region.name.as_str(),
+            )
+        })
+        .collect();
+    let of = format!("{} by {}", measurement.fixture, measurement.sharing);
+    match &summary.copied_share {
+        None => format!("{of} has no data in pages of its own"),
+        Some(copied) if *copied.end() == 0.0 => format!(
+            "{of}: no visit copied a page of the data ({} pages)",
+            regions.join(", ")
+        ),
+        Some(copied) => format!(
+            "{of}: {} copied the most, {} of the data in each child ({} pages)",
+            measurement.visit,
+            spread(copied, share),
+            regions.join(", "),
+        ),
+    }
+}

@@ -1,0 +1,140 @@
+//! Numbers as people read them. Exact values are in the JSON.
+
+use crate::model::Spread;
+
+/// `96,050`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `0 B`, `312 KiB`, `375.6 MiB`: binary units, at most four digits.
+pub fn bytes(number: u64) -> String {
+    let mut value = number as f64;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+        // From here on a smaller unit would need four digits.
+        if value < 999.5 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" || value.fract() == 0.0 || value >= 99.95 && unit == "KiB" {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// `0.04 %`; what is not nothing never reads 0.
+pub fn share(part: f64) -> String {
+    let percent = part * 100.0;
+    if percent == 0.0 {
+        "0 %".into()
+    } else if percent < 0.01 {
+        "< 0.01 %".into()
+    } else if percent < 9.995 {
+        format!("{percent:.2} %")
+    } else if percent < 99.95 || part < 1.0 {
+        format!("{:.1} %", percent.min(99.9))
+    } else {
+        format!("{percent:.0} %")
+    }
+}
+
+/// `41 µs`, `1.24 ms`, `3.1 s`.
+pub fn time(seconds: f64) -> String {
+    let micros = seconds * 1e6;
+    if micros < 9.95 {
+        format!("{micros:.1} µs")
+    } else if micros < 999.5 {
+        format!("{micros:.0} µs")
+    } else if micros < 999_500.0 {
+        format!("{:.1} ms", micros / 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+/// `38`, or `37–38` where children differ.
+pub fn spread<T: Copy>(figures: &Spread<T>, each: impl Fn(T) -> String) -> String {
+    let (least, most) = (each(*figures.start()), each(*figures.end()));
+    if least == most {
+        most
+    } else {
+        format!("{least}–{most}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(0, "0")]
+    #[case(999, "999")]
+    #[case(1_000, "1,000")]
+    #[case(1_234_567, "1,234,567")]
+    fn counts(#[case] number: u64, #[case] text: &str) {
+        assert_eq!(count(number), text);
+    }
+
+    #[rstest]
+    #[case(0, "0 B")]
+    #[case(999, "999 B")]
+    #[case(1_023, "1.0 KiB")]
+    #[case(4_096, "4 KiB")]
+    #[case(65_536, "64 KiB")]
+    #[case(160_000, "156 KiB")]
+    #[case(1_048_575, "1.0 MiB")]
+    #[case(393_216_000, "375 MiB")]
+    #[case(393_900_000, "375.7 MiB")]
+    #[case(u64::MAX, "16 EiB")]
+    fn sizes(#[case] number: u64, #[case] text: &str) {
+        assert_eq!(bytes(number), text);
+    }
+
+    #[rstest]
+    #[case(0.0, "0 %")]
+    #[case(0.000_001, "< 0.01 %")]
+    #[case(0.000_4, "0.04 %")]
+    #[case(0.5, "50.0 %")]
+    #[case(0.999_99, "99.9 %")]
+    #[case(1.0, "100 %")]
+    fn shares(#[case] part: f64, #[case] text: &str) {
+        assert_eq!(share(part), text);
+    }
+
+    #[rstest]
+    #[case(0.000_000_4, "0.4 µs")]
+    #[case(0.000_041, "41 µs")]
+    #[case(0.001_24, "1.2 ms")]
+    #[case(0.999_9, "1.00 s")]
+    fn times(#[case] seconds: f64, #[case] text: &str) {
+        assert_eq!(time(seconds), text);
+    }
+
+    #[test]
+    fn children_that_agree_need_one_figure() {
+        assert_eq!(spread(&(3..=3), count), "3");
+        assert_eq!(spread(&(3..=1_000), count), "3–1,000");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_reads_as_nothing_but_nothing(number in 1u64.., part in 1e-12f64..1.0) {
+            prop_assert!(!bytes(number).starts_with("0 ") && !bytes(number).starts_with("0.0"));
+            prop_assert!(!share(part).starts_with("0 ") && !share(part).starts_with("100"));
+        }
+    }
+}
