@@ -67,18 +67,21 @@ fn most(measurement: &Measurement, summary: &Summary) -> String {
             )
         })
         .collect();
-    let of = format!("{} by {}", measurement.fixture, measurement.sharing);
+    let regions = regions.join(", ");
+    let Measurement {
+        fixture,
+        sharing,
+        visit,
+        ..
+    } = measurement;
     match &summary.copied_share {
-        None => format!("{of} has no data in pages of its own"),
-        Some(copied) if *copied.end() == 0.0 => format!(
-            "{of}: no visit copied a page of the data ({} pages)",
-            regions.join(", ")
-        ),
+        None => format!("{fixture} has no pages of its own"),
+        Some(copied) if *copied.end() == 0.0 => {
+            format!("no child copied a page of {fixture}, shared by {sharing} ({regions} pages)")
+        }
         Some(copied) => format!(
-            "{of}: {} copied the most, {} of the data in each child ({} pages)",
-            measurement.visit,
-            spread(copied, share),
-            regions.join(", "),
+            "of {fixture}, shared by {sharing}, a child copied at most {} ({visit}: {regions} pages)",
+            share(*copied.end()),
         ),
     }
 }

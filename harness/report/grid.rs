@@ -5,8 +5,10 @@ use crate::model::{Measurement, Report, Summary};
 
 /// One table.
 pub struct Grid {
-    /// What was measured, in one line.
+    /// What was measured, and how it was shared.
     pub title: String,
+    /// How much of it, by whom.
+    pub subtitle: String,
     /// The row of names: two columns that say what a row is, then the visits.
     pub header: Vec<String>,
     /// The rows, as long as the header.
@@ -52,13 +54,12 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
     let first = &group[0];
     let children = first.children.len();
     let dataset = summaries.iter().map(|summary| summary.dataset_bytes).max();
-    let title = format!(
-        "{} by {}: {} × {} a list, {} in all; {} of CPython {}",
-        first.fixture,
-        first.sharing,
+    let title = format!("{}, shared by {}", first.fixture, first.sharing);
+    let subtitle = format!(
+        "{} in pages: {} × {} a list; {} of CPython {}",
+        bytes(dataset.unwrap_or(0)),
         count(first.count),
         bytes(first.item_bytes),
-        bytes(dataset.unwrap_or(0)),
         if children == 1 {
             "1 child".into()
         } else {
@@ -104,11 +105,12 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
         let copied = summary.copied_share.as_ref();
         copied.map_or_else(String::new, |copied| spread(copied, share))
     });
-    row("time of the visit", String::new(), &|summary| {
-        spread(&summary.seconds, time)
+    row("time, slowest child", String::new(), &|summary| {
+        time(*summary.seconds.end())
     });
     Grid {
         title,
+        subtitle,
         header,
         rows,
     }

@@ -11,8 +11,7 @@ use crate::model::Report;
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
     let mut text = String::new();
     for grid in grids(report) {
-        text.push_str(&grid.title);
-        text.push('\n');
+        text.push_str(&format!("{}\n{}\n\n", grid.title, grid.subtitle));
         for part in fitting(&grid, width) {
             for line in table(&grid, &part, NOTHING).lines() {
                 text.push_str(line.trim_end());
@@ -34,7 +33,7 @@ pub fn render_markdown(report: &Report) -> Vec<u8> {
     let mut text = String::new();
     for grid in grids(report) {
         let visits: Vec<_> = (Grid::LEADING..grid.header.len()).collect();
-        text.push_str(&format!("**{}**\n\n", grid.title));
+        text.push_str(&format!("**{}** ({})\n\n", grid.title, grid.subtitle));
         text.push_str(&table(&grid, &visits, ASCII_MARKDOWN).to_string());
         text.push_str("\n\n");
     }
@@ -88,8 +87,13 @@ fn table(grid: &Grid, visits: &[usize], style: TableStyle) -> Table {
     for row in &grid.rows {
         table.add_row(pick(row));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        if style == NOTHING {
+            column.set_padding(if index > 0 { (2, 0) } else { (0, 0) });
+        }
     }
     table
 }
