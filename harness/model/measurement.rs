@@ -55,6 +55,9 @@ pub struct Python {
 }
 
 /// Proportional set size: each page's bytes divided among its users, so that a sum over processes counts it once.
+///
+/// Pages of libraries are divided among all processes of the machine that map them, so this figure moves a little when
+/// others start or end. Page counts do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {

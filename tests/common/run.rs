@@ -1,0 +1,77 @@
+//! Runs the programs under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use refcow::model::{Measurement, RegionName, Report};
+
+/// The program under test.
+pub const REFCOW: &str = env!("CARGO_BIN_EXE_refcow");
+
+/// Runs refcow to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    output(Command::new(REFCOW).args(arguments))
+}
+
+/// Runs a command to its end.
+pub fn output(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// What refcow wrote to standard output; it must have succeeded.
+pub fn stdout(arguments: &[&str]) -> String {
+    succeeded(&format!("refcow {}", arguments.join(" ")), run(arguments))
+}
+
+/// Standard output of a run that must have succeeded.
+pub fn succeeded(command: &str, output: Output) -> String {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("refcow writes UTF-8");
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(
+        output.status.success(),
+        "{command}\n{}\n--- stdout\n{out}\n--- stderr\n{err}",
+        output.status
+    );
+    out
+}
+
+/// `refcow measure … --format json`.
+pub fn measure(arguments: &[&str]) -> Report {
+    let arguments = [&["measure"], arguments, &["--format", "json"]].concat();
+    serde_json::from_str(&stdout(&arguments)).expect("the JSON format is a Report")
+}
+
+/// One measurement of a report.
+pub fn visit<'a>(report: &'a Report, fixture: &str, visit: &str) -> &'a Measurement {
+    let wanted = |measurement: &&Measurement| {
+        measurement.fixture == fixture && measurement.visit == visit
+    };
+    report.measurements.iter().find(wanted).unwrap_or_else(|| panic!("no {visit} of {fixture}"))
+}
+
+/// Pages and unshared pages of a region in each child; zeros for a region without pages.
+pub fn region(measurement: &Measurement, name: RegionName) -> Vec<(u64, u64)> {
+    let children = measurement.children.iter();
+    children
+        .map(|child| {
+            let region = child.region(name);
+            region.map_or((0, 0), |region| (region.pages, region.unshared))
+        })
+        .collect()
+}
+
+/// Copies of both programs in a folder that any user may enter.
+pub fn public_copies() -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("its permissions");
+    for program in ["refcow", "refcow-subject"] {
+        let original = Path::new(REFCOW).with_file_name(program);
+        std::fs::copy(original, folder.path().join(program)).expect("a copy of the program");
+    }
+    let program = folder.path().join("refcow");
+    (folder, program)
+}

@@ -1,0 +1,127 @@
+//! What each visit does to each region, for every fixture: the snapshot that says what the data structures predict.
+
+#[path = "common/run.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod run;
+
+use std::fmt::Write;
+
+use refcow::fixtures;
+use refcow::model::{Measurement, RegionName};
+use rstest::rstest;
+
+/// Large enough that "all" and "a few" of any region but that of small ints cannot be taken for each other.
+const SIZE: [&str; 4] = ["--count", "4000", "--item-bytes", "4096"];
+
+/// A handful of pages at the edges of regions hold other objects as well, and where those lie differs between builds
+/// of Python. So do the pages of the interpreter itself, the region `rest`, which is left out.
+const A_FEW: u64 = 6;
+
+fn extent(measurement: &Measurement, name: RegionName) -> &'static str {
+    // Here a single page would be a fault of the instrument, or of what everybody knows of shared memory.
+    let exactly = measurement.visit == fixtures::IDLE || name == RegionName::Segment;
+    let extents: Vec<_> = run::region(measurement, name)
+        .into_iter()
+        .map(|(pages, unshared)| match unshared {
+            _ if pages == 0 => "–",
+            0 if exactly => "none",
+            _ if exactly => "NOT NONE",
+            unshared if unshared <= A_FEW => "at most a few",
+            unshared if unshared == pages => "all",
+            unshared if unshared + A_FEW >= pages => "nearly all",
+            _ => "some",
+        })
+        .collect();
+    assert!(
+        extents.windows(2).all(|pair| pair[0] == pair[1]),
+        "children differ: {measurement:#?}"
+    );
+    extents[0]
+}
+
+/// Visits but `collect`, whose effect depends on the Python version.
+#[rstest]
+#[case("three_lists")]
+#[case("bitarrays")]
+#[case("int_arrays")]
+#[case("ints")]
+#[case("small_ints")]
+#[case("numpy_arrays")]
+#[case("shared_numpy")]
+fn each_visit_unshares_what_the_fixture_says(#[case] name: &str) {
+    let fixture = fixtures::find(name).unwrap();
+    let visits: Vec<&str> = fixture
+        .visits
+        .iter()
+        .map(|visit| visit.name.as_str())
+        .filter(|visit| *visit != "collect")
+        .collect();
+    let mut arguments = vec![name, SIZE[0], SIZE[1]];
+    // Sizes of ints are those that ints can have.
+    if !["ints", "small_ints"].contains(&name) {
+        arguments.extend(&SIZE[2..]);
+    }
+    for visit in &visits {
+        arguments.extend(["--visit", visit]);
+    }
+    let report = run::measure(&arguments);
+    let mut table = String::new();
+    for visit in visits {
+        let measurement = run::visit(&report, name, visit);
+        let _ = write!(table, "{visit:<10}");
+        for region in RegionName::ALL {
+            if region != RegionName::Rest {
+                let extent = extent(measurement, region);
+                let _ = write!(table, " {}: {extent:<14}", region.as_str());
+            }
+        }
+        table.truncate(table.trim_end().len());
+        table.push('\n');
+    }
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("effects_{name}"), table);
+    });
+}
+
+#[test]
+fn every_builtin_fixture_has_a_case_above() {
+    let names: Vec<_> = fixtures::builtin().iter().map(|fixture| &fixture.name[..]).collect();
+    let mut cases = [
+        "three_lists",
+        "bitarrays",
+        "int_arrays",
+        "ints",
+        "small_ints",
+        "numpy_arrays",
+        "shared_numpy",
+    ];
+    cases.sort_unstable();
+    assert_eq!(names, cases);
+}
+
+#[test]
+fn iterating_ints_copies_every_header_page_for_nothing() {
+    let report = run::measure(&["ints", "--visit", "iterate"]);
+    for child in &run::visit(&report, "ints", "iterate").children {
+        let header = child.region(RegionName::Header).unwrap();
+        assert!(header.pages > 1_000, "a million ints are more than {header:?}");
+        assert_eq!(header.unshared, header.pages);
+        assert_eq!(header.identical, Some(header.pages));
+    }
+}
+
+#[test]
+fn collecting_writes_to_every_header_of_a_list_of_tracked_objects() {
+    // The children's own lists: a fixture of a user's, since 3.8 and 3.9 do not track arrays.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracked.py");
+    let source = "import gc\n\ndef build(count, item_bytes):\n    return [[] for _ in range(count)]\n\n\
+                  def visit_collect(data):\n    gc.collect()\n";
+    std::fs::write(&file, source).unwrap();
+    let file = file.to_str().unwrap();
+    let report = run::measure(&[file, "--count", "100000", "--visit", "collect"]);
+    for (pages, unshared) in run::region(&report.measurements[0], RegionName::Header) {
+        assert!(pages > 1_000);
+        assert_eq!(unshared, pages);
+    }
+}

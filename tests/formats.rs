@@ -1,0 +1,258 @@
+//! The formats of a report: one canned report in each, and a real one against the schema.
+
+#[path = "common/run.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod run;
+
+use std::collections::BTreeMap;
+
+use refcow::model::{
+    Calibration, Child, CrossChecks, Environment, HugePages, Ksm, Measurement, Privileges, Python,
+    Region, RegionName, Report, SCHEMA_VERSION, Tree, Warning,
+};
+use refcow::report::{Format, render};
+use rstest::rstest;
+use serde_json::Value;
+
+fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
+    let regions: Vec<_> = regions
+        .iter()
+        .map(|&(name, pages, unshared, identical)| Region {
+            name,
+            pages,
+            unshared,
+            identical,
+        })
+        .collect();
+    Child {
+        visit_seconds: seconds,
+        minor_faults: 42,
+        uss_bytes_before: Some(655_360),
+        uss_bytes_after: None,
+        pages_copied_by_fork: 160,
+        regions,
+        cross_checks: CrossChecks {
+            faults_minus_unshared: 1,
+            uss_pages_minus_unshared: None,
+        },
+    }
+}
+
+fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) -> Measurement {
+    Measurement {
+        fixture: fixture.into(),
+        visit: visit.into(),
+        sharing: sharing.into(),
+        count: 2_000,
+        item_bytes: 65_536,
+        python: Python {
+            version: "3.12.1".into(),
+            executable: "/usr/bin/python3.12".into(),
+            libpython: "/usr/lib/libpython3.12.so.1.0".into(),
+            free_threaded: false,
+        },
+        build_seconds: 0.25,
+        tree: Tree {
+            pss_bytes_before: Some(400 << 20),
+            pss_bytes_after: None,
+        },
+        children,
+    }
+}
+
+/// A report with everything that a renderer has to cope with: children that differ, unknown bytes, a warning.
+fn canned() -> Report {
+    use RegionName::{Header, Payload, Rest, Segment, Spine};
+    let lists = |header, rest, identical, seconds| {
+        child(
+            &[
+                (Header, 121, header, identical),
+                (Spine, 14, 0, Some(0)),
+                (Payload, 96_027, 0, Some(0)),
+                (Rest, 1_851, rest, Some(0)),
+            ],
+            seconds,
+        )
+    };
+    let shared = |rest| {
+        child(
+            &[
+                (Segment, 96_000, 0, Some(0)),
+                (Rest, 3_832, rest, Some(rest)),
+            ],
+            0.000_04,
+        )
+    };
+    Report {
+        schema_version: SCHEMA_VERSION,
+        environment: Environment {
+            refcow_version: "0.1.0".into(),
+            kernel: "6.12.0".into(),
+            architecture: "x86_64".into(),
+            page_size_bytes: 4096,
+            transparent_huge_pages: HugePages {
+                enabled: Some("madvise".into()),
+                disabled_in_subject: true,
+            },
+            ksm: Ksm { running: None },
+            privileges: Privileges {
+                page_frame_numbers: false,
+                root: false,
+            },
+            cpu: None,
+            cpus: 2,
+            memory_total_bytes: 8 << 30,
+            memory_available_bytes: 7 << 30,
+            packages: BTreeMap::from([("numpy".into(), "2.5.5".into())]),
+        },
+        calibration: Calibration {
+            pages_written: 1365,
+            pages_counted: 1365,
+        },
+        warnings: vec![Warning::KsmRunning],
+        measurements: vec![
+            measurement(
+                "three_lists",
+                "idle",
+                "fork",
+                vec![lists(0, 0, Some(0), 0.000_000_6), lists(0, 0, Some(0), 0.000_000_7)],
+            ),
+            measurement(
+                "three_lists",
+                "reference",
+                "fork",
+                vec![lists(2, 9, Some(2), 0.000_15), lists(2, 9, Some(2), 0.000_16)],
+            ),
+            measurement(
+                "three_lists",
+                "iterate",
+                "fork",
+                vec![lists(121, 8, Some(117), 0.001_2), lists(120, 8, Some(117), 0.001_3)],
+            ),
+            measurement(
+                "three_lists",
+                "read",
+                "fork",
+                vec![lists(121, 16, None, 0.86), lists(121, 16, None, 0.9)],
+            ),
+            measurement("shared_numpy", "idle", "shared_memory", vec![shared(0)]),
+            measurement("shared_numpy", "read", "shared_memory", vec![shared(67)]),
+        ],
+    }
+}
+
+#[rstest]
+#[case("wide.txt", Format::Table { width: None })]
+#[case("narrow.txt", Format::Table { width: Some(60) })]
+#[case("markdown", Format::Markdown)]
+#[case("csv", Format::Csv)]
+#[case("json", Format::Json)]
+fn a_report_reads_the_same_in_every_format(#[case] name: &str, #[case] format: Format) {
+    let text = String::from_utf8(render(&canned(), format).unwrap()).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("report_{name}"), text);
+    });
+}
+
+#[rstest]
+#[case(60)]
+#[case(80)]
+fn a_table_fits_the_terminal(#[case] width: u16) {
+    let text = render(&canned(), Format::Table { width: Some(width) }).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let tables = text
+        .lines()
+        .filter(|line| !line.starts_with("Found") && !line.starts_with("warning"));
+    for line in tables.filter(|line| !line.contains(" in pages: ")) {
+        assert!(line.chars().count() <= usize::from(width), "{line}");
+    }
+}
+
+#[test]
+fn json_is_read_back_as_it_was() {
+    let text = render(&canned(), Format::Json).unwrap();
+    assert_eq!(serde_json::from_slice::<Report>(&text).unwrap(), canned());
+}
+
+fn schema() -> jsonschema::Validator {
+    let schema: Value = serde_json::from_str(&run::stdout(&["schema"])).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn what_is_printed_is_what_the_schema_says() {
+    let printed = run::stdout(&[
+        "measure",
+        "ints",
+        "--count",
+        "1000",
+        "--visit",
+        "iterate",
+        "--format",
+        "json",
+    ]);
+    let mut document: Value = serde_json::from_str(&printed).unwrap();
+    let schema = schema();
+    if let Err(error) = schema.validate(&document) {
+        panic!("{error} at {}\n{printed}", error.instance_path());
+    }
+    // A schema that lets everything pass would have been no test.
+    document["measurements"][0]["children"][0]["regions"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("unshared");
+    assert!(!schema.is_valid(&document));
+}
+
+#[test]
+fn what_could_not_be_had_is_absent_and_still_valid() {
+    let text = render(&canned(), Format::Json).unwrap();
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    assert!(schema().is_valid(&document));
+    let child = document["measurements"][0]["children"][0].as_object().unwrap();
+    assert!(child.contains_key("uss_bytes_before"));
+    assert!(!child.contains_key("uss_bytes_after"));
+}
+
+#[test]
+fn the_json_of_a_real_run_has_this_shape() {
+    let report = run::measure(&["ints", "--count", "3000", "--visit", "iterate", "--children", "1"]);
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_json_snapshot!("json_of_a_run", report, {
+            ".environment.*" => "[this machine's]",
+            ".environment.*.*" => "[this machine's]",
+            ".environment.packages" => "[this machine's]",
+            ".calibration.*" => "[equal]",
+            ".warnings" => "[this machine's]",
+            ".measurements[].python.*" => "[this interpreter's]",
+            ".measurements[].build_seconds" => "[time]",
+            ".measurements[].tree.*" => "[bytes]",
+            ".measurements[].children[].visit_seconds" => "[time]",
+            ".measurements[].children[].minor_faults" => "[faults]",
+            ".measurements[].children[].uss_bytes_before" => "[bytes]",
+            ".measurements[].children[].uss_bytes_after" => "[bytes]",
+            ".measurements[].children[].pages_copied_by_fork" => "[pages]",
+            ".measurements[].children[].cross_checks.*" => "[pages]",
+            ".measurements[].children[].regions[].pages" => "[pages]",
+            ".measurements[].children[].regions[].unshared" => "[pages]",
+            ".measurements[].children[].regions[].identical" => "[pages]",
+        });
+    });
+}
+
+#[rstest]
+#[case(&["--help"], "Usage: refcow")]
+#[case(&["--version"], "refcow 0.1.0")]
+#[case(&["completions", "bash"], "complete -F _refcow")]
+#[case(&["completions", "zsh"], "#compdef refcow")]
+#[case(&["man"], ".TH refcow")]
+#[case(&["fixtures"], "three_lists (by fork)")]
+#[case(&["fixtures", "shared_numpy"], "(by shared_memory)")]
+#[case(&["doctor"], "calibration: 1365 pages written, 1365 counted")]
+fn commands_that_measure_no_fixture_print_what_they_are_for(
+    #[case] arguments: &[&str],
+    #[case] expected: &str,
+) {
+    let printed = run::stdout(arguments);
+    assert!(printed.contains(expected), "{printed}");
+}

@@ -1,0 +1,212 @@
+//! The instrument against known truth: it counts what was written, and changes nothing by looking.
+
+#[path = "common/run.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod run;
+
+use std::io::IoSliceMut;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::{Pid, geteuid};
+use refcow::model::{Child, RegionName, Report};
+use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
+use refcow::protocol::{Fork, Job, WITNESS};
+use refcow::python;
+use refcow::subject::{Error, Forked, Launch, Subject};
+use rstest::rstest;
+
+#[rstest]
+#[case("none", 0)]
+#[case("one", 1)]
+#[case("every:3", 1_000)]
+#[case("all", 3_000)]
+fn what_a_child_wrote_is_what_is_counted(#[case] write: &str, #[case] pages: u64) {
+    let printed = run::stdout(&["calibrate", "--pages", "3000", "--write", write]);
+    assert_eq!(
+        printed,
+        format!("pages written {pages}, pages counted {pages}\n")
+    );
+}
+
+#[test]
+fn a_calibration_that_fails_gives_no_figure() {
+    let output = run::run(&["calibrate", "--unreported", "1"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stdout.is_empty());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("a child wrote 1365 pages and refcow counted 1366"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_report_carries_its_calibration() {
+    let report = run::measure(&["ints", "--count", "1000", "--visit", "idle"]);
+    assert_eq!(
+        report.calibration.pages_written,
+        report.calibration.pages_counted
+    );
+    assert!(report.calibration.pages_written > 0);
+}
+
+#[test]
+fn twenty_runs_count_the_same_pages() {
+    let counts = || -> Vec<Child> {
+        let visits = ["--visit", "iterate", "--visit", "collect"];
+        let report = run::measure(&[&["ints", "--count", "20000"], &visits[..]].concat());
+        let children = report.measurements.into_iter().flat_map(|one| one.children);
+        // Times are not counts.
+        children
+            .map(|child| Child {
+                visit_seconds: 0.0,
+                ..child
+            })
+            .collect()
+    };
+    let first = counts();
+    for run in 2..=20 {
+        assert_eq!(counts(), first, "run {run} of 20");
+    }
+}
+
+#[test]
+fn an_ordinary_user_gets_the_counts_that_root_gets() {
+    let arguments = ["measure", "ints", "--count", "20000", "--visit", "iterate"];
+    let arguments = [&arguments[..], &["--visit", "collect", "--format", "json"]].concat();
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root can run refcow as two users");
+        return;
+    }
+    let (_folder, program) = run::public_copies();
+    let system = "/usr/bin/python3";
+    let run_as = |user: Option<u32>| {
+        let mut command = Command::new(&program);
+        command.args(&arguments).args(["--python", system]);
+        if let Some(user) = user {
+            command.uid(user).gid(user).current_dir("/");
+        }
+        command
+    };
+    let report = |mut command: Command| -> Report {
+        let output = run::output(&mut command);
+        serde_json::from_str(&run::succeeded(&format!("{command:?}"), output)).unwrap()
+    };
+    const NOBODY: u32 = 65_534;
+    // A machine whose system has no usable Python: root's own, without the privilege that shows frame numbers.
+    let usable = python::choose(Some(system)).is_ok();
+    let (root, plain) = if usable {
+        (report(run_as(None)), report(run_as(Some(NOBODY))))
+    } else {
+        let mut without = Command::new("setpriv");
+        without.args(["--bounding-set=-sys_admin", run::REFCOW]).args(&arguments);
+        let mut with = Command::new(run::REFCOW);
+        with.args(&arguments);
+        (report(with), report(without))
+    };
+    assert!(root.environment.privileges.page_frame_numbers);
+    assert!(!plain.environment.privileges.page_frame_numbers);
+    let regions = |report: &Report| -> Vec<_> {
+        let children = report.measurements.iter().flat_map(|one| &one.children);
+        children.map(|child| child.regions.clone()).collect()
+    };
+    assert_eq!(regions(&plain), regions(&root));
+}
+
+/// A subject with plain pages and one process that shares them, and the pages' numbers.
+fn plain_pages() -> (Subject, Forked, PageSet) {
+    let interpreter = python::choose(None).expect("a usable interpreter");
+    let launch = Launch {
+        program: std::path::Path::new(run::REFCOW).with_file_name("refcow-subject"),
+        libpython: interpreter.libpython,
+        bin: "/usr/bin".into(),
+        channels: 1,
+        timeout: Duration::from_secs(60),
+    };
+    let mut subject = Subject::start(&launch).unwrap();
+    let pages = 16;
+    let first = subject.fill(pages).unwrap();
+    let fork = Fork {
+        channel: WITNESS,
+        job: Job::Wait,
+    };
+    let forked = subject.fork(vec![fork], |_| Ok::<_, Error>(())).unwrap();
+    let [child] = <[Forked; 1]>::try_from(forked).unwrap();
+    (subject, child, (first..first + pages).collect())
+}
+
+/// The pages that are the process's alone.
+fn own(pid: i32, pages: &PageSet) -> PageSet {
+    let states = page_states(pid, &mappings(pid).unwrap().ranges).unwrap();
+    states.exclusive() & pages
+}
+
+#[test]
+fn comparing_bytes_leaves_shared_pages_shared() {
+    let (subject, child, pages) = plain_pages();
+    assert_eq!(own(child.pid, &pages), PageSet::new());
+    let identical = identical_pages(subject.pid(), child.pid, &pages).unwrap();
+    assert_eq!(identical, pages);
+    assert_eq!(own(child.pid, &pages), PageSet::new());
+    assert_eq!(own(subject.pid(), &pages), PageSet::new());
+}
+
+/// Why `observe::memory` reads /proc/PID/mem. If this fails, the kernel has changed, and the choice can be made anew.
+#[test]
+fn process_vm_readv_would_copy_the_pages_it_reads() {
+    let release = nix::sys::utsname::uname().unwrap();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).filter_map(|part| part.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) < (Some(5), Some(19)) {
+        eprintln!("skipped: Linux {release} is older than 5.19");
+        return;
+    }
+    let (_subject, child, pages) = plain_pages();
+    let first = pages.min().unwrap();
+    let mut byte = [0];
+    let read = process_vm_readv(
+        Pid::from_raw(child.pid),
+        &mut [IoSliceMut::new(&mut byte)],
+        &[RemoteIoVec {
+            base: usize::try_from(first * page_size()).unwrap(),
+            len: 1,
+        }],
+    );
+    assert_eq!(read, Ok(1));
+    assert_eq!(own(child.pid, &pages), PageSet::from_iter([first]));
+}
+
+#[test]
+fn an_idle_child_unshares_nothing_in_any_region() {
+    let fixtures: Vec<_> = refcow::fixtures::builtin().iter().collect();
+    let names: Vec<_> = fixtures.iter().map(|fixture| fixture.name.as_str()).collect();
+    let small = ["--count", "300", "--visit", "idle"];
+    let report = run::measure(&[&names[..], &small].concat());
+    assert_eq!(report.measurements.len(), fixtures.len());
+    for measurement in &report.measurements {
+        for child in &measurement.children {
+            let totals = child.totals();
+            assert!(totals.pages > 0);
+            assert_eq!((totals.unshared, totals.identical), (0, Some(0)), "{measurement:#?}");
+            assert_eq!(child.minor_faults, 0, "{measurement:#?}");
+        }
+    }
+}
+
+#[test]
+fn regions_are_disjoint_and_named_once() {
+    let report = run::measure(&["three_lists", "--count", "100", "--visit", "idle"]);
+    for child in &report.measurements[0].children {
+        let names: Vec<_> = child.regions.iter().map(|region| region.name).collect();
+        let expected = [
+            RegionName::Header,
+            RegionName::Spine,
+            RegionName::Payload,
+            RegionName::Rest,
+        ];
+        assert_eq!(names, expected);
+    }
+}
