@@ -276,7 +276,7 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
         })?;
     let mut visits = vec![Visit {
         name: IDLE.to_owned(),
-        doc: "Returns at once, without being given the data: what forking alone does.".to_owned(),
+        doc: "Returns at once, without the data: what forking alone does.".to_owned(),
     }];
     for (name, function) in &names.functions {
         let Some(name) = name.strip_prefix("visit_").filter(|name| !name.is_empty()) else {

@@ -42,3 +42,16 @@ pub struct Report {
 pub fn schema() -> schemars::Schema {
     schemars::schema_for!(Report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_report_or_an_error(text in "[\\[\\]{}\":,a-z_0-9 ]{0,200}") {
+            let _ = serde_json::from_str::<Report>(&text);
+        }
+    }
+}

@@ -1,17 +1,22 @@
-"""What the elements of a dataset hold: the same bytes on every run, different from element to element.
+"""What the elements of a dataset hold: the same bytes on every run,
+different from element to element.
 
-Imports nothing outside the standard library, so that a fixture needs only what it says it needs.
+Imports nothing outside the standard library, so that a fixture needs only
+what it says it needs.
 """
 import array
 import sys
 
 
 def rows(count, item_bytes, salt):
-    """Yields `count` times one and the same bytearray of `item_bytes`, its first word changed in between.
+    """Yields `count` times one and the same bytearray of `item_bytes`, its
+    first word changed in between.
 
-    Only one row exists at a time, so that building takes little more memory than the result. The first eight bytes
-    are the number of the row plus `salt`, in the machine's byte order. Each further word has, four times in its lower
-    half, a byte that counts 0 to 255 and starts over: small enough that no sum of 64-bit words overflows.
+    Only one row exists at a time, so that building takes little more memory
+    than the result. The first eight bytes are the number of the row plus
+    `salt`, in the machine's byte order. Each further word has, four times
+    in its lower half, a byte that counts 0 to 255 and starts over: small
+    enough that no sum of 64-bit words overflows.
     """
     pattern = array.array("q", (byte * 0x01010101 for byte in range(256))).tobytes()
     row = bytearray(pattern * (item_bytes // len(pattern) + 1))
@@ -24,7 +29,9 @@ def rows(count, item_bytes, salt):
 
 
 def check_words(item_bytes):
-    """Raises ValueError unless `item_bytes` holds a whole number of 64-bit integers."""
+    """Raises ValueError unless `item_bytes` holds a whole number of 64-bit
+    integers.
+    """
     if item_bytes < 8 or item_bytes % 8:
         raise ValueError(
             "item_bytes must be a multiple of 8 (an array of 64-bit integers), not {}".format(item_bytes)
@@ -32,7 +39,9 @@ def check_words(item_bytes):
 
 
 def int_arrays(count, item_bytes, salt):
-    """A list of `count` arrays of 64-bit integers, `item_bytes` of content each."""
+    """A list of `count` arrays of 64-bit integers, `item_bytes` of content
+    each.
+    """
     check_words(item_bytes)
     words = array.array("q", bytes(item_bytes))
     words_as_bytes = memoryview(words).cast("B")

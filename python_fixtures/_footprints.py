@@ -16,9 +16,11 @@ def aligned(size):
 
 
 def list_of(count, element_type, item_bytes, element_bytes=None):
-    """Footprint of a list of `count` elements with `item_bytes` out of line each (0: none).
+    """Footprint of a list of `count` elements with `item_bytes` out of line
+    each (0: none).
 
-    `element_bytes` is the size of the object struct where its type does not tell it.
+    `element_bytes` is the size of the object struct where its type does not
+    tell it.
     """
     if element_bytes is None:
         element_bytes = element_type.__basicsize__

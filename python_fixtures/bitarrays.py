@@ -2,12 +2,16 @@
 
 Expected, from CPython 3.8 to 3.15, for items of a page or more:
 
-- `reference` and `length` unshare only the page that holds the list's own header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers and no page of spine or payload; the copies are identical.
-- `collect` unshares the page of the list's own header, and pages that headers have in common with tracked objects of
-  the interpreter: the elements themselves are not tracked.
+- `reference` and `length` unshare only the page that holds the list's own
+  header; `index` adds that of one element.
+- `iterate` and `read` unshare every page of headers and no page of spine or
+  payload; the copies are identical.
+- `collect` unshares the page of the list's own header, and pages that
+  headers have in common with tracked objects of the interpreter: the
+  elements themselves are not tracked.
 
-A page at the edge of spine or payload may hold memory of the interpreter as well, and be unshared by a write to that.
+A page at the edge of spine or payload may hold memory of the interpreter as
+well, and be unshared by a write to that.
 """
 from _bitarrays import bitarrays
 from _footprints import list_of
@@ -20,7 +24,9 @@ def build(count=2000, item_bytes=65536):
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (headers and spine), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (headers and spine),
+    `payload`, `segment`.
+    """
     from bitarray import bitarray
 
     return list_of(count, bitarray, item_bytes)

@@ -1,14 +1,19 @@
-"""One list of integer arrays (`array.array`): objects that the garbage collector tracks since CPython 3.10.
+"""One list of integer arrays (`array.array`): objects that the garbage
+collector tracks since CPython 3.10.
 
 Expected, for items of a page or more:
 
-- `reference` and `length` unshare only the page that holds the list's own header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers and no page of spine or payload; the copies are identical.
-- `collect` unshares little more than the page of the list's own header until 3.9, and every page of headers since 3.10,
-  when `array.array` became a heap type that the collector tracks: a collection writes the GC header of each object that
-  it tracks.
+- `reference` and `length` unshare only the page that holds the list's own
+  header; `index` adds that of one element.
+- `iterate` and `read` unshare every page of headers and no page of spine or
+  payload; the copies are identical.
+- `collect` unshares little more than the page of the list's own header
+  until 3.9, and every page of headers since 3.10, when `array.array` became
+  a heap type that the collector tracks: a collection writes the GC header
+  of each object that it tracks.
 
-A page at the edge of spine or payload may hold memory of the interpreter as well, and be unshared by a write to that.
+A page at the edge of spine or payload may hold memory of the interpreter as
+well, and be unshared by a write to that.
 """
 from array import array
 
@@ -18,12 +23,16 @@ from _visits import visit_reference, visit_length, visit_index, visit_iterate, v
 
 
 def build(count=2000, item_bytes=65536):
-    """A list of `count` arrays of 64-bit integers. `item_bytes` must be a multiple of 8."""
+    """A list of `count` arrays of 64-bit integers. `item_bytes` must be a
+    multiple of 8.
+    """
     return int_arrays(count, item_bytes, 0)
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (headers and spine), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (headers and spine),
+    `payload`, `segment`.
+    """
     return list_of(count, array, item_bytes)
 
 

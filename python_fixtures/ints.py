@@ -1,15 +1,20 @@
-"""One list of distinct integers from 65,536 on: each an object on the heap with its digits inside.
+"""One list of distinct integers from 65,536 on: each an object on the heap
+with its digits inside.
 
-There is no payload: an int holds its digits in the object itself, beside the reference count.
+There is no payload: an int holds its digits in the object itself, beside
+the reference count.
 
 Expected, from CPython 3.8 to 3.15:
 
-- `reference` and `length` unshare only the page that holds the list's own header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers, which is all the data, and no page of the spine; the copies are
-  identical. Only the integers that the interpreter keeps for itself are immortal (since 3.12, PEP 683): those from -5
-  to 256, since 3.15 to 1024. These are not.
-- `collect` unshares the page of the list's own header and those that other headers have in common with tracked objects
-  of the interpreter: integers are not tracked.
+- `reference` and `length` unshare only the page that holds the list's own
+  header; `index` adds that of one element.
+- `iterate` and `read` unshare every page of headers, which is all the data,
+  and no page of the spine; the copies are identical. Only the integers that
+  the interpreter keeps for itself are immortal (since 3.12, PEP 683): those
+  from -5 to 256, since 3.15 to 1024. These are not.
+- `collect` unshares the page of the list's own header and those that other
+  headers have in common with tracked objects of the interpreter: integers
+  are not tracked.
 """
 import sys
 
@@ -23,7 +28,9 @@ SMALLEST_BYTES = sys.getsizeof(1)
 
 
 def digits(count, item_bytes):
-    """How many digits make an int of `item_bytes`. Raises ValueError where no int has this size."""
+    """How many digits make an int of `item_bytes`. Raises ValueError where
+    no int has this size.
+    """
     number, rest = divmod(item_bytes - SMALLEST_BYTES, DIGIT_BYTES)
     if number < 0 or rest:
         raise ValueError(
@@ -45,13 +52,17 @@ def first(number):
 
 
 def build(count=1_000_000, item_bytes=28):
-    """A list of `count` successive ints of `item_bytes` each, as `sys.getsizeof` counts: 28, 32, 36, …"""
+    """A list of `count` successive ints of `item_bytes` each, as
+    `sys.getsizeof` counts: 28, 32, 36, …
+    """
     start = first(digits(count, item_bytes))
     return list(range(start, start + count))
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (headers and spine), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (headers and spine),
+    `payload`, `segment`.
+    """
     return list_of(count, int, 0, item_bytes)
 
 

@@ -1,14 +1,20 @@
-"""One list of NumPy arrays: small objects with large buffers, like the lists of bitarrays and integer arrays.
+"""One list of NumPy arrays: small objects with large buffers, like the
+lists of bitarrays and integer arrays.
 
 Expected, from CPython 3.8 to 3.15, for items of a page or more:
 
-- `reference` and `length` unshare only the page that holds the list's own header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers and no page of spine or payload; the copies are identical. That the
-  content is in NumPy changes nothing: the reference count is in the array's Python object, outside its buffer.
-- `collect` unshares the page of the list's own header and those that other headers have in common with tracked objects
-  of the interpreter: NumPy arrays are not tracked.
+- `reference` and `length` unshare only the page that holds the list's own
+  header; `index` adds that of one element.
+- `iterate` and `read` unshare every page of headers and no page of spine or
+  payload; the copies are identical. That the content is in NumPy changes
+  nothing: the reference count is in the array's Python object, outside its
+  buffer.
+- `collect` unshares the page of the list's own header and those that other
+  headers have in common with tracked objects of the interpreter: NumPy
+  arrays are not tracked.
 
-A page at the edge of spine or payload may hold memory of the interpreter as well, and be unshared by a write to that.
+A page at the edge of spine or payload may hold memory of the interpreter as
+well, and be unshared by a write to that.
 """
 import numpy
 
@@ -18,7 +24,9 @@ from _visits import visit_reference, visit_length, visit_index, visit_iterate, v
 
 
 def build(count=2000, item_bytes=65536):
-    """A list of `count` one-dimensional int64 arrays. `item_bytes` must be a multiple of 8."""
+    """A list of `count` one-dimensional int64 arrays. `item_bytes` must be
+    a multiple of 8.
+    """
     check_words(item_bytes)
     result = [None] * count
     for index, row in enumerate(rows(count, item_bytes, 0)):
@@ -28,7 +36,9 @@ def build(count=2000, item_bytes=65536):
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (headers and spine), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (headers and spine),
+    `payload`, `segment`.
+    """
     result = list_of(count, numpy.ndarray, item_bytes)
     # NumPy keeps each array's shape and strides in a block of their own.
     result["payload"] += count * 2 * BLOCK_BYTES

@@ -1,15 +1,19 @@
-"""The bytes of the three lists in `multiprocessing.shared_memory`, seen as three NumPy arrays.
+"""Three NumPy arrays over `multiprocessing.shared_memory`.
 
-Each array has `count` rows of `item_bytes` and lies over one segment. The data is a tuple of the three arrays.
+They hold the bytes of the three lists. Each array has `count` rows of
+`item_bytes` and lies over one segment. The data is a tuple of the three
+arrays.
 
-Expected, from CPython 3.8 to 3.15: no visit unshares any page of the segments. They are shared mappings, which a fork
-does not copy on write, and there is one Python object for each array, not one for each row: reference counts are
-written in the few pages that hold these objects (`header`), and rows are new objects of the child's own. Reading maps
-the segments into the child page by page: these are faults, but not copies.
+Expected, from CPython 3.8 to 3.15: no visit unshares any page of the
+segments. They are shared mappings, which a fork does not copy on write, and
+there is one Python object for each array, not one for each row: reference
+counts are written in the few pages that hold these objects (`header`), and
+rows are new objects of the child's own. Reading maps the segments into the
+child page by page: these are faults, but not copies.
 """
 import os
 import secrets
-from multiprocessing import resource_tracker, shared_memory
+from multiprocessing import shared_memory
 
 import numpy
 
@@ -22,8 +26,8 @@ SHARING = "shared_memory"
 class Segment(shared_memory.SharedMemory):
     """A shared mapping that ends with its process, not before.
 
-    `SharedMemory.__del__` closes the mapping, which fails with a message on stderr as long as an array looks into it:
-    at exit, that is always.
+    `SharedMemory.__del__` closes the mapping, which fails with a message on
+    stderr as long as an array looks into it: at exit, that is always.
     """
 
     def __del__(self):
@@ -31,31 +35,30 @@ class Segment(shared_memory.SharedMemory):
 
 
 def segment(size):
-    """Maps a new segment of `size` bytes, all of them reserved, that has no name any more.
+    """Maps a new segment of `size` bytes, all of them reserved, that has no
+    name any more.
 
-    Children inherit the mapping. Without a name, nothing is left in /dev/shm however the processes end. Raises OSError
-    (ENOSPC) where the segment does not fit: memory that is not reserved would be missed only at the first write, by
-    SIGBUS.
+    Children inherit the mapping. Without a name, nothing is left in
+    /dev/shm however the processes end. Raises OSError (ENOSPC) where the
+    segment does not fit: memory that is not reserved would be missed only
+    at the first write, by SIGBUS.
     """
-    # The pid lets whoever started this process find what it left, should it be killed before the name is gone.
+    # The pid lets whoever started this process find what it left, should it be
+    # killed before the name is gone.
     name = "refcow-{}-{}".format(os.getpid(), secrets.token_hex(4))
-    track, untrack = resource_tracker.register, resource_tracker.unregister
-    # The tracker is a process of its own that would be started here, to remove names: this one is removed below.
-    resource_tracker.register = resource_tracker.unregister = lambda name, kind: None
+    result = Segment(name=name, create=True, size=size)
     try:
-        result = Segment(name=name, create=True, size=size)
-        try:
-            file = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CLOEXEC)
-        finally:
-            result.unlink()
+        file = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CLOEXEC)
     finally:
-        resource_tracker.register, resource_tracker.unregister = track, untrack
+        result.unlink()
     try:
         os.posix_fallocate(file, 0, size)
     except OSError as error:
         result.close()
         raise OSError(
-            error.errno, "cannot reserve {} bytes of shared memory: {}".format(size, error.strerror), "/dev/shm"
+            error.errno,
+            "cannot reserve {} bytes of shared memory: {}".format(size, error.strerror),
+            "/dev/shm",
         ) from None
     finally:
         os.close(file)
@@ -75,12 +78,14 @@ def build(count=2000, item_bytes=65536):
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects`, `payload`, and `segment`, which needs room in /dev/shm."""
+    """Bytes that `build` will allocate: `objects`, `payload`, and
+    `segment`, which needs room in /dev/shm.
+    """
     return {"objects": 3 * numpy.ndarray.__basicsize__, "payload": 0, "segment": 3 * count * item_bytes}
 
 
 def visit_read(data):
-    """Adds up each row of each array: every page of the segments is mapped in, none is copied."""
+    """Adds up each row of each array; maps in every page."""
     total = 0
     for array in data:
         for row in array:

@@ -1,13 +1,18 @@
-"""One list of integers below 256: all its pointers lead to the 256 objects that the interpreter keeps for itself.
+"""One list of integers below 256: all its pointers lead to the 256 objects
+that the interpreter keeps for itself.
 
 Expected:
 
-- `reference` and `length` unshare only the page that holds the list's own header.
-- `index`, `iterate` and `read`: since CPython 3.12 small integers are immortal (PEP 683): no reference count is written
-  and none of their pages is unshared. Until 3.11 the counts are written like all others, but 256 objects fill only a
-  few pages: these are all that is unshared, however long the list is. The spine stays shared.
-- `collect` unshares the page of the list's own header and those that other headers have in common with tracked objects
-  of the interpreter: integers are not tracked.
+- `reference` and `length` unshare only the page that holds the list's own
+  header.
+- `index`, `iterate` and `read`: since CPython 3.12 small integers are
+  immortal (PEP 683): no reference count is written and none of their pages
+  is unshared. Until 3.11 the counts are written like all others, but 256
+  objects fill only a few pages: these are all that is unshared, however
+  long the list is. The spine stays shared.
+- `collect` unshares the page of the list's own header and those that other
+  headers have in common with tracked objects of the interpreter: integers
+  are not tracked.
 """
 import sys
 
@@ -18,7 +23,9 @@ ITEM_BYTES = sys.getsizeof(1)
 
 
 def build(count=1_000_000, item_bytes=28):
-    """A list of `count` ints from 0 to 255, over and over. `item_bytes` is the size of an int and cannot be chosen."""
+    """A list of `count` ints from 0 to 255, over and over. `item_bytes` is
+    the size of an int and cannot be chosen.
+    """
     if item_bytes != ITEM_BYTES:
         raise ValueError(
             "an int below 256 takes {} bytes: item_bytes cannot be {}".format(ITEM_BYTES, item_bytes)
@@ -30,10 +37,12 @@ def build(count=1_000_000, item_bytes=28):
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (the spine: the ints exist already), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (the spine: the ints
+    exist already), `payload`, `segment`.
+    """
     return list_of(count, int, 0, 0)
 
 
 def visit_read(data):
-    """Adds up all ints: since 3.12 nothing, before the few pages of the small ints."""
+    """Adds up all ints: what `iterate` does, and no more."""
     return sum(data)

@@ -1,21 +1,29 @@
-"""Three large lists in one process: one of bitarrays, two of integer arrays. The article's own example.
+"""Three large lists: one of bitarrays, two of integer arrays.
 
-Each list holds `count` objects; each object keeps `item_bytes` of content in a buffer out of line. The data is a tuple
+The article's own example. Each list holds `count` objects; each object
+keeps `item_bytes` of content in a buffer out of line. The data is a tuple
 of the three lists.
 
 Expected, from CPython 3.8 to 3.15, for items of a page or more:
 
-- `reference` and `length` unshare only the pages that hold the headers of the three lists.
+- `reference` and `length` unshare only the pages that hold the headers of
+  the three lists.
 - `index` adds the page of one element's header in each list.
-- `iterate` unshares every page of headers: binding a name to an element changes the reference count at the start of
-  its object. The spine (the lists' pointers) is only read, and so is the payload: no page of either is unshared. Each
-  count goes back to what it was, so that the copies are identical to their originals.
-- `read` unshares what `iterate` does and no more: the content of an element is read, not written.
-- `collect` writes the GC header of every tracked object. Until 3.9 these are the three lists alone. Since 3.10
-  `array.array` is tracked too, which adds all headers of the two lists of integer arrays. Bitarrays are not tracked:
-  their headers stay shared, but for a page that they have in common with a tracked object.
+- `iterate` unshares every page of headers: binding a name to an element
+  changes the reference count at the start of its object. The spine (the
+  lists' pointers) is only read, and so is the payload: no page of either is
+  unshared. Each count goes back to what it was, so that the copies are
+  identical to their originals.
+- `read` unshares what `iterate` does and no more: the content of an element
+  is read, not written.
+- `collect` writes the GC header of every tracked object. Until 3.9 these
+  are the three lists alone. Since 3.10 `array.array` is tracked too, which
+  adds all headers of the two lists of integer arrays. Bitarrays are not
+  tracked: their headers stay shared, but for a page that they have in
+  common with a tracked object.
 
-A page at the edge of spine or payload may hold memory of the interpreter as well, and be unshared by a write to that.
+A page at the edge of spine or payload may hold memory of the interpreter as
+well, and be unshared by a write to that.
 """
 from array import array
 
@@ -26,7 +34,9 @@ from _visits import visit_reference, visit_length, visit_index, visit_iterate, v
 
 
 def build(count=2000, item_bytes=65536):
-    """A tuple of three lists of `count` elements each. `item_bytes` must be a multiple of 8."""
+    """A tuple of three lists of `count` elements each. `item_bytes` must be
+    a multiple of 8.
+    """
     check_words(item_bytes)
     return (
         bitarrays(count, item_bytes, 0),
@@ -36,7 +46,9 @@ def build(count=2000, item_bytes=65536):
 
 
 def footprint(count, item_bytes):
-    """Bytes that `build` will allocate: `objects` (headers and spines), `payload`, `segment`."""
+    """Bytes that `build` will allocate: `objects` (headers and spines),
+    `payload`, `segment`.
+    """
     from bitarray import bitarray
 
     integers = list_of(count, array, item_bytes)
@@ -44,7 +56,7 @@ def footprint(count, item_bytes):
 
 
 def visit_read(data):
-    """Counts the bits of each bitarray and adds up each integer array: every header, no payload."""
+    """Counts the bits of each bitarray, adds up each integer array."""
     bits, first, second = data
     total = 0
     for element in bits:

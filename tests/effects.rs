@@ -85,7 +85,10 @@ fn each_visit_unshares_what_the_fixture_says(#[case] name: &str) {
 
 #[test]
 fn every_builtin_fixture_has_a_case_above() {
-    let names: Vec<_> = fixtures::builtin().iter().map(|fixture| &fixture.name[..]).collect();
+    let names: Vec<_> = fixtures::builtin()
+        .iter()
+        .map(|fixture| &fixture.name[..])
+        .collect();
     let mut cases = [
         "three_lists",
         "bitarrays",
@@ -104,7 +107,10 @@ fn iterating_ints_copies_every_header_page_for_nothing() {
     let report = run::measure(&["ints", "--visit", "iterate"]);
     for child in &run::visit(&report, "ints", "iterate").children {
         let header = child.region(RegionName::Header).unwrap();
-        assert!(header.pages > 1_000, "a million ints are more than {header:?}");
+        assert!(
+            header.pages > 1_000,
+            "a million ints are more than {header:?}"
+        );
         assert_eq!(header.unshared, header.pages);
         assert_eq!(header.identical, Some(header.pages));
     }

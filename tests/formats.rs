@@ -115,19 +115,28 @@ fn canned() -> Report {
                 "three_lists",
                 "idle",
                 "fork",
-                vec![lists(0, 0, Some(0), 0.000_000_6), lists(0, 0, Some(0), 0.000_000_7)],
+                vec![
+                    lists(0, 0, Some(0), 0.000_000_6),
+                    lists(0, 0, Some(0), 0.000_000_7),
+                ],
             ),
             measurement(
                 "three_lists",
                 "reference",
                 "fork",
-                vec![lists(2, 9, Some(2), 0.000_15), lists(2, 9, Some(2), 0.000_16)],
+                vec![
+                    lists(2, 9, Some(2), 0.000_15),
+                    lists(2, 9, Some(2), 0.000_16),
+                ],
             ),
             measurement(
                 "three_lists",
                 "iterate",
                 "fork",
-                vec![lists(121, 8, Some(117), 0.001_2), lists(120, 8, Some(117), 0.001_3)],
+                vec![
+                    lists(121, 8, Some(117), 0.001_2),
+                    lists(120, 8, Some(117), 0.001_3),
+                ],
             ),
             measurement(
                 "three_lists",
@@ -160,10 +169,8 @@ fn a_report_reads_the_same_in_every_format(#[case] name: &str, #[case] format: F
 fn a_table_fits_the_terminal(#[case] width: u16) {
     let text = render(&canned(), Format::Table { width: Some(width) }).unwrap();
     let text = String::from_utf8(text).unwrap();
-    let tables = text
-        .lines()
-        .filter(|line| !line.starts_with("Found") && !line.starts_with("warning"));
-    for line in tables.filter(|line| !line.contains(" in pages: ")) {
+    // One line says how large the data is and who visited it; a terminal may break it.
+    for line in text.lines().filter(|line| !line.contains(" in pages: ")) {
         assert!(line.chars().count() <= usize::from(width), "{line}");
     }
 }
@@ -182,14 +189,7 @@ fn schema() -> jsonschema::Validator {
 #[test]
 fn what_is_printed_is_what_the_schema_says() {
     let printed = run::stdout(&[
-        "measure",
-        "ints",
-        "--count",
-        "1000",
-        "--visit",
-        "iterate",
-        "--format",
-        "json",
+        "measure", "ints", "--count", "1000", "--visit", "iterate", "--format", "json",
     ]);
     let mut document: Value = serde_json::from_str(&printed).unwrap();
     let schema = schema();
@@ -209,14 +209,24 @@ fn what_could_not_be_had_is_absent_and_still_valid() {
     let text = render(&canned(), Format::Json).unwrap();
     let document: Value = serde_json::from_slice(&text).unwrap();
     assert!(schema().is_valid(&document));
-    let child = document["measurements"][0]["children"][0].as_object().unwrap();
+    let child = document["measurements"][0]["children"][0]
+        .as_object()
+        .unwrap();
     assert!(child.contains_key("uss_bytes_before"));
     assert!(!child.contains_key("uss_bytes_after"));
 }
 
 #[test]
 fn the_json_of_a_real_run_has_this_shape() {
-    let report = run::measure(&["ints", "--count", "3000", "--visit", "iterate", "--children", "1"]);
+    let report = run::measure(&[
+        "ints",
+        "--count",
+        "3000",
+        "--visit",
+        "iterate",
+        "--children",
+        "1",
+    ]);
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_json_snapshot!("json_of_a_run", report, {
             ".environment.*" => "[this machine's]",

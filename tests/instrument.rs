@@ -102,7 +102,9 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
         (report(run_as(None)), report(run_as(Some(NOBODY))))
     } else {
         let mut without = Command::new("setpriv");
-        without.args(["--bounding-set=-sys_admin", run::REFCOW]).args(&arguments);
+        without
+            .args(["--bounding-set=-sys_admin", run::REFCOW])
+            .args(&arguments);
         let mut with = Command::new(run::REFCOW);
         with.args(&arguments);
         (report(with), report(without))
@@ -159,7 +161,9 @@ fn comparing_bytes_leaves_shared_pages_shared() {
 fn process_vm_readv_would_copy_the_pages_it_reads() {
     let release = nix::sys::utsname::uname().unwrap();
     let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).filter_map(|part| part.parse::<u32>().ok());
+    let mut numbers = release
+        .split(['.', '-'])
+        .filter_map(|part| part.parse::<u32>().ok());
     if (numbers.next(), numbers.next()) < (Some(5), Some(19)) {
         eprintln!("skipped: Linux {release} is older than 5.19");
         return;
@@ -182,7 +186,10 @@ fn process_vm_readv_would_copy_the_pages_it_reads() {
 #[test]
 fn an_idle_child_unshares_nothing_in_any_region() {
     let fixtures: Vec<_> = refcow::fixtures::builtin().iter().collect();
-    let names: Vec<_> = fixtures.iter().map(|fixture| fixture.name.as_str()).collect();
+    let names: Vec<_> = fixtures
+        .iter()
+        .map(|fixture| fixture.name.as_str())
+        .collect();
     let small = ["--count", "300", "--visit", "idle"];
     let report = run::measure(&[&names[..], &small].concat());
     assert_eq!(report.measurements.len(), fixtures.len());
@@ -190,7 +197,11 @@ fn an_idle_child_unshares_nothing_in_any_region() {
         for child in &measurement.children {
             let totals = child.totals();
             assert!(totals.pages > 0);
-            assert_eq!((totals.unshared, totals.identical), (0, Some(0)), "{measurement:#?}");
+            assert_eq!(
+                (totals.unshared, totals.identical),
+                (0, Some(0)),
+                "{measurement:#?}"
+            );
             assert_eq!(child.minor_faults, 0, "{measurement:#?}");
         }
     }

@@ -33,6 +33,10 @@ pub struct Summary {
     pub dataset_bytes: u64,
     /// The part of the dataset's pages that one child copied, from 0 to 1; `None` without a dataset.
     pub copied_share: Option<Spread<f64>>,
+    /// Minor faults less copies.
+    pub faults_minus_unshared: Spread<i64>,
+    /// Growth of the USS in pages less copies.
+    pub uss_pages_minus_unshared: Option<Spread<i64>>,
     /// How long the visit took.
     pub seconds: Spread<f64>,
 }
@@ -63,6 +67,15 @@ impl Measurement {
             .iter()
             .map(|child| child.totals().identical)
             .collect();
+        let checks: Vec<_> = self
+            .children
+            .iter()
+            .map(|child| child.cross_checks)
+            .collect();
+        let uss: Option<Vec<_>> = checks
+            .iter()
+            .map(|checks| checks.uss_pages_minus_unshared)
+            .collect();
         let shares = self.children.iter().filter_map(|child| {
             let dataset = child.dataset();
             (dataset.pages > 0).then(|| dataset.unshared as f64 / dataset.pages as f64)
@@ -79,6 +92,10 @@ impl Measurement {
             ),
             dataset_bytes: bytes(*per_child(|child| child.dataset().pages)?.end()),
             copied_share: spread(shares),
+            faults_minus_unshared: spread(
+                checks.iter().map(|checks| checks.faults_minus_unshared),
+            )?,
+            uss_pages_minus_unshared: uss.and_then(|uss| spread(uss.into_iter())),
             seconds: spread(self.children.iter().map(|child| child.visit_seconds))?,
         })
     }

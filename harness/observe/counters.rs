@@ -1,6 +1,6 @@
 //! The kernel's own sums about a process: cruder than pages, and independent of them.
 
-use procfs::process::Process;
+use procfs::process::{Process, SmapsRollup};
 
 use super::{Error, reading};
 
@@ -29,22 +29,28 @@ pub fn counters(pid: i32) -> Result<Counters, Error> {
     let rollup = process
         .smaps_rollup()
         .map_err(reading(pid, "smaps_rollup"))?;
-    let field = |name: &str| {
-        rollup
-            .memory_map_rollup
-            .iter()
-            .next()
-            .and_then(|map| map.extension.map.get(name).copied())
-    };
+    let (pss_bytes, uss_bytes, huge_bytes) = sums(&rollup);
     Ok(Counters {
-        pss_bytes: field("Pss"),
-        uss_bytes: field("Private_Clean")
-            .zip(field("Private_Dirty"))
-            .map(|(clean, dirty)| clean + dirty),
-        huge_bytes: field("AnonHugePages"),
+        pss_bytes,
+        uss_bytes,
+        huge_bytes,
         minor_faults: stat.minflt,
         threads: u64::try_from(stat.num_threads).unwrap_or(1),
     })
+}
+
+/// PSS, USS and huge pages in bytes, of what the kernel gives.
+fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
+    let field = |name: &str| {
+        let map = rollup.memory_map_rollup.iter().next()?;
+        map.extension.map.get(name).copied()
+    };
+    let private = field("Private_Clean").zip(field("Private_Dirty"));
+    (
+        field("Pss"),
+        private.and_then(|(clean, dirty)| clean.checked_add(dirty)),
+        field("AnonHugePages"),
+    )
 }
 
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.
@@ -63,4 +69,33 @@ pub fn settle(pid: i32) -> Result<(), Error> {
         std::thread::yield_now();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use procfs::FromBufRead;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "5555555-7ffffff ---p 00000000 00:00 0  [rollup]\n";
+
+    fn parse(text: &str) -> Option<(Option<u64>, Option<u64>, Option<u64>)> {
+        let rollup = SmapsRollup::from_buf_read(text.as_bytes());
+        rollup.ok().map(|rollup| sums(&rollup))
+    }
+
+    #[test]
+    fn sums_are_in_bytes_and_absent_where_the_kernel_gives_none() {
+        let text =
+            format!("{HEAD}Rss:  90 kB\nPss:  12 kB\nPrivate_Clean:  4 kB\nPrivate_Dirty:  8 kB\n");
+        assert_eq!(parse(&text), Some((Some(12 << 10), Some(12 << 10), None)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_sums_or_an_error(text in "[A-Za-z_:0-9 \\n]{0,200}") {
+            let _ = parse(&format!("{HEAD}{text}"));
+            let _ = parse(&text);
+        }
+    }
 }

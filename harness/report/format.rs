@@ -15,6 +15,16 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `+12`, `0`, `−3`.
+pub fn signed(number: i64) -> String {
+    let sign = match number {
+        0 => "",
+        1.. => "+",
+        _ => "−",
+    };
+    format!("{sign}{}", count(number.unsigned_abs()))
+}
+
 /// `0 B`, `312 KiB`, `375.6 MiB`: binary units, at most four digits.
 pub fn bytes(number: u64) -> String {
     let mut value = number as f64;
@@ -87,6 +97,14 @@ mod tests {
     #[case(1_234_567, "1,234,567")]
     fn counts(#[case] number: u64, #[case] text: &str) {
         assert_eq!(count(number), text);
+    }
+
+    #[rstest]
+    #[case(0, "0")]
+    #[case(1_200, "+1,200")]
+    #[case(-3, "−3")]
+    fn differences(#[case] number: i64, #[case] text: &str) {
+        assert_eq!(signed(number), text);
     }
 
     #[rstest]

@@ -1,6 +1,6 @@
 //! The same rows for every kind of table: a grid a dataset, its visits side by side.
 
-use super::format::{bytes, count, share, spread, time};
+use super::format::{bytes, count, share, signed, spread, time};
 use crate::model::{Measurement, Report, Summary};
 
 /// One table.
@@ -104,6 +104,13 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
     row("share of the data", String::new(), &|summary| {
         let copied = summary.copied_share.as_ref();
         copied.map_or_else(String::new, |copied| spread(copied, share))
+    });
+    row("page faults − copies", String::new(), &|summary| {
+        spread(&summary.faults_minus_unshared, signed)
+    });
+    row("USS growth − copies", String::new(), &|summary| {
+        let uss = summary.uss_pages_minus_unshared.as_ref();
+        uss.map_or_else(|| "unknown".into(), |uss| spread(uss, signed))
     });
     row("time, slowest child", String::new(), &|summary| {
         time(*summary.seconds.end())

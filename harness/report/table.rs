@@ -20,11 +20,24 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
             text.push('\n');
         }
     }
+    let mut say = |sentence: String| {
+        match width {
+            Some(width) => {
+                // Paths stay whole, for whoever copies them.
+                let options = textwrap::Options::new(usize::from(width))
+                    .word_separator(textwrap::WordSeparator::AsciiSpace)
+                    .word_splitter(textwrap::WordSplitter::NoHyphenation)
+                    .break_words(false);
+                text.push_str(&textwrap::fill(&sentence, options));
+            }
+            None => text.push_str(&sentence),
+        }
+        text.push('\n');
+    };
     for warning in &report.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+        say(format!("warning: {warning}"));
     }
-    text.push_str(&finding(report));
-    text.push('\n');
+    say(finding(report));
     text.into_bytes()
 }
 

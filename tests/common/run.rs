@@ -45,10 +45,13 @@ pub fn measure(arguments: &[&str]) -> Report {
 
 /// One measurement of a report.
 pub fn visit<'a>(report: &'a Report, fixture: &str, visit: &str) -> &'a Measurement {
-    let wanted = |measurement: &&Measurement| {
-        measurement.fixture == fixture && measurement.visit == visit
-    };
-    report.measurements.iter().find(wanted).unwrap_or_else(|| panic!("no {visit} of {fixture}"))
+    let wanted =
+        |measurement: &&Measurement| measurement.fixture == fixture && measurement.visit == visit;
+    report
+        .measurements
+        .iter()
+        .find(wanted)
+        .unwrap_or_else(|| panic!("no {visit} of {fixture}"))
 }
 
 /// Pages and unshared pages of a region in each child; zeros for a region without pages.
