@@ -1,0 +1,38 @@
+//! What refcow costs, as ratios against something plain that ran in the same minute: `cargo bench`.
+//!
+//! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
+//! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
+//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`.
+
+mod cost_per_page;
+mod observer_memory;
+mod page_state;
+mod subject;
+mod table;
+mod turns;
+mod visit;
+mod whole_run;
+
+use std::error::Error;
+use std::time::Duration;
+
+use criterion::Criterion;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5))
+        .configure_from_args();
+    let interpreter = refcow::python::choose(None)?;
+    let mut table = table::Table::default();
+    page_state::run(&mut criterion, &interpreter, &mut table)?;
+    cost_per_page::run(&mut criterion, &interpreter, &mut table)?;
+    visit::run(&mut criterion, &interpreter, &mut table)?;
+    whole_run::run(&mut criterion, &interpreter, &mut table)?;
+    observer_memory::run(&mut criterion, &interpreter, &mut table)?;
+    criterion.final_summary();
+    println!("\n{table}");
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! refcow's programs, started as a user's run starts them, and a child of plain pages to look at.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use refcow::model::Report;
+use refcow::protocol::{Fork, Job, WITNESS};
+use refcow::python::Interpreter;
+use refcow::subject::{Error, Forked, Launch, Subject};
+
+use crate::Outcome;
+
+/// A child of a process with so many plain pages. Both, and a witness, wait.
+pub struct Plain {
+    subject: Subject,
+    children: Vec<Forked>,
+    pub first_page: u64,
+}
+
+impl Plain {
+    pub fn start(interpreter: &Interpreter, pages: u64) -> Outcome<Self> {
+        let mut subject = Subject::start(&Launch {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
+            libpython: interpreter.libpython.clone(),
+            bin: PathBuf::new(),
+            channels: 2,
+            timeout: Duration::from_secs(120),
+        })?;
+        let first_page = subject.fill(pages)?;
+        let fork = |channel, job| Fork { channel, job };
+        let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
+        let children = subject.fork(forks, |_| Ok::<_, Error>(()))?;
+        Ok(Self {
+            subject,
+            children,
+            first_page,
+        })
+    }
+
+    pub fn parent(&self) -> i32 {
+        self.subject.pid()
+    }
+
+    pub fn child(&self) -> i32 {
+        self.children[1].pid
+    }
+}
+
+/// `refcow ARGUMENTS --format json`.
+pub fn refcow(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_refcow"));
+    command
+        .args(arguments)
+        .args(["--format", "json"])
+        .stderr(Stdio::inherit());
+    command
+}
+
+/// What it reported.
+pub fn report(arguments: &[&str]) -> Outcome<Report> {
+    let output = refcow(arguments).output()?;
+    if !output.status.success() {
+        return Err(format!("refcow {}: {}", arguments.join(" "), output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A file beside this one.
+pub fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("benches/ratios")
+        .join(name)
+}
