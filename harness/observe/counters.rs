@@ -53,6 +53,16 @@ fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
     )
 }
 
+/// Minor page faults since the process began, from `/proc/PID/stat` alone: the sums above make the kernel look at every
+/// page of the process.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn minor_faults(pid: i32) -> Result<u64, Error> {
+    let stat = Process::new(pid).and_then(|process| process.stat());
+    Ok(stat.map_err(reading(pid, "stat"))?.minflt)
+}
+
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.
 ///
 /// A message arrives a moment before its sender has come to rest; a snapshot in between would miss its last writes.
