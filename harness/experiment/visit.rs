@@ -1,9 +1,12 @@
 //! One visit: fork a witness and children, look before, let each child do its work, look after.
 
+use std::num::NonZero;
+use std::thread::{self, ScopedJoinHandle};
+
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
 use crate::observe::{
     self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, counters, identical_pages,
-    mappings, page_size, page_states, settle,
+    mappings, minor_faults, page_size, page_states, settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::subject::{self, Forked, Subject};
@@ -92,28 +95,15 @@ pub fn visit(
     let (witness, waiting) = fork_all(subject, job, children)?;
     rehearse(subject, &waiting, doing)?;
 
-    let parent_before = states(parent)?;
-    let mut ready = Vec::new();
-    for Waiting {
-        forked,
-        mut written_since,
-    } in waiting
-    {
-        written_since |= own(&parent_before);
-        settle(forked.pid)?;
-        let mappings = mappings(forked.pid)?;
-        let child = page_states(forked.pid, &mappings.ranges)?;
-        let fork = Fork::new(&mappings, &parent_before, &child, &written_since)?;
-        ready.push(Ready {
-            regions: Regions::new(map, &fork),
-            before: counters(forked.pid)?,
-            fork,
-            forked,
-        });
-    }
-    let parent_counters = counters(parent)?;
-    let others = [parent, witness.pid];
-    let pss_before = pss(&others, ready.iter().map(|child| child.before))?;
+    // Sums make the kernel look at every page, as pagemap does, in the system call and so on one processor each.
+    let (parent_before, sums) = thread::scope(|scope| {
+        let sums = scope.spawn(|| counters_of([parent, witness.pid]));
+        (states(parent), joined(sums))
+    });
+    let (parent_before, [parent_counters, witness_counters]) = (parent_before?, sums?);
+    let ready = in_parallel(waiting, |child| look_before(map, &parent_before, child))?;
+    let before = ready.iter().map(|child| child.before);
+    let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
     let mut visited = Vec::new();
     let mut written = Vec::new();
@@ -134,7 +124,8 @@ pub fn visit(
         )?);
         visited_one();
     }
-    let pss_after = pss(&others, visited.iter().map(|child| child.after))?;
+    let after = visited.iter().map(|child| child.after);
+    let pss_after = pss(after.chain(counters_of([parent, witness.pid])?));
 
     let mut identical_unknown = None;
     let mut result = Vec::new();
@@ -207,6 +198,28 @@ fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(
     Ok(())
 }
 
+fn look_before(
+    map: &RegionMap,
+    parent_before: &PageStates,
+    waiting: Waiting,
+) -> Result<Ready, Error> {
+    let Waiting {
+        forked,
+        mut written_since,
+    } = waiting;
+    written_since |= own(parent_before);
+    settle(forked.pid)?;
+    let mappings = mappings(forked.pid)?;
+    let child = page_states(forked.pid, &mappings.ranges)?;
+    let fork = Fork::new(&mappings, parent_before, &child, &written_since)?;
+    Ok(Ready {
+        regions: Regions::new(map, &fork),
+        before: counters(forked.pid)?,
+        fork,
+        forked,
+    })
+}
+
 fn look_after(
     parent: i32,
     parent_before: &PageStates,
@@ -216,24 +229,26 @@ fn look_after(
 ) -> Result<Visited, Error> {
     // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
     // But a write to a shared page is a fault, always.
-    let faults = counters(parent)?.minor_faults - parent_faults;
+    let faults = minor_faults(parent)? - parent_faults;
     if faults > 0 {
         return Err(Error::ParentFaulted { faults });
     }
-    // Only frames need the parent again: bit 56 is the child's.
-    let parent_after = if parent_before.has_frames() {
-        states(parent)?
-    } else {
-        PageStates::default()
-    };
-    settle(ready.forked.pid)?;
-    let after = counters(ready.forked.pid)?;
-    let ranges = mappings(ready.forked.pid)?.ranges;
-    let states = page_states(ready.forked.pid, &ranges)?;
+    let pid = ready.forked.pid;
+    settle(pid)?;
+    let (parent_after, states, after) = thread::scope(|scope| {
+        let after = scope.spawn(|| counters(pid));
+        // Only frames need the parent again: bit 56 is the child's.
+        let parent_after = if parent_before.has_frames() {
+            states(parent)
+        } else {
+            Ok(PageStates::default())
+        };
+        (parent_after, states(pid), joined(after))
+    });
     Ok(Visited {
-        unshared: ready.fork.unshared(&parent_after, &states)?,
+        unshared: ready.fork.unshared(&parent_after?, &states?)?,
         ready,
-        after,
+        after: after?,
         seconds,
     })
 }
@@ -290,17 +305,50 @@ fn own(states: &PageStates) -> PageSet {
     states.anonymous() & states.exclusive()
 }
 
-fn pss(
-    others: &[i32],
-    children: impl Iterator<Item = Counters>,
-) -> Result<Option<u64>, observe::Error> {
-    let mut sum = Some(0);
-    for pid in others {
-        sum = sum.zip(counters(*pid)?.pss_bytes).map(|(a, b)| a + b);
+fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
+    all.map(|one| one.pss_bytes).sum()
+}
+
+/// The counters of two processes that wait.
+fn counters_of([one, other]: [i32; 2]) -> Result<[Counters; 2], observe::Error> {
+    thread::scope(|scope| {
+        let first = scope.spawn(|| counters(one));
+        let second = counters(other);
+        Ok([joined(first)?, second?])
+    })
+}
+
+/// Does the same for each, as many at a time as there are processors, and keeps the order. All of them wait, so that
+/// nothing changes meanwhile.
+fn in_parallel<T: Send, U: Send>(
+    all: Vec<T>,
+    look: impl Fn(T) -> Result<U, Error> + Sync,
+) -> Result<Vec<U>, Error> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut results = Vec::new();
+    let mut rest = all.into_iter();
+    loop {
+        let some: Vec<_> = rest.by_ref().take(processors).collect();
+        if some.is_empty() {
+            return Ok(results);
+        }
+        thread::scope(|scope| {
+            let look = &look;
+            let threads: Vec<_> = some
+                .into_iter()
+                .map(|one| scope.spawn(move || look(one)))
+                .collect();
+            for one in threads {
+                results.push(joined(one)?);
+            }
+            Ok::<_, Error>(())
+        })?;
     }
-    Ok(children.fold(sum, |sum, child| {
-        sum.zip(child.pss_bytes).map(|(a, b)| a + b)
-    }))
+}
+
+fn joined<T>(one: ScopedJoinHandle<'_, T>) -> T {
+    one.join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn unexpected(doing: &str, report: &Report) -> Error {
