@@ -705,7 +705,6 @@ mod tests {
             prefix: "/opt/py".into(),
             base_prefix: "/opt/py".into(),
             libpython: "/opt/py/lib/libpython3.11.so.1.0".into(),
-            packages: BTreeMap::new(),
         }
     }
 

@@ -1,8 +1,21 @@
 # Imports each module named on the command line, for real, and says what came of it: one line of JSON behind a mark.
 import importlib
-import importlib.metadata
 import json
 import sys
+
+
+def version_of(name, module):
+    # A module's own word first: importlib.metadata takes longer to import than most modules.
+    version = getattr(module, "__version__", None)
+    if isinstance(version, str):
+        return version
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
 
 versions = {}
 failures = {}
@@ -12,10 +25,7 @@ for name in sys.argv[1:]:
     except BaseException as error:  # a module may raise anything, SystemExit included
         failures[name] = "{}: {}".format(type(error).__name__, error)
         continue
-    try:
-        versions[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        version = getattr(module, "__version__", None)
-        if isinstance(version, str):
-            versions[name] = version
+    version = version_of(name, module)
+    if version is not None:
+        versions[name] = version
 sys.stdout.write("\nrefcow-import:" + json.dumps({"versions": versions, "failures": failures}) + "\n")

@@ -6,7 +6,6 @@ import sys
 sys.path[:] = [entry for entry in sys.path if entry]
 
 import json
-import platform
 import sysconfig
 
 
@@ -20,25 +19,10 @@ def loaded():
     return sorted(set(path for path in paths if path.startswith("/")))
 
 
-def packages(names):
-    found = {}
-    if sys.version_info < (3, 8):
-        return found
-    import importlib.util
-
-    for name in names:
-        if importlib.util.find_spec(name) is not None:
-            import importlib.metadata
-
-            try:
-                found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                pass
-    return found
-
-
 # sys.implementation is 3.3's.
 implementation = getattr(sys, "implementation", None)
+if implementation is None:
+    import platform
 answer = {
     "implementation": implementation.name if implementation else platform.python_implementation().lower(),
     "version": sys.version,
@@ -53,7 +37,6 @@ answer = {
     "ldversion": sysconfig.get_config_var("LDVERSION"),
     "gil_disabled": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "loaded": loaded(),
-    "packages": packages(sys.argv[1:]),
 }
 # A sitecustomize may have left a line unfinished.
 sys.stdout.write("\nrefcow-probe:" + json.dumps(answer) + "\n")

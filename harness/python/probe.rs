@@ -1,6 +1,5 @@
 //! Asks a program whether it is an interpreter that refcow can embed.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,8 +12,6 @@ use super::child::{self, Failure};
 
 const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
-/// Packages whose versions are looked up, without importing them.
-const PACKAGES: [&str; 2] = ["numpy", "bitarray"];
 /// An interpreter answers in a tenth of a second, through a version manager's shim in half of one. The rest is for a
 /// cold disk and a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,9 +36,6 @@ pub struct Interpreter {
     pub base_prefix: PathBuf,
     /// The shared library to embed. It exists and is built for this architecture.
     pub libpython: PathBuf,
-    /// Versions of `numpy` and `bitarray` by their metadata, where they are installed. That they can be imported is
-    /// known only from [`prepare`](super::prepare).
-    pub packages: BTreeMap<String, String>,
 }
 
 impl Interpreter {
@@ -152,7 +146,6 @@ struct Answer {
     ldversion: Option<String>,
     gil_disabled: bool,
     loaded: Vec<PathBuf>,
-    packages: BTreeMap<String, String>,
 }
 
 /// Runs `program` and asks it.
@@ -164,9 +157,7 @@ pub(super) fn probe(program: &Path) -> Result<Interpreter, Unusable> {
     let mut command = Command::new(program);
     // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject), and no bytecode
     // written into someone's installation. (-I would do more, but 2.7 has no -I and should name its version.)
-    command
-        .args(["-E", "-s", "-B", "-c", SCRIPT])
-        .args(PACKAGES);
+    command.args(["-E", "-s", "-B", "-c", SCRIPT]);
     let output = child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
         Failure::TimedOut(limit) => Unusable::Hangs {
             seconds: limit.as_secs(),
@@ -244,7 +235,6 @@ fn judge(
         prefix: answer.prefix,
         base_prefix: answer.base_prefix,
         libpython,
-        packages: answer.packages,
     })
 }
 
@@ -346,7 +336,6 @@ mod tests {
             "ldversion": "3.11",
             "gil_disabled": false,
             "loaded": [],
-            "packages": {"numpy": "2.4.6"},
         });
         for (key, value) in changes.as_object().unwrap() {
             answer[key] = value.clone();
@@ -369,7 +358,6 @@ mod tests {
         assert_eq!(found.version, "3.11.7");
         assert_eq!(found.series, (3, 11));
         assert_eq!(found.executable, Path::new("/opt/py/bin/python3"));
-        assert_eq!(found.packages["numpy"], "2.4.6");
         assert!(!found.is_environment());
     }
 
