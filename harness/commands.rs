@@ -51,7 +51,7 @@ impl Error {
         use experiment::Error as E;
         use python::Error as P;
         match self {
-            Self::Fixtures(_) | Self::Output(_) => 2,
+            Self::Fixtures(_) | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
             Self::Experiment(E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
             Self::Experiment(E::Python(
@@ -62,7 +62,7 @@ impl Error {
                 | P::Unreadable { .. }
                 | P::Unusable { .. },
             )) => 2,
-            Self::Experiment(_) | Self::Report(_) | Self::Signals(_) => 3,
+            Self::Experiment(_) | Self::Output(_) | Self::Report(_) | Self::Signals(_) => 3,
         }
     }
 }

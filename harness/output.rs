@@ -1,8 +1,11 @@
 //! Where a report goes: standard output, or a file that is written whole or not at all.
 
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::libc::O_NONBLOCK;
 use tempfile::NamedTempFile;
 
 /// A place that was found writable before anything was measured.
@@ -10,24 +13,45 @@ use tempfile::NamedTempFile;
 pub enum Output {
     /// Standard output.
     Standard,
+    /// A device or a pipe, which is written into: a file in its place would be its end.
+    Special {
+        /// Its name.
+        path: PathBuf,
+        /// Open for writing.
+        file: File,
+    },
     /// A new file beside the one to be replaced.
     File {
-        /// Its name in the end.
+        /// Its name in the end, links followed.
         path: PathBuf,
         /// What is written until then. Removed if that never comes.
         draft: NamedTempFile,
     },
 }
 
-/// The file cannot be written.
+/// The report has no place to go.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("cannot write {}: {source}", path.display())]
-#[diagnostic(help(
-    "give --output the path of a file in a folder that exists and that this user may write to"
-))]
-pub struct Error {
-    path: PathBuf,
-    source: io::Error,
+pub enum Error {
+    /// Found before anything was measured.
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help(
+        "give --output the path of a file in a folder that exists and that this user may write to"
+    ))]
+    NotWritable {
+        /// As the user gave it.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// What was measured is lost.
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help("make room there, or choose another place with --output"))]
+    NotWritten {
+        /// The place.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
 }
 
 impl Output {
@@ -39,14 +63,26 @@ impl Output {
         let Some(path) = path else {
             return Ok(Self::Standard);
         };
-        let fail = |source| Error {
+        let fail = |source| Error::NotWritable {
             path: path.to_owned(),
             source,
         };
-        if path.is_dir() {
-            return Err(fail(io::ErrorKind::IsADirectory.into()));
+        let mut target = path.to_owned();
+        // Where nothing is yet, the folder decides.
+        if let Ok(there) = fs::metadata(path) {
+            if there.is_dir() {
+                return Err(fail(io::ErrorKind::IsADirectory.into()));
+            }
+            if !there.is_file() {
+                return Ok(Self::Special {
+                    path: path.to_owned(),
+                    file: special(path).map_err(fail)?,
+                });
+            }
+            // A link stays a link.
+            target = fs::canonicalize(path).map_err(fail)?;
         }
-        let folder = match path.parent() {
+        let folder = match target.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
@@ -57,7 +93,7 @@ impl Output {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         Ok(Self::File {
             draft: builder.tempfile_in(folder).map_err(fail)?,
-            path: path.to_owned(),
+            path: target,
         })
     }
 
@@ -67,16 +103,8 @@ impl Output {
     /// When the disk is full, or standard output cannot be written.
     pub fn write(self, bytes: &[u8]) -> Result<(), Error> {
         match self {
-            Self::Standard => {
-                let mut standard = io::stdout().lock();
-                match standard.write_all(bytes).and_then(|()| standard.flush()) {
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error {
-                        path: "standard output".into(),
-                        source: error,
-                    }),
-                    _ => Ok(()),
-                }
-            }
+            Self::Standard => pour(bytes, io::stdout().lock(), "standard output".into()),
+            Self::Special { path, file } => pour(bytes, file, path),
             Self::File { path, mut draft } => {
                 let written = draft
                     .write_all(bytes)
@@ -84,8 +112,26 @@ impl Output {
                 written
                     .and_then(|()| draft.persist(&path).map_err(|error| error.error))
                     .map(drop)
-                    .map_err(|source| Error { path, source })
+                    .map_err(|source| Error::NotWritten { path, source })
             }
         }
+    }
+}
+
+/// Opens a device or a pipe without waiting for whoever is to read it: a pipe without a reader is an error.
+fn special(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).custom_flags(O_NONBLOCK).open(path)?;
+    // Opened so, but written as usual: a slow reader is waited for.
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
+}
+
+fn pour(bytes: &[u8], mut into: impl Write, path: PathBuf) -> Result<(), Error> {
+    match into.write_all(bytes).and_then(|()| into.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::NotWritten { path, source })
+        }
+        _ => Ok(()),
     }
 }
