@@ -1,5 +1,6 @@
 //! The `refcow` program: parse, run, print the error, exit status. Nothing else.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,10 +14,12 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let mut text = format!("error: {error}\n");
             if let Some(help) = error.help() {
-                eprintln!("help: {help}");
+                text += &format!("help: {help}\n");
             }
+            // Not eprintln, which panics where nobody reads: the exit status still tells.
+            let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit_code())
         }
     }
