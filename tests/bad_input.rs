@@ -1,0 +1,447 @@
+//! What cannot be measured is refused before anything is built: with a reason, a remedy and exit status 2, and a user's
+//! files stay as they were.
+
+mod common;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+use common::{Place, REFCOW, When, python, skipped};
+use nix::libc::O_NONBLOCK;
+use rstest::rstest;
+
+#[rstest]
+#[case::near_a_fixture(&["measure", "three_list"], "no fixture `three_list`", "did you mean `three_lists`?")]
+#[case::near_nothing(&["measure", "zzz"], "no fixture `zzz`", "fixtures: bitarrays, ")]
+#[case::a_module_of_helpers(&["measure", "_visits"], "no fixture `_visits`", "fixtures: bitarrays, ")]
+#[case::one_of_several(&["measure", "ints", "int_array"], "`int_array`", "did you mean `int_arrays`?")]
+#[case::to_describe(&["fixtures", "bitarray"], "no fixture `bitarray`", "did you mean `bitarrays`?")]
+#[case::near_a_visit(&["measure", "ints", "--visit", "iterat"], "no visit `iterat`", "did you mean `iterate`?")]
+#[case::not_near_a_visit(&["measure", "ints", "--visit", "zzz"], "no visit `zzz`", "its visits: idle, ")]
+fn an_unknown_name_is_refused_and_the_nearest_offered(
+    #[case] arguments: &[&str],
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    place.run(place.refcow(arguments)).refuses(2, error, help);
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::no_elements("--count=0")]
+#[case::fewer_than_none("--count=-1")]
+#[case::half_an_element("--count=1.5")]
+#[case::more_than_can_be_counted("--count=99999999999999999999")]
+#[case::empty_elements("--item-bytes=0")]
+#[case::less_than_empty("--item-bytes=-4096")]
+#[case::a_word("--item-bytes=many")]
+#[case::no_children("--children=0")]
+#[case::more_children_than_channels("--children=65")]
+#[case::no_time("--timeout=0")]
+#[case::time_that_runs_backwards("--timeout=-1")]
+#[case::time_without_end("--timeout=inf")]
+#[case::no_number("--timeout=nan")]
+fn a_size_that_means_nothing_is_refused_by_its_flag(#[case] flag: &str) {
+    let place = Place::new();
+    let (name, value) = flag.split_once('=').unwrap();
+    place
+        .run(place.refcow(["measure", "ints", flag]))
+        .exits_with(2)
+        .says(&format!("invalid value '{value}' for '{name}"));
+}
+
+#[rstest]
+#[case::terabytes(&["ints", "--count", "1000000000000"], "72.8 TiB")]
+#[case::more_than_64_bits_can_count(&["ints", "--count", "18446744073709551615"], "16 EiB")]
+#[case::of_buffers(&["int_arrays", "--item-bytes", "9223372036854775800"], "16 EiB")]
+fn data_that_does_not_fit_into_memory_is_refused_with_both_figures(
+    #[case] arguments: &[&str],
+    #[case] needed: &str,
+) {
+    let place = Place::new();
+    place
+        .run(place.measure(arguments))
+        .says(&format!("needs about {needed}"))
+        .says("is free (")
+        .refuses(
+            2,
+            "B of shared memory",
+            "smaller --count, --item-bytes or --children, or try all the same with --force",
+        );
+    place.nothing_remains();
+}
+
+/// A fixture that says of itself that it needs this and that, and builds next to nothing.
+fn claims(place: &Place, footprint: &str) -> String {
+    let text = format!(
+        "def build(count, item_bytes):\n    return [object()]\n\n\
+         def footprint(count, item_bytes):\n    return {footprint}\n"
+    );
+    place.file("claims.py", &text)
+}
+
+#[rstest]
+#[case::memory("{'objects': 1 << 50}", "needs about ", "--force")]
+#[case::every_child_may_copy_it("{'objects': 1 << 62}", "needs about ", "--force")]
+#[case::shared_memory("{'segment': 1 << 50}", "needs 1 PiB in /dev/shm", "--force")]
+fn force_measures_what_is_said_not_to_fit(
+    #[case] footprint: &str,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let fixture = claims(&place, footprint);
+    let measure = || place.measure([fixture.as_str(), "--visit", "idle"]);
+    place.run(measure()).refuses(2, error, help);
+
+    let mut forced = measure();
+    forced.arg("--force");
+    let forced = place.run(forced).exits_with(0);
+    assert!(forced.stdout.contains("claims"), "{forced}");
+    place.nothing_remains();
+}
+
+/// What probe.py would print in an interpreter.
+fn probe_answer(implementation: &str, version: &str, library: &str, gil_disabled: bool) -> String {
+    let series = version.rsplit_once('.').unwrap().0;
+    let numbers = version.replace('.', ",");
+    format!(
+        r#"refcow-probe:{{"implementation":"{implementation}","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":"/nowhere/lib","multiarch":null,"instsoname":"{library}","ldlibrary":"{library}","ldversion":"{series}","gil_disabled":{gil_disabled},"loaded":[],"packages":{{}}}}"#
+    )
+}
+
+#[rstest]
+#[case::static_build(
+    probe_answer("cpython", "3.11.7", "libpython3.11.a", false),
+    "has no shared libpython (looked for /nowhere/lib/libpython3.11.so.1.0",
+    "libpython3.11;"
+)]
+#[case::free_threaded(
+    probe_answer("cpython", "3.13.1", "libpython3.13t.so.1.0", true),
+    "free-threaded build (3.13.1)",
+    "with the GIL"
+)]
+#[case::pypy(
+    probe_answer("pypy", "3.10.13", "libpypy3.10-c.so", false),
+    "it is pypy, not CPython",
+    "CPython 3.8 or newer"
+)]
+#[case::too_old(
+    probe_answer("cpython", "3.7.16", "libpython3.7m.so.1.0", false),
+    "it is Python 3.7.16; 3.8 is the oldest",
+    "CPython 3.8 or newer"
+)]
+#[case::no_python("hello".to_owned(), "not a Python interpreter", "give the path of a python3 program")]
+fn an_interpreter_that_cannot_be_embedded_is_refused_with_the_reason(
+    #[case] answer: String,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let python = place.program("python3", &format!("#!/bin/sh\necho '{answer}'\n"));
+    place
+        .run(place.refcow(["measure", "ints", "--python", &python]))
+        .says(&format!("{python} cannot be used"))
+        .refuses(2, error, help);
+    place.nothing_remains();
+}
+
+#[test]
+fn an_interpreter_that_fails_is_quoted() {
+    let place = Place::new();
+    let python = place.program(
+        "python3",
+        "#!/bin/sh\necho 'no module named site' >&2\nexit 1\n",
+    );
+    place
+        .run(place.refcow(["measure", "ints", "--python", &python]))
+        .refuses(
+            2,
+            "does not run: exit status 1: no module named site",
+            "by hand",
+        );
+}
+
+#[rstest]
+#[case::no_such_file(
+    "nowhere/python3",
+    "no Python at \"nowhere/python3\": there is no such file",
+    "usable here:"
+)]
+#[case::no_such_command("no-such-python", "neither on PATH nor in this folder", "usable here:")]
+#[case::no_such_version("3.99", "no Python 3.99 on this machine", "usable here:")]
+#[case::not_an_environment(
+    "/proc/self",
+    "/proc/self is no Python environment",
+    "the folder that holds bin/"
+)]
+#[case::not_a_program(
+    "/proc/self/status",
+    "cannot be executed",
+    "a python3 program that this user may run"
+)]
+fn a_python_that_is_not_there_is_refused_and_others_are_offered(
+    #[case] python: &str,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    place
+        .run(place.refcow(["measure", "ints", "--python", python]))
+        .refuses(2, error, help);
+}
+
+#[test]
+fn a_machine_without_any_python_is_told_what_to_install() {
+    let place = Place::new();
+    let mounts = "mount -t tmpfs none /usr/local/bin\nmount -t tmpfs none /usr/bin";
+    let mut command = match place.refcow_in_mounts(mounts, &["measure", "ints"]) {
+        Ok(command) => command,
+        Err(why) => return skipped("a machine without any Python", &why),
+    };
+    for variable in [
+        "VIRTUAL_ENV",
+        "PYENV_ROOT",
+        "UV_PYTHON_INSTALL_DIR",
+        "XDG_DATA_HOME",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place.path("home"));
+    // Nothing that the user gave is wrong.
+    place.run(command).refuses(
+        3,
+        "no usable CPython on this machine",
+        "install CPython 3.8 or newer with its shared library",
+    );
+}
+
+#[rstest]
+#[case::no_file("missing.py", None, "cannot be read: No such file", "give its path")]
+#[case::like_one_of_our_own("three_lists.py", None, "cannot be read: No such file", "bare name")]
+#[case::syntax_error(
+    "mine.py",
+    Some("def build(count, item_bytes):\n    return [\n"),
+    "not understood from line 1 on",
+    "py_compile"
+)]
+#[case::no_build(
+    "mine.py",
+    Some("def visit_read(data):\n    pass\n"),
+    "has no function `build`",
+    "def build("
+)]
+#[case::not_a_module(
+    "mine.txt",
+    Some("def build(): pass\n"),
+    "not a Python file",
+    "ends in .py"
+)]
+#[case::a_visit_of_our_own(
+    "mine.py",
+    Some("def build(): pass\ndef visit_idle(data): pass\n"),
+    "`idle` of its own",
+    "another name"
+)]
+fn a_file_that_is_no_fixture_is_refused_with_the_reason(
+    #[case] name: &str,
+    #[case] text: Option<&str>,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let path = place.path(name).to_str().unwrap().to_owned();
+    if let Some(text) = text {
+        fs::write(&path, text).unwrap();
+    }
+    place
+        .run(place.refcow(["measure", &path]))
+        .says(name)
+        .refuses(2, error, help);
+}
+
+/// A measurement that leaves a mark if it comes so far as to build the data.
+fn measure_and_mark(place: &Place, output: &str) -> Command {
+    let mut command = place.measure_fixture_that(
+        When::Build,
+        "open(os.path.join(PLACE, 'built'), 'w').close()",
+    );
+    command.args(["--output", output]);
+    command
+}
+
+#[rstest]
+#[case::in_a_missing_folder("nowhere/report.json", "No such file or directory")]
+#[case::at_a_folder("cache", "is a directory")]
+#[case::under_a_file("acts.py/report.json", "Not a directory")]
+fn an_output_that_cannot_be_written_is_found_before_anything_is_built(
+    #[case] output: &str,
+    #[case] reason: &str,
+) {
+    let place = Place::new();
+    let output = place.path(output).to_str().unwrap().to_owned();
+    place
+        .run(measure_and_mark(&place, &output))
+        .says(&format!("cannot write {output}"))
+        .refuses(
+            2,
+            reason,
+            "a folder that exists and that this user may write to",
+        );
+    assert!(!place.path("built").exists());
+
+    // The same measurement would have left the mark.
+    let output = place.path("report.json").to_str().unwrap().to_owned();
+    place.run(measure_and_mark(&place, &output)).exits_with(0);
+    assert!(place.path("built").exists());
+    assert!(fs::read_to_string(output).unwrap().contains("acts"));
+}
+
+#[test]
+fn a_folder_that_this_user_may_not_write_to_is_refused() {
+    let place = Place::new();
+    let folder = place.path("read-only");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).unwrap();
+    let mut command = match place.measure_as_ordinary_user() {
+        Ok(command) => command,
+        Err(why) => return skipped("a read-only folder", &why),
+    };
+    let output = folder.join("report.json");
+    command
+        .args(["ints", "--count", "10", "--output"])
+        .arg(&output);
+    place
+        .run(command)
+        .refuses(2, "Permission denied", "may write to");
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// A device like /dev/full. Not that itself where this user could replace it: if refcow did so, by a fault that is to
+/// be found here, the machine would be without one.
+fn full_device(place: &Place) -> String {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    if !nix::unistd::geteuid().is_root() {
+        return "/dev/full".into();
+    }
+    let path = place.path("full");
+    let device = makedev(1, 7);
+    mknod(&path, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, device).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_full_disk_is_told_after_the_measurement() {
+    let place = Place::new();
+    let full = full_device(&place);
+    let mut measure = place.measure(["ints", "--count", "10", "--visit", "idle"]);
+    measure.args(["--output", &full]);
+    let error = format!("cannot write {full}: No space left on device");
+    place.run(measure).refuses(3, &error, "make room");
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    place
+        .start_with_stdout(place.refcow(["schema"]), full)
+        .wait()
+        .refuses(
+            3,
+            "cannot write standard output: No space left on device",
+            "make room",
+        );
+}
+
+#[test]
+fn a_report_goes_into_a_device_or_through_a_link_and_replaces_neither() {
+    let place = Place::new();
+    let measure = |output: &str| {
+        let mut measure = place.measure(["ints", "--count", "10", "--visit", "idle"]);
+        measure.args(["--format", "csv", "--output", output]);
+        place.run(measure).exits_with(0)
+    };
+
+    // As a device, without the danger that a fault here replaces the machine's own.
+    let pipe = place.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reader = File::options()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(&pipe)
+        .unwrap();
+    measure(pipe.to_str().unwrap());
+    let mut start = [0; 8];
+    io::Read::read_exact(&mut &reader, &mut start).unwrap();
+    assert_eq!(&start, b"fixture,");
+
+    let (real, link) = (place.path("real.csv"), place.path("link.csv"));
+    fs::write(&real, "old").unwrap();
+    symlink("real.csv", &link).unwrap();
+    measure(link.to_str().unwrap());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().starts_with("fixture,"));
+}
+
+#[test]
+fn a_failed_run_leaves_the_old_report_and_no_draft() {
+    let place = Place::new();
+    let folder = place.path("reports");
+    fs::create_dir(&folder).unwrap();
+    let output = folder.join("report.json");
+    fs::write(&output, "old").unwrap();
+    let mut measure = place.measure_fixture_that(When::Build, "raise ValueError('no')");
+    measure.arg("--output").arg(&output);
+    place.run(measure).exits_with(3);
+    assert_eq!(fs::read_to_string(&output).unwrap(), "old");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+/// The write end of a pipe that nobody reads.
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_found_before_the_measurement() {
+    let place = Place::new();
+    let output = place.path("pipe").to_str().unwrap().to_owned();
+    nix::unistd::mkfifo(output.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.run(measure_and_mark(&place, &output)).refuses(
+        2,
+        "No such device or address",
+        "--output",
+    );
+    assert!(!place.path("built").exists());
+}
+
+#[rstest]
+#[case::of_a_text(&["schema"])]
+#[case::of_a_list(&["fixtures"])]
+#[case::of_a_report(&["measure", "ints", "--count", "10", "--visit", "idle", "--format", "json"])]
+fn a_reader_that_has_closed_the_pipe_has_read_enough(#[case] arguments: &[&str]) {
+    let place = Place::new();
+    let mut command = place.refcow(arguments);
+    if arguments[0] == "measure" {
+        command.args(["--python", python()]);
+    }
+    let finished = place.start_with_stdout(command, closed_pipe()).wait();
+    let finished = finished.exits_with(0);
+    assert_eq!(finished.stderr, "");
+    place.nothing_remains();
+}
+
+#[test]
+fn an_error_that_nobody_reads_keeps_its_exit_status() {
+    let status = Command::new(REFCOW)
+        .args(["measure", "three_list"])
+        .stdin(Stdio::null())
+        .stderr(closed_pipe())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(2));
+}

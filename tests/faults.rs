@@ -1,0 +1,455 @@
+//! Whatever goes wrong while refcow measures: it says what, and leaves neither a process nor a segment behind.
+
+mod common;
+
+use std::fs;
+
+use common::{Place, REFCOW, When, python, skipped, subject};
+use rstest::rstest;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// In the middle of something that would never end by itself.
+const SAY_AND_HANG: &str = "say(os.getpid())\nwhile True: signal.pause()";
+
+#[rstest]
+#[case::raised(
+    "raise ValueError('no such luck')",
+    "ValueError: no such luck",
+    "fixture's own code"
+)]
+#[case::asked_to_exit("sys.exit(7)", "SystemExit: 7", "fixture's own code")]
+#[case::missing_module(
+    "import no_such_module",
+    "ModuleNotFoundError: No module named 'no_such_module'",
+    "fixture's own code"
+)]
+fn an_exception_is_shown_with_the_line_that_raised_it(
+    #[values(When::Import, When::Build, When::Visit)] when: When,
+    #[case] action: &str,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let during = match when {
+        When::Import => "while loading ",
+        When::Build => "while building the dataset",
+        When::Visit => "while visiting the data (act)",
+    };
+    let line = include_str!("fixtures/acts.py")
+        .lines()
+        .position(|line| line.trim() == "ACTION")
+        .unwrap();
+    place
+        .run(place.measure_fixture_that(when, action))
+        .says(&format!("{error} {during}"))
+        .says("Traceback (most recent call last):\n")
+        .says(&format!(
+            "acts.py\", line {}, in act\n    {action}\n",
+            line + 1
+        ))
+        .refuses(3, error, help);
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::exited("os._exit(7)", "exited with status 7")]
+#[case::exited_well("os._exit(0)", "exited with status 0")]
+#[case::read_from_nowhere("ctypes.string_at(0)", "was killed by SIGSEGV")]
+#[case::aborted("os.abort()", "was killed by SIGABRT")]
+#[case::closed_every_descriptor("os.closerange(3, 4096)", "exited with status ")]
+fn a_process_that_dies_is_told_with_how_and_when(
+    #[values(When::Import, When::Build, When::Visit)] when: When,
+    #[case] action: &str,
+    #[case] how: &str,
+) {
+    let place = Place::new();
+    let (who, during) = match when {
+        When::Import => ("parent", "loading "),
+        When::Build => ("parent", "building the dataset"),
+        When::Visit => ("child", "visiting the data (act)"),
+    };
+    place
+        .run(place.measure_fixture_that(when, action))
+        .says(&format!(" while {during}"))
+        .refuses(
+            3,
+            &format!("acts: the {who} {how}"),
+            "a plain Python script",
+        );
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::computing("while True: pass")]
+#[case::asleep("time.sleep(10 ** 6)")]
+#[case::deaf("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: signal.pause()")]
+fn what_hangs_is_ended_at_the_time_limit(
+    #[values(When::Build, When::Visit)] when: When,
+    #[case] action: &str,
+) {
+    let place = Place::new();
+    let mut measure = place.measure_fixture_that(when, action);
+    // Long enough for all that comes before on a busy machine.
+    measure.args(["--timeout", "2"]);
+    let (who, doing) = if when == When::Build {
+        ("parent", "building the dataset")
+    } else {
+        ("child", "visiting the data (act)")
+    };
+    place
+        .run(measure)
+        .says(&format!("the {who} had not ended {doing}"))
+        .refuses(3, " after 2 s", "--timeout");
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::the_parent_building(
+    When::Build,
+    "say(os.getpid())",
+    "the parent was killed by SIGKILL while building"
+)]
+#[case::the_parent_of_a_visiting_child(
+    When::Visit,
+    "say(os.getppid())",
+    "the parent was killed by SIGKILL while "
+)]
+#[case::a_visiting_child(
+    When::Visit,
+    "say(os.getpid())",
+    "the child was killed by SIGKILL while visiting"
+)]
+fn a_process_killed_from_outside_is_told(
+    #[case] when: When,
+    #[case] say: &str,
+    #[case] error: &str,
+) {
+    let place = Place::new();
+    let action = format!("{say}\nwhile True: signal.pause()");
+    let mut run = place.start(place.measure_fixture_that(when, &action));
+    kill(&run.hear(), Signal::KILL);
+    run.wait().refuses(3, error, "plain Python script");
+    place.nothing_remains();
+}
+
+fn kill(pid: &str, signal: Signal) {
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[rstest]
+fn a_signal_to_refcow_ends_everything(
+    #[values(When::Import, When::Build, When::Visit)] when: When,
+    #[values(Signal::INT, Signal::TERM, Signal::HUP)] signal: Signal,
+) {
+    let place = Place::new();
+    let reports = place.path("reports");
+    fs::create_dir(&reports).unwrap();
+    let mut measure = place.measure_fixture_that(when, SAY_AND_HANG);
+    measure.arg("--output").arg(reports.join("report.txt"));
+    let mut run = place.start(measure);
+    run.hear();
+    run.signal(signal);
+    run.wait().exits_with(130).says("interrupted");
+    assert_eq!(fs::read_dir(reports).unwrap().count(), 0);
+    place.nothing_remains();
+}
+
+#[rstest]
+fn nothing_survives_a_refcow_that_is_killed(
+    #[values(When::Import, When::Build, When::Visit)] when: When,
+) {
+    let place = Place::new();
+    let mut run = place.start(place.measure_fixture_that(when, SAY_AND_HANG));
+    run.hear();
+    run.signal(Signal::KILL);
+    run.wait().killed_by(Signal::KILL);
+    place.nothing_remains();
+}
+
+/// A run that is making a private environment, with an installer that says so and hangs.
+fn measure_and_hang_in_the_installer(place: &Place) -> std::process::Command {
+    let said = place.path("said");
+    // An interpreter without NumPy. refcow itself stands in for its library: it is of the right architecture.
+    let answer = format!(
+        r#"refcow-probe:{{"implementation":"cpython","version":"3.11.7 (main)","version_info":[3,11,7],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":null,"multiarch":null,"instsoname":null,"ldlibrary":null,"ldversion":null,"gil_disabled":false,"loaded":["{}"],"packages":{{}}}}"#,
+        place.path("libpython3.11.so.1.0").display()
+    );
+    std::os::unix::fs::symlink(REFCOW, place.path("libpython3.11.so.1.0")).unwrap();
+    let imports = r#"refcow-import:{"versions":{},"failures":{"numpy":"none here"}}"#;
+    let python = place.program(
+        "python3",
+        &format!("#!/bin/sh\ncase \"$*\" in\n*refcow-probe*) echo '{answer}';;\n*) echo '{imports}';;\nesac\n"),
+    );
+    let never = place.path("never");
+    nix::unistd::mkfifo(&never, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.program(
+        "tools/uv",
+        &format!(
+            "#!/bin/sh\necho $$ > '{}'\nread -r nothing < '{}'\n",
+            said.display(),
+            never.display()
+        ),
+    );
+    let mut measure = place.refcow(["measure", "numpy_arrays", "--python", &python]);
+    let path = std::env::var("PATH").unwrap_or_default();
+    measure.env("PATH", format!("{}:{path}", place.path("tools").display()));
+    measure
+}
+
+#[rstest]
+#[case::interrupted(Signal::INT, Some(130))]
+#[case::ended(Signal::TERM, Some(130))]
+#[case::killed(Signal::KILL, None)]
+fn an_environment_in_the_making_is_given_up(#[case] signal: Signal, #[case] status: Option<i32>) {
+    let place = Place::new();
+    let mut run = place.start(measure_and_hang_in_the_installer(&place));
+    run.hear();
+    run.signal(signal);
+    let finished = run.wait().says("making a private environment");
+    match status {
+        Some(status) => drop(finished.exits_with(status).says("interrupted")),
+        None => drop(finished.killed_by(signal)),
+    }
+    place.nothing_remains();
+    let made: Vec<_> = fs::read_dir(place.path("cache/refcow/environments"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        // Of a killed run its folder stays, by a name that the next run knows and removes.
+        .filter(|name| !name.ends_with(".lock"))
+        .filter(|name| status.is_some() || !name.starts_with(".building-"))
+        .collect();
+    assert!(made.is_empty(), "half-made: {made:?}");
+}
+
+#[test]
+fn a_kernel_that_does_not_fork_is_told_with_the_limits_to_raise() {
+    let place = Place::new();
+    let fixture = place.fixture_that(
+        When::Build,
+        "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))",
+    );
+    // Root is not held to this limit.
+    let mut command = match place.measure_as_ordinary_user() {
+        Ok(command) => command,
+        Err(why) => return skipped("a fork that fails", &why),
+    };
+    command.args([fixture.as_str(), "--visit", "act", "--count", "10"]);
+    place.run(command).refuses(
+        3,
+        "fork failed: Resource temporarily unavailable",
+        "ulimit -u",
+    );
+    place.nothing_remains();
+}
+
+#[test]
+fn an_ordinary_user_gets_a_report() {
+    let place = Place::new();
+    let mut command = match place.measure_as_ordinary_user() {
+        Ok(command) => command,
+        Err(why) => return skipped("measuring as an ordinary user", &why),
+    };
+    command.args(["ints", "--count", "10", "--visit", "idle"]);
+    place.run(command).exits_with(0);
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::that_raises(When::Build, "raise ValueError('no')", 3)]
+#[case::that_is_never_asked(When::Visit, "pass", 0)]
+fn a_helper_that_a_fixture_started_ends_with_the_run(
+    #[case] when: When,
+    #[case] then: &str,
+    #[case] status: i32,
+) {
+    let place = Place::new();
+    let fixture = place.fixture_that(when, then);
+    let source = fs::read_to_string(&fixture).unwrap();
+    let helper =
+        "HELPER = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n";
+    fs::write(&fixture, format!("{source}\n\n{helper}")).unwrap();
+    place
+        .run(place.measure([fixture.as_str(), "--visit", "act", "--count", "10"]))
+        .exits_with(status);
+    place.nothing_remains();
+}
+
+/// The fixture has a segment that Python's resource tracker (a process that it starts) is to remove at its end.
+const TRACKED_SEGMENT: &str = "from multiprocessing import shared_memory\n\
+     global segment\n\
+     segment = shared_memory.SharedMemory(name=os.path.basename(PLACE), create=True, size=4096)\n";
+
+/// It has one that nobody else knows of, by the name that refcow's own fixtures give theirs.
+const OWN_SEGMENT: &str =
+    "open('/dev/shm/refcow-{}-{}'.format(os.getpid(), os.path.basename(PLACE)), 'w').close()\n";
+
+#[rstest]
+#[case::of_a_run_that_ends_well("", 0)]
+#[case::of_one_that_raises("raise ValueError('no')", 3)]
+#[case::of_one_that_exits("os._exit(1)", 3)]
+#[case::of_one_that_is_killed("os.kill(os.getpid(), signal.SIGKILL)", 3)]
+fn a_segment_does_not_outlive_the_run(
+    #[values(TRACKED_SEGMENT, OWN_SEGMENT)] segment: &str,
+    #[case] then: &str,
+    #[case] status: i32,
+) {
+    let place = Place::new();
+    // If it did not come to be, its absence afterwards would say nothing.
+    let action = format!(
+        "{segment}assert any(os.path.basename(PLACE) in name for name in os.listdir('/dev/shm'))\n{then}"
+    );
+    place
+        .run(place.measure_fixture_that(When::Build, &action))
+        .exits_with(status);
+    place.nothing_remains();
+}
+
+#[rstest]
+fn a_segment_does_not_outlive_an_interruption(
+    #[values(TRACKED_SEGMENT, OWN_SEGMENT)] segment: &str,
+) {
+    let place = Place::new();
+    let action = format!("{segment}{SAY_AND_HANG}");
+    let mut run = place.start(place.measure_fixture_that(When::Build, &action));
+    run.hear();
+    run.signal(Signal::INT);
+    run.wait().exits_with(130);
+    place.nothing_remains();
+}
+
+#[test]
+fn a_tracked_segment_does_not_outlive_a_refcow_that_is_killed() {
+    let place = Place::new();
+    let action = format!("{TRACKED_SEGMENT}{SAY_AND_HANG}");
+    let mut run = place.start(place.measure_fixture_that(When::Build, &action));
+    run.hear();
+    run.signal(Signal::KILL);
+    run.wait().killed_by(Signal::KILL);
+    place.nothing_remains();
+}
+
+#[test]
+fn a_full_dev_shm_is_told_and_nothing_is_left_there() {
+    let place = Place::new();
+    let fixture = place.fixture_that(
+        When::Build,
+        "from multiprocessing import shared_memory\n\
+         segment = shared_memory.SharedMemory(create=True, size=1 << 24)\n\
+         segment.buf[:] = bytes(1 << 24)",
+    );
+    // What is left in it is seen by the shell that mounted it, after refcow's end.
+    let mounts = "mount -t tmpfs -o size=1m none /dev/shm";
+    let script = format!("{mounts}\n\"$@\" && status=0 || status=$?\nls -A /dev/shm\nexit $status");
+    if let Err(why) = place.refcow_in_mounts(mounts, &["--version"]) {
+        return skipped("a full /dev/shm", &why);
+    }
+    let mut command = place.command("unshare", ["--mount", "sh", "-e", "-c", &script, "sh"]);
+    command.args([REFCOW, "measure", "--children", "1", "--python", python()]);
+    command.args([fixture.as_str(), "--visit", "act", "--count", "10"]);
+    place.run(command).refuses(
+        3,
+        "the parent was killed by SIGBUS while building the dataset (a shared mapping without memory behind it: \
+         /dev/shm",
+        "plain Python script",
+    );
+    place.nothing_remains();
+}
+
+/// A thread of the parent's waits in read(2), without the GIL. The child's write ends that: the kernel then writes into a
+/// page of the parent's. The child's write is longer than the pipe, so it ends only after that.
+const THREAD: &str = r#"
+
+if WHEN == "visit":
+    READER, WRITER = os.pipe()
+    BUFFER = ctypes.create_string_buffer(1 << 17)
+    read = ctypes.CDLL(None).read
+    arguments = READER, BUFFER, ctypes.c_size_t(len(BUFFER))
+    threading.Thread(target=read, args=arguments, daemon=True).start()
+"#;
+
+#[test]
+fn a_parent_that_does_not_hold_still_is_no_measurement() {
+    let place = Place::new();
+    let fixture = place.fixture_that(When::Visit, "os.write(WRITER, bytes((1 << 16) + 1))");
+    let source = fs::read_to_string(&fixture).unwrap();
+    fs::write(&fixture, source + THREAD).unwrap();
+    place
+        .run(place.measure([fixture.as_str(), "--visit", "act", "--count", "10"]))
+        .refuses(
+            3,
+            "acts: the parent did not hold still",
+            "end it in build(), before the fork",
+        );
+    place.nothing_remains();
+}
+
+#[rstest]
+fn what_a_fixture_prints_does_not_get_into_the_report(
+    #[values(When::Import, When::Build, When::Visit)] when: When,
+) {
+    let place = Place::new();
+    let print =
+        "for number in range(20000): print('line', number)\nprint('no end of line', end='')";
+    let mut measure = place.measure_fixture_that(when, print);
+    measure.args(["--format", "json"]);
+    let finished = place
+        .run(measure)
+        .exits_with(0)
+        .says("line 0\n")
+        .says("line 19999\nno end of line");
+    serde_json::from_str::<serde_json::Value>(&finished.stdout).unwrap();
+    place.nothing_remains();
+}
+
+#[test]
+fn a_calibration_that_fails_is_no_measurement() {
+    let place = Place::new();
+    let calibrate = |flags: &[&str]| {
+        let mut command = place.refcow(["calibrate", "--python", python(), "--pages", "100"]);
+        command.args(["--write", "every:10"]).args(flags);
+        place.run(command)
+    };
+    calibrate(&["--unreported", "1"]).refuses(
+        3,
+        "calibration failed: a child wrote 10 pages and refcow counted 11",
+        "refcow doctor",
+    );
+    let honest = calibrate(&[]).exits_with(0);
+    assert_eq!(honest.stdout, "pages written 10, pages counted 10\n");
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::missing(None, "there is no refcow-subject beside ", "in one folder")]
+#[case::not_executable(Some(0o644), "cannot start ", "belongs beside refcow")]
+fn refcow_without_its_subject_says_so(
+    #[case] mode: Option<u32>,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    // The folder above is looked into as well.
+    let bin = place.path("some/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let copy = |from: &std::path::Path| {
+        // Not by a descriptor of this process: another test's thread may be starting a program just now, which would
+        // inherit it, and a program that is open for writing cannot be executed.
+        let done = std::process::Command::new("cp")
+            .arg(from)
+            .arg(&bin)
+            .status();
+        assert!(done.unwrap().success());
+    };
+    copy(REFCOW.as_ref());
+    if let Some(mode) = mode {
+        copy(&subject());
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(bin.join("refcow-subject"), permissions).unwrap();
+    }
+    let measure = ["measure", "ints", "--count", "10", "--python", python()];
+    place
+        .run(place.command(bin.join("refcow"), measure))
+        .refuses(3, error, help);
+    place.nothing_remains();
+}
