@@ -1,5 +1,4 @@
-"""One list of integer arrays (`array.array`): objects that the garbage
-collector tracks since CPython 3.10.
+"""One list of integer arrays (`array.array`), tracked since CPython 3.10.
 
 Expected, for items of a page or more:
 

@@ -1,5 +1,4 @@
-"""One list of distinct integers from 65,536 on: each an object on the heap
-with its digits inside.
+"""One list of distinct integers from 65,536 on, each an object.
 
 There is no payload: an int holds its digits in the object itself, beside
 the reference count.

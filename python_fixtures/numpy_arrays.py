@@ -1,5 +1,4 @@
-"""One list of NumPy arrays: small objects with large buffers, like the
-lists of bitarrays and integer arrays.
+"""One list of NumPy arrays: small objects with large buffers.
 
 Expected, from CPython 3.8 to 3.15, for items of a page or more:
 

@@ -1,5 +1,6 @@
-"""One list of integers below 256: all its pointers lead to the 256 objects
-that the interpreter keeps for itself.
+"""One list of integers below 256: pointers to the same 256 objects.
+
+The interpreter keeps these for itself; they are made once.
 
 Expected:
 

@@ -222,6 +222,35 @@ fn an_environment_in_the_making_is_given_up(#[case] signal: Signal, #[case] stat
     assert!(made.is_empty(), "half-made: {made:?}");
 }
 
+#[rstest]
+#[case::interrupted(Signal::INT, Some(130))]
+#[case::killed(Signal::KILL, None)]
+fn an_interpreter_that_does_not_answer_is_given_up(
+    #[case] signal: Signal,
+    #[case] status: Option<i32>,
+) {
+    let place = Place::new();
+    let never = place.path("never");
+    nix::unistd::mkfifo(&never, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let python = place.program(
+        "python3",
+        &format!(
+            "#!/bin/sh\necho $$ > '{}'\nread -r nothing < '{}'\n",
+            place.path("said").display(),
+            never.display()
+        ),
+    );
+    let mut run = place.start(place.refcow(["measure", "ints", "--python", &python]));
+    run.hear();
+    run.signal(signal);
+    let finished = run.wait();
+    match status {
+        Some(status) => drop(finished.exits_with(status).says("interrupted")),
+        None => drop(finished.killed_by(signal)),
+    }
+    place.nothing_remains();
+}
+
 #[test]
 fn a_kernel_that_does_not_fork_is_told_with_the_limits_to_raise() {
     let place = Place::new();

@@ -1,8 +1,6 @@
 //! The formats of a report: one canned report in each, and a real one against the schema.
 
-#[path = "common/run.rs"]
-#[allow(dead_code, reason = "each test file uses a part of it")]
-mod run;
+mod common;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +11,8 @@ use refcow::model::{
 use refcow::report::{Format, render};
 use rstest::rstest;
 use serde_json::Value;
+
+use common::run;
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
     let regions: Vec<_> = regions

@@ -1,8 +1,6 @@
 //! The instrument against known truth: it counts what was written, and changes nothing by looking.
 
-#[path = "common/run.rs"]
-#[allow(dead_code, reason = "each test file uses a part of it")]
-mod run;
+mod common;
 
 use std::io::IoSliceMut;
 use std::os::unix::process::CommandExt;
@@ -17,6 +15,8 @@ use refcow::protocol::{Fork, Job, WITNESS};
 use refcow::python;
 use refcow::subject::{Error, Forked, Launch, Subject};
 use rstest::rstest;
+
+use common::run;
 
 #[rstest]
 #[case("none", 0)]
@@ -103,9 +103,9 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
     } else {
         let mut without = Command::new("setpriv");
         without
-            .args(["--bounding-set=-sys_admin", run::REFCOW])
+            .args(["--bounding-set=-sys_admin", common::REFCOW])
             .args(&arguments);
-        let mut with = Command::new(run::REFCOW);
+        let mut with = Command::new(common::REFCOW);
         with.args(&arguments);
         (report(with), report(without))
     };
@@ -122,7 +122,7 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
 fn plain_pages() -> (Subject, Forked, PageSet) {
     let interpreter = python::choose(None).expect("a usable interpreter");
     let launch = Launch {
-        program: std::path::Path::new(run::REFCOW).with_file_name("refcow-subject"),
+        program: std::path::Path::new(common::REFCOW).with_file_name("refcow-subject"),
         libpython: interpreter.libpython,
         bin: "/usr/bin".into(),
         channels: 1,

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod run;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};

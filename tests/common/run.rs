@@ -5,8 +5,7 @@ use std::process::{Command, Output};
 
 use refcow::model::{Measurement, RegionName, Report};
 
-/// The program under test.
-pub const REFCOW: &str = env!("CARGO_BIN_EXE_refcow");
+use super::REFCOW;
 
 /// Runs refcow to its end.
 pub fn run(arguments: &[&str]) -> Output {
