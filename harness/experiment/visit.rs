@@ -95,6 +95,8 @@ pub fn visit(
     let (witness, waiting) = fork_all(subject, job, children)?;
     rehearse(subject, &waiting, doing)?;
 
+    // First of all: a fault on its way to where it waits would later look like one during a visit.
+    settle(parent)?;
     // Sums make the kernel look at every page, as pagemap does, in the system call and so on one processor each.
     let (parent_before, sums) = thread::scope(|scope| {
         let sums = scope.spawn(|| counters_of([parent, witness.pid]));
