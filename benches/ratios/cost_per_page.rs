@@ -9,7 +9,6 @@ use refcow::python::Interpreter;
 use crate::Outcome;
 use crate::subject::Plain;
 use crate::table::Table;
-use crate::turns::median;
 
 const GIB: u64 = 1 << 30;
 /// What is called flat: the dearest page costs so much more than the cheapest.
@@ -20,18 +19,20 @@ const RESERVE: u64 = 2 * GIB;
 pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
     let what = "cost per page from 1 to 8 GiB: dearest : cheapest";
     let mut costs = Vec::new();
+    let mut ten = std::mem::take(criterion).sample_size(10);
     for size in [1, 2, 4, 8] {
         let available = refcow::machine::memory()?.available_bytes;
         if available < size * GIB + RESERVE {
             let reason = format!("{size} GiB do not fit: {} MiB are free", available >> 20);
             table.absent(what, FLAT, "x", reason);
+            *criterion = ten.sample_size(50);
             return Ok(());
         }
         let pages = size * GIB / page_size();
         let mut times: Vec<Duration> = Vec::new();
         let mut plain = None;
         let mut failed = None;
-        criterion.bench_function(&format!("cost per page at {size} GiB"), |bencher| {
+        ten.bench_function(&format!("cost per page at {size} GiB"), |bencher| {
             bencher.iter_custom(|iterations| {
                 let mut sum = Duration::ZERO;
                 for _ in 0..iterations {
@@ -51,10 +52,14 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
             return Err(error);
         }
         if times.is_empty() {
+            *criterion = ten.sample_size(50);
             return Ok(());
         }
-        costs.push((size, median(&times).as_secs_f64() * 1e9 / pages as f64));
+        // The fastest: the sizes come one after the other, so that nothing else evens out what other programs took.
+        let fastest = times.iter().min().copied().unwrap_or_default();
+        costs.push((size, fastest.as_secs_f64() * 1e9 / pages as f64));
     }
+    *criterion = ten.sample_size(50);
     let cost = |(_, cost): &(u64, f64)| *cost;
     let dearest = costs.iter().map(cost).fold(f64::MIN, f64::max);
     let cheapest = costs.iter().map(cost).fold(f64::MAX, f64::min);

@@ -23,6 +23,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
+        .sample_size(50)
         .measurement_time(Duration::from_secs(5))
         .configure_from_args();
     let interpreter = refcow::python::choose(None)?;
@@ -30,8 +31,8 @@ fn main() -> Outcome<()> {
     page_state::run(&mut criterion, &interpreter, &mut table)?;
     cost_per_page::run(&mut criterion, &interpreter, &mut table)?;
     visit::run(&mut criterion, &interpreter, &mut table)?;
-    whole_run::run(&mut criterion, &interpreter, &mut table)?;
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
+    whole_run::run(&mut criterion, &interpreter, &mut table)?;
     criterion.final_summary();
     println!("\n{table}");
     Ok(())

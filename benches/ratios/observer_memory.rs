@@ -30,7 +30,7 @@ pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut Table) -> Out
             *time * u32::try_from(iterations).unwrap_or(u32::MAX)
         });
     });
-    *criterion = ten.sample_size(100);
+    *criterion = ten.sample_size(50);
     if let Some((_, peak)) = peak {
         table.add(
             what,

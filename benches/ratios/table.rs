@@ -10,7 +10,7 @@ impl Table {
     /// `what` was `value`, which may be `limit` at most.
     pub fn add(&mut self, what: &str, value: f64, limit: f64, unit: &str, figures: String) {
         let met = if value <= limit { "yes" } else { "NO" };
-        self.0.push([
+        self.push([
             what.into(),
             format!("{value:.2}{unit}"),
             format!("{limit:.2}{unit}"),
@@ -21,15 +21,21 @@ impl Table {
 
     /// `what` could not be had.
     pub fn absent(&mut self, what: &str, limit: f64, unit: &str, reason: impl fmt::Display) {
-        let first = reason.to_string();
-        let first = first.lines().next().unwrap_or_default();
-        self.0.push([
+        let reason = reason.to_string();
+        let first = reason.lines().next().unwrap_or_default();
+        self.push([
             what.into(),
             "absent".into(),
             format!("{limit:.2}{unit}"),
             "-".into(),
             first.into(),
         ]);
+    }
+
+    /// Shown at once as well: the end of the run is minutes away.
+    fn push(&mut self, row: [String; 5]) {
+        println!("{}\n", row.join("  "));
+        self.0.push(row);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::turns;
 
 const LIMIT: f64 = 1.05;
 /// Visits a turn: several, as building the data takes longer than most.
-const CHILDREN: &str = "3";
+const CHILDREN: &str = "2";
 
 pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
     for (fixture, visit) in [("three_lists", "read"), ("ints", "iterate")] {
@@ -55,7 +55,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
             // Criterion's least number: one turn builds the data twice.
             let mut group = std::mem::take(criterion).sample_size(10);
             let turns = turns::take(&mut group, &what, ours, theirs);
-            *criterion = group.sample_size(100);
+            *criterion = group.sample_size(50);
             turns?
         };
         if let Some(turns) = turns {

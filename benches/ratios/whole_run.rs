@@ -25,7 +25,10 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
             "whole run of three_lists : its builds + visits",
             &three_lists,
         ),
-        ("the same, interpreter given by its path", &given),
+        (
+            "whole run of three_lists, interpreter by its path : the same",
+            &given,
+        ),
         ("whole run without arguments : its builds + visits", &[]),
     ];
     for (what, arguments) in runs {
@@ -39,7 +42,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
         };
         let mut ten = std::mem::take(criterion).sample_size(10);
         let turns = turns::take(&mut ten, what, ours, || Ok(work.get()));
-        *criterion = ten.sample_size(100);
+        *criterion = ten.sample_size(50);
         if let Some(turns) = turns? {
             let pairs = turns.ours.iter().zip(&turns.theirs);
             // Of the same run: whatever slowed it down slowed down both.
