@@ -227,7 +227,7 @@ fn a_machine_without_any_python_is_told_what_to_install() {
 #[case::syntax_error(
     "mine.py",
     Some("def build(count, item_bytes):\n    return [\n"),
-    "not understood from line 1 on",
+    "not understood from line 2 on",
     "py_compile"
 )]
 #[case::no_build(
