@@ -304,6 +304,19 @@ fn a_helper_that_a_fixture_started_ends_with_the_run(
     place.nothing_remains();
 }
 
+#[test]
+fn a_witness_that_is_killed_is_no_measurement() {
+    let place = Place::new();
+    // Without it, nobody could tell what the child has copied from what only the child has left.
+    let action = "family = '/proc/{0}/task/{0}/children'.format(os.getppid())\n\
+                  witness, = set(open(family).read().split()) - {str(os.getpid())}\n\
+                  os.kill(int(witness), signal.SIGKILL)";
+    place
+        .run(place.measure_fixture_that(When::Visit, action))
+        .refuses(3, "error: acts: ", "");
+    place.nothing_remains();
+}
+
 /// The fixture has a segment that Python's resource tracker (a process that it starts) is to remove at its end.
 const TRACKED_SEGMENT: &str = "from multiprocessing import shared_memory\n\
      global segment\n\

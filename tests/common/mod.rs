@@ -205,7 +205,6 @@ impl Place {
         };
         let (stdout, stdout_path) = output("stdout");
         let (stderr, stderr_path) = output("stderr");
-        // A test that wants another one has set it in a closure of `start_with`.
         command.stdout(stdout).stderr(stderr);
         Running::new(self, command, shown, stdout_path, stderr_path)
     }
@@ -273,6 +272,15 @@ impl Place {
                 ours.then_some((pid, ended, words))
             })
             .collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Of a test that failed before it looked.
+        for (pid, ..) in self.processes() {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
     }
 }
 
