@@ -58,8 +58,12 @@ pub enum Command {
         /// Which shell
         shell: Shell,
     },
-    /// Print the manual page, in roff
-    Man,
+    /// Print the manual page of refcow, or of one of its commands, in roff
+    Man {
+        /// Which command's
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
 
 /// `refcow measure`.

@@ -35,14 +35,28 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Experiment(#[from] experiment::Error),
+    /// The report lacks datasets.
+    #[error("{}", listed(.0))]
+    #[diagnostic(help("the report holds all else; measure these alone to go on"))]
+    Partly(Vec<experiment::Error>),
     /// The report has no form.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Report(#[from] report::Error),
+    /// Nothing to print a page of.
+    #[error("refcow has no command `{0}`")]
+    #[diagnostic(help("`refcow --help` lists them"))]
+    NoSuchCommand(String),
     /// Ctrl-C would go unheard.
     #[error("cannot listen for signals: {0}")]
     #[diagnostic(help("raise the limit of open files (ulimit -n)"))]
     Signals(io::Error),
+}
+
+/// One error below the other.
+fn listed(errors: &[experiment::Error]) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("\nerror: ")
 }
 
 impl Error {
@@ -51,9 +65,11 @@ impl Error {
         use experiment::Error as E;
         use python::Error as P;
         match self {
-            Self::Fixtures(_) | Self::Output(output::Error::NotWritable { .. }) => 2,
+            Self::Fixtures(_)
+            | Self::NoSuchCommand(_)
+            | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
-            Self::Experiment(E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
+            Self::Experiment(E::Refused { .. } | E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
             Self::Experiment(E::Python(
                 P::NoSuchVersion { .. }
                 | P::NotFound { .. }
@@ -62,7 +78,11 @@ impl Error {
                 | P::Unreadable { .. }
                 | P::Unusable { .. },
             )) => 2,
-            Self::Experiment(_) | Self::Output(_) | Self::Report(_) | Self::Signals(_) => 3,
+            Self::Experiment(_)
+            | Self::Partly(_)
+            | Self::Output(_)
+            | Self::Report(_)
+            | Self::Signals(_) => 3,
         }
     }
 }
@@ -77,10 +97,15 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         let plan = cli.plan()?;
         let output = Output::open(options.output.as_deref())?;
         let progress = Progress::new(plan.steps());
-        let report = experiment::run(&plan, &mut |step| progress.show(&step))?;
+        let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
         drop(progress);
+        let report = run.report;
         let bytes = report::render(&report, format(options.format, &output))?;
-        return Ok(output.write(&bytes)?);
+        output.write(&bytes)?;
+        return match run.failures {
+            none if none.is_empty() => Ok(()),
+            failures => Err(Error::Partly(failures)),
+        };
     }
     let text = match &cli.command {
         None | Some(Command::Measure(_)) => Vec::new(),
@@ -97,7 +122,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             clap_complete::generate(*shell, &mut Cli::command(), "refcow", &mut text);
             text
         }
-        Some(Command::Man) => man(),
+        Some(Command::Man { command }) => man(command.as_deref())?,
     };
     Ok(Output::Standard.write(&text)?)
 }
@@ -249,11 +274,19 @@ fn calibrate(options: &Calibrate) -> Result<String, experiment::Error> {
     ))
 }
 
-/// One page for the program and one section a command.
-fn man() -> Vec<u8> {
+/// A page for the program, or for one command.
+fn man(name: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut program = Cli::command();
+    program.build();
+    let command = match name {
+        None => program,
+        Some(name) => match program.find_subcommand(name) {
+            Some(command) => command.clone(),
+            None => return Err(Error::NoSuchCommand(name.to_owned())),
+        },
+    };
     let mut text = Vec::new();
-    let command = Cli::command();
     // Writing to memory does not fail.
     let _ = clap_mangen::Man::new(command).render(&mut text);
-    text
+    Ok(text)
 }

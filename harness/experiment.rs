@@ -14,6 +14,9 @@ use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
+/// The home of refcow's own fixtures, which need none: the same for every user.
+const NO_HOME: &str = "/";
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -100,6 +103,17 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// The fixture does not take these sizes: it raised ValueError over them.
+    #[error("{fixture} cannot be built with --count {} --item-bytes {}: {}\n\n{}", size.count, size.item_bytes, raised.summary, raised.traceback.trim_end())]
+    #[diagnostic(help("choose sizes that it can have; `refcow fixtures` tells its defaults"))]
+    Refused {
+        /// Which.
+        fixture: String,
+        /// What it was asked for.
+        size: Size,
+        /// What it raised.
+        raised: protocol::Raised,
+    },
     /// The data would not fit.
     #[error(
         "{fixture} needs about {} ({} of objects, each of which {children} children may copy, {} of buffers, {} of \
@@ -179,6 +193,18 @@ impl Error {
         }
     }
 
+    /// Whether there is no point in going on, or no trust in what came before.
+    fn spoils_the_run(&self) -> bool {
+        let disagreement = matches!(
+            self,
+            Self::Fixture {
+                error: visit::Error::Disagreement(_),
+                ..
+            }
+        );
+        disagreement || self.is_interruption()
+    }
+
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
         let visit = match self {
@@ -192,11 +218,22 @@ impl Error {
     }
 }
 
-/// Measures everything in the plan, with one interpreter.
+/// What came of a plan.
+#[derive(Debug)]
+pub struct Run {
+    /// What was measured: at least one dataset.
+    pub report: Report,
+    /// Why others were not, in their order.
+    pub failures: Vec<Error>,
+}
+
+/// Measures everything in the plan, with one interpreter. A dataset that cannot be measured does not keep the others
+/// from it.
 ///
 /// # Errors
-/// The first thing that could not be done; nothing is left behind.
-pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Report, Error> {
+/// When nothing could be measured, the first reason; when the run was interrupted, or the instrument contradicted
+/// itself, that. Nothing is left behind.
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     let modules: BTreeSet<String> = plan
         .datasets
         .iter()
@@ -210,17 +247,36 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Report, Error>
 
     let mut warnings = machine_warnings(&environment);
     let mut measurements = Vec::new();
+    let mut failures = Vec::new();
     for dataset in &plan.datasets {
-        let measured = measure(plan, dataset, &ready.interpreter, &launch, step)?;
-        measurements.extend(measured.measurements);
-        warnings.extend(measured.warnings);
+        match measure(plan, dataset, &ready.interpreter, &launch, step) {
+            Ok(measured) => {
+                measurements.extend(measured.measurements);
+                warnings.extend(measured.warnings);
+            }
+            Err(error) if error.spoils_the_run() => return Err(error),
+            Err(error) => {
+                warnings.insert(Warning::NotMeasured {
+                    fixture: dataset.fixture.name.clone(),
+                    // A traceback is for whoever ran this, on standard error.
+                    reason: error.to_string().lines().next().unwrap_or_default().into(),
+                });
+                failures.push(error);
+            }
+        }
     }
-    Ok(Report {
-        schema_version: SCHEMA_VERSION,
-        environment,
-        calibration,
-        warnings: warnings.into_iter().collect(),
-        measurements,
+    if measurements.is_empty() && !failures.is_empty() {
+        return Err(failures.remove(0));
+    }
+    Ok(Run {
+        report: Report {
+            schema_version: SCHEMA_VERSION,
+            environment,
+            calibration,
+            warnings: warnings.into_iter().collect(),
+            measurements,
+        },
+        failures,
     })
 }
 
@@ -269,6 +325,7 @@ fn launch(
         program: subject_program()?,
         libpython: interpreter.libpython.clone(),
         bin,
+        home: NO_HOME.into(),
         channels: children + 1,
         timeout,
     })
@@ -313,11 +370,30 @@ fn measure(
     let fixture = &dataset.fixture;
     let at = Error::of(fixture);
     let failed = |error: subject::Error| at(error.into());
+    let refused = |error: subject::Error| match error {
+        subject::Error::Raised { raised, .. } if raised.summary.starts_with("ValueError") => {
+            Error::Refused {
+                fixture: fixture.name.clone(),
+                size: dataset.size,
+                raised,
+            }
+        }
+        error => failed(error),
+    };
     step(Step::Building {
         fixture: &fixture.name,
     });
     let mut warnings = BTreeSet::new();
-    let mut subject = Subject::start(launch).map_err(failed)?;
+    // Code of the user's own may need what is there.
+    let home = match fixture.path {
+        Some(_) => std::env::var_os("HOME").unwrap_or_else(|| NO_HOME.into()),
+        None => NO_HOME.into(),
+    };
+    let launch = Launch {
+        home,
+        ..launch.clone()
+    };
+    let mut subject = Subject::start(&launch).map_err(failed)?;
     let started = subject.start_python().map_err(failed)?;
     if started.full_version != interpreter.full_version {
         return Err(Error::OtherInterpreter {
@@ -333,10 +409,10 @@ fn measure(
     let (helpers, module) = modules(fixture);
     subject.load(helpers, module).map_err(failed)?;
     if !plan.force {
-        let footprint = subject.footprint(dataset.size).map_err(failed)?;
+        let footprint = subject.footprint(dataset.size).map_err(refused)?;
         fits(plan, dataset, footprint, &machine::memory()?)?;
     }
-    let build_seconds = subject.build(dataset.size).map_err(failed)?;
+    let build_seconds = subject.build(dataset.size).map_err(refused)?;
     let map = find_regions(&mut subject).map_err(failed)?;
     step(Step::Done);
 

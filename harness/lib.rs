@@ -19,6 +19,7 @@ pub mod commands;
 pub mod experiment;
 pub mod fixtures;
 pub mod interrupt;
+pub mod leftovers;
 pub mod machine;
 pub mod model;
 pub mod observe;

@@ -10,7 +10,7 @@ mod memory;
 mod pagemap;
 mod sharing;
 
-pub use counters::{Counters, counters, minor_faults, settle};
+pub use counters::{Counters, children_of, counters, minor_faults, settle};
 pub use mappings::{Mappings, mappings, ranges};
 pub use memory::identical_pages;
 pub use pagemap::{PageStates, page_size, page_states};
@@ -24,6 +24,15 @@ use procfs::ProcError;
 /// What went wrong, with the file it went wrong on.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
+    /// There is nothing left to look at.
+    #[error("process {pid} has ended while it was looked at")]
+    #[diagnostic(help(
+        "something killed it: the kernel's log says if that was for want of memory (dmesg)"
+    ))]
+    Gone {
+        /// The process.
+        pid: i32,
+    },
     /// A file in /proc could not be read.
     #[error("cannot read {file} of process {pid}: {source}")]
     #[diagnostic(help(
@@ -41,9 +50,22 @@ pub enum Error {
 
 /// Names the file in an error of procfs.
 fn reading(pid: i32, file: &'static str) -> impl Fn(ProcError) -> Error {
-    move |source| Error::Proc {
-        pid,
-        file,
-        source: Box::new(source),
+    move |source| {
+        let gone = match &source {
+            ProcError::NotFound(_) => true,
+            ProcError::Io(error, _) => {
+                error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+            }
+            _ => false,
+        };
+        if gone {
+            Error::Gone { pid }
+        } else {
+            Error::Proc {
+                pid,
+                file,
+                source: Box::new(source),
+            }
+        }
     }
 }

@@ -5,26 +5,25 @@
 //! memory first, and waits for it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::interrupt::{self, Wake};
+use crate::leftovers;
 use crate::protocol::{
     Answer, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request, Size, Started,
     channel_fd,
@@ -133,6 +132,8 @@ pub struct Launch {
     pub libpython: PathBuf,
     /// The folder of the environment's `python3`, by which the embedded interpreter finds its packages.
     pub bin: PathBuf,
+    /// Its HOME. Where it is not set, Python looks the user up, and the heap of one user is not that of another.
+    pub home: OsString,
     /// How many channels it needs: the witness and all children.
     pub channels: usize,
     /// The time that one request or one visit may take.
@@ -146,6 +147,7 @@ pub struct Subject {
     control: Line,
     channels: Vec<Line>,
     timeout: Duration,
+    mark: String,
 }
 
 /// A forked process of a subject: the witness or a child.
@@ -178,11 +180,13 @@ impl Subject {
                     .map_err(|errno| fail(errno.into()))?,
             );
         }
+        let mark = leftovers::mark().map_err(fail)?;
         let mut command = Command::new(&launch.program);
         command
             .arg0("refcow-subject")
             .env_clear()
             .envs(variables(launch))
+            .env(leftovers::MARK, &mark)
             .stdin(Stdio::null())
             // What a fixture prints must not get between the lines of the report.
             .stdout(Stdio::from(io::stderr()))
@@ -205,6 +209,7 @@ impl Subject {
             control,
             channels: lines.collect(),
             timeout: launch.timeout,
+            mark,
         })
     }
 
@@ -429,82 +434,7 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        let group = Pid::from_raw(self.pid());
-        // Before anyone of them is reaped: until then the group's number is nobody else's.
-        let (trackers, others): (Vec<_>, Vec<_>) = members(self.pid())
-            .into_iter()
-            .partition(|member| is_resource_tracker(*member));
-        if !trackers.is_empty() {
-            let trackers: Vec<_> = trackers.into_iter().flat_map(watch).collect();
-            for other in others {
-                let _ = kill(Pid::from_raw(other), Signal::SIGKILL);
-            }
-            wait_for_all(&trackers, Instant::now() + TRACKER_TIME);
-        }
-        // The whole group: children, and helpers that a fixture has started. Gone already is fine.
-        let _ = killpg(group, Signal::SIGKILL);
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        remove_segments(Path::new("/dev/shm"), self.pid());
-    }
-}
-
-/// What a resource tracker gets to remove what it keeps track of, once those who used it are dead. It takes no
-/// hundredth of that, but for many segments.
-const TRACKER_TIME: Duration = Duration::from_secs(5);
-
-/// The living processes of a group.
-fn members(group: i32) -> Vec<i32> {
-    let all = procfs::process::all_processes().into_iter().flatten();
-    all.filter_map(|process| process.ok()?.stat().ok())
-        .filter(|stat| stat.pgrp == group && stat.state != 'Z')
-        .map(|stat| stat.pid)
-        .collect()
-}
-
-/// Whether this is the process that `multiprocessing` starts to remove the shared memory that its users leave behind.
-/// It does so when the last of them is gone, so killing it together with them would leave the segments in /dev/shm.
-fn is_resource_tracker(pid: i32) -> bool {
-    procfs::process::Process::new(pid)
-        .and_then(|process| process.cmdline())
-        .is_ok_and(|words| {
-            words
-                .iter()
-                .any(|word| word.contains("multiprocessing.resource_tracker"))
-        })
-}
-
-/// Waits until every one of these processes has ended, or the deadline has passed. Not for interruptions: this is the
-/// tidying up that follows one.
-fn wait_for_all(all: &[OwnedFd], deadline: Instant) {
-    for ended in all {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            let mut fds = [PollFd::new(ended, PollFlags::IN)];
-            // A second Ctrl-C changes nothing here.
-            if rustix::event::poll(&mut fds, Some(&left)) != Err(rustix::io::Errno::INTR) {
-                break;
-            }
-        }
-    }
-}
-
-/// Removes the segments that refcow's own fixtures had not unlinked yet when they were killed: `refcow-PID-…`.
-fn remove_segments(folder: &Path, pid: i32) {
-    let prefix = format!("refcow-{pid}-");
-    // No such folder: no segments.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(prefix.as_bytes())
-        {
-            let _ = fs::remove_file(entry.path());
-        }
+        leftovers::end(&mut self.process, &self.mark);
     }
 }
 
@@ -543,6 +473,7 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
     let mut variables: Vec<(&str, OsString)> = vec![
         ("PATH", path),
         ("LD_PRELOAD", launch.libpython.clone().into()),
+        ("HOME", launch.home.clone()),
         ("LANG", "C.UTF-8".into()),
         ("PYTHONHASHSEED", "0".into()),
         ("PYTHONNOUSERSITE", "1".into()),
@@ -564,7 +495,7 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
 
 /// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes than one's own
 /// children, which `waitpid` does not.
-fn watch(pid: i32) -> io::Result<OwnedFd> {
+pub(crate) fn watch(pid: i32) -> io::Result<OwnedFd> {
     let pid = rustix::process::Pid::from_raw(pid)
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)

@@ -12,7 +12,8 @@ Expected, for items of a page or more:
   of each object that it tracks.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
-well, and be unshared by a write to that.
+well, and be unshared by a write to that. A page of headers that holds only
+the end of one object has no count on it, and stays shared.
 """
 from array import array
 

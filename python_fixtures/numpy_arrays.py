@@ -13,7 +13,8 @@ Expected, from CPython 3.8 to 3.15, for items of a page or more:
   arrays are not tracked.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
-well, and be unshared by a write to that.
+well, and be unshared by a write to that. A page of headers that holds only
+the end of one object has no count on it, and stays shared.
 """
 import numpy
 

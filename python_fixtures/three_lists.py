@@ -23,7 +23,8 @@ Expected, from CPython 3.8 to 3.15, for items of a page or more:
   common with a tracked object.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
-well, and be unshared by a write to that.
+well, and be unshared by a write to that. A page of headers that holds only
+the end of one object has no count on it, and stays shared.
 """
 from array import array
 

@@ -265,6 +265,19 @@ fn a_file_that_is_no_fixture_is_refused_with_the_reason(
         .refuses(2, error, help);
 }
 
+#[test]
+fn sizes_that_a_fixture_cannot_have_are_bad_input() {
+    let place = Place::new();
+    place
+        .run(place.refcow(["measure", "ints", "--item-bytes", "5"]))
+        .says("28 or more in steps of 4, not 5")
+        .refuses(
+            2,
+            "ints cannot be built with --count 1000000 --item-bytes 5",
+            "sizes that it can have",
+        );
+}
+
 /// A measurement that leaves a mark if it comes so far as to build the data.
 fn measure_and_mark(place: &Place, output: &str) -> Command {
     let mut command = place.measure_fixture_that(
@@ -392,7 +405,7 @@ fn a_failed_run_leaves_the_old_report_and_no_draft() {
     fs::create_dir(&folder).unwrap();
     let output = folder.join("report.json");
     fs::write(&output, "old").unwrap();
-    let mut measure = place.measure_fixture_that(When::Build, "raise ValueError('no')");
+    let mut measure = place.measure_fixture_that(When::Build, "raise RuntimeError('no')");
     measure.arg("--output").arg(&output);
     place.run(measure).exits_with(3);
     assert_eq!(fs::read_to_string(&output).unwrap(), "old");

@@ -13,8 +13,8 @@ const SAY_AND_HANG: &str = "say(os.getpid())\nwhile True: signal.pause()";
 
 #[rstest]
 #[case::raised(
-    "raise ValueError('no such luck')",
-    "ValueError: no such luck",
+    "raise RuntimeError('no such luck')",
+    "RuntimeError: no such luck",
     "fixture's own code"
 )]
 #[case::asked_to_exit("sys.exit(7)", "SystemExit: 7", "fixture's own code")]
@@ -285,7 +285,7 @@ fn an_ordinary_user_gets_a_report() {
 }
 
 #[rstest]
-#[case::that_raises(When::Build, "raise ValueError('no')", 3)]
+#[case::that_raises(When::Build, "raise RuntimeError('no')", 3)]
 #[case::that_is_never_asked(When::Visit, "pass", 0)]
 fn a_helper_that_a_fixture_started_ends_with_the_run(
     #[case] when: When,
@@ -304,6 +304,82 @@ fn a_helper_that_a_fixture_started_ends_with_the_run(
     place.nothing_remains();
 }
 
+#[rstest]
+#[case::to_its_end(When::Visit, "pass", 0)]
+#[case::that_fails(When::Visit, "raise KeyError('lost')", 3)]
+fn a_helper_in_a_session_of_its_own_ends_with_the_run(
+    #[case] when: When,
+    #[case] then: &str,
+    #[case] status: i32,
+) {
+    let place = Place::new();
+    let fixture = place.fixture_that(when, then);
+    let source = fs::read_to_string(&fixture).unwrap();
+    let helper = "HELPER = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], \
+                  start_new_session=True)\n";
+    fs::write(&fixture, format!("{source}\n\n{helper}")).unwrap();
+    place
+        .run(place.measure([fixture.as_str(), "--visit", "act", "--count", "10"]))
+        .exits_with(status);
+    place.nothing_remains();
+}
+
+#[test]
+fn a_visit_that_leaves_a_forked_process_alive_is_no_measurement() {
+    let place = Place::new();
+    // It shares the child's copies: mapped twice, they would look like pages that were never copied.
+    let action = "if os.fork() == 0:\n    signal.pause()";
+    place
+        .run(place.measure_fixture_that(When::Visit, action))
+        .refuses(
+            3,
+            "that the child forked during its visit is still alive",
+            "let the visit wait for it",
+        );
+    place.nothing_remains();
+}
+
+#[test]
+fn a_visit_may_fork_processes_that_it_waits_for() {
+    let place = Place::new();
+    let action = "child = os.fork()\nif child == 0:\n    os._exit(0)\nos.waitpid(child, 0)";
+    place
+        .run(place.measure_fixture_that(When::Visit, action))
+        .exits_with(0);
+    place.nothing_remains();
+}
+
+#[test]
+fn what_cannot_be_measured_does_not_keep_the_rest_from_it() {
+    let place = Place::new();
+    let fixture = place.fixture_that(When::Build, "raise KeyError('no')");
+    let arguments = [
+        "measure", &fixture, "ints", "--count", "1000", "--visit", "idle",
+    ];
+    let finished = place
+        .run(place.refcow([&arguments[..], &["--format", "json"]].concat()))
+        .exits_with(3)
+        .says("raise KeyError('no')");
+    let report: refcow::model::Report = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(report.measurements.len(), 1);
+    let missing = refcow::model::Warning::NotMeasured {
+        fixture: "acts".into(),
+        reason: "acts: KeyError: 'no' while building the dataset".into(),
+    };
+    assert!(report.warnings.contains(&missing), "{:?}", report.warnings);
+    place.nothing_remains();
+}
+
+#[test]
+fn text_that_is_no_utf8_does_not_hide_a_traceback() {
+    let place = Place::new();
+    place
+        .run(place.measure_fixture_that(When::Build, "raise KeyError('name \\udcff')"))
+        .says("raise KeyError('name \\udcff')")
+        .refuses(3, "KeyError: 'name \\udcff' while building the dataset", "");
+    place.nothing_remains();
+}
+
 #[test]
 fn a_witness_that_is_killed_is_no_measurement() {
     let place = Place::new();
@@ -313,7 +389,7 @@ fn a_witness_that_is_killed_is_no_measurement() {
                   os.kill(int(witness), signal.SIGKILL)";
     place
         .run(place.measure_fixture_that(When::Visit, action))
-        .refuses(3, "error: acts: ", "");
+        .refuses(3, "has ended while it was looked at", "dmesg");
     place.nothing_remains();
 }
 
@@ -328,7 +404,7 @@ const OWN_SEGMENT: &str =
 
 #[rstest]
 #[case::of_a_run_that_ends_well("", 0)]
-#[case::of_one_that_raises("raise ValueError('no')", 3)]
+#[case::of_one_that_raises("raise RuntimeError('no')", 3)]
 #[case::of_one_that_exits("os._exit(1)", 3)]
 #[case::of_one_that_is_killed("os.kill(os.getpid(), signal.SIGKILL)", 3)]
 fn a_segment_does_not_outlive_the_run(

@@ -256,6 +256,7 @@ fn the_json_of_a_real_run_has_this_shape() {
 #[case(&["completions", "bash"], "complete -F _refcow")]
 #[case(&["completions", "zsh"], "#compdef refcow")]
 #[case(&["man"], ".TH refcow")]
+#[case(&["man", "measure"], "item\\-bytes")]
 #[case(&["fixtures"], "three_lists (by fork)")]
 #[case(&["fixtures", "shared_numpy"], "(by shared_memory)")]
 #[case(&["doctor"], "calibration: 1365 pages written, 1365 counted")]

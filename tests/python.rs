@@ -269,25 +269,6 @@ fn a_module_without_a_pin_is_named() {
     assert_eq!(modules, "nonesuch");
 }
 
-/// Not a test by itself: the program that the tests below interrupt and kill, in a process of its own. It makes an
-/// environment for the interpreter in REFCOW_TEST_PYTHON.
-#[test]
-#[ignore = "started by other tests"]
-fn prepares() {
-    let Ok(path) = std::env::var("REFCOW_TEST_PYTHON") else {
-        return;
-    };
-    refcow::interrupt::install().unwrap();
-    let interpreter = python::choose(Some(&path)).unwrap();
-    let outcome = python::prepare(interpreter, &["numpy".to_owned()], &|line| {
-        eprintln!("progress: {line}")
-    });
-    eprintln!(
-        "outcome: {}",
-        outcome.map_or_else(|error| error.to_string(), |_| "ready".to_owned())
-    );
-}
-
 /// An interpreter that can import nothing and whose `-m venv` hangs once it has made a folder: refcow is in the middle
 /// of building for as long as a test likes.
 fn builder(root: &Path) {
@@ -306,9 +287,13 @@ fn start(root: &Path) -> Child {
     // Signals that whoever runs the tests ignores (a script's background job) would be ignored here too.
     Command::new("env")
         .arg("--default-signal=INT,TERM,HUP")
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "prepares", "--ignored", "--nocapture"])
-        .env("REFCOW_TEST_PYTHON", root.join("bin/python3"))
+        .args([
+            env!("CARGO_BIN_EXE_refcow"),
+            "measure",
+            "numpy_arrays",
+            "--python",
+        ])
+        .arg(root.join("bin/python3"))
         .env("XDG_CACHE_HOME", root.join("cache"))
         // No uv: it would be asked first.
         .env("PATH", "/usr/bin:/bin")
@@ -346,7 +331,7 @@ fn an_interrupted_build_leaves_nothing(#[case] signal: Signal) {
         .read_to_string(&mut said)
         .unwrap();
     run.wait().unwrap();
-    assert!(said.contains("outcome: interrupted"), "{said}");
+    assert!(said.contains("error: interrupted"), "{said}");
     assert!(made(root.path()).is_empty());
     all_gone(&root.path().join("pids"));
 }
@@ -365,7 +350,7 @@ fn a_killed_build_takes_its_child_along_and_the_next_run_sweeps() {
     assert!(
         said.by_ref()
             .map(Result::unwrap)
-            .any(|line| line.starts_with("progress: waiting for another refcow"))
+            .any(|line| line.starts_with("refcow: waiting for another refcow"))
     );
     let left = made(root.path());
     assert_eq!(left.len(), 1);

@@ -24,6 +24,7 @@ impl Plain {
             program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
             libpython: interpreter.libpython.clone(),
             bin: PathBuf::new(),
+            home: "/".into(),
             channels: 2,
             timeout: Duration::from_secs(120),
         })?;

@@ -5,8 +5,8 @@ use std::thread::{self, ScopedJoinHandle};
 
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
 use crate::observe::{
-    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, counters, identical_pages,
-    mappings, minor_faults, page_size, page_states, settle,
+    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, children_of, counters,
+    identical_pages, mappings, minor_faults, page_size, page_states, settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::subject::{self, Forked, Subject};
@@ -43,6 +43,12 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Disagreement(#[from] Disagreement),
+    /// The child's copies have other users.
+    #[error("a process that the child forked during its visit is still alive")]
+    #[diagnostic(help(
+        "it shares the child's copies, which then cannot be told from pages of the parent's: let the visit wait for it"
+    ))]
+    ChildForked,
     /// The parent did not hold still.
     #[error(
         "the parent did not hold still: it had {faults} page faults while a child visited the data"
@@ -54,6 +60,17 @@ pub enum Error {
         /// Its minor page faults.
         faults: u64,
     },
+}
+
+impl Error {
+    fn waiting_for(doing: &str, report: &Report) -> Self {
+        subject::Error::Protocol {
+            who: "child",
+            doing: doing.into(),
+            source: std::io::Error::other(format!("{report:?}")),
+        }
+        .into()
+    }
 }
 
 /// A child between its fork and its visit.
@@ -98,12 +115,15 @@ pub fn visit(
     // First of all: a fault on its way to where it waits would later look like one during a visit.
     settle(parent)?;
     // Sums make the kernel look at every page, as pagemap does, in the system call and so on one processor each.
-    let (parent_before, sums) = thread::scope(|scope| {
+    let (looked, sums) = thread::scope(|scope| {
         let sums = scope.spawn(|| counters_of([parent, witness.pid]));
-        (states(parent), joined(sums))
+        let looked = states(parent).and_then(|parent_before| {
+            let ready = in_parallel(waiting, |child| look_before(map, &parent_before, child))?;
+            Ok((parent_before, ready))
+        });
+        (looked, joined(sums))
     });
-    let (parent_before, [parent_counters, witness_counters]) = (parent_before?, sums?);
-    let ready = in_parallel(waiting, |child| look_before(map, &parent_before, child))?;
+    let ((parent_before, ready), [parent_counters, witness_counters]) = (looked?, sums?);
     let before = ready.iter().map(|child| child.before);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
@@ -115,7 +135,7 @@ pub fn visit(
         match subject.hear(&child.forked, doing)? {
             Report::Done { seconds: taken } => seconds = taken,
             Report::Wrote { pages } => written.push(pages),
-            other => return Err(unexpected(doing, &other)),
+            other => return Err(Error::waiting_for(doing, &other)),
         }
         visited.push(look_after(
             parent,
@@ -194,7 +214,7 @@ fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(
         subject.release(&child.forked, doing)?;
         match subject.hear(&child.forked, doing)? {
             Report::Done { .. } => {}
-            other => return Err(unexpected(doing, &other)),
+            other => return Err(Error::waiting_for(doing, &other)),
         }
     }
     Ok(())
@@ -237,18 +257,21 @@ fn look_after(
     }
     let pid = ready.forked.pid;
     settle(pid)?;
-    let (parent_after, states, after) = thread::scope(|scope| {
+    if !children_of(pid)?.is_empty() {
+        return Err(Error::ChildForked);
+    }
+    let (child, after) = thread::scope(|scope| {
         let after = scope.spawn(|| counters(pid));
-        // Only frames need the parent again: bit 56 is the child's.
-        let parent_after = if parent_before.has_frames() {
-            states(parent)
-        } else {
-            Ok(PageStates::default())
-        };
-        (parent_after, states(pid), joined(after))
+        (states(pid), joined(after))
     });
+    // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile
+    // (compaction, NUMA balancing), in which case both are looked at again.
+    let unshared = match ready.fork.unshared(parent_before, &child?) {
+        Ok(unshared) => unshared,
+        Err(_) => ready.fork.unshared(&states(parent)?, &states(pid)?)?,
+    };
     Ok(Visited {
-        unshared: ready.fork.unshared(&parent_after?, &states?)?,
+        unshared,
         ready,
         after: after?,
         seconds,
@@ -351,13 +374,4 @@ fn in_parallel<T: Send, U: Send>(
 fn joined<T>(one: ScopedJoinHandle<'_, T>) -> T {
     one.join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn unexpected(doing: &str, report: &Report) -> Error {
-    subject::Error::Protocol {
-        who: "child",
-        doing: doing.into(),
-        source: std::io::Error::other(format!("{report:?}")),
-    }
-    .into()
 }

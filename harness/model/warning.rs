@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Warning {
+    /// A dataset of the plan is not in the report.
+    NotMeasured {
+        /// Its fixture.
+        fixture: String,
+        /// The error.
+        reason: String,
+    },
     /// The bytes of parent and child could not be compared.
     IdenticalUnknown {
         /// What the kernel answered.
@@ -44,6 +51,9 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotMeasured { fixture, reason } => {
+                write!(f, "{fixture} was not measured: {reason}")
+            }
             Self::IdenticalUnknown { reason } => write!(
                 f,
                 "identical copies are not known: reading the processes' memory failed ({reason}); \

@@ -63,6 +63,40 @@ pub fn minor_faults(pid: i32) -> Result<u64, Error> {
     Ok(stat.map_err(reading(pid, "stat"))?.minflt)
 }
 
+/// The living processes that this one has forked and not lost to another parent.
+///
+/// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process
+/// that there is. A child of a child that has ended is not among them.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn children_of(pid: i32) -> Result<Vec<i32>, Error> {
+    let tasks = Process::new(pid).and_then(|process| process.tasks());
+    let listed: Result<Vec<_>, _> = tasks
+        .map_err(reading(pid, "task"))?
+        .map(|task| task.and_then(|task| task.children()))
+        .collect();
+    let children: Vec<i32> = match listed {
+        Ok(listed) => {
+            let listed = listed.into_iter().flatten();
+            listed
+                .filter_map(|child| i32::try_from(child).ok())
+                .collect()
+        }
+        Err(_) => procfs::process::all_processes()
+            .map_err(reading(pid, "task"))?
+            .filter_map(|process| process.ok()?.stat().ok())
+            .filter(|stat| stat.ppid == pid)
+            .map(|stat| stat.pid)
+            .collect(),
+    };
+    let alive = |child: &i32| {
+        let stat = Process::new(*child).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state != 'Z')
+    };
+    Ok(children.into_iter().filter(alive).collect())
+}
+
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.
 ///
 /// A message arrives a moment before its sender has come to rest; a snapshot in between would miss its last writes.

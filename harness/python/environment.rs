@@ -71,6 +71,23 @@ pub fn prepare(
     modules: &[String],
     progress: &dyn Fn(&str),
 ) -> Result<Ready, Error> {
+    // Where an environment stands, the interpreter could not import the modules by itself. To ask it again each time
+    // would start one Python more in every run.
+    if let Ok(place) = cache() {
+        let environment = place
+            .join("environments")
+            .join(name(&interpreter, REQUIREMENTS));
+        if !modules.is_empty()
+            && environment.exists()
+            && let Some(found) = usable(&environment, modules)?
+        {
+            return Ok(Ready {
+                bin: environment.join("bin"),
+                packages: found.versions,
+                interpreter,
+            });
+        }
+    }
     let own = import(&interpreter.executable, modules)?;
     if own.failures.is_empty() {
         return Ok(Ready {

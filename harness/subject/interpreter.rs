@@ -191,18 +191,31 @@ fn show_sources(py: Python<'_>) -> PyResult<()> {
 /// An exception as text, with its traceback as Python prints it.
 pub fn raised(error: &PyErr) -> Raised {
     Python::attach(|py| {
-        let traceback = (|| -> PyResult<String> {
+        let lines = |function: &str, arguments: &Bound<'_, PyTuple>| -> PyResult<String> {
+            let lines = py.import("traceback")?.call_method1(function, arguments)?;
+            let mut text = String::new();
+            for line in lines.try_iter()? {
+                // A lone surrogate, as in the name of a file that is not UTF-8, must not cost the whole text.
+                let line = line?.call_method1("encode", ("utf-8", "backslashreplace"))?;
+                text.push_str(&String::from_utf8_lossy(line.extract()?));
+            }
+            Ok(text)
+        };
+        let texts = || -> PyResult<(String, String)> {
             show_sources(py)?;
-            let arguments = (error.get_type(py), error.value(py), error.traceback(py));
-            let lines: Vec<String> = py
-                .import("traceback")?
-                .call_method1("format_exception", arguments)?
-                .extract()?;
-            Ok(lines.concat())
-        })();
+            let (kind, value) = (error.get_type(py), error.value(py));
+            let short = (&kind, &value).into_pyobject(py)?;
+            let long = (&kind, &value, error.traceback(py)).into_pyobject(py)?;
+            Ok((
+                lines("format_exception_only", &short)?,
+                lines("format_exception", &long)?,
+            ))
+        };
+        let (summary, traceback) = texts().unwrap_or_else(|_| (error.to_string(), String::new()));
         Raised {
-            summary: error.to_string(),
-            traceback: traceback.unwrap_or_default(),
+            // Of a syntax error the last line; of all others the only one.
+            summary: summary.trim_end().lines().last().unwrap_or_default().into(),
+            traceback,
         }
     })
 }
