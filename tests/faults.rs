@@ -291,32 +291,20 @@ fn a_helper_that_a_fixture_started_ends_with_the_run(
     #[case] when: When,
     #[case] then: &str,
     #[case] status: i32,
+    #[values(false, true)] in_a_session_of_its_own: bool,
 ) {
     let place = Place::new();
     let fixture = place.fixture_that(when, then);
     let source = fs::read_to_string(&fixture).unwrap();
-    let helper =
-        "HELPER = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n";
-    fs::write(&fixture, format!("{source}\n\n{helper}")).unwrap();
-    place
-        .run(place.measure([fixture.as_str(), "--visit", "act", "--count", "10"]))
-        .exits_with(status);
-    place.nothing_remains();
-}
-
-#[rstest]
-#[case::to_its_end(When::Visit, "pass", 0)]
-#[case::that_fails(When::Visit, "raise KeyError('lost')", 3)]
-fn a_helper_in_a_session_of_its_own_ends_with_the_run(
-    #[case] when: When,
-    #[case] then: &str,
-    #[case] status: i32,
-) {
-    let place = Place::new();
-    let fixture = place.fixture_that(when, then);
-    let source = fs::read_to_string(&fixture).unwrap();
-    let helper = "HELPER = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], \
-                  start_new_session=True)\n";
+    let session = if in_a_session_of_its_own {
+        "True"
+    } else {
+        "False"
+    };
+    let helper = format!(
+        "HELPER = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], \
+         start_new_session={session})\n"
+    );
     fs::write(&fixture, format!("{source}\n\n{helper}")).unwrap();
     place
         .run(place.measure([fixture.as_str(), "--visit", "act", "--count", "10"]))

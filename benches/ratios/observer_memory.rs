@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use procfs::process::Process;
+use refcow::interrupt::{self, Wake};
 use refcow::python::Interpreter;
+use rustix::event::{PollFd, PollFlags};
 
 use crate::Outcome;
 use crate::subject::refcow;
 use crate::table::Table;
 
+const BETWEEN_READINGS: Duration = Duration::from_millis(2);
 const LIMIT_MIB: f64 = 64.0;
 const ARGUMENTS: [&str; 4] = ["measure", "ints", "--count", "10000000"];
 
@@ -49,11 +52,16 @@ fn peak_mib() -> Outcome<f64> {
     let mut refcow = refcow(&ARGUMENTS).stdout(Stdio::piped()).spawn()?;
     let process = Process::new(i32::try_from(refcow.id())?)?;
     let mut peak_kib = 0;
-    while refcow.try_wait()?.is_none() {
+    let pid = rustix::process::Pid::from_child(&refcow);
+    let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    loop {
         if let Ok(status) = process.status() {
             peak_kib = peak_kib.max(status.vmhwm.unwrap_or(0));
         }
-        std::thread::sleep(Duration::from_millis(2));
+        let mut ends = [PollFd::new(&ended, PollFlags::IN)];
+        if interrupt::wait(&mut ends, Some(Instant::now() + BETWEEN_READINGS))? != Wake::TimedOut {
+            break;
+        }
     }
     let mut report = String::new();
     refcow

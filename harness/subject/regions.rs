@@ -185,7 +185,7 @@ fn spine(list: &Bound<'_, PyList>) -> PyResult<Range<usize>> {
     Ok(items..items + allocated * size_of::<usize>())
 }
 
-/// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (PEP 688's predecessor, bpo-45459). PyO3
+/// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (bpo-45459). PyO3
 /// declares it for 3.11 and later only; the functions are in every libpython.
 #[repr(C)]
 struct PyBuffer {
