@@ -1,5 +1,6 @@
 //! Flags in, a plan out.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ pub struct Measure {
 /// Options of everything that measures.
 #[derive(Debug, Args)]
 pub struct MeasureOptions {
-    /// What each child does; repeat for several [default: idle, reference, iterate and read]
+    /// What each child does; repeat for several [default: idle, reference, iterate and read, or all of a file's]
     #[arg(long = "visit", value_name = "VISIT")]
     visits: Vec<String>,
     /// Elements in each list [default: the fixture's]
@@ -177,7 +178,9 @@ impl Cli {
 
 impl MeasureOptions {
     fn plan(&self, names: &[String]) -> Result<Plan, fixtures::Error> {
-        let datasets: Result<Vec<_>, _> = names.iter().map(|name| self.dataset(name)).collect();
+        let mut seen = HashSet::new();
+        let once = names.iter().filter(|name| seen.insert(*name));
+        let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
         Ok(Plan {
             datasets: datasets?,
             children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
@@ -189,7 +192,13 @@ impl MeasureOptions {
 
     fn dataset(&self, name: &str) -> Result<Dataset, fixtures::Error> {
         let fixture = fixtures::find(name)?;
-        let visits = if self.visits.is_empty() {
+        let mut visits: Vec<String> = if self.visits.is_empty() && fixture.path.is_some() {
+            fixture
+                .visits
+                .iter()
+                .map(|visit| visit.name.clone())
+                .collect()
+        } else if self.visits.is_empty() {
             let has = |visit: &&str| fixture.visit(visit).is_ok();
             DEFAULT_VISITS
                 .into_iter()
@@ -202,6 +211,8 @@ impl MeasureOptions {
             }
             self.visits.clone()
         };
+        let mut seen = HashSet::new();
+        visits.retain(|visit| seen.insert(visit.clone()));
         Ok(Dataset {
             size: Size {
                 count: self

@@ -371,7 +371,10 @@ fn measure(
     let at = Error::of(fixture);
     let failed = |error: subject::Error| at(error.into());
     let refused = |error: subject::Error| match error {
-        subject::Error::Raised { raised, .. } if raised.summary.starts_with("ValueError") => {
+        // Of a user's own code it may mean anything.
+        subject::Error::Raised { raised, .. }
+            if fixture.path.is_none() && raised.summary.starts_with("ValueError") =>
+        {
             Error::Refused {
                 fixture: fixture.name.clone(),
                 size: dataset.size,
@@ -414,6 +417,12 @@ fn measure(
     }
     let build_seconds = subject.build(dataset.size).map_err(refused)?;
     let map = find_regions(&mut subject).map_err(failed)?;
+    if !map.not_walked.is_empty() {
+        warnings.insert(Warning::NotWalked {
+            fixture: fixture.name.clone(),
+            types: map.not_walked.join(", "),
+        });
+    }
     step(Step::Done);
 
     let mut measurements = Vec::new();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -48,6 +49,7 @@ pub fn install() -> io::Result<()> {
     if STATE.get().is_some() {
         return Ok(());
     }
+    hear_of_children()?;
     let requested = Arc::new(AtomicBool::new(false));
     let (readable, writable) = UnixStream::pair()?;
     let ignored = ignored_signals();
@@ -63,6 +65,18 @@ pub fn install() -> io::Result<()> {
         readable,
     });
     Ok(())
+}
+
+/// Lets children be waited for. Whoever ignores SIGCHLD, which programs inherit from what started them, does not learn
+/// how its children end (`waitpid` fails with ECHILD).
+///
+/// # Errors
+/// When the kernel refuses, which it never does.
+pub fn hear_of_children() -> io::Result<()> {
+    #[expect(unsafe_code, reason = "nix marks it unsafe for the sake of handlers")]
+    // SAFETY: the default action is no handler, so none can run in a wrong place.
+    let set = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    Ok(set.map(drop)?)
 }
 
 /// Signals this process ignores, as a mask whose bit N stands for signal N + 1. None where procfs cannot say.

@@ -10,7 +10,7 @@ mod memory;
 mod pagemap;
 mod sharing;
 
-pub use counters::{Counters, children_of, counters, minor_faults, settle};
+pub use counters::{Counters, copies_of, counters, minor_faults, settle};
 pub use mappings::{Mappings, mappings, ranges};
 pub use memory::identical_pages;
 pub use pagemap::{PageStates, page_size, page_states};

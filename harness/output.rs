@@ -68,6 +68,10 @@ impl Output {
             source,
         };
         let mut target = path.to_owned();
+        // A link that leads nowhere yet is followed too.
+        if let (Ok(aim), false) = (fs::read_link(path), path.exists()) {
+            target = path.parent().unwrap_or(Path::new("")).join(aim);
+        }
         // Where nothing is yet, the folder decides.
         if let Ok(there) = fs::metadata(path) {
             if there.is_dir() {

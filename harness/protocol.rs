@@ -173,8 +173,6 @@ pub struct Started {
     pub free_threaded: bool,
     /// Whether the kernel lets this process have its mappings at the same addresses in each run.
     pub addresses_fixed: bool,
-    /// Whether transparent huge pages are off for this process.
-    pub huge_pages_off: bool,
 }
 
 /// A fixture's own estimate of what its `build` allocates, in bytes.

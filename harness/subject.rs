@@ -41,6 +41,10 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// Too few descriptors.
+    #[error("cannot open the sockets of a subject: {0}")]
+    #[diagnostic(help("raise the limit of open files: `ulimit -n 1024`"))]
+    Descriptors(io::Error),
     /// It ended by itself.
     #[error("the {who} {} while {doing}{}", how(*status), bus_note(*status))]
     #[diagnostic(help(
@@ -177,7 +181,7 @@ impl Subject {
             // Far above the numbers that the subject will know them by, so that placing one overwrites no other.
             theirs.push(
                 rustix::io::fcntl_dupfd_cloexec(&their_end, CONTROL_FD * 3)
-                    .map_err(|errno| fail(errno.into()))?,
+                    .map_err(|errno| Error::Descriptors(errno.into()))?,
             );
         }
         let mark = leftovers::mark().map_err(fail)?;

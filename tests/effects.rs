@@ -119,6 +119,49 @@ fn iterating_ints_copies_every_header_page_for_nothing() {
     }
 }
 
+/// A user's fixture in a file, and its report.
+fn report_of(source: &str) -> refcow::model::Report {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.py");
+    std::fs::write(&file, source).unwrap();
+    run::measure(&[file.to_str().unwrap(), "--count", "100", "--visit", "idle"])
+}
+
+#[test]
+fn objects_that_say_odd_things_of_themselves_are_measured_by_their_layout() {
+    let report = report_of(
+        "class Liar(str):\n    def __sizeof__(self):\n        return 1 << 62\n\n\
+         class Long(tuple):\n    def __sizeof__(self):\n        return -1\n\n\
+         def build(count, item_bytes):\n    return [int, str, Liar('a'), Long((1, 2))] * count\n",
+    );
+    for (pages, _) in run::region(&report.measurements[0], RegionName::Header) {
+        assert!(pages < 20, "{pages} pages");
+    }
+}
+
+#[test]
+fn one_object_without_its_buffer_does_not_hide_those_of_the_others() {
+    let report = report_of(
+        "def build(count, item_bytes):\n    views = [memoryview(bytearray(40960)) for _ in range(count)]\n    \
+         views[0].release()\n    return views\n",
+    );
+    for (pages, _) in run::region(&report.measurements[0], RegionName::Payload) {
+        assert!(pages > 900, "{pages} pages");
+    }
+}
+
+#[test]
+fn what_is_not_walked_is_a_warning() {
+    let report = report_of(
+        "def build(count, item_bytes):\n    return [{index: 'a'} for index in range(count)]\n",
+    );
+    let warning = refcow::model::Warning::NotWalked {
+        fixture: "mine".into(),
+        types: "dict".into(),
+    };
+    assert!(report.warnings.contains(&warning), "{:?}", report.warnings);
+}
+
 #[test]
 fn collecting_writes_to_every_header_of_a_list_of_tracked_objects() {
     // The children's own lists: a fixture of a user's, since 3.8 and 3.9 do not track arrays.

@@ -312,11 +312,15 @@ fn a_helper_that_a_fixture_started_ends_with_the_run(
     place.nothing_remains();
 }
 
-#[test]
-fn a_visit_that_leaves_a_forked_process_alive_is_no_measurement() {
+#[rstest]
+#[case::its_own("if os.fork() == 0:\n    signal.pause()")]
+#[case::one_that_has_left_it(
+    "child = os.fork()\nif child == 0:\n    os.setsid()\n    if os.fork() == 0:\n        signal.pause()\n    \
+     os._exit(0)\nos.waitpid(child, 0)"
+)]
+fn a_visit_that_leaves_a_forked_process_alive_is_no_measurement(#[case] action: &str) {
     let place = Place::new();
     // It shares the child's copies: mapped twice, they would look like pages that were never copied.
-    let action = "if os.fork() == 0:\n    signal.pause()";
     place
         .run(place.measure_fixture_that(When::Visit, action))
         .refuses(
@@ -327,12 +331,42 @@ fn a_visit_that_leaves_a_forked_process_alive_is_no_measurement() {
     place.nothing_remains();
 }
 
-#[test]
-fn a_visit_may_fork_processes_that_it_waits_for() {
+#[rstest]
+#[case::that_it_waits_for(
+    "child = os.fork()\nif child == 0:\n    os._exit(0)\nos.waitpid(child, 0)"
+)]
+// It runs another program, so it shares no page.
+#[case::that_run_something_else(
+    "global helper\nhelper = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])"
+)]
+fn a_visit_may_start_processes(#[case] action: &str) {
     let place = Place::new();
-    let action = "child = os.fork()\nif child == 0:\n    os._exit(0)\nos.waitpid(child, 0)";
     place
         .run(place.measure_fixture_that(When::Visit, action))
+        .exits_with(0);
+    place.nothing_remains();
+}
+
+#[test]
+fn a_thread_that_a_visit_leaves_running_is_no_measurement() {
+    let place = Place::new();
+    let action = "threading.Thread(target=signal.pause, daemon=True).start()";
+    place
+        .run(place.measure_fixture_that(When::Visit, action))
+        .refuses(
+            3,
+            "a thread that the child started",
+            "let the visit join it",
+        );
+    place.nothing_remains();
+}
+
+#[test]
+fn a_fixture_that_ignores_its_children_is_measured() {
+    let place = Place::new();
+    let action = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)";
+    place
+        .run(place.measure_fixture_that(When::Build, action))
         .exits_with(0);
     place.nothing_remains();
 }

@@ -5,7 +5,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
 use crate::observe::{
-    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, children_of, counters,
+    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, copies_of, counters,
     identical_pages, mappings, minor_faults, page_size, page_states, settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub written: Vec<u64>,
     /// Why copies could not be compared with their originals, if they could not.
     pub identical_unknown: Option<String>,
-    /// Pages of the parent that were in swap at the fork.
+    /// Pages that were in swap: of the parent at the fork, and of a child that had shared them after its visit.
     pub swapped_pages: u64,
     /// The parent at the fork.
     pub parent: Counters,
@@ -49,6 +49,12 @@ pub enum Error {
         "it shares the child's copies, which then cannot be told from pages of the parent's: let the visit wait for it"
     ))]
     ChildForked,
+    /// The child may write after it was looked at.
+    #[error("a thread that the child started during its visit is still running")]
+    #[diagnostic(help(
+        "what it writes after the visit's end would be nobody's: let the visit join it"
+    ))]
+    ChildThreads,
     /// The parent did not hold still.
     #[error(
         "the parent did not hold still: it had {faults} page faults while a child visited the data"
@@ -92,6 +98,8 @@ struct Ready {
 struct Visited {
     ready: Ready,
     unshared: PageSet,
+    /// Pages that had been shared and are now in swap: whether they were copied before cannot be told.
+    swapped: u64,
     after: Counters,
     seconds: f64,
 }
@@ -157,6 +165,7 @@ pub fn visit(
             .ok();
         result.push(child.count(identical.as_ref()));
     }
+    let swapped_after = visited.iter().map(|child| child.swapped).max();
     let mut all: Vec<_> = visited
         .into_iter()
         .map(|child| child.ready.forked)
@@ -171,7 +180,7 @@ pub fn visit(
         children: result,
         written,
         identical_unknown,
-        swapped_pages: parent_before.swapped().len(),
+        swapped_pages: parent_before.swapped().len() + swapped_after.unwrap_or(0),
         parent: parent_counters,
     })
 }
@@ -249,31 +258,36 @@ fn look_after(
     ready: Ready,
     seconds: f64,
 ) -> Result<Visited, Error> {
-    // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
-    // But a write to a shared page is a fault, always.
-    let faults = minor_faults(parent)? - parent_faults;
-    if faults > 0 {
-        return Err(Error::ParentFaulted { faults });
-    }
     let pid = ready.forked.pid;
     settle(pid)?;
-    if !children_of(pid)?.is_empty() {
+    if !copies_of(pid)?.is_empty() {
         return Err(Error::ChildForked);
     }
     let (child, after) = thread::scope(|scope| {
         let after = scope.spawn(|| counters(pid));
         (states(pid), joined(after))
     });
+    let (child, after) = (child?, after?);
+    if after.threads > ready.before.threads {
+        return Err(Error::ChildThreads);
+    }
+    // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
+    // But a write to a shared page is a fault, always.
+    let faults = minor_faults(parent)? - parent_faults;
+    if faults > 0 {
+        return Err(Error::ParentFaulted { faults });
+    }
     // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile
     // (compaction, NUMA balancing), in which case both are looked at again.
-    let unshared = match ready.fork.unshared(parent_before, &child?) {
+    let unshared = match ready.fork.unshared(parent_before, &child) {
         Ok(unshared) => unshared,
         Err(_) => ready.fork.unshared(&states(parent)?, &states(pid)?)?,
     };
     Ok(Visited {
+        swapped: ready.fork.swapped(&child),
         unshared,
         ready,
-        after: after?,
+        after,
         seconds,
     })
 }

@@ -158,6 +158,8 @@ pub struct RegionMap {
     pub spine: Vec<Range<u64>>,
     /// Buffers.
     pub payload: Vec<Range<u64>>,
+    /// Types of objects that hold more than was looked for.
+    pub not_walked: Vec<String>,
 }
 
 /// Pages of one region, in one child.

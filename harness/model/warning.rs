@@ -19,7 +19,7 @@ pub enum Warning {
         /// What the kernel answered.
         reason: String,
     },
-    /// Some pages of the parent were in swap at the fork and are in no region.
+    /// Some pages of the parent were in swap at the fork, or of a child after its visit, and are not counted.
     PagesInSwap {
         /// The fixture they belong to.
         fixture: String,
@@ -32,6 +32,13 @@ pub enum Warning {
         fixture: String,
         /// `AnonHugePages` of the parent.
         bytes: u64,
+    },
+    /// The dataset holds objects whose contents refcow does not walk: their pages are in the region `rest`.
+    NotWalked {
+        /// The fixture.
+        fixture: String,
+        /// Their types.
+        types: String,
     },
     /// The kernel (or a container's profile) keeps mappings at random addresses.
     AddressesRandom,
@@ -61,13 +68,18 @@ impl fmt::Display for Warning {
             ),
             Self::PagesInSwap { fixture, pages } => write!(
                 f,
-                "{fixture}: {pages} pages were in swap at the fork and are not counted; \
+                "{fixture}: {pages} pages were in swap, at the fork or after a visit, and are not counted; \
                  free memory or choose smaller data"
             ),
             Self::HugePagesInSubject { fixture, bytes } => write!(
                 f,
                 "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
                  set /sys/kernel/mm/transparent_hugepage/enabled to never"
+            ),
+            Self::NotWalked { fixture, types } => write!(
+                f,
+                "{fixture}: what is in objects of these types is not told from the rest of the process: {types}; \
+                 regions are found in lists, tuples and buffers"
             ),
             Self::AddressesRandom => write!(
                 f,

@@ -63,14 +63,15 @@ pub fn minor_faults(pid: i32) -> Result<u64, Error> {
     Ok(stat.map_err(reading(pid, "stat"))?.minflt)
 }
 
-/// The living processes that this one has forked and not lost to another parent.
+/// The living children of a process that still run its program: forked, and nothing executed since. Those that run
+/// another one share no page with it.
 ///
 /// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process
-/// that there is. A child of a child that has ended is not among them.
+/// that there is. A child of a child that has ended is among them if the process is a subreaper (prctl(2)).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
-pub fn children_of(pid: i32) -> Result<Vec<i32>, Error> {
+pub fn copies_of(pid: i32) -> Result<Vec<i32>, Error> {
     let tasks = Process::new(pid).and_then(|process| process.tasks());
     let listed: Result<Vec<_>, _> = tasks
         .map_err(reading(pid, "task"))?
@@ -90,11 +91,11 @@ pub fn children_of(pid: i32) -> Result<Vec<i32>, Error> {
             .map(|stat| stat.pid)
             .collect(),
     };
-    let alive = |child: &i32| {
-        let stat = Process::new(*child).and_then(|process| process.stat());
-        stat.is_ok_and(|stat| stat.state != 'Z')
-    };
-    Ok(children.into_iter().filter(alive).collect())
+    let program = |pid| Process::new(pid).and_then(|process| process.exe()).ok();
+    let own = program(pid);
+    // A zombie has no program any more.
+    let same = |child: &i32| own.is_some() && program(*child) == own;
+    Ok(children.into_iter().filter(same).collect())
 }
 
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.

@@ -64,6 +64,11 @@ impl Fork {
         })
     }
 
+    /// How many of the pages that the child shared are in swap now, copied or not.
+    pub fn swapped(&self, child: &PageStates) -> u64 {
+        self.shared.intersection_len(&child.swapped())
+    }
+
     /// The pages of which the child has a copy of its own now.
     ///
     /// # Errors
@@ -245,6 +250,7 @@ mod tests {
                 header: vec![header..header + length],
                 spine: vec![spine..spine + length],
                 payload: vec![payload..payload + length],
+                not_walked: Vec::new(),
             };
             let regions = Regions::new(&map, &fork);
             let sum: u64 = regions.iter().map(|(_, pages)| pages.len()).sum();

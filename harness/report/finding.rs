@@ -75,7 +75,7 @@ fn most(measurement: &Measurement, summary: &Summary) -> String {
         ..
     } = measurement;
     match &summary.copied_share {
-        None => format!("{fixture} has no pages of its own"),
+        None => format!("no page of {fixture} was told from the rest of the process"),
         Some(copied) if *copied.end() == 0.0 => {
             format!("no child copied a page of {fixture}, shared by {sharing} ({regions} pages)")
         }

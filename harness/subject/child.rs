@@ -119,7 +119,9 @@ fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
         }
     }
     let mut wire = Wire::new(channel);
-    let ended = live(&mut wire, work);
+    // A panic must not unwind into the parent's request loop, of which this process has a copy.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(&mut wire, work)))
+        .unwrap_or_else(|_| Err(io::Error::other("panicked")));
     if let Some(py) = python {
         // What the visit printed would be lost otherwise. After the last snapshot, so it counts for nothing.
         flush(py);
@@ -134,6 +136,8 @@ fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
 
 fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A process that the visit forks, and whose parent then ends, comes back here, where the observer looks for it.
+    prctl::set_child_subreaper(true)?;
     // If the parent died before that call, nobody would send the signal: the process is an orphan already, and its
     // observer gone or about to kill the group.
     if getppid().as_raw() == 1 {

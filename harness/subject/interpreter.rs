@@ -5,8 +5,7 @@ use std::ffi::CString;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
-use nix::sys::prctl;
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{Footprint, Fork, Job, Module, Raised, Size, Started, channel_fd};
@@ -51,7 +50,6 @@ impl Interpreter {
                 version,
                 free_threaded: abiflags.contains('t'),
                 addresses_fixed: addresses_fixed(),
-                huge_pages_off: prctl::get_thp_disable().unwrap_or(false),
             })
         })?;
         Ok((Self::default(), started))
@@ -206,16 +204,20 @@ pub fn raised(error: &PyErr) -> Raised {
             let (kind, value) = (error.get_type(py), error.value(py));
             let short = (&kind, &value).into_pyobject(py)?;
             let long = (&kind, &value, error.traceback(py)).into_pyobject(py)?;
+            let only = lines("format_exception_only", &short)?;
+            // A syntax error begins with the place; all others with what they are, and may go on with notes.
+            let mut only = only.trim_end().lines();
+            let line = if error.is_instance_of::<PySyntaxError>(py) {
+                only.next_back()
+            } else {
+                only.next()
+            };
             Ok((
-                lines("format_exception_only", &short)?,
+                line.unwrap_or_default().to_owned(),
                 lines("format_exception", &long)?,
             ))
         };
         let (summary, traceback) = texts().unwrap_or_else(|_| (error.to_string(), String::new()));
-        Raised {
-            // Of a syntax error the last line; of all others the only one.
-            summary: summary.trim_end().lines().last().unwrap_or_default().into(),
-            traceback,
-        }
+        Raised { summary, traceback }
     })
 }

@@ -117,6 +117,8 @@ impl Subject {
     }
 
     fn fork(&mut self, forks: Vec<Fork>) -> std::io::Result<Option<Answer>> {
+        // A fixture may have chosen not to.
+        refcow::interrupt::hear_of_children()?;
         match &self.dataset {
             Dataset::Python(interpreter) => Python::attach(|py| {
                 let work = match interpreter.work(py, forks) {

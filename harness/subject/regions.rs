@@ -3,14 +3,14 @@
 //! Runs in a forked process of its own: taking buffers writes reference counts, and lists of pages take memory, but
 //! neither is then the measured process's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_void};
 use std::ops::Range;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple, PyType};
+use pyo3::types::{PyAny, PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple, PyType};
 use refcow::model::RegionMap;
 use refcow::observe::{PageSet, page_size};
 
@@ -29,6 +29,7 @@ pub fn map(data: &Bound<'_, PyAny>) -> PyResult<RegionMap> {
         header: walk.header.ranges(),
         spine: walk.spine.ranges(),
         payload: walk.payload.ranges(),
+        not_walked: walk.not_walked.into_iter().collect(),
     })
 }
 
@@ -38,6 +39,7 @@ struct Walk {
     spine: Pages,
     payload: Pages,
     layouts: HashMap<*mut ffi::PyTypeObject, Layout>,
+    not_walked: BTreeSet<String>,
 }
 
 impl Walk {
@@ -87,21 +89,28 @@ impl Walk {
         let address = object.as_ptr() as usize;
         let size = match layout.size {
             Size::Fixed(size) => size,
-            Size::Asked => object.call_method0("__sizeof__")?.extract()?,
+            // Of the base type, not of the object: a class of the user's may answer what it likes.
+            Size::Text => sizeof(object, &object.py().get_type::<PyString>())?,
+            Size::Integer => sizeof(object, &object.py().get_type::<PyInt>())?,
+            Size::Items => sizeof(object, &object.py().get_type::<PyAny>())?,
         };
         let start = address - layout.before;
         self.header.add(start, layout.before + size);
+        if layout.has_more {
+            self.not_walked.insert(kind.name()?.to_string());
+        }
         if layout.may_export {
             match buffer(object) {
-                Some(buffer) => {
-                    // `bytes` exports what stands in its own struct; a header first, by the order of regions.
-                    self.payload.add(buffer.start, buffer.len());
-                }
-                None => {
+                // `bytes` exports what stands in its own struct; a header first, by the order of regions.
+                Ok(buffer) => self.payload.add(buffer.start, buffer.len()),
+                // No object of this type has one.
+                Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => {
                     self.layouts
                         .entry(kind.as_type_ptr())
                         .and_modify(|layout| layout.may_export = false);
                 }
+                // This one does not give it: a memoryview that was released, a mapping that was closed.
+                Err(_) => {}
             }
         }
         Ok(())
@@ -116,21 +125,36 @@ struct Layout {
     size: Size,
     /// Whether taking a buffer is worth the try.
     may_export: bool,
+    /// Whether they lead to memory that is not looked for here: tables and attributes.
+    has_more: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Size {
     /// The struct's size: `__sizeof__` would add what stands out of line.
     Fixed(usize),
-    /// Objects of one type differ in size and stand in one piece, so `__sizeof__` is the struct.
-    Asked,
+    /// A str: its characters follow its struct.
+    Text,
+    /// An int: its digits do.
+    Integer,
+    /// A struct with so many items behind it.
+    Items,
 }
 
 impl Layout {
     fn of(kind: &Bound<'_, PyType>) -> PyResult<Self> {
         let items: isize = kind.getattr("__itemsize__")?.extract()?;
-        // A str is of variable size without saying so: its characters follow its struct.
-        let in_one_piece = items != 0 || kind.is_subclass_of::<pyo3::types::PyString>()?;
+        let attributes: isize = kind.getattr("__dictoffset__")?.extract()?;
+        // A str is of variable size without saying so.
+        let size = if kind.is_subclass_of::<PyString>()? {
+            Size::Text
+        } else if kind.is_subclass_of::<PyInt>()? {
+            Size::Integer
+        } else if items != 0 && !kind.is_subclass_of::<PyType>()? {
+            Size::Items
+        } else {
+            Size::Fixed(kind.getattr("__basicsize__")?.extract()?)
+        };
         #[expect(unsafe_code, reason = "PyO3 wraps no type flags")]
         // SAFETY: `kind` is a live type object; the call reads its flags.
         let flags = unsafe { ffi::PyType_GetFlags(kind.as_type_ptr()) };
@@ -140,14 +164,19 @@ impl Layout {
             } else {
                 2 * size_of::<usize>()
             },
-            size: if in_one_piece {
-                Size::Asked
-            } else {
-                Size::Fixed(kind.getattr("__basicsize__")?.extract()?)
-            },
+            size,
+            has_more: attributes != 0
+                || kind.is_subclass_of::<PyDict>()?
+                || kind.is_subclass_of::<PySet>()?
+                || kind.is_subclass_of::<PyFrozenSet>()?,
             may_export: true,
         })
     }
+}
+
+/// `base.__sizeof__(object)`: bytes of the object in one piece.
+fn sizeof(object: &Bound<'_, PyAny>, base: &Bound<'_, PyType>) -> PyResult<usize> {
+    base.getattr("__sizeof__")?.call1((object,))?.extract()
 }
 
 /// The addresses of a list's array of pointers.
@@ -212,24 +241,23 @@ unsafe extern "C" {
 }
 
 /// The addresses from the first to the last byte that the object exports.
-fn buffer(object: &Bound<'_, PyAny>) -> Option<Range<usize>> {
+fn buffer(object: &Bound<'_, PyAny>) -> PyResult<Range<usize>> {
     let mut view = std::mem::MaybeUninit::<PyBuffer>::uninit();
     #[expect(unsafe_code, reason = "see PyBuffer")]
     // SAFETY: the object is alive and the thread attached (`Bound`); `view` has the size and alignment of the struct
     // that the call fills, and is read only if the call said that it has.
     let view = unsafe {
         if PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), STRIDES) != 0 {
-            ffi::PyErr_Clear();
-            return None;
+            return Err(PyErr::fetch(object.py()));
         }
         view.assume_init_mut()
     };
     let start = view.buf as usize;
     let itemsize = usize::try_from(view.itemsize).unwrap_or(0);
     let extent = if view.len == 0 {
-        Some(start..start)
+        start..start
     } else if view.strides.is_null() || view.shape.is_null() {
-        Some(start..start + usize::try_from(view.len).unwrap_or(0))
+        start..start + usize::try_from(view.len).unwrap_or(0)
     } else {
         let (mut low, mut high) = (start, start + itemsize);
         for dimension in 0..usize::try_from(view.ndim).unwrap_or(0) {
@@ -237,21 +265,21 @@ fn buffer(object: &Bound<'_, PyAny>) -> Option<Range<usize>> {
             // SAFETY: with PyBUF_STRIDES an exporter gives `ndim` shapes and strides (PEP 3118).
             let (shape, stride) =
                 unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) };
-            let reach = (shape - 1) * stride;
+            let reach = (shape - 1).wrapping_mul(stride);
             if reach < 0 {
                 low = low.wrapping_add_signed(reach);
             } else {
                 high = high.wrapping_add_signed(reach);
             }
         }
-        Some(low..high)
+        low..high
     };
     #[expect(unsafe_code, reason = "see PyBuffer")]
     // SAFETY: `view` was filled by a successful PyObject_GetBuffer and is released once.
     unsafe {
         PyBuffer_Release(view);
     }
-    extent
+    Ok(extent)
 }
 
 /// A set of pages that is cheap to fill with neighbours.
