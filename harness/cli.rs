@@ -153,12 +153,11 @@ pub struct Calibrate {
 }
 
 impl Cli {
-    /// The measuring options, whichever way they were given; `None` for a command that measures no fixture.
-    pub fn measuring(&self) -> Option<&MeasureOptions> {
+    /// The measuring options, whichever way they were given.
+    pub fn options(&self) -> &MeasureOptions {
         match &self.command {
-            None => Some(&self.default_measure),
-            Some(Command::Measure(measure)) => Some(&measure.options),
-            Some(_) => None,
+            Some(Command::Measure(measure)) => &measure.options,
+            _ => &self.default_measure,
         }
     }
 

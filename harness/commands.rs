@@ -93,22 +93,8 @@ impl Error {
 /// As [`Error`] tells; nothing is left behind.
 pub fn run(cli: &Cli) -> Result<(), Error> {
     interrupt::install().map_err(Error::Signals)?;
-    if let Some(options) = cli.measuring() {
-        let plan = cli.plan()?;
-        let output = Output::open(options.output.as_deref())?;
-        let progress = Progress::new(plan.steps());
-        let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
-        drop(progress);
-        let report = run.report;
-        let bytes = report::render(&report, format(options.format, &output))?;
-        output.write(&bytes)?;
-        return match run.failures {
-            none if none.is_empty() => Ok(()),
-            failures => Err(Error::Partly(failures)),
-        };
-    }
     let text = match &cli.command {
-        None | Some(Command::Measure(_)) => Vec::new(),
+        None | Some(Command::Measure(_)) => return measure(cli),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
         Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
@@ -125,6 +111,21 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Some(Command::Man { command }) => man(command.as_deref())?,
     };
     Ok(Output::Standard.write(&text)?)
+}
+
+fn measure(cli: &Cli) -> Result<(), Error> {
+    let options = cli.options();
+    let plan = cli.plan()?;
+    let output = Output::open(options.output.as_deref())?;
+    let progress = Progress::new(plan.steps());
+    let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
+    drop(progress);
+    let bytes = report::render(&run.report, format(options.format, &output))?;
+    output.write(&bytes)?;
+    match run.failures {
+        none if none.is_empty() => Ok(()),
+        failures => Err(Error::Partly(failures)),
+    }
 }
 
 fn format(format: Format, output: &Output) -> report::Format {

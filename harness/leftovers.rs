@@ -54,18 +54,15 @@ pub fn end(subject: &mut Child, mark: &str) {
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     let _ = subject.kill();
     let _ = subject.wait();
-    // Each that dies may hand its own children on.
+    // Each that dies may hand its own children on. One that is not ours to wait for would be found again for ever.
+    let reap = |orphan: Pid| {
+        let _ = kill(orphan, Signal::SIGKILL);
+        waitpid(orphan, None).is_ok()
+    };
     loop {
         let orphans = orphans(group, mark);
-        if orphans.is_empty() {
+        if orphans.is_empty() || !orphans.into_iter().all(reap) {
             break;
-        }
-        for orphan in orphans {
-            let _ = kill(orphan, Signal::SIGKILL);
-            if waitpid(orphan, None).is_err() {
-                // Not ours to wait for after all: it would be found again for ever.
-                return;
-            }
         }
     }
     remove_segments(Path::new("/dev/shm"), group);

@@ -3,6 +3,7 @@
 //! Runs in a forked process of its own: taking buffers writes reference counts, and lists of pages take memory, but
 //! neither is then the measured process's.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_void};
 use std::ops::Range;
@@ -35,6 +36,8 @@ pub fn map(data: &Bound<'_, PyAny>) -> PyResult<RegionMap> {
 
 #[derive(Default)]
 struct Walk {
+    /// `__sizeof__` of each base type, looked up once: there may be millions of objects.
+    sizeof: HashMap<Base, Py<PyAny>>,
     header: Pages,
     spine: Pages,
     payload: Pages,
@@ -75,6 +78,23 @@ impl Walk {
         Ok(())
     }
 
+    /// Bytes of an object in one piece.
+    fn sizeof(&mut self, object: &Bound<'_, PyAny>, base: Base) -> PyResult<usize> {
+        let py = object.py();
+        let function = match self.sizeof.entry(base) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let kind = match base {
+                    Base::Text => py.get_type::<PyString>(),
+                    Base::Integer => py.get_type::<PyInt>(),
+                    Base::Items => py.get_type::<PyAny>(),
+                };
+                unknown.insert(kind.getattr("__sizeof__")?.unbind())
+            }
+        };
+        function.bind(py).call1((object,))?.extract()
+    }
+
     /// One object's header and, if it exports one, its buffer.
     fn object(&mut self, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let kind = object.get_type();
@@ -90,9 +110,7 @@ impl Walk {
         let size = match layout.size {
             Size::Fixed(size) => size,
             // Of the base type, not of the object: a class of the user's may answer what it likes.
-            Size::Text => sizeof(object, &object.py().get_type::<PyString>())?,
-            Size::Integer => sizeof(object, &object.py().get_type::<PyInt>())?,
-            Size::Items => sizeof(object, &object.py().get_type::<PyAny>())?,
+            Size::Asked(base) => self.sizeof(object, base)?,
         };
         let start = address - layout.before;
         self.header.add(start, layout.before + size);
@@ -133,9 +151,16 @@ struct Layout {
 enum Size {
     /// The struct's size: `__sizeof__` would add what stands out of line.
     Fixed(usize),
-    /// A str: its characters follow its struct.
+    /// Objects of one type differ in size and stand in one piece: what `__sizeof__` of this base type says.
+    Asked(Base),
+}
+
+/// Types whose `__sizeof__` tells the size of an object in one piece.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Base {
+    /// Its characters follow its struct, without the type saying so.
     Text,
-    /// An int: its digits do.
+    /// Its digits do.
     Integer,
     /// A struct with so many items behind it.
     Items,
@@ -145,13 +170,12 @@ impl Layout {
     fn of(kind: &Bound<'_, PyType>) -> PyResult<Self> {
         let items: isize = kind.getattr("__itemsize__")?.extract()?;
         let attributes: isize = kind.getattr("__dictoffset__")?.extract()?;
-        // A str is of variable size without saying so.
         let size = if kind.is_subclass_of::<PyString>()? {
-            Size::Text
+            Size::Asked(Base::Text)
         } else if kind.is_subclass_of::<PyInt>()? {
-            Size::Integer
+            Size::Asked(Base::Integer)
         } else if items != 0 && !kind.is_subclass_of::<PyType>()? {
-            Size::Items
+            Size::Asked(Base::Items)
         } else {
             Size::Fixed(kind.getattr("__basicsize__")?.extract()?)
         };
@@ -172,11 +196,6 @@ impl Layout {
             may_export: true,
         })
     }
-}
-
-/// `base.__sizeof__(object)`: bytes of the object in one piece.
-fn sizeof(object: &Bound<'_, PyAny>, base: &Bound<'_, PyType>) -> PyResult<usize> {
-    base.getattr("__sizeof__")?.call1((object,))?.extract()
 }
 
 /// The addresses of a list's array of pointers.
