@@ -213,6 +213,16 @@ fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
     files.into_iter()
 }
 
+/// The source of a program below a folder of python_fixtures/ that is no fixture: `facts/…`, `ways/…`.
+///
+/// # Panics
+/// When there is none: these names are refcow's own.
+pub fn program(name: &str) -> &'static str {
+    let file = FILES.get_file(format!("{name}.py"));
+    file.and_then(|file| file.contents_utf8())
+        .unwrap_or_else(|| panic!("python_fixtures/{name}.py is part of the program"))
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
     files()
         .map(|(stem, _)| stem)

@@ -7,6 +7,7 @@
 use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::RegionMap;
 
@@ -44,6 +45,14 @@ pub enum Request {
     Footprint(Size),
     /// Build the dataset. Answer: [`Answer::Built`].
     Build(Size),
+    /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Answer:
+    /// [`Answer::Returned`].
+    Call {
+        /// Its name.
+        function: String,
+        /// In their order.
+        arguments: Vec<Value>,
+    },
     /// Instead of a dataset: map so many anonymous pages and write each. Answer: [`Answer::Filled`].
     Fill {
         /// How many.
@@ -134,6 +143,8 @@ pub enum Answer {
         /// How long it took.
         seconds: f64,
     },
+    /// What a called function returned, as `json.dumps` writes it.
+    Returned(Value),
     /// The plain pages stand.
     Filled {
         /// Number of the first page: its address divided by the page size.

@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::interrupt::{self, Wake};
 use crate::leftovers;
@@ -266,6 +267,22 @@ impl Subject {
         match self.ask(&Request::Build(size), doing)? {
             Answer::Built { seconds } => Ok(seconds),
             other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Calls a function of the fixture's module; what it returned.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, Error> {
+        let doing = format!("in {function}()");
+        let request = Request::Call {
+            function: function.into(),
+            arguments,
+        };
+        match self.ask(&request, &doing)? {
+            Answer::Returned(value) => Ok(value),
+            other => Err(out_of_turn(&doing, &other)),
         }
     }
 

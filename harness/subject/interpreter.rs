@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{Footprint, Fork, Job, Module, Raised, Size, Started, channel_fd};
+use serde_json::Value;
 
 use crate::addresses_fixed;
 use crate::child::Work;
@@ -106,6 +107,22 @@ impl Interpreter {
             let seconds = start.elapsed().as_secs_f64();
             self.data = Some(data.unbind());
             Ok(seconds)
+        })
+    }
+
+    /// `function(*arguments)`; both ways through Python's own `json`.
+    pub fn call(&self, function: &str, arguments: &[Value]) -> PyResult<Value> {
+        let json = |error: serde_json::Error| PyValueError::new_err(error.to_string());
+        Python::attach(|py| {
+            let module = py.import("json")?;
+            let text = serde_json::to_string(arguments).map_err(json)?;
+            let arguments = module
+                .call_method1("loads", (text,))?
+                .cast_into::<PyList>()?;
+            let function = self.module(py)?.getattr(function)?;
+            let returned = function.call1(arguments.to_tuple())?;
+            let text: String = module.call_method1("dumps", (returned,))?.extract()?;
+            serde_json::from_str(&text).map_err(json)
         })
     }
 

@@ -100,6 +100,10 @@ impl Subject {
                     seconds: python.build(size)?,
                 })
             }),
+            Request::Call {
+                function,
+                arguments,
+            } => self.python(|python| Ok(Answer::Returned(python.call(&function, &arguments)?))),
             Request::Fork(forks) => return self.fork(forks),
             Request::Reap { pid } => Answer::Reaped {
                 status: child::wait_status(Pid::from_raw(pid))?,
