@@ -7,14 +7,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 
+use crate::claims::{self, Effort, Evidence};
 use crate::experiment::calibration::{self, Pattern};
-use crate::experiment::{Dataset, Plan};
-use crate::fixtures;
+use crate::experiment::{Dataset, Plan, Wanted};
+use crate::fixtures::{self, Fixture};
 use crate::protocol::{MOST_CHILDREN, Size};
 
-/// What is measured without arguments: the article's example, and the same data in shared memory.
-const DEFAULT_FIXTURES: [&str; 2] = ["three_lists", "shared_numpy"];
-/// With these visits, in this order, as far as a fixture has them.
+/// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
 const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 /// For a fixture whose `build` has no default of its own.
 const DEFAULT_SIZE: Size = Size {
@@ -24,8 +23,8 @@ const DEFAULT_SIZE: Size = Size {
 
 /// Counts, to the page, what fork() really shares between Python processes, and who unshared it.
 ///
-/// Without a command: measures three large lists (one of bitarrays, two of integer arrays) that forked children visit,
-/// and the same data in multiprocessing.shared_memory.
+/// Without a command: puts each claim of an article on fork, reference counts and shared memory to the test, and compares
+/// the ways to share data with child processes.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -38,12 +37,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
-    default_measure: MeasureOptions,
+    default_claims: ClaimsOptions,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Put each claim of the article to the test, with a verdict; with an id, explain one in full
+    Claims(Claims),
     /// Build datasets, let forked children visit them, and count the pages they unshared
     Measure(Measure),
     /// What there is to measure, each with its visits and expected effect
@@ -67,14 +68,73 @@ pub enum Command {
     },
 }
 
+/// `refcow claims`.
+#[derive(Debug, Args)]
+pub struct Claims {
+    /// Only these, each explained in full [default: all, and the alternatives]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub options: ClaimsOptions,
+}
+
+/// Options of claims.
+#[derive(Debug, Args)]
+pub struct ClaimsOptions {
+    /// Children of each measurement, all alive to the end
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
+    children: u64,
+    /// Small data, in a few seconds
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Large data, in minutes
+    #[arg(long)]
+    full: bool,
+    /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
+    #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
+    python: Option<String>,
+    /// A file of lines `id = "verdict"`: what to expect in place of what refcow expects [status 1 if it is otherwise]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub expect: Option<PathBuf>,
+    /// Other claims than refcow's own, in the form of harness/claims/claims.toml
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub claims: Option<PathBuf>,
+    /// How to write the verdicts
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ClaimsFormat,
+    /// Where to write them, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Seconds that building a dataset, or one visit, may take
+    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
+    timeout: f64,
+    /// Measure even if the data seems not to fit into memory
+    #[arg(long)]
+    force: bool,
+}
+
+/// Formats of verdicts and of alternatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClaimsFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: one document, as `refcow schema` describes it
+    Json,
+    /// For a page or a pull request
+    Markdown,
+}
+
 /// `refcow measure`.
 #[derive(Debug, Args)]
 pub struct Measure {
     /// Names from `refcow fixtures`, or paths of Python files like them
     #[arg(required = true, value_name = "FIXTURE")]
     fixtures: Vec<String>,
+    /// How.
     #[command(flatten)]
-    options: MeasureOptions,
+    pub options: MeasureOptions,
 }
 
 /// Options of everything that measures.
@@ -153,25 +213,116 @@ pub struct Calibrate {
 }
 
 impl Cli {
-    /// The measuring options, whichever way they were given.
-    pub fn options(&self) -> &MeasureOptions {
+    /// The claims to test and how: of `refcow claims`, or of refcow without a command.
+    pub fn claims(&self) -> (&[String], &ClaimsOptions) {
         match &self.command {
-            Some(Command::Measure(measure)) => &measure.options,
-            _ => &self.default_measure,
+            Some(Command::Claims(claims)) => (&claims.ids, &claims.options),
+            _ => (&[], &self.default_claims),
         }
     }
+}
 
+impl Measure {
     /// What is to be measured.
     ///
     /// # Errors
     /// An unknown fixture or visit.
     pub fn plan(&self) -> Result<Plan, fixtures::Error> {
-        match &self.command {
-            Some(Command::Measure(measure)) => measure.options.plan(&measure.fixtures),
-            _ => self
-                .default_measure
-                .plan(&DEFAULT_FIXTURES.map(str::to_owned)),
+        self.options.plan(&self.fixtures)
+    }
+}
+
+impl ClaimsOptions {
+    fn effort(&self) -> Effort {
+        match (self.quick, self.full) {
+            (true, _) => Effort::Quick,
+            (_, true) => Effort::Full,
+            _ => Effort::Default,
         }
+    }
+
+    /// All that has to be measured to judge these claims.
+    ///
+    /// # Errors
+    /// An unknown claim; a fixture or a visit of a claim's that does not exist.
+    pub fn plan(&self, claims: &claims::Claims, ids: &[String]) -> Result<Plan, PlanError> {
+        let effort = self.effort();
+        let mut plan = Plan {
+            datasets: Vec::new(),
+            observations: Vec::new(),
+            children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
+            python: self.python.clone(),
+            timeout: Duration::from_secs_f64(self.timeout),
+            force: self.force,
+        };
+        let dataset = |name: &str| -> Result<Dataset, fixtures::Error> {
+            let fixture = fixtures::find(name)?;
+            let elements = claims.elements(&fixture.name, effort);
+            Ok(Dataset {
+                size: size(&fixture, elements.count, elements.item_bytes),
+                visits: Vec::new(),
+                fixture,
+            })
+        };
+        for evidence in claims.evidence(ids)? {
+            match evidence {
+                Evidence::Visit { fixture, visit } => {
+                    let place = plan
+                        .datasets
+                        .iter()
+                        .position(|dataset| dataset.is(&fixture));
+                    let place = match place {
+                        Some(place) => place,
+                        None => {
+                            plan.datasets.push(dataset(&fixture)?);
+                            plan.datasets.len() - 1
+                        }
+                    };
+                    let dataset = &mut plan.datasets[place];
+                    dataset.fixture.visit(&visit)?;
+                    dataset.visits.push(visit);
+                }
+                Evidence::Observed(name) => {
+                    let (fixture, bytes) = claims.for_observation(&name, effort);
+                    plan.observations.push(match (&name[..], fixture) {
+                        ("at_fork", Some(fixture)) => Wanted::AtFork(dataset(fixture)?.into()),
+                        ("one_byte", _) => Wanted::OneByte,
+                        ("older_pythons", _) => Wanted::OlderPythons,
+                        _ => Wanted::Facts {
+                            program: name,
+                            arguments: bytes.into_iter().map(Into::into).collect(),
+                        },
+                    });
+                }
+                Evidence::Alternative(_) => {}
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum PlanError {
+    /// An unknown claim.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Claims(#[from] claims::Error),
+    /// An unknown fixture or visit.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Fixtures(#[from] fixtures::Error),
+}
+
+/// What the user said, else what the fixture does, else refcow's default.
+fn size(fixture: &Fixture, count: Option<u64>, item_bytes: Option<u64>) -> Size {
+    Size {
+        count: count
+            .or(fixture.default_count)
+            .unwrap_or(DEFAULT_SIZE.count),
+        item_bytes: item_bytes
+            .or(fixture.default_item_bytes)
+            .unwrap_or(DEFAULT_SIZE.item_bytes),
     }
 }
 
@@ -182,6 +333,7 @@ impl MeasureOptions {
         let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
         Ok(Plan {
             datasets: datasets?,
+            observations: Vec::new(),
             children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
             python: self.python.clone(),
             timeout: Duration::from_secs_f64(self.timeout),
@@ -213,16 +365,7 @@ impl MeasureOptions {
         let mut seen = HashSet::new();
         visits.retain(|visit| seen.insert(visit.clone()));
         Ok(Dataset {
-            size: Size {
-                count: self
-                    .count
-                    .or(fixture.default_count)
-                    .unwrap_or(DEFAULT_SIZE.count),
-                item_bytes: self
-                    .item_bytes
-                    .or(fixture.default_item_bytes)
-                    .unwrap_or(DEFAULT_SIZE.item_bytes),
-            },
+            size: size(&fixture, self.count, self.item_bytes),
             visits,
             fixture,
         })

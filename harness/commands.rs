@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use miette::Diagnostic;
 
-use crate::cli::{Calibrate, Cli, Command, Format};
+use crate::cli::{
+    Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Format, Measure, PlanError,
+};
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::{fixtures, interrupt, model, python, report};
+use crate::{claims, fixtures, interrupt, model, python, report};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -39,6 +42,16 @@ pub enum Error {
     #[error("{}", listed(.0))]
     #[diagnostic(help("the report holds all else; measure these alone to go on"))]
     Partly(Vec<experiment::Error>),
+    /// An unknown claim, or a file of expectations that is none.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Claims(#[from] claims::Error),
+    /// Claims have other verdicts than expected.
+    #[error("{}", .0.join("\nerror: "))]
+    #[diagnostic(help(
+        "refcow claims ID shows what a verdict follows from; where it is right, expect it: --expect FILE with lines id = \"verdict\""
+    ))]
+    Unexpected(Vec<String>),
     /// The report has no form.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -59,13 +72,24 @@ fn listed(errors: &[experiment::Error]) -> String {
     errors.join("\nerror: ")
 }
 
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Claims(error) => Self::Claims(error),
+            PlanError::Fixtures(error) => Self::Fixtures(error),
+        }
+    }
+}
+
 impl Error {
     /// The documented exit status.
     pub fn exit_code(&self) -> u8 {
         use experiment::Error as E;
         use python::Error as P;
         match self {
+            Self::Unexpected(_) => 1,
             Self::Fixtures(_)
+            | Self::Claims(_)
             | Self::NoSuchCommand(_)
             | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
@@ -94,7 +118,11 @@ impl Error {
 pub fn run(cli: &Cli) -> Result<(), Error> {
     interrupt::install().map_err(Error::Signals)?;
     let text = match &cli.command {
-        None | Some(Command::Measure(_)) => return measure(cli),
+        None | Some(Command::Claims(_)) => {
+            let (ids, options) = cli.claims();
+            return claims(ids, options);
+        }
+        Some(Command::Measure(options)) => return measure(options),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
         Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
@@ -113,9 +141,97 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
     Ok(Output::Standard.write(&text)?)
 }
 
-fn measure(cli: &Cli) -> Result<(), Error> {
-    let options = cli.options();
-    let plan = cli.plan()?;
+fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
+    let others = match &options.claims {
+        Some(path) => Some(other_claims(path)?),
+        None => None,
+    };
+    let claims = others.as_ref().unwrap_or(claims::Claims::builtin());
+    let plan = options.plan(claims, ids)?;
+    let expectations = match &options.expect {
+        Some(path) => expectations(claims, path)?,
+        None => claims::Expectations::new(),
+    };
+    let output = Output::open(options.output.as_deref())?;
+    let progress = Progress::new(plan.steps());
+    let mut run = experiment::run(&plan, &mut |step| progress.show(&step))?;
+    drop(progress);
+    run.report.claims = claims.judge(ids, &run.report, &run.python, &expectations)?;
+    let explained = if ids.is_empty() {
+        Vec::new()
+    } else {
+        claims.choose(ids)?
+    };
+    let bytes = match options.format {
+        ClaimsFormat::Json => report::render(&run.report, report::Format::Json)?,
+        ClaimsFormat::Markdown => {
+            report::render_claims(&run.report, &explained, report::Style::Markdown)
+        }
+        ClaimsFormat::Table => {
+            let style = report::Style::Terminal {
+                width: width_of(&output),
+                colours: colours(&output),
+            };
+            report::render_claims(&run.report, &explained, style)
+        }
+    };
+    output.write(&bytes)?;
+    if !run.failures.is_empty() {
+        return Err(Error::Partly(run.failures));
+    }
+    let unexpected: Vec<_> = run
+        .report
+        .claims
+        .iter()
+        .filter(|claim| claim.verdict != claim.expected)
+        .map(|claim| {
+            format!(
+                "{}: {}, expected: {}",
+                claim.id, claim.verdict, claim.expected
+            )
+        })
+        .collect();
+    if unexpected.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Unexpected(unexpected))
+    }
+}
+
+fn other_claims(path: &Path) -> Result<claims::Claims, claims::Error> {
+    let fail = |reason: String| claims::Error::File {
+        path: path.display().to_string(),
+        reason,
+    };
+    let text = read_text(path).map_err(|error| fail(error.to_string()))?;
+    claims::Claims::parse(&text).map_err(|error| fail(error.to_string()))
+}
+
+fn expectations(
+    claims: &claims::Claims,
+    path: &Path,
+) -> Result<claims::Expectations, claims::Error> {
+    let shown = path.display().to_string();
+    match read_text(path) {
+        Ok(text) => claims.expectations(&shown, &text),
+        Err(error) => Err(claims::Error::Expectations {
+            path: shown,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// A text that the user named. A pipe or a device could be waited for without end.
+fn read_text(path: &Path) -> io::Result<String> {
+    match path.metadata() {
+        Ok(there) if !there.is_file() => Err(io::Error::other("not a regular file")),
+        _ => std::fs::read_to_string(path),
+    }
+}
+
+fn measure(command: &Measure) -> Result<(), Error> {
+    let options = &command.options;
+    let plan = command.plan()?;
     let output = Output::open(options.output.as_deref())?;
     let progress = Progress::new(plan.steps());
     let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
@@ -134,12 +250,23 @@ fn format(format: Format, output: &Output) -> report::Format {
         Format::Markdown => report::Format::Markdown,
         Format::Csv => report::Format::Csv,
         Format::Table => report::Format::Table {
-            width: match output {
-                Output::Standard if io::stdout().is_terminal() => width(),
-                _ => None,
-            },
+            width: width_of(output),
         },
     }
+}
+
+/// Columns of what is written to, if it is a terminal.
+fn width_of(output: &Output) -> Option<u16> {
+    match output {
+        Output::Standard if io::stdout().is_terminal() => width(),
+        _ => None,
+    }
+}
+
+/// Whether words may be coloured: on a terminal, unless NO_COLOR and the like forbid it.
+fn colours(output: &Output) -> bool {
+    let choice = anstream::AutoStream::choice(&io::stdout());
+    matches!(output, Output::Standard) && choice != anstream::ColorChoice::Never
 }
 
 /// Columns of the terminal, as clap's help and the tables' library find them.

@@ -1,6 +1,7 @@
 //! The one meeting point: plan → subject + observer → report.
 
 pub mod calibration;
+pub mod observations;
 pub mod visit;
 
 use std::collections::BTreeSet;
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use crate::fixtures::{Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
-use crate::model::{self, Measurement, RegionMap, Report, SCHEMA_VERSION, Warning};
-use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
+use crate::model::{self, Measurement, Observation, RegionMap, Report, SCHEMA_VERSION, Warning};
+use crate::protocol::{self, Footprint, Fork, Job, Module, Size, Started, WITNESS};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
@@ -22,6 +23,8 @@ const NO_HOME: &str = "/";
 pub struct Plan {
     /// The datasets, in order.
     pub datasets: Vec<Dataset>,
+    /// What is to be observed besides pages, in order.
+    pub observations: Vec<Wanted>,
     /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
     pub children: usize,
     /// Which interpreter; `None` for the machine's first usable one.
@@ -43,6 +46,46 @@ pub struct Dataset {
     pub visits: Vec<String>,
 }
 
+impl Dataset {
+    /// Whether this is the fixture of that name, or path.
+    pub fn is(&self, name: &str) -> bool {
+        match &self.fixture.path {
+            None => self.fixture.name == name,
+            Some(path) => std::path::absolute(name).is_ok_and(|named| named == *path),
+        }
+    }
+}
+
+/// Something to be observed besides pages.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Parent and child at the moment of a fork, with this dataset.
+    AtFork(Box<Dataset>),
+    /// One byte, written by either side of a fork.
+    OneByte,
+    /// The interpreters of this machine that are older than shared memory blocks.
+    OlderPythons,
+    /// What a program of `python_fixtures/facts/` says.
+    Facts {
+        /// Its name.
+        program: String,
+        /// For its `observe`.
+        arguments: Vec<serde_json::Value>,
+    },
+}
+
+impl Wanted {
+    /// The name of the observation.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::AtFork(_) => "at_fork",
+            Self::OneByte => "one_byte",
+            Self::OlderPythons => "older_pythons",
+            Self::Facts { program, .. } => program,
+        }
+    }
+}
+
 /// What a run is about to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
@@ -62,7 +105,12 @@ pub enum Step<'a> {
         /// The visit.
         visit: &'a str,
     },
-    /// A dataset stands, or one child has ended its visit.
+    /// Something besides pages is about to be observed.
+    Observing {
+        /// Its name.
+        name: &'a str,
+    },
+    /// A dataset stands, one child has ended its visit, or something was observed.
     Done,
 }
 
@@ -73,7 +121,7 @@ impl Plan {
             .datasets
             .iter()
             .map(|dataset| 1 + dataset.visits.len() * self.children);
-        steps.sum::<usize>() as u64
+        (steps.sum::<usize>() + self.observations.len()) as u64
     }
 }
 
@@ -118,11 +166,11 @@ pub enum Error {
     #[error(
         "{fixture} needs about {} ({} of objects, each of which {children} children may copy, {} of buffers, {} of \
          shared memory), and {} is free ({available_from})",
-        crate::report::bytes(*needed_bytes),
-        crate::report::bytes(footprint.objects),
-        crate::report::bytes(footprint.payload),
-        crate::report::bytes(footprint.segment),
-        crate::report::bytes(*available_bytes)
+        crate::numbers::bytes(*needed_bytes),
+        crate::numbers::bytes(footprint.objects),
+        crate::numbers::bytes(footprint.payload),
+        crate::numbers::bytes(footprint.segment),
+        crate::numbers::bytes(*available_bytes)
     )]
     #[diagnostic(help(
         "choose a smaller --count, --item-bytes or --children, or try all the same with --force"
@@ -144,8 +192,8 @@ pub enum Error {
     /// /dev/shm is too small.
     #[error(
         "{fixture} needs {} in /dev/shm, and {} is free there",
-        crate::report::bytes(*needed_bytes),
-        crate::report::bytes(*free_bytes)
+        crate::numbers::bytes(*needed_bytes),
+        crate::numbers::bytes(*free_bytes)
     )]
     #[diagnostic(help(
         "choose a smaller --count or --item-bytes, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), \
@@ -184,12 +232,26 @@ pub enum Error {
 }
 
 impl Error {
-    fn of(fixture: &Fixture) -> impl Fn(visit::Error) -> Self {
-        let fixture = fixture.name.clone();
+    fn of(fixture: &str) -> impl Fn(visit::Error) -> Self {
+        let fixture = fixture.to_owned();
         move |error| Self::Fixture {
             fixture: fixture.clone(),
             help: miette::Diagnostic::help(&error).map(|help| help.to_string()),
             error,
+        }
+    }
+
+    /// The warning in a report that lacks this.
+    fn not_measured(&self, what: &str) -> Warning {
+        let reason = match self {
+            // Its name is in the warning.
+            Self::Fixture { error, .. } => error.to_string(),
+            error => error.to_string(),
+        };
+        Warning::NotMeasured {
+            fixture: what.to_owned(),
+            // A traceback is for whoever ran this, on standard error.
+            reason: reason.lines().next().unwrap_or_default().into(),
         }
     }
 
@@ -221,8 +283,10 @@ impl Error {
 /// What came of a plan.
 #[derive(Debug)]
 pub struct Run {
-    /// What was measured: at least one dataset.
+    /// What was measured or observed: at least one thing.
     pub report: Report,
+    /// With which interpreter.
+    pub python: model::Python,
     /// Why others were not, in their order.
     pub failures: Vec<Error>,
 }
@@ -234,9 +298,14 @@ pub struct Run {
 /// When nothing could be measured, the first reason; when the run was interrupted, or the instrument contradicted
 /// itself, that. Nothing is left behind.
 pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
+    let observed = plan.observations.iter().filter_map(|wanted| match wanted {
+        Wanted::AtFork(dataset) => Some(&**dataset),
+        _ => None,
+    });
     let modules: BTreeSet<String> = plan
         .datasets
         .iter()
+        .chain(observed)
         .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
         .collect();
     let modules: Vec<String> = modules.into_iter().collect();
@@ -256,25 +325,38 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
             }
             Err(error) if error.spoils_the_run() => return Err(error),
             Err(error) => {
-                warnings.insert(Warning::NotMeasured {
-                    fixture: dataset.fixture.name.clone(),
-                    // A traceback is for whoever ran this, on standard error.
-                    reason: error.to_string().lines().next().unwrap_or_default().into(),
-                });
+                warnings.insert(error.not_measured(&dataset.fixture.name));
                 failures.push(error);
             }
         }
     }
-    if measurements.is_empty() && !failures.is_empty() {
+    let mut observations = Vec::new();
+    for wanted in &plan.observations {
+        let name = wanted.name();
+        step(Step::Observing { name });
+        match observe(plan, wanted, &ready.interpreter, &launch) {
+            Ok(observation) => observations.push(observation),
+            Err(error) if error.spoils_the_run() => return Err(error),
+            Err(error) => {
+                warnings.insert(error.not_measured(name));
+                failures.push(error);
+            }
+        }
+        step(Step::Done);
+    }
+    if measurements.is_empty() && observations.is_empty() && !failures.is_empty() {
         return Err(failures.remove(0));
     }
     Ok(Run {
+        python: model_of(&ready.interpreter),
         report: Report {
             schema_version: SCHEMA_VERSION,
             environment,
             calibration,
+            claims: Vec::new(),
             warnings: warnings.into_iter().collect(),
             measurements,
+            observations,
         },
         failures,
     })
@@ -354,21 +436,62 @@ fn machine_warnings(environment: &model::Environment) -> BTreeSet<Warning> {
     warnings
 }
 
-struct Measured {
-    measurements: Vec<Measurement>,
+/// Observes one thing, in subjects of its own.
+fn observe(
+    plan: &Plan,
+    wanted: &Wanted,
+    interpreter: &Interpreter,
+    launch: &Launch,
+) -> Result<Observation, Error> {
+    let name = wanted.name();
+    let at = Error::of(name);
+    let figures = match wanted {
+        Wanted::AtFork(dataset) => {
+            let mut built = build(plan, dataset, interpreter, launch)?;
+            observations::at_fork(&mut built.subject).map_err(at)?
+        }
+        Wanted::OneByte => observations::one_byte(launch).map_err(at)?,
+        Wanted::OlderPythons => {
+            let here = python::ask(&interpreter.executable, &interpreter.version)?;
+            let here = here.ok_or_else(|| {
+                let error = std::io::Error::other("it no longer answers");
+                at(subject::Error::Protocol {
+                    who: "interpreter",
+                    doing: "being asked for shared memory".into(),
+                    source: error,
+                }
+                .into())
+            })?;
+            observations::older_pythons(&here, &python::older()?)
+        }
+        Wanted::Facts { program, arguments } => {
+            observations::facts(launch, program, arguments.clone()).map_err(at)?
+        }
+    };
+    Ok(Observation {
+        name: name.to_owned(),
+        python: model_of(interpreter),
+        figures,
+    })
+}
+
+/// A subject with its dataset.
+struct Built {
+    subject: Subject,
+    started: Started,
+    build_seconds: f64,
     warnings: BTreeSet<Warning>,
 }
 
-/// One dataset in a subject of its own.
-fn measure(
+/// Builds a dataset in a subject of its own.
+fn build(
     plan: &Plan,
     dataset: &Dataset,
     interpreter: &Interpreter,
     launch: &Launch,
-    step: &mut dyn FnMut(Step<'_>),
-) -> Result<Measured, Error> {
+) -> Result<Built, Error> {
     let fixture = &dataset.fixture;
-    let at = Error::of(fixture);
+    let at = Error::of(&fixture.name);
     let failed = |error: subject::Error| at(error.into());
     let refused = |error: subject::Error| match error {
         // Of a user's own code it may mean anything.
@@ -383,9 +506,6 @@ fn measure(
         }
         error => failed(error),
     };
-    step(Step::Building {
-        fixture: &fixture.name,
-    });
     let mut warnings = BTreeSet::new();
     // Code of the user's own may need what is there.
     let home = match fixture.path {
@@ -416,7 +536,39 @@ fn measure(
         fits(plan, dataset, footprint, &machine::memory()?)?;
     }
     let build_seconds = subject.build(dataset.size).map_err(refused)?;
-    let map = find_regions(&mut subject).map_err(failed)?;
+    Ok(Built {
+        subject,
+        started,
+        build_seconds,
+        warnings,
+    })
+}
+
+struct Measured {
+    measurements: Vec<Measurement>,
+    warnings: BTreeSet<Warning>,
+}
+
+/// One dataset in a subject of its own.
+fn measure(
+    plan: &Plan,
+    dataset: &Dataset,
+    interpreter: &Interpreter,
+    launch: &Launch,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<Measured, Error> {
+    let fixture = &dataset.fixture;
+    let at = Error::of(&fixture.name);
+    step(Step::Building {
+        fixture: &fixture.name,
+    });
+    let Built {
+        mut subject,
+        started,
+        build_seconds,
+        mut warnings,
+    } = build(plan, dataset, interpreter, launch)?;
+    let map = find_regions(&mut subject).map_err(|error| at(error.into()))?;
     if !map.not_walked.is_empty() {
         warnings.insert(Warning::NotWalked {
             fixture: fixture.name.clone(),
@@ -452,9 +604,8 @@ fn measure(
             item_bytes: dataset.size.item_bytes,
             python: model::Python {
                 version: started.version.clone(),
-                executable: interpreter.executable.clone(),
-                libpython: interpreter.libpython.clone(),
                 free_threaded: started.free_threaded,
+                ..model_of(interpreter)
             },
             build_seconds,
             tree: outcome.tree,
@@ -465,6 +616,16 @@ fn measure(
         measurements,
         warnings,
     })
+}
+
+/// The interpreter as reports name it.
+fn model_of(interpreter: &Interpreter) -> model::Python {
+    model::Python {
+        version: interpreter.version.clone(),
+        executable: interpreter.executable.clone(),
+        libpython: interpreter.libpython.clone(),
+        free_threaded: false,
+    }
 }
 
 /// The sources to execute: the helpers that the fixture needs, and the fixture.

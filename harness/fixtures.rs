@@ -456,7 +456,7 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, known)| known)
 }
 
-fn offer<'a>(name: &str, known: impl Iterator<Item = &'a str>, what: &str) -> String {
+pub(crate) fn offer<'a>(name: &str, known: impl Iterator<Item = &'a str>, what: &str) -> String {
     let known: Vec<&str> = known.collect();
     let list = format!("{what}: {}", known.join(", "));
     match nearest(name, known.iter().copied()) {
@@ -513,7 +513,12 @@ mod tests {
             ]
         );
         for fixture in builtin() {
-            assert_eq!(sorted(&fixture.visits), VISITS, "{}", fixture.name);
+            let mut visits = sorted(&fixture.visits);
+            if fixture.name == "shared_numpy" {
+                // The one that is made to be written to.
+                visits.retain(|visit| *visit != "write");
+            }
+            assert_eq!(visits, VISITS, "{}", fixture.name);
             assert!(fixture.summary().ends_with('.'), "{}", fixture.name);
             assert!(fixture.doc.contains("Expected"), "{}", fixture.name);
             for visit in &fixture.visits {

@@ -11,9 +11,10 @@ refcow-subject (PyO3; LD_PRELOAD decides which CPython)
 refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children from outside"]
 #![doc = "```"]
 //!
-//! Imports point one way: `main → cli, experiment, report`; `experiment → subject, observe, python`; everything →
+//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → subject, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+pub mod claims;
 pub mod cli;
 pub mod commands;
 pub mod experiment;
@@ -22,6 +23,7 @@ pub mod interrupt;
 pub mod leftovers;
 pub mod machine;
 pub mod model;
+pub mod numbers;
 pub mod observe;
 pub mod output;
 pub mod progress;

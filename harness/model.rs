@@ -3,11 +3,13 @@
 //! Nothing here touches a process, a file, the clock or the environment. What could not be had is `None` and absent
 //! from the JSON; it is never written as 0.
 
+mod claim;
 mod environment;
 mod measurement;
 mod summary;
 mod warning;
 
+pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use measurement::{
     Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
@@ -34,8 +36,14 @@ pub struct Report {
     pub calibration: Calibration,
     /// What limits the figures, each with its cause and its remedy.
     pub warnings: Vec<Warning>,
+    /// Statements of the article, each with its verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// One entry a fixture and visit, in the order they were measured.
     pub measurements: Vec<Measurement>,
+    /// What was seen besides pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<Observation>,
 }
 
 /// The JSON Schema of [`Report`], as `refcow schema` prints it.

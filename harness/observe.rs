@@ -4,17 +4,19 @@
 //! needs ptrace *read* access (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace
 //! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking".
 
+mod at_fork;
 mod counters;
 mod mappings;
 mod memory;
 mod pagemap;
 mod sharing;
 
+pub use at_fork::{AtFork, at_next_fork};
 pub use counters::{Counters, copies_of, counters, minor_faults, settle};
 pub use mappings::{Mappings, mappings, ranges};
-pub use memory::identical_pages;
+pub use memory::{identical_pages, read_page};
 pub use pagemap::{PageStates, page_size, page_states};
-pub use sharing::{Disagreement, Fork, Regions};
+pub use sharing::{Disagreement, Fork, Regions, agree};
 
 /// Page numbers: virtual addresses divided by the page size.
 pub type PageSet = roaring::RoaringTreemap;
@@ -45,6 +47,17 @@ pub enum Error {
         file: &'static str,
         /// The kernel's answer.
         source: Box<ProcError>,
+    },
+    /// It may not be stopped.
+    #[error("cannot stop process {pid} at its fork (ptrace: {source})")]
+    #[diagnostic(help(
+        "ptrace is forbidden here: by Yama (kernel.yama.ptrace_scope above 1), or by a container's seccomp profile"
+    ))]
+    Trace {
+        /// The process.
+        pid: i32,
+        /// The kernel's answer.
+        source: nix::errno::Errno,
     },
 }
 

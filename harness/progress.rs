@@ -39,6 +39,7 @@ impl Progress {
             // Whoever reads a log wants to know why it stands still. If nobody reads it, nothing is lost.
             Step::Installing(line) => drop(writeln!(io::stderr(), "refcow: {line}")),
             Step::Building { fixture } => self.bar.set_message(format!("building {fixture}")),
+            Step::Observing { name } => self.bar.set_message(format!("observing {name}")),
             Step::Visiting { fixture, visit } => {
                 self.bar.set_message(format!("{fixture}: {visit}"));
             }

@@ -57,6 +57,13 @@ pub enum Request {
     Fill {
         /// How many.
         pages: u64,
+        /// In a shared mapping, which fork does not copy on write.
+        shared: bool,
+    },
+    /// Write one byte into one of the plain pages. Answer: [`Answer::Wrote`].
+    Write {
+        /// Its number, from 0.
+        page: u64,
     },
     /// Fork these processes, one after the other. Answers for each: [`Answer::Armed`], then, after [`GO`],
     /// [`Answer::Forked`]; in the end [`Answer::AllForked`].
@@ -150,6 +157,8 @@ pub enum Answer {
         /// Number of the first page: its address divided by the page size.
         first_page: u64,
     },
+    /// The byte is written.
+    Wrote,
     /// The next system call of this process, once released, is the fork.
     Armed,
     /// The fork is done.

@@ -6,6 +6,7 @@
 mod child;
 mod environment;
 mod find;
+mod older;
 mod probe;
 
 use std::io;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use environment::{Ready, prepare};
 pub use find::{Found, choose, discover};
+pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};
 
 /// Why there is no interpreter, or no environment for it. [`help`](miette::Diagnostic::help) says what to do.

@@ -1,14 +1,16 @@
 //! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
 
+mod claims;
 mod csv;
 mod finding;
-mod format;
+
 mod grid;
 mod json;
 mod table;
 
+pub use crate::numbers::{bytes, count, share, time};
+pub use claims::{Style, render as render_claims};
 pub use finding::finding;
-pub use format::{bytes, count, share, time};
 
 use crate::model::Report;
 

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::interrupt::{self, Wake};
 use crate::leftovers;
+use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
     Answer, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request, Size, Started,
     channel_fd,
@@ -286,14 +287,26 @@ impl Subject {
         }
     }
 
-    /// Maps plain pages instead of a dataset; the number of the first.
+    /// Maps plain pages instead of a dataset, private or shared; the number of the first.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn fill(&mut self, pages: u64) -> Result<u64, Error> {
+    pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, Error> {
         let doing = "filling plain pages";
-        match self.ask(&Request::Fill { pages }, doing)? {
+        match self.ask(&Request::Fill { pages, shared }, doing)? {
             Answer::Filled { first_page } => Ok(first_page),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Has the parent write one byte into one of the plain pages, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn write(&mut self, page: u64) -> Result<(), Error> {
+        let doing = "writing a plain page";
+        match self.ask(&Request::Write { page }, doing)? {
+            Answer::Wrote => Ok(()),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -308,6 +321,39 @@ impl Subject {
         forks: Vec<Fork>,
         mut armed: impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Vec<Forked>, E> {
+        self.fork_by(forks, |subject, so_far| {
+            armed(so_far)?;
+            Ok(subject.go("forking")?)
+        })
+    }
+
+    /// Forks one process and compares it with the parent at the very moment, before either goes on.
+    ///
+    /// # Errors
+    /// As [`Error`] tells, or why they cannot be compared.
+    pub fn fork_and_compare<E>(&mut self, fork: Fork) -> Result<(Forked, AtFork), E>
+    where
+        E: From<Error> + From<observe::Error> + From<Disagreement>,
+    {
+        let mut compared = None;
+        let pid = self.pid();
+        let forked = self.fork_by(vec![fork], |subject, _| {
+            let go = || Ok::<_, E>(subject.go("forking")?);
+            compared = Some(observe::at_next_fork(pid, go)?);
+            Ok::<_, E>(())
+        })?;
+        let forked = forked.into_iter().next();
+        Ok(forked
+            .zip(compared)
+            .expect("one process was forked, and compared"))
+    }
+
+    /// Forks processes; `release` lets the parent, which waits before each fork, go on.
+    fn fork_by<E: From<Error>>(
+        &mut self,
+        forks: Vec<Fork>,
+        mut release: impl FnMut(&mut Self, usize) -> Result<(), E>,
+    ) -> Result<Vec<Forked>, E> {
         let doing = "forking";
         let channels: Vec<_> = forks.iter().map(|fork| fork.channel).collect();
         let mut answer = self.ask(&Request::Fork(forks), doing)?;
@@ -316,10 +362,7 @@ impl Subject {
             if !matches!(answer, Answer::Armed) {
                 return Err(out_of_turn(doing, &answer).into());
             }
-            armed(forked.len())?;
-            self.control
-                .send(&[GO])
-                .map_err(|error| self.lost(doing, error))?;
+            release(self, forked.len())?;
             let pid = match self.answer(doing)? {
                 Answer::Forked { pid } => pid,
                 Answer::ForkFailed { errno } => return Err(Error::Fork { errno }.into()),
@@ -347,6 +390,14 @@ impl Subject {
             }
         }
         Ok(forked)
+    }
+
+    /// Releases the waiting parent.
+    fn go(&mut self, doing: &str) -> Result<(), Error> {
+        match self.control.send(&[GO]) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(doing, error)),
+        }
     }
 
     /// Releases a waiting process.

@@ -4,11 +4,13 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use refcow::claims::Claims;
 use refcow::model::{
-    Calibration, Child, CrossChecks, Environment, HugePages, Ksm, Measurement, Privileges, Python,
-    Region, RegionName, Report, SCHEMA_VERSION, Tree, Warning,
+    Calibration, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
+    Privileges, Python, Region, RegionName, Report, SCHEMA_VERSION, Tree, Unit,
+    Value as FigureValue, Verdict, Warning,
 };
-use refcow::report::{Format, render};
+use refcow::report::{Format, Style, render, render_claims};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -110,6 +112,8 @@ fn canned() -> Report {
             pages_counted: 1365,
         },
         warnings: vec![Warning::KsmRunning],
+        claims: Vec::new(),
+        observations: Vec::new(),
         measurements: vec![
             measurement(
                 "three_lists",
@@ -163,6 +167,129 @@ fn a_report_reads_the_same_in_every_format(#[case] name: &str, #[case] format: F
     });
 }
 
+/// The same with claims of every verdict, one of which was expected to be another.
+fn canned_claims() -> Report {
+    let python = canned().measurements[0].python.clone();
+    let claim = |id: &str, verdict, expected, limit: Option<&str>, why: Option<&str>| Claim {
+        id: id.into(),
+        python: python.clone(),
+        statement: format!(
+            "What the article says of {id} takes more than one line of a narrow terminal."
+        ),
+        verdict,
+        expected,
+        decided_by: why
+            .is_none()
+            .then(|| "80.1 % | of the list was copied".into()),
+        limit: limit.map(Into::into),
+        not_testable_because: why.map(Into::into),
+        figures: BTreeMap::from([
+            (
+                "deleted".into(),
+                Figure {
+                    value: FigureValue::Count(1000),
+                    unit: Unit::Count,
+                },
+            ),
+            (
+                "least".into(),
+                Figure {
+                    value: FigureValue::Number(0.0012),
+                    unit: Unit::Share,
+                },
+            ),
+            (
+                "payload_pages".into(),
+                Figure {
+                    value: FigureValue::Count(96_027),
+                    unit: Unit::Pages,
+                },
+            ),
+        ]),
+        evidence: vec!["ints/iterate".into(), "observed/deletion".into()],
+    };
+    Report {
+        claims: vec![
+            claim(
+                "zero-deletes",
+                Verdict::Holds,
+                Verdict::HoldsWithLimits,
+                None,
+                None,
+            ),
+            claim(
+                "entire-list",
+                Verdict::HoldsWithLimits,
+                Verdict::HoldsWithLimits,
+                Some("no payload page was"),
+                None,
+            ),
+            claim(
+                "read-only",
+                Verdict::DoesNotHold,
+                Verdict::DoesNotHold,
+                None,
+                None,
+            ),
+            claim(
+                "fork-shares",
+                Verdict::NotTestableHere,
+                Verdict::Holds,
+                None,
+                Some("ptrace is forbidden here"),
+            ),
+        ],
+        ..canned()
+    }
+}
+
+#[rstest]
+#[case("pipe.txt", Style::Terminal { width: None, colours: false })]
+#[case("narrow.txt", Style::Terminal { width: Some(60), colours: false })]
+#[case("wide.txt", Style::Terminal { width: Some(160), colours: false })]
+#[case("coloured.txt", Style::Terminal { width: Some(80), colours: true })]
+#[case("markdown", Style::Markdown)]
+fn verdicts_read_the_same_in_every_form(#[case] name: &str, #[case] style: Style) {
+    let text = String::from_utf8(render_claims(&canned_claims(), &[], style)).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("claims_{name}"), text);
+    });
+}
+
+#[rstest]
+#[case("narrow.txt", Style::Terminal { width: Some(60), colours: false })]
+#[case("markdown", Style::Markdown)]
+fn an_explanation_reads_the_same_in_every_form(#[case] name: &str, #[case] style: Style) {
+    let claims = Claims::builtin();
+    let explained = [
+        claims.find("zero-deletes").unwrap(),
+        claims.find("entire-list").unwrap(),
+    ];
+    let text = String::from_utf8(render_claims(&canned_claims(), &explained, style)).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("explained_{name}"), text);
+    });
+}
+
+#[rstest]
+#[case(60)]
+#[case(80)]
+#[case(160)]
+fn verdicts_fit_the_terminal(#[case] width: u16) {
+    let style = Style::Terminal {
+        width: Some(width),
+        colours: false,
+    };
+    let claims = Claims::builtin();
+    let explained = [claims.find("zero-deletes").unwrap()];
+    for explained in [&explained[..], &[]] {
+        let text = String::from_utf8(render_claims(&canned_claims(), explained, style)).unwrap();
+        for line in text.lines() {
+            assert!(line.chars().count() <= usize::from(width), "{line}");
+        }
+    }
+}
+
 #[rstest]
 #[case(60)]
 #[case(80)]
@@ -179,6 +306,12 @@ fn a_table_fits_the_terminal(#[case] width: u16) {
 fn json_is_read_back_as_it_was() {
     let text = render(&canned(), Format::Json).unwrap();
     assert_eq!(serde_json::from_slice::<Report>(&text).unwrap(), canned());
+    let text = render(&canned_claims(), Format::Json).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Report>(&text).unwrap(),
+        canned_claims()
+    );
+    assert!(schema().is_valid(&serde_json::from_slice(&text).unwrap()));
 }
 
 fn schema() -> jsonschema::Validator {
@@ -257,6 +390,7 @@ fn the_json_of_a_real_run_has_this_shape() {
 #[case(&["completions", "zsh"], "#compdef refcow")]
 #[case(&["man"], ".TH refcow")]
 #[case(&["man", "measure"], "item\\-bytes")]
+#[case(&["man", "claims"], "\\-\\-quick")]
 #[case(&["fixtures"], "three_lists (by fork)")]
 #[case(&["fixtures", "shared_numpy"], "(by shared_memory)")]
 #[case(&["doctor"], "calibration: 1365 pages written, 1365 counted")]

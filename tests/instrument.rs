@@ -128,7 +128,7 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
     };
     let mut subject = Subject::start(&launch).unwrap();
     let pages = 16;
-    let first = subject.fill(pages).unwrap();
+    let first = subject.fill(pages, false).unwrap();
     let fork = Fork {
         channel: WITNESS,
         job: Job::Wait,

@@ -28,7 +28,7 @@ impl Plain {
             channels: 2,
             timeout: Duration::from_secs(120),
         })?;
-        let first_page = subject.fill(pages)?;
+        let first_page = subject.fill(pages, false)?;
         let fork = |channel, job| Fork { channel, job };
         let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
         let children = subject.fork(forks, |_| Ok::<_, Error>(()))?;

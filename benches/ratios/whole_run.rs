@@ -29,7 +29,10 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
             "whole run of three_lists, interpreter by its path : the same",
             &given,
         ),
-        ("whole run without arguments : its builds + visits", &[]),
+        (
+            "whole run of three_lists and shared_numpy : its builds + visits",
+            &["measure", "three_lists", "shared_numpy"],
+        ),
     ];
     for (what, arguments) in runs {
         let work = Cell::new(Duration::ZERO);

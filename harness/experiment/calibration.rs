@@ -90,7 +90,9 @@ pub enum Error {
 /// When it cannot be done, or the counts differ.
 pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error> {
     let mut subject = Subject::start(launch).map_err(VisitError::from)?;
-    let first = subject.fill(options.pages).map_err(VisitError::from)?;
+    let first = subject
+        .fill(options.pages, false)
+        .map_err(VisitError::from)?;
     let map = RegionMap {
         payload: vec![first..first + options.pages],
         ..RegionMap::default()

@@ -16,6 +16,35 @@ use super::{Error, PageSet, page_size, reading};
 /// Bytes compared at a time: what two buffers need stays small however large the data.
 const CHUNK_BYTES: u64 = 1 << 20;
 
+/// The bytes of one page of a process.
+///
+/// Needs ptrace attach access.
+///
+/// # Errors
+/// When the process may not be read, or has nothing there.
+pub fn read_page(pid: i32, page: u64) -> Result<Vec<u8>, Error> {
+    let file = open(pid)?;
+    let mut buffer = vec![0; page_bytes()];
+    read(&file, pid, &mut buffer, page)?;
+    Ok(buffer)
+}
+
+fn open(pid: i32) -> Result<File, Error> {
+    Process::new(pid)
+        .and_then(|process| process.mem())
+        .map_err(reading(pid, "mem"))
+}
+
+/// Fills the buffer from the beginning of a page on.
+fn read(file: &File, pid: i32, buffer: &mut [u8], page: u64) -> Result<(), Error> {
+    file.read_exact_at(buffer, page * page_size())
+        .map_err(|source| reading(pid, "mem")(source.into()))
+}
+
+fn page_bytes() -> usize {
+    usize::try_from(page_size()).expect("a page fits into memory")
+}
+
 /// Those of `pages` whose bytes are the same in both processes.
 ///
 /// Needs ptrace attach access to both.
@@ -23,21 +52,12 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// # Errors
 /// When either may not be read, or a page has gone.
 pub fn identical_pages(one: i32, other: i32, pages: &PageSet) -> Result<PageSet, Error> {
-    let open = |pid| {
-        Process::new(pid)
-            .and_then(|process| process.mem())
-            .map_err(reading(pid, "mem"))
-    };
-    let read = |file: &File, pid, buffer: &mut [u8], page| {
-        file.read_exact_at(buffer, page * page_size())
-            .map_err(|source| reading(pid, "mem")(source.into()))
-    };
     let mut identical = PageSet::new();
     if pages.is_empty() {
         return Ok(identical);
     }
     let (one_file, other_file) = (open(one)?, open(other)?);
-    let page_bytes = usize::try_from(page_size()).expect("a page fits into memory");
+    let page_bytes = page_bytes();
     let most = CHUNK_BYTES / page_size();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for range in ranges(pages) {

@@ -92,7 +92,11 @@ impl Fork {
     }
 }
 
-fn agree(moment: &'static str, bits: &PageSet, frames: &PageSet) -> Result<(), Disagreement> {
+/// Compares what the two ways of counting found.
+///
+/// # Errors
+/// When they name different pages.
+pub fn agree(moment: &'static str, bits: &PageSet, frames: &PageSet) -> Result<(), Disagreement> {
     let differ = bits ^ frames;
     match differ.min() {
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! The whole report in one sentence.
 
-use super::format::{count, share, spread};
 use crate::model::{Measurement, RegionName, Report, Summary};
+use crate::numbers::{count, share, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
 pub fn finding(report: &Report) -> String {

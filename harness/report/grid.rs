@@ -1,7 +1,7 @@
 //! The same rows for every kind of table: a grid a dataset, its visits side by side.
 
-use super::format::{bytes, count, share, signed, spread, time};
 use crate::model::{Measurement, Report, Summary};
+use crate::numbers::{bytes, count, share, signed, spread, time};
 
 /// One table.
 pub struct Grid {

@@ -74,12 +74,19 @@ impl Subject {
     /// `None` when the observer has gone.
     fn answer(&mut self, request: Request) -> std::io::Result<Option<Answer>> {
         Ok(Some(match request {
-            Request::Fill { pages } => {
-                let plain = PlainPages::new(pages)?;
+            Request::Fill { pages, shared } => {
+                let plain = PlainPages::new(pages, shared)?;
                 let first_page = plain.first_page();
                 self.dataset = Dataset::Plain(plain);
                 Answer::Filled { first_page }
             }
+            Request::Write { page } => match &self.dataset {
+                Dataset::Plain(plain) => {
+                    plain.write(std::iter::once(page));
+                    Answer::Wrote
+                }
+                _ => misuse("there are no plain pages"),
+            },
             Request::Start => {
                 let (interpreter, started) = match Interpreter::start() {
                     Ok(both) => both,

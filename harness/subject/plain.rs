@@ -15,7 +15,7 @@ use crate::child::Work;
 const BEFORE: u8 = 1;
 const AFTER: u8 = 2;
 
-/// Anonymous private memory, each page of which has been written once. Never unmapped.
+/// Anonymous memory, each page of which has been written once. Never unmapped.
 pub struct PlainPages {
     start: NonNull<u8>,
     pages: usize,
@@ -23,25 +23,30 @@ pub struct PlainPages {
 }
 
 impl PlainPages {
-    /// Maps and touches `pages` pages.
-    pub fn new(pages: u64) -> io::Result<Self> {
+    /// Maps and touches `pages` pages, of a private mapping or of a shared one.
+    pub fn new(pages: u64, shared: bool) -> io::Result<Self> {
         let page_bytes = usize::try_from(page_size()).map_err(io::Error::other)?;
         let length = usize::try_from(pages)
             .ok()
             .and_then(|pages| pages.checked_mul(page_bytes))
             .and_then(NonZeroUsize::new)
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let kind = if shared {
+            MapFlags::MAP_SHARED
+        } else {
+            MapFlags::MAP_PRIVATE
+        };
         #[expect(
             unsafe_code,
             reason = "nix marks every mmap unsafe, as one may ask for an address in use"
         )]
-        // SAFETY: a new private mapping at an address of the kernel's choice aliases nothing.
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing in this process.
         let start = unsafe {
             mmap_anonymous(
                 None,
                 length,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
+                kind | MapFlags::MAP_NORESERVE,
             )
         }?;
         let plain = Self {
@@ -106,7 +111,8 @@ impl PlainPages {
     fn get(&self, page: usize) -> u8 {
         #[expect(unsafe_code, reason = "the memory is the kernel's, not Rust's")]
         // SAFETY: callers give a page below `self.pages`, so the byte lies inside the mapping, which is never unmapped
-        // and which only this process and this thread see. Volatile, so that the read happens.
+        // and which no other thread of this process sees; another process may, if the mapping is shared, but the
+        // observer lets one run at a time. Volatile, so that the read happens.
         unsafe {
             self.byte(page).read_volatile()
         }

@@ -1,0 +1,117 @@
+//! The statements of the article, put to the test: which measurements each needs, and the verdict that follows.
+//!
+//! Statements, rules and limits are data (`claims.toml`); what is here reads them. Nothing here measures, and no figure
+//! of a measurement stands in the data: a rule compares figures with each other and with thresholds that it states.
+
+mod context;
+mod data;
+mod judge;
+
+use std::collections::BTreeMap;
+
+pub use data::{Claims, Effort, Elements, Evidence, FigureRule, Rule, Statement};
+pub use judge::{Figures, Judged};
+
+use crate::model::{Python, Report, Verdict};
+
+/// Why claims cannot be chosen or read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// No claim of that id.
+    #[error("refcow knows no claim `{id}`")]
+    #[diagnostic(help("{offer}"))]
+    UnknownClaim {
+        /// As the user wrote it.
+        id: String,
+        /// The nearest, and all.
+        offer: String,
+    },
+    /// What is said about claims cannot be understood.
+    #[error("in the claims: {0}")]
+    #[diagnostic(help("claims are written as in refcow's own harness/claims/claims.toml"))]
+    Data(String),
+    /// A file of claims cannot be read.
+    #[error("{path}: {reason}")]
+    #[diagnostic(help(
+        "--claims takes a file in the form of refcow's own harness/claims/claims.toml"
+    ))]
+    File {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file of expectations.
+    #[error("{path}: {reason}")]
+    #[diagnostic(help(
+        "a file of expectations has a line for each claim that it speaks of: id = \"holds\", \"holds with limits\", \
+         \"does not hold\" or \"not testable here\""
+    ))]
+    Expectations {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+}
+
+/// What is expected of some claims, in place of what refcow expects itself.
+pub type Expectations = BTreeMap<String, Verdict>;
+
+impl Claims {
+    /// Reads what `--expect` names: TOML, `id = "verdict"`.
+    ///
+    /// # Errors
+    /// When it is no such text.
+    pub fn expectations(&self, path: &str, text: &str) -> Result<Expectations, Error> {
+        let wrong = |reason: String| Error::Expectations {
+            path: path.to_owned(),
+            reason,
+        };
+        let all: Expectations =
+            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        for id in all.keys() {
+            self.find(id).map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(all)
+    }
+
+    /// A verdict on each of these claims, from what the report holds.
+    ///
+    /// # Errors
+    /// When a rule cannot be read, which a test of the data excludes.
+    pub fn judge(
+        &self,
+        ids: &[String],
+        report: &Report,
+        python: &Python,
+        expectations: &Expectations,
+    ) -> Result<Vec<crate::model::Claim>, Error> {
+        let context = context::of(report);
+        let chosen = self.choose(ids)?;
+        let verdicts = chosen.into_iter().map(|statement| {
+            let figures = statement.take_figures(&context)?;
+            let judged = statement.judge(&figures)?;
+            let why = judged
+                .lacking
+                .as_deref()
+                .map(|lacking| statement.why_lacking(lacking, report));
+            let expected = expectations.get(&statement.id);
+            Ok(crate::model::Claim {
+                id: statement.id.clone(),
+                python: python.clone(),
+                statement: statement.statement.clone(),
+                verdict: judged.verdict,
+                expected: expected
+                    .copied()
+                    .unwrap_or_else(|| statement.expected_with(&python.version)),
+                decided_by: judged.decided_by,
+                limit: judged.limit,
+                not_testable_because: why,
+                figures,
+                evidence: statement.evidence.clone(),
+            })
+        });
+        verdicts.collect()
+    }
+}

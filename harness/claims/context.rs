@@ -1,0 +1,72 @@
+//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `observed.NAME.…`, `alternatives.WAY.…`.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{Measurement, RegionName, Report, Spread, Summary};
+
+/// All that was measured. Of a figure that differs from child to child the largest is taken.
+pub(super) fn of(report: &Report) -> minijinja::Value {
+    let mut all = Map::new();
+    for measurement in &report.measurements {
+        if let Some(summary) = measurement.summary(report.environment.page_size_bytes) {
+            let visits = all
+                .entry(measurement.fixture.clone())
+                .or_insert_with(|| json!({}));
+            visits[&measurement.visit] = visit(measurement, &summary);
+        }
+    }
+    let observed: Map<String, Value> = report
+        .observations
+        .iter()
+        .map(|observation| (observation.name.clone(), json!(observation.figures)))
+        .collect();
+    all.insert("observed".into(), Value::Object(observed));
+    let frames = report.environment.privileges.page_frame_numbers;
+    all.insert("frames_compared".into(), json!(frames));
+    minijinja::value::Serde(all).into()
+}
+
+fn visit(measurement: &Measurement, summary: &Summary) -> Value {
+    let optional = [
+        ("share", number(summary.copied_share.as_ref())),
+        ("identical", number(summary.identical.as_ref())),
+        (
+            "new_pages",
+            number(summary.uss_pages_minus_unshared.as_ref()),
+        ),
+        (
+            "pss_bytes",
+            measurement.tree.pss_bytes_before.map(Value::from),
+        ),
+    ];
+    let mut figures: Map<String, Value> = optional
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    let mut put = |name: &str, value: Value| {
+        figures.insert(name.to_owned(), value);
+    };
+    put("data_bytes", json!(summary.dataset_bytes));
+    put("copied_bytes", json!(summary.copied_bytes.end()));
+    put("copied_bytes_all", json!(summary.copied_bytes_all));
+    let (mut pages, mut unshared) = (0, 0);
+    for name in RegionName::ALL {
+        let region = summary.regions.iter().find(|region| region.name == name);
+        // A region that the dataset has no pages in is one of 0 pages.
+        let (all, copied) = region.map_or((0, 0), |region| {
+            (*region.pages.end(), *region.unshared.end())
+        });
+        put(name.as_str(), json!({"pages": all, "unshared": copied}));
+        if name != RegionName::Rest {
+            pages += all;
+            unshared += copied;
+        }
+    }
+    put("pages", json!(pages));
+    put("unshared", json!(unshared));
+    Value::Object(figures)
+}
+
+fn number<T: Copy + Into<Value>>(spread: Option<&Spread<T>>) -> Option<Value> {
+    spread.map(|spread| (*spread.end()).into())
+}

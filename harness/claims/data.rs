@@ -1,0 +1,273 @@
+//! What `claims.toml` says.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::model::{Unit, Verdict};
+
+/// All claims, and how much is measured for them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Sizes of datasets, where they are not the fixture's own.
+    #[serde(default)]
+    sizes: BTreeMap<String, BySize>,
+    /// What observations are given.
+    #[serde(default)]
+    observations: BTreeMap<String, ForObservation>,
+    /// Bytes of the integers that the ways of sharing hand over.
+    pub alternatives: Bytes,
+    /// The statements, in the article's order.
+    #[serde(rename = "claim")]
+    pub statements: Vec<Statement>,
+}
+
+/// How thorough to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Small data: at most ten seconds.
+    Quick,
+    /// The article's data: at most a minute.
+    #[default]
+    Default,
+    /// Large data.
+    Full,
+}
+
+/// Sizes of one dataset; what is left out is the fixture's default.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BySize {
+    quick: Elements,
+    default: Elements,
+    full: Elements,
+}
+
+/// As `--count` and `--item-bytes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Elements {
+    /// Elements in each list.
+    pub count: Option<u64>,
+    /// Bytes of content in each element.
+    pub item_bytes: Option<u64>,
+}
+
+/// What an observation needs besides its name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ForObservation {
+    fixture: Option<String>,
+    bytes: Option<Bytes>,
+}
+
+/// An amount for each effort.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bytes {
+    quick: u64,
+    default: u64,
+    full: u64,
+}
+
+/// One statement of the article.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Its short name.
+    pub id: String,
+    /// What is said, in refcow's words.
+    pub statement: String,
+    /// What the article leaves out, in a few sentences.
+    pub leaves_out: String,
+    /// The verdict that refcow expects.
+    expected: Verdict,
+    /// From an interpreter of this series on, another one.
+    #[serde(default)]
+    expected_from: BTreeMap<String, Verdict>,
+    /// What is measured: `FIXTURE/VISIT`, `observed/NAME` or `alternatives/WAY`.
+    pub evidence: Vec<String>,
+    /// What is taken from it.
+    pub figures: Vec<FigureRule>,
+    /// How the verdict follows: the first rule that applies. The last applies always.
+    pub rules: Vec<Rule>,
+}
+
+/// How a figure is taken from the evidence.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureRule {
+    /// Its name in rules.
+    pub name: String,
+    /// What it counts.
+    pub unit: Unit,
+    /// An expression over the evidence: `ints.iterate.share`, `observed.at_fork.pages`.
+    pub is: String,
+    /// What it is, for people.
+    pub means: String,
+}
+
+/// A step from figures to a verdict.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// An expression over the figures.
+    pub when: String,
+    /// What then follows.
+    pub verdict: Verdict,
+    /// The figure that decides: a template over the figures.
+    pub decided_by: String,
+    /// Of `holds with limits`: the limit, a template too.
+    pub limit: Option<String>,
+}
+
+/// Something that is measured for a claim.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// A visit to a dataset.
+    Visit {
+        /// The fixture: a name, or the path of a file.
+        fixture: String,
+        /// The visit.
+        visit: String,
+    },
+    /// Something besides pages.
+    Observed(String),
+    /// A way of sharing, among the alternatives.
+    Alternative(String),
+}
+
+impl Evidence {
+    fn parse(text: &str) -> Result<Self, Error> {
+        match text.rsplit_once('/') {
+            Some(("observed", name)) => Ok(Self::Observed(name.into())),
+            Some(("alternatives", way)) => Ok(Self::Alternative(way.into())),
+            Some((fixture, visit)) => Ok(Self::Visit {
+                fixture: fixture.into(),
+                visit: visit.into(),
+            }),
+            None => Err(Error::Data(format!("{text:?} names no evidence"))),
+        }
+    }
+}
+
+impl Claims {
+    /// refcow's own.
+    ///
+    /// # Panics
+    /// When the data that is part of the program is none, which tests exclude.
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Claims> = OnceLock::new();
+        BUILTIN.get_or_init(|| {
+            Self::parse(include_str!("claims.toml")).expect("claims.toml is part of the program")
+        })
+    }
+
+    /// Reads claims.
+    ///
+    /// # Errors
+    /// When the text does not say any.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| Error::Data(error.to_string()))
+    }
+
+    /// One by its id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, id: &str) -> Result<&Statement, Error> {
+        let ids = self.statements.iter().map(|statement| &statement.id[..]);
+        self.statements
+            .iter()
+            .find(|statement| statement.id == id)
+            .ok_or_else(|| Error::UnknownClaim {
+                id: id.to_owned(),
+                offer: crate::fixtures::offer(id, ids, "claims"),
+            })
+    }
+
+    /// Those with these ids, in the article's order; all if none is given.
+    ///
+    /// # Errors
+    /// When an id is unknown.
+    pub fn choose(&self, ids: &[String]) -> Result<Vec<&Statement>, Error> {
+        for id in ids {
+            self.find(id)?;
+        }
+        let wanted = |statement: &&Statement| ids.is_empty() || ids.contains(&statement.id);
+        Ok(self.statements.iter().filter(wanted).collect())
+    }
+
+    /// All that must be measured for these claims, each once, in the order of first need.
+    ///
+    /// # Errors
+    /// When an id is unknown.
+    pub fn evidence(&self, ids: &[String]) -> Result<Vec<Evidence>, Error> {
+        let mut all = Vec::new();
+        for statement in self.choose(ids)? {
+            for text in &statement.evidence {
+                let evidence = Evidence::parse(text)?;
+                if !all.contains(&evidence) {
+                    all.push(evidence);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The size of a fixture's dataset.
+    pub fn elements(&self, fixture: &str, effort: Effort) -> Elements {
+        let sizes = self.sizes.get(fixture).copied().unwrap_or_default();
+        match effort {
+            Effort::Quick => sizes.quick,
+            Effort::Default => sizes.default,
+            Effort::Full => sizes.full,
+        }
+    }
+
+    /// The fixture and the bytes that an observation is given.
+    pub fn for_observation(&self, name: &str, effort: Effort) -> (Option<&str>, Option<u64>) {
+        match self.observations.get(name) {
+            Some(given) => (
+                given.fixture.as_deref(),
+                given.bytes.map(|bytes| bytes.with(effort)),
+            ),
+            None => (None, None),
+        }
+    }
+}
+
+impl Bytes {
+    /// How many.
+    pub fn with(self, effort: Effort) -> u64 {
+        match effort {
+            Effort::Quick => self.quick,
+            Effort::Default => self.default,
+            Effort::Full => self.full,
+        }
+    }
+}
+
+impl Statement {
+    /// What is expected with an interpreter of this version.
+    pub fn expected_with(&self, version: &str) -> Verdict {
+        let here = series(version);
+        let later = self
+            .expected_from
+            .iter()
+            .map(|(from, verdict)| (series(from), *verdict))
+            .filter(|(from, _)| from.is_some() && *from <= here)
+            .max_by_key(|(from, _)| *from);
+        later.map_or(self.expected, |(_, verdict)| verdict)
+    }
+}
+
+/// Major and minor of `3.15.0rc1`.
+fn series(version: &str) -> Option<(u32, u32)> {
+    let (major, rest) = version.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

@@ -1,0 +1,185 @@
+//! From evidence to figures, from figures to a verdict. Expressions and sentences are minijinja's.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+
+use super::{Error, Statement};
+use crate::model::{Figure, Report, Value, Verdict, Warning};
+use crate::numbers;
+
+/// Figures by name. What could not be had is not among them.
+pub type Figures = BTreeMap<String, Figure>;
+
+/// What follows from figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Which rule applied, counted from 0.
+    pub rule: Option<usize>,
+    /// The figure that decides, in a sentence.
+    pub decided_by: Option<String>,
+    /// The limit, in a sentence.
+    pub limit: Option<String>,
+    /// Of a claim that is not testable: the figures that are not there.
+    pub lacking: Option<String>,
+}
+
+/// A language in which what is not there is an error, never nothing.
+static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut language = Environment::new();
+    language.set_undefined_behavior(UndefinedBehavior::Strict);
+    language.add_filter("bytes", numbers::bytes);
+    language.add_filter("count", numbers::count);
+    language.add_filter("share", numbers::share);
+    language.add_filter("time", numbers::time);
+    language
+});
+
+impl Statement {
+    /// Takes the figures from the evidence.
+    ///
+    /// # Errors
+    /// When an expression is none.
+    pub(super) fn take_figures(&self, evidence: &minijinja::Value) -> Result<Figures, Error> {
+        let mut figures = Figures::new();
+        for rule in &self.figures {
+            let Some(found) = self.evaluate(&rule.is, evidence)? else {
+                continue;
+            };
+            let value = serde_json::to_value(&found)
+                .and_then(serde_json::from_value::<Value>)
+                .map_err(|error| self.fault(&rule.is, &error.to_string()))?;
+            let unit = rule.unit;
+            figures.insert(rule.name.clone(), Figure { value, unit });
+        }
+        Ok(figures)
+    }
+
+    /// The verdict that follows from these figures, and from nothing else.
+    ///
+    /// # Errors
+    /// When a rule is none.
+    pub fn judge(&self, figures: &Figures) -> Result<Judged, Error> {
+        let values: BTreeMap<_, _> = figures
+            .iter()
+            .map(|(name, figure)| (name, &figure.value))
+            .collect();
+        let values = minijinja::Value::from(minijinja::value::Serde(values));
+        for (number, rule) in self.rules.iter().enumerate() {
+            let Some(applies) = self.evaluate(&rule.when, &values)? else {
+                return Ok(self.lacking(figures));
+            };
+            if !applies.is_true() {
+                continue;
+            }
+            let Some(decided_by) = self.sentence(&rule.decided_by, &values)? else {
+                return Ok(self.lacking(figures));
+            };
+            let limit = match &rule.limit {
+                None => None,
+                Some(limit) => match self.sentence(limit, &values)? {
+                    None => return Ok(self.lacking(figures)),
+                    limit => limit,
+                },
+            };
+            return Ok(Judged {
+                verdict: rule.verdict,
+                rule: Some(number),
+                decided_by: Some(decided_by),
+                limit,
+                lacking: None,
+            });
+        }
+        Err(Error::Data(format!("no rule of {} applies", self.id)))
+    }
+
+    fn lacking(&self, figures: &Figures) -> Judged {
+        let names = self.figures.iter().map(|rule| &rule.name[..]);
+        let lacking: Vec<_> = names.filter(|name| !figures.contains_key(*name)).collect();
+        Judged {
+            verdict: Verdict::NotTestableHere,
+            rule: None,
+            decided_by: None,
+            limit: None,
+            lacking: Some(lacking.join(", ")),
+        }
+    }
+
+    /// Why these figures are not there: what kept their evidence from being measured.
+    pub(super) fn why_lacking(&self, lacking: &str, report: &Report) -> String {
+        let reasons: Vec<String> = report
+            .warnings
+            .iter()
+            .filter_map(|warning| match warning {
+                Warning::NotMeasured { fixture, reason } => Some((fixture, reason)),
+                _ => None,
+            })
+            .filter(|(what, _)| {
+                let named = |part: &str| part.strip_suffix(".py").unwrap_or(part) == *what;
+                let of = |evidence: &String| evidence.split('/').any(named);
+                self.evidence.iter().any(of)
+            })
+            .map(
+                |(what, reason)| match reason.strip_prefix(&format!("{what}: ")) {
+                    Some(_) => reason.clone(),
+                    None => format!("{what}: {reason}"),
+                },
+            )
+            .collect();
+        if reasons.is_empty() {
+            format!("not to be had here: {lacking}")
+        } else {
+            reasons.join("; ")
+        }
+    }
+
+    /// What an expression comes to; `None` if it needs something that is not there.
+    fn evaluate(
+        &self,
+        expression: &str,
+        values: &minijinja::Value,
+    ) -> Result<Option<minijinja::Value>, Error> {
+        let fault = |error: &minijinja::Error| self.fault(expression, &error.to_string());
+        let compiled = LANGUAGE
+            .compile_expression(expression)
+            .map_err(|error| fault(&error))?;
+        // Asked for first: an operator has its own words for what it cannot add up.
+        for path in compiled.undeclared_variables(true) {
+            if !is_there(values, &path) {
+                return Ok(None);
+            }
+        }
+        match compiled.eval(values) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+
+    /// A template filled in; `None` if it needs something that is not there.
+    fn sentence(&self, template: &str, values: &minijinja::Value) -> Result<Option<String>, Error> {
+        match LANGUAGE.render_str(template, values) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(None),
+            Err(error) => Err(self.fault(template, &error.to_string())),
+        }
+    }
+
+    fn fault(&self, text: &str, reason: &str) -> Error {
+        Error::Data(format!("{}: {text:?}: {reason}", self.id))
+    }
+}
+
+/// Whether a path of names, `ints.iterate.share`, leads to a value.
+fn is_there(values: &minijinja::Value, path: &str) -> bool {
+    let mut here = values.clone();
+    for name in path.split('.') {
+        match here.get_attr(name) {
+            Ok(next) if !next.is_undefined() && !next.is_none() => here = next,
+            _ => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,101 @@
+//! Parent and child at the very moment of a fork, before either has run an instruction of its own.
+//!
+//! Only ptrace(2) can stop both there: whatever a forked process does first, returning from `fork` included, writes to
+//! its stack. With `PTRACE_O_TRACEFORK` the parent stops inside the system call and the child before it first returns
+//! to user space. One page of the child's has been written even so: the C library has the kernel store the child's
+//! thread id in it (`CLONE_CHILD_SETTID`, clone(2)).
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::sharing::agree;
+use super::{Disagreement, Error, mappings, page_states};
+
+/// How many pages a fork gave to both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtFork {
+    /// Anonymous pages in private mappings that the parent had in memory.
+    pub pages: u64,
+    /// Those that are the child's too, in the same page frame: mapped more than once, and, where the kernel shows
+    /// frame numbers, under the same number.
+    pub shared: u64,
+    /// Whether frame numbers were compared.
+    pub frames_compared: bool,
+}
+
+/// Stops process `pid` at its next fork, which `release` brings about, and compares it with the new child. Both go on
+/// afterwards.
+///
+/// Needs ptrace attach access: the same user, and under Yama's default an ancestor; a container's seccomp profile may
+/// forbid it. The calling thread must be the one that waits for the process, as tracing is a thread's.
+///
+/// # Errors
+/// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release` returns.
+pub fn at_next_fork<E>(pid: i32, release: impl FnOnce() -> Result<(), E>) -> Result<AtFork, E>
+where
+    E: From<Error> + From<Disagreement>,
+{
+    let parent = Pid::from_raw(pid);
+    let tracing = |source| Error::Trace { pid, source };
+    ptrace::seize(parent, Options::PTRACE_O_TRACEFORK).map_err(tracing)?;
+    release()?;
+    let stopped = Stopped::wait(parent).map_err(tracing)?;
+    let child = ptrace::getevent(parent).map_err(tracing)?;
+    let child = i32::try_from(child).map_err(|_| tracing(Errno::ESRCH))?;
+    let stopped_child = Stopped::wait(Pid::from_raw(child)).map_err(tracing)?;
+    let compared = compare(pid, child);
+    drop((stopped_child, stopped));
+    compared
+}
+
+fn compare<E>(parent: i32, child: i32) -> Result<AtFork, E>
+where
+    E: From<Error> + From<Disagreement>,
+{
+    let theirs = mappings(parent)?;
+    let parent = page_states(parent, &theirs.ranges)?;
+    let child = page_states(child, &mappings(child)?.ranges)?;
+    let pages = &parent.anonymous() & &theirs.private;
+    let shared = &(&pages & &child.present()) - &child.exclusive();
+    let frames = parent.same_frames(&child);
+    if let Some(frames) = &frames {
+        agree("at the fork", &shared, &(frames & &pages))?;
+    }
+    Ok(AtFork {
+        pages: pages.len(),
+        shared: shared.len(),
+        frames_compared: frames.is_some(),
+    })
+}
+
+/// A traced process that stands still. Let go when dropped.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn wait(pid: Pid) -> Result<Self, Errno> {
+        loop {
+            match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+                Ok(WaitStatus::PtraceEvent(..)) => return Ok(Self(pid)),
+                // A signal that was on its way is passed on.
+                Ok(WaitStatus::Stopped(_, signal)) => ptrace::cont(pid, deliver(signal))?,
+                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn deliver(signal: Signal) -> Option<Signal> {
+    (signal != Signal::SIGTRAP).then_some(signal)
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // One that has been killed meanwhile needs no letting go.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
