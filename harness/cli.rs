@@ -4,13 +4,16 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 
 use crate::claims::{self, Effort, Evidence};
+use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::{self, Fixture};
+use crate::model::StartMethod;
 use crate::protocol::{MOST_CHILDREN, Size};
 
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
@@ -47,6 +50,8 @@ pub enum Command {
     Claims(Claims),
     /// Build datasets, let forked children visit them, and count the pages they unshared
     Measure(Measure),
+    /// Compare the ways by which the same integers can reach child processes
+    Alternatives(Alternatives),
     /// What there is to measure, each with its visits and expected effect
     Fixtures(Fixtures),
     /// What this machine allows, what is lost with each "no", and how to get it
@@ -183,6 +188,63 @@ pub enum Format {
     Csv,
 }
 
+/// `refcow alternatives`.
+#[derive(Debug, Args)]
+pub struct Alternatives {
+    /// Bytes to hand over, eight for each integer
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = value_parser!(u64).range(4096..))]
+    size: u64,
+    /// Children of each way, all alive to the end
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
+    children: u64,
+    /// Only this way; repeat for several [default: all]
+    #[arg(long = "way", value_name = "WAY")]
+    ways: Vec<String>,
+    /// How multiprocessing starts the children [default: fork; of Process(args=…) each]
+    #[arg(long, value_name = "METHOD", value_parser = start_methods())]
+    start_method: Option<StartMethod>,
+    /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
+    #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
+    pub python: Option<String>,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ClaimsFormat,
+    /// Where to write it, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Seconds that each step of a way may take
+    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
+    timeout: f64,
+    /// Measure even if the data seems not to fit into memory
+    #[arg(long)]
+    force: bool,
+}
+
+impl Alternatives {
+    /// What is to be compared.
+    ///
+    /// # Errors
+    /// An unknown way, or one that does not exist under the start method.
+    pub fn plan(&self) -> Result<Plan, alternatives::Error> {
+        let children = usize::try_from(self.children).unwrap_or(MOST_CHILDREN);
+        let method = self.start_method;
+        let ways = WantedWays::new(&self.ways, method, self.size, children, self.force)?;
+        Ok(Plan {
+            datasets: Vec::new(),
+            observations: Vec::new(),
+            alternatives: Some(ways),
+            children,
+            python: self.python.clone(),
+            timeout: Duration::from_secs_f64(self.timeout),
+            force: self.force,
+        })
+    }
+}
+
+fn start_methods() -> impl TypedValueParser<Value = StartMethod> {
+    PossibleValuesParser::new(StartMethod::NAMES).try_map(|name| name.parse::<StartMethod>())
+}
+
 /// `refcow fixtures`.
 #[derive(Debug, Args)]
 pub struct Fixtures {
@@ -247,10 +309,19 @@ impl ClaimsOptions {
     /// An unknown claim; a fixture or a visit of a claim's that does not exist.
     pub fn plan(&self, claims: &claims::Claims, ids: &[String]) -> Result<Plan, PlanError> {
         let effort = self.effort();
+        let children = usize::try_from(self.children).unwrap_or(MOST_CHILDREN);
+        let size_bytes = claims.alternatives.with(effort);
+        // All of them stand below all claims; but those that take long for what they leave behind.
+        let mut ways = if ids.is_empty() && effort != Effort::Quick {
+            WantedWays::new(&[], None, size_bytes, children, self.force)?
+        } else {
+            WantedWays::none(size_bytes, children, self.force)
+        };
         let mut plan = Plan {
             datasets: Vec::new(),
             observations: Vec::new(),
-            children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
+            alternatives: None,
+            children,
             python: self.python.clone(),
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
@@ -294,9 +365,10 @@ impl ClaimsOptions {
                         },
                     });
                 }
-                Evidence::Alternative(_) => {}
+                Evidence::Alternative { way, start_method } => ways.add(&way, start_method)?,
             }
         }
+        plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
         Ok(plan)
     }
 }
@@ -312,6 +384,10 @@ pub enum PlanError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] fixtures::Error),
+    /// An unknown way, or one that does not exist under a start method.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Alternatives(#[from] alternatives::Error),
 }
 
 /// What the user said, else what the fixture does, else refcow's default.
@@ -334,6 +410,7 @@ impl MeasureOptions {
         Ok(Plan {
             datasets: datasets?,
             observations: Vec::new(),
+            alternatives: None,
             children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
             python: self.python.clone(),
             timeout: Duration::from_secs_f64(self.timeout),

@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use miette::Diagnostic;
 
 use crate::cli::{
-    Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Format, Measure, PlanError,
+    Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Format, Measure, PlanError,
 };
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
@@ -77,6 +77,7 @@ impl From<PlanError> for Error {
         match error {
             PlanError::Claims(error) => Self::Claims(error),
             PlanError::Fixtures(error) => Self::Fixtures(error),
+            PlanError::Alternatives(error) => Self::Experiment(error.into()),
         }
     }
 }
@@ -93,6 +94,7 @@ impl Error {
             | Self::NoSuchCommand(_)
             | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
+            Self::Experiment(E::Alternatives(error)) if error.is_bad_input() => 2,
             Self::Experiment(E::Refused { .. } | E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
             Self::Experiment(E::Python(
                 P::NoSuchVersion { .. }
@@ -123,6 +125,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             return claims(ids, options);
         }
         Some(Command::Measure(options)) => return measure(options),
+        Some(Command::Alternatives(options)) => return alternatives(options),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
         Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
@@ -237,6 +240,24 @@ fn measure(command: &Measure) -> Result<(), Error> {
     let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
     drop(progress);
     let bytes = report::render(&run.report, format(options.format, &output))?;
+    output.write(&bytes)?;
+    match run.failures {
+        none if none.is_empty() => Ok(()),
+        failures => Err(Error::Partly(failures)),
+    }
+}
+
+fn alternatives(options: &Alternatives) -> Result<(), Error> {
+    let plan = options.plan().map_err(experiment::Error::from)?;
+    let output = Output::open(options.output.as_deref())?;
+    let progress = Progress::new(plan.steps());
+    let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
+    drop(progress);
+    let bytes = match options.format {
+        ClaimsFormat::Json => report::render(&run.report, report::Format::Json)?,
+        ClaimsFormat::Markdown => report::render_alternatives_markdown(&run.report),
+        ClaimsFormat::Table => report::render_alternatives(&run.report, width_of(&output)),
+    };
     output.write(&bytes)?;
     match run.failures {
         none if none.is_empty() => Ok(()),

@@ -1,5 +1,6 @@
 //! The one meeting point: plan → subject + observer → report.
 
+pub mod alternatives;
 pub mod calibration;
 pub mod observations;
 pub mod visit;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub datasets: Vec<Dataset>,
     /// What is to be observed besides pages, in order.
     pub observations: Vec<Wanted>,
+    /// Which ways to share data are to be compared.
+    pub alternatives: Option<alternatives::Wanted>,
     /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
     pub children: usize,
     /// Which interpreter; `None` for the machine's first usable one.
@@ -121,7 +124,9 @@ impl Plan {
             .datasets
             .iter()
             .map(|dataset| 1 + dataset.visits.len() * self.children);
-        (steps.sum::<usize>() + self.observations.len()) as u64
+        let ways = self.alternatives.as_ref();
+        let ways = ways.map_or(0, |wanted| wanted.chosen.len());
+        (steps.sum::<usize>() + self.observations.len() + ways) as u64
     }
 }
 
@@ -140,6 +145,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Calibration(#[from] calibration::Error),
+    /// Ways to share could not be compared.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Alternatives(#[from] alternatives::Error),
     /// A fixture could not be measured.
     #[error("{fixture}: {error}")]
     Fixture {
@@ -271,6 +280,7 @@ impl Error {
     pub fn is_interruption(&self) -> bool {
         let visit = match self {
             Self::Python(python::Error::Interrupted) => return true,
+            Self::Alternatives(error) => return error.is_interruption(),
             Self::Calibration(calibration::Error::Visit(error)) | Self::Fixture { error, .. } => {
                 error
             }
@@ -307,7 +317,16 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
         .iter()
         .chain(observed)
         .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
+        .chain(
+            plan.alternatives
+                .iter()
+                .flat_map(alternatives::Wanted::modules),
+        )
         .collect();
+    if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
+        // Before an environment is made for nothing.
+        wanted.fits(&machine::memory()?)?;
+    }
     let modules: Vec<String> = modules.into_iter().collect();
     let (ready, launch) = prepare(plan, &modules, step)?;
     let environment = machine::environment(ready.packages.clone())?;
@@ -344,7 +363,16 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
         }
         step(Step::Done);
     }
-    if measurements.is_empty() && observations.is_empty() && !failures.is_empty() {
+    let mut compared = Vec::new();
+    if let Some(wanted) = &plan.alternatives {
+        let python = model_of(&ready.interpreter);
+        let outcome = alternatives::run(wanted, &python, &launch, &machine::memory()?, step)?;
+        failures.extend(outcome.failures.into_iter().map(Error::from));
+        warnings.extend(outcome.warnings);
+        compared = outcome.alternatives;
+    }
+    let nothing = measurements.is_empty() && observations.is_empty() && compared.is_empty();
+    if nothing && !failures.is_empty() {
         return Err(failures.remove(0));
     }
     Ok(Run {
@@ -357,6 +385,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
             warnings: warnings.into_iter().collect(),
             measurements,
             observations,
+            alternatives: compared,
         },
         failures,
     })

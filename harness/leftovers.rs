@@ -94,7 +94,7 @@ fn orphans(group: i32, mark: &str) -> Vec<Pid> {
 const TRACKER_TIME: Duration = Duration::from_secs(5);
 
 /// The living processes of a group.
-fn members(group: i32) -> Vec<i32> {
+pub(crate) fn members(group: i32) -> Vec<i32> {
     let all = procfs::process::all_processes().into_iter().flatten();
     all.filter_map(|process| process.ok()?.stat().ok())
         .filter(|stat| stat.pgrp == group && stat.state != 'Z')

@@ -3,12 +3,16 @@
 //! Nothing here touches a process, a file, the clock or the environment. What could not be had is `None` and absent
 //! from the JSON; it is never written as 0.
 
+mod alternative;
 mod claim;
 mod environment;
 mod measurement;
 mod summary;
 mod warning;
 
+pub use alternative::{
+    AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
+};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use measurement::{
@@ -44,6 +48,9 @@ pub struct Report {
     /// What was seen besides pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observations: Vec<Observation>,
+    /// The same bytes, reaching children by each way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
 }
 
 /// The JSON Schema of [`Report`], as `refcow schema` prints it.

@@ -12,7 +12,7 @@ mod pagemap;
 mod sharing;
 
 pub use at_fork::{AtFork, at_next_fork};
-pub use counters::{Counters, copies_of, counters, minor_faults, settle};
+pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, settle};
 pub use mappings::{Mappings, mappings, ranges};
 pub use memory::{identical_pages, read_page};
 pub use pagemap::{PageStates, page_size, page_states};

@@ -1,5 +1,6 @@
 //! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
 
+mod alternatives;
 mod claims;
 mod csv;
 mod finding;
@@ -9,6 +10,9 @@ mod json;
 mod table;
 
 pub use crate::numbers::{bytes, count, share, time};
+pub use alternatives::{
+    render as render_alternatives, render_markdown as render_alternatives_markdown,
+};
 pub use claims::{Style, render as render_claims};
 pub use finding::finding;
 

@@ -114,6 +114,7 @@ fn canned() -> Report {
         warnings: vec![Warning::KsmRunning],
         claims: Vec::new(),
         observations: Vec::new(),
+        alternatives: Vec::new(),
         measurements: vec![
             measurement(
                 "three_lists",

@@ -1,8 +1,8 @@
-//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `observed.NAME.…`, `alternatives.WAY.…`.
+//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `observed.NAME.…`, `alternatives.WAY.START_METHOD.…`.
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Measurement, RegionName, Report, Spread, Summary};
+use crate::model::{Alternative, Measurement, RegionName, Report, Spread, Summary};
 
 /// All that was measured. Of a figure that differs from child to child the largest is taken.
 pub(super) fn of(report: &Report) -> minijinja::Value {
@@ -21,6 +21,16 @@ pub(super) fn of(report: &Report) -> minijinja::Value {
         .map(|observation| (observation.name.clone(), json!(observation.figures)))
         .collect();
     all.insert("observed".into(), Value::Object(observed));
+    let mut alternatives = Map::new();
+    for alternative in &report.alternatives {
+        if let Some(figures) = way(alternative, report.environment.page_size_bytes) {
+            let methods = alternatives
+                .entry(alternative.way.clone())
+                .or_insert_with(|| json!({}));
+            methods[alternative.start_method.as_str()] = figures;
+        }
+    }
+    all.insert("alternatives".into(), Value::Object(alternatives));
     let frames = report.environment.privileges.page_frame_numbers;
     all.insert("frames_compared".into(), json!(frames));
     minijinja::value::Serde(all).into()
@@ -65,6 +75,39 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
     put("pages", json!(pages));
     put("unshared", json!(unshared));
     Value::Object(figures)
+}
+
+fn way(alternative: &Alternative, page_size_bytes: u64) -> Option<Value> {
+    let summary = alternative.summary(page_size_bytes)?;
+    let mut figures = json!({
+        "size_bytes": alternative.size_bytes,
+        "copied_bytes": summary.copied_bytes.end(),
+        "start_seconds": alternative.start_seconds,
+        "handover_seconds": alternative.handover_seconds,
+        "read_all_seconds": summary.read_all_seconds.end(),
+        "writes_seen_by_parent": alternative.writes_seen_by_parent,
+    });
+    let optional = [
+        (
+            "pss_bytes_held",
+            alternative.pss_bytes_held.map(Value::from),
+        ),
+        (
+            "pss_bytes_read",
+            alternative.pss_bytes_read.map(Value::from),
+        ),
+        (
+            "writes_seen_by_sibling",
+            alternative.writes_seen_by_sibling.map(Value::from),
+        ),
+        ("piped_bytes", number(summary.piped_bytes.as_ref())),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            figures[name] = value;
+        }
+    }
+    Some(figures)
 }
 
 fn number<T: Copy + Into<Value>>(spread: Option<&Spread<T>>) -> Option<Value> {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use super::Error;
-use crate::model::{Unit, Verdict};
+use crate::model::{StartMethod, Unit, Verdict};
 
 /// All claims, and how much is measured for them.
 #[derive(Clone, Debug, Deserialize)]
@@ -88,7 +88,7 @@ pub struct Statement {
     /// From an interpreter of this series on, another one.
     #[serde(default)]
     expected_from: BTreeMap<String, Verdict>,
-    /// What is measured: `FIXTURE/VISIT`, `observed/NAME` or `alternatives/WAY`.
+    /// What is measured: `FIXTURE/VISIT`, `observed/NAME` or `alternatives/WAY/START_METHOD`.
     pub evidence: Vec<String>,
     /// What is taken from it.
     pub figures: Vec<FigureRule>,
@@ -137,20 +137,30 @@ pub enum Evidence {
     /// Something besides pages.
     Observed(String),
     /// A way of sharing, among the alternatives.
-    Alternative(String),
+    Alternative {
+        /// The way.
+        way: String,
+        /// How its children are started.
+        start_method: StartMethod,
+    },
 }
 
 impl Evidence {
     fn parse(text: &str) -> Result<Self, Error> {
-        match text.rsplit_once('/') {
-            Some(("observed", name)) => Ok(Self::Observed(name.into())),
-            Some(("alternatives", way)) => Ok(Self::Alternative(way.into())),
-            Some((fixture, visit)) => Ok(Self::Visit {
-                fixture: fixture.into(),
-                visit: visit.into(),
-            }),
-            None => Err(Error::Data(format!("{text:?} names no evidence"))),
+        let none = || Error::Data(format!("{text:?} names no evidence"));
+        let (what, name) = text.rsplit_once('/').ok_or_else(none)?;
+        if let Some(way) = what.strip_prefix("alternatives/") {
+            let start_method = name.parse().map_err(Error::Data)?;
+            let way = way.into();
+            return Ok(Self::Alternative { way, start_method });
         }
+        Ok(match what {
+            "observed" => Self::Observed(name.into()),
+            fixture => Self::Visit {
+                fixture: fixture.into(),
+                visit: name.into(),
+            },
+        })
     }
 }
 

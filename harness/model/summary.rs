@@ -101,7 +101,10 @@ impl Measurement {
     }
 }
 
-fn spread<T: PartialOrd + Copy>(mut figures: impl Iterator<Item = T>) -> Option<Spread<T>> {
+/// From the least to the most; `None` of nothing.
+pub(super) fn spread<T: PartialOrd + Copy>(
+    mut figures: impl Iterator<Item = T>,
+) -> Option<Spread<T>> {
     let first = figures.next()?;
     let (least, most) = figures.fold((first, first), |(least, most), figure| {
         (

@@ -63,6 +63,13 @@ pub fn minor_faults(pid: i32) -> Result<u64, Error> {
     Ok(stat.map_err(reading(pid, "stat"))?.minflt)
 }
 
+/// Bytes that the process has read by system calls since it began, from pipes and files alike (`rchar` of
+/// `/proc/PID/io`); `None` where the kernel does not count them (CONFIG_TASK_IO_ACCOUNTING).
+pub fn bytes_read(pid: i32) -> Option<u64> {
+    let io = Process::new(pid).and_then(|process| process.io());
+    io.ok().map(|io| io.rchar)
+}
+
 /// The living children of a process that still run its program: forked, and nothing executed since. Those that run
 /// another one share no page with it.
 ///

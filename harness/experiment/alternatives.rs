@@ -1,0 +1,868 @@
+//! The same bytes, reaching children by each way that Python has. Real `multiprocessing` starts the children, by its own
+//! start methods; a program in the subject (`python_fixtures/ways/`) tells their pids.
+//!
+//! All that tells one way from another stands in `python_fixtures/ways/ways.toml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::Step;
+use super::visit;
+use crate::fixtures;
+use crate::interrupt::{self, Wake};
+use crate::leftovers;
+use crate::machine::MemoryLimits;
+use crate::model::{
+    self, AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning,
+};
+use crate::observe::{self, bytes_read, counters, mappings, page_states, settle};
+use crate::protocol::{CONTROL_FD, Module, Started};
+use crate::subject::{self, Launch, Subject, watch};
+
+/// How long a result is waited for that a killed process owes.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What helpers get to notice that those they served are dead. Those that do take some milliseconds.
+const HELPERS_TIME: Duration = Duration::from_secs(2);
+/// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the temporary folder.
+const LONGEST_FOLDER: usize = 48;
+
+/// A way to share data with child processes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Its name.
+    pub id: String,
+    /// In words.
+    pub title: String,
+    /// What it hands over.
+    pub contents: Contents,
+    source: String,
+    transport: String,
+    read: String,
+    /// The start methods under which it exists.
+    pub start_methods: Vec<StartMethod>,
+    /// Those under which it is measured if nobody names one; none for the first.
+    #[serde(default)]
+    by_default: Vec<StartMethod>,
+    /// What its processes import besides the standard library.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    memory: Memory,
+}
+
+/// Bytes at most for each byte handed over.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    parent: f64,
+    #[serde(default)]
+    child: f64,
+    #[serde(default)]
+    shared: f64,
+    #[serde(default)]
+    in_shm: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ways {
+    way: Vec<Way>,
+}
+
+/// All ways, in the order of the table.
+pub fn ways() -> &'static [Way] {
+    static WAYS: LazyLock<Vec<Way>> = LazyLock::new(|| {
+        let text = include_str!("../../python_fixtures/ways/ways.toml");
+        let ways: Ways = toml::from_str(text).expect("a test reads the ways");
+        ways.way
+    });
+    &WAYS
+}
+
+/// A way under one start method.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen {
+    /// The way.
+    pub way: &'static Way,
+    /// Under which its children are started.
+    pub start_method: StartMethod,
+}
+
+impl Chosen {
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        Alternative::name(&self.way.id, self.start_method)
+    }
+}
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The ways, in order.
+    pub chosen: Vec<Chosen>,
+    /// The start method that the user asked for: where this Python lacks it, nothing is measured.
+    pub required: Option<StartMethod>,
+    /// Bytes to hand over, eight for each integer.
+    pub size_bytes: u64,
+    /// Children of each way.
+    pub children: usize,
+    /// Go on although memory seems too small.
+    pub force: bool,
+}
+
+impl Wanted {
+    /// The ways of these names, or all, under the given start method, or under each way's own.
+    ///
+    /// # Errors
+    /// An unknown way, or one that does not exist under the start method.
+    pub fn new(
+        names: &[String],
+        method: Option<StartMethod>,
+        size_bytes: u64,
+        children: usize,
+        force: bool,
+    ) -> Result<Self, Error> {
+        let mut chosen: Vec<Chosen> = Vec::new();
+        for way in ways() {
+            if !names.is_empty() && !names.contains(&way.id) {
+                continue;
+            }
+            let start_methods = match method {
+                None if way.by_default.is_empty() => vec![way.start_methods[0]],
+                None => way.by_default.clone(),
+                Some(method) if way.start_methods.contains(&method) => vec![method],
+                Some(_) if names.is_empty() => continue,
+                Some(method) => return Err(Error::WayWithout { way, method }),
+            };
+            chosen.extend(
+                start_methods
+                    .into_iter()
+                    .map(|start_method| Chosen { way, start_method }),
+            );
+        }
+        for name in names {
+            if !ways().iter().any(|way| way.id == *name) {
+                let known = ways().iter().map(|way| way.id.as_str());
+                return Err(Error::UnknownWay {
+                    name: name.clone(),
+                    help: fixtures::offer(name, known, "ways"),
+                });
+            }
+        }
+        Ok(Self {
+            chosen,
+            required: method,
+            size_bytes,
+            children,
+            force,
+        })
+    }
+
+    /// No way yet.
+    pub fn none(size_bytes: u64, children: usize, force: bool) -> Self {
+        Self {
+            chosen: Vec::new(),
+            required: None,
+            size_bytes,
+            children,
+            force,
+        }
+    }
+
+    /// One way more, under one start method, unless it is there already.
+    ///
+    /// # Errors
+    /// An unknown way, or one that does not exist under the start method.
+    pub fn add(&mut self, name: &str, method: StartMethod) -> Result<(), Error> {
+        let one = Self::new(&[name.to_owned()], Some(method), 0, 0, false)?;
+        for chosen in one.chosen {
+            if !self
+                .chosen
+                .iter()
+                .any(|known| known.name() == chosen.name())
+            {
+                self.chosen.push(chosen);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the chosen ways import.
+    pub fn modules(&self) -> Vec<String> {
+        let modules: BTreeSet<&String> = self
+            .chosen
+            .iter()
+            .flat_map(|chosen| &chosen.way.modules)
+            .collect();
+        modules.into_iter().cloned().collect()
+    }
+
+    /// Refuses what the machine has no room for. All ways are looked at before the first is measured.
+    ///
+    /// # Errors
+    /// The first way that does not fit.
+    pub fn fits(&self, memory: &MemoryLimits) -> Result<(), Error> {
+        for Chosen { way, .. } in &self.chosen {
+            let bytes = |factor: f64| (self.size_bytes as f64 * factor) as u64;
+            let Memory {
+                parent,
+                child,
+                shared,
+                in_shm,
+            } = way.memory;
+            if let Some(free_bytes) = memory.shm_free_bytes
+                && in_shm
+                && bytes(shared) > free_bytes
+            {
+                return Err(Error::ShmTooSmall {
+                    way,
+                    needed_bytes: bytes(shared),
+                    free_bytes,
+                });
+            }
+            let needed_bytes = bytes(parent + shared + child * self.children as f64);
+            if needed_bytes > memory.available_bytes {
+                return Err(Error::TooLarge {
+                    way,
+                    needed_bytes,
+                    available_bytes: memory.available_bytes,
+                    available_from: memory.available_from.clone(),
+                    children: self.children,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why ways cannot be compared.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// No way of this name.
+    #[error("there is no way `{name}`")]
+    UnknownWay {
+        /// What was asked for.
+        name: String,
+        /// The nearest and the list.
+        #[help]
+        help: String,
+    },
+    /// The way is one of other start methods.
+    #[error("the way `{}` does not exist under {method}", way.id)]
+    #[diagnostic(help("it exists under {}", listed(&way.start_methods)))]
+    WayWithout {
+        /// The way.
+        way: &'static Way,
+        /// What was asked for.
+        method: StartMethod,
+    },
+    /// This Python cannot start children in this manner.
+    #[error("Python {version} has no start method {method}")]
+    #[diagnostic(help(
+        "it has {}; choose one of these, or another interpreter with --python",
+        known.join(", ")
+    ))]
+    NoStartMethod {
+        /// The interpreter.
+        version: String,
+        /// What was asked for.
+        method: StartMethod,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The data would not fit.
+    #[error(
+        "`{}` needs about {} with {children} children, and {} is free ({available_from})",
+        way.id,
+        crate::numbers::bytes(*needed_bytes),
+        crate::numbers::bytes(*available_bytes)
+    )]
+    #[diagnostic(help(
+        "choose a smaller --size, fewer --children or other ways (--way), or try all the same with --force"
+    ))]
+    TooLarge {
+        /// The way.
+        way: &'static Way,
+        /// With a copy in each child.
+        needed_bytes: u64,
+        /// What there is.
+        available_bytes: u64,
+        /// What says so.
+        available_from: String,
+        /// How many copies were reckoned with.
+        children: usize,
+    },
+    /// /dev/shm is too small.
+    #[error(
+        "`{}` needs {} in /dev/shm, and {} is free there",
+        way.id,
+        crate::numbers::bytes(*needed_bytes),
+        crate::numbers::bytes(*free_bytes)
+    )]
+    #[diagnostic(help(
+        "choose a smaller --size, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), or try all the \
+         same with --force"
+    ))]
+    ShmTooSmall {
+        /// The way.
+        way: &'static Way,
+        /// For its segment.
+        needed_bytes: u64,
+        /// There.
+        free_bytes: u64,
+    },
+    /// No temporary folder.
+    #[error("cannot make a temporary folder in {}: {source}", place.display())]
+    #[diagnostic(help("name a folder that this user may write to in TMPDIR"))]
+    Temporary {
+        /// Where.
+        place: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A child ended too early.
+    #[error("{way}: {reason}")]
+    #[diagnostic(help(
+        "something outside killed it, or memory ran out: the kernel's log says the latter (dmesg)"
+    ))]
+    ChildDied {
+        /// The way.
+        way: String,
+        /// Which child, how, when.
+        reason: String,
+    },
+    /// This Python cannot do it in bearable time.
+    #[error("{way}: {reason}")]
+    #[diagnostic(help("choose a smaller --size, or other ways with --way"))]
+    NotPossible {
+        /// The way.
+        way: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A way could not be measured.
+    #[error("{way}: {error}")]
+    Failed {
+        /// Which.
+        way: String,
+        /// Why.
+        error: Box<visit::Error>,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
+    },
+}
+
+fn listed(methods: &[StartMethod]) -> String {
+    let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+    names.join(", ")
+}
+
+impl Error {
+    /// Whether the user asked for something that cannot be.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownWay { .. }
+                | Self::WayWithout { .. }
+                | Self::NoStartMethod { .. }
+                | Self::TooLarge { .. }
+                | Self::ShmTooSmall { .. }
+        )
+    }
+
+    /// Whether the user ended the run.
+    pub fn is_interruption(&self) -> bool {
+        let Self::Failed { error, .. } = self else {
+            return false;
+        };
+        matches!(**error, visit::Error::Subject(subject::Error::Interrupted))
+    }
+
+    /// The warning in a report that lacks this way.
+    fn warning(&self, chosen: &Chosen) -> Warning {
+        let text = self.to_string();
+        let name = chosen.name();
+        let line = text.lines().next().unwrap_or_default();
+        let line = line.strip_prefix(&format!("{name}: ")).unwrap_or(line);
+        not_measured(name, line)
+    }
+
+    /// What went wrong with a way, in words of its own where it is the ways' own exception.
+    fn of(chosen: &Chosen) -> impl Fn(visit::Error) -> Self + Copy {
+        let chosen = *chosen;
+        move |error| {
+            let way = chosen.name();
+            if let visit::Error::Subject(subject::Error::Raised { raised, .. }) = &error {
+                let words = |kind: &str| {
+                    let (_, words) = raised.summary.split_once(kind)?;
+                    Some(words.to_owned())
+                };
+                if let Some(reason) = words("ChildDied: ") {
+                    return Self::ChildDied { way, reason };
+                }
+                if let Some(reason) = words("NotPossible: ") {
+                    return Self::NotPossible { way, reason };
+                }
+            }
+            Self::Failed {
+                way,
+                help: miette::Diagnostic::help(&error).map(|help| help.to_string()),
+                error: Box::new(error),
+            }
+        }
+    }
+}
+
+fn not_measured(name: String, reason: &str) -> Warning {
+    Warning::NotMeasured {
+        fixture: name,
+        reason: reason.into(),
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// The ways that were measured, in order.
+    pub alternatives: Vec<Alternative>,
+    /// Which were not, and what limits the figures.
+    pub warnings: BTreeSet<Warning>,
+    /// Why ways were not measured that should have been.
+    pub failures: Vec<Error>,
+}
+
+/// Measures each way in a subject of its own. One that fails does not keep the others from it. `Step::Done` comes once a
+/// way.
+///
+/// # Errors
+/// Before anything is measured: what does not fit, and a start method that was asked for and is not there. Else only an
+/// interruption. Nothing is left behind.
+pub fn run(
+    wanted: &Wanted,
+    python: &model::Python,
+    launch: &Launch,
+    memory: &MemoryLimits,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<Compared, Error> {
+    if !wanted.force {
+        wanted.fits(memory)?;
+    }
+    let mut compared = Compared::default();
+    let Some(first) = wanted.chosen.first() else {
+        return Ok(compared);
+    };
+    let known = start_methods(launch).map_err(Error::of(first))?;
+    let has = |method: StartMethod| known.iter().any(|name| name == method.as_str());
+    if let Some(method) = wanted.required
+        && !has(method)
+    {
+        return Err(Error::NoStartMethod {
+            version: python.version.clone(),
+            method,
+            known,
+        });
+    }
+    for chosen in &wanted.chosen {
+        let name = chosen.name();
+        step(Step::Observing { name: &name });
+        if has(chosen.start_method) {
+            match measure(wanted, chosen, python, launch) {
+                Ok((alternative, warning)) => {
+                    compared.alternatives.push(alternative);
+                    compared.warnings.extend(warning);
+                }
+                Err(error) if error.is_interruption() => return Err(error),
+                Err(error) => {
+                    compared.warnings.insert(error.warning(chosen));
+                    // Nothing failed where the interpreter is not able to.
+                    if !matches!(error, Error::NotPossible { .. }) {
+                        compared.failures.push(error);
+                    }
+                }
+            }
+        } else {
+            let reason = format!(
+                "Python {} has no start method {}",
+                python.version, chosen.start_method
+            );
+            compared.warnings.insert(not_measured(name, &reason));
+        }
+        step(Step::Done);
+    }
+    Ok(compared)
+}
+
+/// A subject with the ways' program in it.
+fn start(launch: &Launch) -> Result<(Subject, Started), subject::Error> {
+    let launch = Launch {
+        // It forks nothing by itself.
+        channels: 0,
+        ..launch.clone()
+    };
+    let mut subject = Subject::start(&launch)?;
+    let started = subject.start_python()?;
+    let module = |name: &str, program: &str| Module {
+        name: name.into(),
+        file: format!("python_fixtures/{program}.py"),
+        folder: None,
+        source: fixtures::program(program).into(),
+    };
+    subject.load(
+        vec![module("_child", "ways/child")],
+        module("_parent", "ways/parent"),
+    )?;
+    Ok((subject, started))
+}
+
+/// The start methods that the interpreter has.
+fn start_methods(launch: &Launch) -> Result<Vec<String>, visit::Error> {
+    let (mut subject, _) = start(launch)?;
+    let known = subject.call("methods", Vec::new())?;
+    Ok(parsed("methods", known)?)
+}
+
+/// What the parent says of itself and the others when all children have the data.
+#[derive(Deserialize)]
+struct Begun {
+    start_seconds: f64,
+    #[serde(default)]
+    prepare_seconds: Option<f64>,
+    handover_seconds: f64,
+    reference: i32,
+    children: Vec<i32>,
+    helpers: BTreeMap<String, i32>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    first_read_seconds: f64,
+    read_all_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Properties {
+    container_survives: bool,
+    elements_survive: bool,
+    seen_by_parent: bool,
+    #[serde(default)]
+    seen_by_sibling: Option<bool>,
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, subject::Error> {
+    serde_json::from_value(value).map_err(|error| subject::Error::Protocol {
+        who: "parent",
+        doing: doing.into(),
+        source: error.into(),
+    })
+}
+
+fn measure(
+    wanted: &Wanted,
+    chosen: &Chosen,
+    python: &model::Python,
+    launch: &Launch,
+) -> Result<(Alternative, Option<Warning>), Error> {
+    let at = Error::of(chosen);
+    let folder = temporary_folder()?;
+    let measured = measure_in(&folder, wanted, chosen, python, launch).map_err(at);
+    // Its loss is no loss; whatever is in it is ours.
+    drop(folder.close());
+    measured
+}
+
+fn measure_in(
+    folder: &TempDir,
+    wanted: &Wanted,
+    chosen: &Chosen,
+    python: &model::Python,
+    launch: &Launch,
+) -> Result<(Alternative, Option<Warning>), visit::Error> {
+    let way = chosen.way;
+    let (mut subject, started) = start(launch)?;
+    let begun = subject.call(
+        "begin",
+        vec![
+            json!({ "source": way.source, "transport": way.transport, "read": way.read }),
+            json!(chosen.start_method),
+            json!(wanted.size_bytes / 8 * 8),
+            json!(wanted.children),
+            json!(fixtures::program("ways/child")),
+            json!(CONTROL_FD),
+            json!(folder.path()),
+        ],
+    )?;
+    let begun: Begun = parsed("begin", begun)?;
+    let pss_bytes_held = pss(subject.pid(), begun.reference)?;
+
+    let read: Vec<Read> = parsed("read", subject.call("read", Vec::new())?)?;
+    for pid in [begun.reference].iter().chain(&begun.children) {
+        settle(*pid)?;
+    }
+    let reference = Looked::at(begun.reference)?;
+    let mut children = Vec::new();
+    for (pid, read) in begun.children.iter().zip(read) {
+        let child = Looked::at(*pid)?;
+        let piped = child.bytes_read.zip(reference.bytes_read);
+        children.push(Receiver {
+            first_read_seconds: read.first_read_seconds,
+            read_all_seconds: read.read_all_seconds,
+            own_pages: child.own_pages,
+            copied_pages: child.own_pages.cast_signed() - reference.own_pages.cast_signed(),
+            piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+        });
+    }
+    let pss_bytes_read = pss(subject.pid(), begun.reference)?;
+
+    let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
+    let patience = PATIENCE.as_secs_f64();
+    let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
+    let after_child_killed = match killed.as_str() {
+        "usable" => AfterKill::Usable,
+        "unusable" => AfterKill::Unusable,
+        _ => AfterKill::Hangs {
+            after_seconds: patience,
+        },
+    };
+    let left_after_kill = left_after_kill(&subject, &begun.helpers, folder.path())?;
+    let alternative = Alternative {
+        way: way.id.clone(),
+        title: way.title.clone(),
+        contents: way.contents,
+        start_method: chosen.start_method,
+        size_bytes: wanted.size_bytes / 8 * 8,
+        python: python.clone(),
+        start_seconds: begun.start_seconds,
+        prepare_seconds: begun.prepare_seconds,
+        handover_seconds: begun.handover_seconds,
+        pss_bytes_held,
+        pss_bytes_read,
+        writes_seen_by_parent: properties.seen_by_parent,
+        writes_seen_by_sibling: properties.seen_by_sibling,
+        container_survives: properties.container_survives,
+        elements_survive: properties.elements_survive,
+        after_child_killed,
+        left_after_kill,
+        reference_own_pages: reference.own_pages,
+        children,
+    };
+    let warning = (!started.addresses_fixed).then_some(Warning::AddressesRandom);
+    Ok((alternative, warning))
+}
+
+/// A folder for what a way puts into files, sockets among them.
+fn temporary_folder() -> Result<TempDir, Error> {
+    let mut place = std::env::temp_dir();
+    if place.as_os_str().len() > LONGEST_FOLDER {
+        place = "/tmp".into();
+    }
+    let made = tempfile::Builder::new()
+        .prefix("refcow-")
+        .tempdir_in(&place);
+    made.map_err(|source| Error::Temporary { place, source })
+}
+
+/// A process that waits.
+struct Looked {
+    own_pages: u64,
+    bytes_read: Option<u64>,
+}
+
+impl Looked {
+    fn at(pid: i32) -> Result<Self, observe::Error> {
+        let states = page_states(pid, &mappings(pid)?.ranges)?;
+        Ok(Self {
+            own_pages: (states.anonymous() & states.exclusive()).len(),
+            bytes_read: bytes_read(pid),
+        })
+    }
+}
+
+/// The sum over the whole group, less what only `without` has: as if that process were not there, but for its part in
+/// what processes outside the group use as well. `None` where the kernel does not tell.
+fn pss(group: i32, without: i32) -> Result<Option<u64>, observe::Error> {
+    let mut sum = Some(0);
+    for pid in leftovers::members(group) {
+        settle(pid)?;
+        let of_one = counters(pid)?;
+        sum = sum.zip(of_one.pss_bytes).map(|(sum, one)| sum + one);
+        if pid == without {
+            sum = sum
+                .zip(of_one.uss_bytes)
+                .map(|(sum, own)| sum.saturating_sub(own));
+        }
+    }
+    Ok(sum)
+}
+
+/// Kills parent and children at once, as what ends a job does, gives helpers the time to notice, and looks at what is
+/// left. It is not removed here: that is for the ends of `subject` and `folder`.
+fn left_after_kill(
+    subject: &Subject,
+    helpers: &BTreeMap<String, i32>,
+    folder: &Path,
+) -> Result<Vec<Leftover>, visit::Error> {
+    let group = subject.pid();
+    let all = leftovers::members(group);
+    let segments = segments_of(group, &all);
+    let (helping, killed): (Vec<i32>, Vec<i32>) = all
+        .into_iter()
+        .partition(|pid| helpers.values().any(|helper| helper == pid));
+    let ends: Vec<OwnedFd> = killed
+        .iter()
+        .chain(&helping)
+        .copied()
+        .flat_map(watch)
+        .collect();
+    for pid in &killed {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    let deadline = Instant::now() + HELPERS_TIME;
+    for ended in &ends {
+        let mut fds = [PollFd::new(ended, PollFlags::IN)];
+        match interrupt::wait(&mut fds, Some(deadline)) {
+            Ok(Wake::Interrupted) => return Err(subject::Error::Interrupted.into()),
+            // Out of time, it is looked at all the same.
+            _ => continue,
+        }
+    }
+    let mut left: Vec<Leftover> = leftovers::members(group)
+        .into_iter()
+        .map(|pid| {
+            let helper = helpers.iter().find(|(_, helper)| **helper == pid);
+            match helper.map(|(name, _)| name.as_str()) {
+                Some("manager") => Leftover::Manager,
+                Some("forkserver") => Leftover::Forkserver,
+                Some("resource_tracker") => Leftover::ResourceTracker,
+                _ => Leftover::Process,
+            }
+        })
+        .collect();
+    left.extend(
+        segments_named(group)
+            .into_iter()
+            .chain(segments)
+            .filter(|path| path.exists())
+            .map(|_| Leftover::Segment),
+    );
+    files(folder, &mut left);
+    left.sort_unstable();
+    left.dedup();
+    Ok(left)
+}
+
+const SHM: &str = "/dev/shm";
+
+/// Segments by the names that the ways give theirs.
+fn segments_named(parent: i32) -> BTreeSet<PathBuf> {
+    let prefix = format!("refcow-{parent}-");
+    let entries = fs::read_dir(SHM).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        })
+        .collect()
+}
+
+/// Segments that processes of the job have mapped, whatever their names, or that have the job's.
+fn segments_of(parent: i32, pids: &[i32]) -> BTreeSet<PathBuf> {
+    let mut found = segments_named(parent);
+    for pid in pids {
+        let maps = procfs::process::Process::new(*pid).and_then(|process| process.maps());
+        for map in maps.into_iter().flatten() {
+            if let procfs::process::MMapPath::Path(path) = map.pathname
+                && path.starts_with(SHM)
+                && path.exists()
+            {
+                found.insert(path);
+            }
+        }
+    }
+    found
+}
+
+/// What is in a folder and those below it.
+fn files(folder: &Path, left: &mut Vec<Leftover>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if kind.is_dir() {
+            let before = left.len();
+            files(&entry.path(), left);
+            if left.len() == before {
+                left.push(Leftover::Folder);
+            }
+        } else if kind.is_socket() {
+            left.push(Leftover::Socket);
+        } else {
+            left.push(Leftover::File);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_is_whole() {
+        let mut seen = BTreeSet::new();
+        for way in ways() {
+            assert!(seen.insert(&way.id), "{} stands twice", way.id);
+            assert!(!way.start_methods.is_empty(), "{}", way.id);
+            for method in &way.by_default {
+                assert!(way.start_methods.contains(method), "{}", way.id);
+            }
+            for module in &way.modules {
+                assert!(fixtures::PROVIDED.contains(&module.as_str()), "{}", way.id);
+            }
+        }
+        for program in ["ways/parent", "ways/child"] {
+            assert!(!fixtures::program(program).is_empty());
+        }
+    }
+
+    #[test]
+    fn ways_are_chosen_by_name_and_start_method() {
+        let names = |names: &[&str], method| -> Result<Vec<String>, Error> {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let wanted = Wanted::new(&names, method, 64, 1, false)?;
+            Ok(wanted.chosen.iter().map(Chosen::name).collect())
+        };
+        assert_eq!(
+            names(&["args"], None).unwrap(),
+            ["args/fork", "args/spawn", "args/forkserver"]
+        );
+        assert_eq!(
+            names(&["args"], Some(StartMethod::Spawn)).unwrap(),
+            ["args/spawn"]
+        );
+        let spawned = names(&[], Some(StartMethod::Spawn)).unwrap();
+        assert!(spawned.iter().all(|name| name.ends_with("/spawn")));
+        assert!(!spawned.contains(&"list/spawn".to_owned()));
+        assert!(matches!(
+            names(&["list"], Some(StartMethod::Spawn)),
+            Err(Error::WayWithout { .. })
+        ));
+        assert!(matches!(
+            names(&["lists"], None),
+            Err(Error::UnknownWay { .. })
+        ));
+    }
+}
