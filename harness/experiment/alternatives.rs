@@ -28,14 +28,18 @@ use crate::machine::MemoryLimits;
 use crate::model::{
     self, AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning,
 };
-use crate::observe::{self, bytes_read, counters, mappings, page_states, settle};
+use crate::observe::{
+    self, PageSet, PageStates, agree, bytes_read, counters, mappings, page_states, settle,
+};
 use crate::protocol::{CONTROL_FD, Module, Started};
 use crate::subject::{self, Launch, Subject, watch};
 
 /// How long a result is waited for that a killed process owes.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// What helpers get to notice that those they served are dead. Those that do take some milliseconds.
-const HELPERS_TIME: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What a helper gets to notice that those it served are dead. One that does takes some milliseconds.
+const HELPER_TIME: Duration = Duration::from_secs(5);
+/// What a manager gets. It looks for the end that it was told of once a second.
+const MANAGER_TIME: Duration = Duration::from_millis(1500);
 /// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the temporary folder.
 const LONGEST_FOLDER: usize = 48;
 
@@ -542,7 +546,8 @@ struct Begun {
     #[serde(default)]
     prepare_seconds: Option<f64>,
     handover_seconds: f64,
-    reference: i32,
+    /// Witness and reference.
+    empty: [i32; 2],
     children: Vec<i32>,
     helpers: BTreeMap<String, i32>,
 }
@@ -606,26 +611,31 @@ fn measure_in(
         ],
     )?;
     let begun: Begun = parsed("begin", begun)?;
-    let pss_bytes_held = pss(subject.pid(), begun.reference)?;
+    let pss_bytes_held = pss(subject.pid(), &begun.empty)?;
 
     let read: Vec<Read> = parsed("read", subject.call("read", Vec::new())?)?;
-    for pid in [begun.reference].iter().chain(&begun.children) {
-        settle(*pid)?;
-    }
-    let reference = Looked::at(begun.reference)?;
+    let parent = Looked::at(subject.pid())?;
+    let reference = Looked::at(begun.empty[1])?;
     let mut children = Vec::new();
     for (pid, read) in begun.children.iter().zip(read) {
         let child = Looked::at(*pid)?;
+        if chosen.start_method == StartMethod::Fork
+            && let Some(same) = parent.states.same_frames(&child.states)
+        {
+            // What is a child's alone cannot be in the parent.
+            let shared = &child.own & &same;
+            agree("after reading all", &shared, &PageSet::new())?;
+        }
         let piped = child.bytes_read.zip(reference.bytes_read);
         children.push(Receiver {
             first_read_seconds: read.first_read_seconds,
             read_all_seconds: read.read_all_seconds,
-            own_pages: child.own_pages,
-            copied_pages: child.own_pages.cast_signed() - reference.own_pages.cast_signed(),
+            own_pages: child.own.len(),
+            copied_pages: child.copied(&reference, chosen.start_method),
             piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
         });
     }
-    let pss_bytes_read = pss(subject.pid(), begun.reference)?;
+    let pss_bytes_read = pss(subject.pid(), &begun.empty)?;
 
     let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
     let patience = PATIENCE.as_secs_f64();
@@ -656,7 +666,7 @@ fn measure_in(
         elements_survive: properties.elements_survive,
         after_child_killed,
         left_after_kill,
-        reference_own_pages: reference.own_pages,
+        reference_own_pages: reference.own.len(),
         children,
     };
     let warning = (!started.addresses_fixed).then_some(Warning::AddressesRandom);
@@ -677,29 +687,47 @@ fn temporary_folder() -> Result<TempDir, Error> {
 
 /// A process that waits.
 struct Looked {
-    own_pages: u64,
+    states: PageStates,
+    /// Anonymous pages that are its alone.
+    own: PageSet,
     bytes_read: Option<u64>,
 }
 
 impl Looked {
     fn at(pid: i32) -> Result<Self, observe::Error> {
+        settle(pid)?;
         let states = page_states(pid, &mappings(pid)?.ranges)?;
         Ok(Self {
-            own_pages: (states.anonymous() & states.exclusive()).len(),
+            own: states.anonymous() & states.exclusive(),
+            states,
             bytes_read: bytes_read(pid),
         })
     }
+
+    /// What this child has beyond the reference child.
+    ///
+    /// Forked from one process, both have their own copies of what any child writes at the same addresses. Other start
+    /// methods give each child addresses of its own, and only numbers can be compared.
+    fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
+        match method {
+            StartMethod::Fork => (&self.own - &reference.own).len().cast_signed(),
+            StartMethod::Spawn | StartMethod::Forkserver => {
+                self.own.len().cast_signed() - reference.own.len().cast_signed()
+            }
+        }
+    }
 }
 
-/// The sum over the whole group, less what only `without` has: as if that process were not there, but for its part in
-/// what processes outside the group use as well. `None` where the kernel does not tell.
-fn pss(group: i32, without: i32) -> Result<Option<u64>, observe::Error> {
+/// The sum over the whole group, less what each of `without` alone has: as if they were not there, but for their part in
+/// what processes outside the group use as well, and for what they share with each other alone. `None` where the kernel
+/// does not tell.
+fn pss(group: i32, without: &[i32]) -> Result<Option<u64>, observe::Error> {
     let mut sum = Some(0);
     for pid in leftovers::members(group) {
         settle(pid)?;
         let of_one = counters(pid)?;
         sum = sum.zip(of_one.pss_bytes).map(|(sum, one)| sum + one);
-        if pid == without {
+        if without.contains(&pid) {
             sum = sum
                 .zip(of_one.uss_bytes)
                 .map(|(sum, own)| sum.saturating_sub(own));
@@ -721,22 +749,24 @@ fn left_after_kill(
     let (helping, killed): (Vec<i32>, Vec<i32>) = all
         .into_iter()
         .partition(|pid| helpers.values().any(|helper| helper == pid));
-    let ends: Vec<OwnedFd> = killed
+    let time = |pid: &i32| match helpers.get("manager") {
+        Some(manager) if manager == pid => MANAGER_TIME,
+        _ => HELPER_TIME,
+    };
+    let ends: Vec<(OwnedFd, Duration)> = killed
         .iter()
         .chain(&helping)
-        .copied()
-        .flat_map(watch)
+        .filter_map(|pid| Some((watch(*pid).ok()?, time(pid))))
         .collect();
     for pid in &killed {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }
-    let deadline = Instant::now() + HELPERS_TIME;
-    for ended in &ends {
+    let since = Instant::now();
+    for (ended, time) in &ends {
         let mut fds = [PollFd::new(ended, PollFlags::IN)];
-        match interrupt::wait(&mut fds, Some(deadline)) {
-            Ok(Wake::Interrupted) => return Err(subject::Error::Interrupted.into()),
-            // Out of time, it is looked at all the same.
-            _ => continue,
+        // Out of time, it is looked at all the same.
+        if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(since + *time)) {
+            return Err(subject::Error::Interrupted.into());
         }
     }
     let mut left: Vec<Leftover> = leftovers::members(group)

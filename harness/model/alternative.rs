@@ -68,7 +68,8 @@ pub struct Receiver {
     pub read_all_seconds: f64,
     /// Anonymous pages that are the child's alone when it has read all.
     pub own_pages: u64,
-    /// `own_pages` less `reference_own_pages`: what having and reading the data has cost.
+    /// What having and reading the data has cost. Under fork: those of its own pages that the reference child, which
+    /// has the same addresses, has not of its own. Under other start methods: `own_pages` less `reference_own_pages`.
     pub copied_pages: i64,
     /// Bytes that the child read from pipes and files, less those of the reference child. Absent where the kernel does
     /// not tell, or where it read less.

@@ -33,6 +33,10 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
     if explained.is_empty() {
         text += &table(&report.claims, style);
         text.push('\n');
+        if !report.alternatives.is_empty() {
+            text += &alternatives(report, style);
+            text.push('\n');
+        }
     }
     for (statement, claim) in explained.iter().zip(&report.claims) {
         text += &explanation(statement, claim, style);
@@ -96,6 +100,13 @@ fn table(claims: &[Claim], style: Style) -> String {
         text.push('\n');
     }
     text
+}
+
+fn alternatives(report: &Report, style: Style) -> String {
+    match style {
+        Style::Markdown => super::alternatives::tables_markdown(report),
+        Style::Terminal { width, .. } => super::alternatives::tables(report, width),
+    }
 }
 
 fn markdown_table(claims: &[Claim]) -> String {

@@ -20,25 +20,27 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
             text.push('\n');
         }
     }
-    let mut say = |sentence: String| {
-        match width {
-            Some(width) => {
-                // Paths stay whole, for whoever copies them.
-                let options = textwrap::Options::new(usize::from(width))
-                    .word_separator(textwrap::WordSeparator::AsciiSpace)
-                    .word_splitter(textwrap::WordSplitter::NoHyphenation)
-                    .break_words(false);
-                text.push_str(&textwrap::fill(&sentence, options));
-            }
-            None => text.push_str(&sentence),
-        }
-        text.push('\n');
-    };
     for warning in &report.warnings {
-        say(format!("warning: {warning}"));
+        say(&mut text, width, &format!("warning: {warning}"));
     }
-    say(finding(report));
+    say(&mut text, width, &finding(report));
     text.into_bytes()
+}
+
+/// Adds a sentence, in lines no longer than the terminal's.
+pub(super) fn say(text: &mut String, width: Option<u16>, sentence: &str) {
+    match width {
+        Some(width) => {
+            // Paths stay whole, for whoever copies them.
+            let options = textwrap::Options::new(usize::from(width))
+                .word_separator(textwrap::WordSeparator::AsciiSpace)
+                .word_splitter(textwrap::WordSplitter::NoHyphenation)
+                .break_words(false);
+            text.push_str(&textwrap::fill(sentence, options));
+        }
+        None => text.push_str(sentence),
+    }
+    text.push('\n');
 }
 
 /// For a page: one table a dataset.

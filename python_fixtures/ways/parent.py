@@ -6,6 +6,7 @@ step is a function that the observer calls; between two calls every process
 waits, and can be looked at.
 """
 import array
+import gc
 import json
 import marshal
 import multiprocessing
@@ -31,6 +32,9 @@ ITEM_BYTES = 4096
 
 # Elements whose identity is compared, at least, where there are so many.
 SAMPLES = 64
+
+# Who is started first: the witness, then the reference. Neither gets anything.
+WITNESS, REFERENCE, FIRST = 0, 1, 2
 
 
 class ChildDied(Exception):
@@ -58,6 +62,7 @@ class Job:
         # In a form that reaches a child by every start method.
         self.observer = multiprocessing.connection.Connection(os.dup(control), writable=False)
         self.manager = self.pool = self.pending = None
+        # The witness, the reference, the children.
         self.connections = []
         self.processes = []
         self.expected = [0] * children
@@ -72,9 +77,11 @@ JOB = []
 def begin(way, method, size, children, child_source, control, folder):
     """Builds the source and hands it over; returns when every child has it.
 
-    In between one more child is started, the reference: it is started like
-    the others and gets nothing. It comes before them, so that no page that
-    it shares with them is anyone's alone.
+    Before the children two more are started like them, which get nothing. The
+    reference shows what any child costs. The witness, the first of all, has
+    every page of the parent's to the end, so that those which the parent
+    rewrites between two starts are no more the reference's than another
+    child's.
     """
     # A tracker that cleans up after a killed job says so; here that is no news.
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
@@ -88,12 +95,15 @@ def begin(way, method, size, children, child_source, control, folder):
         # Before there is a source: forked, the manager would inherit it.
         _, seconds = _child.timed(start_manager, job)
         prepare_seconds += seconds
+    _child.prepare_imports(job.transport)
     source, total = build(job)
     handle, seconds = _child.timed(prepare, job, source)
     prepared = handle is not source
     prepare_seconds += seconds
     # Of what was only needed to fill something else, no child is to inherit a copy.
     del source
+    # A collection that is due would come in one child and not in the next, and write to every container.
+    gc.collect()
     if job.transport == "pool":
         start, handover = begin_pool(job, handle)
     else:
@@ -102,8 +112,8 @@ def begin(way, method, size, children, child_source, control, folder):
     result = {
         "start_seconds": start,
         "handover_seconds": prepare_seconds + handover,
-        "reference": job.processes[0].pid,
-        "children": [process.pid for process in job.processes[1:]],
+        "empty": [process.pid for process in job.processes[:FIRST]],
+        "children": [process.pid for process in job.processes[FIRST:]],
         "helpers": helpers(job),
     }
     if prepared:
@@ -240,44 +250,54 @@ def begin_processes(job, handle):
         # Forked, the next one would inherit it.
         theirs.close()
 
+    # The first start also starts what multiprocessing needs for itself.
+    start(False)
+    hear(job, WITNESS, "starting")
     begun = time.monotonic()
     start(False)
-    start_seconds = hear(job, 0, "starting")["at"] - begun
+    start_seconds = hear(job, REFERENCE, "starting")["at"] - begun
     begun = time.monotonic()
     for _ in range(job.count):
         start(True)
-    held = max(hear(job, number, "taking the data")["at"] for number in range(1, job.count + 1))
+    held = max(hear(job, number, "taking the data")["at"] for number in children(job))
     return start_seconds, held - begun
 
 
+def children(job):
+    """The numbers of those that get the data."""
+    return range(FIRST, FIRST + job.count)
+
+
 def begin_pool(job, data):
-    """Starts a pool, one worker of which is the reference: it gets a task
+    """Starts a pool. Witness and reference are the workers that get a task
     without a chunk.
     """
-    pipes = [job.context.Pipe() for _ in range(job.count + 1)]
+    pipes = [job.context.Pipe() for _ in range(FIRST + job.count)]
     job.connections = [ours for ours, _ in pipes]
     _child.CONNECTIONS[:] = [theirs for _, theirs in pipes]
     _child.OBSERVER[:] = [job.observer]
     begun = time.monotonic()
-    job.pool = job.context.Pool(job.count + 1, initializer=_child.guard, initargs=(job.observer,))
+    job.pool = job.context.Pool(FIRST + job.count, initializer=_child.guard, initargs=(job.observer,))
     workers = {process.pid: process for process in job.pool._pool}
     job.processes = list(workers.values())
     rest = (job.transport, job.read, job.size)
-    job.pool.apply_async(_child.work, ((0,) + rest + (False, None),))
-    reference = hear(job, 0, "starting")
-    start_seconds = reference["at"] - begun
+    answers = []
+    for number in (WITNESS, REFERENCE):
+        job.pool.apply_async(_child.work, ((number,) + rest + (False, None),))
+        answers.append(hear(job, number, "starting"))
+    start_seconds = answers[WITNESS]["at"] - begun
     step = -(-len(data) // job.count)
     chunks = [data[index * step:(index + 1) * step] for index in range(job.count)]
     if not chunks[-1]:
         raise NotPossible("there are fewer elements than children")
     job.chunks = chunks
     job.expected = [_child.read_all(job.read, chunk) for chunk in chunks]
-    tasks = [(index + 1,) + rest + (True, chunk) for index, chunk in enumerate(chunks)]
+    tasks = [(number,) + rest + (True, chunk) for number, chunk in zip(children(job), chunks)]
     begun_map = time.monotonic()
     # What Pool.map does, without waiting for the end of all.
     job.pending = job.pool.map_async(_child.work, tasks, chunksize=1)
-    answers = [hear(job, number, "taking the data") for number in range(1, job.count + 1)]
-    job.processes = [workers[answer["pid"]] for answer in [reference] + answers]
+    answers += [hear(job, number, "taking the data") for number in children(job)]
+    job.processes = [workers[answer["pid"]] for answer in answers]
     handover = start_seconds + max(answer["at"] for answer in answers) - begun_map
     return start_seconds, handover
 
@@ -320,7 +340,7 @@ def who(job, process):
     place = job.processes.index(process)
     if job.pool is not None:
         return "a worker of the pool"
-    return "child {}".format(place) if place else "the reference child"
+    return ("the witness", "the reference child")[place] if place < FIRST else "child {}".format(place - 1)
 
 
 def how(code):
@@ -353,17 +373,18 @@ def read():
         doing = "reading"
         first = ask(job, number, doing, "first")["seconds"]
         everything = ask(job, number, doing, "all")
-        if number:
-            if everything["result"] != job.expected[number - 1]:
+        if number >= FIRST:
+            place = number - FIRST
+            if everything["result"] != job.expected[place]:
                 raise ValueError("child {} found {} in place of {}".format(
-                    number, everything["result"], job.expected[number - 1]))
+                    place + 1, everything["result"], job.expected[place]))
             result.append({"first_read_seconds": first, "read_all_seconds": everything["seconds"]})
     return result
 
 
-def parents(job, number):
-    """The parent's own view of what child `number` has."""
-    return job.data if job.pool is None else job.chunks[number - 1]
+def parents(job):
+    """The parent's own view of what the first child has."""
+    return job.data if job.pool is None else job.chunks[0]
 
 
 def properties():
@@ -371,11 +392,11 @@ def properties():
     parent's are the same in it.
     """
     job = JOB[0]
-    mine = parents(job, 1)
+    mine = parents(job)
     length = len(mine)
     places = sorted({index * (length - 1) // (SAMPLES - 1) for index in range(SAMPLES)})
     ours = _child.identities(mine, places)
-    theirs = ask(job, 1, "looking at its objects", "identities", places)["result"]
+    theirs = ask(job, FIRST, "looking at its objects", "identities", places)["result"]
     held = None not in theirs["elements"]
     result = {
         "container_survives": theirs["container"] == ours["container"],
@@ -386,14 +407,14 @@ def properties():
     others_before = None
     sibling = job.count > 1 and job.pool is None
     if sibling:
-        others_before = ask(job, 2, "reading", "look")["result"]
-    ask(job, 1, "writing", "write")
-    written = ask(job, 1, "reading", "look")["result"]
+        others_before = ask(job, FIRST + 1, "reading", "look")["result"]
+    ask(job, FIRST, "writing", "write")
+    written = ask(job, FIRST, "reading", "look")["result"]
     if written == before:
         raise ValueError("child 1 does not see its own write")
     result["seen_by_parent"] = seen() == written
     if sibling:
-        now = ask(job, 2, "reading", "look")["result"]
+        now = ask(job, FIRST + 1, "reading", "look")["result"]
         result["seen_by_sibling"] = now == written and now != others_before
     return result
 
@@ -406,20 +427,20 @@ def kill_one(patience):
     last = len(job.processes) - 1
     victim = job.processes[last]
     doing = "reading after another was killed"
-    mine = parents(job, 1)
+    mine = parents(job)
     before = _child.read_all(job.read, mine)
-    sibling = last > 1
-    sibling_before = ask(job, 1, doing, "all")["result"] if sibling else None
+    sibling = last > FIRST
+    sibling_before = ask(job, FIRST, doing, "all")["result"] if sibling else None
     os.kill(victim.pid, signal.SIGKILL)
     multiprocessing.connection.wait([victim.sentinel], patience)
     del job.processes[last]
     del job.connections[last]
-    if sibling and ask(job, 1, doing, "all")["result"] != sibling_before:
+    if sibling and ask(job, FIRST, doing, "all")["result"] != sibling_before:
         return "unusable"
     if _child.read_all(job.read, mine) != before:
         return "unusable"
     if job.pool is not None:
-        for number in range(1, last):
+        for number in range(last):
             tell(job, number, "quit")
         try:
             job.pending.get(patience)
