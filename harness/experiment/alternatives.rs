@@ -749,23 +749,25 @@ fn left_after_kill(
     let (helping, killed): (Vec<i32>, Vec<i32>) = all
         .into_iter()
         .partition(|pid| helpers.values().any(|helper| helper == pid));
-    let time = |pid: &i32| match helpers.get("manager") {
-        Some(manager) if manager == pid => MANAGER_TIME,
-        _ => HELPER_TIME,
+    // What a manager holds open keeps the others alive.
+    let time = if helpers.contains_key("manager") {
+        MANAGER_TIME
+    } else {
+        HELPER_TIME
     };
-    let ends: Vec<(OwnedFd, Duration)> = killed
+    let ends: Vec<OwnedFd> = killed
         .iter()
         .chain(&helping)
-        .filter_map(|pid| Some((watch(*pid).ok()?, time(pid))))
+        .filter_map(|pid| watch(*pid).ok())
         .collect();
     for pid in &killed {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }
-    let since = Instant::now();
-    for (ended, time) in &ends {
+    let deadline = Instant::now() + time;
+    for ended in &ends {
         let mut fds = [PollFd::new(ended, PollFlags::IN)];
         // Out of time, it is looked at all the same.
-        if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(since + *time)) {
+        if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
             return Err(subject::Error::Interrupted.into());
         }
     }

@@ -59,18 +59,24 @@ def bits(block, size):
     return bitarray(endian="little", buffer=memoryview(block)[:size])
 
 
-def prepare_imports(transport):
-    """Imports what `take` needs: for a child that takes nothing, so that it
-    differs from the others in nothing else.
+def prepare_imports(transport, read):
+    """Imports what `take` needs, and what the data is made of: for a child
+    that takes nothing, so that it differs from the others in nothing else.
     """
     if transport in ("shared_memory", "memmap"):
         import numpy
     if transport in ("shared_memory", "shared_memory_bitarray", "shareable_list"):
         import multiprocessing.shared_memory
-    if transport == "shared_memory_bitarray":
-        import bitarray
+    if transport == "raw_array":
+        import ctypes
+        import multiprocessing.heap
+        import multiprocessing.sharedctypes
+    if transport == "manager":
+        import multiprocessing.managers
     if transport == "mmap_file":
         import mmap
+    if read in ("count", "counts", "proxy_counts"):
+        import bitarray
 
 
 def read_first(read, data):
@@ -141,31 +147,12 @@ def timed(function, *arguments):
     return result, time.monotonic() - start
 
 
-class Quit(Exception):
-    """The parent, or the observer, has gone."""
-
-
-def command(conn, observer):
-    """The next command of the parent's. Ends with the observer: a child that
-    is forked has the parent's end of its own pipe open, and would not learn
-    of the parent's death by it.
-    """
-    poller = select.poll()
-    poller.register(conn.fileno(), select.POLLIN)
-    # No event is asked for; the end of the other side is told all the same.
-    poller.register(observer.fileno(), 0)
-    events = dict(poller.poll())
-    if observer.fileno() in events:
-        raise Quit
-    return json.loads(conn.recv_bytes().decode())
-
-
 def answer(conn, message):
     """Tells the parent."""
     conn.send_bytes(json.dumps(message).encode())
 
 
-def serve(conn, observer, transport, read, size, given, handle):
+def serve(conn, transport, read, size, given, handle):
     """Takes the data, says so, and does as told. With nothing `given` this
     is the reference child: the same steps without the data.
     """
@@ -173,10 +160,10 @@ def serve(conn, observer, transport, read, size, given, handle):
         if given:
             data = take(transport, handle, size)
         else:
-            prepare_imports(transport)
+            prepare_imports(transport, read)
         answer(conn, {"pid": os.getpid(), "at": time.monotonic()})
         while True:
-            name, argument = command(conn, observer)
+            name, argument = json.loads(conn.recv_bytes().decode())
             if name == "quit":
                 return None
             result, seconds = None, 0.0
@@ -195,16 +182,19 @@ def serve(conn, observer, transport, read, size, given, handle):
             else:
                 raise ValueError(name)
             answer(conn, {"seconds": seconds, "result": result})
-    except (Quit, EOFError, ConnectionError):
+    except (EOFError, ConnectionError):
+        # The parent has gone.
         os._exit(1)
 
 
 def guard(observer):
-    """Has this process end with the observer: of those that wait for nothing
-    of ours. A thread, as they have other things to do.
+    """Has this process end with the observer, whatever it is doing. That the
+    parent is gone a forked child would not learn by its own pipe: it has the
+    parent's end open as well.
     """
     def wait():
         poller = select.poll()
+        # No event is asked for; the end of the other side is told all the same.
         poller.register(observer.fileno(), 0)
         poller.poll()
         os._exit(1)
@@ -214,11 +204,10 @@ def guard(observer):
 
 # What workers of a pool find by inheritance: each task names its pipe.
 CONNECTIONS = []
-OBSERVER = []
 
 
 def work(task):
     """A task of a pool: keeps its worker busy until told to return."""
     index, transport, read, size, given, chunk = task
     del task
-    return serve(CONNECTIONS[index], OBSERVER[0], transport, read, size, given, chunk)
+    return serve(CONNECTIONS[index], transport, read, size, given, chunk)

@@ -21,7 +21,7 @@ import _child
 
 # Also understood where this module cannot be imported. What it needs is in its namespace.
 BOOT = "import marshal\nexec(marshal.loads(code), globals())\n"
-CALL_SERVE = "\nserve(conn, observer, transport, read, size, given, handle)\n"
+CALL_SERVE = "\nguard(observer)\nserve(conn, transport, read, size, given, handle)\n"
 CALL_GUARD = "\nguard(observer)\n"
 
 # The first of the integers: small ones are objects of the interpreter's own, of which there is one each.
@@ -95,7 +95,7 @@ def begin(way, method, size, children, child_source, control, folder):
         # Before there is a source: forked, the manager would inherit it.
         _, seconds = _child.timed(start_manager, job)
         prepare_seconds += seconds
-    _child.prepare_imports(job.transport)
+    _child.prepare_imports(job.transport, job.read)
     source, total = build(job)
     handle, seconds = _child.timed(prepare, job, source)
     prepared = handle is not source
@@ -275,7 +275,6 @@ def begin_pool(job, data):
     pipes = [job.context.Pipe() for _ in range(FIRST + job.count)]
     job.connections = [ours for ours, _ in pipes]
     _child.CONNECTIONS[:] = [theirs for _, theirs in pipes]
-    _child.OBSERVER[:] = [job.observer]
     begun = time.monotonic()
     job.pool = job.context.Pool(FIRST + job.count, initializer=_child.guard, initargs=(job.observer,))
     workers = {process.pid: process for process in job.pool._pool}
