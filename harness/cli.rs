@@ -12,7 +12,7 @@ use crate::claims::{self, Effort, Evidence};
 use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
-use crate::fixtures::{self, Fixture};
+use crate::fixtures::{self, EXIT, Fixture};
 use crate::model::StartMethod;
 use crate::protocol::{MOST_CHILDREN, Size};
 
@@ -145,9 +145,12 @@ pub struct Measure {
 /// Options of everything that measures.
 #[derive(Debug, Args)]
 pub struct MeasureOptions {
-    /// What each child does; repeat for several [default: idle, reference, iterate and read, or all of a file's]
+    /// What each child does; repeat for several [default: idle, reference, iterate and read, or all of a file's but exit]
     #[arg(long = "visit", value_name = "VISIT")]
     visits: Vec<String>,
+    /// What the parent does after building the data and before forking [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    prepare: Option<String>,
     /// Elements in each list [default: the fixture's]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -288,7 +291,7 @@ impl Measure {
     /// What is to be measured.
     ///
     /// # Errors
-    /// An unknown fixture or visit.
+    /// An unknown fixture, visit or preparation.
     pub fn plan(&self) -> Result<Plan, fixtures::Error> {
         self.options.plan(&self.fixtures)
     }
@@ -332,6 +335,7 @@ impl ClaimsOptions {
             Ok(Dataset {
                 size: size(&fixture, elements.count, elements.item_bytes),
                 visits: Vec::new(),
+                prepare: None,
                 fixture,
             })
         };
@@ -421,10 +425,12 @@ impl MeasureOptions {
     fn dataset(&self, name: &str) -> Result<Dataset, fixtures::Error> {
         let fixture = fixtures::find(name)?;
         let mut visits: Vec<String> = if self.visits.is_empty() && fixture.path.is_some() {
+            // Ending Python runs whatever the file, or what it imports, does at exit: not unless asked for.
             fixture
                 .visits
                 .iter()
                 .map(|visit| visit.name.clone())
+                .filter(|name| name != EXIT)
                 .collect()
         } else if self.visits.is_empty() {
             let has = |visit: &&str| fixture.visit(visit).is_ok();
@@ -439,10 +445,14 @@ impl MeasureOptions {
             }
             self.visits.clone()
         };
+        if let Some(name) = &self.prepare {
+            fixture.preparation(name)?;
+        }
         let mut seen = HashSet::new();
         visits.retain(|visit| seen.insert(visit.clone()));
         Ok(Dataset {
             size: size(&fixture, self.count, self.item_bytes),
+            prepare: self.prepare.clone(),
             visits,
             fixture,
         })

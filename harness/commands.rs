@@ -26,7 +26,7 @@ const CALIBRATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Why a command failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
-    /// An unknown fixture or visit.
+    /// An unknown fixture, visit or preparation.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] fixtures::Error),
@@ -326,6 +326,13 @@ fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
         for visit in &fixture.visits {
             let summary = visit.doc.lines().next().unwrap_or_default();
             let _ = writeln!(text, "    {:<10} {summary}", visit.name);
+        }
+        if !fixture.preparations.is_empty() {
+            let _ = writeln!(text, "  Preparations:");
+        }
+        for preparation in &fixture.preparations {
+            let summary = preparation.doc.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "    {:<10} {summary}", preparation.name);
         }
     }
     Ok(text)

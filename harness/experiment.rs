@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fixtures::{Fixture, IDLE};
+use crate::fixtures::{EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Measurement, Observation, RegionMap, Report, SCHEMA_VERSION, Warning};
 use crate::protocol::{self, Footprint, Fork, Job, Module, Size, Started, WITNESS};
@@ -45,6 +45,8 @@ pub struct Dataset {
     pub fixture: Fixture,
     /// How large.
     pub size: Size,
+    /// A preparation that the fixture has: what the parent does before the first fork.
+    pub prepare: Option<String>,
     /// Names of visits that the fixture has.
     pub visits: Vec<String>,
 }
@@ -565,6 +567,9 @@ fn build(
         fits(plan, dataset, footprint, &machine::memory()?)?;
     }
     let build_seconds = subject.build(dataset.size).map_err(refused)?;
+    if let Some(name) = &dataset.prepare {
+        subject.prepare(name).map_err(failed)?;
+    }
     Ok(Built {
         subject,
         started,
@@ -612,12 +617,12 @@ fn measure(
             fixture: &fixture.name,
             visit,
         });
-        let job = if visit == IDLE {
-            Job::Idle
-        } else {
-            Job::Visit {
+        let job = match visit.as_str() {
+            IDLE => Job::Idle,
+            EXIT => Job::Exit,
+            _ => Job::Visit {
                 name: visit.clone(),
-            }
+            },
         };
         let doing = format!("visiting the data ({visit})");
         let outcome = visit::visit(&mut subject, &map, &job, &doing, plan.children, || {
@@ -628,6 +633,7 @@ fn measure(
         measurements.push(Measurement {
             fixture: fixture.name.clone(),
             visit: visit.clone(),
+            prepare: dataset.prepare.clone(),
             sharing: fixture.sharing.clone(),
             count: dataset.size.count,
             item_bytes: dataset.size.item_bytes,

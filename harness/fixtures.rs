@@ -24,6 +24,21 @@ pub const PROVIDED: [&str; 2] = ["bitarray", "numpy"];
 /// The harness's own visit: the child is not even given the data.
 pub const IDLE: &str = "idle";
 
+/// The harness's other own visit: the child ends Python, as at the end of a script.
+pub const EXIT: &str = "exit";
+
+/// The harness's own visits, which no fixture may define: name and description.
+const OWN_VISITS: [(&str, &str); 2] = [
+    (
+        IDLE,
+        "Returns at once, without the data: what forking alone does.",
+    ),
+    (
+        EXIT,
+        "Finalises the interpreter, as the end of a script does whose global variable the data is.",
+    ),
+];
+
 /// The name by which a fixture says how its data reaches the children.
 const SHARING: &str = "SHARING";
 
@@ -40,8 +55,10 @@ pub struct Fixture {
     pub doc: String,
     /// How the data reaches the children: the constant `SHARING` of the module, else `fork`.
     pub sharing: String,
-    /// What can be done with the data, in the order of the text, after [`IDLE`].
+    /// What can be done with the data: [`IDLE`] and [`EXIT`], then the fixture's own in the order of the text.
     pub visits: Vec<Visit>,
+    /// What the parent can do with the data before it forks, in the order of the text.
+    pub preparations: Vec<Preparation>,
     /// Those of [`PROVIDED`] that the fixture, or a helper module it uses, imports.
     pub modules: Vec<String>,
     /// Name and text of the helper modules it uses, each after those that it imports itself.
@@ -56,6 +73,15 @@ pub struct Fixture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     /// The function's name without `visit_`.
+    pub name: String,
+    /// The function's docstring, dedented. Empty if there is none, or if a module that refcow does not know defines it.
+    pub doc: String,
+}
+
+/// Something the parent can do with the data before it forks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preparation {
+    /// The function's name without `prepare_`.
     pub name: String,
     /// The function's docstring, dedented. Empty if there is none, or if a module that refcow does not know defines it.
     pub doc: String,
@@ -80,6 +106,17 @@ pub enum Error {
         fixture: String,
         /// What was asked for.
         visit: String,
+        /// The nearest name and the list.
+        #[help]
+        help: String,
+    },
+    /// The fixture has no function of this name.
+    #[error("the fixture `{fixture}` has no preparation `{preparation}`")]
+    UnknownPreparation {
+        /// The fixture's name.
+        fixture: String,
+        /// What was asked for.
+        preparation: String,
         /// The nearest name and the list.
         #[help]
         help: String,
@@ -133,14 +170,16 @@ pub enum Error {
         /// The path as it was given.
         path: PathBuf,
     },
-    /// The module defines `visit_idle`.
-    #[error("the fixture {} has a visit `{IDLE}` of its own", path.display())]
+    /// The module defines `visit_idle` or `visit_exit`.
+    #[error("the fixture {} has a visit `{visit}` of its own", path.display())]
     #[diagnostic(help(
-        "`{IDLE}` is refcow's own visit, in which a child is not given the data: choose another name"
+        "`{IDLE}` (a child is not given the data) and `{EXIT}` (it ends Python) are refcow's own visits: choose another name"
     ))]
     Reserved {
         /// The path as it was given.
         path: PathBuf,
+        /// Its name.
+        visit: String,
     },
 }
 
@@ -191,6 +230,27 @@ impl Fixture {
                     self.visits.iter().map(|visit| visit.name.as_str()),
                     "its visits",
                 ),
+            })
+    }
+
+    /// The preparation of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPreparation`], with the nearest name and all there are.
+    pub fn preparation(&self, name: &str) -> Result<&Preparation, Error> {
+        let names = || self.preparations.iter().map(|known| known.name.as_str());
+        self.preparations
+            .iter()
+            .find(|preparation| preparation.name == name)
+            .ok_or_else(|| Error::UnknownPreparation {
+                fixture: self.name.clone(),
+                preparation: name.to_owned(),
+                help: if self.preparations.is_empty() {
+                    "it has none: a fixture defines them as functions `def prepare_NAME(data)`"
+                        .into()
+                } else {
+                    offer(name, names(), "its preparations")
+                },
             })
     }
 
@@ -284,17 +344,31 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
         .ok_or_else(|| Error::NoBuild {
             path: shown.to_owned(),
         })?;
-    let mut visits = vec![Visit {
-        name: IDLE.to_owned(),
-        doc: "Returns at once, without the data: what forking alone does.".to_owned(),
-    }];
+    let mut visits: Vec<_> = OWN_VISITS
+        .iter()
+        .map(|(name, doc)| Visit {
+            name: (*name).to_owned(),
+            doc: (*doc).to_owned(),
+        })
+        .collect();
+    let mut preparations = Vec::new();
     for (name, function) in &names.functions {
+        if let Some(name) = name
+            .strip_prefix("prepare_")
+            .filter(|name| !name.is_empty())
+        {
+            preparations.push(Preparation {
+                name: name.to_owned(),
+                doc: function.doc.clone(),
+            });
+        }
         let Some(name) = name.strip_prefix("visit_").filter(|name| !name.is_empty()) else {
             continue;
         };
-        if name == IDLE {
+        if OWN_VISITS.iter().any(|(own, _)| *own == name) {
             return Err(Error::Reserved {
                 path: shown.to_owned(),
+                visit: name.to_owned(),
             });
         }
         visits.push(Visit {
@@ -308,6 +382,7 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
         doc: module.doc.clone(),
         sharing: names.sharing.unwrap_or_else(|| "fork".to_owned()),
         visits,
+        preparations,
         modules: PROVIDED
             .iter()
             .filter(|module| names.imports.iter().any(|import| import == *module))
@@ -469,19 +544,26 @@ pub(crate) fn offer<'a>(name: &str, known: impl Iterator<Item = &'a str>, what: 
 mod tests {
     use super::*;
 
-    const VISITS: [&str; 7] = [
+    /// The harness's two, then what each fixture has.
+    const VISITS: [&str; 11] = [
         "idle",
+        "exit",
+        "allocate",
         "collect",
+        "copy",
         "index",
         "iterate",
         "length",
+        "random",
         "read",
         "reference",
     ];
+    /// What a fixture has if it makes sense there.
+    const FURTHER_VISITS: [&str; 4] = ["contains", "pickle", "sum", "write"];
 
     fn sorted(visits: &[Visit]) -> Vec<&str> {
         let mut names: Vec<&str> = visits.iter().map(|visit| visit.name.as_str()).collect();
-        names[1..].sort_unstable();
+        names[2..].sort_unstable();
         names
     }
 
@@ -504,21 +586,32 @@ mod tests {
             names,
             [
                 "bitarrays",
+                "bytes_objects",
+                "dataframe_like",
+                "dicts",
+                "floats",
                 "int_arrays",
                 "ints",
+                "lists",
+                "memoryviews",
                 "numpy_arrays",
+                "objects",
+                "packed_ints",
                 "shared_numpy",
                 "small_ints",
-                "three_lists"
+                "strings",
+                "three_lists",
+                "tuples"
             ]
         );
         for fixture in builtin() {
             let mut visits = sorted(&fixture.visits);
-            if fixture.name == "shared_numpy" {
-                // The one that is made to be written to.
-                visits.retain(|visit| *visit != "write");
-            }
+            visits.retain(|visit| !FURTHER_VISITS.contains(visit));
             assert_eq!(visits, VISITS, "{}", fixture.name);
+            let preparations: Vec<_> = fixture.preparations.iter().collect();
+            let names: Vec<_> = preparations.iter().map(|one| one.name.as_str()).collect();
+            assert_eq!(names, ["disable", "freeze"], "{}", fixture.name);
+            assert!(preparations.iter().all(|one| !one.doc.is_empty()));
             assert!(fixture.summary().ends_with('.'), "{}", fixture.name);
             assert!(fixture.doc.contains("Expected"), "{}", fixture.name);
             for visit in &fixture.visits {
@@ -530,13 +623,38 @@ mod tests {
     }
 
     #[test]
+    fn a_visit_that_makes_no_sense_is_not_offered() {
+        let without = |visit: &str| -> Vec<&str> {
+            let lacks = builtin().iter().filter(|f| f.visit(visit).is_err());
+            lacks.map(|fixture| fixture.name.as_str()).collect()
+        };
+        assert_eq!(without("contains"), ["shared_numpy"]);
+        assert_eq!(without("pickle"), ["memoryviews"]);
+        let numbers = [
+            "dataframe_like",
+            "floats",
+            "ints",
+            "packed_ints",
+            "small_ints",
+        ];
+        assert!(numbers.iter().all(|name| !without("sum").contains(name)));
+        assert_eq!(without("sum").len() + numbers.len(), builtin().len());
+    }
+
+    #[test]
     fn modules_are_those_a_fixture_needs_also_by_way_of_its_helpers() {
         let modules = |name| find(name).unwrap().modules;
         assert_eq!(modules("three_lists"), ["bitarray"]);
         assert_eq!(modules("bitarrays"), ["bitarray"]);
         assert_eq!(modules("numpy_arrays"), ["numpy"]);
         assert_eq!(modules("shared_numpy"), ["numpy"]);
-        for name in ["int_arrays", "ints", "small_ints"] {
+        for name in [
+            "dataframe_like",
+            "int_arrays",
+            "ints",
+            "lists",
+            "small_ints",
+        ] {
             assert!(modules(name).is_empty(), "{name}");
         }
     }
@@ -566,7 +684,17 @@ mod tests {
         let ints = find("ints").unwrap();
         assert_eq!(ints.visit("idle").unwrap().name, "idle");
         let error = ints.visit("iterat").unwrap_err();
-        assert!(help(&error).starts_with("did you mean `iterate`? its visits: idle, "));
+        assert!(help(&error).starts_with("did you mean `iterate`? its visits: idle, exit, "));
+
+        assert_eq!(ints.preparation("freeze").unwrap().name, "freeze");
+        let error = ints.preparation("freez").unwrap_err();
+        assert_eq!(
+            help(&error),
+            "did you mean `freeze`? its preparations: disable, freeze"
+        );
+        let (_folder, path) = file("mine.py", b"def build(): pass\ndef prepare_(data): pass\n");
+        let error = find(&path).unwrap().preparation("freeze").unwrap_err();
+        assert!(help(&error).starts_with("it has none"));
     }
 
     #[test]
@@ -588,7 +716,8 @@ mod tests {
         let (_folder, path) = file(
             "mine.py",
             b"\xef\xbb\xbf'''Mine.'''\nfrom _visits import *\nfrom _visits import visit_read as visit_other\n\
-              from _bitarrays import bitarrays as build\nvisit_twice = visit_iterate\nSHARING = 'mmap'\n",
+              from _bitarrays import bitarrays as build\nvisit_twice = visit_iterate\nSHARING = 'mmap'\n\
+              from _preparations import prepare_freeze as prepare_cold\n",
         );
         let fixture = find(&path).unwrap();
         assert_eq!(fixture.name, "mine");
@@ -600,14 +729,28 @@ mod tests {
             sorted(&fixture.visits),
             [
                 "idle",
+                "exit",
+                "allocate",
                 "collect",
+                "contains",
+                "copy",
                 "index",
                 "iterate",
                 "length",
                 "other",
+                "pickle",
+                "random",
                 "reference",
+                "sum",
                 "twice"
             ]
+        );
+        assert!(
+            fixture
+                .preparation("cold")
+                .unwrap()
+                .doc
+                .contains("gc.freeze()")
         );
         assert_eq!(
             fixture.visit("twice").unwrap().doc,
@@ -638,10 +781,11 @@ mod tests {
             refused("a.py", b"def build(): pass\n)\n"),
             Error::Syntax { line: 2, .. }
         ));
-        assert!(matches!(
-            refused("a.py", b"def build(): pass\ndef visit_idle(data): pass\n"),
-            Error::Reserved { .. }
-        ));
+        for own in ["idle", "exit"] {
+            let text = format!("def build(): pass\ndef visit_{own}(data): pass\n");
+            let error = refused("a.py", text.as_bytes());
+            assert!(matches!(error, Error::Reserved { visit, .. } if visit == own));
+        }
         let error = find("nowhere/three_lists.py").unwrap_err();
         assert!(matches!(error, Error::Unreadable { .. }));
         assert!(help(&error).contains("`three_lists`"));

@@ -45,6 +45,11 @@ pub enum Request {
     Footprint(Size),
     /// Build the dataset. Answer: [`Answer::Built`].
     Build(Size),
+    /// Call `prepare_NAME(data)`. Answer: [`Answer::Prepared`].
+    Prepare {
+        /// NAME.
+        name: String,
+    },
     /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Answer:
     /// [`Answer::Returned`].
     Call {
@@ -118,6 +123,8 @@ pub enum Job {
     Wait,
     /// Go through every step of a visit but the visit: `idle`.
     Idle,
+    /// Make the data a global variable of `__main__`, let go of it, and finalise the interpreter: `exit`.
+    Exit,
     /// Call `visit_NAME(data)`.
     Visit {
         /// NAME.
@@ -150,6 +157,8 @@ pub enum Answer {
         /// How long it took.
         seconds: f64,
     },
+    /// The parent has prepared.
+    Prepared,
     /// What a called function returned, as `json.dumps` writes it.
     Returned(Value),
     /// The plain pages stand.

@@ -271,6 +271,18 @@ impl Subject {
         }
     }
 
+    /// Has the parent prepare the data in one of the fixture's ways.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn prepare(&mut self, name: &str) -> Result<(), Error> {
+        let doing = format!("preparing the data ({name})");
+        match self.ask(&Request::Prepare { name: name.into() }, &doing)? {
+            Answer::Prepared => Ok(()),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
     /// Calls a function of the fixture's module; what it returned.
     ///
     /// # Errors

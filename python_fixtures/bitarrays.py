@@ -4,11 +4,12 @@ Expected, from CPython 3.8 to 3.15, for items of a page or more:
 
 - `reference` and `length` unshare only the page that holds the list's own
   header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers and no page of spine or
-  payload; the copies are identical.
+- `iterate`, `copy`, `contains`, `pickle` and `read` unshare every page of
+  headers and no page of spine or payload; the copies are identical
+  (nearly all, of `pickle`). `random` unshares nearly every one.
 - `collect` unshares the page of the list's own header, and pages that
   headers have in common with tracked objects of the interpreter: the
-  elements themselves are not tracked.
+  elements themselves are not tracked. `allocate` does the same.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
 well, and be unshared by a write to that. A page of headers that holds only
@@ -16,7 +17,11 @@ the end of one object has no count on it, and stays shared.
 """
 from _bitarrays import bitarrays
 from _footprints import list_of
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_contains, visit_pickle, visit_collect, visit_allocate,
+)
 
 
 def build(count=2000, item_bytes=65536):

@@ -7,18 +7,27 @@ Expected, from CPython 3.8 to 3.15:
 
 - `reference` and `length` unshare only the page that holds the list's own
   header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers, which is all the data,
-  and no page of the spine; the copies are identical. Only the integers that
+- `iterate`, `copy`, `contains`, `sum` and `read` unshare every page of
+  headers, which is all the data, and no page of the spine; the copies are
+  identical. `random` unshares nearly every one: there are a hundred ints on
+  a page. Only the integers that
   the interpreter keeps for itself are immortal (since 3.12, PEP 683): those
   from -5 to 256, since 3.15 to 1024. These are not.
 - `collect` unshares the page of the list's own header and those that other
   headers have in common with tracked objects of the interpreter: integers
-  are not tracked.
+  are not tracked. `allocate` does the same.
+- `pickle` unshares every page of headers since CPython 3.10.6, where it
+  takes a reference to each element that it saves (pull request 92931), and
+  before that only a few.
 """
 import sys
 
 from _footprints import list_of
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_contains, visit_sum, visit_pickle, visit_collect, visit_allocate,
+)
 
 DIGIT_BITS = sys.int_info.bits_per_digit
 DIGIT_BYTES = sys.int_info.sizeof_digit

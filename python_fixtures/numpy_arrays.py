@@ -4,13 +4,16 @@ Expected, from CPython 3.8 to 3.15, for items of a page or more:
 
 - `reference` and `length` unshare only the page that holds the list's own
   header; `index` adds that of one element.
-- `iterate` and `read` unshare every page of headers and no page of spine or
-  payload; the copies are identical. That the content is in NumPy changes
+- `iterate`, `copy`, `contains` and `read` unshare every page of headers and
+  no page of spine or payload; the copies are identical. `random` unshares
+  nearly every one. That the content is in NumPy changes
   nothing: the reference count is in the array's Python object, outside its
   buffer.
 - `collect` unshares the page of the list's own header and those that other
   headers have in common with tracked objects of the interpreter: NumPy
-  arrays are not tracked.
+  arrays are not tracked. `allocate` does the same.
+- `pickle` unshares every page of headers, too, and the copies differ: an
+  array that has been asked for its buffer keeps the buffer's description.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
 well, and be unshared by a write to that. A page of headers that holds only
@@ -20,7 +23,11 @@ import numpy
 
 from _contents import check_words, rows
 from _footprints import BLOCK_BYTES, list_of
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_contains, visit_pickle, visit_collect, visit_allocate,
+)
 
 
 def build(count=2000, item_bytes=65536):

@@ -8,8 +8,11 @@ Expected, from CPython 3.8 to 3.15: no visit unshares any page of the
 segments. They are shared mappings, which a fork does not copy on write, and
 there is one Python object for each array, not one for each row: reference
 counts are written in the few pages that hold these objects (`header`), and
-rows are new objects of the child's own. Reading maps the segments into the
-child page by page: these are faults, but not copies.
+rows are new objects of the child's own. `copy` makes a view. Reading, as
+`pickle` does too, maps the segments into the child page by page: these are
+faults, but not copies.
+
+There is no `contains`: what NumPy compares are new objects, or nothing.
 """
 import os
 import secrets
@@ -18,7 +21,11 @@ from multiprocessing import shared_memory
 import numpy
 
 from _contents import rows
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_pickle, visit_collect, visit_allocate,
+)
 
 SHARING = "shared_memory"
 

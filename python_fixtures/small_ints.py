@@ -6,19 +6,24 @@ Expected:
 
 - `reference` and `length` unshare only the page that holds the list's own
   header.
-- `index`, `iterate` and `read`: since CPython 3.12 small integers are
+- `index` and all that looks at the elements (`iterate`, `random`, `copy`,
+  `contains`, `sum`, `pickle`, `read`): since CPython 3.12 small integers are
   immortal (PEP 683): no reference count is written and none of their pages
   is unshared. Until 3.11 the counts are written like all others, but 256
   objects fill only a few pages: these are all that is unshared, however
   long the list is. The spine stays shared.
 - `collect` unshares the page of the list's own header and those that other
   headers have in common with tracked objects of the interpreter: integers
-  are not tracked.
+  are not tracked. `allocate` does the same.
 """
 import sys
 
 from _footprints import list_of
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_contains, visit_sum, visit_pickle, visit_collect, visit_allocate,
+)
 
 ITEM_BYTES = sys.getsizeof(1)
 

@@ -14,13 +14,14 @@ Expected, from CPython 3.8 to 3.15, for items of a page or more:
   lists' pointers) is only read, and so is the payload: no page of either is
   unshared. Each count goes back to what it was, so that the copies are
   identical to their originals.
-- `read` unshares what `iterate` does and no more: the content of an element
-  is read, not written.
+- `copy`, `contains`, `pickle` and `read` unshare what `iterate` does and no
+  more: the content of an element is read, not written. `random` unshares
+  nearly as much.
 - `collect` writes the GC header of every tracked object. Until 3.9 these
   are the three lists alone. Since 3.10 `array.array` is tracked too, which
   adds all headers of the two lists of integer arrays. Bitarrays are not
   tracked: their headers stay shared, but for a page that they have in
-  common with a tracked object.
+  common with a tracked object. `allocate` does the same.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
 well, and be unshared by a write to that. A page of headers that holds only
@@ -31,7 +32,11 @@ from array import array
 from _bitarrays import bitarrays
 from _contents import check_words, int_arrays
 from _footprints import list_of, total
-from _visits import visit_reference, visit_length, visit_index, visit_iterate, visit_collect
+from _preparations import prepare_disable, prepare_freeze
+from _visits import (
+    visit_reference, visit_length, visit_index, visit_iterate, visit_random, visit_copy,
+    visit_contains, visit_pickle, visit_collect, visit_allocate,
+)
 
 
 def build(count=2000, item_bytes=65536):

@@ -19,6 +19,9 @@ use rstest::rstest;
 #[case::one_of_several(&["measure", "ints", "int_array"], "`int_array`", "did you mean `int_arrays`?")]
 #[case::to_describe(&["fixtures", "bitarray"], "no fixture `bitarray`", "did you mean `bitarrays`?")]
 #[case::near_a_visit(&["measure", "ints", "--visit", "iterat"], "no visit `iterat`", "did you mean `iterate`?")]
+#[case::near_a_preparation(&["measure", "ints", "--prepare", "freez"], "no preparation `freez`", "did you mean `freeze`?")]
+#[case::not_near_a_preparation(&["measure", "ints", "--prepare", "zzz"], "no preparation `zzz`", "its preparations: disable, freeze")]
+#[case::a_preparation_without_a_command(&["--prepare", "zzz"], "`three_lists` has no preparation `zzz`", "its preparations: ")]
 #[case::not_near_a_visit(&["measure", "ints", "--visit", "zzz"], "no visit `zzz`", "its visits: idle, ")]
 fn an_unknown_name_is_refused_and_the_nearest_offered(
     #[case] arguments: &[&str],
@@ -246,6 +249,12 @@ fn a_machine_without_any_python_is_told_what_to_install() {
     "mine.py",
     Some("def build(): pass\ndef visit_idle(data): pass\n"),
     "`idle` of its own",
+    "another name"
+)]
+#[case::another_visit_of_our_own(
+    "mine.py",
+    Some("def build(): pass\ndef visit_exit(data): pass\n"),
+    "`exit` of its own",
     "another name"
 )]
 fn a_file_that_is_no_fixture_is_refused_with_the_reason(

@@ -24,30 +24,44 @@ const SAY_AND_HANG: &str = "say(os.getpid())\nwhile True: signal.pause()";
     "fixture's own code"
 )]
 fn an_exception_is_shown_with_the_line_that_raised_it(
-    #[values(When::Import, When::Build, When::Visit)] when: When,
+    #[values(When::Import, When::Build, When::Prepare, When::Visit)] when: When,
     #[case] action: &str,
     #[case] error: &str,
     #[case] help: &str,
 ) {
     let place = Place::new();
-    let during = match when {
-        When::Import => "while loading ",
-        When::Build => "while building the dataset",
-        When::Visit => "while visiting the data (act)",
-    };
+    let (_, during) = when.of_whom();
     let line = include_str!("fixtures/acts.py")
         .lines()
         .position(|line| line.trim() == "ACTION")
         .unwrap();
     place
         .run(place.measure_fixture_that(when, action))
-        .says(&format!("{error} {during}"))
+        .says(&format!("{error} while {during}"))
         .says("Traceback (most recent call last):\n")
         .says(&format!(
             "acts.py\", line {}, in act\n    {action}\n",
             line + 1
         ))
         .refuses(3, error, help);
+    place.nothing_remains();
+}
+
+/// As in any Python: what a handler raises at exit is printed, and the end goes on.
+#[rstest]
+#[case::raised("raise RuntimeError('no such luck')", "RuntimeError: no such luck")]
+#[case::asked_to_exit("print('not so fast')\nsys.exit(7)", "not so fast")]
+fn what_is_raised_at_exit_does_not_keep_a_child_from_its_end(
+    #[case] action: &str,
+    #[case] words: &str,
+) {
+    let place = Place::new();
+    let measured = place.run(place.measure_fixture_that(When::Exit, action));
+    let measured = measured.exits_with(0).says(words);
+    assert!(
+        measured.stdout.contains("acts, shared by fork"),
+        "{measured}"
+    );
     place.nothing_remains();
 }
 
@@ -58,16 +72,12 @@ fn an_exception_is_shown_with_the_line_that_raised_it(
 #[case::aborted("os.abort()", "was killed by SIGABRT")]
 #[case::closed_every_descriptor("os.closerange(3, 4096)", "exited with status ")]
 fn a_process_that_dies_is_told_with_how_and_when(
-    #[values(When::Import, When::Build, When::Visit)] when: When,
+    #[values(When::Import, When::Build, When::Prepare, When::Visit, When::Exit)] when: When,
     #[case] action: &str,
     #[case] how: &str,
 ) {
     let place = Place::new();
-    let (who, during) = match when {
-        When::Import => ("parent", "loading "),
-        When::Build => ("parent", "building the dataset"),
-        When::Visit => ("child", "visiting the data (act)"),
-    };
+    let (who, during) = when.of_whom();
     place
         .run(place.measure_fixture_that(when, action))
         .says(&format!(" while {during}"))
@@ -87,15 +97,22 @@ fn what_hangs_is_ended_at_the_time_limit(
     #[values(When::Build, When::Visit)] when: When,
     #[case] action: &str,
 ) {
+    ended_at_the_time_limit(when, action);
+}
+
+#[rstest]
+#[case::preparing(When::Prepare)]
+#[case::ending(When::Exit)]
+fn so_is_what_hangs_before_the_visits_and_at_exit(#[case] when: When) {
+    ended_at_the_time_limit(when, "time.sleep(10 ** 6)");
+}
+
+fn ended_at_the_time_limit(when: When, action: &str) {
     let place = Place::new();
     let mut measure = place.measure_fixture_that(when, action);
     // Long enough for all that comes before on a busy machine.
     measure.args(["--timeout", "2"]);
-    let (who, doing) = if when == When::Build {
-        ("parent", "building the dataset")
-    } else {
-        ("child", "visiting the data (act)")
-    };
+    let (who, doing) = when.of_whom();
     place
         .run(measure)
         .says(&format!("the {who} had not ended {doing}"))

@@ -44,6 +44,7 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
     Measurement {
         fixture: fixture.into(),
         visit: visit.into(),
+        prepare: None,
         sharing: sharing.into(),
         count: 2_000,
         item_bytes: 65_536,
@@ -62,7 +63,8 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
     }
 }
 
-/// A report with everything that a renderer has to cope with: children that differ, unknown bytes, a warning.
+/// A report with everything that a renderer has to cope with: children that differ, unknown bytes, a
+/// preparation, a warning.
 fn canned() -> Report {
     use RegionName::{Header, Payload, Rest, Segment, Spine};
     let lists = |header, rest, identical, seconds| {
@@ -151,6 +153,10 @@ fn canned() -> Report {
             ),
             measurement("shared_numpy", "idle", "shared_memory", vec![shared(0)]),
             measurement("shared_numpy", "read", "shared_memory", vec![shared(67)]),
+            Measurement {
+                prepare: Some("freeze".into()),
+                ..measurement("shared_numpy", "read", "shared_memory", vec![shared(66)])
+            },
         ],
     }
 }

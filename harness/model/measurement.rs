@@ -24,6 +24,9 @@ pub struct Measurement {
     pub fixture: String,
     /// What each child did with the data.
     pub visit: String,
+    /// What the parent did after it had built the data and before the first fork. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
     /// How the data reached the children: `fork` (inherited) or `shared_memory`, as the fixture states it.
     pub sharing: String,
     /// Elements in each list (or rows in each array) of the dataset.
@@ -193,6 +196,16 @@ impl AddAssign<&Region> for Totals {
         self.pages += region.pages;
         self.unshared += region.unshared;
         self.identical = self.identical.zip(region.identical).map(|(a, b)| a + b);
+    }
+}
+
+impl Measurement {
+    /// The fixture and, if there was one, its preparation, as tables name them.
+    pub fn data(&self) -> String {
+        match &self.prepare {
+            Some(name) => format!("{}, prepared by {name}", self.fixture),
+            None => self.fixture.clone(),
+        }
     }
 }
 

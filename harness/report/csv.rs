@@ -10,6 +10,7 @@ use crate::model::{RegionName, Report};
 struct Row<'a> {
     fixture: &'a str,
     visit: &'a str,
+    prepare: Option<&'a str>,
     sharing: &'a str,
     count: u64,
     item_bytes: u64,
@@ -36,6 +37,7 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
                     .serialize(Row {
                         fixture: &measurement.fixture,
                         visit: &measurement.visit,
+                        prepare: measurement.prepare.as_deref(),
                         sharing: &measurement.sharing,
                         count: measurement.count,
                         item_bytes: measurement.item_bytes,

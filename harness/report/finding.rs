@@ -68,19 +68,15 @@ fn most(measurement: &Measurement, summary: &Summary) -> String {
         })
         .collect();
     let regions = regions.join(", ");
-    let Measurement {
-        fixture,
-        sharing,
-        visit,
-        ..
-    } = measurement;
+    let data = measurement.data();
+    let Measurement { sharing, visit, .. } = measurement;
     match &summary.copied_share {
-        None => format!("no page of {fixture} was told from the rest of the process"),
+        None => format!("no page of {data} was told from the rest of the process"),
         Some(copied) if *copied.end() == 0.0 => {
-            format!("no child copied a page of {fixture}, shared by {sharing} ({regions} pages)")
+            format!("no child copied a page of {data}, shared by {sharing} ({regions} pages)")
         }
         Some(copied) => format!(
-            "of {fixture}, shared by {sharing}, a child copied at most {} ({visit}: {regions} pages)",
+            "of {data}, shared by {sharing}, a child copied at most {} ({visit}: {regions} pages)",
             share(*copied.end()),
         ),
     }

@@ -40,6 +40,7 @@ fn same_data(one: &Measurement, other: &Measurement) -> bool {
     let key = |measurement: &Measurement| {
         (
             measurement.fixture.clone(),
+            measurement.prepare.clone(),
             measurement.sharing.clone(),
             measurement.count,
             measurement.item_bytes,
@@ -54,7 +55,7 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
     let first = &group[0];
     let children = first.children.len();
     let dataset = summaries.iter().map(|summary| summary.dataset_bytes).max();
-    let title = format!("{}, shared by {}", first.fixture, first.sharing);
+    let title = format!("{}, shared by {}", first.data(), first.sharing);
     let subtitle = format!(
         "{} in pages: {} × {} a list; {} of CPython {}",
         bytes(dataset.unwrap_or(0)),

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use refcow::protocol::{Answer, Report};
 
-use crate::interpreter::{flush, raised};
+use crate::interpreter::{finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
 use crate::wire::Wire;
 use crate::{regions, released};
@@ -25,6 +25,8 @@ use crate::{regions, released};
 pub enum Work<'a, 'py> {
     Wait,
     Idle,
+    /// Finalise the interpreter, which holds the only reference to the data, if there is any.
+    Exit(Option<&'a Py<PyAny>>),
     Call {
         function: Bound<'py, PyAny>,
         arguments: Bound<'py, PyTuple>,
@@ -122,7 +124,7 @@ fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     // A panic must not unwind into the parent's request loop, of which this process has a copy.
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(&mut wire, work)))
         .unwrap_or_else(|_| Err(io::Error::other("panicked")));
-    if let Some(py) = python {
+    if let Some(py) = python.filter(|_| python_runs()) {
         // What the visit printed would be lost otherwise. After the last snapshot, so it counts for nothing.
         flush(py);
     }
@@ -182,6 +184,10 @@ fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
             arguments,
         } => {
             function.call1(arguments)?;
+            Ok(None)
+        }
+        Work::Exit(data) => {
+            Python::attach(|py| finalize(py, *data))?;
             Ok(None)
         }
         Work::Write(plain, pages, unreported) => {

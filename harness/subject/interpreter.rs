@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::time::Instant;
 
 use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{Footprint, Fork, Job, Module, Raised, Size, Started, channel_fd};
@@ -110,6 +111,15 @@ impl Interpreter {
         })
     }
 
+    /// `prepare_NAME(data)`.
+    pub fn prepare(&self, name: &str) -> PyResult<()> {
+        Python::attach(|py| {
+            let prepare = self.module(py)?.getattr(format!("prepare_{name}"))?;
+            prepare.call1((self.data(py),))?;
+            Ok(())
+        })
+    }
+
     /// `function(*arguments)`; both ways through Python's own `json`.
     pub fn call(&self, function: &str, arguments: &[Value]) -> PyResult<Value> {
         let json = |error: serde_json::Error| PyValueError::new_err(error.to_string());
@@ -127,15 +137,16 @@ impl Interpreter {
     }
 
     /// What each process is to do, with all that it needs.
-    pub fn work<'py>(
-        &self,
+    pub fn work<'a, 'py>(
+        &'a self,
         py: Python<'py>,
         forks: Vec<Fork>,
-    ) -> PyResult<Vec<(RawFd, Work<'static, 'py>)>> {
+    ) -> PyResult<Vec<(RawFd, Work<'a, 'py>)>> {
         let work = forks.into_iter().map(|fork| {
             let work = match fork.job {
                 Job::Wait => Work::Wait,
                 Job::Idle => Work::Idle,
+                Job::Exit => Work::Exit(self.data.as_ref()),
                 Job::Map => Work::Map(self.data(py)),
                 Job::Visit { name } => Work::Call {
                     function: self.module(py)?.getattr(format!("visit_{name}"))?,
@@ -161,6 +172,38 @@ impl Interpreter {
             Some(fixture) => Ok(fixture.bind(py)),
             None => Err(PyValueError::new_err("no fixture is loaded")),
         }
+    }
+}
+
+/// Ends Python in this process as the end of a script does whose global variable the data is. `data` must be the only
+/// reference that this program holds.
+pub fn finalize(py: Python<'_>, data: Option<&Py<PyAny>>) -> PyResult<()> {
+    if let Some(data) = data {
+        py.import("__main__")?.setattr("data", data)?;
+    }
+    #[expect(
+        unsafe_code,
+        reason = "PyO3 never ends an interpreter, nor lets go through a borrow"
+    )]
+    // SAFETY: the thread is attached. `data` is a reference that the `Interpreter` owns, and will not give up itself:
+    // this forked process never goes back to where that is, and ends by `_exit`. From here on nothing of Python is
+    // touched (`python_runs` below is asked first).
+    unsafe {
+        if let Some(data) = data {
+            ffi::Py_DecRef(data.as_ptr());
+        }
+        // What it answers is whether it could flush standard output and error: those of `flush` are not asked either.
+        ffi::Py_FinalizeEx();
+    }
+    Ok(())
+}
+
+/// Whether there is an interpreter, and it has not been finalised.
+pub fn python_runs() -> bool {
+    #[expect(unsafe_code, reason = "PyO3 wraps it not")]
+    // SAFETY: it reads one flag, and may be called at any time.
+    unsafe {
+        ffi::Py_IsInitialized() != 0
     }
 }
 

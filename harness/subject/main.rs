@@ -107,6 +107,10 @@ impl Subject {
                     seconds: python.build(size)?,
                 })
             }),
+            Request::Prepare { name } => self.python(|python| {
+                python.prepare(&name)?;
+                Ok(Answer::Prepared)
+            }),
             Request::Call {
                 function,
                 arguments,

@@ -45,8 +45,25 @@ pub enum When {
     Import,
     /// While it builds the data.
     Build,
+    /// While the parent prepares the data (`--prepare act`).
+    Prepare,
     /// While a child visits the data (`--visit act`).
     Visit,
+    /// While a child ends Python (`--visit exit`).
+    Exit,
+}
+
+impl When {
+    /// Which process acts, and what it does at that time, in the words of refcow's errors.
+    pub fn of_whom(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Import => ("parent", "loading "),
+            Self::Build => ("parent", "building the dataset"),
+            Self::Prepare => ("parent", "preparing the data (act)"),
+            Self::Visit => ("child", "visiting the data (act)"),
+            Self::Exit => ("child", "visiting the data (exit)"),
+        }
+    }
 }
 
 /// A folder for one test. Its path is in the environment of every process of a run (refcow hands `TMPDIR` on to the
@@ -146,7 +163,13 @@ impl Place {
     /// Has a fixture of [`Place::fixture_that`] act.
     pub fn measure_fixture_that(&self, when: When, action: &str) -> Command {
         let fixture = self.fixture_that(when, action);
-        self.measure([fixture.as_str(), "--visit", "act", "--count", "10"])
+        let mut measure = self.measure([fixture.as_str(), "--count", "10"]);
+        if when == When::Prepare {
+            measure.args(["--prepare", "act"]);
+        }
+        let visit = if when == When::Exit { "exit" } else { "act" };
+        measure.args(["--visit", visit]);
+        measure
     }
 
     /// As [`Place::measure`], but by an ordinary user. Not if there is no interpreter that this user could run.
