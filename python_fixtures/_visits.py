@@ -55,11 +55,11 @@ def visit_iterate(data):
 
 
 def visit_random(data):
-    """Binds a name to one element in ten, drawn at random: the same ones in
-    every run.
+    """Binds a name to one element in ten, drawn at random.
 
-    With replacement, so that some are drawn twice. Where ten objects or
-    more stand on a page, nearly every page holds one that is drawn.
+    The same ones in every run, and with replacement: some are drawn twice.
+    Where many objects stand on a page, nearly every page holds one that is
+    drawn.
     """
     # A linear congruential generator, of which the upper bits are used. The module `random` would be memory to fork.
     state = 1
@@ -70,8 +70,9 @@ def visit_random(data):
 
 
 def visit_copy(data):
-    """Copies each list (`lst[:]`): one more reference to each element, until
-    the copy is gone, at the visit's end.
+    """Copies each list (`lst[:]`): one more reference to each element.
+
+    The copy is gone at the visit's end, and the references with it.
     """
     for sequence in sequences(data):
         copy = sequence[:]
@@ -113,11 +114,12 @@ def visit_collect(data):
 
 
 def visit_allocate(data):
-    """Makes and keeps so many lists that the collector, if it is enabled,
-    collects the oldest generation by itself.
+    """Makes so many lists that the collector, if enabled, runs by itself.
 
-    That takes some hundred thousand new objects, and a quarter as many as
-    were there when it last did so.
+    It then collects the oldest generation, too. That takes a quarter of a
+    million new objects (the product of its three thresholds), and a quarter
+    as many as there were when it last did so. CPython 3.14.0 to 3.14.4
+    collect in increments instead: how far they come is not known here.
     """
     elements = sum(len(sequence) for sequence in sequences(data) if isinstance(sequence, list))
     kept = [[] for index in range(300_000 + elements // 2)]

@@ -21,7 +21,6 @@ use rstest::rstest;
 #[case::near_a_visit(&["measure", "ints", "--visit", "iterat"], "no visit `iterat`", "did you mean `iterate`?")]
 #[case::near_a_preparation(&["measure", "ints", "--prepare", "freez"], "no preparation `freez`", "did you mean `freeze`?")]
 #[case::not_near_a_preparation(&["measure", "ints", "--prepare", "zzz"], "no preparation `zzz`", "its preparations: disable, freeze")]
-#[case::a_preparation_without_a_command(&["--prepare", "zzz"], "`three_lists` has no preparation `zzz`", "its preparations: ")]
 #[case::not_near_a_visit(&["measure", "ints", "--visit", "zzz"], "no visit `zzz`", "its visits: idle, ")]
 fn an_unknown_name_is_refused_and_the_nearest_offered(
     #[case] arguments: &[&str],

@@ -403,7 +403,7 @@ fn what_cannot_be_measured_does_not_keep_the_rest_from_it() {
     assert_eq!(report.measurements.len(), 1);
     let missing = refcow::model::Warning::NotMeasured {
         fixture: "acts".into(),
-        reason: "acts: KeyError: 'no' while building the dataset".into(),
+        reason: "KeyError: 'no' while building the dataset".into(),
     };
     assert!(report.warnings.contains(&missing), "{:?}", report.warnings);
     place.nothing_remains();

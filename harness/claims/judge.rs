@@ -122,12 +122,7 @@ impl Statement {
                 let of = |evidence: &String| evidence.split('/').any(named);
                 self.evidence.iter().any(of)
             })
-            .map(
-                |(what, reason)| match reason.strip_prefix(&format!("{what}: ")) {
-                    Some(_) => reason.clone(),
-                    None => format!("{what}: {reason}"),
-                },
-            )
+            .map(|(what, reason)| format!("{what}: {reason}"))
             .collect();
         if reasons.is_empty() {
             format!("not to be had here: {lacking}")
