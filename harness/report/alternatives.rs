@@ -111,8 +111,8 @@ fn notes(report: &Report) -> Vec<String> {
          Pool.map gives each child its chunk alone."
             .to_owned(),
         format!(
-            "survives: what is in a child the very object that it is in the parent. child died: whether the others can \
-             go on when one child is killed{hangs}. left behind: when parent and children are killed at once."
+            "survives: what is in a child the very object that it is in the parent. kill one: whether the others can go on \
+             when one child is killed{hangs}. kill all: what is left when parent and children are killed at once."
         ),
     ]
 }
@@ -126,14 +126,7 @@ fn both(report: &Report) -> [Columns; 2] {
         numbers: 6,
     };
     let mut properties = Columns {
-        header: &[
-            "",
-            "piped",
-            "writes",
-            "survives",
-            "child died",
-            "left behind",
-        ],
+        header: &["", "piped", "writes", "survives", "kill one", "kill all"],
         rows: Vec::new(),
         numbers: 2,
     };

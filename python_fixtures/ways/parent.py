@@ -320,17 +320,30 @@ def hear(job, number, doing):
     watched = list(job.processes)
     if job.manager is not None:
         watched.append(job.manager._process)
-    ready = multiprocessing.connection.wait([connection] + [process.sentinel for process in watched])
+    sentinels = [process.sentinel for process in watched]
+    ready = multiprocessing.connection.wait([connection] + sentinels)
     if connection in ready:
         try:
             return json.loads(connection.recv_bytes().decode())
         except (EOFError, ConnectionError):
-            # It has died just now.
-            multiprocessing.connection.wait([process.sentinel for process in watched], 10)
+            # It is dying.
+            pass
+    ended = multiprocessing.connection.wait(sentinels, 10)
     for process in watched:
-        if not process.is_alive():
-            raise ChildDied("{} {} while {}".format(who(job, process), how(process.exitcode), doing))
+        if process.sentinel in ended:
+            raise ChildDied("{} {} while {}".format(who(job, process), how(exit_code(process)), doing))
     raise ChildDied("a child has closed its pipe while {}".format(doing))
+
+
+def exit_code(process):
+    """How a process ended that has closed its end of the sentinel. It does so
+    a moment before it can be waited for, and a thread of a pool may wait
+    for it as well.
+    """
+    deadline = time.monotonic() + 10
+    while process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return process.exitcode
 
 
 def who(job, process):

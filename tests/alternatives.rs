@@ -1,0 +1,439 @@
+//! The ways to share data: each does what its row says, and none leaves anything behind, however it ends.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use refcow::model::{AfterKill, Alternative, Report, StartMethod, Warning};
+use rstest::rstest;
+use rustix::process::{Pid, Signal, kill_process};
+
+use common::{Finished, Place, Running, python};
+
+/// Large enough that the data is many times what a child copies anyhow.
+const SIZE: u64 = 1 << 20;
+
+fn compare(place: &Place, arguments: &[&str]) -> Command {
+    compare_with(place, python(), arguments)
+}
+
+fn compare_with(place: &Place, python: &str, arguments: &[&str]) -> Command {
+    let mut command = place.refcow(["alternatives", "--format", "json", "--python", python]);
+    command.args(arguments);
+    command
+}
+
+fn report(finished: &Finished) -> Report {
+    serde_json::from_str(&finished.stdout).expect("the JSON format is a Report")
+}
+
+/// One way with [`SIZE`] bytes.
+fn one(way: &str, method: &str) -> Alternative {
+    let place = Place::new();
+    let size = SIZE.to_string();
+    let arguments = ["--way", way, "--start-method", method, "--size", &size];
+    let finished = place.run(compare(&place, &arguments)).exits_with(0);
+    place.nothing_remains();
+    nothing_in(&place);
+    let mut alternatives = report(&finished).alternatives;
+    assert_eq!(alternatives.len(), 1, "{finished}");
+    alternatives.remove(0)
+}
+
+/// No temporary folder of a way is left.
+fn nothing_in(place: &Place) {
+    let left: Vec<_> = fs::read_dir(place.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("refcow-"))
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+fn copied_bytes(alternative: &Alternative) -> Vec<i64> {
+    let page = i64::try_from(procfs::page_size()).unwrap();
+    let children = alternative.children.iter();
+    children.map(|child| child.copied_pages * page).collect()
+}
+
+#[rstest]
+// Each int is 32 bytes, four times what is handed over; reading all writes each of their pages.
+#[case::list("list", "fork", 3.5..6.0)]
+#[case::args("args", "fork", 3.5..6.0)]
+// Headers of the arrays alone.
+#[case::arrays("arrays", "fork", 0.0..0.2)]
+#[case::array("array", "fork", 0.0..0.1)]
+#[case::bitarrays("bitarrays", "fork", 0.0..0.2)]
+#[case::bitarray("bitarray", "fork", 0.0..0.1)]
+#[case::numpy("numpy", "fork", 0.0..0.4)]
+#[case::shared_memory("shared_memory", "fork", 0.0..0.4)]
+#[case::shared_memory_spawned("shared_memory", "spawn", -0.2..0.2)]
+#[case::raw_array("raw_array", "fork", 0.0..0.1)]
+#[case::raw_array_spawned("raw_array", "spawn", -0.2..0.2)]
+#[case::mmap("mmap", "fork", 0.0..0.1)]
+#[case::mmap_file("mmap_file", "fork", 0.0..0.1)]
+#[case::memmap("memmap", "fork", 0.0..0.5)]
+// Unpickled: 32 bytes an int, and eight in the list.
+#[case::args_spawned("args", "spawn", 4.5..7.0)]
+#[case::args_from_a_server("args", "forkserver", 4.5..7.0)]
+#[case::bitarrays_spawned("args_bitarrays", "spawn", 1.0..3.0)]
+// Half of it in each of two children.
+#[case::pool("pool", "fork", 2.2..3.5)]
+fn a_child_copies_what_the_way_makes_it_copy(
+    #[case] way: &str,
+    #[case] method: &str,
+    #[case] times: std::ops::Range<f64>,
+) {
+    let alternative = one(way, method);
+    for bytes in copied_bytes(&alternative) {
+        let of_size = bytes as f64 / SIZE as f64;
+        assert!(times.contains(&of_size), "{of_size}: {alternative:#?}");
+    }
+    assert_eq!(alternative.children.len(), 2);
+}
+
+#[rstest]
+// An int below 2³¹ is pickled in five bytes.
+#[case::args("args", "spawn", 0.6..0.7)]
+#[case::pool("pool", "fork", 0.3..0.35)]
+#[case::manager("manager", "fork", 0.6..0.7)]
+#[case::bitarrays("args_bitarrays", "spawn", 1.0..1.1)]
+#[case::inherited("list", "fork", 0.0..0.01)]
+#[case::shared("shared_memory", "spawn", 0.0..0.01)]
+fn what_goes_through_pipes_is_counted(
+    #[case] way: &str,
+    #[case] method: &str,
+    #[case] times: std::ops::Range<f64>,
+) {
+    let alternative = one(way, method);
+    for child in &alternative.children {
+        let piped = child.piped_bytes.unwrap() as f64 / SIZE as f64;
+        assert!(times.contains(&piped), "{piped}: {alternative:#?}");
+    }
+}
+
+#[test]
+fn times_and_sums_of_memory_are_there() {
+    let alternative = one("shareable_list", "fork");
+    let prepared = alternative.prepare_seconds.unwrap();
+    assert!(0.0 < prepared && prepared < alternative.handover_seconds);
+    for child in &alternative.children {
+        // One element is less than all.
+        assert!(0.0 < child.first_read_seconds);
+        assert!(child.first_read_seconds < child.read_all_seconds);
+    }
+    // The segment is in it.
+    assert!(alternative.pss_bytes_held.unwrap() > SIZE);
+    assert!(alternative.pss_bytes_read.unwrap() > SIZE);
+    assert_eq!(one("list", "fork").prepare_seconds, None);
+}
+
+#[test]
+fn the_list_is_larger_when_it_has_been_read() {
+    let list = one("list", "fork");
+    let grown = list.pss_bytes_read.unwrap() - list.pss_bytes_held.unwrap();
+    let copied = copied_bytes(&list);
+    // Two children, each with a copy of the parent's ints.
+    assert!(grown > SIZE * 6, "{grown} and {copied:?}");
+}
+
+/// Rows that do not depend on the version of Python: what is left of a forkserver does.
+#[test]
+fn properties_are_those_of_the_way() {
+    let place = Place::new();
+    let finished = place
+        .run(compare(&place, &["--size", "65536"]))
+        .exits_with(0);
+    place.nothing_remains();
+    nothing_in(&place);
+    let mut text = String::new();
+    for alternative in report(&finished).alternatives {
+        let Alternative {
+            way,
+            start_method,
+            writes_seen_by_parent,
+            writes_seen_by_sibling,
+            container_survives,
+            elements_survive,
+            after_child_killed,
+            left_after_kill,
+            ..
+        } = alternative;
+        let left: Vec<_> = left_after_kill.iter().map(|left| left.as_str()).collect();
+        let left = match start_method {
+            StartMethod::Forkserver => "(depends)".into(),
+            _ => left.join(", "),
+        };
+        let usable = match after_child_killed {
+            AfterKill::Usable => "usable",
+            AfterKill::Unusable => "unusable",
+            AfterKill::Hangs { .. } => "hangs",
+        };
+        let sibling = writes_seen_by_sibling.map_or("–".into(), |seen| seen.to_string());
+        writeln!(
+            text,
+            "{way}/{start_method}: writes seen by parent {writes_seen_by_parent}, by sibling {sibling}; \
+             container survives {container_survives}, elements {elements_survive}; {usable}; left: {left}"
+        )
+        .unwrap();
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!("alternatives_properties", text));
+}
+
+#[test]
+fn one_child_has_no_sibling() {
+    let place = Place::new();
+    let arguments = ["--size", "65536", "--children", "1", "--way", "mmap"];
+    let finished = place.run(compare(&place, &arguments)).exits_with(0);
+    let alternative = &report(&finished).alternatives[0];
+    assert!(alternative.writes_seen_by_parent);
+    assert_eq!(alternative.writes_seen_by_sibling, None);
+    assert_eq!(alternative.children.len(), 1);
+}
+
+#[test]
+fn tables_fit_a_terminal_of_80_columns() {
+    let place = Place::new();
+    let arguments = ["alternatives", "--size", "65536", "--python", python()];
+    let table = place.run(place.refcow(arguments)).exits_with(0).stdout;
+    // In a pipe sentences are not wrapped.
+    let (tables, _notes) = table.split_once("\ncopied, piped").unwrap();
+    for line in tables.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let markdown = place
+        .run(place.refcow([&arguments[..], &["--way", "list", "--format", "markdown"]].concat()))
+        .exits_with(0)
+        .stdout;
+    assert!(markdown.contains("| fork: list of ints |"), "{markdown}");
+}
+
+/// A virtual environment in which `code` runs when any Python starts. It may say something as a fixture can.
+fn environment_that(place: &Place, code: &str) -> String {
+    let folder = place.path("venv");
+    let made = Command::new(python())
+        .args(["-m", "venv", "--without-pip"])
+        .arg(&folder)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let library = fs::read_dir(folder.join("lib")).unwrap().next().unwrap();
+    let packages = library.unwrap().path().join("site-packages");
+    let code = code.replace(
+        "SAID",
+        &format!("{:?}", place.path("said").display().to_string()),
+    );
+    fs::write(packages.join("refcow_test.py"), code).unwrap();
+    fs::write(packages.join("refcow_test.pth"), "import refcow_test\n").unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// Every child that adds up the integers does this instead. The parent adds, too, before it has children.
+fn summing_child_that(does: &str) -> String {
+    format!(
+        "import builtins, os, signal\n\
+         add = builtins.sum\n\
+         parent = os.getpid()\n\
+         def say(words):\n    \
+             fifo = os.open(SAID, os.O_WRONLY)\n    \
+             os.write(fifo, words.encode())\n    \
+             os.close(fifo)\n\
+         def sum(*arguments):\n    \
+             import multiprocessing\n    \
+             if multiprocessing.parent_process() is not None:\n        \
+                 {does}\n    \
+             return add(*arguments)\n\
+         builtins.sum = sum\n"
+    )
+}
+
+#[rstest]
+#[case::forked("list", "fork", "child 1")]
+#[case::spawned("args", "spawn", "child 1")]
+#[case::from_a_server("args", "forkserver", "child 1")]
+#[case::of_a_manager("manager", "fork", "child 1")]
+#[case::of_a_pool("pool", "fork", "a worker of the pool")]
+fn a_child_that_is_killed_is_told_at_once(
+    #[case] way: &str,
+    #[case] method: &str,
+    #[case] who: &str,
+) {
+    let place = Place::new();
+    let kill = summing_child_that("os.kill(os.getpid(), signal.SIGKILL)");
+    let environment = environment_that(&place, &kill);
+    let arguments = ["--way", way, "--start-method", method, "--size", "65536"];
+    let command = compare_with(&place, &environment, &arguments);
+    // Its parent, the server, does not tell by which signal.
+    let how = if method == "forkserver" {
+        ""
+    } else {
+        " was killed by SIGKILL while reading"
+    };
+    place
+        .run(command)
+        .refuses(3, &format!("{way}/{method}: {who}{how}"), "dmesg");
+    place.nothing_remains();
+    nothing_in(&place);
+}
+
+#[test]
+fn a_way_that_fails_does_not_keep_the_others_from_the_table() {
+    let place = Place::new();
+    let kill = summing_child_that("os.kill(os.getpid(), signal.SIGKILL)");
+    let environment = environment_that(&place, &kill);
+    // The second reads without sum().
+    let arguments = ["--way", "list", "--way", "arrays", "--size", "65536"];
+    let command = compare_with(&place, &environment, &arguments);
+    place.run(command).exits_with(3);
+    place.nothing_remains();
+    nothing_in(&place);
+}
+
+fn hang(place: &Place, way: &str, method: &str) -> Command {
+    // The job, by the number of the process that named its segments. A child of a server has another parent.
+    let does = "say(str(os.getppid())); signal.pause()";
+    let environment = environment_that(place, &summing_child_that(does));
+    let arguments = ["--way", way, "--start-method", method, "--size", "65536"];
+    let command = compare_with(place, &environment, &arguments);
+    command
+}
+
+fn segments_of(parent: &str) -> Vec<String> {
+    let prefix = format!("refcow-{parent}-");
+    let entries = fs::read_dir("/dev/shm").unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(&prefix))
+        .collect()
+}
+
+/// Waits until a child is in the middle of its reading; the parent's number.
+fn in_the_middle(run: &mut Running<'_>, way: &str) -> String {
+    let parent = run.hear();
+    if way == "shareable_list" {
+        // If there were none, its absence afterwards would say nothing.
+        assert_eq!(segments_of(&parent).len(), 1);
+    }
+    parent
+}
+
+#[rstest]
+fn nothing_survives_an_interruption_or_a_refcow_that_is_killed(
+    #[values(
+        ("list", "fork"), ("shareable_list", "fork"), ("shareable_list", "spawn"), ("raw_array", "fork"),
+        ("mmap_file", "fork"), ("args", "spawn"), ("args", "forkserver"), ("pool", "fork"), ("manager", "fork"),
+        ("manager", "spawn"),
+    )]
+    way: (&str, &str),
+    #[values(Signal::INT, Signal::KILL)] signal: Signal,
+) {
+    let place = Place::new();
+    let (way, method) = way;
+    let command = hang(&place, way, method);
+    let mut run = place.start(command);
+    let parent = in_the_middle(&mut run, way);
+    run.signal(signal);
+    if signal == Signal::KILL {
+        run.wait().killed_by(signal);
+        // Its temporary folder is the one thing that nobody is left to remove.
+        place.nothing_remains();
+    } else {
+        run.wait().exits_with(130).says("interrupted");
+        place.nothing_remains();
+        nothing_in(&place);
+    }
+    assert_eq!(segments_of(&parent), [] as [&str; 0]);
+}
+
+#[rstest]
+fn nothing_survives_a_parent_that_is_killed(
+    #[values("list", "shareable_list", "pool", "manager")] way: &str,
+) {
+    let place = Place::new();
+    let command = hang(&place, way, "fork");
+    let mut run = place.start(command);
+    let parent = in_the_middle(&mut run, way);
+    kill_process(
+        Pid::from_raw(parent.parse().unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
+    run.wait().refuses(
+        3,
+        &format!("{way}/fork: the parent was killed by SIGKILL while in read()"),
+        "",
+    );
+    place.nothing_remains();
+    nothing_in(&place);
+    assert_eq!(segments_of(&parent), [] as [&str; 0]);
+}
+
+const NO_SERVER: &str = "import multiprocessing.context, multiprocessing.reduction\n\
+                         multiprocessing.reduction.HAVE_SEND_HANDLE = False\n\
+                         multiprocessing.context._concrete_contexts.pop('forkserver', None)\n";
+
+#[test]
+fn a_start_method_that_this_python_lacks_is_refused_or_left_out() {
+    let place = Place::new();
+    let environment = environment_that(&place, NO_SERVER);
+    let run = |arguments: &[&str]| {
+        let mut command = compare_with(&place, &environment, &["--way", "args", "--size", "65536"]);
+        command.args(arguments);
+        place.run(command)
+    };
+    run(&["--start-method", "forkserver"]).refuses(
+        2,
+        "has no start method forkserver",
+        "it has fork, spawn",
+    );
+    let finished = run(&[]).exits_with(0);
+    let report = report(&finished);
+    let methods: Vec<_> = report
+        .alternatives
+        .iter()
+        .map(|alternative| alternative.start_method)
+        .collect();
+    assert_eq!(methods, [StartMethod::Fork, StartMethod::Spawn]);
+    let left_out = report.warnings.iter().any(|warning| match warning {
+        Warning::NotMeasured { fixture, reason } => {
+            fixture == "args/forkserver" && reason.contains("has no start method forkserver")
+        }
+        _ => false,
+    });
+    assert!(left_out, "{:?}", report.warnings);
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::too_large(&["--size", "1099511627776"], "`list` needs about ", "choose a smaller --size")]
+#[case::unknown(&["--way", "shared_memor"], "no way `shared_memor`", "did you mean `shared_memory`?")]
+#[case::not_inherited(&["--way", "list", "--start-method", "spawn"], "`list` does not exist under spawn", "under fork")]
+fn what_cannot_be_compared_is_refused(
+    #[case] arguments: &[&str],
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    place
+        .run(compare(&place, arguments))
+        .refuses(2, error, help);
+    place.nothing_remains();
+}
+
+#[rstest]
+#[case::no_children("--children=0")]
+#[case::no_bytes("--size=0")]
+#[case::of_another_system("--start-method=vfork")]
+fn a_flag_that_means_nothing_is_refused(#[case] flag: &str) {
+    let place = Place::new();
+    let (name, value) = flag.split_once('=').unwrap();
+    place
+        .run(compare(&place, &[flag]))
+        .exits_with(2)
+        .says(&format!("invalid value '{value}' for '{name}"));
+}
