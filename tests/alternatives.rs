@@ -10,7 +10,7 @@ use refcow::model::{AfterKill, Alternative, Report, StartMethod, Warning};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::{Finished, Place, Running, python};
+use common::{Finished, Place, Running, python, skipped};
 
 /// Large enough that the data is many times what a child copies anyhow.
 const SIZE: u64 = 1 << 20;
@@ -213,6 +213,46 @@ fn tables_fit_a_terminal_of_80_columns() {
     assert!(markdown.contains("| fork: list of ints |"), "{markdown}");
 }
 
+#[test]
+fn an_ordinary_user_gets_the_same_table() {
+    let place = Place::new();
+    let mut command = match place.measure_as_ordinary_user() {
+        Ok(command) => command,
+        Err(why) => return skipped("comparing as an ordinary user", &why),
+    };
+    let program = command.get_program().to_owned();
+    let mut arguments = vec!["alternatives", "--format", "json", "--size", "1048576"];
+    for way in [
+        "list",
+        "array",
+        "raw_array",
+        "shareable_list",
+        "pool",
+        "manager",
+    ] {
+        arguments.extend(["--way", way]);
+    }
+    if nix::unistd::geteuid().is_root() {
+        command = place.command(program, arguments);
+        command.args(["--python", "/usr/bin/python3"]);
+        std::os::unix::process::CommandExt::uid(&mut command, 65534);
+        std::os::unix::process::CommandExt::gid(&mut command, 65534);
+        command.current_dir("/").env("TMPDIR", "/tmp");
+    } else {
+        command = compare(&place, &arguments[3..]);
+    }
+    let finished = place.run(command).exits_with(0);
+    let alternatives = report(&finished).alternatives;
+    assert_eq!(alternatives.len(), 6);
+    for alternative in &alternatives {
+        let large = !["array", "raw_array"].contains(&&alternative.way[..]);
+        for bytes in copied_bytes(alternative) {
+            assert!((bytes > 100_000) == large, "{alternative:#?}");
+        }
+        assert!(alternative.children[0].piped_bytes.is_some());
+    }
+}
+
 /// A virtual environment in which `code` runs when any Python starts. It may say something as a fixture can.
 fn environment_that(place: &Place, code: &str) -> String {
     let folder = place.path("venv");
@@ -284,12 +324,21 @@ fn a_child_that_is_killed_is_told_at_once(
 #[test]
 fn a_way_that_fails_does_not_keep_the_others_from_the_table() {
     let place = Place::new();
-    let kill = summing_child_that("os.kill(os.getpid(), signal.SIGKILL)");
-    let environment = environment_that(&place, &kill);
-    // The second reads without sum().
-    let arguments = ["--way", "list", "--way", "arrays", "--size", "65536"];
-    let command = compare_with(&place, &environment, &arguments);
-    place.run(command).exits_with(3);
+    let kill = "if isinstance(arguments[0], list): os.kill(os.getpid(), signal.SIGKILL)";
+    let environment = environment_that(&place, &summing_child_that(kill));
+    let arguments = ["--way", "list", "--way", "array", "--size", "65536"];
+    let finished = place
+        .run(compare_with(&place, &environment, &arguments))
+        .exits_with(3)
+        .says("list/fork: child 1 was killed by SIGKILL while reading");
+    let report = report(&finished);
+    assert_eq!(report.alternatives.len(), 1);
+    assert_eq!(report.alternatives[0].way, "array");
+    let missing = Warning::NotMeasured {
+        fixture: "list/fork".into(),
+        reason: "child 1 was killed by SIGKILL while reading".into(),
+    };
+    assert!(report.warnings.contains(&missing), "{:?}", report.warnings);
     place.nothing_remains();
     nothing_in(&place);
 }
@@ -299,8 +348,7 @@ fn hang(place: &Place, way: &str, method: &str) -> Command {
     let does = "say(str(os.getppid())); signal.pause()";
     let environment = environment_that(place, &summing_child_that(does));
     let arguments = ["--way", way, "--start-method", method, "--size", "65536"];
-    let command = compare_with(place, &environment, &arguments);
-    command
+    compare_with(place, &environment, &arguments)
 }
 
 fn segments_of(parent: &str) -> Vec<String> {
