@@ -13,6 +13,7 @@ use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::{self, EXIT, Fixture};
+use crate::mitigations::{Mitigation, mitigations};
 use crate::model::StartMethod;
 use crate::protocol::{MOST_CHILDREN, Size};
 
@@ -228,12 +229,18 @@ impl Alternatives {
     ///
     /// # Errors
     /// An unknown way, or one that does not exist under the start method.
-    pub fn plan(&self) -> Result<Plan, alternatives::Error> {
+    pub fn plan(&self) -> Result<Plan, PlanError> {
         let children = usize::try_from(self.children).unwrap_or(MOST_CHILDREN);
         let method = self.start_method;
         let ways = WantedWays::new(&self.ways, method, self.size, children, self.force)?;
+        // Whoever chooses ways wants these.
+        let datasets = if self.ways.is_empty() && method.is_none() {
+            mitigated(self.size)?
+        } else {
+            Vec::new()
+        };
         Ok(Plan {
-            datasets: Vec::new(),
+            datasets,
             observations: Vec::new(),
             alternatives: Some(ways),
             children,
@@ -242,6 +249,25 @@ impl Alternatives {
             force: self.force,
         })
     }
+}
+
+/// The datasets of all mitigations, made of so many bytes.
+fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, fixtures::Error> {
+    let mitigations = mitigations();
+    let dataset = |mitigation: &Mitigation| {
+        let fixture = fixtures::find(&mitigation.fixture)?;
+        Ok(Dataset {
+            size: size(
+                &fixture,
+                Some(mitigation.count(size_bytes)),
+                mitigation.item_bytes,
+            ),
+            prepare: mitigation.prepare.clone(),
+            visits: mitigations.visits.clone(),
+            fixture,
+        })
+    };
+    mitigations.all.iter().map(dataset).collect()
 }
 
 fn start_methods() -> impl TypedValueParser<Value = StartMethod> {
@@ -371,6 +397,9 @@ impl ClaimsOptions {
                 }
                 Evidence::Alternative { way, start_method } => ways.add(&way, start_method)?,
             }
+        }
+        if ids.is_empty() && effort != Effort::Quick {
+            plan.datasets.extend(mitigated(size_bytes)?);
         }
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
         Ok(plan)

@@ -248,7 +248,7 @@ fn measure(command: &Measure) -> Result<(), Error> {
 }
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {
-    let plan = options.plan().map_err(experiment::Error::from)?;
+    let plan = options.plan()?;
     let output = Output::open(options.output.as_deref())?;
     let progress = Progress::new(plan.steps());
     let run = experiment::run(&plan, &mut |step| progress.show(&step))?;

@@ -22,6 +22,7 @@ pub mod fixtures;
 pub mod interrupt;
 pub mod leftovers;
 pub mod machine;
+pub mod mitigations;
 pub mod model;
 pub mod numbers;
 pub mod observe;

@@ -7,12 +7,19 @@ use crate::model::{Alternative, Measurement, RegionName, Report, Spread, Summary
 /// All that was measured. Of a figure that differs from child to child the largest is taken.
 pub(super) fn of(report: &Report) -> minijinja::Value {
     let mut all = Map::new();
-    for measurement in &report.measurements {
+    // Of several sizes of a fixture, the first: what claims need is measured before the mitigations.
+    let plain = report
+        .measurements
+        .iter()
+        .filter(|measurement| measurement.prepare.is_none());
+    for measurement in plain {
         if let Some(summary) = measurement.summary(report.environment.page_size_bytes) {
             let visits = all
                 .entry(measurement.fixture.clone())
                 .or_insert_with(|| json!({}));
-            visits[&measurement.visit] = visit(measurement, &summary);
+            if visits.get(&measurement.visit).is_none() {
+                visits[&measurement.visit] = visit(measurement, &summary);
+            }
         }
     }
     let observed: Map<String, Value> = report

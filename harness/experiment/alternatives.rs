@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// What a helper gets to notice that those it served are dead. One that does takes some milliseconds.
 const HELPER_TIME: Duration = Duration::from_secs(5);
 /// What a manager gets. It looks for the end that it was told of once a second.
-const MANAGER_TIME: Duration = Duration::from_millis(1500);
+const MANAGER_TIME: Duration = Duration::from_millis(1100);
 /// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the temporary folder.
 const LONGEST_FOLDER: usize = 48;
 
@@ -385,6 +385,7 @@ impl Error {
                 | Self::NoStartMethod { .. }
                 | Self::TooLarge { .. }
                 | Self::ShmTooSmall { .. }
+                | Self::NotPossible { .. }
         )
     }
 
@@ -453,8 +454,8 @@ pub struct Compared {
 /// way.
 ///
 /// # Errors
-/// Before anything is measured: what does not fit, and a start method that was asked for and is not there. Else only an
-/// interruption. Nothing is left behind.
+/// Before anything is measured: what does not fit, and a start method that was asked for and is not there. After it: an
+/// interruption, or that the interpreter can do nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Wanted,
     python: &model::Python,
@@ -480,6 +481,7 @@ pub fn run(
             known,
         });
     }
+    let mut not_possible = None;
     for chosen in &wanted.chosen {
         let name = chosen.name();
         step(Step::Observing { name: &name });
@@ -493,8 +495,9 @@ pub fn run(
                 Err(error) => {
                     compared.warnings.insert(error.warning(chosen));
                     // Nothing failed where the interpreter is not able to.
-                    if !matches!(error, Error::NotPossible { .. }) {
-                        compared.failures.push(error);
+                    match error {
+                        Error::NotPossible { .. } => not_possible = Some(error),
+                        _ => compared.failures.push(error),
                     }
                 }
             }
@@ -507,7 +510,12 @@ pub fn run(
         }
         step(Step::Done);
     }
-    Ok(compared)
+    match not_possible {
+        Some(error) if compared.alternatives.is_empty() && compared.failures.is_empty() => {
+            Err(error)
+        }
+        _ => Ok(compared),
+    }
 }
 
 /// A subject with the ways' program in it.

@@ -4,12 +4,13 @@ use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 
 use super::table::say;
+use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{AfterKill, Alternative, AlternativeSummary, Contents, Report, StartMethod};
-use crate::numbers::{bytes, time};
+use crate::numbers::{bytes, share, time};
 
 /// Some columns of the comparison; the first says which way.
 struct Columns {
-    header: &'static [&'static str],
+    header: Vec<&'static str>,
     rows: Vec<Vec<String>>,
     /// The first that are numbers.
     numbers: usize,
@@ -30,7 +31,7 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
     if let Some(title) = title(report) {
         say(&mut text, width, &title);
         text.push('\n');
-        for columns in both(report) {
+        for columns in all(report) {
             for part in fitting(&columns, width) {
                 for line in table(&columns, &part, NOTHING).lines() {
                     text.push_str(line.trim_end());
@@ -63,7 +64,7 @@ pub(super) fn tables_markdown(report: &Report) -> String {
     let mut text = String::new();
     if let Some(title) = title(report) {
         text.push_str(&format!("{title}\n\n"));
-        for columns in both(report) {
+        for columns in all(report) {
             let all: Vec<usize> = (1..columns.header.len()).collect();
             let table = table(&columns, &all, ASCII_MARKDOWN);
             text.push_str(&format!("{table}\n\n"));
@@ -106,27 +107,35 @@ fn notes(report: &Report) -> Vec<String> {
     let hangs = patience.map_or_else(String::new, |seconds| {
         format!(" (hangs: no result and no error after {})", time(seconds))
     });
-    vec![
-        "copied, piped, read: by the child with the most. PSS: all processes together, when all children have read. \
+    let mut notes = vec![
+        "shm: multiprocessing.shared_memory. copied, piped, read: by the child with the most. PSS: all processes together, when all children have read. \
          Pool.map gives each child its chunk alone."
             .to_owned(),
         format!(
             "survives: what is in a child the very object that it is in the parent. kill one: whether the others can go on \
              when one child is killed{hangs}. kill all: what is left when parent and children are killed at once."
         ),
-    ]
+    ];
+    if mitigated(report).is_some() {
+        notes.push(
+            "iterate, collect, allocate: with the part of the data that this is; the rest of what is copied is the \
+             interpreter's own."
+                .to_owned(),
+        );
+    }
+    notes
 }
 
-/// Figures, then properties.
-fn both(report: &Report) -> [Columns; 2] {
+/// Figures, then properties, then what can be done about lists.
+fn all(report: &Report) -> Vec<Columns> {
     let page_size = report.environment.page_size_bytes;
     let mut figures = Columns {
-        header: &["", "copied", "PSS", "hand over", "first read", "read all"],
+        header: vec!["", "copied", "PSS", "hand over", "first read", "read all"],
         rows: Vec::new(),
         numbers: 6,
     };
     let mut properties = Columns {
-        header: &["", "piped", "writes", "survives", "kill one", "kill all"],
+        header: vec!["", "piped", "writes", "survives", "kill one", "kill all"],
         rows: Vec::new(),
         numbers: 2,
     };
@@ -161,7 +170,41 @@ fn both(report: &Report) -> [Columns; 2] {
                 .push(properties_of(&label, alternative, &summary));
         }
     }
-    [figures, properties]
+    let mut all = vec![figures, properties];
+    all.extend(mitigated(report));
+    all
+}
+
+/// What each mitigation leaves to be copied, if they were measured.
+fn mitigated(report: &Report) -> Option<Columns> {
+    let page_size = report.environment.page_size_bytes;
+    let size_bytes = report.alternatives.first()?.size_bytes;
+    let Mitigations { visits, all } = mitigations();
+    let mut header = vec!["copied by a child"];
+    header.extend(visits.iter().map(String::as_str));
+    let cell = |mitigation: &Mitigation, visit: &str| {
+        let measurement = report.measurements.iter().find(|measurement| {
+            mitigation.is(measurement, size_bytes) && measurement.visit == visit
+        })?;
+        let summary = measurement.summary(page_size)?;
+        let copied = bytes(*summary.copied_bytes.end());
+        Some(match &summary.copied_share {
+            Some(part) => format!("{copied}, {}", share(*part.end())),
+            None => copied,
+        })
+    };
+    let rows = all.iter().filter_map(|mitigation| {
+        let cells: Option<Vec<_>> = visits.iter().map(|visit| cell(mitigation, visit)).collect();
+        let mut row = vec![mitigation.title.clone()];
+        row.extend(cells?);
+        Some(row)
+    });
+    let rows: Vec<_> = rows.collect();
+    (rows.len() == all.len()).then(|| Columns {
+        numbers: header.len(),
+        header,
+        rows,
+    })
 }
 
 fn section_row(name: &str, columns: usize) -> Vec<String> {

@@ -131,8 +131,8 @@ def check(job):
         small.shm.unlink()
         if slow:
             raise NotPossible(
-                "in this Python each access to a ShareableList takes as long as it has elements "
-                "(python/cpython#85115): at most --size 131072"
+                "in this Python each access to a ShareableList adds up the sizes of all elements "
+                "before it: at most --size 131072"
             )
 
 
