@@ -9,7 +9,10 @@ mod judge;
 
 use std::collections::BTreeMap;
 
-pub use data::{Claims, Effort, Elements, Evidence, FigureRule, Rule, Statement};
+pub use data::{
+    Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
+    Rule, Statement,
+};
 pub use judge::{Figures, Judged};
 
 use crate::model::{Python, Report, Verdict};

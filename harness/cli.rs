@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 
-use crate::claims::{self, Effort, Evidence};
+use crate::claims::{self, Effort, Evidence, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
 use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
@@ -88,18 +88,12 @@ pub struct Claims {
 /// Options of claims.
 #[derive(Debug, Args)]
 pub struct ClaimsOptions {
-    /// Children of each measurement, all alive to the end
-    #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
-    children: u64,
     /// Small data, in a few seconds
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// Large data, in minutes
     #[arg(long)]
     full: bool,
-    /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
-    #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
-    python: Option<String>,
     /// A file of lines `id = "verdict"`: what to expect in place of what refcow expects [status 1 if it is otherwise]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub expect: Option<PathBuf>,
@@ -109,15 +103,9 @@ pub struct ClaimsOptions {
     /// How to write the verdicts
     #[arg(long, value_enum, default_value_t)]
     pub format: ClaimsFormat,
-    /// Where to write them, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: Option<PathBuf>,
-    /// Seconds that building a dataset, or one visit, may take
-    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
-    timeout: f64,
-    /// Measure even if the data seems not to fit into memory
-    #[arg(long)]
-    force: bool,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
 }
 
 /// Formats of verdicts and of alternatives.
@@ -143,7 +131,7 @@ pub struct Measure {
     pub options: MeasureOptions,
 }
 
-/// Options of everything that measures.
+/// Options of `refcow measure`.
 #[derive(Debug, Args)]
 pub struct MeasureOptions {
     /// What each child does; repeat for several [default: idle, reference, iterate and read, or all of a file's but exit]
@@ -158,24 +146,51 @@ pub struct MeasureOptions {
     /// Bytes of content in each element [default: the fixture's]
     #[arg(long, value_name = "B", value_parser = value_parser!(u64).range(1..))]
     item_bytes: Option<u64>,
-    /// Children that visit the data, one after the other, all alive to the end
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// Options of everything that measures.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Children that get the data, all alive to the end
     #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
     children: u64,
     /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
     #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
     python: Option<String>,
-    /// How to write the report
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-    /// Where to write it, whole or not at all [default: standard output]
+    /// Where to write the report, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Seconds that building a dataset, or one visit, may take
+    /// Seconds that each step may take: building a dataset, one visit, a hand-over
     #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
     timeout: f64,
     /// Measure even if the data seems not to fit into memory
     #[arg(long)]
     force: bool,
+}
+
+impl RunOptions {
+    fn children(&self) -> usize {
+        usize::try_from(self.children).unwrap_or(MOST_CHILDREN)
+    }
+
+    /// A plan in which nothing is measured yet.
+    fn plan(&self) -> Plan {
+        Plan {
+            datasets: Vec::new(),
+            observations: Vec::new(),
+            alternatives: None,
+            children: self.children(),
+            python: self.python.clone(),
+            timeout: Duration::from_secs_f64(self.timeout),
+            force: self.force,
+        }
+    }
 }
 
 /// Formats of a report.
@@ -196,32 +211,20 @@ pub enum Format {
 #[derive(Debug, Args)]
 pub struct Alternatives {
     /// Bytes to hand over, eight for each integer
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = value_parser!(u64).range(4096..))]
+    #[arg(long, value_name = "BYTES", default_value_t = HANDED_OVER_BYTES, value_parser = value_parser!(u64).range(LEAST_HANDED_OVER_BYTES..))]
     size: u64,
-    /// Children of each way, all alive to the end
-    #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
-    children: u64,
     /// Only this way; repeat for several [default: all]
     #[arg(long = "way", value_name = "WAY")]
     ways: Vec<String>,
     /// How multiprocessing starts the children [default: fork; of Process(args=…) each]
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     start_method: Option<StartMethod>,
-    /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
-    #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
-    pub python: Option<String>,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: ClaimsFormat,
-    /// Where to write it, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: Option<PathBuf>,
-    /// Seconds that each step of a way may take
-    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
-    timeout: f64,
-    /// Measure even if the data seems not to fit into memory
-    #[arg(long)]
-    force: bool,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
 }
 
 impl Alternatives {
@@ -230,10 +233,11 @@ impl Alternatives {
     /// # Errors
     /// An unknown way, or one that does not exist under the start method.
     pub fn plan(&self) -> Result<Plan, PlanError> {
-        let children = usize::try_from(self.children).unwrap_or(MOST_CHILDREN);
         let method = self.start_method;
-        let ways = WantedWays::new(&self.ways, method, self.size, children, self.force)?;
-        // Whoever chooses ways wants these.
+        let RunOptions { force, .. } = self.run;
+        let children = self.run.children();
+        let ways = WantedWays::new(&self.ways, method, self.size, children, force)?;
+        // Whoever chooses among the ways wants those alone.
         let datasets = if self.ways.is_empty() && method.is_none() {
             mitigated(self.size)?
         } else {
@@ -241,12 +245,8 @@ impl Alternatives {
         };
         Ok(Plan {
             datasets,
-            observations: Vec::new(),
             alternatives: Some(ways),
-            children,
-            python: self.python.clone(),
-            timeout: Duration::from_secs_f64(self.timeout),
-            force: self.force,
+            ..self.run.plan()
         })
     }
 }
@@ -338,23 +338,17 @@ impl ClaimsOptions {
     /// An unknown claim; a fixture or a visit of a claim's that does not exist.
     pub fn plan(&self, claims: &claims::Claims, ids: &[String]) -> Result<Plan, PlanError> {
         let effort = self.effort();
-        let children = usize::try_from(self.children).unwrap_or(MOST_CHILDREN);
+        let RunOptions { force, .. } = self.run;
+        let children = self.run.children();
         let size_bytes = claims.alternatives.with(effort);
-        // All of them stand below all claims; but those that take long for what they leave behind.
-        let mut ways = if ids.is_empty() && effort != Effort::Quick {
-            WantedWays::new(&[], None, size_bytes, children, self.force)?
+        // All of them stand below all of refcow's own claims; but quick they are not.
+        let all = ids.is_empty() && self.claims.is_none() && effort != Effort::Quick;
+        let mut ways = if all {
+            WantedWays::new(&[], None, size_bytes, children, force)?
         } else {
-            WantedWays::none(size_bytes, children, self.force)
+            WantedWays::none(size_bytes, children, force)
         };
-        let mut plan = Plan {
-            datasets: Vec::new(),
-            observations: Vec::new(),
-            alternatives: None,
-            children,
-            python: self.python.clone(),
-            timeout: Duration::from_secs_f64(self.timeout),
-            force: self.force,
-        };
+        let mut plan = self.run.plan();
         let dataset = |name: &str| -> Result<Dataset, fixtures::Error> {
             let fixture = fixtures::find(name)?;
             let elements = claims.elements(&fixture.name, effort);
@@ -398,7 +392,7 @@ impl ClaimsOptions {
                 Evidence::Alternative { way, start_method } => ways.add(&way, start_method)?,
             }
         }
-        if ids.is_empty() && effort != Effort::Quick {
+        if all {
             plan.datasets.extend(mitigated(size_bytes)?);
         }
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
@@ -442,12 +436,7 @@ impl MeasureOptions {
         let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
         Ok(Plan {
             datasets: datasets?,
-            observations: Vec::new(),
-            alternatives: None,
-            children: usize::try_from(self.children).unwrap_or(MOST_CHILDREN),
-            python: self.python.clone(),
-            timeout: Duration::from_secs_f64(self.timeout),
-            force: self.force,
+            ..self.run.plan()
         })
     }
 

@@ -155,7 +155,7 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
         Some(path) => expectations(claims, path)?,
         None => claims::Expectations::new(),
     };
-    let output = Output::open(options.output.as_deref())?;
+    let output = Output::open(options.run.output.as_deref())?;
     let progress = Progress::new(plan.steps());
     let mut run = experiment::run(&plan, &mut |step| progress.show(&step))?;
     drop(progress);
@@ -235,7 +235,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 fn measure(command: &Measure) -> Result<(), Error> {
     let options = &command.options;
     let plan = command.plan()?;
-    let output = Output::open(options.output.as_deref())?;
+    let output = Output::open(options.run.output.as_deref())?;
     let progress = Progress::new(plan.steps());
     let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
     drop(progress);
@@ -249,7 +249,7 @@ fn measure(command: &Measure) -> Result<(), Error> {
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {
     let plan = options.plan()?;
-    let output = Output::open(options.output.as_deref())?;
+    let output = Output::open(options.run.output.as_deref())?;
     let progress = Progress::new(plan.steps());
     let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
     drop(progress);

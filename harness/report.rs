@@ -18,6 +18,9 @@ pub use finding::finding;
 
 use crate::model::Report;
 
+/// Columns of prose for a pipe or a file, which have no width of their own.
+const READABLE: u16 = 100;
+
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -489,8 +489,7 @@ fn an_explained_claim_shows_figures_rule_and_what_is_left_out() {
 fn claim_that_hangs(place: &Place) -> std::process::Command {
     let fixture = place.fixture_that(When::Visit, "say(os.getpid())\nwhile True: signal.pause()");
     let text = format!(
-        "alternatives = {{ quick = 1, default = 1, full = 1 }}\n\
-         [[claim]]\nid = 'mine'\nstatement = 'It ends.'\nexpected = 'holds'\nleaves_out = 'Nothing.'\n\
+        "[[claim]]\nid = 'mine'\nstatement = 'It ends.'\nexpected = 'holds'\nleaves_out = 'Nothing.'\n\
          evidence = ['{fixture}/act']\n\
          figures = [{{ name = 'pages', unit = 'pages', is = 'acts.act.pages', means = 'all' }}]\n\
          rules = [{{ when = 'true', verdict = 'holds', decided_by = '{{{{ pages }}}}' }}]\n"
@@ -530,7 +529,6 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     // The same beside a claim that can be tested.
     let other = include_str!("../harness/claims/claims.toml");
     let mine = std::fs::read_to_string(place.path("claims.toml")).unwrap();
-    let (_, mine) = mine.split_once('\n').unwrap();
     let file = place.file("claims.toml", &format!("{other}\n{mine}"));
     let mut refcow = place.refcow(["claims", "mine", "zero-deletes", "--format", "json"]);
     refcow.args(["--claims", &file, "--timeout", "0.5", "--children", "1"]);
@@ -552,6 +550,10 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
 #[rstest]
 #[case::no_toml("claims", "key")]
 #[case::no_claims("x = 1", "unknown field `x`")]
+#[case::less_than_a_page(
+    "claim = []\nalternatives = { quick = 8, default = 8192, full = 8192 }",
+    "4096 bytes or more"
+)]
 fn a_file_of_claims_that_is_none_is_refused(#[case] text: &str, #[case] error: &str) {
     let place = Place::new();
     let file = place.file("claims.toml", text);

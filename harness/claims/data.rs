@@ -8,6 +8,12 @@ use serde::Deserialize;
 use super::Error;
 use crate::model::{StartMethod, Unit, Verdict};
 
+/// What the alternatives hand over if nobody says: enough to stand out from what a process needs anyway, and quick.
+pub const HANDED_OVER_BYTES: u64 = 4 << 20;
+
+/// The least: a page.
+pub const LEAST_HANDED_OVER_BYTES: u64 = 4096;
+
 /// All claims, and how much is measured for them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +25,7 @@ pub struct Claims {
     #[serde(default)]
     observations: BTreeMap<String, ForObservation>,
     /// Bytes of the integers that the ways of sharing hand over.
+    #[serde(default = "Bytes::some_pages")]
     pub alternatives: Bytes,
     /// The statements, in the article's order.
     #[serde(rename = "claim")]
@@ -181,7 +188,18 @@ impl Claims {
     /// # Errors
     /// When the text does not say any.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| Error::Data(error.to_string()))
+        let claims: Self = toml::from_str(text).map_err(|error| Error::Data(error.to_string()))?;
+        let Bytes {
+            quick,
+            default,
+            full,
+        } = claims.alternatives;
+        if quick.min(default).min(full) < LEAST_HANDED_OVER_BYTES {
+            return Err(Error::Data(format!(
+                "alternatives hand over {LEAST_HANDED_OVER_BYTES} bytes or more"
+            )));
+        }
+        Ok(claims)
     }
 
     /// One by its id.
@@ -251,6 +269,15 @@ impl Claims {
 }
 
 impl Bytes {
+    /// Where a file of claims does not say.
+    fn some_pages() -> Self {
+        Self {
+            quick: HANDED_OVER_BYTES,
+            default: HANDED_OVER_BYTES,
+            full: HANDED_OVER_BYTES,
+        }
+    }
+
     /// How many.
     pub fn with(self, effort: Effort) -> u64 {
         match effort {

@@ -3,6 +3,7 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 
+use super::READABLE;
 use super::table::say;
 use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{AfterKill, Alternative, AlternativeSummary, Contents, Report, StartMethod};
@@ -42,7 +43,7 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
         }
     }
     for note in notes(report) {
-        say(&mut text, width, &note);
+        say(&mut text, Some(width.unwrap_or(READABLE)), &note);
     }
     text
 }
@@ -200,7 +201,7 @@ fn mitigated(report: &Report) -> Option<Columns> {
         Some(row)
     });
     let rows: Vec<_> = rows.collect();
-    (rows.len() == all.len()).then(|| Columns {
+    (rows.len() == all.len()).then_some(Columns {
         numbers: header.len(),
         header,
         rows,

@@ -3,12 +3,10 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
+use super::READABLE;
 use crate::claims::Statement;
 use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
 use crate::numbers::{bytes, count, share, time};
-
-/// Columns of text for a pipe or a file, which have no width of their own.
-const READABLE: u16 = 100;
 
 /// From so many columns on, claims stand in four columns, not in two.
 const WIDE: u16 = 130;

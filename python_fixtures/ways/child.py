@@ -63,7 +63,7 @@ def prepare_imports(transport, read):
     """Imports what `take` needs, and what the data is made of: for a child
     that takes nothing, so that it differs from the others in nothing else.
     """
-    if transport in ("shared_memory", "memmap") or read == "numpy":
+    if read == "numpy":
         import numpy
     if transport in ("shared_memory", "shared_memory_bitarray", "shareable_list"):
         import multiprocessing.shared_memory
