@@ -487,3 +487,25 @@ fn a_flag_that_means_nothing_is_refused(#[case] flag: &str) {
         .exits_with(2)
         .says(&format!("invalid value '{value}' for '{name}"));
 }
+
+#[test]
+fn a_way_that_does_not_fit_into_dev_shm_is_refused_before_anything_is_measured() {
+    let place = Place::new();
+    let mounts = "mount -t tmpfs -o size=1m none /dev/shm";
+    let arguments = [
+        "alternatives",
+        "--way",
+        "shared_memory",
+        "--python",
+        python(),
+    ];
+    match place.refcow_in_mounts(mounts, &arguments) {
+        Ok(command) => drop(place.run(command).refuses(
+            2,
+            "`shared_memory` needs 4 MiB in /dev/shm, and 1 MiB is free there",
+            "--force",
+        )),
+        Err(why) => skipped("a way with too small a /dev/shm", &why),
+    }
+    place.nothing_remains();
+}

@@ -316,7 +316,15 @@ fn judged_otherwise(id: &str, replaced: &[(&str, &str)]) -> Claim {
 fn a_child_that_rewrites_what_arrays_hold_copies_the_entire_list() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rewrites.py/");
     let mut replaced = Vec::new();
-    for fixture in ["bitarrays", "int_arrays", "numpy_arrays", "ints"] {
+    for fixture in [
+        "bitarrays",
+        "int_arrays",
+        "numpy_arrays",
+        "ints",
+        "floats",
+        "strings",
+        "lists",
+    ] {
         replaced.push((
             format!("\"{fixture}/iterate\""),
             format!("\"{path}iterate\""),
