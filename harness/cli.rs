@@ -55,6 +55,8 @@ pub enum Command {
     Alternatives(Alternatives),
     /// What there is to measure, each with its visits and expected effect
     Fixtures(Fixtures),
+    /// Which interpreters there are on this machine, and which of them can be measured
+    Pythons(Pythons),
     /// What this machine allows, what is lost with each "no", and how to get it
     Doctor(Doctor),
     /// Have a child without Python write known pages, and count them
@@ -281,6 +283,10 @@ pub struct Fixtures {
     #[arg(value_name = "FIXTURE")]
     pub names: Vec<String>,
 }
+
+/// `refcow pythons`.
+#[derive(Debug, Args)]
+pub struct Pythons {}
 
 /// `refcow doctor`.
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
+use crate::python::Packages;
 use crate::{claims, fixtures, interrupt, model, python, report};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
@@ -127,6 +128,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Some(Command::Measure(options)) => return measure(options),
         Some(Command::Alternatives(options)) => return alternatives(options),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
+        Some(Command::Pythons(_)) => pythons()?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
         Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
         Some(Command::Schema) => {
@@ -344,6 +346,61 @@ fn indent(text: &mut String, lines: &str) {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+}
+
+/// Every interpreter with what can be done with it, those first that refcow would choose.
+fn pythons() -> Result<String, experiment::Error> {
+    let modules = fixtures::PROVIDED.map(str::to_owned);
+    let found = python::discover();
+    // Each is a Python more to start: side by side, as they were found.
+    let packages: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = found
+            .iter()
+            .map(|found| {
+                let modules = &modules;
+                scope.spawn(move || match &found.outcome {
+                    Ok(interpreter) => Some(python::packages(interpreter, modules)),
+                    Err(_) => None,
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    });
+    let mut text = String::new();
+    for (found, packages) in found.iter().zip(packages) {
+        let path = found.path.display();
+        let _ = match &found.outcome {
+            Ok(interpreter) => writeln!(text, "{:<8} {path}", interpreter.version),
+            Err(reason) => writeln!(text, "no       {path}: {reason}"),
+        };
+        let mut line = |name: &str, words: &str| {
+            let _ = writeln!(text, "         {name}: {words}");
+        };
+        match &found.outcome {
+            Ok(interpreter) => {
+                let packages = match packages.transpose()? {
+                    Some(Packages::Own) => "its own".to_owned(),
+                    Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
+                    _ => "a private environment is made on first use".to_owned(),
+                };
+                line("library", &interpreter.libpython.display().to_string());
+                line(&modules.join(", "), &packages);
+            }
+            Err(reason) => {
+                if let Some(help) = reason.help() {
+                    line("remedy", &help.to_string());
+                }
+            }
+        }
+    }
+    Ok(text)
 }
 
 fn doctor() -> String {

@@ -12,7 +12,7 @@ mod probe;
 use std::io;
 use std::path::PathBuf;
 
-pub use environment::{Ready, prepare};
+pub use environment::{Packages, Ready, packages, prepare};
 pub use find::{Found, choose, discover};
 pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};

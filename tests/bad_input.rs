@@ -466,3 +466,29 @@ fn an_error_that_nobody_reads_keeps_its_exit_status() {
         .unwrap();
     assert_eq!(status.code(), Some(2));
 }
+
+/// Where interpreters are looked for besides PATH: the variable, and the folder below the place that it stands for.
+#[rstest]
+#[case::named_folder("REFCOW_PYTHONS", "named", "named/bin/python3")]
+#[case::named_program("REFCOW_PYTHONS", "named/bin/python3", "named/bin/python3")]
+#[case::setup_python("RUNNER_TOOL_CACHE", "cache", "cache/Python/3.7.16/x64/bin/python3.7")]
+#[case::conda_environment("CONDA_PREFIX", "conda", "conda/bin/python3")]
+#[case::conda_of_the_user("HOME", "home", "home/miniforge3/envs/mine/bin/python3")]
+#[case::pyenv("PYENV_ROOT", "pyenv", "pyenv/versions/3.7.16/bin/python3")]
+fn pythons_lists_what_is_there_and_says_why_it_is_of_no_use(
+    #[case] variable: &str,
+    #[case] folder: &str,
+    #[case] program: &str,
+) {
+    let place = Place::new();
+    let answer = probe_answer("cpython", "3.7.16", "libpython3.7m.so.1.0", false);
+    let python = place.program(program, &format!("#!/bin/sh\necho '{answer}'\n"));
+    let mut refcow = place.refcow(["pythons"]);
+    refcow.env(variable, place.path(folder));
+    let finished = place.run(refcow).exits_with(0);
+    let expected = format!(
+        "no       {python}: it is Python 3.7.16; 3.8 is the oldest that refcow can embed\n         \
+         remedy: choose a CPython 3.8 or newer\n"
+    );
+    assert!(finished.stdout.contains(&expected), "{finished}");
+}

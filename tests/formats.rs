@@ -400,6 +400,7 @@ fn the_json_of_a_real_run_has_this_shape() {
 #[case(&["man", "claims"], "\\-\\-quick")]
 #[case(&["fixtures"], "three_lists (by fork)")]
 #[case(&["fixtures", "shared_numpy"], "(by shared_memory)")]
+#[case(&["pythons"], "library: /")]
 #[case(&["doctor"], "calibration: 1365 pages written, 1365 counted")]
 fn commands_that_measure_no_fixture_print_what_they_are_for(
     #[case] arguments: &[&str],

@@ -137,6 +137,37 @@ pub fn prepare(
 }
 
 /// The user's cache folder for refcow.
+/// Where an interpreter's packages come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packages {
+    /// It can import them itself.
+    Own,
+    /// A private environment stands.
+    Ready(PathBuf),
+    /// The first run that needs them makes one.
+    OnFirstUse,
+}
+
+/// Where `modules` would come from, without making anything.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn packages(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, Error> {
+    let place = cache().map(|place| place.join("environments"));
+    if let Ok(place) = place {
+        let environment = place.join(name(interpreter, REQUIREMENTS));
+        if usable(&environment, modules)?.is_some() {
+            return Ok(Packages::Ready(environment));
+        }
+    }
+    let own = import(&interpreter.executable, modules)?;
+    Ok(if own.failures.is_empty() {
+        Packages::Own
+    } else {
+        Packages::OnFirstUse
+    })
+}
+
 fn cache() -> Result<PathBuf, Error> {
     let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
     Ok(user.cache_dir().join("refcow"))

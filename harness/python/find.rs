@@ -27,6 +27,8 @@ pub struct Found {
 /// The places to look in. From the environment, apart from tests.
 #[derive(Clone, Debug, Default)]
 struct Places {
+    /// `REFCOW_PYTHONS`: programs, or folders with a `bin/`, that the user names.
+    named: Vec<PathBuf>,
     /// `PATH`, its absolute folders only: what another folder would mean changes with the working folder.
     path: Vec<PathBuf>,
     /// Folders with a `bin/` of their own: the active environment and what version managers installed.
@@ -38,8 +40,11 @@ struct Places {
 impl Places {
     fn of_this_machine() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
+        let named = env::var_os("REFCOW_PYTHONS").unwrap_or_default();
         let mut installations = Vec::new();
-        installations.extend(env::var_os("VIRTUAL_ENV").map(PathBuf::from));
+        for environment in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+            installations.extend(env::var_os(environment).map(PathBuf::from));
+        }
         if let Ok(user) = etcetera::choose_base_strategy() {
             let pyenv = env::var_os("PYENV_ROOT")
                 .map_or_else(|| user.home_dir().join(".pyenv"), PathBuf::from);
@@ -47,8 +52,15 @@ impl Places {
             let uv = env::var_os("UV_PYTHON_INSTALL_DIR")
                 .map_or_else(|| user.data_dir().join("uv/python"), PathBuf::from);
             installations.extend(newest_first(&uv));
+            installations.extend(conda(user.home_dir()));
         }
+        installations.extend(tool_cache());
+        installations.extend(newest_first(Path::new("/opt")));
+        installations.extend(newest_first(Path::new("/opt/python")));
         Self {
+            named: env::split_paths(&named)
+                .filter(|path| path.is_absolute())
+                .collect(),
             path: env::split_paths(&path)
                 .filter(|folder| folder.is_absolute())
                 .collect(),
@@ -58,8 +70,16 @@ impl Places {
     }
 
     /// Programs by the names of interpreters, in the order of preference: what `python3` means to the user's shell,
-    /// then other versions on PATH, then what is not on PATH. Each file once, but each environment counts.
+    /// then other versions on PATH, then what the user names, then what is not on PATH. Each file once, but each
+    /// environment counts.
     fn candidates(&self) -> Vec<PathBuf> {
+        let named = self.named.iter().flat_map(|path| {
+            if path.is_dir() {
+                in_folder(&path.join("bin")).collect()
+            } else {
+                vec![path.clone()]
+            }
+        });
         let on_path = self.path.iter().map(|folder| folder.join("python3"));
         let beside = self.path.iter().flat_map(|folder| versioned(folder));
         let elsewhere = self
@@ -67,10 +87,11 @@ impl Places {
             .iter()
             .map(|root| root.join("bin"))
             .chain(self.system.iter().cloned())
-            .flat_map(|bin| std::iter::once(bin.join("python3")).chain(versioned(&bin)));
+            .flat_map(|bin| in_folder(&bin));
         let mut seen = HashSet::new();
         on_path
             .chain(beside)
+            .chain(named)
             .chain(elsewhere)
             .filter(|path| is_program(path).is_ok())
             .filter(|path| seen.insert(identity(path)))
@@ -83,6 +104,39 @@ impl Places {
             .map(|folder| folder.join(name))
             .find(|path| is_program(path).is_ok())
     }
+}
+
+/// The names of interpreters in a folder of programs, whether they are there or not.
+fn in_folder(bin: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::iter::once(bin.join("python3")).chain(versioned(bin))
+}
+
+/// conda's installations and their environments: where its installers put them, and the list that it keeps itself
+/// (`~/.conda/environments.txt`, one folder a line).
+fn conda(home: &Path) -> Vec<PathBuf> {
+    let names = ["miniconda3", "anaconda3", "miniforge3", "mambaforge"];
+    let roots = names.iter().map(|name| home.join(name));
+    let roots = roots.chain(std::iter::once("/opt/conda".into()));
+    let listed = fs::read_to_string(home.join(".conda/environments.txt")).unwrap_or_default();
+    let listed: Vec<PathBuf> = listed.lines().map(|line| line.trim().into()).collect();
+    roots
+        .flat_map(|root| {
+            let environments = newest_first(&root.join("envs"));
+            std::iter::once(root).chain(environments)
+        })
+        .chain(listed.into_iter().filter(|path| path.is_absolute()))
+        .collect()
+}
+
+/// What `actions/setup-python` installs: `Python/VERSION/ARCHITECTURE` in the runner's tool cache.
+fn tool_cache() -> Vec<PathBuf> {
+    let variables = ["RUNNER_TOOL_CACHE", "AGENT_TOOLSDIRECTORY"];
+    let named = variables.iter().find_map(env::var_os).map(PathBuf::from);
+    let root = named.unwrap_or_else(|| "/opt/hostedtoolcache".into());
+    newest_first(&root.join("Python"))
+        .iter()
+        .flat_map(|version| newest_first(version))
+        .collect()
 }
 
 /// The subfolders of a version manager's folder, newest version first. Empty when there is no such folder, or it is
@@ -574,6 +628,7 @@ mod tests {
         let mut installations = vec![at("env"), at("env2"), at("missing")];
         installations.extend(newest_first(&at("versions")));
         let places = Places {
+            named: Vec::new(),
             path: vec![at("nowhere"), at("bin")],
             installations,
             system: vec![at("bin")],
