@@ -4,6 +4,7 @@
 //! comes first. Dropping a [`Subject`] kills its process group, lets a resource tracker of Python's in it remove shared
 //! memory first, and waits for it.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -349,9 +350,14 @@ impl Subject {
     {
         let mut compared = None;
         let pid = self.pid();
+        let doing = "forking";
+        let deadline = Instant::now() + self.timeout;
         let forked = self.fork_by(vec![fork], |subject, _| {
-            let go = || Ok::<_, E>(subject.go("forking")?);
-            compared = Some(observe::at_next_fork(pid, go)?);
+            // Both use it, one after the other.
+            let subject = RefCell::new(subject);
+            let go = || Ok::<_, E>(subject.borrow_mut().go(doing)?);
+            let spoke = || Ok::<_, E>(subject.borrow_mut().has_spoken(doing, deadline)?);
+            compared = observe::at_next_fork(pid, go, spoke)?;
             Ok::<_, E>(())
         })?;
         let forked = forked.into_iter().next();
@@ -491,6 +497,27 @@ impl Subject {
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
         }
+    }
+
+    /// Waits a moment; whether there is an answer to read now, or the parent has ended.
+    fn has_spoken(&mut self, doing: &str, deadline: Instant) -> Result<bool, Error> {
+        const MOMENT: Duration = Duration::from_micros(200);
+        let now = Instant::now();
+        let woken = watch(self.pid()).and_then(|ended| {
+            let mut fds = [
+                PollFd::new(&self.control.socket, PollFlags::IN),
+                PollFd::new(&ended, PollFlags::IN),
+            ];
+            interrupt::wait(&mut fds, Some(deadline.min(now + MOMENT)))
+        });
+        let lost = match woken {
+            Ok(Wake::Ready) => return Ok(true),
+            Ok(Wake::TimedOut) if now < deadline => return Ok(false),
+            Ok(Wake::TimedOut) => Lost::TimedOut,
+            Ok(Wake::Interrupted) => Lost::Interrupted,
+            Err(error) => Lost::Broken(error),
+        };
+        Err(self.lost(doing, lost))
     }
 
     /// Why the parent does not answer.

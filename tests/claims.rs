@@ -423,6 +423,39 @@ fn bad_input_is_refused(#[case] arguments: &str, #[case] error: &str, #[case] he
 }
 
 #[rstest]
+#[case::fails(
+    "if os.getuid() == 0: os.setuid(65534)\n    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))",
+    "fork failed: "
+)]
+#[case::never_comes(
+    "os.register_at_fork(before=signal.pause)",
+    "the parent had not ended forking after 2 s"
+)]
+#[case::kills(
+    "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGKILL))",
+    "the parent was killed by SIGKILL while forking"
+)]
+fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] error: &str) {
+    let place = Place::new();
+    let fixture = place.file(
+        "forkless.py",
+        &format!(
+            "import os, resource, signal\ndef build(count=1, item_bytes=1):\n    {first}\n    return []\n\
+             def visit_read(data):\n    pass\n"
+        ),
+    );
+    let claims = include_str!("../harness/claims/claims.toml").replace(
+        "at_fork = { fixture = \"three_lists\" }",
+        &format!("at_fork = {{ fixture = '{fixture}' }}"),
+    );
+    let file = place.file("claims.toml", &claims);
+    let mut refcow = place.refcow(["claims", "fork-shares", "--claims", &file]);
+    refcow.args(["--python", python(), "--timeout", "2"]);
+    place.run(refcow).exits_with(3).says(error);
+    place.nothing_remains();
+}
+
+#[rstest]
 #[case::no_toml("entire-list: holds", "expected", "a line for each claim")]
 #[case::unknown_claim("no-claim = \"holds\"", "no claim `no-claim`", "a line for each claim")]
 #[case::unknown_verdict("shm-new = \"perhaps\"", "perhaps", "does not hold")]

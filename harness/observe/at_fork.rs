@@ -6,9 +6,10 @@
 //! thread id in it (`CLONE_CHILD_SETTID`, clone(2)).
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::sharing::agree;
@@ -27,14 +28,19 @@ pub struct AtFork {
 }
 
 /// Stops process `pid` at its next fork, which `release` brings about, and compares it with the new child. Both go on
-/// afterwards.
+/// afterwards. `None` if it does not come to a fork: no wait for a tracee has a limit, nor does one see an interruption,
+/// so `pause` is asked in between. It waits a moment and says whether the process has gone on, or ended, without a fork.
 ///
 /// Needs ptrace attach access: the same user, and under Yama's default an ancestor; a container's seccomp profile may
 /// forbid it. The calling thread must be the one that waits for the process, as tracing is a thread's.
 ///
 /// # Errors
-/// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release` returns.
-pub fn at_next_fork<E>(pid: i32, release: impl FnOnce() -> Result<(), E>) -> Result<AtFork, E>
+/// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release` and `pause` return.
+pub fn at_next_fork<E>(
+    pid: i32,
+    release: impl FnOnce() -> Result<(), E>,
+    mut pause: impl FnMut() -> Result<bool, E>,
+) -> Result<Option<AtFork>, E>
 where
     E: From<Error> + From<Disagreement>,
 {
@@ -42,13 +48,18 @@ where
     let tracing = |source| Error::Trace { pid, source };
     ptrace::seize(parent, Options::PTRACE_O_TRACEFORK).map_err(tracing)?;
     release()?;
-    let stopped = Stopped::wait(parent).map_err(tracing)?;
+    let Some(stopped) = Stopped::wait(parent, libc::PTRACE_EVENT_FORK, &mut pause)? else {
+        return Ok(None);
+    };
     let child = ptrace::getevent(parent).map_err(tracing)?;
     let child = i32::try_from(child).map_err(|_| tracing(Errno::ESRCH))?;
-    let stopped_child = Stopped::wait(Pid::from_raw(child)).map_err(tracing)?;
-    let compared = compare(pid, child);
+    let child = Pid::from_raw(child);
+    let Some(stopped_child) = Stopped::wait(child, libc::PTRACE_EVENT_STOP, &mut pause)? else {
+        return Ok(None);
+    };
+    let compared = compare(pid, child.as_raw());
     drop((stopped_child, stopped));
-    compared
+    compared.map(Some)
 }
 
 fn compare<E>(parent: i32, child: i32) -> Result<AtFork, E>
@@ -75,15 +86,34 @@ where
 struct Stopped(Pid);
 
 impl Stopped {
-    fn wait(pid: Pid) -> Result<Self, Errno> {
+    /// When the process stands still at this event; `None` if `pause` says that it will not.
+    fn wait<E: From<Error>>(
+        pid: Pid,
+        event: i32,
+        pause: &mut impl FnMut() -> Result<bool, E>,
+    ) -> Result<Option<Self>, E> {
+        let tracing = |source| Error::Trace {
+            pid: pid.as_raw(),
+            source,
+        };
+        // Not for its end: how it ended is for whoever started it to learn.
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
         loop {
-            match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::PtraceEvent(..)) => return Ok(Self(pid)),
-                // A signal that was on its way is passed on.
-                Ok(WaitStatus::Stopped(_, signal)) => ptrace::cont(pid, deliver(signal))?,
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Err(Errno::ESRCH),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(error),
+            match waitid(Id::Pid(pid), flags) {
+                Ok(WaitStatus::PtraceEvent(_, _, found)) if found == event => {
+                    return Ok(Some(Self(pid)));
+                }
+                // A signal that was on its way is passed on. Another event, as when it is told to stop, ends here.
+                Ok(WaitStatus::PtraceEvent(_, signal, found)) => {
+                    let signal = (found == 0).then_some(signal).and_then(deliver);
+                    ptrace::cont(pid, signal).map_err(tracing)?;
+                }
+                Ok(_) | Err(Errno::EINTR) => {
+                    if pause()? {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(tracing(error).into()),
             }
         }
     }
