@@ -455,6 +455,20 @@ fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] erro
     place.nothing_remains();
 }
 
+#[test]
+fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
+    let place = Place::new();
+    let code = "import os, signal, sys\nsys.path.insert(0, sys.argv[1])\nimport block\n\
+                early = lambda name: os.kill(os.getpid(), signal.SIGKILL)\n\
+                block.child_ends(early, -signal.SIGKILL)\n";
+    let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/python_fixtures/facts");
+    let command = place.command(python(), ["-B", "-c", code, facts]);
+    place
+        .run(command)
+        .exits_with(1)
+        .says("a child that attaches to a block ended with -9 too soon");
+}
+
 #[rstest]
 #[case::no_toml("entire-list: holds", "expected", "a line for each claim")]
 #[case::unknown_claim("no-claim = \"holds\"", "no claim `no-claim`", "a line for each claim")]

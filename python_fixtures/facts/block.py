@@ -122,33 +122,38 @@ def child_writes():
             child.start()
             child.join()
             statuses.append(child.exitcode)
-        before, _, after = statuses
+        before, writer, after = statuses
+        if min(statuses) < 0 or writer != 0:
+            raise RuntimeError("children that attach to a block ended with {}".format(statuses))
         return block.buf[0] == WRITTEN, before == 0 and after == WRITTEN
     finally:
         remove(block)
 
 
-def child_ends(work):
-    """Whether a block and what a child wrote into it are there when the
-    child has ended. The child is one of multiprocessing's.
+def child_ends(work, status):
+    """Whether a block that a child wrote into is there when the child has
+    ended, with this status. The child is one of multiprocessing's.
     """
     block = shared_memory.SharedMemory(name=new_name(), create=True, size=4096)
     try:
         child = get_context("fork").Process(target=work, args=(block.name,))
         child.start()
         child.join()
-        return exists(block.name) and block.buf[0] in (7, 8)
+        # This process has the block mapped, whatever has become of its name.
+        if child.exitcode != status or block.buf[0] not in (7, 8):
+            raise RuntimeError("a child that attaches to a block ended with {} too soon".format(child.exitcode))
+        return exists(block.name)
     finally:
         remove(block)
 
 
 def python(code, *arguments):
     """Runs a program that is no child of multiprocessing's, with its
-    resource tracker, to the end of both; its output.
+    resource tracker, to the end of both; its status, output and errors.
     """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    return done.stdout, done.stderr.decode(errors="replace")
+    return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 
 def unrelated_reader_ends(track):
@@ -157,9 +162,9 @@ def unrelated_reader_ends(track):
     """
     block = shared_memory.SharedMemory(name=new_name(), create=True, size=4096)
     try:
-        _, errors = python(READ_AND_END.format(track=track), block.name)
-        if "Traceback" in errors and "resource_tracker" not in errors:
-            raise RuntimeError("cannot attach to a block: " + errors)
+        status, _, errors = python(READ_AND_END.format(track=track), block.name)
+        if status != 0:
+            raise RuntimeError("cannot attach to a block (status {}): {}".format(status, errors))
         return exists(block.name)
     finally:
         remove(block)
@@ -170,7 +175,7 @@ def killed_owner_ends():
     resource tracker is gone too.
     """
     name = new_name()
-    output, errors = python(CREATE_AND_BE_KILLED, name)
+    _, output, errors = python(CREATE_AND_BE_KILLED, name)
     if output != b"created":
         raise RuntimeError("cannot create a block: " + errors)
     left = exists(name)
@@ -185,8 +190,8 @@ def observe(size):
     resource_tracker.ensure_running()
     result = copy_into_block(size)
     result["write_seen_by_parent"], result["write_seen_by_sibling"] = child_writes()
-    result["outlives_killed_child"] = child_ends(attach_and_be_killed)
-    result["outlives_child_that_exits"] = child_ends(attach_and_exit)
+    result["outlives_killed_child"] = child_ends(attach_and_be_killed, -signal.SIGKILL)
+    result["outlives_child_that_exits"] = child_ends(attach_and_exit, 0)
     result["outlives_unrelated_reader"] = unrelated_reader_ends("")
     if sys.version_info >= (3, 13):
         result["outlives_unrelated_reader_untracked"] = unrelated_reader_ends(", track=False")
