@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use refcow::claims::{Claims, Figures};
-use refcow::model::{Claim, Figure, Report, Unit, Value, Verdict};
+use refcow::claims::{Claims, Expectations, Figures};
+use refcow::model::{Claim, Figure, Report, Unit, Value, Verdict, Warning};
 use rstest::rstest;
 
 use common::{Place, When, python, run};
@@ -423,53 +423,6 @@ fn bad_input_is_refused(#[case] arguments: &str, #[case] error: &str, #[case] he
 }
 
 #[rstest]
-#[case::fails(
-    "if os.getuid() == 0: os.setuid(65534)\n    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))",
-    "fork failed: "
-)]
-#[case::never_comes(
-    "os.register_at_fork(before=signal.pause)",
-    "the parent had not ended forking after 2 s"
-)]
-#[case::kills(
-    "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGKILL))",
-    "the parent was killed by SIGKILL while forking"
-)]
-fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] error: &str) {
-    let place = Place::new();
-    let fixture = place.file(
-        "forkless.py",
-        &format!(
-            "import os, resource, signal\ndef build(count=1, item_bytes=1):\n    {first}\n    return []\n\
-             def visit_read(data):\n    pass\n"
-        ),
-    );
-    let claims = include_str!("../harness/claims/claims.toml").replace(
-        "at_fork = { fixture = \"three_lists\" }",
-        &format!("at_fork = {{ fixture = '{fixture}' }}"),
-    );
-    let file = place.file("claims.toml", &claims);
-    let mut refcow = place.refcow(["claims", "fork-shares", "--claims", &file]);
-    refcow.args(["--python", python(), "--timeout", "2"]);
-    place.run(refcow).exits_with(3).says(error);
-    place.nothing_remains();
-}
-
-#[test]
-fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
-    let place = Place::new();
-    let code = "import os, signal, sys\nsys.path.insert(0, sys.argv[1])\nimport block\n\
-                early = lambda name: os.kill(os.getpid(), signal.SIGKILL)\n\
-                block.child_ends(early, -signal.SIGKILL)\n";
-    let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/python_fixtures/facts");
-    let command = place.command(python(), ["-B", "-c", code, facts]);
-    place
-        .run(command)
-        .exits_with(1)
-        .says("a child that attaches to a block ended with -9 too soon");
-}
-
-#[rstest]
 #[case::no_toml("entire-list: holds", "expected", "a line for each claim")]
 #[case::unknown_claim("no-claim = \"holds\"", "no claim `no-claim`", "a line for each claim")]
 #[case::unknown_verdict("shm-new = \"perhaps\"", "perhaps", "does not hold")]
@@ -600,6 +553,75 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     let why = mine.not_testable_because.as_deref().unwrap();
     assert!(why.contains("the child had not ended"), "{why}");
     place.nothing_remains();
+}
+
+#[rstest]
+#[case::fails(
+    "if os.getuid() == 0: os.setuid(65534)\n    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))",
+    "fork failed: "
+)]
+#[case::never_comes(
+    "os.register_at_fork(before=signal.pause)",
+    "the parent had not ended forking after 2 s"
+)]
+#[case::kills(
+    "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGKILL))",
+    "the parent was killed by SIGKILL while forking"
+)]
+fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] error: &str) {
+    let place = Place::new();
+    let fixture = place.file(
+        "forkless.py",
+        &format!(
+            "import os, resource, signal\ndef build(count=1, item_bytes=1):\n    {first}\n    return []\n\
+             def visit_read(data):\n    pass\n"
+        ),
+    );
+    let claims = include_str!("../harness/claims/claims.toml").replace(
+        "at_fork = { fixture = \"three_lists\" }",
+        &format!("at_fork = {{ fixture = '{fixture}' }}"),
+    );
+    let file = place.file("claims.toml", &claims);
+    let mut refcow = place.refcow(["claims", "fork-shares", "--claims", &file]);
+    refcow.args(["--python", python(), "--timeout", "2"]);
+    place.run(refcow).exits_with(3).says(error);
+    place.nothing_remains();
+}
+
+#[test]
+fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
+    let place = Place::new();
+    let code = "import os, signal, sys\nsys.path.insert(0, sys.argv[1])\nimport block\n\
+                early = lambda name: os.kill(os.getpid(), signal.SIGKILL)\n\
+                block.child_ends(early, -signal.SIGKILL)\n";
+    let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/python_fixtures/facts");
+    let command = place.command(python(), ["-B", "-c", code, facts]);
+    place
+        .run(command)
+        .exits_with(1)
+        .says("a child that attaches to a block ended with -9 too soon");
+}
+
+#[test]
+fn a_claim_whose_alternative_was_not_measured_says_why() {
+    let report = Report {
+        alternatives: Vec::new(),
+        warnings: vec![Warning::NotMeasured {
+            fixture: "args/spawn".into(),
+            reason: "there was no room".into(),
+        }],
+        ..report().clone()
+    };
+    let claims = Claims::builtin();
+    let python = &self::claim("saves-memory").python;
+    let ids = ["saves-memory".to_owned()];
+    let judged = claims
+        .judge(&ids, &report, python, &Expectations::new())
+        .unwrap();
+    assert_eq!(
+        judged[0].not_testable_because.as_deref(),
+        Some("args/spawn: there was no room")
+    );
 }
 
 #[rstest]

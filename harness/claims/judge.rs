@@ -119,7 +119,10 @@ impl Statement {
             })
             .filter(|(what, _)| {
                 let named = |part: &str| part.strip_suffix(".py").unwrap_or(part) == *what;
-                let of = |evidence: &String| evidence.split('/').any(named);
+                let of = |evidence: &String| match evidence.strip_prefix("alternatives/") {
+                    Some(way) => way == *what,
+                    None => evidence.split('/').any(named),
+                };
                 self.evidence.iter().any(of)
             })
             .map(|(what, reason)| format!("{what}: {reason}"))
