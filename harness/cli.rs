@@ -389,6 +389,10 @@ impl ClaimsOptions {
                         ("at_fork", Some(fixture)) => Wanted::AtFork(dataset(fixture)?.into()),
                         ("one_byte", _) => Wanted::OneByte,
                         ("older_pythons", _) => Wanted::OlderPythons,
+                        _ if !fixtures::has_program(&format!("facts/{name}")) => {
+                            let reason = format!("\"observed/{name}\" names no evidence");
+                            return Err(claims::Error::Data(reason).into());
+                        }
                         _ => Wanted::Facts {
                             program: name,
                             arguments: bytes.into_iter().map(Into::into).collect(),

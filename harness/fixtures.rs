@@ -283,6 +283,11 @@ pub fn program(name: &str) -> &'static str {
         .unwrap_or_else(|| panic!("python_fixtures/{name}.py is part of the program"))
 }
 
+/// Whether there is a [`program`] of this name.
+pub fn has_program(name: &str) -> bool {
+    FILES.contains(format!("{name}.py"))
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
     files()
         .map(|(stem, _)| stem)

@@ -631,6 +631,16 @@ fn a_claim_whose_alternative_was_not_measured_says_why() {
     "claim = []\nalternatives = { quick = 8, default = 8192, full = 8192 }",
     "4096 bytes or more"
 )]
+#[case::no_observation(
+    "claim = [{ id = 'a', statement = 's', expected = 'holds', leaves_out = 'l', evidence = ['observed/nothing'], \
+     figures = [], rules = [] }]",
+    "\"observed/nothing\" names no evidence"
+)]
+#[case::without_its_fixture(
+    "claim = [{ id = 'a', statement = 's', expected = 'holds', leaves_out = 'l', evidence = ['observed/at_fork'], \
+     figures = [], rules = [] }]",
+    "\"observed/at_fork\" names no evidence"
+)]
 fn a_file_of_claims_that_is_none_is_refused(#[case] text: &str, #[case] error: &str) {
     let place = Place::new();
     let file = place.file("claims.toml", text);
