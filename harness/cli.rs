@@ -218,7 +218,7 @@ pub struct Alternatives {
     /// Only this way; repeat for several [default: all]
     #[arg(long = "way", value_name = "WAY")]
     ways: Vec<String>,
-    /// How multiprocessing starts the children [default: fork; of Process(args=…) each]
+    /// How multiprocessing starts the children [default: fork; of some ways each]
     #[arg(long, value_name = "METHOD", value_parser = start_methods())]
     start_method: Option<StartMethod>,
     /// How to write the report

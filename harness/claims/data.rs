@@ -199,6 +199,9 @@ impl Claims {
                 "alternatives hand over {LEAST_HANDED_OVER_BYTES} bytes or more"
             )));
         }
+        for statement in &claims.statements {
+            statement.check()?;
+        }
         Ok(claims)
     }
 

@@ -1,11 +1,11 @@
 //! From evidence to figures, from figures to a verdict. Expressions and sentences are minijinja's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
-use super::{Error, Statement};
+use super::{Error, FigureRule, Statement};
 use crate::model::{Figure, Report, Value, Verdict, Warning};
 use crate::numbers;
 
@@ -30,6 +30,8 @@ pub struct Judged {
 /// A language in which what is not there is an error, never nothing.
 static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut language = Environment::new();
+    // A thousand times what any of refcow's own expressions takes; nothing interrupts one.
+    language.set_fuel(Some(100_000));
     language.set_undefined_behavior(UndefinedBehavior::Strict);
     language.add_filter("bytes", numbers::bytes);
     language.add_filter("count", numbers::count);
@@ -39,6 +41,45 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 impl Statement {
+    /// Refuses what could not be judged, before anything is measured for it.
+    ///
+    /// # Errors
+    /// When an expression or a template is none, or needs a figure that the statement does not name.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let names: Vec<&str> = self.figures.iter().map(|rule| &rule.name[..]).collect();
+        let known = |text: &str, needed: HashSet<String>| match needed
+            .iter()
+            .find(|name| !names.contains(&&name[..]))
+        {
+            Some(name) => Err(self.fault(text, &format!("there is no figure `{name}`"))),
+            None => Ok(()),
+        };
+        for FigureRule { is, .. } in &self.figures {
+            let compiled = LANGUAGE.compile_expression(is);
+            compiled.map_err(|error| self.fault(is, &error.to_string()))?;
+        }
+        for rule in &self.rules {
+            let compiled = LANGUAGE.compile_expression(&rule.when);
+            let compiled = compiled.map_err(|error| self.fault(&rule.when, &error.to_string()))?;
+            known(&rule.when, compiled.undeclared_variables(false))?;
+            for text in [Some(&rule.decided_by), rule.limit.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                let compiled = LANGUAGE.template_from_str(text);
+                let compiled = compiled.map_err(|error| self.fault(text, &error.to_string()))?;
+                known(text, compiled.undeclared_variables(false))?;
+            }
+        }
+        match self.rules.last() {
+            Some(last) if last.when == "true" => Ok(()),
+            _ => Err(Error::Data(format!(
+                "{}: the last rule must apply always (when = \"true\")",
+                self.id
+            ))),
+        }
+    }
+
     /// Takes the figures from the evidence.
     ///
     /// # Errors

@@ -109,7 +109,8 @@ fn notes(report: &Report) -> Vec<String> {
         format!(" (hangs: no result and no error after {})", time(seconds))
     });
     let mut notes = vec![
-        "shm: multiprocessing.shared_memory. copied, piped, read: by the child with the most. PSS: all processes together, when all children have read. \
+        "shm: multiprocessing.shared_memory. copied: what a child has of its own beyond one that was started alike and got \
+         nothing. copied, piped, read: by the child with the most. PSS: all processes together, when all children have read. \
          Pool.map gives each child its chunk alone."
             .to_owned(),
         format!(
@@ -249,8 +250,9 @@ fn properties_of(
         alternative.writes_seen_by_parent,
         alternative.writes_seen_by_sibling,
     ) {
-        (true, Some(true)) => "seen",
-        (true, _) => "parent",
+        // Where there is no sibling, or none with the same data, the parent is all who could see it.
+        (true, Some(true) | None) => "seen",
+        (true, Some(false)) => "parent",
         (false, Some(true)) => "sibling",
         (false, _) => "unseen",
     };
