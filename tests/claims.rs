@@ -10,7 +10,7 @@ use refcow::claims::{Claims, Expectations, Figures};
 use refcow::model::{Claim, Figure, Report, Unit, Value, Verdict, Warning};
 use rstest::rstest;
 
-use common::{Place, When, python, run};
+use common::{Place, When, python, run, skipped};
 use rustix::process::Signal;
 
 /// All claims with small data, measured once for all tests here.
@@ -674,4 +674,20 @@ fn a_file_of_claims_that_is_none_is_refused(#[case] text: &str, #[case] error: &
     place
         .run(refcow)
         .refuses(2, error, "harness/claims/claims.toml");
+}
+
+#[test]
+fn a_block_that_does_not_fit_is_no_verdict_but_a_reason() {
+    let place = Place::new();
+    let mounts = "mount -t tmpfs -o size=1m none /dev/shm";
+    let arguments = ["claims", "shm-reliable", "--quick", "--python", python()];
+    match place.refcow_in_mounts(mounts, &arguments) {
+        Ok(command) => drop(place.run(command).refuses(
+            3,
+            "a block of 16777216 bytes does not fit: 1048576 are free",
+            "sizes",
+        )),
+        Err(why) => skipped("a block with too small a /dev/shm", &why),
+    }
+    place.nothing_remains();
 }

@@ -5,6 +5,7 @@ Each end is awaited, not slept for: a resource tracker inherits the standard
 error of whoever starts it, so that a pipe there is at its end when both are
 gone.
 """
+import errno
 import os
 import secrets
 import signal
@@ -56,25 +57,25 @@ def remove(block):
         resource_tracker.unregister(block._name, "shared_memory")
 
 
-def reserve(name, size):
-    """Has the kernel find the block's memory. Raises OSError (ENOSPC) where
-    there is none; the first write to it would end in SIGBUS.
+def check_room(size):
+    """Raises OSError (ENOSPC) where /dev/shm has no room for a block: the
+    first write to memory that is not there would end in SIGBUS. Reserving
+    the memory would take time that nobody else takes to fill a block.
     """
-    file = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.posix_fallocate(file, 0, size)
-    finally:
-        os.close(file)
+    there = os.statvfs("/dev/shm")
+    free = there.f_bavail * there.f_frsize
+    if free < size:
+        raise OSError(errno.ENOSPC, "a block of {} bytes does not fit: {} are free".format(size, free), "/dev/shm")
 
 
 def copy_into_block(size):
     """Fills a new block from bytes that are there already."""
+    check_room(size)
     content = bytes(range(256)) * (size // 256 + 1)
     content = memoryview(content)[:size]
     start = time.perf_counter()
     block = shared_memory.SharedMemory(name=new_name(), create=True, size=size)
     try:
-        reserve(block.name, size)
         block.buf[:size] = content
         first = time.perf_counter() - start
         start = time.perf_counter()
