@@ -368,7 +368,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     let mut compared = Vec::new();
     if let Some(wanted) = &plan.alternatives {
         let python = model_of(&ready.interpreter);
-        let outcome = alternatives::run(wanted, &python, &launch, &machine::memory()?, step)?;
+        let outcome = alternatives::run(wanted, &python, &launch, step)?;
         failures.extend(outcome.failures.into_iter().map(Error::from));
         warnings.extend(outcome.warnings);
         compared = outcome.alternatives;

@@ -695,3 +695,31 @@ fn a_block_that_does_not_fit_is_no_verdict_but_a_reason() {
     }
     place.nothing_remains();
 }
+
+#[test]
+fn a_figure_that_only_the_sentence_needs_is_missed_too() {
+    // As where the kernel tells no PSS.
+    let mut figures = figures("shm-numpy", &[]);
+    figures.remove("pss").unwrap();
+    let judged = Claims::builtin().find("shm-numpy").unwrap();
+    let judged = judged.judge(&figures).unwrap();
+    assert_eq!(judged.verdict, Verdict::NotTestableHere);
+    assert_eq!(judged.lacking.as_deref(), Some("pss"));
+}
+
+#[test]
+fn a_dataset_without_pages_tells_nothing() {
+    let mut report = report().clone();
+    let python = report.claims[0].python.clone();
+    for measurement in &mut report.measurements {
+        for child in &mut measurement.children {
+            child.regions.clear();
+        }
+    }
+    let ids = ["read-only".to_owned(), "shm-no-copy".to_owned()];
+    let expected = Expectations::new();
+    let claims = Claims::builtin().judge(&ids, &report, &python, &expected);
+    for claim in claims.unwrap() {
+        assert_eq!(claim.verdict, Verdict::NotTestableHere, "{claim:#?}");
+    }
+}

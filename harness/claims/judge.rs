@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior};
 
 use super::{Error, FigureRule, Statement};
 use crate::model::{Figure, Report, Value, Verdict, Warning};
@@ -192,6 +192,7 @@ impl Statement {
             }
         }
         match compiled.eval(values) {
+            Ok(value) if value.is_none() => Ok(None),
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(fault(&error)),
         }
@@ -199,11 +200,15 @@ impl Statement {
 
     /// A template filled in; `None` if it needs something that is not there.
     fn sentence(&self, template: &str, values: &minijinja::Value) -> Result<Option<String>, Error> {
-        match LANGUAGE.render_str(template, values) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(None),
-            Err(error) => Err(self.fault(template, &error.to_string())),
+        let fault = |error: minijinja::Error| self.fault(template, &error.to_string());
+        let compiled = LANGUAGE.template_from_str(template).map_err(fault)?;
+        // A filter, like an operator, has its own words for what is not there.
+        for name in compiled.undeclared_variables(false) {
+            if !is_there(values, &name) {
+                return Ok(None);
+            }
         }
+        compiled.render(values).map(Some).map_err(fault)
     }
 
     fn fault(&self, text: &str, reason: &str) -> Error {

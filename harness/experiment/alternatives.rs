@@ -450,22 +450,17 @@ pub struct Compared {
     pub failures: Vec<Error>,
 }
 
-/// Measures each way in a subject of its own. One that fails does not keep the others from it. `Step::Done` comes once a
+/// Measures each way, all of which [fit](Wanted::fits), in a subject of its own. One that fails does not keep the others from it. `Step::Done` comes once a
 /// way.
 ///
 /// # Errors
-/// Before anything is measured: what does not fit, and a start method that was asked for and is not there. After it: an
-/// interruption, or that the interpreter can do nothing of what was asked. Nothing is left behind.
+/// Before anything is measured: a start method that was asked for and is not there. After it: an interruption, or that the interpreter can do nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Wanted,
     python: &model::Python,
     launch: &Launch,
-    memory: &MemoryLimits,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Compared, Error> {
-    if !wanted.force {
-        wanted.fits(memory)?;
-    }
     let mut compared = Compared::default();
     let Some(first) = wanted.chosen.first() else {
         return Ok(compared);

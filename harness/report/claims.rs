@@ -4,6 +4,7 @@ use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
 use super::READABLE;
+use super::table::wrapped;
 use crate::claims::Statement;
 use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
 use crate::numbers::{bytes, count, share, time};
@@ -42,7 +43,11 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
     for warning in &report.warnings {
         match style {
             Style::Terminal { width, .. } => {
-                text += &wrapped(&format!("warning: {warning}"), width, "");
+                text += &wrapped(
+                    &format!("warning: {warning}"),
+                    width.unwrap_or(READABLE),
+                    "",
+                );
             }
             Style::Markdown => text += &format!("\n> Warning: {warning}\n"),
         }
@@ -160,7 +165,7 @@ fn explanation(statement: &Statement, claim: &Claim, style: Style) -> String {
         Style::Markdown => None,
     };
     let mut say = |words: &str, indent: &str| match style {
-        Style::Terminal { .. } => text += &wrapped(words, width, indent),
+        Style::Terminal { .. } => text += &wrapped(words, width.unwrap_or(READABLE), indent),
         Style::Markdown => text += &format!("{words}\n"),
     };
     let heading = |words: &str| match style {
@@ -260,16 +265,4 @@ fn shown(figure: &Figure) -> String {
         (Value::Number(number), Unit::Seconds) => time(*number),
         (Value::Number(number), _) => format!("{number:.2}"),
     }
-}
-
-fn wrapped(words: &str, width: Option<u16>, indent: &str) -> String {
-    let options = textwrap::Options::new(usize::from(width.unwrap_or(READABLE)))
-        .initial_indent(indent)
-        .subsequent_indent(indent)
-        .word_separator(textwrap::WordSeparator::AsciiSpace)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .break_words(false);
-    let mut text = textwrap::fill(words, options).trim_end().to_owned();
-    text.push('\n');
-    text
 }

@@ -30,17 +30,26 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
 /// Adds a sentence, in lines no longer than the terminal's.
 pub(super) fn say(text: &mut String, width: Option<u16>, sentence: &str) {
     match width {
-        Some(width) => {
-            // Paths stay whole, for whoever copies them.
-            let options = textwrap::Options::new(usize::from(width))
-                .word_separator(textwrap::WordSeparator::AsciiSpace)
-                .word_splitter(textwrap::WordSplitter::NoHyphenation)
-                .break_words(false);
-            text.push_str(&textwrap::fill(sentence, options));
+        Some(width) => text.push_str(&wrapped(sentence, width, "")),
+        None => {
+            text.push_str(sentence);
+            text.push('\n');
         }
-        None => text.push_str(sentence),
     }
+}
+
+/// Words in lines of at most so many columns, each with its end.
+pub(super) fn wrapped(words: &str, width: u16, indent: &str) -> String {
+    // Paths stay whole, for whoever copies them.
+    let options = textwrap::Options::new(usize::from(width))
+        .initial_indent(indent)
+        .subsequent_indent(indent)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    let mut text = textwrap::fill(words, options).trim_end().to_owned();
     text.push('\n');
+    text
 }
 
 /// For a page: one table a dataset.
