@@ -5,6 +5,7 @@
 
 mod context;
 mod data;
+mod facts;
 mod judge;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,10 @@ pub use data::{
     Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
     Rule, Statement,
 };
+pub use facts::{FactStatement, Prediction};
 pub use judge::{Figures, Judged};
 
-use crate::model::{Python, Report, Verdict};
+use crate::model::{Run, Verdict};
 
 /// Why claims cannot be chosen or read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -24,6 +26,15 @@ pub enum Error {
     #[error("refcow knows no claim `{id}`")]
     #[diagnostic(help("{offer}"))]
     UnknownClaim {
+        /// As the user wrote it.
+        id: String,
+        /// The nearest, and all.
+        offer: String,
+    },
+    /// No fact of that id.
+    #[error("refcow knows no fact `{id}`")]
+    #[diagnostic(help("{offer}"))]
+    UnknownFact {
         /// As the user wrote it.
         id: String,
         /// The nearest, and all.
@@ -79,35 +90,33 @@ impl Claims {
         Ok(all)
     }
 
-    /// A verdict on each of these claims, from what the report holds.
+    /// A verdict on each of these claims, from what the run holds.
     ///
     /// # Errors
     /// When a rule cannot be read, which a test of the data excludes.
     pub fn judge(
         &self,
         ids: &[String],
-        report: &Report,
-        python: &Python,
+        run: &Run,
         expectations: &Expectations,
     ) -> Result<Vec<crate::model::Claim>, Error> {
-        let context = context::of(report);
+        let context = context::of(run);
         let chosen = self.choose(ids)?;
         let verdicts = chosen.into_iter().map(|statement| {
-            let figures = statement.take_figures(&context)?;
+            let figures = judge::take_figures(&statement.id, &statement.figures, &context)?;
             let judged = statement.judge(&figures)?;
             let why = judged
                 .lacking
                 .as_deref()
-                .map(|lacking| statement.why_lacking(lacking, report));
+                .map(|lacking| judge::why_lacking(&statement.evidence, lacking, run));
             let expected = expectations.get(&statement.id);
             Ok(crate::model::Claim {
                 id: statement.id.clone(),
-                python: python.clone(),
                 statement: statement.statement.clone(),
                 verdict: judged.verdict,
                 expected: expected
                     .copied()
-                    .unwrap_or_else(|| statement.expected_with(&python.version)),
+                    .unwrap_or_else(|| statement.expected_with(&run.python.version)),
                 decided_by: judged.decided_by,
                 limit: judged.limit,
                 not_testable_because: why,

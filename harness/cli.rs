@@ -9,12 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 
 use crate::claims::{self, Effort, Evidence, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
+use crate::compare::TOLERANCE;
 use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::{self, EXIT, Fixture};
 use crate::mitigations::{Mitigation, mitigations};
-use crate::model::StartMethod;
+use crate::model::{StartMethod, Tolerance};
 use crate::protocol::{MOST_CHILDREN, Size};
 
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
@@ -53,6 +54,12 @@ pub enum Command {
     Measure(Measure),
     /// Compare the ways by which the same integers can reach child processes
     Alternatives(Alternatives),
+    /// Put what is known of versions of Python to the test, each fact with its figures
+    Versions(Versions),
+    /// Compare a run with an earlier one, row by row [status 1 if something regressed]
+    Compare(Compare),
+    /// Join the JSON documents of several runs, machines or interpreters into one
+    Merge(Merge),
     /// What there is to measure, each with its visits and expected effect
     Fixtures(Fixtures),
     /// Which interpreters there are on this machine, and which of them can be measured
@@ -62,7 +69,11 @@ pub enum Command {
     /// Have a child without Python write known pages, and count them
     Calibrate(Calibrate),
     /// Print the JSON Schema of the JSON format
-    Schema,
+    Schema {
+        /// Of which document
+        #[arg(value_enum, default_value_t)]
+        of: Document,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -122,6 +133,94 @@ pub enum ClaimsFormat {
     Markdown,
 }
 
+/// Documents of refcow's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// What was measured
+    #[default]
+    Report,
+    /// What `refcow compare --format json` writes
+    Comparison,
+}
+
+/// `refcow versions`.
+#[derive(Debug, Args)]
+pub struct Versions {
+    /// Only these facts [default: all]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Other facts than refcow's own, in the form of harness/claims/versions.toml
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub facts: Option<PathBuf>,
+    /// How to write them
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ClaimsFormat,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// `refcow compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The earlier run, as --format json wrote it
+    #[arg(value_name = "BASE.json", value_hint = ValueHint::FilePath)]
+    pub base: PathBuf,
+    /// The run to compare with it
+    #[arg(value_name = "NEW.json", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// How to write the comparison
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ComparisonFormat,
+    /// Pages that are noise between two machines or builds. On one machine and one build nothing is
+    #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
+    tolerance_pages: u64,
+    /// Per cent of the base's pages that are noise there, if that is more
+    #[arg(long, value_name = "P", default_value_t = TOLERANCE.share * 100.0, value_parser = per_cent)]
+    tolerance_percent: f64,
+    /// Where to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+impl Compare {
+    /// What is noise between machines or builds.
+    pub fn tolerance(&self) -> Tolerance {
+        Tolerance {
+            pages: self.tolerance_pages,
+            share: self.tolerance_percent / 100.0,
+        }
+    }
+}
+
+/// Formats of a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ComparisonFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For a page or a pull request
+    Markdown,
+    /// For programs: one document, as `refcow schema comparison` describes it
+    Json,
+    /// Annotations of a GitHub workflow; the Markdown table goes to $GITHUB_STEP_SUMMARY, if that is set
+    Github,
+}
+
+/// `refcow merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Documents that --format json wrote
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// How to write the whole
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub format: Format,
+    /// Where to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
 /// `refcow measure`.
 #[derive(Debug, Args)]
 pub struct Measure {
@@ -151,6 +250,12 @@ pub struct MeasureOptions {
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Keep the run as baselines/NAME.json, to compare later ones with
+    #[arg(long, value_name = "NAME", value_parser = baseline_name, conflicts_with = "baseline")]
+    pub save_baseline: Option<String>,
+    /// Compare the run with baselines/NAME.json [status 1 if something regressed]
+    #[arg(long, value_name = "NAME", value_parser = baseline_name)]
+    pub baseline: Option<String>,
     /// How to run.
     #[command(flatten)]
     pub run: RunOptions,
@@ -162,9 +267,10 @@ pub struct RunOptions {
     /// Children that get the data, all alive to the end
     #[arg(long, value_name = "K", default_value_t = 2, value_parser = value_parser!(u64).range(1..=MOST_CHILDREN as u64))]
     children: u64,
-    /// A version (3.12), the path of an interpreter, or the folder of an environment [default: the first usable one]
-    #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
-    python: Option<String>,
+    /// A version (3.12), the path of an interpreter, the folder of an environment, or `all` that can be used here; repeat
+    /// for several, side by side [default: the first usable one]
+    #[arg(long = "python", value_name = "PYTHON", value_hint = ValueHint::AnyPath)]
+    pythons: Vec<String>,
     /// Where to write the report, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
@@ -188,7 +294,7 @@ impl RunOptions {
             observations: Vec::new(),
             alternatives: None,
             children: self.children(),
-            python: self.python.clone(),
+            pythons: self.pythons.clone(),
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
         }
@@ -355,59 +461,93 @@ impl ClaimsOptions {
             WantedWays::none(size_bytes, children, force)
         };
         let mut plan = self.run.plan();
-        let dataset = |name: &str| -> Result<Dataset, fixtures::Error> {
-            let fixture = fixtures::find(name)?;
-            let elements = claims.elements(&fixture.name, effort);
-            Ok(Dataset {
-                size: size(&fixture, elements.count, elements.item_bytes),
-                visits: Vec::new(),
-                prepare: None,
-                fixture,
-            })
-        };
-        for evidence in claims.evidence(ids)? {
-            match evidence {
-                Evidence::Visit { fixture, visit } => {
-                    let place = plan
-                        .datasets
-                        .iter()
-                        .position(|dataset| dataset.is(&fixture));
-                    let place = match place {
-                        Some(place) => place,
-                        None => {
-                            plan.datasets.push(dataset(&fixture)?);
-                            plan.datasets.len() - 1
-                        }
-                    };
-                    let dataset = &mut plan.datasets[place];
-                    dataset.fixture.visit(&visit)?;
-                    dataset.visits.push(visit);
-                }
-                Evidence::Observed(name) => {
-                    let (fixture, bytes) = claims.for_observation(&name, effort);
-                    plan.observations.push(match (&name[..], fixture) {
-                        ("at_fork", Some(fixture)) => Wanted::AtFork(dataset(fixture)?.into()),
-                        ("one_byte", _) => Wanted::OneByte,
-                        ("older_pythons", _) => Wanted::OlderPythons,
-                        _ if !fixtures::has_program(&format!("facts/{name}")) => {
-                            let reason = format!("\"observed/{name}\" names no evidence");
-                            return Err(claims::Error::Data(reason).into());
-                        }
-                        _ => Wanted::Facts {
-                            program: name,
-                            arguments: bytes.into_iter().map(Into::into).collect(),
-                        },
-                    });
-                }
-                Evidence::Alternative { way, start_method } => ways.add(&way, start_method)?,
-            }
-        }
+        add_evidence(&mut plan, &mut ways, claims, effort, claims.evidence(ids)?)?;
         if all {
             plan.datasets.extend(mitigated(size_bytes)?);
         }
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
         Ok(plan)
     }
+}
+
+impl Versions {
+    /// All that has to be measured to test these facts.
+    ///
+    /// # Errors
+    /// An unknown fact; a fixture or a visit of a fact's that does not exist.
+    pub fn plan(&self, facts: &claims::Claims) -> Result<Plan, PlanError> {
+        let effort = Effort::Default;
+        let size_bytes = facts.alternatives.with(effort);
+        let mut ways = WantedWays::none(size_bytes, self.run.children(), self.run.force);
+        let mut plan = self.run.plan();
+        let evidence = facts.evidence_of_facts(&self.ids)?;
+        add_evidence(&mut plan, &mut ways, facts, effort, evidence)?;
+        plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
+        Ok(plan)
+    }
+}
+
+/// Adds to a plan what this evidence takes.
+fn add_evidence(
+    plan: &mut Plan,
+    ways: &mut WantedWays,
+    claims: &claims::Claims,
+    effort: Effort,
+    evidence: Vec<Evidence>,
+) -> Result<(), PlanError> {
+    let dataset = |name: &str, prepare: Option<String>| -> Result<Dataset, fixtures::Error> {
+        let fixture = fixtures::find(name)?;
+        if let Some(name) = &prepare {
+            fixture.preparation(name)?;
+        }
+        let elements = claims.elements(&fixture.name, effort);
+        Ok(Dataset {
+            size: size(&fixture, elements.count, elements.item_bytes),
+            visits: Vec::new(),
+            prepare,
+            fixture,
+        })
+    };
+    for evidence in evidence {
+        match evidence {
+            Evidence::Visit {
+                fixture,
+                prepare,
+                visit,
+            } => {
+                let mut there = plan.datasets.iter();
+                let place = there.position(|one| one.is(&fixture) && one.prepare == prepare);
+                let place = match place {
+                    Some(place) => place,
+                    None => {
+                        plan.datasets.push(dataset(&fixture, prepare)?);
+                        plan.datasets.len() - 1
+                    }
+                };
+                let dataset = &mut plan.datasets[place];
+                dataset.fixture.visit(&visit)?;
+                dataset.visits.push(visit);
+            }
+            Evidence::Observed(name) => {
+                let (fixture, bytes) = claims.for_observation(&name, effort);
+                plan.observations.push(match (&name[..], fixture) {
+                    ("at_fork", Some(fixture)) => Wanted::AtFork(dataset(fixture, None)?.into()),
+                    ("one_byte", _) => Wanted::OneByte,
+                    ("older_pythons", _) => Wanted::OlderPythons,
+                    _ if !fixtures::has_program(&format!("facts/{name}")) => {
+                        let reason = format!("\"observed/{name}\" names no evidence");
+                        return Err(claims::Error::Data(reason).into());
+                    }
+                    _ => Wanted::Facts {
+                        program: name,
+                        arguments: bytes.into_iter().map(Into::into).collect(),
+                    },
+                });
+            }
+            Evidence::Alternative { way, start_method } => ways.add(&way, start_method)?,
+        }
+    }
+    Ok(())
 }
 
 /// Why there is no plan.
@@ -504,6 +644,24 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds > 0.0 && seconds <= 31_536_000.0 => Ok(seconds),
         Ok(_) => Err("a time limit is more than 0 and at most 31536000 seconds".into()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A part in per cent.
+fn per_cent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
+        Ok(_) => Err("a tolerance is from 0 to 100 per cent".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The name of a baseline, which becomes that of a file in one folder.
+fn baseline_name(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    match !text.is_empty() && !text.starts_with('.') && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has letters, digits, and -, _ or . behind the first".into()),
     }
 }
 

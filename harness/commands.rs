@@ -9,14 +9,16 @@ use clap::CommandFactory;
 use miette::Diagnostic;
 
 use crate::cli::{
-    Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Format, Measure, PlanError,
+    Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare, ComparisonFormat,
+    Document, Format, Measure, Merge, PlanError, Versions,
 };
+use crate::documents::{self, Baseline};
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::python::Packages;
-use crate::{claims, fixtures, interrupt, model, python, report};
+use crate::{claims, compare, fixtures, interrupt, merge, model, python, report};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -53,10 +55,36 @@ pub enum Error {
         "refcow claims ID shows what a verdict follows from; where it is right, expect it: --expect FILE with lines id = \"verdict\""
     ))]
     Unexpected(Vec<String>),
+    /// Facts about versions came out otherwise than predicted.
+    #[error("{}", .0.join("\nerror: "))]
+    #[diagnostic(help(
+        "either refcow is wrong about these versions, or they have changed: see harness/claims/versions.toml"
+    ))]
+    NotAsPredicted(Vec<String>),
+    /// More pages are copied than in the base, or a verdict is no longer as expected.
+    #[error("{0} regressed")]
+    #[diagnostic(help("where that is meant to be, make a new base of the new run"))]
+    Regressed(String),
+    /// A file is no document, or cannot be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Documents(#[from] documents::Error),
+    /// Documents that make no one document.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Merge(#[from] merge::Error),
     /// The report has no form.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Report(#[from] report::Error),
+    /// A comparison is no part of these formats.
+    #[error(
+        "--baseline prints a comparison below the report, which JSON and CSV have no place for"
+    )]
+    #[diagnostic(help(
+        "write the report with --format json --output NEW.json, then: refcow compare baselines/NAME.json NEW.json --format json"
+    ))]
+    NoPlaceForComparison,
     /// Nothing to print a page of.
     #[error("refcow has no command `{0}`")]
     #[diagnostic(help("`refcow --help` lists them"))]
@@ -89,12 +117,16 @@ impl Error {
         use experiment::Error as E;
         use python::Error as P;
         match self {
-            Self::Unexpected(_) => 1,
+            Self::Unexpected(_) | Self::NotAsPredicted(_) | Self::Regressed(_) => 1,
             Self::Fixtures(_)
+            | Self::Documents(_)
+            | Self::Merge(_)
             | Self::Claims(_)
             | Self::NoSuchCommand(_)
+            | Self::NoPlaceForComparison
             | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
+            Self::Experiment(E::Interpreter { .. }) => 3,
             Self::Experiment(E::Alternatives(error)) if error.is_bad_input() => 2,
             Self::Experiment(E::Refused { .. } | E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
             Self::Experiment(E::Python(
@@ -127,12 +159,19 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         }
         Some(Command::Measure(options)) => return measure(options),
         Some(Command::Alternatives(options)) => return alternatives(options),
+        Some(Command::Versions(options)) => return versions(options),
+        Some(Command::Compare(options)) => return compare_documents(options),
+        Some(Command::Merge(options)) => return merge_documents(options),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Pythons(_)) => pythons()?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
         Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
-        Some(Command::Schema) => {
-            let mut text = format!("{:#}", model::schema().to_value());
+        Some(Command::Schema { of }) => {
+            let schema = match of {
+                Document::Report => model::schema(),
+                Document::Comparison => model::comparison_schema(),
+            };
+            let mut text = format!("{:#}", schema.to_value());
             text.push('\n');
             text.into_bytes()
         }
@@ -158,40 +197,27 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
         None => claims::Expectations::new(),
     };
     let output = Output::open(options.run.output.as_deref())?;
-    let progress = Progress::new(plan.steps());
-    let mut run = experiment::run(&plan, &mut |step| progress.show(&step))?;
-    drop(progress);
-    run.report.claims = claims.judge(ids, &run.report, &run.python, &expectations)?;
+    let mut measured = measured(&plan)?;
+    for run in &mut measured.report.runs {
+        run.claims = claims.judge(ids, run, &expectations)?;
+    }
     let explained = if ids.is_empty() {
         Vec::new()
     } else {
         claims.choose(ids)?
     };
-    let bytes = match options.format {
-        ClaimsFormat::Json => report::render(&run.report, report::Format::Json)?,
-        ClaimsFormat::Markdown => {
-            report::render_claims(&run.report, &explained, report::Style::Markdown)
-        }
-        ClaimsFormat::Table => {
-            let style = report::Style::Terminal {
-                width: width_of(&output),
-                colours: colours(&output),
-            };
-            report::render_claims(&run.report, &explained, style)
-        }
+    let bytes = match style(options.format, &output) {
+        None => report::render(&measured.report, report::Format::Json)?,
+        Some(style) => report::render_claims(&measured.report, &explained, style),
     };
     output.write(&bytes)?;
-    if !run.failures.is_empty() {
-        return Err(Error::Partly(run.failures));
-    }
-    let unexpected: Vec<_> = run
-        .report
-        .claims
-        .iter()
-        .filter(|claim| claim.verdict != claim.expected)
-        .map(|claim| {
+    complete(measured.failures)?;
+    let runs = &measured.report.runs;
+    let unexpected: Vec<_> = of_all(runs, |run| &run.claims)
+        .filter(|(_, claim)| claim.verdict != claim.expected)
+        .map(|(of, claim)| {
             format!(
-                "{}: {}, expected: {}",
+                "{of}{}: {}, expected: {}",
                 claim.id, claim.verdict, claim.expected
             )
         })
@@ -201,6 +227,130 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
     } else {
         Err(Error::Unexpected(unexpected))
     }
+}
+
+/// Measures, and shows how far it is.
+fn measured(plan: &experiment::Plan) -> Result<experiment::Outcome, experiment::Error> {
+    let progress = Progress::new(plan.steps());
+    experiment::run(plan, &mut |step| progress.show(&step))
+}
+
+/// An error if something was not measured.
+fn complete(failures: Vec<experiment::Error>) -> Result<(), Error> {
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Partly(failures)),
+    }
+}
+
+/// All entries of a kind, each with the interpreter that it is of, if there are several.
+fn of_all<'a, T: 'a>(
+    runs: &'a [model::Run],
+    entries: fn(&model::Run) -> &Vec<T>,
+) -> impl Iterator<Item = (String, &'a T)> {
+    let several = runs.len() > 1;
+    runs.iter().flat_map(move |run| {
+        let of = match several {
+            true => format!("CPython {}: ", run.python.version),
+            false => String::new(),
+        };
+        entries(run).iter().map(move |entry| (of.clone(), entry))
+    })
+}
+
+/// For whom a document is; `None` for programs.
+fn style(format: ClaimsFormat, output: &Output) -> Option<report::Style> {
+    match format {
+        ClaimsFormat::Json => None,
+        ClaimsFormat::Markdown => Some(report::Style::Markdown),
+        ClaimsFormat::Table => Some(terminal(output)),
+    }
+}
+
+fn terminal(output: &Output) -> report::Style {
+    report::Style::Terminal {
+        width: width_of(output),
+        colours: colours(output),
+    }
+}
+
+fn versions(options: &Versions) -> Result<(), Error> {
+    let others = match &options.facts {
+        Some(path) => Some(other_claims(path)?),
+        None => None,
+    };
+    let facts = others.as_ref().unwrap_or(claims::Claims::versions());
+    let plan = options.plan(facts)?;
+    let output = Output::open(options.run.output.as_deref())?;
+    let mut measured = measured(&plan)?;
+    for run in &mut measured.report.runs {
+        run.facts = facts.judge_facts(&options.ids, run)?;
+    }
+    let bytes = match style(options.format, &output) {
+        None => report::render(&measured.report, report::Format::Json)?,
+        Some(style) => report::render_facts(&measured.report, facts, style),
+    };
+    output.write(&bytes)?;
+    complete(measured.failures)?;
+    let otherwise: Vec<_> = of_all(&measured.report.runs, |run| &run.facts)
+        .filter(|(_, fact)| fact.outcome == model::Outcome::Otherwise)
+        .map(|(of, fact)| {
+            let found = fact.found.as_deref().unwrap_or_default();
+            format!("{of}{}: not as predicted: {found}", fact.id)
+        })
+        .collect();
+    match otherwise.is_empty() {
+        true => Ok(()),
+        false => Err(Error::NotAsPredicted(otherwise)),
+    }
+}
+
+fn compare_documents(options: &Compare) -> Result<(), Error> {
+    let base = documents::read(&options.base)?.report;
+    let new = documents::read(&options.new)?.report;
+    let output = Output::open(options.output.as_deref())?;
+    let facts = claims::Claims::versions();
+    let comparison = compare::compare(&base, &new, options.tolerance(), facts);
+    let bytes = match options.format {
+        ComparisonFormat::Json => report::render_json(&comparison)?,
+        ComparisonFormat::Markdown => {
+            report::render_comparison(&comparison, report::Style::Markdown)
+        }
+        ComparisonFormat::Table => report::render_comparison(&comparison, terminal(&output)),
+        ComparisonFormat::Github => {
+            let summary = report::render_comparison(&comparison, report::Style::Markdown);
+            documents::append_to_summary(&summary)?;
+            report::github(&comparison)
+        }
+    };
+    output.write(&bytes)?;
+    regressions(&comparison)
+}
+
+/// An error if there are any.
+fn regressions(comparison: &model::Comparison) -> Result<(), Error> {
+    match comparison.count(model::Status::Regressed) {
+        0 => Ok(()),
+        1 => Err(Error::Regressed("1 row".into())),
+        number => Err(Error::Regressed(format!("{number} rows"))),
+    }
+}
+
+fn merge_documents(options: &Merge) -> Result<(), Error> {
+    let documents: Result<Vec<_>, _> = options
+        .files
+        .iter()
+        .map(|path| documents::read(path))
+        .collect();
+    let output = Output::open(options.output.as_deref())?;
+    let report = merge::merge(documents?)?;
+    let bytes = match options.format {
+        Format::Json => report::render(&report, report::Format::Json)?,
+        Format::Csv => report::render(&report, report::Format::Csv)?,
+        Format::Markdown => report::render_document(&report, report::Style::Markdown),
+        Format::Table => report::render_document(&report, terminal(&output)),
+    };
+    Ok(output.write(&bytes)?)
 }
 
 fn other_claims(path: &Path) -> Result<claims::Claims, claims::Error> {
@@ -237,34 +387,52 @@ fn read_text(path: &Path) -> io::Result<String> {
 fn measure(command: &Measure) -> Result<(), Error> {
     let options = &command.options;
     let plan = command.plan()?;
-    let output = Output::open(options.run.output.as_deref())?;
-    let progress = Progress::new(plan.steps());
-    let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
-    drop(progress);
-    let bytes = report::render(&run.report, format(options.format, &output))?;
-    output.write(&bytes)?;
-    match run.failures {
-        none if none.is_empty() => Ok(()),
-        failures => Err(Error::Partly(failures)),
+    let base = match &options.baseline {
+        Some(name) => Some(Baseline::named(name).read()?),
+        None => None,
+    };
+    if base.is_some() && matches!(options.format, Format::Json | Format::Csv) {
+        return Err(Error::NoPlaceForComparison);
     }
+    let output = Output::open(options.run.output.as_deref())?;
+    let kept = match &options.save_baseline {
+        Some(name) => Some(Baseline::named(name).open()?),
+        None => None,
+    };
+    let measured = measured(&plan)?;
+    let mut bytes = report::render(&measured.report, format(options.format, &output))?;
+    let comparison = base.map(|base| {
+        let facts = claims::Claims::versions();
+        compare::compare(&base, &measured.report, compare::TOLERANCE, facts)
+    });
+    if let Some(comparison) = &comparison {
+        let style = match options.format {
+            Format::Markdown => report::Style::Markdown,
+            _ => terminal(&output),
+        };
+        bytes.push(b'\n');
+        bytes.extend(report::render_comparison(comparison, style));
+    }
+    output.write(&bytes)?;
+    // An incomplete run is no baseline.
+    complete(measured.failures)?;
+    if let Some(kept) = kept {
+        kept.write(&report::render(&measured.report, report::Format::Json)?)?;
+    }
+    comparison.as_ref().map_or(Ok(()), regressions)
 }
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {
     let plan = options.plan()?;
     let output = Output::open(options.run.output.as_deref())?;
-    let progress = Progress::new(plan.steps());
-    let run = experiment::run(&plan, &mut |step| progress.show(&step))?;
-    drop(progress);
+    let measured = measured(&plan)?;
     let bytes = match options.format {
-        ClaimsFormat::Json => report::render(&run.report, report::Format::Json)?,
-        ClaimsFormat::Markdown => report::render_alternatives_markdown(&run.report),
-        ClaimsFormat::Table => report::render_alternatives(&run.report, width_of(&output)),
+        ClaimsFormat::Json => report::render(&measured.report, report::Format::Json)?,
+        ClaimsFormat::Markdown => report::render_alternatives_markdown(&measured.report),
+        ClaimsFormat::Table => report::render_alternatives(&measured.report, width_of(&output)),
     };
     output.write(&bytes)?;
-    match run.failures {
-        none if none.is_empty() => Ok(()),
-        failures => Err(Error::Partly(failures)),
-    }
+    complete(measured.failures)
 }
 
 fn format(format: Format, output: &Output) -> report::Format {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::fixtures::{EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
-use crate::model::{self, Measurement, Observation, RegionMap, Report, SCHEMA_VERSION, Warning};
-use crate::protocol::{self, Footprint, Fork, Job, Module, Size, Started, WITNESS};
+use crate::model::{self, Measurement, Observation, RegionMap, Report, Run, Warning};
+use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
@@ -30,8 +30,8 @@ pub struct Plan {
     pub alternatives: Option<alternatives::Wanted>,
     /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
     pub children: usize,
-    /// Which interpreter; `None` for the machine's first usable one.
-    pub python: Option<String>,
+    /// Which interpreters, as [`python::choose_all`] takes them; none for the machine's first usable one.
+    pub pythons: Vec<String>,
     /// The time that building, or one visit, may take.
     pub timeout: Duration,
     /// Go on although memory seems too small.
@@ -98,6 +98,15 @@ pub enum Step<'a> {
     Preparing(&'a str),
     /// A private environment is being made, which takes a while and happens once.
     Installing(&'a str),
+    /// All that follows is of this interpreter.
+    Interpreter {
+        /// Its version.
+        version: &'a str,
+        /// Which it is, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// A dataset is about to be built.
     Building {
         /// Its fixture.
@@ -120,7 +129,24 @@ pub enum Step<'a> {
 }
 
 impl Plan {
-    /// How often [`Step::Done`] will come.
+    /// What the interpreters must be able to import.
+    fn modules(&self) -> Vec<String> {
+        let observed = self.observations.iter().filter_map(|wanted| match wanted {
+            Wanted::AtFork(dataset) => Some(&**dataset),
+            _ => None,
+        });
+        let ways = self.alternatives.iter();
+        let all: BTreeSet<String> = self
+            .datasets
+            .iter()
+            .chain(observed)
+            .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
+            .chain(ways.flat_map(alternatives::Wanted::modules))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// How often [`Step::Done`] will come for each interpreter.
     pub fn steps(&self) -> u64 {
         let steps = self
             .datasets
@@ -157,7 +183,7 @@ pub enum Error {
         /// Which.
         fixture: String,
         /// Why.
-        error: visit::Error,
+        error: Box<visit::Error>,
         /// What to do about it.
         #[help]
         help: Option<String>,
@@ -218,20 +244,18 @@ pub enum Error {
         /// There.
         free_bytes: u64,
     },
-    /// Another interpreter answered than the one that was asked for.
-    #[error("{} is CPython {found}, not {wanted} as {} said", libpython.display(), executable.display())]
-    #[diagnostic(help(
-        "the interpreter and its libpython are not of one build: reinstall it, or choose another"
-    ))]
-    OtherInterpreter {
-        /// The library that was embedded.
-        libpython: PathBuf,
-        /// The program that was asked.
+    /// One of several interpreters could not be measured, or not with everything.
+    #[error("CPython {version} ({}): {error}", executable.display())]
+    Interpreter {
+        /// Its version.
+        version: String,
+        /// The program.
         executable: PathBuf,
-        /// What the embedded one says.
-        found: String,
-        /// What the program said.
-        wanted: String,
+        /// Why not.
+        error: Box<Error>,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
     },
     /// The program beside refcow is not where it should be.
     #[error("there is no refcow-subject beside {}", beside.display())]
@@ -248,7 +272,17 @@ impl Error {
         move |error| Self::Fixture {
             fixture: fixture.clone(),
             help: miette::Diagnostic::help(&error).map(|help| help.to_string()),
-            error,
+            error: Box::new(error),
+        }
+    }
+
+    /// As one of several interpreters' errors.
+    fn of_interpreter(self, interpreter: &Interpreter) -> Self {
+        Self::Interpreter {
+            version: interpreter.version.clone(),
+            executable: interpreter.executable.clone(),
+            help: miette::Diagnostic::help(&self).map(|help| help.to_string()),
+            error: Box::new(self),
         }
     }
 
@@ -266,16 +300,26 @@ impl Error {
         }
     }
 
+    /// The warning in a report that lacks an interpreter.
+    fn interpreter_not_measured(&self, python: &str) -> Warning {
+        let text = self.to_string();
+        Warning::InterpreterNotMeasured {
+            python: python.to_owned(),
+            reason: text.lines().next().unwrap_or_default().into(),
+        }
+    }
+
     /// Whether there is no point in going on, or no trust in what came before.
     fn spoils_the_run(&self) -> bool {
-        let disagreement = matches!(
-            self,
-            Self::Fixture {
-                error: visit::Error::Disagreement(_),
-                ..
-            }
-        );
-        disagreement || self.is_interruption()
+        let untrustworthy = match self {
+            Self::Fixture { error, .. } => matches!(
+                **error,
+                visit::Error::Disagreement(_)
+                    | visit::Error::Subject(subject::Error::OtherInterpreter { .. })
+            ),
+            _ => false,
+        };
+        untrustworthy || self.is_interruption()
     }
 
     /// Whether the user ended the run.
@@ -283,9 +327,9 @@ impl Error {
         let visit = match self {
             Self::Python(python::Error::Interrupted) => return true,
             Self::Alternatives(error) => return error.is_interruption(),
-            Self::Calibration(calibration::Error::Visit(error)) | Self::Fixture { error, .. } => {
-                error
-            }
+            Self::Calibration(calibration::Error::Visit(error)) => error,
+            Self::Fixture { error, .. } => &**error,
+            Self::Interpreter { error, .. } => return error.is_interruption(),
             _ => return false,
         };
         matches!(visit, visit::Error::Subject(subject::Error::Interrupted))
@@ -294,43 +338,86 @@ impl Error {
 
 /// What came of a plan.
 #[derive(Debug)]
-pub struct Run {
+pub struct Outcome {
     /// What was measured or observed: at least one thing.
     pub report: Report,
-    /// With which interpreter.
-    pub python: model::Python,
     /// Why others were not, in their order.
     pub failures: Vec<Error>,
 }
 
-/// Measures everything in the plan, with one interpreter. A dataset that cannot be measured does not keep the others
-/// from it.
+/// Measures everything in the plan, with one interpreter after the other. What cannot be measured, with an interpreter or
+/// at all, does not keep the rest from it.
 ///
 /// # Errors
-/// When nothing could be measured, the first reason; when the run was interrupted, or the instrument contradicted
-/// itself, that. Nothing is left behind.
-pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
-    let observed = plan.observations.iter().filter_map(|wanted| match wanted {
-        Wanted::AtFork(dataset) => Some(&**dataset),
-        _ => None,
-    });
-    let modules: BTreeSet<String> = plan
-        .datasets
-        .iter()
-        .chain(observed)
-        .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
-        .chain(
-            plan.alternatives
-                .iter()
-                .flat_map(alternatives::Wanted::modules),
-        )
-        .collect();
+/// When nothing could be measured, the first reason; when the run was interrupted, or of a single interpreter the
+/// instrument contradicted itself, that. Nothing is left behind.
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
         wanted.fits(&machine::memory()?)?;
     }
-    let modules: Vec<String> = modules.into_iter().collect();
-    let (ready, launch) = prepare(plan, &modules, step)?;
+    step(Step::Preparing("finding interpreters"));
+    let python::Chosen {
+        interpreters,
+        refused,
+    } = python::choose_all(&plan.pythons)?;
+    let several = interpreters.len() + refused.len() > 1;
+    let mut failures: Vec<Error> = Vec::new();
+    let mut warnings: Vec<Warning> = Vec::new();
+    for error in refused {
+        let error = Error::from(error);
+        warnings.push(error.interpreter_not_measured("an interpreter"));
+        failures.push(error);
+    }
+    let modules = plan.modules();
+    let all = python::prepare_all(interpreters.clone(), &modules, &mut |line| {
+        step(Step::Installing(line));
+    });
+    let mut runs = Vec::new();
+    let of = interpreters.len();
+    for (number, (interpreter, ready)) in (1..).zip(interpreters.iter().zip(all)) {
+        let version = &interpreter.version;
+        step(Step::Interpreter {
+            version,
+            number,
+            of,
+        });
+        let measured = ready
+            .map_err(Error::from)
+            .and_then(|ready| run_one(plan, &ready, step));
+        let named = |error: Error| match several {
+            true => error.of_interpreter(interpreter),
+            false => error,
+        };
+        match measured {
+            Ok((run, failed)) => {
+                runs.push(run);
+                failures.extend(failed.into_iter().map(named));
+            }
+            Err(error) if error.is_interruption() => return Err(error),
+            Err(error) => {
+                warnings.push(error.interpreter_not_measured(&format!("CPython {version}")));
+                failures.push(named(error));
+            }
+        }
+    }
+    if runs.is_empty() {
+        return Err(failures.remove(0));
+    }
+    Ok(Outcome {
+        report: Report::of_all(runs, warnings),
+        failures,
+    })
+}
+
+/// Everything in the plan, with one interpreter: at least one thing, and why others were not measured.
+fn run_one(
+    plan: &Plan,
+    ready: &Ready,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<(Run, Vec<Error>), Error> {
+    let interpreter = &ready.interpreter;
+    let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
     let environment = machine::environment(ready.packages.clone())?;
     step(Step::Preparing("calibrating"));
     let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
@@ -339,7 +426,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     let mut measurements = Vec::new();
     let mut failures = Vec::new();
     for dataset in &plan.datasets {
-        match measure(plan, dataset, &ready.interpreter, &launch, step) {
+        match measure(plan, dataset, &launch, step) {
             Ok(measured) => {
                 measurements.extend(measured.measurements);
                 warnings.extend(measured.warnings);
@@ -355,7 +442,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     for wanted in &plan.observations {
         let name = wanted.name();
         step(Step::Observing { name });
-        match observe(plan, wanted, &ready.interpreter, &launch) {
+        match observe(plan, wanted, interpreter, &launch) {
             Ok(observation) => observations.push(observation),
             Err(error) if error.spoils_the_run() => return Err(error),
             Err(error) => {
@@ -367,8 +454,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     }
     let mut compared = Vec::new();
     if let Some(wanted) = &plan.alternatives {
-        let python = model_of(&ready.interpreter);
-        let outcome = alternatives::run(wanted, &python, &launch, step)?;
+        let outcome = alternatives::run(wanted, &interpreter.version, &launch, step)?;
         failures.extend(outcome.failures.into_iter().map(Error::from));
         warnings.extend(outcome.warnings);
         compared = outcome.alternatives;
@@ -377,20 +463,18 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Run, Error> {
     if nothing && !failures.is_empty() {
         return Err(failures.remove(0));
     }
-    Ok(Run {
-        python: model_of(&ready.interpreter),
-        report: Report {
-            schema_version: SCHEMA_VERSION,
-            environment,
-            calibration,
-            claims: Vec::new(),
-            warnings: warnings.into_iter().collect(),
-            measurements,
-            observations,
-            alternatives: compared,
-        },
-        failures,
-    })
+    let run = Run {
+        python: model_of(interpreter),
+        environment,
+        calibration,
+        claims: Vec::new(),
+        facts: Vec::new(),
+        warnings: warnings.into_iter().collect(),
+        measurements,
+        observations,
+        alternatives: compared,
+    };
+    Ok((run, failures))
 }
 
 /// Calibrates alone, with any usable interpreter's library: Python itself is not started.
@@ -408,26 +492,6 @@ pub fn calibrate(
     Ok(calibration::calibrate(&launch, options)?)
 }
 
-fn prepare(
-    plan: &Plan,
-    modules: &[String],
-    step: &mut dyn FnMut(Step<'_>),
-) -> Result<(Ready, Launch), Error> {
-    step(Step::Preparing("finding an interpreter"));
-    let interpreter = python::choose(plan.python.as_deref())?;
-    let progress = std::cell::RefCell::new(&mut *step);
-    let ready = python::prepare(interpreter, modules, &|line| {
-        progress.borrow_mut()(Step::Installing(line));
-    })?;
-    let launch = launch(
-        &ready.interpreter,
-        ready.bin.clone(),
-        plan.children,
-        plan.timeout,
-    )?;
-    Ok((ready, launch))
-}
-
 fn launch(
     interpreter: &Interpreter,
     bin: PathBuf,
@@ -437,6 +501,7 @@ fn launch(
     Ok(Launch {
         program: subject_program()?,
         libpython: interpreter.libpython.clone(),
+        version: interpreter.full_version.clone(),
         bin,
         home: NO_HOME.into(),
         channels: children + 1,
@@ -478,7 +543,7 @@ fn observe(
     let at = Error::of(name);
     let figures = match wanted {
         Wanted::AtFork(dataset) => {
-            let mut built = build(plan, dataset, interpreter, launch)?;
+            let mut built = build(plan, dataset, launch)?;
             observations::at_fork(&mut built.subject).map_err(at)?
         }
         Wanted::OneByte => observations::one_byte(launch).map_err(at)?,
@@ -501,7 +566,6 @@ fn observe(
     };
     Ok(Observation {
         name: name.to_owned(),
-        python: model_of(interpreter),
         figures,
     })
 }
@@ -509,18 +573,12 @@ fn observe(
 /// A subject with its dataset.
 struct Built {
     subject: Subject,
-    started: Started,
     build_seconds: f64,
     warnings: BTreeSet<Warning>,
 }
 
 /// Builds a dataset in a subject of its own.
-fn build(
-    plan: &Plan,
-    dataset: &Dataset,
-    interpreter: &Interpreter,
-    launch: &Launch,
-) -> Result<Built, Error> {
+fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error> {
     let fixture = &dataset.fixture;
     let at = Error::of(&fixture.name);
     let failed = |error: subject::Error| at(error.into());
@@ -549,14 +607,6 @@ fn build(
     };
     let mut subject = Subject::start(&launch).map_err(failed)?;
     let started = subject.start_python().map_err(failed)?;
-    if started.full_version != interpreter.full_version {
-        return Err(Error::OtherInterpreter {
-            libpython: interpreter.libpython.clone(),
-            executable: interpreter.executable.clone(),
-            found: started.full_version,
-            wanted: interpreter.full_version.clone(),
-        });
-    }
     if !started.addresses_fixed {
         warnings.insert(Warning::AddressesRandom);
     }
@@ -572,7 +622,6 @@ fn build(
     }
     Ok(Built {
         subject,
-        started,
         build_seconds,
         warnings,
     })
@@ -587,7 +636,6 @@ struct Measured {
 fn measure(
     plan: &Plan,
     dataset: &Dataset,
-    interpreter: &Interpreter,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Measured, Error> {
@@ -598,10 +646,9 @@ fn measure(
     });
     let Built {
         mut subject,
-        started,
         build_seconds,
         mut warnings,
-    } = build(plan, dataset, interpreter, launch)?;
+    } = build(plan, dataset, launch)?;
     let map = find_regions(&mut subject).map_err(|error| at(error.into()))?;
     if !map.not_walked.is_empty() {
         warnings.insert(Warning::NotWalked {
@@ -637,11 +684,6 @@ fn measure(
             sharing: fixture.sharing.clone(),
             count: dataset.size.count,
             item_bytes: dataset.size.item_bytes,
-            python: model::Python {
-                version: started.version.clone(),
-                free_threaded: started.free_threaded,
-                ..model_of(interpreter)
-            },
             build_seconds,
             tree: outcome.tree,
             children: outcome.children,
@@ -657,6 +699,7 @@ fn measure(
 fn model_of(interpreter: &Interpreter) -> model::Python {
     model::Python {
         version: interpreter.version.clone(),
+        build: Some(interpreter.full_version.clone()),
         executable: interpreter.executable.clone(),
         libpython: interpreter.libpython.clone(),
         free_threaded: false,

@@ -17,11 +17,14 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 pub mod claims;
 pub mod cli;
 pub mod commands;
+pub mod compare;
+pub mod documents;
 pub mod experiment;
 pub mod fixtures;
 pub mod interrupt;
 pub mod leftovers;
 pub mod machine;
+pub mod merge;
 pub mod mitigations;
 pub mod model;
 pub mod numbers;

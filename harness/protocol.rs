@@ -196,10 +196,6 @@ pub enum Answer {
 pub struct Started {
     /// `sys.version`.
     pub full_version: String,
-    /// `sys.version_info` in the form `3.11.7`, with `rc1` and the like.
-    pub version: String,
-    /// Whether `Py_GIL_DISABLED` is set.
-    pub free_threaded: bool,
     /// Whether the kernel lets this process have its mappings at the same addresses in each run.
     pub addresses_fixed: bool,
 }

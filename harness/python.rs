@@ -12,8 +12,8 @@ mod probe;
 use std::io;
 use std::path::PathBuf;
 
-pub use environment::{Packages, Ready, packages, prepare};
-pub use find::{Found, choose, discover};
+pub use environment::{Packages, Ready, packages, prepare, prepare_all};
+pub use find::{Chosen, Found, choose, choose_all, discover};
 pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};
 

@@ -1,10 +1,13 @@
 //! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
 
 mod alternatives;
+mod changes;
 mod claims;
+mod columns;
+mod comparison;
 mod csv;
+mod facts;
 mod finding;
-
 mod grid;
 mod json;
 mod table;
@@ -13,10 +16,13 @@ pub use crate::numbers::{bytes, count, share, time};
 pub use alternatives::{
     render as render_alternatives, render_markdown as render_alternatives_markdown,
 };
-pub use claims::{Style, render as render_claims};
+pub use claims::render as render_claims;
+pub use comparison::{github, render as render_comparison};
+pub use facts::render as render_facts;
 pub use finding::finding;
 
-use crate::model::Report;
+use crate::claims::Claims;
+use crate::model::{Report, Run, Warning};
 
 /// Columns of prose for a pipe or a file, which have no width of their own.
 const READABLE: u16 = 100;
@@ -37,6 +43,20 @@ pub enum Format {
     Csv,
 }
 
+/// For whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A terminal so many columns wide; `None` for a pipe.
+    Terminal {
+        /// Columns.
+        width: Option<u16>,
+        /// Whether verdicts are coloured.
+        colours: bool,
+    },
+    /// A page or a pull request.
+    Markdown,
+}
+
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot render the report: {0}")]
@@ -53,4 +73,85 @@ pub fn render(report: &Report, format: Format) -> Result<Vec<u8>, Error> {
         Format::Json => json::render(report),
         Format::Csv => csv::render(report),
     }
+}
+
+/// A document whatever is in it: facts about versions, else verdicts, else ways to share, else pages.
+pub fn render_document(report: &Report, style: Style) -> Vec<u8> {
+    let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
+    if any(|run| !run.facts.is_empty()) {
+        return render_facts(report, Claims::versions(), style);
+    }
+    if any(|run| !run.claims.is_empty()) {
+        return render_claims(report, &[], style);
+    }
+    if any(|run| !run.alternatives.is_empty()) {
+        return match style {
+            Style::Terminal { width, .. } => render_alternatives(report, width),
+            Style::Markdown => render_alternatives_markdown(report),
+        };
+    }
+    match style {
+        Style::Terminal { width, .. } => table::render(report, width),
+        Style::Markdown => table::render_markdown(report),
+    }
+}
+
+/// The document of a comparison.
+///
+/// # Errors
+/// None that is known of.
+pub fn render_json(document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    json::render(document)
+}
+
+/// What tells each run of a document from the others, in the head of a column: its version, and more where that is not
+/// enough.
+fn labels(report: &Report) -> Vec<String> {
+    let version = |index: usize| &report.runs[index].python.version;
+    let places: Vec<usize> = (0..report.runs.len()).collect();
+    places
+        .iter()
+        .map(|&index| {
+            let same: Vec<usize> = places
+                .iter()
+                .copied()
+                .filter(|&other| version(other) == version(index))
+                .collect();
+            let architecture = |index: usize| &report.runs[index].environment.architecture;
+            let alike = same
+                .iter()
+                .filter(|&&other| architecture(other) == architecture(index))
+                .count();
+            match (same.len(), alike) {
+                (1, _) => version(index).clone(),
+                (_, 1) => format!("{} {}", version(index), architecture(index)),
+                _ => {
+                    let number = same.iter().position(|&other| other == index).unwrap_or(0);
+                    format!("{} #{}", version(index), number + 1)
+                }
+            }
+        })
+        .collect()
+}
+
+/// All warnings, each with the interpreter that it is of, if there are several.
+fn warnings(report: &Report) -> Vec<String> {
+    let several = report.runs.len() > 1;
+    let mut all: Vec<String> = report.warnings.iter().map(Warning::to_string).collect();
+    let mut said: Vec<(&Warning, Vec<String>)> = Vec::new();
+    for (run, label) in report.runs.iter().zip(labels(report)) {
+        for warning in &run.warnings {
+            match said.iter_mut().find(|(known, _)| *known == warning) {
+                Some((_, labels)) => labels.push(label.clone()),
+                None => said.push((warning, vec![label.clone()])),
+            }
+        }
+    }
+    for (warning, labels) in said {
+        all.push(match several && labels.len() < report.runs.len() {
+            true => format!("{}: {warning}", labels.join(", ")),
+            false => warning.to_string(),
+        });
+    }
+    all
 }

@@ -85,6 +85,19 @@ pub enum Error {
         /// The exception.
         raised: Raised,
     },
+    /// Another Python answered than the one that was chosen.
+    #[error("{} is CPython {found}, not {wanted} as its program says", libpython.display())]
+    #[diagnostic(help(
+        "the interpreter and its libpython are not of one build: reinstall it, or choose another"
+    ))]
+    OtherInterpreter {
+        /// The library that was embedded.
+        libpython: PathBuf,
+        /// What the embedded one says.
+        found: String,
+        /// What the program said.
+        wanted: String,
+    },
     /// The kernel gave no process.
     #[error("fork failed: {}", io::Error::from_raw_os_error(*errno))]
     #[diagnostic(help(
@@ -137,6 +150,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// The interpreter's shared library.
     pub libpython: PathBuf,
+    /// `sys.version` as the interpreter's program says it: what the embedded one must say too.
+    pub version: String,
     /// The folder of the environment's `python3`, by which the embedded interpreter finds its packages.
     pub bin: PathBuf,
     /// Its HOME. Where it is not set, Python looks the user up, and the heap of one user is not that of another.
@@ -155,6 +170,8 @@ pub struct Subject {
     channels: Vec<Line>,
     timeout: Duration,
     mark: String,
+    libpython: PathBuf,
+    version: String,
 }
 
 /// A forked process of a subject: the witness or a child.
@@ -217,6 +234,8 @@ impl Subject {
             channels: lines.collect(),
             timeout: launch.timeout,
             mark,
+            libpython: launch.libpython.clone(),
+            version: launch.version.clone(),
         })
     }
 
@@ -228,10 +247,15 @@ impl Subject {
     /// Starts Python.
     ///
     /// # Errors
-    /// As [`Error`] tells.
+    /// As [`Error`] tells; when it is not the Python that was chosen, too.
     pub fn start_python(&mut self) -> Result<Started, Error> {
         match self.ask(&Request::Start, "starting Python")? {
-            Answer::Started(started) => Ok(started),
+            Answer::Started(started) if started.full_version == self.version => Ok(started),
+            Answer::Started(started) => Err(Error::OtherInterpreter {
+                libpython: self.libpython.clone(),
+                found: started.full_version,
+                wanted: self.version.clone(),
+            }),
             other => Err(out_of_turn("starting Python", &other)),
         }
     }

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use refcow::model::{AfterKill, Alternative, Report, StartMethod, Warning};
+use refcow::model::{AfterKill, Alternative, Run, StartMethod, Warning};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::{Finished, Place, Running, python, skipped};
+use common::{Finished, Place, Running, python, run, skipped};
 
 /// Large enough that the data is many times what a child copies anyhow.
 const SIZE: u64 = 1 << 20;
@@ -25,8 +25,8 @@ fn compare_with(place: &Place, python: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn report(finished: &Finished) -> Report {
-    serde_json::from_str(&finished.stdout).expect("the JSON format is a Report")
+fn report(finished: &Finished) -> Run {
+    run::the_run(&finished.stdout)
 }
 
 /// One way with [`SIZE`] bytes.

@@ -7,19 +7,16 @@ use std::fmt::Write;
 use std::sync::OnceLock;
 
 use refcow::claims::{Claims, Expectations, Figures};
-use refcow::model::{Claim, Figure, Report, Unit, Value, Verdict, Warning};
+use refcow::model::{Claim, Figure, Run, Unit, Value, Verdict, Warning};
 use rstest::rstest;
 
 use common::{Place, When, python, run, skipped};
 use rustix::process::Signal;
 
 /// All claims with small data, measured once for all tests here.
-fn report() -> &'static Report {
-    static REPORT: OnceLock<Report> = OnceLock::new();
-    REPORT.get_or_init(|| {
-        let printed = run::stdout(&["claims", "--quick", "--format", "json"]);
-        serde_json::from_str(&printed).expect("the JSON format is a Report")
-    })
+fn report() -> &'static Run {
+    static REPORT: OnceLock<Run> = OnceLock::new();
+    REPORT.get_or_init(|| run::the_run(&run::stdout(&["claims", "--quick", "--format", "json"])))
 }
 
 fn claim(id: &str) -> &'static Claim {
@@ -122,14 +119,9 @@ fn every_claim_has_its_verdict_on_this_interpreter(
         }
         let _ = writeln!(text, "{name}: {}", rounded(name, figure));
     }
-    let series: Vec<u32> = claim
-        .python
-        .version
-        .split('.')
-        .map_while(|part| part.parse().ok())
-        .collect();
+    let version = report().python.order().unwrap();
     // What PEP 683 (CPython 3.12) has changed, and nothing else, is another snapshot.
-    let immortal = id == "refcount-tracks" && series >= vec![3, 12];
+    let immortal = id == "refcount-tracks" && version >= "3.12".parse().unwrap();
     let name = format!("claim_{id}{}", if immortal { "_since_3.12" } else { "" });
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(name, text);
@@ -313,7 +305,7 @@ fn judged_otherwise(id: &str, replaced: &[(&str, &str)]) -> Claim {
     let mut refcow = place.refcow(["claims", id, "--quick", "--format", "json"]);
     refcow.args(["--claims", &file]);
     let finished = place.run(refcow).exits_with(1);
-    let report: Report = serde_json::from_str(&finished.stdout).unwrap();
+    let report = run::the_run(&finished.stdout);
     place.nothing_remains();
     report.claims.into_iter().next().unwrap()
 }
@@ -476,7 +468,7 @@ fn a_verdict_that_is_not_the_expected_one_is_status_1_with_the_report_whole() {
         .exits_with(1)
         .says("error: zero-deletes: holds with limits, expected: holds")
         .says("help: ");
-    let report: Report = serde_json::from_str(&finished.stdout).unwrap();
+    let report = run::the_run(&finished.stdout);
     // In the article's order, whatever was asked for first.
     let ids: Vec<_> = report.claims.iter().map(|claim| &claim.id[..]).collect();
     assert_eq!(ids, ["refcount-tracks", "zero-deletes"]);
@@ -550,7 +542,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
         .run(refcow)
         .exits_with(3)
         .says("acts: the child had not ended");
-    let report: Report = serde_json::from_str(&finished.stdout).unwrap();
+    let report = run::the_run(&finished.stdout);
     let [zero, mine] = &report.claims[..] else {
         panic!("{finished}");
     };
@@ -610,7 +602,7 @@ fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
 
 #[test]
 fn a_claim_whose_alternative_was_not_measured_says_why() {
-    let report = Report {
+    let report = Run {
         alternatives: Vec::new(),
         warnings: vec![Warning::NotMeasured {
             fixture: "args/spawn".into(),
@@ -619,11 +611,8 @@ fn a_claim_whose_alternative_was_not_measured_says_why() {
         ..report().clone()
     };
     let claims = Claims::builtin();
-    let python = &self::claim("saves-memory").python;
     let ids = ["saves-memory".to_owned()];
-    let judged = claims
-        .judge(&ids, &report, python, &Expectations::new())
-        .unwrap();
+    let judged = claims.judge(&ids, &report, &Expectations::new()).unwrap();
     assert_eq!(
         judged[0].not_testable_because.as_deref(),
         Some("args/spawn: there was no room")
@@ -710,7 +699,6 @@ fn a_figure_that_only_the_sentence_needs_is_missed_too() {
 #[test]
 fn a_dataset_without_pages_tells_nothing() {
     let mut report = report().clone();
-    let python = report.claims[0].python.clone();
     for measurement in &mut report.measurements {
         for child in &mut measurement.children {
             child.regions.clear();
@@ -718,7 +706,7 @@ fn a_dataset_without_pages_tells_nothing() {
     }
     let ids = ["read-only".to_owned(), "shm-no-copy".to_owned()];
     let expected = Expectations::new();
-    let claims = Claims::builtin().judge(&ids, &report, &python, &expected);
+    let claims = Claims::builtin().judge(&ids, &report, &expected);
     for claim in claims.unwrap() {
         assert_eq!(claim.verdict, Verdict::NotTestableHere, "{claim:#?}");
     }

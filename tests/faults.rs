@@ -399,7 +399,7 @@ fn what_cannot_be_measured_does_not_keep_the_rest_from_it() {
         .run(place.refcow([&arguments[..], &["--format", "json"]].concat()))
         .exits_with(3)
         .says("raise KeyError('no')");
-    let report: refcow::model::Report = serde_json::from_str(&finished.stdout).unwrap();
+    let report = common::run::the_run(&finished.stdout);
     assert_eq!(report.measurements.len(), 1);
     let missing = refcow::model::Warning::NotMeasured {
         fixture: "acts".into(),

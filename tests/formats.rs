@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use refcow::claims::Claims;
 use refcow::model::{
-    Calibration, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
-    Privileges, Python, Region, RegionName, Report, SCHEMA_VERSION, Tree, Unit,
-    Value as FigureValue, Verdict, Warning,
+    self, Calibration, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
+    Privileges, Python, Region, RegionName, Report, Run, Tree, Unit, Value as FigureValue, Verdict,
+    Warning,
 };
 use refcow::report::{Format, Style, render, render_claims};
 use rstest::rstest;
@@ -48,12 +48,6 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
         sharing: sharing.into(),
         count: 2_000,
         item_bytes: 65_536,
-        python: Python {
-            version: "3.12.1".into(),
-            executable: "/usr/bin/python3.12".into(),
-            libpython: "/usr/lib/libpython3.12.so.1.0".into(),
-            free_threaded: false,
-        },
         build_seconds: 0.25,
         tree: Tree {
             pss_bytes_before: Some(400 << 20),
@@ -63,9 +57,23 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
     }
 }
 
+fn python(version: &str) -> Python {
+    Python {
+        version: version.into(),
+        build: Some(format!("{version} (main) [GCC]")),
+        executable: format!("/usr/bin/python{version}").into(),
+        libpython: format!("/usr/lib/libpython{version}.so.1.0").into(),
+        free_threaded: false,
+    }
+}
+
 /// A report with everything that a renderer has to cope with: children that differ, unknown bytes, a
 /// preparation, a warning.
 fn canned() -> Report {
+    Report::of(canned_run())
+}
+
+fn canned_run() -> Run {
     use RegionName::{Header, Payload, Rest, Segment, Spine};
     let lists = |header, rest, identical, seconds| {
         child(
@@ -87,8 +95,8 @@ fn canned() -> Report {
             0.000_04,
         )
     };
-    Report {
-        schema_version: SCHEMA_VERSION,
+    Run {
+        python: python("3.12.1"),
         environment: Environment {
             refcow_version: "0.1.0".into(),
             kernel: "6.12.0".into(),
@@ -115,6 +123,7 @@ fn canned() -> Report {
         },
         warnings: vec![Warning::KsmRunning],
         claims: Vec::new(),
+        facts: Vec::new(),
         observations: Vec::new(),
         alternatives: Vec::new(),
         measurements: vec![
@@ -176,10 +185,8 @@ fn a_report_reads_the_same_in_every_format(#[case] name: &str, #[case] format: F
 
 /// The same with claims of every verdict, one of which was expected to be another.
 fn canned_claims() -> Report {
-    let python = canned().measurements[0].python.clone();
     let claim = |id: &str, verdict, expected, limit: Option<&str>, why: Option<&str>| Claim {
         id: id.into(),
-        python: python.clone(),
         statement: format!(
             "What the article says of {id} takes more than one line of a narrow terminal."
         ),
@@ -215,7 +222,7 @@ fn canned_claims() -> Report {
         ]),
         evidence: vec!["ints/iterate".into(), "observed/deletion".into()],
     };
-    Report {
+    Report::of(Run {
         claims: vec![
             claim(
                 "zero-deletes",
@@ -246,8 +253,8 @@ fn canned_claims() -> Report {
                 Some("ptrace is forbidden here"),
             ),
         ],
-        ..canned()
-    }
+        ..canned_run()
+    })
 }
 
 #[rstest]
@@ -344,12 +351,9 @@ fn a_table_fits_the_terminal(#[case] width: u16) {
 #[test]
 fn json_is_read_back_as_it_was() {
     let text = render(&canned(), Format::Json).unwrap();
-    assert_eq!(serde_json::from_slice::<Report>(&text).unwrap(), canned());
+    assert_eq!(model::read(&text).unwrap().0, canned());
     let text = render(&canned_claims(), Format::Json).unwrap();
-    assert_eq!(
-        serde_json::from_slice::<Report>(&text).unwrap(),
-        canned_claims()
-    );
+    assert_eq!(model::read(&text).unwrap().0, canned_claims());
     assert!(schema().is_valid(&serde_json::from_slice(&text).unwrap()));
 }
 
@@ -369,7 +373,7 @@ fn what_is_printed_is_what_the_schema_says() {
         panic!("{error} at {}\n{printed}", error.instance_path());
     }
     // A schema that lets everything pass would have been no test.
-    document["measurements"][0]["children"][0]["regions"][0]
+    document["runs"][0]["measurements"][0]["children"][0]["regions"][0]
         .as_object_mut()
         .unwrap()
         .remove("unshared");
@@ -381,7 +385,7 @@ fn what_could_not_be_had_is_absent_and_still_valid() {
     let text = render(&canned(), Format::Json).unwrap();
     let document: Value = serde_json::from_slice(&text).unwrap();
     assert!(schema().is_valid(&document));
-    let child = document["measurements"][0]["children"][0]
+    let child = document["runs"][0]["measurements"][0]["children"][0]
         .as_object()
         .unwrap();
     assert!(child.contains_key("uss_bytes_before"));
@@ -390,7 +394,7 @@ fn what_could_not_be_had_is_absent_and_still_valid() {
 
 #[test]
 fn the_json_of_a_real_run_has_this_shape() {
-    let report = run::measure(&[
+    let report = Report::of(run::measure(&[
         "ints",
         "--count",
         "3000",
@@ -398,26 +402,26 @@ fn the_json_of_a_real_run_has_this_shape() {
         "iterate",
         "--children",
         "1",
-    ]);
+    ]));
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_json_snapshot!("json_of_a_run", report, {
-            ".environment.*" => "[this machine's]",
-            ".environment.*.*" => "[this machine's]",
-            ".environment.packages" => "[this machine's]",
-            ".calibration.*" => "[equal]",
-            ".warnings" => "[this machine's]",
-            ".measurements[].python.*" => "[this interpreter's]",
-            ".measurements[].build_seconds" => "[time]",
-            ".measurements[].tree.*" => "[bytes]",
-            ".measurements[].children[].visit_seconds" => "[time]",
-            ".measurements[].children[].minor_faults" => "[faults]",
-            ".measurements[].children[].uss_bytes_before" => "[bytes]",
-            ".measurements[].children[].uss_bytes_after" => "[bytes]",
-            ".measurements[].children[].pages_copied_by_fork" => "[pages]",
-            ".measurements[].children[].cross_checks.*" => "[pages]",
-            ".measurements[].children[].regions[].pages" => "[pages]",
-            ".measurements[].children[].regions[].unshared" => "[pages]",
-            ".measurements[].children[].regions[].identical" => "[pages]",
+            ".runs[].environment.*" => "[this machine's]",
+            ".runs[].environment.*.*" => "[this machine's]",
+            ".runs[].environment.packages" => "[this machine's]",
+            ".runs[].calibration.*" => "[equal]",
+            ".runs[].warnings" => "[this machine's]",
+            ".runs[].python.*" => "[this interpreter's]",
+            ".runs[].measurements[].build_seconds" => "[time]",
+            ".runs[].measurements[].tree.*" => "[bytes]",
+            ".runs[].measurements[].children[].visit_seconds" => "[time]",
+            ".runs[].measurements[].children[].minor_faults" => "[faults]",
+            ".runs[].measurements[].children[].uss_bytes_before" => "[bytes]",
+            ".runs[].measurements[].children[].uss_bytes_after" => "[bytes]",
+            ".runs[].measurements[].children[].pages_copied_by_fork" => "[pages]",
+            ".runs[].measurements[].children[].cross_checks.*" => "[pages]",
+            ".runs[].measurements[].children[].regions[].pages" => "[pages]",
+            ".runs[].measurements[].children[].regions[].unshared" => "[pages]",
+            ".runs[].measurements[].children[].regions[].identical" => "[pages]",
         });
     });
 }

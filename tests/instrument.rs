@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Pid, geteuid};
-use refcow::model::{RegionName, Report};
+use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
 use refcow::protocol::{Fork, Job, WITNESS};
 use refcow::python;
@@ -88,9 +88,9 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
         }
         command
     };
-    let report = |mut command: Command| -> Report {
+    let report = |mut command: Command| -> Run {
         let output = run::output(&mut command);
-        serde_json::from_str(&run::succeeded(&format!("{command:?}"), output)).unwrap()
+        run::the_run(&run::succeeded(&format!("{command:?}"), output))
     };
     const NOBODY: u32 = 65_534;
     // A machine whose system has no usable Python: root's own, without the privilege that shows frame numbers.
@@ -108,7 +108,7 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
     };
     assert!(root.environment.privileges.page_frame_numbers);
     assert!(!plain.environment.privileges.page_frame_numbers);
-    let regions = |report: &Report| -> Vec<_> {
+    let regions = |report: &Run| -> Vec<_> {
         let children = report.measurements.iter().flat_map(|one| &one.children);
         children.map(|child| child.regions.clone()).collect()
     };
@@ -121,6 +121,7 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
     let launch = Launch {
         program: std::path::Path::new(common::REFCOW).with_file_name("refcow-subject"),
         libpython: interpreter.libpython,
+        version: interpreter.full_version,
         bin: "/usr/bin".into(),
         home: "/".into(),
         channels: 1,

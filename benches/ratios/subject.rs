@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use refcow::model::Report;
+use refcow::model::{self, Run};
 use refcow::protocol::{Fork, Job, WITNESS};
 use refcow::python::Interpreter;
 use refcow::subject::{Error, Forked, Launch, Subject};
@@ -23,6 +23,7 @@ impl Plain {
         let mut subject = Subject::start(&Launch {
             program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
             libpython: interpreter.libpython.clone(),
+            version: interpreter.full_version.clone(),
             bin: PathBuf::new(),
             home: "/".into(),
             channels: 2,
@@ -59,12 +60,13 @@ pub fn refcow(arguments: &[&str]) -> Command {
 }
 
 /// What it reported.
-pub fn report(arguments: &[&str]) -> Outcome<Report> {
+pub fn report(arguments: &[&str]) -> Outcome<Run> {
     let output = refcow(arguments).output()?;
     if !output.status.success() {
         return Err(format!("refcow {}: {}", arguments.join(" "), output.status).into());
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let (mut report, _) = model::read(&output.stdout)?;
+    Ok(report.runs.remove(0))
 }
 
 /// A file beside this one.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use refcow::model::Report;
+use refcow::model::Run;
 use refcow::python::Interpreter;
 
 use crate::Outcome;
@@ -59,7 +59,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 }
 
 /// Each dataset is built once, however many measurements tell of it.
-fn builds_and_visits(report: &Report) -> Duration {
+fn builds_and_visits(report: &Run) -> Duration {
     let mut seconds = 0.0;
     let mut built = None;
     for measurement in &report.measurements {

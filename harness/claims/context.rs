@@ -1,36 +1,36 @@
-//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `observed.NAME.…`, `alternatives.WAY.START_METHOD.…`.
+//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `FIXTURE.prepared.PREPARATION.VISIT.…`, `observed.NAME.…`,
+//! `alternatives.WAY.START_METHOD.…`.
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Alternative, Measurement, RegionName, Report, Spread, Summary};
+use crate::model::{Alternative, Measurement, RegionName, Run, Spread, Summary};
 
 /// All that was measured. Of a figure that differs from child to child the largest is taken.
-pub(super) fn of(report: &Report) -> minijinja::Value {
+pub(super) fn of(run: &Run) -> minijinja::Value {
     let mut all = Map::new();
     // Of several sizes of a fixture, the first: what claims need is measured before the mitigations.
-    let plain = report
-        .measurements
-        .iter()
-        .filter(|measurement| measurement.prepare.is_none());
-    for measurement in plain {
-        if let Some(summary) = measurement.summary(report.environment.page_size_bytes) {
-            let visits = all
+    for measurement in &run.measurements {
+        if let Some(summary) = measurement.summary(run.environment.page_size_bytes) {
+            let mut visits = all
                 .entry(measurement.fixture.clone())
                 .or_insert_with(|| json!({}));
+            if let Some(prepare) = &measurement.prepare {
+                visits = &mut visits["prepared"][prepare];
+            }
             if visits.get(&measurement.visit).is_none() {
                 visits[&measurement.visit] = visit(measurement, &summary);
             }
         }
     }
-    let observed: Map<String, Value> = report
+    let observed: Map<String, Value> = run
         .observations
         .iter()
         .map(|observation| (observation.name.clone(), json!(observation.figures)))
         .collect();
     all.insert("observed".into(), Value::Object(observed));
     let mut alternatives = Map::new();
-    for alternative in &report.alternatives {
-        if let Some(figures) = way(alternative, report.environment.page_size_bytes) {
+    for alternative in &run.alternatives {
+        if let Some(figures) = way(alternative, run.environment.page_size_bytes) {
             let methods = alternatives
                 .entry(alternative.way.clone())
                 .or_insert_with(|| json!({}));
@@ -38,7 +38,7 @@ pub(super) fn of(report: &Report) -> minijinja::Value {
         }
     }
     all.insert("alternatives".into(), Value::Object(alternatives));
-    let frames = report.environment.privileges.page_frame_numbers;
+    let frames = run.environment.privileges.page_frame_numbers;
     all.insert("frames_compared".into(), json!(frames));
     minijinja::value::Serde(all).into()
 }

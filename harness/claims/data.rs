@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::Error;
-use crate::model::{StartMethod, Unit, Verdict};
+use super::{Error, FactStatement};
+use crate::model::{StartMethod, Unit, Verdict, Version};
 
 /// What the alternatives hand over if nobody says: enough to stand out from what a process needs anyway, and quick.
 pub const HANDED_OVER_BYTES: u64 = 4 << 20;
@@ -14,7 +14,7 @@ pub const HANDED_OVER_BYTES: u64 = 4 << 20;
 /// The least: a page.
 pub const LEAST_HANDED_OVER_BYTES: u64 = 4096;
 
-/// All claims, and how much is measured for them.
+/// Claims, facts about versions of Python, or both, and how much is measured for them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
@@ -28,8 +28,11 @@ pub struct Claims {
     #[serde(default = "Bytes::some_pages")]
     pub alternatives: Bytes,
     /// The statements, in the article's order.
-    #[serde(rename = "claim")]
+    #[serde(rename = "claim", default)]
     pub statements: Vec<Statement>,
+    /// What is known of versions of Python.
+    #[serde(rename = "fact", default)]
+    pub facts: Vec<FactStatement>,
 }
 
 /// How thorough to be.
@@ -95,7 +98,8 @@ pub struct Statement {
     /// From an interpreter of this series on, another one.
     #[serde(default)]
     expected_from: BTreeMap<String, Verdict>,
-    /// What is measured: `FIXTURE/VISIT`, `observed/NAME` or `alternatives/WAY/START_METHOD`.
+    /// What is measured: `FIXTURE/VISIT`, `FIXTURE+PREPARATION/VISIT`, `observed/NAME` or
+    /// `alternatives/WAY/START_METHOD`.
     pub evidence: Vec<String>,
     /// What is taken from it.
     pub figures: Vec<FigureRule>,
@@ -138,6 +142,8 @@ pub enum Evidence {
     Visit {
         /// The fixture: a name, or the path of a file.
         fixture: String,
+        /// What the parent does before it forks.
+        prepare: Option<String>,
         /// The visit.
         visit: String,
     },
@@ -153,7 +159,7 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    fn parse(text: &str) -> Result<Self, Error> {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let none = || Error::Data(format!("{text:?} names no evidence"));
         let (what, name) = text.rsplit_once('/').ok_or_else(none)?;
         if let Some(way) = what.strip_prefix("alternatives/") {
@@ -163,10 +169,17 @@ impl Evidence {
         }
         Ok(match what {
             "observed" => Self::Observed(name.into()),
-            fixture => Self::Visit {
-                fixture: fixture.into(),
-                visit: name.into(),
-            },
+            data => {
+                let (fixture, prepare) = match data.rsplit_once('+') {
+                    Some((fixture, prepare)) => (fixture, Some(prepare.into())),
+                    None => (data, None),
+                };
+                Self::Visit {
+                    fixture: fixture.into(),
+                    prepare,
+                    visit: name.into(),
+                }
+            }
         })
     }
 }
@@ -180,6 +193,18 @@ impl Claims {
         static BUILTIN: OnceLock<Claims> = OnceLock::new();
         BUILTIN.get_or_init(|| {
             Self::parse(include_str!("claims.toml")).expect("claims.toml is part of the program")
+        })
+    }
+
+    /// What refcow knows of versions of Python.
+    ///
+    /// # Panics
+    /// When the data that is part of the program is none, which tests exclude.
+    pub fn versions() -> &'static Self {
+        static VERSIONS: OnceLock<Claims> = OnceLock::new();
+        VERSIONS.get_or_init(|| {
+            Self::parse(include_str!("versions.toml"))
+                .expect("versions.toml is part of the program")
         })
     }
 
@@ -201,6 +226,9 @@ impl Claims {
         }
         for statement in &claims.statements {
             statement.check()?;
+        }
+        for fact in &claims.facts {
+            fact.check()?;
         }
         Ok(claims)
     }
@@ -237,16 +265,17 @@ impl Claims {
     /// # Errors
     /// When an id is unknown.
     pub fn evidence(&self, ids: &[String]) -> Result<Vec<Evidence>, Error> {
-        let mut all = Vec::new();
-        for statement in self.choose(ids)? {
-            for text in &statement.evidence {
-                let evidence = Evidence::parse(text)?;
-                if !all.contains(&evidence) {
-                    all.push(evidence);
-                }
-            }
-        }
-        Ok(all)
+        let chosen = self.choose(ids)?;
+        once_each(chosen.iter().flat_map(|statement| &statement.evidence))
+    }
+
+    /// The same for facts.
+    ///
+    /// # Errors
+    /// When an id is unknown.
+    pub fn evidence_of_facts(&self, ids: &[String]) -> Result<Vec<Evidence>, Error> {
+        let chosen = self.choose_facts(ids)?;
+        once_each(chosen.iter().flat_map(|fact| &fact.evidence))
     }
 
     /// The size of a fixture's dataset.
@@ -269,6 +298,17 @@ impl Claims {
             None => (None, None),
         }
     }
+}
+
+fn once_each<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Evidence>, Error> {
+    let mut all = Vec::new();
+    for text in texts {
+        let evidence = Evidence::parse(text)?;
+        if !all.contains(&evidence) {
+            all.push(evidence);
+        }
+    }
+    Ok(all)
 }
 
 impl Bytes {
@@ -294,20 +334,13 @@ impl Bytes {
 impl Statement {
     /// What is expected with an interpreter of this version.
     pub fn expected_with(&self, version: &str) -> Verdict {
-        let here = series(version);
+        let here: Option<Version> = version.parse().ok();
         let later = self
             .expected_from
             .iter()
-            .map(|(from, verdict)| (series(from), *verdict))
-            .filter(|(from, _)| from.is_some() && *from <= here)
-            .max_by_key(|(from, _)| *from);
+            .map(|(from, verdict)| (from.parse().ok(), *verdict))
+            .filter(|(from, _): &(Option<Version>, _)| from.is_some() && *from <= here)
+            .max_by(|(one, _), (other, _)| one.cmp(other));
         later.map_or(self.expected, |(_, verdict)| verdict)
     }
-}
-
-/// Major and minor of `3.15.0rc1`.
-fn series(version: &str) -> Option<(u32, u32)> {
-    let (major, rest) = version.split_once('.')?;
-    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior};
 
 use super::{Error, FigureRule, Statement};
-use crate::model::{Figure, Report, Value, Verdict, Warning};
+use crate::model::{Figure, Run, Value, Verdict, Warning};
 use crate::numbers;
 
 /// Figures by name. What could not be had is not among them.
@@ -40,36 +40,178 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language
 });
 
+/// Refuses an expression or a template that is none, or that needs another figure than these.
+pub(super) struct Checked<'a> {
+    owner: &'a str,
+    names: Vec<&'a str>,
+}
+
+impl<'a> Checked<'a> {
+    /// Checks the expressions of figures themselves.
+    pub(super) fn figures(owner: &'a str, figures: &'a [FigureRule]) -> Result<Self, Error> {
+        for FigureRule { is, .. } in figures {
+            let compiled = LANGUAGE.compile_expression(is);
+            compiled.map_err(|error| fault(owner, is, &error.to_string()))?;
+        }
+        Ok(Self {
+            owner,
+            names: figures.iter().map(|rule| &rule.name[..]).collect(),
+        })
+    }
+
+    /// An expression over the figures.
+    pub(super) fn condition(&self, text: &str) -> Result<(), Error> {
+        match LANGUAGE.compile_expression(text) {
+            Ok(compiled) => self.known(text, compiled.undeclared_variables(false)),
+            Err(error) => Err(fault(self.owner, text, &error.to_string())),
+        }
+    }
+
+    /// A template over the figures.
+    pub(super) fn sentence(&self, text: &str) -> Result<(), Error> {
+        match LANGUAGE.template_from_str(text) {
+            Ok(compiled) => self.known(text, compiled.undeclared_variables(false)),
+            Err(error) => Err(fault(self.owner, text, &error.to_string())),
+        }
+    }
+
+    fn known(&self, text: &str, needed: HashSet<String>) -> Result<(), Error> {
+        match needed.iter().find(|name| !self.names.contains(&&name[..])) {
+            Some(name) => Err(fault(
+                self.owner,
+                text,
+                &format!("there is no figure `{name}`"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes figures from the evidence. What it does not give is not among them.
+///
+/// # Errors
+/// When an expression is none.
+pub(super) fn take_figures(
+    owner: &str,
+    rules: &[FigureRule],
+    evidence: &minijinja::Value,
+) -> Result<Figures, Error> {
+    let mut figures = Figures::new();
+    for rule in rules {
+        let Some(found) = evaluate(owner, &rule.is, evidence)? else {
+            continue;
+        };
+        let value = serde_json::to_value(&found)
+            .and_then(serde_json::from_value::<Value>)
+            .map_err(|error| fault(owner, &rule.is, &error.to_string()))?;
+        let unit = rule.unit;
+        figures.insert(rule.name.clone(), Figure { value, unit });
+    }
+    Ok(figures)
+}
+
+/// The figures as conditions and sentences see them.
+pub(super) fn values(figures: &Figures) -> minijinja::Value {
+    let values: BTreeMap<_, _> = figures
+        .iter()
+        .map(|(name, figure)| (name, &figure.value))
+        .collect();
+    minijinja::Value::from(minijinja::value::Serde(values))
+}
+
+/// The names of the figures that are not there.
+pub(super) fn lacking(rules: &[FigureRule], figures: &Figures) -> String {
+    let names = rules.iter().map(|rule| &rule.name[..]);
+    let lacking: Vec<_> = names.filter(|name| !figures.contains_key(*name)).collect();
+    lacking.join(", ")
+}
+
+/// Why these figures are not there: what kept their evidence from being measured.
+pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> String {
+    let reasons: Vec<String> = run
+        .warnings
+        .iter()
+        .filter_map(|warning| match warning {
+            Warning::NotMeasured { fixture, reason } => Some((fixture, reason)),
+            _ => None,
+        })
+        .filter(|(what, _)| {
+            let named = |part: &str| {
+                let part = part.split('+').next().unwrap_or(part);
+                part.strip_suffix(".py").unwrap_or(part) == *what
+            };
+            let of = |evidence: &String| match evidence.strip_prefix("alternatives/") {
+                Some(way) => way == *what,
+                None => evidence.split('/').any(named),
+            };
+            evidence.iter().any(of)
+        })
+        .map(|(what, reason)| format!("{what}: {reason}"))
+        .collect();
+    if reasons.is_empty() {
+        format!("not to be had here: {lacking}")
+    } else {
+        reasons.join("; ")
+    }
+}
+
+/// What an expression comes to; `None` if it needs something that is not there.
+pub(super) fn evaluate(
+    owner: &str,
+    expression: &str,
+    values: &minijinja::Value,
+) -> Result<Option<minijinja::Value>, Error> {
+    let fault = |error: &minijinja::Error| fault(owner, expression, &error.to_string());
+    let compiled = LANGUAGE
+        .compile_expression(expression)
+        .map_err(|error| fault(&error))?;
+    // Asked for first: an operator has its own words for what it cannot add up.
+    for path in compiled.undeclared_variables(true) {
+        if !is_there(values, &path) {
+            return Ok(None);
+        }
+    }
+    match compiled.eval(values) {
+        Ok(value) if value.is_none() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(error) => Err(fault(&error)),
+    }
+}
+
+/// A template filled in; `None` if it needs something that is not there.
+pub(super) fn sentence(
+    owner: &str,
+    template: &str,
+    values: &minijinja::Value,
+) -> Result<Option<String>, Error> {
+    let fault = |error: minijinja::Error| fault(owner, template, &error.to_string());
+    let compiled = LANGUAGE.template_from_str(template).map_err(fault)?;
+    // A filter, like an operator, has its own words for what is not there.
+    for name in compiled.undeclared_variables(false) {
+        if !is_there(values, &name) {
+            return Ok(None);
+        }
+    }
+    compiled.render(values).map(Some).map_err(fault)
+}
+
+fn fault(owner: &str, text: &str, reason: &str) -> Error {
+    Error::Data(format!("{owner}: {text:?}: {reason}"))
+}
+
 impl Statement {
     /// Refuses what could not be judged, before anything is measured for it.
     ///
     /// # Errors
     /// When an expression or a template is none, or needs a figure that the statement does not name.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let names: Vec<&str> = self.figures.iter().map(|rule| &rule.name[..]).collect();
-        let known = |text: &str, needed: HashSet<String>| match needed
-            .iter()
-            .find(|name| !names.contains(&&name[..]))
-        {
-            Some(name) => Err(self.fault(text, &format!("there is no figure `{name}`"))),
-            None => Ok(()),
-        };
-        for FigureRule { is, .. } in &self.figures {
-            let compiled = LANGUAGE.compile_expression(is);
-            compiled.map_err(|error| self.fault(is, &error.to_string()))?;
-        }
+        let checked = Checked::figures(&self.id, &self.figures)?;
         for rule in &self.rules {
-            let compiled = LANGUAGE.compile_expression(&rule.when);
-            let compiled = compiled.map_err(|error| self.fault(&rule.when, &error.to_string()))?;
-            known(&rule.when, compiled.undeclared_variables(false))?;
-            for text in [Some(&rule.decided_by), rule.limit.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                let compiled = LANGUAGE.template_from_str(text);
-                let compiled = compiled.map_err(|error| self.fault(text, &error.to_string()))?;
-                known(text, compiled.undeclared_variables(false))?;
-            }
+            checked.condition(&rule.when)?;
+            checked.sentence(&rule.decided_by)?;
+            rule.limit
+                .as_deref()
+                .map_or(Ok(()), |limit| checked.sentence(limit))?;
         }
         match self.rules.last() {
             Some(last) if last.when == "true" => Ok(()),
@@ -80,49 +222,26 @@ impl Statement {
         }
     }
 
-    /// Takes the figures from the evidence.
-    ///
-    /// # Errors
-    /// When an expression is none.
-    pub(super) fn take_figures(&self, evidence: &minijinja::Value) -> Result<Figures, Error> {
-        let mut figures = Figures::new();
-        for rule in &self.figures {
-            let Some(found) = self.evaluate(&rule.is, evidence)? else {
-                continue;
-            };
-            let value = serde_json::to_value(&found)
-                .and_then(serde_json::from_value::<Value>)
-                .map_err(|error| self.fault(&rule.is, &error.to_string()))?;
-            let unit = rule.unit;
-            figures.insert(rule.name.clone(), Figure { value, unit });
-        }
-        Ok(figures)
-    }
-
     /// The verdict that follows from these figures, and from nothing else.
     ///
     /// # Errors
     /// When a rule is none.
     pub fn judge(&self, figures: &Figures) -> Result<Judged, Error> {
-        let values: BTreeMap<_, _> = figures
-            .iter()
-            .map(|(name, figure)| (name, &figure.value))
-            .collect();
-        let values = minijinja::Value::from(minijinja::value::Serde(values));
+        let values = values(figures);
         for (number, rule) in self.rules.iter().enumerate() {
-            let Some(applies) = self.evaluate(&rule.when, &values)? else {
-                return Ok(self.lacking(figures));
+            let Some(applies) = evaluate(&self.id, &rule.when, &values)? else {
+                return Ok(self.not_testable(figures));
             };
             if !applies.is_true() {
                 continue;
             }
-            let Some(decided_by) = self.sentence(&rule.decided_by, &values)? else {
-                return Ok(self.lacking(figures));
+            let Some(decided_by) = sentence(&self.id, &rule.decided_by, &values)? else {
+                return Ok(self.not_testable(figures));
             };
             let limit = match &rule.limit {
                 None => None,
-                Some(limit) => match self.sentence(limit, &values)? {
-                    None => return Ok(self.lacking(figures)),
+                Some(limit) => match sentence(&self.id, limit, &values)? {
+                    None => return Ok(self.not_testable(figures)),
                     limit => limit,
                 },
             };
@@ -137,82 +256,14 @@ impl Statement {
         Err(Error::Data(format!("no rule of {} applies", self.id)))
     }
 
-    fn lacking(&self, figures: &Figures) -> Judged {
-        let names = self.figures.iter().map(|rule| &rule.name[..]);
-        let lacking: Vec<_> = names.filter(|name| !figures.contains_key(*name)).collect();
+    fn not_testable(&self, figures: &Figures) -> Judged {
         Judged {
             verdict: Verdict::NotTestableHere,
             rule: None,
             decided_by: None,
             limit: None,
-            lacking: Some(lacking.join(", ")),
+            lacking: Some(lacking(&self.figures, figures)),
         }
-    }
-
-    /// Why these figures are not there: what kept their evidence from being measured.
-    pub(super) fn why_lacking(&self, lacking: &str, report: &Report) -> String {
-        let reasons: Vec<String> = report
-            .warnings
-            .iter()
-            .filter_map(|warning| match warning {
-                Warning::NotMeasured { fixture, reason } => Some((fixture, reason)),
-                _ => None,
-            })
-            .filter(|(what, _)| {
-                let named = |part: &str| part.strip_suffix(".py").unwrap_or(part) == *what;
-                let of = |evidence: &String| match evidence.strip_prefix("alternatives/") {
-                    Some(way) => way == *what,
-                    None => evidence.split('/').any(named),
-                };
-                self.evidence.iter().any(of)
-            })
-            .map(|(what, reason)| format!("{what}: {reason}"))
-            .collect();
-        if reasons.is_empty() {
-            format!("not to be had here: {lacking}")
-        } else {
-            reasons.join("; ")
-        }
-    }
-
-    /// What an expression comes to; `None` if it needs something that is not there.
-    fn evaluate(
-        &self,
-        expression: &str,
-        values: &minijinja::Value,
-    ) -> Result<Option<minijinja::Value>, Error> {
-        let fault = |error: &minijinja::Error| self.fault(expression, &error.to_string());
-        let compiled = LANGUAGE
-            .compile_expression(expression)
-            .map_err(|error| fault(&error))?;
-        // Asked for first: an operator has its own words for what it cannot add up.
-        for path in compiled.undeclared_variables(true) {
-            if !is_there(values, &path) {
-                return Ok(None);
-            }
-        }
-        match compiled.eval(values) {
-            Ok(value) if value.is_none() => Ok(None),
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(fault(&error)),
-        }
-    }
-
-    /// A template filled in; `None` if it needs something that is not there.
-    fn sentence(&self, template: &str, values: &minijinja::Value) -> Result<Option<String>, Error> {
-        let fault = |error: minijinja::Error| self.fault(template, &error.to_string());
-        let compiled = LANGUAGE.template_from_str(template).map_err(fault)?;
-        // A filter, like an operator, has its own words for what is not there.
-        for name in compiled.undeclared_variables(false) {
-            if !is_there(values, &name) {
-                return Ok(None);
-            }
-        }
-        compiled.render(values).map(Some).map_err(fault)
-    }
-
-    fn fault(&self, text: &str, reason: &str) -> Error {
-        Error::Data(format!("{}: {text:?}: {reason}", self.id))
     }
 }
 

@@ -25,9 +25,7 @@ use crate::fixtures;
 use crate::interrupt::{self, Wake};
 use crate::leftovers;
 use crate::machine::MemoryLimits;
-use crate::model::{
-    self, AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning,
-};
+use crate::model::{AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning};
 use crate::observe::{
     self, PageSet, PageStates, agree, bytes_read, counters, mappings, page_states, settle,
 };
@@ -457,7 +455,7 @@ pub struct Compared {
 /// Before anything is measured: a start method that was asked for and is not there. After it: an interruption, or that the interpreter can do nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Wanted,
-    python: &model::Python,
+    version: &str,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Compared, Error> {
@@ -471,7 +469,7 @@ pub fn run(
         && !has(method)
     {
         return Err(Error::NoStartMethod {
-            version: python.version.clone(),
+            version: version.to_owned(),
             method,
             known,
         });
@@ -481,7 +479,7 @@ pub fn run(
         let name = chosen.name();
         step(Step::Observing { name: &name });
         if has(chosen.start_method) {
-            match measure(wanted, chosen, python, launch) {
+            match measure(wanted, chosen, launch) {
                 Ok((alternative, warning)) => {
                     compared.alternatives.push(alternative);
                     compared.warnings.extend(warning);
@@ -498,8 +496,8 @@ pub fn run(
             }
         } else {
             let reason = format!(
-                "Python {} has no start method {}",
-                python.version, chosen.start_method
+                "Python {version} has no start method {}",
+                chosen.start_method
             );
             compared.warnings.insert(not_measured(name, &reason));
         }
@@ -581,12 +579,11 @@ fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T
 fn measure(
     wanted: &Wanted,
     chosen: &Chosen,
-    python: &model::Python,
     launch: &Launch,
 ) -> Result<(Alternative, Option<Warning>), Error> {
     let at = Error::of(chosen);
     let folder = temporary_folder()?;
-    let measured = measure_in(&folder, wanted, chosen, python, launch).map_err(at);
+    let measured = measure_in(&folder, wanted, chosen, launch).map_err(at);
     // Its loss is no loss; whatever is in it is ours.
     drop(folder.close());
     measured
@@ -596,7 +593,6 @@ fn measure_in(
     folder: &TempDir,
     wanted: &Wanted,
     chosen: &Chosen,
-    python: &model::Python,
     launch: &Launch,
 ) -> Result<(Alternative, Option<Warning>), visit::Error> {
     let way = chosen.way;
@@ -657,7 +653,6 @@ fn measure_in(
         contents: way.contents,
         start_method: chosen.start_method,
         size_bytes: wanted.size_bytes / 8 * 8,
-        python: python.clone(),
         start_seconds: begun.start_seconds,
         prepare_seconds: begun.prepare_seconds,
         handover_seconds: begun.handover_seconds,

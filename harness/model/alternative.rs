@@ -4,7 +4,6 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Python;
 use super::summary::{Spread, spread};
 
 /// The same bytes, reaching child processes by one way. `multiprocessing` itself makes the children.
@@ -21,8 +20,6 @@ pub struct Alternative {
     pub start_method: StartMethod,
     /// The bytes handed over, eight for each integer. A list of ints takes five times as many.
     pub size_bytes: u64,
-    /// The interpreter.
-    pub python: Python,
     /// What a child costs that gets nothing: from its start until it says that it runs. Of a pool: all workers.
     pub start_seconds: f64,
     /// How long the parent took to put the data where children can get it (a copy into a block, a file, a manager).

@@ -4,16 +4,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Python;
-
 /// What was seen besides pages: a reference count as names are bound, which process still sees a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Observation {
     /// What was looked at: the name of a program in `python_fixtures/facts/`, or of one of refcow's own.
     pub name: String,
-    /// The interpreter that was there, whether what was seen depends on it or not.
-    pub python: Python,
     /// What was seen.
     pub figures: BTreeMap<String, Value>,
 }
@@ -38,8 +34,6 @@ pub enum Value {
 pub struct Claim {
     /// Its short name.
     pub id: String,
-    /// The interpreter it was tested with.
-    pub python: Python,
     /// The statement, in refcow's words.
     pub statement: String,
     /// What the figures say of it.

@@ -33,8 +33,6 @@ pub struct Measurement {
     pub count: u64,
     /// Bytes of content in each element.
     pub item_bytes: u64,
-    /// The interpreter that ran in parent and children.
-    pub python: Python,
     /// How long the parent took to build the dataset.
     pub build_seconds: f64,
     /// All processes of the measurement together: parent, witness and children.
@@ -49,6 +47,9 @@ pub struct Measurement {
 pub struct Python {
     /// `3.11.7`, from the running interpreter.
     pub version: String,
+    /// All of `sys.version`, which also tells when and with what it was built. Documents of schema version 1 lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// The program that was chosen.
     pub executable: PathBuf,
     /// The shared library that was embedded.
@@ -196,6 +197,13 @@ impl AddAssign<&Region> for Totals {
         self.pages += region.pages;
         self.unshared += region.unshared;
         self.identical = self.identical.zip(region.identical).map(|(a, b)| a + b);
+    }
+}
+
+impl Python {
+    /// The version in its order; `None` for what is none, which a file may hold.
+    pub fn order(&self) -> Option<super::Version> {
+        self.version.parse().ok()
     }
 }
 

@@ -14,6 +14,13 @@ pub enum Warning {
         /// The error.
         reason: String,
     },
+    /// An interpreter that was asked for gave nothing.
+    InterpreterNotMeasured {
+        /// Its version, or its path where the version is not known.
+        python: String,
+        /// The error.
+        reason: String,
+    },
     /// The bytes of parent and child could not be compared.
     IdenticalUnknown {
         /// What the kernel answered.
@@ -60,6 +67,9 @@ impl fmt::Display for Warning {
         match self {
             Self::NotMeasured { fixture, reason } => {
                 write!(f, "{fixture} was not measured: {reason}")
+            }
+            Self::InterpreterNotMeasured { python, reason } => {
+                write!(f, "{python} was not measured: {reason}")
             }
             Self::IdenticalUnknown { reason } => write!(
                 f,

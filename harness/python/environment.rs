@@ -136,6 +136,19 @@ pub fn prepare(
     })
 }
 
+/// Prepares several interpreters, in their order.
+pub fn prepare_all(
+    interpreters: Vec<Interpreter>,
+    modules: &[String],
+    progress: &mut dyn FnMut(&str),
+) -> Vec<Result<Ready, Error>> {
+    let progress = std::cell::RefCell::new(progress);
+    interpreters
+        .into_iter()
+        .map(|one| prepare(one, modules, &|line| (progress.borrow_mut())(line)))
+        .collect()
+}
+
 /// The user's cache folder for refcow.
 /// Where an interpreter's packages come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

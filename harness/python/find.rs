@@ -269,6 +269,43 @@ fn probe_all(paths: Vec<PathBuf>) -> Vec<Found> {
         .collect()
 }
 
+/// The interpreters that are meant.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Those that can be used, in ascending order of versions.
+    pub interpreters: Vec<Interpreter>,
+    /// Why others cannot.
+    pub refused: Vec<Error>,
+}
+
+/// The interpreters that these selectors mean; `all` means every one that can be used.
+///
+/// # Errors
+/// As of [`choose`].
+pub fn choose_all(selectors: &[String]) -> Result<Chosen, Error> {
+    let mut interpreters = Vec::new();
+    if selectors.is_empty() {
+        interpreters.push(choose(None)?);
+    }
+    for selector in selectors {
+        if selector == "all" {
+            interpreters.extend(
+                discover()
+                    .into_iter()
+                    .filter_map(|found| found.outcome.ok()),
+            );
+        } else {
+            interpreters.push(choose(Some(selector))?);
+        }
+    }
+    interpreters.sort_by_key(|one| one.version.parse::<crate::model::Version>().ok());
+    interpreters.dedup();
+    Ok(Chosen {
+        interpreters,
+        refused: Vec::new(),
+    })
+}
+
 /// What the user means by `--python`.
 #[derive(Debug, PartialEq, Eq)]
 enum Selector<'a> {

@@ -1,26 +1,18 @@
 //! Ways to share data with children, side by side: figures, and below them what a figure cannot say.
 
-use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
-
-use super::READABLE;
+use super::columns::Columns;
 use super::table::say;
+use super::{READABLE, labels, warnings};
 use crate::mitigations::{Mitigation, Mitigations, mitigations};
-use crate::model::{AfterKill, Alternative, AlternativeSummary, Contents, Report, StartMethod};
+use crate::model::{
+    AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
+};
 use crate::numbers::{bytes, share, time};
-
-/// Some columns of the comparison; the first says which way.
-struct Columns {
-    header: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
-    /// The first that are numbers.
-    numbers: usize,
-}
 
 /// For a terminal: columns that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
     let mut text = tables(report, width);
-    for warning in &report.warnings {
+    for warning in warnings(report) {
         say(&mut text, width, &format!("warning: {warning}"));
     }
     text.into_bytes()
@@ -33,13 +25,7 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
         say(&mut text, width, &title);
         text.push('\n');
         for columns in all(report) {
-            for part in fitting(&columns, width) {
-                for line in table(&columns, &part, NOTHING).lines() {
-                    text.push_str(line.trim_end());
-                    text.push('\n');
-                }
-                text.push('\n');
-            }
+            text.push_str(&columns.text(width));
         }
     }
     for note in notes(report) {
@@ -51,7 +37,7 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
 /// For a page.
 pub fn render_markdown(report: &Report) -> Vec<u8> {
     let mut text = tables_markdown(report);
-    for warning in &report.warnings {
+    for warning in warnings(report) {
         text.push_str(&format!("> Warning: {warning}\n\n"));
     }
     while text.ends_with("\n\n") {
@@ -66,9 +52,7 @@ pub(super) fn tables_markdown(report: &Report) -> String {
     if let Some(title) = title(report) {
         text.push_str(&format!("{title}\n\n"));
         for columns in all(report) {
-            let all: Vec<usize> = (1..columns.header.len()).collect();
-            let table = table(&columns, &all, ASCII_MARKDOWN);
-            text.push_str(&format!("{table}\n\n"));
+            text.push_str(&format!("{}\n\n", columns.markdown()));
         }
     }
     for note in notes(report) {
@@ -78,33 +62,37 @@ pub(super) fn tables_markdown(report: &Report) -> String {
 }
 
 fn title(report: &Report) -> Option<String> {
-    let first = report.alternatives.first()?;
+    let first = alternatives(report).next()?;
     let children = first.children.len();
+    let version = match &report.runs[..] {
+        [run] => format!("CPython {}", run.python.version),
+        _ => "each CPython".to_owned(),
+    };
     Some(format!(
-        "{} handed to {} of CPython {}, by each way",
+        "{} handed to {} of {version}, by each way",
         bytes(first.size_bytes),
         if children == 1 {
             "1 child".into()
         } else {
             format!("each of {children} children")
         },
-        first.python.version
     ))
+}
+
+fn alternatives(report: &Report) -> impl Iterator<Item = &Alternative> {
+    report.runs.iter().flat_map(|run| &run.alternatives)
 }
 
 /// What the tables' words mean.
 fn notes(report: &Report) -> Vec<String> {
-    if report.alternatives.is_empty() {
+    if alternatives(report).next().is_none() {
         return Vec::new();
     }
     let patience =
-        report
-            .alternatives
-            .iter()
-            .find_map(|alternative| match alternative.after_child_killed {
-                AfterKill::Hangs { after_seconds } => Some(after_seconds),
-                _ => None,
-            });
+        alternatives(report).find_map(|alternative| match alternative.after_child_killed {
+            AfterKill::Hangs { after_seconds } => Some(after_seconds),
+            _ => None,
+        });
     let hangs = patience.map_or_else(String::new, |seconds| {
         format!(" (hangs: no result and no error after {})", time(seconds))
     });
@@ -118,7 +106,7 @@ fn notes(report: &Report) -> Vec<String> {
              when one child is killed{hangs}. kill all: what is left when parent and children are killed at once."
         ),
     ];
-    if mitigated(report).is_some() {
+    if report.runs.iter().any(|run| mitigated(run).is_some()) {
         notes.push(
             "iterate, collect, allocate: with the part of the data that this is; the rest of what is copied is the \
              interpreter's own."
@@ -128,25 +116,145 @@ fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-/// Figures, then properties, then what can be done about lists.
 fn all(report: &Report) -> Vec<Columns> {
-    let page_size = report.environment.page_size_bytes;
-    let mut figures = Columns {
-        header: vec!["", "copied", "PSS", "hand over", "first read", "read all"],
+    match &report.runs[..] {
+        [run] => of_run(run),
+        _ => side_by_side(report),
+    }
+}
+
+/// Of several interpreters: each figure with a column an interpreter, and together what is the same with all.
+fn side_by_side(report: &Report) -> Vec<Columns> {
+    let by_run: Vec<Vec<Columns>> = report.runs.iter().map(of_run).collect();
+    let labels = labels(report);
+    let tables = by_run.iter().map(Vec::len).max().unwrap_or(0);
+    let mut all = Vec::new();
+    for table in 0..tables {
+        let of_runs: Vec<Option<&Columns>> = by_run.iter().map(|run| run.get(table)).collect();
+        let Some(first) = of_runs.iter().flatten().next() else {
+            continue;
+        };
+        let rows = rows_of_all(&of_runs);
+        let cell = |run: usize, row: &(String, String), column: usize| {
+            let found = of_runs[run].and_then(|columns| {
+                let mut named = named_rows(columns);
+                named.find(|(name, _)| name == row).map(|(_, cells)| cells)
+            });
+            found.map_or_else(|| "–".to_owned(), |cells| cells[column].clone())
+        };
+        let titled =
+            |header: Vec<String>, columns: &dyn Fn(&(String, String)) -> Vec<String>, numbers| {
+                let mut section = String::new();
+                let mut table = Vec::new();
+                for row in &rows {
+                    if row.0 != section {
+                        section.clone_from(&row.0);
+                        let mut title = vec![String::new(); header.len()];
+                        title[0].clone_from(&section);
+                        table.push(title);
+                    }
+                    table.push(std::iter::once(row.1.clone()).chain(columns(row)).collect());
+                }
+                Columns {
+                    leading: 1,
+                    numbers,
+                    header,
+                    rows: table,
+                }
+            };
+        let mut same = Vec::new();
+        for column in 1..first.header.len() {
+            let number = first.numbers.contains(&column);
+            let alike = rows.iter().all(|row| {
+                let cells: Vec<String> = (0..labels.len())
+                    .map(|run| cell(run, row, column))
+                    .collect();
+                cells.windows(2).all(|pair| pair[0] == pair[1])
+            });
+            if alike && !number {
+                same.push(column);
+                continue;
+            }
+            let header = std::iter::once(first.header[column].clone()).chain(labels.clone());
+            let numbers = if number { 1..labels.len() + 1 } else { 0..0 };
+            all.push(titled(
+                header.collect(),
+                &|row| {
+                    (0..labels.len())
+                        .map(|run| cell(run, row, column))
+                        .collect()
+                },
+                numbers,
+            ));
+        }
+        if !same.is_empty() {
+            let header = std::iter::once("with each".to_owned())
+                .chain(same.iter().map(|column| first.header[*column].clone()));
+            all.push(titled(
+                header.collect(),
+                &|row| same.iter().map(|column| cell(0, row, *column)).collect(),
+                0..0,
+            ));
+        }
+    }
+    all
+}
+
+/// The rows that hold figures, each by its section and its name.
+fn named_rows(columns: &Columns) -> impl Iterator<Item = ((String, String), &Vec<String>)> {
+    let mut section = String::new();
+    columns.rows.iter().filter_map(move |row| {
+        if row[1..].iter().all(String::is_empty) {
+            section.clone_from(&row[0]);
+            return None;
+        }
+        Some(((section.clone(), row[0].clone()), row))
+    })
+}
+
+/// The names of all rows, in the order of the interpreter that has the most.
+fn rows_of_all(of_runs: &[Option<&Columns>]) -> Vec<(String, String)> {
+    let mut lists: Vec<Vec<(String, String)>> = of_runs
+        .iter()
+        .flatten()
+        .map(|columns| named_rows(columns).map(|(name, _)| name).collect())
+        .collect();
+    lists.sort_by_key(|list| std::cmp::Reverse(list.len()));
+    let mut lists = lists.into_iter();
+    let mut all = lists.next().unwrap_or_default();
+    for name in lists.flatten() {
+        if !all.contains(&name) {
+            // Behind the last of its section.
+            let place = all.iter().rposition(|(section, _)| *section == name.0);
+            all.insert(place.map_or(all.len(), |place| place + 1), name);
+        }
+    }
+    all
+}
+
+/// Figures, then properties, then what can be done about lists.
+fn of_run(run: &Run) -> Vec<Columns> {
+    let page_size = run.environment.page_size_bytes;
+    let columns = |names: [&str; 6], numbers| Columns {
+        header: names.map(str::to_owned).to_vec(),
         rows: Vec::new(),
-        numbers: 6,
+        leading: 1,
+        numbers: 1..numbers,
     };
-    let mut properties = Columns {
-        header: vec!["", "piped", "writes", "survives", "kill one", "kill all"],
-        rows: Vec::new(),
-        numbers: 2,
-    };
+    let mut figures = columns(
+        ["", "copied", "PSS", "hand over", "first read", "read all"],
+        6,
+    );
+    let mut properties = columns(
+        ["", "piped", "writes", "survives", "kill one", "kill all"],
+        2,
+    );
     for (contents, name) in [
         (Contents::Ints, "integers:"),
         (Contents::Bitarrays, "bitarrays:"),
     ] {
         let mut section = Some(name);
-        for alternative in &report.alternatives {
+        for alternative in &run.alternatives {
             let Some(summary) = alternative.summary(page_size) else {
                 continue;
             };
@@ -165,27 +273,30 @@ fn all(report: &Report) -> Vec<Columns> {
                     .rows
                     .push(section_row(name, properties.header.len()));
             }
-            let label = label(report, alternative);
+            let label = label(run, alternative);
             figures.rows.push(figures_of(&label, alternative, &summary));
             properties
                 .rows
                 .push(properties_of(&label, alternative, &summary));
         }
     }
-    let mut all = vec![figures, properties];
-    all.extend(mitigated(report));
+    let mut all = Vec::new();
+    if !run.alternatives.is_empty() {
+        all.extend([figures, properties]);
+    }
+    all.extend(mitigated(run));
     all
 }
 
 /// What each mitigation leaves to be copied, if they were measured.
-fn mitigated(report: &Report) -> Option<Columns> {
-    let page_size = report.environment.page_size_bytes;
-    let size_bytes = report.alternatives.first()?.size_bytes;
+fn mitigated(run: &Run) -> Option<Columns> {
+    let page_size = run.environment.page_size_bytes;
+    let size_bytes = run.alternatives.first()?.size_bytes;
     let Mitigations { visits, all } = mitigations();
-    let mut header = vec!["copied by a child"];
-    header.extend(visits.iter().map(String::as_str));
+    let mut header = vec!["copied by a child".to_owned()];
+    header.extend(visits.iter().cloned());
     let cell = |mitigation: &Mitigation, visit: &str| {
-        let measurement = report.measurements.iter().find(|measurement| {
+        let measurement = run.measurements.iter().find(|measurement| {
             mitigation.is(measurement, size_bytes) && measurement.visit == visit
         })?;
         let summary = measurement.summary(page_size)?;
@@ -203,7 +314,8 @@ fn mitigated(report: &Report) -> Option<Columns> {
     });
     let rows: Vec<_> = rows.collect();
     (rows.len() == all.len()).then_some(Columns {
-        numbers: header.len(),
+        leading: 1,
+        numbers: 1..header.len(),
         header,
         rows,
     })
@@ -216,8 +328,8 @@ fn section_row(name: &str, columns: usize) -> Vec<String> {
 }
 
 /// The way, with its start method where that is not fork, or where the way has several here.
-fn label(report: &Report, alternative: &Alternative) -> String {
-    let several = report.alternatives.iter().any(|other| {
+fn label(run: &Run, alternative: &Alternative) -> String {
+    let several = run.alternatives.iter().any(|other| {
         other.way == alternative.way && other.start_method != alternative.start_method
     });
     match alternative.start_method {
@@ -284,50 +396,4 @@ fn properties_of(
             left.join(", ")
         },
     ]
-}
-
-/// The columns behind the first in groups, each of which fits the width beside it.
-fn fitting(columns: &Columns, width: Option<u16>) -> Vec<Vec<usize>> {
-    let all = 1..columns.header.len();
-    let Some(width) = width.map(usize::from) else {
-        return vec![all.collect()];
-    };
-    let wide = |part: &[usize]| {
-        let text = table(columns, part, NOTHING).to_string();
-        let lines = text.lines().map(|line| line.trim_end().chars().count());
-        lines.max().unwrap_or(0)
-    };
-    let mut parts: Vec<Vec<usize>> = Vec::new();
-    for column in all {
-        if let Some(part) = parts.last_mut() {
-            part.push(column);
-            if wide(part) <= width {
-                continue;
-            }
-            part.pop();
-        }
-        parts.push(vec![column]);
-    }
-    parts
-}
-
-fn table(columns: &Columns, part: &[usize], style: TableStyle) -> Table {
-    let chosen: Vec<usize> = std::iter::once(0).chain(part.iter().copied()).collect();
-    let mut table = Table::new();
-    table
-        .load_style(style)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(chosen.iter().map(|column| columns.header[*column]));
-    for row in &columns.rows {
-        table.add_row(chosen.iter().map(|column| &row[*column]));
-    }
-    for (column, index) in table.column_iter_mut().zip(&chosen) {
-        if (1..columns.numbers).contains(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        if style == NOTHING {
-            column.set_padding(if *index > 0 { (2, 0) } else { (0, 0) });
-        }
-    }
-    table
 }

@@ -3,8 +3,9 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
-use super::READABLE;
+use super::columns::Columns;
 use super::table::wrapped;
+use super::{READABLE, Style, changes, labels, warnings};
 use crate::claims::Statement;
 use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
 use crate::numbers::{bytes, count, share, time};
@@ -12,35 +13,25 @@ use crate::numbers::{bytes, count, share, time};
 /// From so many columns on, claims stand in four columns, not in two.
 const WIDE: u16 = 130;
 
-/// For whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// A terminal so many columns wide; `None` for a pipe.
-    Terminal {
-        /// Columns.
-        width: Option<u16>,
-        /// Whether verdicts are coloured.
-        colours: bool,
-    },
-    /// A page or a pull request.
-    Markdown,
-}
-
-/// The verdicts in one table, or, if some claims are to be explained, these one after the other.
+/// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
+/// each has a column, and every change from one to the next is named.
 pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8> {
     let mut text = String::new();
     if explained.is_empty() {
-        text += &table(&report.claims, style);
+        text += &match &report.runs[..] {
+            [run] => table(&run.claims, style),
+            _ => side_by_side(report, style),
+        };
         text.push('\n');
-        if !report.alternatives.is_empty() {
+        if report.runs.iter().any(|run| !run.alternatives.is_empty()) {
             text += &alternatives(report, style);
             text.push('\n');
         }
     }
-    for (statement, claim) in explained.iter().zip(&report.claims) {
-        text += &explanation(statement, claim, style);
+    for statement in explained {
+        text += &explanation(report, statement, style);
     }
-    for warning in &report.warnings {
+    for warning in warnings(report) {
         match style {
             Style::Terminal { width, .. } => {
                 text += &wrapped(
@@ -52,7 +43,84 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
             Style::Markdown => text += &format!("\n> Warning: {warning}\n"),
         }
     }
+    if report.runs.len() > 1 {
+        if style == Style::Markdown {
+            text.push('\n');
+        }
+        text += &changes::between_neighbours(report, style);
+    }
     text.into_bytes()
+}
+
+/// The claim of that id, in each run.
+fn of_runs<'a>(report: &'a Report, id: &str) -> Vec<Option<&'a Claim>> {
+    let claims = report.runs.iter().map(|run| &run.claims);
+    claims
+        .map(|claims| claims.iter().find(|claim| claim.id == id))
+        .collect()
+}
+
+/// The verdicts with a column an interpreter, and below them what decides each with the newest.
+fn side_by_side(report: &Report, style: Style) -> String {
+    let mut ids: Vec<&str> = Vec::new();
+    for claim in report.runs.iter().flat_map(|run| &run.claims) {
+        if !ids.contains(&&claim.id[..]) {
+            ids.push(&claim.id);
+        }
+    }
+    let labels = labels(report);
+    let mut columns = Columns {
+        header: std::iter::once("claim".to_owned())
+            .chain(labels.clone())
+            .collect(),
+        rows: Vec::new(),
+        leading: 1,
+        numbers: 0..0,
+    };
+    let mut unexpected = false;
+    for id in &ids {
+        let cells = of_runs(report, id).into_iter().map(|claim| match claim {
+            None => String::new(),
+            Some(claim) if claim.verdict == claim.expected => short(claim.verdict).to_owned(),
+            Some(claim) => {
+                unexpected = true;
+                format!("{} !", short(claim.verdict))
+            }
+        });
+        let row = std::iter::once((*id).to_owned()).chain(cells);
+        columns.rows.push(row.collect());
+    }
+    let mut legend =
+        "yes: holds. limits: holds with limits. no: does not hold. –: not testable here."
+            .to_owned();
+    if unexpected {
+        legend += " !: not as expected of this interpreter.";
+    }
+    let mut text = match style {
+        Style::Markdown => format!("{}\n\n{legend}\n\n", columns.markdown()),
+        Style::Terminal { width, .. } => {
+            let table = columns.text(width);
+            format!(
+                "{table}{}\n",
+                wrapped(&legend, width.unwrap_or(READABLE), "")
+            )
+        }
+    };
+    // The newest says in full what decides each.
+    if let Some((run, label)) = report.runs.iter().zip(&labels).next_back() {
+        text += &format!("With CPython {label}:\n\n");
+        text += &table(&run.claims, style);
+    }
+    text
+}
+
+fn short(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "yes",
+        Verdict::HoldsWithLimits => "limits",
+        Verdict::DoesNotHold => "no",
+        Verdict::NotTestableHere => "–",
+    }
 }
 
 fn table(claims: &[Claim], style: Style) -> String {
@@ -128,7 +196,7 @@ fn markdown_table(claims: &[Claim]) -> String {
 }
 
 /// Text that ends no cell of a Markdown table.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
@@ -158,7 +226,7 @@ fn colour(verdict: Verdict) -> Color {
 }
 
 /// One claim with everything that its verdict follows from.
-fn explanation(statement: &Statement, claim: &Claim, style: Style) -> String {
+fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     let mut text = String::new();
     let width = match style {
         Style::Terminal { width, .. } => width,
@@ -172,49 +240,115 @@ fn explanation(statement: &Statement, claim: &Claim, style: Style) -> String {
         Style::Terminal { .. } => words.to_owned(),
         Style::Markdown => format!("\n**{words}**\n"),
     };
+    let claims = of_runs(report, &statement.id);
+    let labels = labels(report);
+    let Some(first) = claims.iter().flatten().next() else {
+        return text;
+    };
+    // Verdicts with the interpreters that gave them, those that came to the same together.
+    let mut verdicts: Vec<(&Claim, Vec<&str>)> = Vec::new();
+    for (claim, label) in claims.iter().zip(&labels) {
+        let Some(claim) = claim else { continue };
+        let same = |known: &&mut (&Claim, Vec<&str>)| {
+            (known.0.verdict, known.0.expected) == (claim.verdict, claim.expected)
+        };
+        match verdicts.iter_mut().find(same) {
+            Some((_, labels)) => labels.push(label),
+            None => verdicts.push((claim, vec![label])),
+        }
+    }
+    let title = match &verdicts[..] {
+        [(claim, _)] => format!("{}: {}", statement.id, claim.verdict),
+        several => {
+            let parts = several
+                .iter()
+                .map(|(claim, labels)| format!("{} ({})", claim.verdict, labels.join(", ")));
+            format!("{}: {}", statement.id, parts.collect::<Vec<_>>().join("; "))
+        }
+    };
     match style {
-        Style::Terminal { .. } => say(&format!("{}: {}", claim.id, claim.verdict), ""),
-        Style::Markdown => say(&format!("## {}: {}\n", claim.id, claim.verdict), ""),
+        Style::Terminal { .. } => say(&title, ""),
+        Style::Markdown => say(&format!("## {title}\n"), ""),
     }
-    say(&claim.statement, "  ");
+    say(&first.statement, "  ");
     say("", "");
-    for words in found(claim) {
-        say(&words, "  ");
-    }
-    if claim.verdict != claim.expected {
-        say(&format!("Expected: {}.", claim.expected), "  ");
+    for (claim, labels) in &verdicts {
+        if verdicts.len() > 1 {
+            say(&format!("{}:", labels.join(", ")), "  ");
+        }
+        for words in found(claim) {
+            say(&words, "  ");
+        }
+        if claim.verdict != claim.expected {
+            say(&format!("Expected: {}.", claim.expected), "  ");
+        }
     }
     say("", "");
     say(
-        &heading(&format!("Measured, with CPython {}", claim.python.version)),
+        &heading(&format!("Measured, with CPython {}", labels.join(", "))),
         "",
     );
-    let mut figures = Table::new();
-    for rule in &statement.figures {
-        let value = match claim.figures.get(&rule.name) {
-            Some(figure) => shown(figure),
-            None => "absent".into(),
-        };
-        figures.add_row([rule.name.clone(), value, rule.means.clone()]);
-    }
-    if style == Style::Markdown {
-        figures.set_header(["figure", "value", "what it is"]);
-        figures
-            .load_style(ASCII_MARKDOWN)
-            .set_content_arrangement(ContentArrangement::Disabled);
-    } else {
-        figures
-            .load_style(NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width.unwrap_or(READABLE));
-        for column in figures.column_iter_mut() {
-            column.set_padding((2, 0));
+    let value = |claim: &Option<&Claim>, name: &str| match claim {
+        None => String::new(),
+        Some(claim) => claim
+            .figures
+            .get(name)
+            .map_or_else(|| "absent".to_owned(), shown),
+    };
+    if let [only] = &claims[..] {
+        let mut figures = Table::new();
+        for rule in &statement.figures {
+            figures.add_row([
+                rule.name.clone(),
+                value(only, &rule.name),
+                rule.means.clone(),
+            ]);
         }
-    }
-    for line in figures.to_string().lines() {
-        match style {
-            Style::Terminal { .. } => say(line.trim_end(), ""),
-            Style::Markdown => say(line, ""),
+        if style == Style::Markdown {
+            figures.set_header(["figure", "value", "what it is"]);
+            figures
+                .load_style(ASCII_MARKDOWN)
+                .set_content_arrangement(ContentArrangement::Disabled);
+        } else {
+            figures
+                .load_style(NOTHING)
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width.unwrap_or(READABLE));
+            for column in figures.column_iter_mut() {
+                column.set_padding((2, 0));
+            }
+        }
+        for line in figures.lines() {
+            match style {
+                Style::Terminal { .. } => say(line.trim_end(), ""),
+                Style::Markdown => say(&line, ""),
+            }
+        }
+    } else {
+        let columns = Columns {
+            header: std::iter::once("figure".to_owned())
+                .chain(labels.clone())
+                .collect(),
+            rows: statement
+                .figures
+                .iter()
+                .map(|rule| {
+                    let cells = claims.iter().map(|claim| value(claim, &rule.name));
+                    std::iter::once(rule.name.clone()).chain(cells).collect()
+                })
+                .collect(),
+            leading: 1,
+            numbers: 1..labels.len() + 1,
+        };
+        let table = match style {
+            Style::Markdown => columns.markdown(),
+            Style::Terminal { width, .. } => columns.text(width),
+        };
+        for line in table.lines() {
+            say(line, "");
+        }
+        for rule in &statement.figures {
+            say(&format!("{}: {}", rule.name, rule.means), "  ");
         }
     }
     say("", "");
@@ -245,12 +379,13 @@ fn explanation(statement: &Statement, claim: &Claim, style: Style) -> String {
         "  ",
     );
     say("", "");
-    say(&format!("Evidence: {}.", claim.evidence.join(", ")), "");
+    say(&format!("Evidence: {}.", first.evidence.join(", ")), "");
     say("", "");
     text
 }
 
-fn shown(figure: &Figure) -> String {
+/// A figure with its unit.
+pub(super) fn shown(figure: &Figure) -> String {
     match (&figure.value, figure.unit) {
         (Value::Truth(true), _) => "yes".into(),
         (Value::Truth(false), _) => "no".into(),

@@ -15,6 +15,8 @@ struct Row<'a> {
     count: u64,
     item_bytes: u64,
     python: &'a str,
+    architecture: &'a str,
+    kernel: &'a str,
     child: usize,
     visit_seconds: f64,
     minor_faults: u64,
@@ -30,7 +32,11 @@ struct Row<'a> {
 /// All rows under a line of names. What is absent is an empty field.
 pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for measurement in &report.measurements {
+    let measurements = report
+        .runs
+        .iter()
+        .flat_map(|run| run.measurements.iter().map(move |one| (run, one)));
+    for (run, measurement) in measurements {
         for (number, child) in (1..).zip(&measurement.children) {
             for region in &child.regions {
                 writer
@@ -41,7 +47,9 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
                         sharing: &measurement.sharing,
                         count: measurement.count,
                         item_bytes: measurement.item_bytes,
-                        python: &measurement.python.version,
+                        python: &run.python.version,
+                        architecture: &run.environment.architecture,
+                        kernel: &run.environment.kernel,
                         child: number,
                         visit_seconds: child.visit_seconds,
                         minor_faults: child.minor_faults,

@@ -1,12 +1,12 @@
-//! The whole report in one sentence.
+//! A run in one sentence.
 
-use crate::model::{Measurement, RegionName, Report, Summary};
+use crate::model::{Measurement, RegionName, Run, Summary};
 use crate::numbers::{count, share, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
-pub fn finding(report: &Report) -> String {
-    let page_size = report.environment.page_size_bytes;
-    let all: Vec<(&Measurement, Summary)> = report
+pub fn finding(run: &Run) -> String {
+    let page_size = run.environment.page_size_bytes;
+    let all: Vec<(&Measurement, Summary)> = run
         .measurements
         .iter()
         .filter_map(|measurement| Some((measurement, measurement.summary(page_size)?)))

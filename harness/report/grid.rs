@@ -1,6 +1,8 @@
-//! The same rows for every kind of table: a grid a dataset, its visits side by side.
+//! The same rows for every kind of table: a grid a dataset; side by side its visits, or the interpreters of a report.
 
-use crate::model::{Measurement, Report, Summary};
+use super::columns::Columns;
+use super::labels;
+use crate::model::{Measurement, RegionName, Report, Run, Summary};
 use crate::numbers::{bytes, count, share, signed, spread, time};
 
 /// One table.
@@ -9,29 +11,32 @@ pub struct Grid {
     pub title: String,
     /// How much of it, by whom.
     pub subtitle: String,
-    /// The row of names: two columns that say what a row is, then the visits.
-    pub header: Vec<String>,
-    /// The rows, as long as the header.
-    pub rows: Vec<Vec<String>>,
+    /// Two columns that say what a row is, then the visits or the interpreters.
+    pub columns: Columns,
 }
 
-impl Grid {
-    /// Columns in front of the visits.
-    pub const LEADING: usize = 2;
-}
+/// Columns in front of the visits or interpreters.
+const LEADING: usize = 2;
 
-/// One grid for each run of measurements of the same data, in their order.
+/// The grids of a report: of one interpreter a column a visit, of several a column an interpreter.
 pub fn grids(report: &Report) -> Vec<Grid> {
-    let page_size = report.environment.page_size_bytes;
-    report
-        .measurements
+    match &report.runs[..] {
+        [run] => of_run(run),
+        _ => side_by_side(report),
+    }
+}
+
+/// One grid for each sequence of measurements of the same data, in their order.
+fn of_run(run: &Run) -> Vec<Grid> {
+    let page_size = run.environment.page_size_bytes;
+    run.measurements
         .chunk_by(same_data)
         .filter_map(|group| {
             let summaries: Option<Vec<_>> = group
                 .iter()
                 .map(|measurement| measurement.summary(page_size))
                 .collect();
-            summaries.map(|summaries| grid(group, &summaries))
+            summaries.map(|summaries| grid(&run.python.version, group, &summaries))
         })
         .collect()
 }
@@ -44,14 +49,125 @@ fn same_data(one: &Measurement, other: &Measurement) -> bool {
             measurement.sharing.clone(),
             measurement.count,
             measurement.item_bytes,
-            measurement.python.clone(),
             measurement.children.len(),
         )
     };
     key(one) == key(other)
 }
 
-fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
+/// One grid for each dataset that any of the interpreters visited.
+fn side_by_side(report: &Report) -> Vec<Grid> {
+    let mut datasets: Vec<&Measurement> = Vec::new();
+    for measurement in report.runs.iter().flat_map(|run| &run.measurements) {
+        if !datasets.iter().any(|one| same_data(one, measurement)) {
+            datasets.push(measurement);
+        }
+    }
+    datasets
+        .into_iter()
+        .map(|data| columns_of_runs(report, data))
+        .collect()
+}
+
+fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
+    let of_data = || {
+        let all = report.runs.iter().flat_map(|run| &run.measurements);
+        all.filter(|one| same_data(one, data))
+    };
+    let mut visits: Vec<&str> = Vec::new();
+    for measurement in of_data() {
+        if !visits.contains(&&measurement.visit[..]) {
+            visits.push(&measurement.visit);
+        }
+    }
+    let summary = |run: &Run, visit: &str| {
+        let mut all = run.measurements.iter();
+        let found = all.find(|one| same_data(one, data) && one.visit == visit)?;
+        found.summary(run.environment.page_size_bytes)
+    };
+    let by_visit: Vec<(&str, Vec<Option<Summary>>)> = visits
+        .into_iter()
+        .map(|visit| {
+            let of_runs = report.runs.iter().map(|run| summary(run, visit));
+            (visit, of_runs.collect())
+        })
+        .collect();
+    let of_region = |summary: &Summary, name: RegionName| {
+        let region = summary.regions.iter().find(|region| region.name == name);
+        region.cloned()
+    };
+    let there: Vec<RegionName> = RegionName::ALL
+        .into_iter()
+        .filter(|name| {
+            let mut all = by_visit
+                .iter()
+                .flat_map(|(_, summaries)| summaries)
+                .flatten();
+            all.any(|summary| of_region(summary, *name).is_some())
+        })
+        .collect();
+
+    let mut rows = Vec::new();
+    for (index, name) in there.iter().enumerate() {
+        let first = if index == 0 { "shared before" } else { "" };
+        let mut row = vec![first.to_owned(), name.as_str().to_owned()];
+        for place in 0..report.runs.len() {
+            let pages = by_visit
+                .iter()
+                .filter_map(|(_, summaries)| of_region(summaries[place].as_ref()?, *name))
+                .map(|region| region.pages)
+                .reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()));
+            row.push(pages.map_or_else(String::new, |pages| spread(&pages, count)));
+        }
+        rows.push(row);
+    }
+    for (visit, summaries) in &by_visit {
+        let mut row = |first: &str, name: &str, cell: &dyn Fn(&Summary) -> String| {
+            let mut row = vec![first.to_owned(), name.to_owned()];
+            let cells = summaries.iter();
+            row.extend(cells.map(|summary| summary.as_ref().map_or_else(String::new, cell)));
+            rows.push(row);
+        };
+        row("", "", &|_| String::new());
+        for (index, name) in there.iter().enumerate() {
+            let first = if index == 0 { visit } else { "" };
+            row(first, name.as_str(), &|summary| {
+                of_region(summary, *name)
+                    .map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
+            });
+        }
+        row("", "identical", &|summary| {
+            let identical = summary.identical.as_ref();
+            identical.map_or_else(|| "unknown".into(), |identical| spread(identical, count))
+        });
+        row("", "copied", &|summary| bytes(*summary.copied_bytes.end()));
+        row("", "slowest", &|summary| time(*summary.seconds.end()));
+    }
+    let mut header = vec!["unshared pages".to_owned(), String::new()];
+    header.extend(labels(report));
+    let children = data.children.len();
+    Grid {
+        title: format!("{}, shared by {}", data.data(), data.sharing),
+        subtitle: format!(
+            "{} × {} a list; {}",
+            count(data.count),
+            bytes(data.item_bytes),
+            if children == 1 {
+                "1 child of each CPython".into()
+            } else {
+                format!("{children} children of each CPython")
+            },
+        ),
+        columns: Columns {
+            numbers: LEADING..header.len(),
+            leading: LEADING,
+            header,
+            rows,
+        },
+    }
+}
+
+fn grid(version: &str, group: &[Measurement], summaries: &[Summary]) -> Grid {
     let first = &group[0];
     let children = first.children.len();
     let dataset = summaries.iter().map(|summary| summary.dataset_bytes).max();
@@ -66,7 +182,7 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
         } else {
             format!("{children} children")
         },
-        first.python.version,
+        version,
     );
     let mut header = vec!["unshared pages".to_owned(), "of".to_owned()];
     header.extend(group.iter().map(|measurement| measurement.visit.clone()));
@@ -77,7 +193,7 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
         row.extend(summaries.iter().map(cell));
         rows.push(row);
     };
-    for name in crate::model::RegionName::ALL {
+    for name in RegionName::ALL {
         let find = |summary: &Summary| {
             let region = summary.regions.iter().find(|region| region.name == name);
             region.cloned()
@@ -119,7 +235,12 @@ fn grid(group: &[Measurement], summaries: &[Summary]) -> Grid {
     Grid {
         title,
         subtitle,
-        header,
-        rows,
+        columns: Columns {
+            // The second says of how many pages.
+            numbers: 1..header.len(),
+            leading: LEADING,
+            header,
+            rows,
+        },
     }
 }

@@ -32,25 +32,8 @@ impl Interpreter {
     pub fn start() -> PyResult<(Self, Started)> {
         Python::initialize();
         let started = Python::attach(|py| -> PyResult<Started> {
-            let sys = py.import("sys")?;
-            let info = sys.getattr("version_info")?;
-            let part = |index: usize| -> PyResult<u32> { info.get_item(index)?.extract() };
-            let release: String = info.get_item(3)?.extract()?;
-            let mut version = format!("{}.{}.{}", part(0)?, part(1)?, part(2)?);
-            if let Some(letter) = release.chars().next().filter(|_| release != "final") {
-                // As PEP 440 spells pre-releases: 3.15.0a2, 3.15.0b1, 3.15.0rc1.
-                let letters = if letter == 'c' {
-                    "rc".into()
-                } else {
-                    letter.to_string()
-                };
-                version += &format!("{letters}{}", part(4)?);
-            }
-            let abiflags: String = sys.getattr("abiflags")?.extract()?;
             Ok(Started {
-                full_version: sys.getattr("version")?.extract()?,
-                version,
-                free_threaded: abiflags.contains('t'),
+                full_version: py.import("sys")?.getattr("version")?.extract()?,
                 addresses_fixed: addresses_fixed(),
             })
         })?;

@@ -491,9 +491,8 @@ pub fn python() -> &'static str {
         let place = Place::new();
         let measure = "measure ints --count 1 --visit idle --children 1 --format json";
         let finished = place.run(place.refcow(measure.split(' '))).exits_with(0);
-        let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
-        let python = &report["measurements"][0]["python"]["executable"];
-        python.as_str().unwrap().to_owned()
+        let run = run::the_run(&finished.stdout);
+        run.python.executable.to_str().unwrap().to_owned()
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use refcow::model::{Measurement, RegionName, Report};
+use refcow::model::{self, Measurement, RegionName, Report, Run};
 
 use super::REFCOW;
 
@@ -36,14 +36,29 @@ pub fn succeeded(command: &str, output: Output) -> String {
     out
 }
 
-/// `refcow measure … --format json`.
-pub fn measure(arguments: &[&str]) -> Report {
+/// `refcow measure … --format json`, with one interpreter.
+pub fn measure(arguments: &[&str]) -> Run {
     let arguments = [&["measure"], arguments, &["--format", "json"]].concat();
-    serde_json::from_str(&stdout(&arguments)).expect("the JSON format is a Report")
+    the_run(&stdout(&arguments))
+}
+
+/// A document as refcow prints it.
+pub fn report(printed: &str) -> Report {
+    match model::read(printed.as_bytes()) {
+        Ok((report, _)) => report,
+        Err(error) => panic!("the JSON format is a Report: {error}\n{printed}"),
+    }
+}
+
+/// The only run of a document.
+pub fn the_run(printed: &str) -> Run {
+    let mut report = report(printed);
+    assert_eq!(report.runs.len(), 1, "{printed}");
+    report.runs.remove(0)
 }
 
 /// One measurement of a report.
-pub fn visit<'a>(report: &'a Report, fixture: &str, visit: &str) -> &'a Measurement {
+pub fn visit<'a>(report: &'a Run, fixture: &str, visit: &str) -> &'a Measurement {
     let wanted =
         |measurement: &&Measurement| measurement.fixture == fixture && measurement.visit == visit;
     report

@@ -1,0 +1,303 @@
+//! What is known of versions of Python: what was predicted for one of them, and what changes it explains between two.
+
+use serde::Deserialize;
+
+use super::data::{Claims, Evidence, FigureRule};
+use super::judge::{self, Checked, Figures};
+use super::{Error, context};
+use crate::model::{Fact, Outcome, RowKey, Run, Version};
+
+/// One fact of `versions.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactStatement {
+    /// Its short name.
+    pub id: String,
+    /// What is known, in a sentence.
+    pub statement: String,
+    /// Where it can be read: PEP, issue or pull request number of CPython's.
+    pub source: String,
+    /// What is measured, as claims have it.
+    pub evidence: Vec<String>,
+    /// What is taken from it.
+    pub figures: Vec<FigureRule>,
+    /// Changes between two versions that it is the cause of, if one of its steps lies between them: rows of a comparison,
+    /// `FIXTURE/VISIT`, `FIXTURE+PREPARATION/VISIT` or `claim ID`, the parts of which may be `*`, and a region behind
+    /// them where only that is meant.
+    #[serde(default)]
+    pub explains: Vec<String>,
+    /// What the figures will be, from the oldest version on.
+    pub predictions: Vec<Prediction>,
+}
+
+/// What is predicted from one version on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// From this version on; of the first: from the oldest on.
+    pub from: Option<String>,
+    /// An expression over the figures.
+    pub when: String,
+    /// The same in words, with the figures: a template.
+    pub says: String,
+}
+
+impl Prediction {
+    fn since(&self) -> Option<Version> {
+        self.from.as_ref()?.parse().ok()
+    }
+}
+
+impl FactStatement {
+    /// Refuses what could not be judged, before anything is measured for it.
+    ///
+    /// # Errors
+    /// When an expression or a template is none, or the predictions are not in their order.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let wrong = |reason: String| Err(Error::Data(format!("{}: {reason}", self.id)));
+        let checked = Checked::figures(&self.id, &self.figures)?;
+        for text in &self.evidence {
+            Evidence::parse(text)?;
+        }
+        let mut last = None;
+        for (number, prediction) in self.predictions.iter().enumerate() {
+            checked.condition(&prediction.when)?;
+            checked.sentence(&prediction.says)?;
+            let since = prediction.since();
+            if since.is_some() != (number > 0) || since < last {
+                return wrong(
+                    "of the predictions the first has no `from`, and the others have versions in ascending order".into(),
+                );
+            }
+            last = since;
+        }
+        match self.predictions.is_empty() {
+            true => wrong("there is no prediction".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The versions from which on something else is predicted.
+    pub fn changes(&self) -> impl Iterator<Item = Version> {
+        self.predictions.iter().filter_map(Prediction::since)
+    }
+
+    /// What is predicted for a version.
+    pub fn prediction(&self, version: &Version) -> Option<&Prediction> {
+        let applies = |one: &&Prediction| one.since().is_none_or(|since| since <= *version);
+        self.predictions.iter().rfind(applies)
+    }
+
+    /// Whether the prediction for this version came true with these figures, and the sentence about it.
+    ///
+    /// # Errors
+    /// When an expression or a template is none.
+    pub fn judge(
+        &self,
+        figures: &Figures,
+        version: &Version,
+    ) -> Result<(Outcome, Option<String>), Error> {
+        let Some(prediction) = self.prediction(version) else {
+            return Ok((Outcome::NotTestableHere, None));
+        };
+        let values = judge::values(figures);
+        let true_here = judge::evaluate(&self.id, &prediction.when, &values)?;
+        let says = judge::sentence(&self.id, &prediction.says, &values)?;
+        Ok(match (true_here, says) {
+            (Some(true_here), Some(says)) if true_here.is_true() => {
+                (Outcome::AsPredicted, Some(says))
+            }
+            (Some(_), Some(says)) => (Outcome::Otherwise, Some(says)),
+            _ => (Outcome::NotTestableHere, None),
+        })
+    }
+
+    /// Whether it tells of a change of this row between these versions.
+    fn explains(&self, row: &RowKey, between: (&Version, &Version)) -> bool {
+        let (first, last) = between;
+        self.changes().any(|since| *first < since && since <= *last)
+            && self.explains.iter().any(|pattern| fits(pattern, row))
+    }
+}
+
+/// Whether a row is one of those that a pattern means.
+fn fits(pattern: &str, row: &RowKey) -> bool {
+    let (subject, region) = match (row.region(), pattern.rsplit_once(' ')) {
+        (Some(_), Some((subject, region))) => (subject, Some(region)),
+        _ => (pattern, None),
+    };
+    let region_fits =
+        region.is_none_or(|wanted| row.region().is_some_and(|here| here.as_str() == wanted));
+    let named = row.subject();
+    let (mut wanted, mut here) = (subject.split('/'), named.split('/'));
+    let parts_fit = loop {
+        match (wanted.next(), here.next()) {
+            (None, None) => break true,
+            (Some(wanted), Some(here)) if wanted == "*" || wanted == here => {}
+            _ => break false,
+        }
+    };
+    region_fits && parts_fit
+}
+
+impl Claims {
+    /// The facts with these ids, in their own order; all if none is given.
+    ///
+    /// # Errors
+    /// When an id is unknown.
+    pub fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, Error> {
+        for id in ids {
+            if !self.facts.iter().any(|fact| fact.id == *id) {
+                let known = self.facts.iter().map(|fact| &fact.id[..]);
+                return Err(Error::UnknownFact {
+                    id: id.clone(),
+                    offer: crate::fixtures::offer(id, known, "facts"),
+                });
+            }
+        }
+        let wanted = |fact: &&FactStatement| ids.is_empty() || ids.contains(&fact.id);
+        Ok(self.facts.iter().filter(wanted).collect())
+    }
+
+    /// What came of each of these facts, from what the run holds.
+    ///
+    /// # Errors
+    /// When an expression cannot be read, which a test of the data excludes.
+    pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<Fact>, Error> {
+        let context = context::of(run);
+        let version = run.python.order();
+        let judged = self.choose_facts(ids)?.into_iter().map(|fact| {
+            let figures = judge::take_figures(&fact.id, &fact.figures, &context)?;
+            let (outcome, found) = match &version {
+                Some(version) => fact.judge(&figures, version)?,
+                None => (Outcome::NotTestableHere, None),
+            };
+            let why = (outcome == Outcome::NotTestableHere).then(|| {
+                let lacking = judge::lacking(&fact.figures, &figures);
+                judge::why_lacking(&fact.evidence, &lacking, run)
+            });
+            Ok(Fact {
+                id: fact.id.clone(),
+                statement: fact.statement.clone(),
+                source: fact.source.clone(),
+                changes: fact.changes().map(|since| since.to_string()).collect(),
+                outcome,
+                found,
+                not_testable_because: why,
+                figures,
+                evidence: fact.evidence.clone(),
+            })
+        });
+        judged.collect()
+    }
+
+    /// The facts that tell of a change of this row between two versions, whichever is the older.
+    pub fn explaining(&self, row: &RowKey, one: &Version, other: &Version) -> Vec<&FactStatement> {
+        let between = (one.min(other), one.max(other));
+        self.facts
+            .iter()
+            .filter(|fact| fact.explains(row, between))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RegionName;
+    use rstest::rstest;
+
+    fn row(fixture: &str, prepare: Option<&str>, visit: &str) -> RowKey {
+        RowKey::Pages {
+            fixture: fixture.into(),
+            prepare: prepare.map(Into::into),
+            visit: visit.into(),
+            sharing: "fork".into(),
+            region: RegionName::Header,
+        }
+    }
+
+    #[rstest]
+    #[case("ints/iterate", true)]
+    #[case("ints/*", true)]
+    #[case("*/iterate", true)]
+    #[case("ints/iterate header", true)]
+    #[case("*/* header", true)]
+    #[case("ints/iterate spine", false)]
+    #[case("ints/read", false)]
+    #[case("ints", false)]
+    #[case("ints+freeze/iterate", false)]
+    #[case("claim ints", false)]
+    fn patterns_mean_rows(#[case] pattern: &str, #[case] means: bool) {
+        assert_eq!(fits(pattern, &row("ints", None, "iterate")), means);
+    }
+
+    #[test]
+    fn a_prepared_dataset_is_another_than_the_plain_one() {
+        let prepared = row("ints", Some("freeze"), "iterate");
+        assert!(fits("ints+freeze/iterate", &prepared));
+        assert!(!fits("ints/iterate", &prepared));
+        let claim = RowKey::Claim {
+            id: "shm-new".into(),
+        };
+        assert!(fits("claim shm-new", &claim));
+        assert!(!fits("claim shm-numpy", &claim));
+    }
+
+    const TWO_STEPS: &str = r#"
+        [[fact]]
+        id = "f"
+        statement = "s"
+        source = "PEP 0"
+        evidence = ["ints/iterate"]
+        figures = [{ name = "n", unit = "pages", is = "ints.iterate.unshared", means = "m" }]
+        explains = ["ints/*"]
+        predictions = [
+          { when = "n == 1", says = "one: {{ n }}" },
+          { from = "3.10.6", when = "n == 2", says = "two: {{ n }}" },
+          { from = "3.12", when = "n == 3", says = "three: {{ n }}" },
+        ]
+    "#;
+
+    #[test]
+    fn the_last_prediction_that_a_version_has_reached_applies() {
+        let facts = Claims::parse(TWO_STEPS).unwrap();
+        let says = |version: &str| {
+            let version = version.parse().unwrap();
+            &facts.facts[0].prediction(&version).unwrap().when[..]
+        };
+        assert_eq!(says("3.8.18"), "n == 1");
+        assert_eq!(says("3.10.5"), "n == 1");
+        assert_eq!(says("3.10.6"), "n == 2");
+        assert_eq!(says("3.11.0"), "n == 2");
+        assert_eq!(says("3.12.0rc1"), "n == 3");
+        assert_eq!(says("3.15.0"), "n == 3");
+    }
+
+    #[test]
+    fn a_change_is_explained_if_a_step_lies_between() {
+        let facts = Claims::parse(TWO_STEPS).unwrap();
+        let explained = |one: &str, other: &str| {
+            let row = row("ints", None, "read");
+            !facts
+                .explaining(&row, &one.parse().unwrap(), &other.parse().unwrap())
+                .is_empty()
+        };
+        assert!(explained("3.11.7", "3.12.1"));
+        assert!(explained("3.12.1", "3.11.7"));
+        assert!(explained("3.10.5", "3.10.6"));
+        assert!(!explained("3.10.6", "3.11.7"));
+        assert!(!explained("3.12.1", "3.12.2"));
+    }
+
+    #[rstest]
+    #[case::unordered(&TWO_STEPS.replace("3.10.6", "3.14"), "ascending order")]
+    #[case::without_from(&TWO_STEPS.replace("from = \"3.12\", ", ""), "ascending order")]
+    #[case::no_version(&TWO_STEPS.replace("3.10.6", "three"), "ascending order")]
+    #[case::unknown_figure(&TWO_STEPS.replace("n == 2", "m == 2"), "there is no figure `m`")]
+    #[case::no_evidence(&TWO_STEPS.replace("ints/iterate\"]", "ints\"]"), "names no evidence")]
+    fn what_is_no_fact_is_refused(#[case] text: &str, #[case] reason: &str) {
+        let error = Claims::parse(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}

@@ -1,0 +1,376 @@
+//! A base against a new document: which rows belong together, and what came of each.
+
+use std::collections::HashSet;
+
+use crate::claims::Claims;
+use crate::model::{
+    ComparedRuns, Comparison, Environment, Measurement, Outcome, Report, Row, RowKey, RowValue,
+    Run, RunName, SCHEMA_VERSION, Status, Tolerance, Verdict, Warning,
+};
+
+/// Between machines or builds. Where regions begin, and so what else lies on their first and last pages, differs there;
+/// and what a child writes of the interpreter's own memory depends on what its site-packages import.
+pub const TOLERANCE: Tolerance = Tolerance {
+    pages: 16,
+    share: 0.02,
+};
+
+/// Compares two documents.
+///
+/// A run of the base is compared with the new document's run of the same version, else of the same series; where each
+/// document has a single run, with that. Facts name what is known of a change between versions.
+pub fn compare(base: &Report, new: &Report, tolerance: Tolerance, facts: &Claims) -> Comparison {
+    let mut left: Vec<&Run> = new.runs.iter().collect();
+    let mut pairs: Vec<Option<&Run>> = vec![None; base.runs.len()];
+    let single = base.runs.len() == 1 && new.runs.len() == 1;
+    type Belong<'a> = &'a dyn Fn(&Run, &Run) -> bool;
+    let rules: [Belong<'_>; 4] = [
+        &|one, other| differences(one, other).is_empty(),
+        &|one, other| one.python.version == other.python.version,
+        &|one, other| {
+            let series = |run: &Run| run.python.order().map(|version| version.series());
+            series(one).is_some() && series(one) == series(other)
+        },
+        &|_, _| single,
+    ];
+    for rule in rules {
+        for (run, pair) in base.runs.iter().zip(&mut pairs) {
+            if pair.is_none()
+                && let Some(place) = left.iter().position(|other| rule(run, other))
+            {
+                *pair = Some(left.remove(place));
+            }
+        }
+    }
+    let mut comparison = Comparison {
+        schema_version: SCHEMA_VERSION,
+        tolerance,
+        compared: Vec::new(),
+        only_in_base: Vec::new(),
+        only_in_new: left.into_iter().map(name).collect(),
+    };
+    for (run, pair) in base.runs.iter().zip(pairs) {
+        match pair {
+            Some(other) => comparison
+                .compared
+                .push(compare_runs(run, other, tolerance, facts)),
+            None => comparison.only_in_base.push(name(run)),
+        }
+    }
+    comparison
+}
+
+/// What changes from each run to the next: of one command's document, from each version of Python to the next.
+pub fn neighbours(report: &Report, facts: &Claims) -> Vec<ComparedRuns> {
+    let pairs = report.runs.iter().zip(report.runs.iter().skip(1));
+    pairs
+        .map(|(one, other)| compare_runs(one, other, TOLERANCE, facts))
+        .collect()
+}
+
+fn name(run: &Run) -> RunName {
+    RunName {
+        version: run.python.version.clone(),
+        executable: run.python.executable.display().to_string(),
+        architecture: run.environment.architecture.clone(),
+        kernel: run.environment.kernel.clone(),
+    }
+}
+
+fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> ComparedRuns {
+    let differs = differences(base, new);
+    // On one machine and one build page counts have no noise.
+    let allowed = if differs.is_empty() {
+        Tolerance {
+            pages: 0,
+            share: 0.0,
+        }
+    } else {
+        tolerance
+    };
+    let other_circumstances = circumstances(&base.environment, &new.environment);
+    let mut rows = page_rows(base, new, other_circumstances.as_deref(), allowed);
+    rows.extend(verdict_rows(base, new));
+    rows.extend(fact_rows(base, new));
+    if let (Some(one), Some(other)) = (base.python.order(), new.python.order()) {
+        for row in rows.iter_mut().filter(|row| row.status.is_change()) {
+            let explaining = facts.explaining(&row.key, &one, &other);
+            row.facts = explaining.iter().map(|fact| fact.id.clone()).collect();
+        }
+    }
+    ComparedRuns {
+        base: name(base),
+        new: name(new),
+        differs,
+        rows,
+    }
+}
+
+/// What differs between two runs besides the figures: whether they are of one machine and one build.
+fn differences(base: &Run, new: &Run) -> Vec<String> {
+    let (one, other) = (&base.environment, &new.environment);
+    let mut all = Vec::new();
+    let mut differ = |what: &str, differs: bool| {
+        if differs {
+            all.push(what.to_owned());
+        }
+    };
+    differ("Python", base.python.version != new.python.version);
+    differ(
+        "build of Python",
+        // Of an older document it is not known.
+        base.python.version == new.python.version
+            && (base.python.build.is_none()
+                || base.python.build != new.python.build
+                || base.python.libpython != new.python.libpython),
+    );
+    differ("packages", one.packages != other.packages);
+    differ("refcow", one.refcow_version != other.refcow_version);
+    differ("architecture", one.architecture != other.architecture);
+    differ("kernel", one.kernel != other.kernel);
+    differ(
+        "machine",
+        (&one.cpu, one.cpus, one.memory_total_bytes)
+            != (&other.cpu, other.cpus, other.memory_total_bytes),
+    );
+    let random = |run: &Run| run.warnings.contains(&Warning::AddressesRandom);
+    differ(
+        "addresses (random in each run)",
+        random(base) || random(new),
+    );
+    all
+}
+
+/// Why page counts of two machines do not compare; `None` if they do.
+fn circumstances(base: &Environment, new: &Environment) -> Option<String> {
+    if base.page_size_bytes != new.page_size_bytes {
+        return Some(format!(
+            "pages of {} and of {} bytes",
+            base.page_size_bytes, new.page_size_bytes
+        ));
+    }
+    let huge = |environment: &Environment| {
+        let pages = &environment.transparent_huge_pages;
+        match pages.disabled_in_subject {
+            true => None,
+            false => pages.enabled.clone(),
+        }
+    };
+    let (one, other) = (huge(base), huge(new));
+    (one != other).then(|| {
+        let words = |setting: Option<String>| setting.unwrap_or_else(|| "off".into());
+        format!("huge pages: {} and {}", words(one), words(other))
+    })
+}
+
+/// What of a measurement stays the same from run to run.
+fn key_of(measurement: &Measurement) -> (&str, Option<&str>, &str, &str) {
+    (
+        &measurement.fixture,
+        measurement.prepare.as_deref(),
+        &measurement.visit,
+        &measurement.sharing,
+    )
+}
+
+/// Measurements of one key in two runs: those of one size belong together, else those that come first.
+fn pairs<'a>(
+    base: &'a Run,
+    new: &'a Run,
+) -> Vec<(Option<&'a Measurement>, Option<&'a Measurement>)> {
+    let size = |one: &Measurement| (one.count, one.item_bytes);
+    let mut left: Vec<&Measurement> = new.measurements.iter().collect();
+    let mut found: Vec<Option<&Measurement>> = vec![None; base.measurements.len()];
+    for same_size in [true, false] {
+        for (one, pair) in base.measurements.iter().zip(&mut found) {
+            let belongs = |other: &&Measurement| {
+                key_of(one) == key_of(other) && (!same_size || size(one) == size(other))
+            };
+            if pair.is_none()
+                && let Some(place) = left.iter().position(belongs)
+            {
+                *pair = Some(left.remove(place));
+            }
+        }
+    }
+    let matched = base.measurements.iter().map(Some).zip(found);
+    let rest = left.into_iter().map(|one| (None, Some(one)));
+    matched.chain(rest).collect()
+}
+
+fn page_rows(
+    base: &Run,
+    new: &Run,
+    other_circumstances: Option<&str>,
+    allowed: Tolerance,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (one, other) in pairs(base, new) {
+        let summaries = [(base, one), (new, other)].map(|(run, measurement)| {
+            measurement.and_then(|it| it.summary(run.environment.page_size_bytes))
+        });
+        let Some(measurement) = one.or(other) else {
+            continue;
+        };
+        let not_comparable = match (one, other) {
+            (Some(one), Some(other))
+                if (one.count, one.item_bytes) != (other.count, other.item_bytes) =>
+            {
+                Some(format!(
+                    "data of another size: {} × {} bytes and {} × {} bytes",
+                    one.count, one.item_bytes, other.count, other.item_bytes
+                ))
+            }
+            (Some(one), Some(other)) if one.children.len() != other.children.len() => Some(
+                // Each child shares pages with the others; what it copies is its own matter, but not of which.
+                format!(
+                    "{} and {} children",
+                    one.children.len(),
+                    other.children.len()
+                ),
+            ),
+            _ => other_circumstances.map(str::to_owned),
+        };
+        for region in crate::model::RegionName::ALL {
+            let [base, new] = summaries.each_ref().map(|summary| {
+                let summary = summary.as_ref()?;
+                let found = summary.regions.iter().find(|one| one.name == region);
+                // A region without pages is one of 0 pages, if the measurement was made.
+                Some(
+                    found.map_or(RowValue::Pages { unshared: 0, of: 0 }, |found| {
+                        RowValue::Pages {
+                            unshared: *found.unshared.end(),
+                            of: *found.pages.end(),
+                        }
+                    }),
+                )
+            });
+            let none = |value: &Option<RowValue>| {
+                matches!(value, None | Some(RowValue::Pages { of: 0, .. }))
+            };
+            if none(&base) && none(&new) {
+                continue;
+            }
+            let status = match (&base, &new) {
+                (Some(_), None) => Status::OnlyInBase,
+                (None, _) => Status::OnlyInNew,
+                _ if not_comparable.is_some() => Status::NotComparable,
+                (Some(base), Some(new)) => pages_status(base, new, allowed),
+            };
+            rows.push(Row {
+                key: RowKey::Pages {
+                    fixture: measurement.fixture.clone(),
+                    prepare: measurement.prepare.clone(),
+                    visit: measurement.visit.clone(),
+                    sharing: measurement.sharing.clone(),
+                    region,
+                },
+                because: not_comparable
+                    .clone()
+                    .filter(|_| status == Status::NotComparable),
+                base,
+                new,
+                status,
+                facts: Vec::new(),
+            });
+        }
+    }
+    rows
+}
+
+fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
+    let (RowValue::Pages { unshared: base, .. }, RowValue::Pages { unshared: new, .. }) =
+        (base, new)
+    else {
+        return Status::NotComparable;
+    };
+    let noise = allowed.pages.max((*base as f64 * allowed.share) as u64);
+    match base.abs_diff(*new) {
+        0 => Status::Unchanged,
+        difference if difference <= noise => Status::WithinNoise,
+        _ if new < base => Status::Improved,
+        _ => Status::Regressed,
+    }
+}
+
+fn verdict_rows(base: &Run, new: &Run) -> Vec<Row> {
+    let value = |run: &Run, id: &str| {
+        let claim = run.claims.iter().find(|claim| claim.id == id)?;
+        Some((claim.verdict, claim.expected))
+    };
+    let all = base.claims.iter().chain(&new.claims);
+    each_once(all.map(|claim| &claim.id[..]))
+        .map(|id| {
+            let (one, other) = (value(base, id), value(new, id));
+            let not_tested = |value: Option<(Verdict, Verdict)>| {
+                value.is_some_and(|(verdict, _)| verdict == Verdict::NotTestableHere)
+            };
+            let untested = not_tested(one) || not_tested(other);
+            let (status, because) = match (one, other) {
+                (Some((one, _)), Some((other, _))) if one == other => (Status::Unchanged, None),
+                (Some(_), Some(_)) if untested => (
+                    Status::NotComparable,
+                    Some("it could not be tested in one of them".to_owned()),
+                ),
+                (Some((one, expected)), Some((other, expected_then))) => {
+                    let status = match (one == expected, other == expected_then) {
+                        (true, true) => Status::ChangedAsExpected,
+                        (false, true) => Status::Improved,
+                        _ => Status::Regressed,
+                    };
+                    (status, None)
+                }
+                (Some(_), None) => (Status::OnlyInBase, None),
+                (None, _) => (Status::OnlyInNew, None),
+            };
+            let row_value = |(verdict, expected)| RowValue::Claim { verdict, expected };
+            Row {
+                key: RowKey::Claim { id: id.to_owned() },
+                base: one.map(row_value),
+                new: other.map(row_value),
+                status,
+                because,
+                facts: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+fn fact_rows(base: &Run, new: &Run) -> Vec<Row> {
+    let value = |run: &Run, id: &str| {
+        let fact = run.facts.iter().find(|fact| fact.id == id)?;
+        Some(fact.outcome)
+    };
+    let all = base.facts.iter().chain(&new.facts);
+    each_once(all.map(|fact| &fact.id[..]))
+        .map(|id| {
+            let (one, other) = (value(base, id), value(new, id));
+            let (status, because) = match (one, other) {
+                (Some(one), Some(other)) if one == other => (Status::Unchanged, None),
+                (Some(Outcome::NotTestableHere), Some(_))
+                | (Some(_), Some(Outcome::NotTestableHere)) => (
+                    Status::NotComparable,
+                    Some("it could not be tested in one of them".to_owned()),
+                ),
+                (Some(_), Some(Outcome::AsPredicted)) => (Status::Improved, None),
+                (Some(_), Some(_)) => (Status::Regressed, None),
+                (Some(_), None) => (Status::OnlyInBase, None),
+                (None, _) => (Status::OnlyInNew, None),
+            };
+            let row_value = |outcome| RowValue::Fact { outcome };
+            Row {
+                key: RowKey::Fact { id: id.to_owned() },
+                base: one.map(row_value),
+                new: other.map(row_value),
+                status,
+                because,
+                facts: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+fn each_once<'a>(ids: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let mut seen = HashSet::new();
+    ids.filter(move |id| seen.insert(*id))
+}

@@ -1,0 +1,186 @@
+//! Documents in files: those that the user names, baselines, and the summary of a GitHub job.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::merge::Named;
+use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES, Report};
+use crate::output::{self, Output};
+
+/// Where baselines are, in the folder that refcow is run in: they are there to be looked at, and to be committed.
+const BASELINES: &str = "baselines";
+
+/// Why a file is of no use.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    #[diagnostic(help("give the path of a file that --format json --output FILE has written"))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered, or what it is instead.
+        source: io::Error,
+    },
+    /// It is none of refcow's.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        source: DocumentError,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
+    },
+    /// There is no baseline of that name.
+    #[error("there is no baseline {name}: no file {}", path.display())]
+    #[diagnostic(help("{offer}"))]
+    NoBaseline {
+        /// As the user wrote it.
+        name: String,
+        /// Where it would be.
+        path: PathBuf,
+        /// Those that there are, and how one is made.
+        offer: String,
+    },
+    /// The summary cannot be written.
+    #[error("cannot write to {}, which GITHUB_STEP_SUMMARY names: {source}", path.display())]
+    #[diagnostic(help(
+        "unset GITHUB_STEP_SUMMARY, or let it name a file that this user may write to"
+    ))]
+    Summary {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn read(path: &Path) -> Result<Named, Error> {
+    let bytes = read_bytes(path).map_err(|source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    match model::read(&bytes) {
+        Ok((report, schema_version)) => Ok(Named {
+            name: path.display().to_string(),
+            schema_version,
+            report,
+        }),
+        Err(source) => Err(Error::Malformed {
+            path: path.to_owned(),
+            help: miette::Diagnostic::help(&source).map(|help| help.to_string()),
+            source,
+        }),
+    }
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let there = fs::metadata(path)?;
+    // A pipe or a device could be waited for without end.
+    if !there.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let too_large = || {
+        io::Error::other(format!(
+            "it is larger than {}, and no document is",
+            crate::numbers::bytes(MAX_DOCUMENT_BYTES)
+        ))
+    };
+    if there.len() > MAX_DOCUMENT_BYTES {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    // It may grow meanwhile.
+    let mut file = fs::File::open(path)?.take(MAX_DOCUMENT_BYTES + 1);
+    file.read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+        true => Err(too_large()),
+        false => Ok(bytes),
+    }
+}
+
+/// A run that was kept by name.
+#[derive(Debug)]
+pub struct Baseline {
+    name: String,
+    path: PathBuf,
+}
+
+impl Baseline {
+    /// The one of this name, whether it is there or not.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: Path::new(BASELINES).join(format!("{name}.json")),
+        }
+    }
+
+    /// What was kept.
+    ///
+    /// # Errors
+    /// When there is none, or it is no document.
+    pub fn read(&self) -> Result<Report, Error> {
+        match read(&self.path) {
+            Err(Error::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(Error::NoBaseline {
+                    name: self.name.clone(),
+                    path: self.path.clone(),
+                    offer: offer(),
+                })
+            }
+            other => Ok(other?.report),
+        }
+    }
+
+    /// A place to keep a run in, found writable before it is measured.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn open(&self) -> Result<Output, output::Error> {
+        fs::create_dir_all(BASELINES).map_err(|source| output::Error::NotWritable {
+            path: BASELINES.into(),
+            source,
+        })?;
+        Output::open(Some(&self.path))
+    }
+}
+
+/// Which baselines there are, and how to make one.
+fn offer() -> String {
+    let mut names: Vec<String> = fs::read_dir(BASELINES)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".json").map(str::to_owned)
+        })
+        .collect();
+    names.sort_unstable();
+    let make = "--save-baseline NAME makes one, in the folder that refcow is run in";
+    match names.is_empty() {
+        true => make.to_owned(),
+        false => format!("there are: {}; {make}", names.join(", ")),
+    }
+}
+
+/// Adds a Markdown text to what GitHub shows of a job, where refcow runs in one.
+///
+/// # Errors
+/// When the file that the runner names cannot be written.
+pub fn append_to_summary(text: &[u8]) -> Result<(), Error> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else {
+        return Ok(());
+    };
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).open(&path);
+    file.and_then(|mut file| file.write_all(text))
+        .map_err(|source| Error::Summary { path, source })
+}

@@ -1,0 +1,120 @@
+//! Several documents made one: the runs of different machines and interpreters.
+
+use std::collections::HashMap;
+
+use crate::model::{Report, Run};
+
+/// A document with the name it is known by.
+#[derive(Debug)]
+pub struct Named {
+    /// The path of its file.
+    pub name: String,
+    /// Which version its file was written in.
+    pub schema_version: u64,
+    /// What it says.
+    pub report: Report,
+}
+
+/// Why documents make no one document.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// The same thing, measured on one machine with one interpreter, in two documents.
+    #[error("{first} and {second} both hold {what} of CPython {python}, on the same machine")]
+    #[diagnostic(help("leave one of them out"))]
+    Duplicate {
+        /// The file that came first.
+        first: String,
+        /// The other. The same, if one file holds it twice.
+        second: String,
+        /// What both have.
+        what: String,
+        /// The interpreter.
+        python: String,
+    },
+    /// Documents of different shape.
+    #[error("{first} has schema version {first_version}, {second} {second_version}")]
+    #[diagnostic(help(
+        "figures of two versions of refcow are not put side by side: measure again, or bring the older one up to date \
+         first (`refcow merge {older} --output NEW`) if they may be"
+    ))]
+    MixedVersions {
+        /// A file.
+        first: String,
+        /// Its version.
+        first_version: u64,
+        /// Another.
+        second: String,
+        /// Its version.
+        second_version: u64,
+        /// The one with the older version.
+        older: String,
+    },
+}
+
+/// Puts all runs into one document, in ascending order of their versions; of one version in the given order.
+///
+/// # Errors
+/// When something is there twice, or the documents were written in different versions.
+pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
+    let mixed = documents.iter().zip(documents.iter().skip(1));
+    for (first, second) in mixed {
+        if first.schema_version != second.schema_version {
+            let older = if first.schema_version < second.schema_version {
+                first
+            } else {
+                second
+            };
+            return Err(Error::MixedVersions {
+                first: first.name.clone(),
+                first_version: first.schema_version,
+                second: second.name.clone(),
+                second_version: second.schema_version,
+                older: older.name.clone(),
+            });
+        }
+    }
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for document in &documents {
+        for run in &document.report.runs {
+            for what in run.contents() {
+                let key = format!("{}\n{what}", origin(run));
+                if let Some(first) = seen.insert(key, document.name.clone()) {
+                    return Err(Error::Duplicate {
+                        first,
+                        second: document.name.clone(),
+                        what,
+                        python: run.python.version.clone(),
+                    });
+                }
+            }
+        }
+    }
+    let mut warnings = Vec::new();
+    let mut runs = Vec::new();
+    for document in documents {
+        for warning in document.report.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        runs.extend(document.report.runs);
+    }
+    // Stable: of one version, and of versions that are none, as they were given.
+    runs.sort_by_key(|run: &Run| run.python.order());
+    Ok(Report::of_all(runs, warnings))
+}
+
+/// The machine and the interpreter that a run is of. What changes from run to run, as free memory, is left out.
+fn origin(run: &Run) -> String {
+    let environment = &run.environment;
+    format!(
+        "{} {} {:?} {} {} {} {:?}",
+        environment.kernel,
+        environment.architecture,
+        environment.cpu,
+        environment.cpus,
+        environment.memory_total_bytes,
+        run.python.executable.display(),
+        run.python.build.as_ref().unwrap_or(&run.python.version),
+    )
+}

@@ -1,0 +1,278 @@
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, RegionName, Verdict};
+
+/// A base against a new document, row by row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The version of this document's shape: [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
+    pub schema_version: u32,
+    /// What is taken for noise between machines or builds. On one machine and one build nothing is.
+    pub tolerance: Tolerance,
+    /// Each run of the base with its counterpart.
+    pub compared: Vec<ComparedRuns>,
+    /// Runs of the base that have no counterpart.
+    pub only_in_base: Vec<RunName>,
+    /// Runs of the new document that have none.
+    pub only_in_new: Vec<RunName>,
+}
+
+/// How far page counts may lie apart and still be taken for the same: by so many pages, or by such a part of the base,
+/// whichever is more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerance {
+    /// Pages.
+    pub pages: u64,
+    /// A part of the base, from 0 to 1.
+    pub share: f64,
+}
+
+/// Which run of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunName {
+    /// The interpreter's version.
+    pub version: String,
+    /// The program that was chosen.
+    pub executable: String,
+    /// `uname -m` of the machine.
+    pub architecture: String,
+    /// `uname -r` of the machine.
+    pub kernel: String,
+}
+
+/// Two runs, side by side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComparedRuns {
+    /// Of the base.
+    pub base: RunName,
+    /// Of the new document.
+    pub new: RunName,
+    /// What differs between the two besides the figures: machine, kernel, interpreter, packages. Where nothing does,
+    /// every difference of a single page counts.
+    pub differs: Vec<String>,
+    /// The rows, in the order of the base.
+    pub rows: Vec<Row>,
+}
+
+/// One figure, or verdict, in both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Of what.
+    pub key: RowKey,
+    /// In the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<RowValue>,
+    /// In the new document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<RowValue>,
+    /// What came of it.
+    pub status: Status,
+    /// Of what is not comparable: why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Facts about versions of Python, by their ids, that tell of such a change between these two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
+}
+
+/// What a row is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RowKey {
+    /// The pages of one region that the child with the most unshared.
+    Pages {
+        /// The fixture.
+        fixture: String,
+        /// What the parent did before it forked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prepare: Option<String>,
+        /// The visit.
+        visit: String,
+        /// How the data reached the children.
+        sharing: String,
+        /// The region.
+        region: RegionName,
+    },
+    /// The verdict on a claim.
+    Claim {
+        /// Its id.
+        id: String,
+    },
+    /// The outcome of a fact.
+    Fact {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// What a row compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RowValue {
+    /// Unshared pages.
+    Pages {
+        /// By the child with the most.
+        unshared: u64,
+        /// Of so many that were shared before.
+        of: u64,
+    },
+    /// A verdict.
+    Claim {
+        /// What the figures say.
+        verdict: Verdict,
+        /// What was expected for the interpreter.
+        expected: Verdict,
+    },
+    /// An outcome.
+    Fact {
+        /// Whether the prediction came true.
+        outcome: Outcome,
+    },
+}
+
+/// What came of a comparison.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Status {
+    /// The same.
+    #[serde(rename = "unchanged")]
+    Unchanged,
+    /// Not the same, but by no more than the tolerance.
+    #[serde(rename = "within noise")]
+    WithinNoise,
+    /// Fewer pages are copied; a verdict is as expected again.
+    #[serde(rename = "improved")]
+    Improved,
+    /// A verdict is another, and each is the one that was expected of its interpreter: neither better nor worse.
+    #[serde(rename = "changed as expected")]
+    ChangedAsExpected,
+    /// More pages are copied; a verdict is no longer as expected.
+    #[serde(rename = "regressed")]
+    Regressed,
+    /// The new document lacks it.
+    #[serde(rename = "only in base")]
+    OnlyInBase,
+    /// The base lacks it.
+    #[serde(rename = "only in new")]
+    OnlyInNew,
+    /// Other circumstances than the code's: the reason is in the row.
+    #[serde(rename = "not comparable")]
+    NotComparable,
+}
+
+impl Status {
+    /// All, in the order in which they are told.
+    pub const ALL: [Self; 8] = [
+        Self::Regressed,
+        Self::Improved,
+        Self::ChangedAsExpected,
+        Self::NotComparable,
+        Self::OnlyInBase,
+        Self::OnlyInNew,
+        Self::WithinNoise,
+        Self::Unchanged,
+    ];
+
+    /// The words as JSON and tables have them.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::WithinNoise => "within noise",
+            Self::Improved => "improved",
+            Self::ChangedAsExpected => "changed as expected",
+            Self::Regressed => "regressed",
+            Self::OnlyInBase => "only in base",
+            Self::OnlyInNew => "only in new",
+            Self::NotComparable => "not comparable",
+        }
+    }
+
+    /// Whether the two differ by more than noise.
+    pub fn is_change(self) -> bool {
+        matches!(
+            self,
+            Self::Improved | Self::Regressed | Self::ChangedAsExpected
+        )
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl RowKey {
+    /// `fixture/visit` or `fixture+prepare/visit`: a measurement as evidence names it; `claim ID`, `fact ID`.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Pages {
+                fixture,
+                prepare: None,
+                visit,
+                ..
+            } => format!("{fixture}/{visit}"),
+            Self::Pages {
+                fixture,
+                prepare: Some(prepare),
+                visit,
+                ..
+            } => format!("{fixture}+{prepare}/{visit}"),
+            Self::Claim { id } => format!("claim {id}"),
+            Self::Fact { id } => format!("fact {id}"),
+        }
+    }
+
+    /// The region, if there is one.
+    pub fn region(&self) -> Option<RegionName> {
+        match self {
+            Self::Pages { region, .. } => Some(*region),
+            Self::Claim { .. } | Self::Fact { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.subject())?;
+        match self {
+            Self::Pages { region, .. } => write!(f, " {}", region.as_str()),
+            Self::Claim { .. } | Self::Fact { .. } => Ok(()),
+        }
+    }
+}
+
+impl Comparison {
+    /// All rows with the runs they belong to.
+    pub fn rows(&self) -> impl Iterator<Item = (&ComparedRuns, &Row)> {
+        self.compared
+            .iter()
+            .flat_map(|runs| runs.rows.iter().map(move |row| (runs, row)))
+    }
+
+    /// How many rows there are of a status.
+    pub fn count(&self, status: Status) -> usize {
+        self.rows().filter(|(_, row)| row.status == status).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_is_spelled_alike_in_json_and_in_tables() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The JSON document: its shape, and reading one that somebody else, or an older refcow, wrote.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python, Warning,
+};
+
+/// The version of the JSON document. It grows by one whenever a field changes its meaning or goes away.
+///
+/// 1 had one interpreter, named in every entry; 2 has a list of runs.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// A larger file is no document of refcow's: all fixtures and visits of eight interpreters are some MiB.
+pub const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
+
+/// More pages than any address space has.
+const MOST_PAGES: u64 = 1 << 52;
+/// More than any kernel's base page.
+const MOST_PAGE_BYTES: u64 = 1 << 20;
+
+/// What one or several interpreters gave, on one or several machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The version of this document's shape: [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Interpreters that were asked for and of which there is no run, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// One entry an interpreter and machine; the versions of one command in ascending order.
+    pub runs: Vec<Run>,
+}
+
+/// What one interpreter gave on one machine: what it ran on, how the instrument proved itself, and what it measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The interpreter.
+    pub python: Python,
+    /// The machine and the programs that the figures depend on.
+    pub environment: Environment,
+    /// The instrument's own check, made before anything else in this run.
+    pub calibration: Calibration,
+    /// What limits the figures, each with its cause and its remedy.
+    pub warnings: Vec<Warning>,
+    /// Statements of the article, each with its verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+    /// What is known of versions of Python, each with what came of it here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+    /// One entry a fixture and visit, in the order they were measured.
+    pub measurements: Vec<Measurement>,
+    /// What was seen besides pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<Observation>,
+    /// The same bytes, reaching children by each way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// Why a text is no document that this refcow can work with.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum DocumentError {
+    /// Not JSON, cut off, or of another shape.
+    #[error("it is no document of refcow's: {0}")]
+    #[diagnostic(help("a run is kept with --format json --output FILE"))]
+    Malformed(String),
+    /// JSON of somebody else's.
+    #[error("it is no document of refcow's: it has no schema_version")]
+    #[diagnostic(help("a run is kept with --format json --output FILE"))]
+    Foreign,
+    /// Written by a later refcow.
+    #[error("it has schema version {found}, and this refcow reads {SCHEMA_VERSION} and older")]
+    #[diagnostic(help("{}", needed(written_by)))]
+    Newer {
+        /// Its version.
+        found: u64,
+        /// The refcow that wrote it, if it says so.
+        written_by: Option<String>,
+    },
+    /// It contradicts itself.
+    #[error("it contradicts itself: {place}: {what}")]
+    #[diagnostic(help("refcow writes no such document: measure again"))]
+    Inconsistent {
+        /// A path in the document.
+        place: String,
+        /// What cannot be.
+        what: String,
+    },
+}
+
+fn needed(written_by: &Option<String>) -> String {
+    match written_by {
+        Some(version) => format!("it takes refcow {version} or newer"),
+        None => "it takes a newer refcow".to_owned(),
+    }
+}
+
+impl Report {
+    /// A document of one run.
+    pub fn of(run: Run) -> Self {
+        Self::of_all(vec![run], Vec::new())
+    }
+
+    /// A document of several.
+    pub fn of_all(runs: Vec<Run>, warnings: Vec<Warning>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            warnings,
+            runs,
+        }
+    }
+}
+
+impl Run {
+    /// `FIXTURE/VISIT`, `WAY/START_METHOD`, …: everything that is in it, by the name that tells it from all else in it.
+    pub fn contents(&self) -> impl Iterator<Item = String> {
+        let measurements = self.measurements.iter().map(|measurement| {
+            format!(
+                "{}/{} ({} × {} bytes, {})",
+                measurement.data(),
+                measurement.visit,
+                measurement.count,
+                measurement.item_bytes,
+                measurement.sharing
+            )
+        });
+        let observations = self.observations.iter();
+        let alternatives = self.alternatives.iter();
+        measurements
+            .chain(observations.map(|observation| format!("observed/{}", observation.name)))
+            .chain(alternatives.map(|alternative| {
+                let name = Alternative::name(&alternative.way, alternative.start_method);
+                format!("alternatives/{name} ({} bytes)", alternative.size_bytes)
+            }))
+            .chain(
+                self.claims
+                    .iter()
+                    .map(|claim| format!("claim {}", claim.id)),
+            )
+            .chain(self.facts.iter().map(|fact| format!("fact {}", fact.id)))
+    }
+}
+
+/// Reads a document of this version or an older one, and tells which. What an older one lacks is absent.
+///
+/// # Errors
+/// When it is none, is newer than this refcow, or contradicts itself.
+pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
+    let malformed = |error: serde_json::Error| DocumentError::Malformed(error.to_string());
+    let head: Head = serde_json::from_slice(bytes).map_err(malformed)?;
+    let Some(version) = head.schema_version else {
+        return Err(DocumentError::Foreign);
+    };
+    let report: Report = match version {
+        1 => {
+            let first: Map<String, Value> = serde_json::from_slice(bytes).map_err(malformed)?;
+            serde_json::from_value(from_first(first)?).map_err(malformed)?
+        }
+        known if known == u64::from(SCHEMA_VERSION) => {
+            serde_json::from_slice(bytes).map_err(malformed)?
+        }
+        0 => return Err(DocumentError::Malformed("schema_version is 0".into())),
+        found => {
+            return Err(DocumentError::Newer {
+                found,
+                written_by: head.written_by(),
+            });
+        }
+    };
+    check(&report)?;
+    Ok((report, version))
+}
+
+/// What is read of a document whose shape is not known yet.
+#[derive(Deserialize)]
+struct Head {
+    schema_version: Option<u64>,
+    #[serde(default)]
+    runs: Value,
+}
+
+impl Head {
+    fn written_by(&self) -> Option<String> {
+        let version = self
+            .runs
+            .get(0)?
+            .get("environment")?
+            .get("refcow_version")?;
+        version.as_str().map(str::to_owned)
+    }
+}
+
+/// Lists of version 1 whose entries named the interpreter.
+const NAMED_PYTHON: [&str; 4] = ["measurements", "claims", "observations", "alternatives"];
+
+/// A document of version 1 in today's shape: one run, and its interpreter named once.
+fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentError> {
+    run.remove("schema_version");
+    let mut python: Option<Value> = None;
+    for list in NAMED_PYTHON {
+        let entries = run.get_mut(list).and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten() {
+            let Some(named) = entry
+                .as_object_mut()
+                .and_then(|entry| entry.remove("python"))
+            else {
+                continue;
+            };
+            if python.as_ref().is_some_and(|known| *known != named) {
+                return Err(DocumentError::Inconsistent {
+                    place: list.to_owned(),
+                    what: "a document of version 1 has one interpreter, and two are named".into(),
+                });
+            }
+            python = Some(named);
+        }
+    }
+    let Some(python) = python else {
+        return Err(DocumentError::Malformed(
+            "a document of version 1 in which no interpreter is named".into(),
+        ));
+    };
+    run.insert("python".into(), python);
+    Ok(json!({"schema_version": SCHEMA_VERSION, "runs": [run]}))
+}
+
+/// Refuses what no refcow writes, before a figure is made of it.
+fn check(report: &Report) -> Result<(), DocumentError> {
+    let wrong = |place: String, what: String| Err(DocumentError::Inconsistent { place, what });
+    for (number, run) in report.runs.iter().enumerate() {
+        let page = run.environment.page_size_bytes;
+        if !page.is_power_of_two() || page > MOST_PAGE_BYTES {
+            return wrong(
+                format!("runs[{number}].environment"),
+                format!("a page of {page} bytes"),
+            );
+        }
+        for (index, measurement) in run.measurements.iter().enumerate() {
+            for (child, one) in measurement.children.iter().enumerate() {
+                for (place, region) in one.regions.iter().enumerate() {
+                    let place = || {
+                        format!(
+                            "runs[{number}].measurements[{index}].children[{child}].regions[{place}]"
+                        )
+                    };
+                    if region.pages > MOST_PAGES {
+                        return wrong(place(), format!("{} pages", region.pages));
+                    }
+                    if region.unshared > region.pages {
+                        let what =
+                            format!("{} of {} pages unshared", region.unshared, region.pages);
+                        return wrong(place(), what);
+                    }
+                    if let Some(identical) = region.identical
+                        && identical > region.unshared
+                    {
+                        let what = format!("{identical} of {} copies identical", region.unshared);
+                        return wrong(place(), what);
+                    }
+                    let same = |other: &&super::Region| other.name == region.name;
+                    if one.regions.iter().filter(same).count() > 1 {
+                        let what = format!("the region {} twice", region.name.as_str());
+                        return wrong(place(), what);
+                    }
+                }
+            }
+        }
+        for (index, alternative) in run.alternatives.iter().enumerate() {
+            for (child, one) in alternative.children.iter().enumerate() {
+                if one.copied_pages.unsigned_abs() > MOST_PAGES || one.own_pages > MOST_PAGES {
+                    return wrong(
+                        format!("runs[{number}].alternatives[{index}].children[{child}]"),
+                        format!("{} pages copied", one.copied_pages),
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_report_or_an_error(text in "[\\[\\]{}\":,a-z_0-9 ]{0,200}") {
+            let _ = read(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_newer_document_names_the_refcow_that_it_takes() {
+        let text = r#"{"schema_version": 3, "runs": [{"environment": {"refcow_version": "9.1.0"}}], "more": 1}"#;
+        let error = read(text.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("schema version 3"), "{error}");
+        let help = miette::Diagnostic::help(&error).unwrap().to_string();
+        assert!(help.contains("refcow 9.1.0"), "{help}");
+    }
+
+    #[test]
+    fn what_is_no_document_is_told_apart() {
+        let said = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
+        assert!(said("{").contains("line 1"), "{}", said("{"));
+        assert!(said("{}").contains("no schema_version"));
+        assert!(said("[]").contains("no document"));
+        assert!(said(r#"{"schema_version": 2}"#).contains("runs"));
+        assert!(said(r#"{"schema_version": 1}"#).contains("no interpreter"));
+        assert!(said(r#"{"schema_version": 0}"#).contains("schema_version is 0"));
+    }
+}

@@ -1,0 +1,207 @@
+//! What changes from one version of Python to the next, each with the fact that tells of it.
+
+use super::table::wrapped;
+use super::{READABLE, Style};
+use crate::claims::Claims;
+use crate::compare;
+use crate::model::{ComparedRuns, RegionName, Report, Row, RowKey, RowValue};
+use crate::numbers::{count, share, signed};
+
+/// Every change between neighbours, the versions in ascending order.
+pub fn between_neighbours(report: &Report, style: Style) -> String {
+    let facts = Claims::versions();
+    let all = compare::neighbours(report, facts);
+    let mut text = match style {
+        Style::Markdown => "### Changes\n".to_owned(),
+        Style::Terminal { .. } => "Changes between neighbours\n".to_owned(),
+    };
+    let tolerance = compare::TOLERANCE;
+    for runs in &all {
+        let title = format!("{} → {}", runs.base.version, runs.new.version);
+        let changes = of_runs(runs, facts, style);
+        text += &match style {
+            Style::Markdown => format!("\n**{title}**\n\n"),
+            Style::Terminal { .. } => format!("\n{title}\n"),
+        };
+        if changes.is_empty() {
+            text += &line(style, 1, "nothing by more than noise");
+        }
+        text += &changes;
+    }
+    let note = format!(
+        "Of pages, a change is one by more than {} pages and {} of what was copied before: less may lie in where a \
+         build's memory begins.",
+        tolerance.pages,
+        share(tolerance.share)
+    );
+    text.push('\n');
+    text += &line(style, 0, &note);
+    text
+}
+
+/// The changes of two runs, those that a fact tells of under that.
+pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
+    let changed: Vec<&Row> = runs
+        .rows
+        .iter()
+        .filter(|row| row.status.is_change())
+        .collect();
+    let (rest, told): (Vec<&Row>, Vec<&Row>) = changed
+        .into_iter()
+        .partition(|row| row.key.region() == Some(RegionName::Rest) && row.facts.is_empty());
+    let mut text = String::new();
+    for fact in &facts.facts {
+        let rows: Vec<&Row> = told
+            .iter()
+            .copied()
+            .filter(|row| row.facts.contains(&fact.id))
+            .collect();
+        if !rows.is_empty() {
+            let title = format!("{} ({}): {}", fact.id, fact.source, fact.statement);
+            text += &line(style, 1, &title);
+            for change in merged(&rows) {
+                text += &line(style, 2, &change);
+            }
+        }
+    }
+    let unknown: Vec<&Row> = told
+        .into_iter()
+        .filter(|row| row.facts.is_empty())
+        .collect();
+    if !unknown.is_empty() {
+        text += &line(style, 1, "of which no fact tells:");
+        for change in merged(&unknown) {
+            text += &line(style, 2, &change);
+        }
+    }
+    if let Some(words) = of_the_interpreter(&rest) {
+        text += &line(style, 1, &words);
+    }
+    text
+}
+
+/// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in them.
+fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
+    let differences = rows.iter().filter_map(|row| match (row.base?, row.new?) {
+        (
+            RowValue::Pages { unshared: one, .. },
+            RowValue::Pages {
+                unshared: other, ..
+            },
+        ) => Some(other as i64 - one as i64),
+        _ => None,
+    });
+    let least = differences.clone().min()?;
+    let most = differences.max()?;
+    let range = match least == most {
+        true => signed(most),
+        false => format!("{} to {}", signed(least), signed(most)),
+    };
+    let visits = match rows.len() {
+        1 => "1 visit".to_owned(),
+        number => format!("{} visits", count(number as u64)),
+    };
+    Some(format!(
+        "the interpreter's own pages (rest): {range} copied in {visits}"
+    ))
+}
+
+/// A sentence a change; visits that changed alike in one.
+fn merged(rows: &[&Row]) -> Vec<String> {
+    let alike = |one: &Row, other: &Row| match (&one.key, &other.key) {
+        (
+            RowKey::Pages {
+                fixture,
+                prepare,
+                sharing,
+                region,
+                ..
+            },
+            RowKey::Pages {
+                fixture: fixture_too,
+                prepare: prepare_too,
+                sharing: sharing_too,
+                region: region_too,
+                ..
+            },
+        ) => {
+            (fixture, prepare, sharing, region)
+                == (fixture_too, prepare_too, sharing_too, region_too)
+                && (one.base, one.new) == (other.base, other.new)
+        }
+        _ => false,
+    };
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|group| alike(group[0], row)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|group| {
+            let subjects: Vec<String> = group
+                .iter()
+                .enumerate()
+                .map(|(index, row)| match (&row.key, index) {
+                    (RowKey::Pages { visit, .. }, 1..) => visit.clone(),
+                    (key, _) => key.subject(),
+                })
+                .collect();
+            let region = group[0].key.region();
+            let region = region.map_or_else(String::new, |name| format!(" {}", name.as_str()));
+            format!(
+                "{}{region}: {}",
+                subjects.join(", "),
+                transition(group[0].base, group[0].new)
+            )
+        })
+        .collect()
+}
+
+/// `121 of 130 → 0 of 128 pages`, `holds → does not hold`.
+pub fn transition(base: Option<RowValue>, new: Option<RowValue>) -> String {
+    match (base, new) {
+        (
+            Some(RowValue::Pages { unshared, of }),
+            Some(RowValue::Pages {
+                unshared: then,
+                of: of_then,
+            }),
+        ) => format!(
+            "{} of {} → {} of {} pages",
+            count(unshared),
+            count(of),
+            count(then),
+            count(of_then)
+        ),
+        _ => format!("{} → {}", value(base), value(new)),
+    }
+}
+
+/// One side of it.
+pub fn value(value: Option<RowValue>) -> String {
+    match value {
+        None => "–".into(),
+        Some(RowValue::Pages { unshared, of }) => {
+            format!("{} of {} pages", count(unshared), count(of))
+        }
+        Some(RowValue::Claim { verdict, expected }) if verdict == expected => verdict.to_string(),
+        Some(RowValue::Claim { verdict, expected }) => {
+            format!("{verdict} (expected: {expected})")
+        }
+        Some(RowValue::Fact { outcome }) => outcome.to_string(),
+    }
+}
+
+fn line(style: Style, depth: usize, words: &str) -> String {
+    match style {
+        Style::Terminal { width, .. } => {
+            let indent = "  ".repeat(depth);
+            wrapped(words, width.unwrap_or(READABLE), &indent)
+        }
+        Style::Markdown if depth == 0 => format!("{words}\n"),
+        Style::Markdown => format!("{}- {words}\n", "  ".repeat(depth - 1)),
+    }
+}

@@ -1,0 +1,96 @@
+//! Rows and columns: on a terminal, columns that do not fit side by side stand below, with the leading ones again.
+
+use std::ops::Range;
+
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
+
+use super::claims::escaped;
+
+/// A table.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// The names of the columns.
+    pub header: Vec<String>,
+    /// The rows, as long as the header.
+    pub rows: Vec<Vec<String>>,
+    /// How many columns say what a row is: they stand in every part.
+    pub leading: usize,
+    /// The columns of numbers, which are aligned to the right.
+    pub numbers: Range<usize>,
+}
+
+impl Columns {
+    /// For a terminal, at most so many columns of text wide; `None` for as wide as it needs. An empty line behind each
+    /// part.
+    pub fn text(&self, width: Option<u16>) -> String {
+        let mut text = String::new();
+        for part in self.fitting(width) {
+            for line in self.table(&part, NOTHING).lines() {
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// For a page.
+    pub fn markdown(&self) -> String {
+        let all: Vec<usize> = (self.leading..self.header.len()).collect();
+        self.table(&all, ASCII_MARKDOWN).to_string()
+    }
+
+    /// The columns behind the leading ones in groups, each of which fits the width beside them.
+    fn fitting(&self, width: Option<u16>) -> Vec<Vec<usize>> {
+        let all = self.leading..self.header.len();
+        let Some(width) = width.map(usize::from) else {
+            return vec![all.collect()];
+        };
+        let wide = |part: &[usize]| {
+            let table = self.table(part, NOTHING);
+            let lines = table.lines().map(|line| line.trim_end().chars().count());
+            lines.max().unwrap_or(0)
+        };
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for column in all {
+            if let Some(part) = parts.last_mut() {
+                part.push(column);
+                if wide(part) <= width {
+                    continue;
+                }
+                part.pop();
+            }
+            parts.push(vec![column]);
+        }
+        parts
+    }
+
+    fn table(&self, part: &[usize], style: TableStyle) -> Table {
+        let chosen: Vec<usize> = (0..self.leading).chain(part.iter().copied()).collect();
+        let pick = |row: &[String]| -> Vec<String> {
+            let cells = chosen.iter().map(|column| &row[*column]);
+            match style == ASCII_MARKDOWN {
+                true => cells.map(|cell| escaped(cell)).collect(),
+                false => cells.cloned().collect(),
+            }
+        };
+        let mut table = Table::new();
+        table
+            .load_style(style)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(pick(&self.header));
+        for row in &self.rows {
+            table.add_row(pick(row));
+        }
+        for (place, (column, index)) in table.column_iter_mut().zip(&chosen).enumerate() {
+            if self.numbers.contains(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+            if style == NOTHING {
+                column.set_padding(if place > 0 { (2, 0) } else { (0, 0) });
+            }
+        }
+        table
+    }
+}
