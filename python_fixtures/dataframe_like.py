@@ -11,8 +11,8 @@ Expected, from CPython 3.8 to 3.15:
   edges. Elements of a column become objects only when a child asks for them:
   new ones, of its own.
 - `header` is one object a column. Every visit unshares those that it touches,
-  `collect` and `allocate` those that are tracked: the dict, and since
-  CPython 3.10 the columns.
+  `collect` and `allocate` those that are tracked: the columns, and with them
+  the dict, since CPython 3.10.
 - `copy` and `pickle` give the child new pages, which are no copies of the
   parent's.
 """

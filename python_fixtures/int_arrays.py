@@ -8,9 +8,9 @@ Expected, for items of a page or more:
   headers and no page of spine or payload; the copies are identical
   (nearly all, of `pickle`). `random` unshares nearly every one.
 - `collect` unshares little more than the page of the list's own header
-  until 3.9, and every page of headers since 3.10, when `array.array` became
-  a heap type that the collector tracks: a collection writes the GC header
-  of each object that it tracks. `allocate` does the same.
+  until 3.9, and every page of headers since 3.10, where the collector tracks
+  `array.array` (issue 42972): a collection writes the GC header of each
+  object that it tracks. `allocate` does the same.
 
 A page at the edge of spine or payload may hold memory of the interpreter as
 well, and be unshared by a write to that. A page of headers that holds only

@@ -10,7 +10,7 @@ Expected, from CPython 3.8 to 3.15:
 - `iterate`, `copy`, `contains` and `read` unshare every page of headers and
   no page of spine or payload; nearly all copies are identical. Nothing is
   saved against a list of small objects with buffers of their own: a
-  memoryview's header is larger than most. `random` unshares nearly every one.
+  memoryview's header is larger than most. `random` unshares five in six or so.
 - `collect` and `allocate` unshare every page of headers: memoryviews are
   tracked.
 - `collect` and `allocate` after `freeze`, and `allocate` after `disable`,

@@ -42,6 +42,12 @@ def footprint(count, item_bytes):
     return footprint_of(count, GC_HEADER_BYTES + tuple.__basicsize__ + item_bytes, item_bytes)
 
 
+def visit_hash(data):
+    """Asks for the hash of each tuple, as a lookup in a dict or a set does."""
+    for element in data:
+        hash(element)
+
+
 def visit_read(data):
     """Adds up the ints of each tuple: the headers of both."""
     total = 0

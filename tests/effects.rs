@@ -8,7 +8,7 @@ use refcow::fixtures;
 use refcow::model::{Measurement, RegionName};
 use rstest::rstest;
 
-use common::run;
+use common::{by_python, run};
 
 /// Large enough that "all" and "a few" of any region but that of small ints cannot be taken for each other.
 const SIZE: [&str; 4] = ["--count", "4000", "--item-bytes", "4096"];
@@ -44,15 +44,19 @@ fn extent(measurement: &Measurement, name: RegionName) -> &'static str {
     extents[0]
 }
 
-/// What these unshare depends on the Python version, and has tests of its own. All but `exit` also have the collector
-/// at work, which moves objects between its lists.
-const BY_VERSION: [&str; 4] = [fixtures::EXIT, "allocate", "collect", "pickle"];
+/// What is left of its copies when Python has ended depends on what the C library has given back by then; it has tests of
+/// its own.
+const UNCERTAIN: &str = fixtures::EXIT;
+
+/// Here the collector is at work, which also moves objects of the interpreter between its lists.
+const COLLECTING: [&str; 2] = ["allocate", "collect"];
 
 /// Where the size of an element is not free, or a large one would be many objects, or one without a payload.
-const OF_DEFAULT_SIZE: [&str; 10] = [
+const OF_DEFAULT_SIZE: [&str; 11] = [
     "bytes_objects",
     "dicts",
     "floats",
+    "interned_strings",
     "ints",
     "lists",
     "objects",
@@ -62,32 +66,48 @@ const OF_DEFAULT_SIZE: [&str; 10] = [
     "tuples",
 ];
 
+/// Every fixture with what each visit does to its regions, on each interpreter.
 #[rstest]
-#[case("three_lists")]
-#[case("bitarrays")]
-#[case("bytes_objects")]
-#[case("dataframe_like")]
-#[case("dicts")]
-#[case("floats")]
-#[case("int_arrays")]
-#[case("ints")]
-#[case("lists")]
-#[case("memoryviews")]
-#[case("numpy_arrays")]
-#[case("objects")]
-#[case("packed_ints")]
-#[case("shared_numpy")]
-#[case("small_ints")]
-#[case("strings")]
-#[case("tuples")]
-fn each_visit_unshares_what_the_fixture_says(#[case] name: &str) {
+fn each_visit_unshares_what_the_fixture_says(
+    #[values(
+        "three_lists",
+        "bitarrays",
+        "bytes_objects",
+        "dataframe_like",
+        "dicts",
+        "floats",
+        "int_arrays",
+        "interned_strings",
+        "ints",
+        "lists",
+        "memoryviews",
+        "numpy_arrays",
+        "objects",
+        "packed_ints",
+        "shared_numpy",
+        "small_ints",
+        "strings",
+        "tuples"
+    )]
+    name: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, name, |interpreter| {
+        let table = effects(name, by_python::path(interpreter));
+        let version = by_python::version(interpreter);
+        assert_snapshot_of!(version, format!("effects_{name}"), table);
+    });
+}
+
+fn effects(name: &str, python: &str) -> String {
     let fixture = fixtures::find(name).unwrap();
     let visits: Vec<&str> = fixture
         .visits
         .iter()
         .map(|visit| visit.name.as_str())
+        .filter(|visit| *visit != UNCERTAIN)
         .collect();
-    let mut arguments = vec![name, SIZE[0], SIZE[1]];
+    let mut arguments = vec![name, SIZE[0], SIZE[1], "--python", python];
     if !OF_DEFAULT_SIZE.contains(&name) {
         arguments.extend(&SIZE[2..]);
     }
@@ -98,11 +118,10 @@ fn each_visit_unshares_what_the_fixture_says(#[case] name: &str) {
     let mut table = String::new();
     for visit in visits {
         let measurement = run::visit(&report, name, visit);
-        if BY_VERSION.contains(&visit) {
-            // What they do to the interpreter alone is more than calling any function does.
+        if COLLECTING.contains(&visit) {
+            // What that does to the interpreter alone is more than calling any function does.
             let rest = run::region(measurement, RegionName::Rest);
             assert!(rest.iter().all(|(_, unshared)| *unshared > 30));
-            continue;
         }
         let _ = write!(table, "{visit:<10}");
         for region in RegionName::ALL {
@@ -114,38 +133,45 @@ fn each_visit_unshares_what_the_fixture_says(#[case] name: &str) {
         table.truncate(table.trim_end().len());
         table.push('\n');
     }
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!(format!("effects_{name}"), table);
-    });
+    table
 }
 
 #[test]
 fn every_builtin_fixture_has_a_case_above() {
-    let names: Vec<_> = fixtures::builtin()
-        .iter()
-        .map(|fixture| &fixture.name[..])
-        .collect();
-    let mut cases = [
-        "three_lists",
-        "bitarrays",
-        "bytes_objects",
-        "dataframe_like",
-        "dicts",
-        "floats",
-        "int_arrays",
-        "ints",
-        "lists",
-        "memoryviews",
-        "numpy_arrays",
-        "objects",
-        "packed_ints",
-        "shared_numpy",
-        "small_ints",
-        "strings",
-        "tuples",
-    ];
-    cases.sort_unstable();
-    assert_eq!(names, cases);
+    for fixture in fixtures::builtin() {
+        let snapshot = by_python::snapshots().join(format!("effects_{}.snap", fixture.name));
+        assert!(snapshot.is_file(), "{}", fixture.name);
+    }
+}
+
+#[test]
+fn every_interpreter_that_is_tested_has_a_case_above() {
+    for interpreter in by_python::interpreters() {
+        let (major, minor) = interpreter.series;
+        let series = format!("{major}.{minor}");
+        assert!(by_python::SERIES.contains(&&series[..]), "{series}");
+    }
+}
+
+/// The text of a snapshot, without what insta notes in front of it.
+fn text_of(name: &str) -> String {
+    let file = by_python::snapshots().join(format!("{name}.snap"));
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+    let (_, text) = text.split_once("\n---\n").unwrap();
+    text.to_owned()
+}
+
+#[test]
+fn a_snapshot_of_its_own_has_only_a_version_that_differs_from_the_one_before() {
+    for (base, since) in by_python::snapshots_of_versions() {
+        let own = format!("{base}@{since}");
+        let before = by_python::snapshots_of_versions()
+            .into_iter()
+            .filter(|(other, earlier)| *other == base && *earlier < since)
+            .max_by(|(_, one), (_, other)| one.cmp(other))
+            .map_or(base, |(base, earlier)| format!("{base}@{earlier}"));
+        assert_ne!(text_of(&before), text_of(&own), "{own}");
+    }
 }
 
 #[rstest]

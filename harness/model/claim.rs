@@ -81,6 +81,8 @@ pub enum Unit {
     Count,
     /// Yes or no.
     Truth,
+    /// A word.
+    Text,
 }
 
 /// What the figures say of a claim.

@@ -57,7 +57,7 @@ pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
             .filter(|row| row.facts.contains(&fact.id))
             .collect();
         if !rows.is_empty() {
-            let title = format!("{} ({}): {}", fact.id, fact.source, fact.statement);
+            let title = format!("{}: {} [{}]", fact.id, fact.statement, fact.source);
             text += &line(style, 1, &title);
             for change in merged(&rows) {
                 text += &line(style, 2, &change);

@@ -96,7 +96,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
 fn facts(rows: &[&Row]) -> Vec<String> {
     let all = Claims::versions().facts.iter();
     let told = all.filter(|fact| rows.iter().any(|row| row.facts.contains(&fact.id)));
-    told.map(|fact| format!("{} ({}): {}", fact.id, fact.source, fact.statement))
+    told.map(|fact| format!("{}: {} [{}]", fact.id, fact.statement, fact.source))
         .collect()
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod by_python;
 pub mod run;
 
 use std::ffi::OsStr;

@@ -1,0 +1,98 @@
+//! Tests that are made once for each interpreter: for the default one, or for every one of this machine with
+//! `REFCOW_PYTHONS=all`; and snapshots for those that differ.
+//!
+//! A snapshot `NAME.snap` holds for all versions. Where something is otherwise from a version on, `NAME@3.12.snap` holds
+//! from there on, until the next: what differs between the two files is what that version has changed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use refcow::model::Version;
+use refcow::python::{self, Interpreter};
+
+use super::skipped;
+
+/// The series that there are cases for.
+pub const SERIES: [&str; 8] = [
+    "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15",
+];
+
+/// The interpreters that tests are made for.
+pub fn interpreters() -> &'static [Interpreter] {
+    static ALL: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let all = std::env::var_os("REFCOW_PYTHONS").is_some_and(|word| word == "all");
+        let selectors: &[String] = if all { &["all".to_owned()] } else { &[] };
+        python::choose_all(selectors).unwrap().interpreters
+    })
+}
+
+/// Does something with each interpreter of a series, of which there may be several, or none.
+pub fn each(series: &str, test: &str, mut act: impl FnMut(&Interpreter)) {
+    assert!(SERIES.contains(&series));
+    let (major, minor) = series.split_once('.').unwrap();
+    let series = (major.parse().unwrap(), minor.parse().unwrap());
+    let mut none = true;
+    for interpreter in interpreters() {
+        if interpreter.series == series {
+            none = false;
+            // A failure names the interpreter by what is captured of the test.
+            eprintln!("{}", interpreter.executable.display());
+            act(interpreter);
+        }
+    }
+    if none {
+        skipped(test, "this series is not among the interpreters tested");
+    }
+}
+
+/// The interpreter as `--python` takes it.
+pub fn path(interpreter: &Interpreter) -> &str {
+    interpreter.executable.to_str().unwrap()
+}
+
+/// Its version in its order.
+pub fn version(interpreter: &Interpreter) -> Version {
+    interpreter.version.parse().unwrap()
+}
+
+/// The name of the snapshot that holds for a version.
+pub fn snapshot(name: &str, version: &Version) -> String {
+    let of_versions = snapshots_of_versions();
+    let holds = of_versions
+        .iter()
+        .filter(|(base, since)| base == name && since <= version)
+        .max_by(|(_, one), (_, other)| one.cmp(other));
+    match holds {
+        Some((base, since)) => format!("{base}@{since}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Where snapshots are.
+pub fn snapshots() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots").into()
+}
+
+/// The snapshots that hold from a version on: their names without it, and the version.
+pub fn snapshots_of_versions() -> Vec<(String, Version)> {
+    fs::read_dir(snapshots())
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let (base, since) = name.strip_suffix(".snap")?.split_once('@')?;
+            Some((base.to_owned(), since.parse().unwrap()))
+        })
+        .collect()
+}
+
+/// Compares a text with the snapshot that holds for the version.
+#[macro_export]
+macro_rules! assert_snapshot_of {
+    ($version:expr, $name:expr, $text:expr) => {
+        insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+            insta::assert_snapshot!($crate::common::by_python::snapshot(&$name, &$version), $text);
+        });
+    };
+}
