@@ -16,7 +16,7 @@ use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::python::Packages;
-use crate::{claims, fixtures, interrupt, model, python, report};
+use crate::{claims, fixtures, interrupt, model, python, report, side_by_side};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -353,25 +353,10 @@ fn pythons() -> Result<String, experiment::Error> {
     let modules = fixtures::PROVIDED.map(str::to_owned);
     let found = python::discover();
     // Each is a Python more to start: side by side, as they were found.
-    let packages: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = found
-            .iter()
-            .map(|found| {
-                let modules = &modules;
-                scope.spawn(move || match &found.outcome {
-                    Ok(interpreter) => Some(python::packages(interpreter, modules)),
-                    Err(_) => None,
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
+    let most = 2 * side_by_side::processors();
+    let packages = side_by_side::each(found.iter().collect(), most, |found: &python::Found| {
+        let interpreter = found.outcome.as_ref().ok()?;
+        Some(python::packages(interpreter, &modules))
     });
     let mut text = String::new();
     for (found, packages) in found.iter().zip(packages) {

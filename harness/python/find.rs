@@ -4,16 +4,14 @@ use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::io;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use etcetera::BaseStrategy as _;
 use nix::unistd::{AccessFlags, access};
 
 use super::Error;
 use super::probe::{self, Interpreter, Unusable};
+use crate::side_by_side;
 
 /// A program that looks like a Python interpreter, and what came of asking it.
 #[derive(Debug)]
@@ -235,38 +233,11 @@ fn is_shim(path: &Path) -> bool {
 
 /// Asks all, a few at a time, and keeps the order.
 fn probe_all(paths: Vec<PathBuf>) -> Vec<Found> {
-    let next = AtomicUsize::new(0);
     // Half of a probe is waiting for the disk or the shim's own start.
-    let threads = 2 * thread::available_parallelism().map_or(2, NonZero::get);
-    let mut answers: Vec<(usize, Result<Interpreter, Unusable>)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(paths.len()))
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut mine = Vec::new();
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(path) = paths.get(index) else {
-                            return mine;
-                        };
-                        mine.push((index, probe::probe(path)));
-                    }
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| match worker.join() {
-                Ok(mine) => mine,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
-    answers.sort_by_key(|(index, _)| *index);
-    paths
-        .into_iter()
-        .zip(answers)
-        .map(|(path, (_, outcome))| Found { path, outcome })
-        .collect()
+    side_by_side::each(paths, 2 * side_by_side::processors(), |path| Found {
+        outcome: probe::probe(&path),
+        path,
+    })
 }
 
 /// What the user means by `--python`.
