@@ -3,17 +3,22 @@
 //! Nothing here embeds Python: programs are run and asked. Every one of them has a time limit, ends when refcow is
 //! interrupted, and does not outlive it.
 
+mod cache;
 mod child;
+mod choose;
 mod environment;
 mod find;
+mod inquiry;
 mod older;
 mod probe;
+mod pyenv;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use choose::{Chosen, choose, choose_all};
 pub use environment::{Packages, Ready, packages, prepare};
-pub use find::{Found, choose, discover};
+pub use find::{Found, discover};
 pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};
 

@@ -14,15 +14,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use etcetera::BaseStrategy as _;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use rustix::event::{PollFd, PollFlags};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::Error;
+use super::cache;
 use super::child::{self, Failure};
 use super::find;
 use super::probe::Interpreter;
@@ -73,7 +72,7 @@ pub fn prepare(
 ) -> Result<Ready, Error> {
     // Where an environment stands, the interpreter could not import the modules by itself. To ask it again each time
     // would start one Python more in every run.
-    if let Ok(place) = cache() {
+    if let Ok(place) = cache::folder() {
         let environment = place
             .join("environments")
             .join(name(&interpreter, REQUIREMENTS));
@@ -112,7 +111,7 @@ pub fn prepare(
         });
     }
 
-    let place = cache()?.join("environments");
+    let place = cache::folder()?.join("environments");
     let environment = place.join(name(&interpreter, REQUIREMENTS));
     let bin = environment.join("bin");
     let found = match usable(&environment, modules)? {
@@ -136,7 +135,6 @@ pub fn prepare(
     })
 }
 
-/// The user's cache folder for refcow.
 /// Where an interpreter's packages come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packages {
@@ -153,7 +151,7 @@ pub enum Packages {
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn packages(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, Error> {
-    let place = cache().map(|place| place.join("environments"));
+    let place = cache::folder().map(|place| place.join("environments"));
     if let Ok(place) = place {
         let environment = place.join(name(interpreter, REQUIREMENTS));
         if usable(&environment, modules)?.is_some() {
@@ -166,11 +164,6 @@ pub fn packages(interpreter: &Interpreter, modules: &[String]) -> Result<Package
     } else {
         Packages::OnFirstUse
     })
-}
-
-fn cache() -> Result<PathBuf, Error> {
-    let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
-    Ok(user.cache_dir().join("refcow"))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -194,21 +187,11 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
     } else {
         fs::canonicalize(&interpreter.executable).unwrap_or_else(|_| interpreter.executable.clone())
     };
-    let mut hash = Sha256::new();
-    for part in [
+    cache::digest([
         executable.as_os_str().as_bytes(),
         interpreter.full_version.as_bytes(),
         text.as_bytes(),
-    ] {
-        hash.update(part);
-        // No two lists of parts may make one text.
-        hash.update([0]);
-    }
-    hash.finalize()
-        .iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ])
 }
 
 /// The folder whose `python3` is this interpreter: its own, or, where `python3` is another version there, one in the
@@ -225,7 +208,7 @@ fn folder_of(interpreter: &Interpreter) -> Result<PathBuf, Error> {
     if interpreter.is_environment() || same(&own.join("python3")) {
         return Ok(own.to_owned());
     }
-    let folder = cache()?.join("links").join(name(interpreter, ""));
+    let folder = cache::folder()?.join("links").join(name(interpreter, ""));
     let link = folder.join("python3");
     if !same(&link) {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -466,10 +449,11 @@ fn lock(path: &Path, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
     // gets a lock that nobody receives and lets go of it, or until refcow ends, which is sooner.
     let (gone, here) = io::pipe().map_err(at(path))?;
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
+    let waiter = thread::Builder::new().spawn(move || {
         let _here = here;
         let _ = sender.send(Flock::lock(file, FlockArg::LockExclusive));
     });
+    waiter.map_err(at(path))?;
     let mut fds = [PollFd::new(&gone, PollFlags::IN)];
     match interrupt::wait(&mut fds, None).map_err(at(path))? {
         Wake::Interrupted | Wake::TimedOut => Err(Error::Interrupted),
