@@ -16,7 +16,7 @@ use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::python::Packages;
-use crate::{claims, fixtures, interrupt, model, python, report, side_by_side};
+use crate::{claims, fixtures, interrupt, model, python, report};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -352,14 +352,13 @@ fn indent(text: &mut String, lines: &str) {
 fn pythons() -> Result<String, experiment::Error> {
     let modules = fixtures::PROVIDED.map(str::to_owned);
     let found = python::discover();
-    // Each is a Python more to start: side by side, as they were found.
-    let most = 2 * side_by_side::processors();
-    let packages = side_by_side::each(found.iter().collect(), most, |found: &python::Found| {
-        let interpreter = found.outcome.as_ref().ok()?;
-        Some(python::packages(interpreter, &modules))
-    });
+    let usable: Vec<_> = found
+        .iter()
+        .filter_map(|found| found.outcome.as_ref().ok())
+        .collect();
+    let mut packages = python::packages(&usable, &modules)?.into_iter();
     let mut text = String::new();
-    for (found, packages) in found.iter().zip(packages) {
+    for found in &found {
         let path = found.path.display();
         let _ = match &found.outcome {
             Ok(interpreter) => writeln!(text, "{:<8} {path}", interpreter.version),
@@ -370,7 +369,7 @@ fn pythons() -> Result<String, experiment::Error> {
         };
         match &found.outcome {
             Ok(interpreter) => {
-                let packages = match packages.transpose()? {
+                let packages = match packages.next() {
                     Some(Packages::Own) => "its own".to_owned(),
                     Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
                     _ => "a private environment is made on first use".to_owned(),

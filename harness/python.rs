@@ -8,6 +8,7 @@ mod child;
 mod choose;
 mod environment;
 mod find;
+mod imports;
 mod inquiry;
 mod older;
 mod probe;
@@ -17,8 +18,9 @@ use std::io;
 use std::path::PathBuf;
 
 pub use choose::{Chosen, choose, choose_all};
-pub use environment::{Packages, Ready, packages, prepare};
+pub use environment::{Ready, prepare, prepare_all};
 pub use find::{Found, discover};
+pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};
 

@@ -49,16 +49,13 @@ struct Stamp {
 #[serde(transparent)]
 pub(super) struct Watched(BTreeMap<String, Option<Stamp>>);
 
-/// A path that is no text has no place in JSON.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotText;
-
 impl Watched {
-    /// Adds a file or folder as it is now. Links are followed: what they lead to counts.
-    pub(super) fn add(&mut self, path: &Path) -> Result<(), NotText> {
-        let name = path.to_str().ok_or(NotText)?;
+    /// Adds a file or folder as it is now. Links are followed: what they lead to counts. `None`: the path is no text,
+    /// and has no place in JSON.
+    pub(super) fn add(&mut self, path: &Path) -> Option<()> {
+        let name = path.to_str()?;
         self.0.entry(name.to_owned()).or_insert_with(|| stamp(path));
-        Ok(())
+        Some(())
     }
 
     fn unchanged(&self) -> bool {

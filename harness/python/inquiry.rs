@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::cache::{Cache, NotText, Watched};
+use super::cache::{Cache, Watched};
 use super::find::Found;
 use super::probe::{self, Answer, Interpreter, Unusable};
 use super::pyenv::{self, Leads, Surroundings};
@@ -91,16 +91,16 @@ impl Inquiry {
             });
         }
         // Before the question is put, so that a change meanwhile is one.
-        let (time, question, watched) = (SystemTime::now(), question(program), before(program));
-        if let Some(question) = &question
+        let (time, depends) = (SystemTime::now(), of_program(program));
+        if let Some((question, _)) = &depends
             && let Some(answer) = self.kept.get(question)
         {
             return Ok(answer);
         }
         let answer = probe::ask(program)?;
-        if let (Some(question), Ok(mut watched)) = (question, watched)
+        if let Some((question, mut watched)) = depends
             && is_interpreter(program, &answer)
-            && after(&answer, &mut watched).is_ok()
+            && after(&answer, &mut watched).is_some()
         {
             self.kept.keep(question, &answer, watched, time);
         }
@@ -108,20 +108,16 @@ impl Inquiry {
     }
 }
 
-/// One text for all of the question that is no file: the path by which the program is run (an environment's program is
-/// a link to that of its base), where it leads, and what chooses the libraries that it loads.
-fn question(program: &Path) -> Option<String> {
+/// What a program says as it starts depends on this: one text for all that is no file, which is the path by which it is
+/// run (an environment's program is a link to that of its base), where that leads, and what chooses the libraries that
+/// it loads; and the files. `None`: a path is no text.
+pub(super) fn of_program(program: &Path) -> Option<(String, Watched)> {
     let file = fs::canonicalize(program).ok()?;
     let mut parts = vec![program.to_str()?.to_owned(), file.to_str()?.to_owned()];
     for variable in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
         let value = std::env::var_os(variable).unwrap_or_default();
         parts.push(value.into_string().ok()?);
     }
-    Some(parts.join("\n"))
-}
-
-/// What the answer depends on and is known before it.
-fn before(program: &Path) -> Result<Watched, NotText> {
     let mut watched = Watched::default();
     watched.add(program)?;
     // CPython looks for it beside itself, and one folder up.
@@ -130,11 +126,11 @@ fn before(program: &Path) -> Result<Watched, NotText> {
     }
     // Which libpython the name of one leads to.
     watched.add(Path::new("/etc/ld.so.cache"))?;
-    Ok(watched)
+    Some((parts.join("\n"), watched))
 }
 
 /// What else it depends on, by the answer itself. Where a libpython is that is not loaded is looked up each time anew.
-fn after(answer: &Answer, watched: &mut Watched) -> Result<(), NotText> {
+fn after(answer: &Answer, watched: &mut Watched) -> Option<()> {
     for library in &answer.loaded {
         watched.add(library)?;
     }
@@ -149,7 +145,7 @@ fn after(answer: &Answer, watched: &mut Watched) -> Result<(), NotText> {
             watched.add(&library.join("os.py"))?;
         }
     }
-    Ok(())
+    Some(())
 }
 
 /// Whether this program answered itself. A shim or a wrapper, script or not, starts another one, and another one
