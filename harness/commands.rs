@@ -520,29 +520,13 @@ fn indent(text: &mut String, lines: &str) {
 fn pythons() -> Result<String, experiment::Error> {
     let modules = fixtures::PROVIDED.map(str::to_owned);
     let found = python::discover();
-    // Each is a Python more to start: side by side, as they were found.
-    let packages: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = found
-            .iter()
-            .map(|found| {
-                let modules = &modules;
-                scope.spawn(move || match &found.outcome {
-                    Ok(interpreter) => Some(python::packages(interpreter, modules)),
-                    Err(_) => None,
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
-    });
+    let usable: Vec<_> = found
+        .iter()
+        .filter_map(|found| found.outcome.as_ref().ok())
+        .collect();
+    let mut packages = python::packages(&usable, &modules)?.into_iter();
     let mut text = String::new();
-    for (found, packages) in found.iter().zip(packages) {
+    for found in &found {
         let path = found.path.display();
         let _ = match &found.outcome {
             Ok(interpreter) => writeln!(text, "{:<8} {path}", interpreter.version),
@@ -553,7 +537,7 @@ fn pythons() -> Result<String, experiment::Error> {
         };
         match &found.outcome {
             Ok(interpreter) => {
-                let packages = match packages.transpose()? {
+                let packages = match packages.next() {
                     Some(Packages::Own) => "its own".to_owned(),
                     Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
                     _ => "a private environment is made on first use".to_owned(),

@@ -34,4 +34,5 @@ pub mod progress;
 pub mod protocol;
 pub mod python;
 pub mod report;
+pub mod side_by_side;
 pub mod subject;

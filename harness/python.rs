@@ -3,17 +3,24 @@
 //! Nothing here embeds Python: programs are run and asked. Every one of them has a time limit, ends when refcow is
 //! interrupted, and does not outlive it.
 
+mod cache;
 mod child;
+mod choose;
 mod environment;
 mod find;
+mod imports;
+mod inquiry;
 mod older;
 mod probe;
+mod pyenv;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use environment::{Packages, Ready, packages, prepare, prepare_all};
-pub use find::{Chosen, Found, choose, choose_all, discover};
+pub use choose::{Chosen, choose, choose_all};
+pub use environment::{Ready, prepare, prepare_all};
+pub use find::{Found, discover};
+pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};
 pub use probe::{Interpreter, Unusable};
 

@@ -474,6 +474,11 @@ fn an_error_that_nobody_reads_keeps_its_exit_status() {
 #[case::setup_python("RUNNER_TOOL_CACHE", "cache", "cache/Python/3.7.16/x64/bin/python3.7")]
 #[case::conda_environment("CONDA_PREFIX", "conda", "conda/bin/python3")]
 #[case::conda_of_the_user("HOME", "home", "home/miniforge3/envs/mine/bin/python3")]
+#[case::asdf("ASDF_DATA_DIR", "asdf", "asdf/installs/python/3.7.16/bin/python3")]
+#[case::mise("MISE_DATA_DIR", "mise", "mise/installs/python/3.7.16/bin/python3")]
+#[case::rye("RYE_HOME", "rye", "rye/py/cpython@3.7.16/bin/python3")]
+#[case::uv("UV_PYTHON_INSTALL_DIR", "uv", "uv/cpython-3.7.16-linux/bin/python3.7")]
+#[case::virtual_environment("VIRTUAL_ENV", "env", "env/bin/python3")]
 #[case::pyenv("PYENV_ROOT", "pyenv", "pyenv/versions/3.7.16/bin/python3")]
 fn pythons_lists_what_is_there_and_says_why_it_is_of_no_use(
     #[case] variable: &str,

@@ -305,7 +305,11 @@ fn start(root: &Path) -> Child {
 
 /// Names in the folder of environments, lock files apart.
 fn made(root: &Path) -> Vec<String> {
-    fs::read_dir(root.join("cache/refcow/environments"))
+    made_in(&root.join("cache/refcow/environments"))
+}
+
+fn made_in(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| !name.ends_with(".lock"))
@@ -366,6 +370,798 @@ fn a_killed_build_takes_its_child_along_and_the_next_run_sweeps() {
     kill(Pid::from_raw(second.id().cast_signed()), Signal::SIGTERM).unwrap();
     second.wait().unwrap();
     assert!(made(root.path()).is_empty());
+}
+
+/// A process of its own, whose environment a test chooses: PATH and the folders of a user cannot be changed in one that
+/// has other threads.
+struct Elsewhere {
+    root: tempfile::TempDir,
+    variables: Vec<(&'static str, PathBuf)>,
+}
+
+/// What [`in_a_process_of_its_own`] said, a line each.
+#[derive(Debug)]
+struct Said {
+    lines: Vec<String>,
+    progress: Vec<String>,
+}
+
+impl Elsewhere {
+    /// With nothing on PATH but what every system has.
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["home", "cache", "work"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        Self {
+            root,
+            variables: Vec::new(),
+        }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn set(&mut self, name: &'static str, value: impl Into<PathBuf>) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.into()));
+    }
+
+    /// PATH, with these folders of the test's before it.
+    fn path(&mut self, folders: &[&str]) {
+        let folders = folders.iter().map(|folder| self.at(folder));
+        let all = folders.chain(["/usr/bin".into(), "/bin".into()]);
+        self.set("PATH", std::env::join_paths(all).unwrap());
+    }
+
+    fn start(&self, task: &str, selectors: &[&str]) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "in_a_process_of_its_own",
+            ])
+            .env_clear()
+            .env("TASK", task)
+            .env("SELECTORS", selectors.join("\n"))
+            .env("HOME", self.at("home"))
+            .env("XDG_CACHE_HOME", self.at("cache"))
+            .env("PATH", "/usr/bin:/bin")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.at("work"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    fn run(&self, task: &str, selectors: &[&str]) -> Said {
+        self.finish(self.start(task, selectors), Vec::new())
+    }
+
+    fn finish(&self, child: Child, before: Vec<String>) -> Said {
+        let output = child.wait_with_output().unwrap();
+        let root = self.root.path().to_str().unwrap();
+        // What a machine has in /usr/bin is no matter of these tests.
+        let ours = |text: Vec<u8>, mark: &str| -> Vec<String> {
+            String::from_utf8(text)
+                .unwrap()
+                .lines()
+                .filter_map(|line| line.strip_prefix(mark))
+                .filter(|line| line.contains(root) || mark == "progress: ")
+                .map(|line| line.replace(&format!("{root}/"), ""))
+                .collect()
+        };
+        assert!(output.status.success(), "{output:?}");
+        let mut progress = before;
+        progress.extend(ours(output.stderr, "progress: "));
+        Said {
+            lines: ours(output.stdout, "said: "),
+            progress,
+        }
+    }
+
+    fn choose(&self, selectors: &[&str]) -> Vec<String> {
+        self.run("choose", selectors).lines
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.at("cache/refcow/interpreters.json")
+    }
+}
+
+/// Not a test: what other tests have done in a process of its own, in words.
+#[test]
+#[ignore = "other tests run it, in an environment of their own"]
+fn in_a_process_of_its_own() {
+    let Ok(task) = std::env::var("TASK") else {
+        return;
+    };
+    let selectors = std::env::var("SELECTORS").unwrap();
+    let selectors: Vec<String> = selectors.lines().map(str::to_owned).collect();
+    let one_line = |text: String| text.replace('\n', " ");
+    if task == "discover" {
+        for found in python::discover() {
+            let words = match found.outcome {
+                Ok(interpreter) => interpreter.version,
+                Err(reason) => one_line(reason.to_string()),
+            };
+            println!("said: {}: {words}", found.path.display());
+        }
+        return;
+    }
+    if task == "packages" {
+        let found = python::choose_all(&selectors).unwrap().interpreters;
+        let modules = ["numpy".to_owned()];
+        let packages = python::packages(&found.iter().collect::<Vec<_>>(), &modules).unwrap();
+        for (one, packages) in found.iter().zip(packages) {
+            println!("said: {}: {packages:?}", one.executable.display());
+        }
+        return;
+    }
+    let chosen = match python::choose_all(&selectors) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            println!("said: error: {}", one_line(error.to_string()));
+            return;
+        }
+    };
+    for error in chosen.refused {
+        println!("said: refused: {}", one_line(error.to_string()));
+    }
+    if task == "choose" {
+        for one in chosen.interpreters {
+            println!("said: {} {}", one.version, one.executable.display());
+        }
+        return;
+    }
+    let mut progress = |line: &str| eprintln!("progress: {line}");
+    for ready in python::prepare_all(chosen.interpreters, &["numpy".to_owned()], &mut progress) {
+        match ready {
+            Ok(ready) => println!(
+                "said: {} numpy {} in {}",
+                ready.interpreter.version,
+                ready.packages["numpy"],
+                ready.bin.display()
+            ),
+            Err(error) => println!("said: error: {}", one_line(error.to_string())),
+        }
+    }
+}
+
+/// A virtual environment over an installation: its program is a link, as `venv` makes it.
+fn environment(place: &Elsewhere, name: &str, base: &str) {
+    let (root, base) = (place.at(name), place.at(base));
+    let answer = fs::read_to_string(base.join("answer")).unwrap();
+    let mut answer: serde_json::Value =
+        serde_json::from_str(answer.trim().strip_prefix("refcow-probe:").unwrap()).unwrap();
+    answer["prefix"] = root.to_str().unwrap().into();
+    answer["executable"] = root.join("bin/python3").to_str().unwrap().into();
+    fs::create_dir_all(&root).unwrap();
+    fs::write(root.join("pyvenv.cfg"), "").unwrap();
+    fs::write(root.join("answer"), format!("refcow-probe:{answer}\n")).unwrap();
+    script(
+        &root.join("bin/python3"),
+        &format!("cat '{}'", root.join("answer").display()),
+    );
+}
+
+#[test]
+fn all_are_sorted_by_version_and_come_once_each() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    let install = |name: &str, version: &str| installation(&place.at(name), version, "{}");
+    install("ten", "3.10.4");
+    install("nine", "3.9.2");
+    install("patched", "3.10.14");
+    install("twin", "3.10.14");
+    let changes = r#"{"version": "3.15.0b2 (main) [fake]", "version_info": [3, 15, 0]}"#;
+    installation(&place.at("beta"), "3.15.0", changes);
+    installation(&place.at("alpha"), "3.15.0", &changes.replace("b2", "a10"));
+    install("final", "3.15.0");
+    environment(&place, "env", "nine");
+    environment(&place, "other_env", "nine");
+    place.path(&["twin/bin", "env/bin", "final/bin"]);
+    let named = ["patched", "nine", "beta", "alpha", "ten", "other_env"];
+    let named = named.map(|name| place.at(name));
+    place.set("REFCOW_PYTHONS", std::env::join_paths(named).unwrap());
+    let all = [
+        // Of one installation the first on PATH: not nine itself, and not its other environment.
+        "3.9.2 env/bin/python3",
+        "3.10.4 ten/bin/python3",
+        // Two of one version: in PATH's order.
+        "3.10.14 twin/bin/python3",
+        "3.10.14 patched/bin/python3",
+        "3.15.0a10 alpha/bin/python3",
+        "3.15.0b2 beta/bin/python3",
+        "3.15.0 final/bin/python3",
+    ];
+    assert_eq!(place.choose(&["all"]), all);
+    assert_eq!(place.choose(&["all", "3.10.14", "3.9", "all"]), all);
+
+    // A version alone is still the first of PATH's order.
+    assert_eq!(place.choose(&["3.10"]), ["3.10.14 twin/bin/python3"]);
+    assert_eq!(place.choose(&["3.15"]), ["3.15.0 final/bin/python3"]);
+    assert_eq!(place.choose(&[]), ["3.10.14 twin/bin/python3"]);
+
+    // What is named stays, and stands for its installation.
+    let (nine, other) = (place.at("nine"), place.at("other_env"));
+    let (nine, other) = (nine.to_str().unwrap(), other.to_str().unwrap());
+    let named = ["3.9.2 other_env/bin/python3", "3.9.2 nine/bin/python3"];
+    assert_eq!(place.choose(&[other, nine, other, "3.9.2"])[..2], named);
+    let with_others = place.choose(&["all", other, nine]);
+    assert_eq!(with_others[..2], named);
+    assert_eq!(with_others[2..], all[1..]);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_beside_what_can() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    let good = installation(&place.at("good"), "3.12.1", "{}");
+    let old = installation(&place.at("old"), "3.7.16", "{}");
+    installation(
+        &place.at("pypy"),
+        "3.10.14",
+        r#"{"implementation": "pypy"}"#,
+    );
+    installation(
+        &place.at("static"),
+        "3.11.7",
+        r#"{"libdir": "/nowhere", "base_prefix": "/nowhere"}"#,
+    );
+    installation(&place.at("free"), "3.13.0", r#"{"gil_disabled": true}"#);
+    script(
+        &place.at("fails/bin/python3"),
+        "echo out of order >&2; exit 3",
+    );
+    installation(&place.at("foreign"), "3.13.1", "{}");
+    fs::write(place.at("foreign/lib/libpython3.13.so.1.0"), [0; 64]).unwrap();
+    script(&place.at("hello/bin/python3"), "echo hello");
+    // An environment whose base has gone.
+    fs::create_dir_all(place.at("env/bin")).unwrap();
+    fs::write(place.at("env/pyvenv.cfg"), "").unwrap();
+    std::os::unix::fs::symlink(place.at("gone/bin/python3"), place.at("env/bin/python")).unwrap();
+    std::os::unix::fs::symlink("python", place.at("env/bin/python3")).unwrap();
+
+    place.path(&[
+        "env/bin",
+        "fails/bin",
+        "good/bin",
+        "old/bin",
+        "pypy/bin",
+        "static/bin",
+        "free/bin",
+        "foreign/bin",
+        "hello/bin",
+    ]);
+    let all = [
+        "refused: env/bin/python3 cannot be used: it does not run: it is a link to gone/bin/python3, which is not there",
+        "refused: fails/bin/python3 cannot be used: it does not run: exit status 3: out of order",
+        "refused: foreign/bin/python3 cannot be used: its foreign/lib/libpython3.13.so.1.0 is built for another \
+         architecture than refcow",
+        "3.12.1 good/bin/python3",
+    ];
+    assert_eq!(place.choose(&["all"]), all);
+    let env = place.at("env");
+    assert_eq!(place.choose(&["all", env.to_str().unwrap()]), all);
+
+    let (good, old) = (good.to_str().unwrap(), old.to_str().unwrap());
+    let refused = "old/bin/python3 cannot be used: it is Python 3.7.16; 3.8 is the oldest that refcow can embed";
+    let both = [
+        format!("refused: {refused}"),
+        "3.12.1 good/bin/python3".into(),
+    ];
+    assert_eq!(place.choose(&[old, good, old]), both);
+    assert_eq!(place.choose(&["3.7", good]), both);
+    assert_eq!(place.choose(&[old]), [format!("error: {refused}")]);
+
+    // What is not there at all is told at once.
+    let absent = place.at("absent");
+    let [said] = &place.choose(&[good, absent.to_str().unwrap()])[..] else {
+        panic!();
+    };
+    assert!(said.starts_with("error: no Python at"), "{said}");
+    let work = place.at("work");
+    let [said] = &place.choose(&["all", work.to_str().unwrap()])[..] else {
+        panic!();
+    };
+    assert!(said.contains("is no Python environment"), "{said}");
+}
+
+/// An installation whose program is no script, so that its answer is kept. Each start adds a line to `starts`.
+fn binary(place: &Elsewhere, name: &str, version: &str) {
+    let root = place.at(name);
+    let program = installation(&root, version, "{}");
+    fs::remove_file(&program).unwrap();
+    // The grammar that reads fixtures needs a C compiler as well.
+    let compiled = Command::new(std::env::var_os("CC").unwrap_or("cc".into()))
+        .arg("-o")
+        .arg(&program)
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/interpreter.c"
+        ))
+        .status();
+    assert!(compiled.unwrap().success());
+}
+
+fn starts(place: &Elsewhere, name: &str) -> usize {
+    let lines = fs::read_to_string(place.at(name).join("starts")).unwrap_or_default();
+    lines.lines().count()
+}
+
+#[test]
+fn a_program_is_started_again_only_when_something_has_changed() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    binary(&place, "one", "3.12.1");
+    place.path(&["one/bin"]);
+    let expect = |count: usize, after: &str| {
+        assert_eq!(
+            place.choose(&["all"]),
+            ["3.12.1 one/bin/python3"],
+            "{after}"
+        );
+        assert_eq!(place.choose(&[]), ["3.12.1 one/bin/python3"], "{after}");
+        assert_eq!(starts(&place, "one"), count, "{after}");
+    };
+    expect(1, "first");
+    let program = place.at("one/bin/python3");
+    let touch = |path: &Path| {
+        let file = fs::File::open(path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
+    };
+    touch(&program);
+    expect(2, "time of modification");
+    fs::write(place.at("one/pyvenv.cfg"), "").unwrap();
+    expect(3, "pyvenv.cfg");
+    fs::write(place.at("one/pyvenv.cfg"), "home = elsewhere").unwrap();
+    expect(4, "pyvenv.cfg of another size");
+    let library = place.at("one/lib/libpython3.12.so.1.0");
+    touch(&library);
+    expect(5, "libpython");
+    // Another file with the same bytes.
+    let copy = place.at("copy");
+    let copied = Command::new("cp")
+        .arg("-p")
+        .args([&program, &copy])
+        .status();
+    assert!(copied.unwrap().success());
+    fs::rename(&copy, &program).unwrap();
+    expect(6, "inode");
+    for broken in ["", "{", "null", r#"{"asked_by":1}"#] {
+        fs::write(place.cache(), broken).unwrap();
+        place.choose(&["all"]);
+    }
+    expect(10, "broken caches");
+    let kept = fs::read_to_string(place.cache()).unwrap();
+    fs::write(place.cache(), kept.replace("refcow 0", "refcow older 0")).unwrap();
+    expect(11, "another refcow's");
+
+    // The program is not asked, and still what follows from its answer is looked at.
+    fs::rename(&library, place.at("library")).unwrap();
+    assert!(
+        place
+            .choose(&["all"])
+            .iter()
+            .all(|line| !line.contains("one/"))
+    );
+    fs::rename(place.at("library"), &library).unwrap();
+    fs::rename(place.at("one"), place.at("moved")).unwrap();
+    assert!(
+        place
+            .choose(&["all"])
+            .iter()
+            .all(|line| !line.contains("3.12.1"))
+    );
+}
+
+#[test]
+fn a_refusal_is_remembered_too_and_a_failure_is_not() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    binary(&place, "old", "3.7.16");
+    binary(&place, "silent", "3.12.1");
+    let answer = place.at("silent/answer");
+    fs::rename(&answer, place.at("answer")).unwrap();
+    place.path(&["old/bin", "silent/bin"]);
+    for _ in 0..2 {
+        assert_eq!(
+            place.run("discover", &[]).lines,
+            [
+                "old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can embed",
+                "silent/bin/python3: it does not run: exit status 1"
+            ]
+        );
+    }
+    assert_eq!((starts(&place, "old"), starts(&place, "silent")), (1, 2));
+    fs::rename(place.at("answer"), &answer).unwrap();
+    assert_eq!(place.choose(&["all"]), ["3.12.1 silent/bin/python3"]);
+}
+
+#[test]
+fn without_a_place_for_a_cache_programs_are_asked() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    binary(&place, "one", "3.12.1");
+    place.path(&["one/bin"]);
+    // Root may write anywhere, but not into a file as if it were a folder, nor into /proc.
+    for (count, folder) in (1..).zip([place.at("one/answer"), "/proc/nowhere".into()]) {
+        place.set("XDG_CACHE_HOME", folder);
+        assert_eq!(place.choose(&["all"]), ["3.12.1 one/bin/python3"]);
+        assert_eq!(starts(&place, "one"), count);
+    }
+}
+
+#[test]
+fn several_runs_at_once_share_a_cache() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    for (name, version) in [("one", "3.12.1"), ("two", "3.13.2")] {
+        binary(&place, name, version);
+    }
+    place.path(&["one/bin", "two/bin"]);
+    let all = ["3.12.1 one/bin/python3", "3.13.2 two/bin/python3"];
+    let runs: Vec<_> = (0..6).map(|_| place.start("choose", &["all"])).collect();
+    for run in runs {
+        assert_eq!(place.finish(run, Vec::new()).lines, all);
+    }
+    let before = starts(&place, "one") + starts(&place, "two");
+    assert_eq!(place.choose(&["all"]), all);
+    assert_eq!(starts(&place, "one") + starts(&place, "two"), before);
+    // Nothing lies about.
+    let left: Vec<_> = fs::read_dir(place.at("cache/refcow")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_wrapper_is_asked_each_time() {
+    let _alone = alone();
+    let place = Elsewhere::new();
+    binary(&place, "one", "3.12.1");
+    binary(&place, "two", "3.13.2");
+    // It leads somewhere else tomorrow, and its own file will not tell.
+    let wrapper = script(
+        &place.at("wrapper/python3"),
+        &format!("exec \"$(cat '{}')\" \"$@\"", place.at("target").display()),
+    );
+    for (name, expected) in [
+        ("one", "3.12.1 one/bin/python3"),
+        ("two", "3.13.2 two/bin/python3"),
+    ] {
+        fs::write(
+            place.at("target"),
+            place.at(name).join("bin/python3").to_str().unwrap(),
+        )
+        .unwrap();
+        assert_eq!(place.choose(&[wrapper.to_str().unwrap()]), [expected]);
+    }
+}
+
+#[test]
+fn a_shim_of_pyenvs_is_followed_without_starting_it() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    for version in ["3.12.1", "3.9.18"] {
+        let root = format!("pyenv/versions/{version}");
+        binary(&place, &root, version);
+    }
+    let pyenv = place.at("pyenv");
+    // What pyenv writes into its shims, and a pyenv that says that it was started.
+    let shim = format!(
+        "set -e\nprogram=\"${{0##*/}}\"\nexport PYENV_ROOT=\"{0}\"\nexec \"{0}/libexec/pyenv\" exec \"$program\" \"$@\"",
+        pyenv.display()
+    );
+    script(&pyenv.join("shims/python3"), &shim);
+    script(&pyenv.join("shims/python3.8"), &shim);
+    script(
+        &pyenv.join("libexec/pyenv"),
+        &format!(
+            "echo started >>'{0}/starts'; exec '{0}/versions/3.9.18/bin/python3' refcow-probe:",
+            pyenv.display()
+        ),
+    );
+    place.path(&["pyenv/shims"]);
+    let (old, new) = (
+        "3.9.18 pyenv/versions/3.9.18/bin/python3",
+        "3.12.1 pyenv/versions/3.12.1/bin/python3",
+    );
+    fs::write(pyenv.join("version"), "3.12.1\n").unwrap();
+    assert_eq!(place.choose(&[]), [new]);
+    // The same shim, another working folder: nothing that was remembered of it may answer.
+    fs::write(place.at(".python-version"), "3.9.18\n").unwrap();
+    assert_eq!(place.choose(&[]), [old]);
+    place.set("PYENV_VERSION", "3.12.1");
+    assert_eq!(place.choose(&[]), [new]);
+    place.set("PYENV_ROOT", pyenv.clone());
+    assert_eq!(place.choose(&["all"]), [old, new]);
+    assert_eq!(starts(&place, "pyenv"), 0);
+    assert_eq!(starts(&place, "pyenv/versions/3.12.1"), 1);
+    // A prefix is for pyenv to resolve.
+    place.set("PYENV_VERSION", "3.9");
+    assert_eq!(place.choose(&[]), [old]);
+    assert_eq!(starts(&place, "pyenv"), 1);
+}
+
+#[test]
+fn pythons_says_of_each_what_it_is_and_what_would_help() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    let nowhere = r#""libdir": "/nowhere", "base_prefix": "/nowhere""#;
+    let fakes = [
+        ("good", "3.12.1", "{}".to_owned()),
+        ("static", "3.11.7", format!("{{{nowhere}}}")),
+        ("free", "3.13.0", r#"{"gil_disabled": true}"#.to_owned()),
+        (
+            "pypy",
+            "3.10.14",
+            r#"{"implementation": "pypy"}"#.to_owned(),
+        ),
+        ("old", "3.7.16", "{}".to_owned()),
+        ("foreign", "3.13.1", "{}".to_owned()),
+    ];
+    for (name, version, changes) in &fakes {
+        installation(&place.at(name), version, changes);
+    }
+    fs::write(place.at("foreign/lib/libpython3.13.so.1.0"), [0; 64]).unwrap();
+    maker(&place, "bare", "3.9.18", "", "");
+    let names = fakes.iter().map(|(name, ..)| *name).chain(["bare"]);
+    let named: Vec<_> = names.map(|name| place.at(name)).collect();
+    place.set("REFCOW_PYTHONS", std::env::join_paths(&named).unwrap());
+    let pythons = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_refcow"))
+            .arg("pythons")
+            .env_clear()
+            .env("HOME", place.at("home"))
+            .env("XDG_CACHE_HOME", place.at("cache"))
+            .envs(place.variables.iter().map(|(name, value)| (name, value)))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let root = format!("{}/", place.root.path().display());
+        String::from_utf8(output.stdout).unwrap().replace(&root, "")
+    };
+    let said = pythons();
+    for block in [
+        "3.12.1   good/bin/python3\n         library: good/lib/libpython3.12.so.1.0\n         \
+         bitarray, numpy: its own\n",
+        "no       static/bin/python3: it has no shared libpython (looked for /nowhere/libpython3.11.so.1.0, ",
+        "         remedy: Debian and Ubuntu: install the package libpython3.11; Fedora: python3-libs; pyenv: \
+         PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force 3.11.7; from source: configure --enable-shared\n",
+        "no       free/bin/python3: it is a free-threaded build (3.13.0), which has another ABI\n         \
+         remedy: choose the build of the same version with the GIL",
+        "no       pypy/bin/python3: it is pypy, not CPython\n         remedy: refcow measures CPython's",
+        "no       old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can embed\n         \
+         remedy: choose a CPython 3.8 or newer\n",
+        "no       foreign/bin/python3: its foreign/lib/libpython3.13.so.1.0 is built for another architecture than \
+         refcow\n         remedy: choose an interpreter of refcow's own architecture",
+        "3.9.18   bare/bin/python3\n         library: bare/lib/libpython3.9.so.1.0\n         \
+         bitarray, numpy: a private environment is made on first use\n",
+    ] {
+        assert!(said.contains(block), "{block}\nin\n{said}");
+    }
+    // It stands from then on, whether its imports are remembered or not.
+    let bare = place.at("bare");
+    place.run("prepare", &[bare.to_str().unwrap()]);
+    let ready = format!(
+        "bitarray, numpy: ready in cache/refcow/environments/{}\n",
+        environments(&place)[0]
+    );
+    for _ in 0..2 {
+        let said = pythons();
+        assert!(said.contains(&ready), "{ready}\nin\n{said}");
+    }
+}
+
+#[test]
+fn what_can_be_imported_is_remembered_until_it_changes() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    binary(&place, "one", "3.12.1");
+    place.path(&["one/bin"]);
+    let site = place.at("one/site");
+    fs::create_dir_all(site.join("numpy")).unwrap();
+    fs::write(site.join("numpy/__init__.py"), "").unwrap();
+    let answer = |failures: &str| {
+        let imports = format!(
+            r#"refcow-import:{{"versions":{{}},"failures":{{{failures}}},"files":["{0}","{0}/numpy","{0}/numpy/__init__.py"]}}"#,
+            site.display()
+        );
+        fs::write(place.at("one/imports"), format!("{imports}\n")).unwrap();
+    };
+    let asked = || {
+        let lines = fs::read_to_string(place.at("one/starts")).unwrap();
+        lines.lines().filter(|line| *line == "imports").count()
+    };
+    let expect = |count: usize, words: &str, after: &str| {
+        for _ in 0..2 {
+            assert_eq!(
+                place.run("packages", &["all"]).lines,
+                [format!("one/bin/python3: {words}")],
+                "{after}"
+            );
+        }
+        assert_eq!(asked(), count, "{after}");
+    };
+    answer("");
+    expect(1, "Own", "first");
+    fs::write(site.join("numpy/__init__.py"), "import os").unwrap();
+    expect(2, "Own", "a file");
+    fs::write(site.join("numpy/more.py"), "").unwrap();
+    expect(3, "Own", "a folder");
+    fs::remove_dir_all(site.join("numpy")).unwrap();
+    answer(r#""numpy":"ModuleNotFoundError: No module named 'numpy'""#);
+    expect(4, "OnFirstUse", "nothing there");
+    // It is there and fails, for a reason that may lie anywhere.
+    fs::create_dir(site.join("numpy")).unwrap();
+    answer(r#""numpy":"ImportError: libgfortran.so.5: cannot open shared object file""#);
+    expect(6, "OnFirstUse", "a failure");
+}
+
+/// An interpreter that can import nothing, makes environments, and installs what is a file there. `venv` and `pip` are
+/// what it does besides, in these steps.
+fn maker(place: &Elsewhere, name: &str, version: &str, venv: &str, pip: &str) {
+    let root = place.at(name);
+    installation(&root, version, "{}");
+    let series = version.rsplit_once('.').unwrap().0;
+    let in_environment = r#"#!/bin/sh
+        [ -e "${0%/bin/*}"/lib/*/site-packages/numpy ] &&
+            echo "refcow-import:{\"versions\":{\"numpy\":\"9.9\"},\"failures\":{}}""#;
+    fs::write(root.join("environments_python"), in_environment).unwrap();
+    script(
+        &root.join("bin/python3"),
+        &format!(
+            r#"cd '{root}'
+            case "$1 $2 $3" in
+            "-E -s -B") cat answer;;
+            "-I -m venv") echo made >>starts; {venv}
+                mkdir -p "$5/bin" "$5/lib/python{series}/site-packages"
+                cp environments_python "$5/bin/python3"; chmod 755 "$5/bin/python3";;
+            "-I -m pip") {pip} touch "$7/numpy";;
+            *) case "$4" in *refcow-pip*) echo 'refcow-pip:{{"module":"99.0","bundled":null}}';; *) exit 1;; esac;;
+            esac"#,
+            root = root.display()
+        ),
+    );
+}
+
+fn fifo(place: &Elsewhere, name: &str) -> PathBuf {
+    let path = place.at(name);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    path
+}
+
+/// Names in the folder of environments, lock files apart.
+fn environments(place: &Elsewhere) -> Vec<String> {
+    made_in(&place.at("cache/refcow/environments"))
+}
+
+#[test]
+fn one_that_fails_half_way_does_not_keep_another_from_being_made() {
+    let _alone = alone();
+    let mut place = Elsewhere::new();
+    // Each is in the middle of it when the other is, or waits for ever.
+    let (here, there) = (fifo(&place, "here"), fifo(&place, "there"));
+    let first = format!("echo >'{}'; read _ <'{}';", here.display(), there.display());
+    let second = format!("read _ <'{}'; echo >'{}';", here.display(), there.display());
+    maker(
+        &place,
+        "bad",
+        "3.11.7",
+        &first,
+        "touch \"$7/half\"; echo no network >&2; exit 1;",
+    );
+    maker(&place, "good", "3.12.1", &second, "");
+    place.path(&["good/bin"]);
+    let (bad, good) = (place.at("bad"), place.at("good"));
+    let said = place.run("prepare", &[bad.to_str().unwrap(), good.to_str().unwrap()]);
+    let [error, ready] = &said.lines[..] else {
+        panic!("{said:?}");
+    };
+    assert!(
+        error.starts_with("error: Python 3.11.7 (bad/bin/python3) lacks numpy"),
+        "{error}"
+    );
+    assert!(error.contains("no network"), "{error}");
+    let [made] = &environments(&place)[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(
+        *ready,
+        format!("3.12.1 numpy 9.9 in cache/refcow/environments/{made}/bin")
+    );
+    assert_eq!(said.progress.len(), 2);
+    for line in &said.progress {
+        assert!(
+            line.contains("Python 3.11.7") || line.contains("Python 3.12.1"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn two_runs_make_one_environment() {
+    let _alone = alone();
+    let place = Elsewhere::new();
+    let (begun, go) = (fifo(&place, "begun"), fifo(&place, "go"));
+    let venv = format!("echo >'{}'; read _ <'{}';", begun.display(), go.display());
+    maker(&place, "one", "3.12.1", &venv, "");
+    let one = place.at("one");
+    let first = place.start("prepare", &[one.to_str().unwrap()]);
+    fs::read(begun).unwrap();
+    let mut second = place.start("prepare", &[one.to_str().unwrap()]);
+    let mut said = BufReader::new(second.stderr.take().unwrap()).lines();
+    let waiting = said
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("progress: "));
+    assert_eq!(
+        waiting.as_deref(),
+        Some(
+            "progress: waiting for another refcow that is making the private environment for Python 3.12.1"
+        )
+    );
+    fs::write(go, "\n").unwrap();
+    let first = place.finish(first, Vec::new()).lines;
+    assert_eq!(first.len(), 1);
+    assert_eq!(place.finish(second, Vec::new()).lines, first);
+    assert_eq!((starts(&place, "one"), environments(&place).len()), (1, 1));
+}
+
+#[rstest]
+#[case::module("lib/python3.12/site-packages/numpy")]
+#[case::program("bin/python3")]
+#[case::all_that_is_in_it("bin")]
+fn a_broken_environment_gives_way_to_a_new_one(#[case] lost: &str) {
+    let _alone = alone();
+    let place = Elsewhere::new();
+    maker(&place, "one", "3.12.1", "", "");
+    let one = place.at("one");
+    let prepare = || place.run("prepare", &[one.to_str().unwrap()]);
+    let ready = prepare().lines;
+    assert!(ready[0].starts_with("3.12.1 numpy 9.9 in "), "{ready:?}");
+    assert!(prepare().progress.is_empty());
+    let lost = place
+        .at("cache/refcow/environments")
+        .join(&environments(&place)[0])
+        .join(lost);
+    if lost.is_dir() {
+        fs::remove_dir_all(lost).unwrap();
+    } else {
+        fs::remove_file(lost).unwrap();
+    }
+    let again = prepare();
+    assert_eq!(again.lines, ready);
+    assert_eq!(
+        again.progress[0],
+        "the private environment for Python 3.12.1 is broken and gives way to a new one"
+    );
+    assert_eq!((starts(&place, "one"), environments(&place).len()), (2, 1));
+}
+
+#[test]
+fn an_interpreter_that_has_gone_is_an_error_of_its_own() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let (gone, here) = (root.path().join("gone"), root.path().join("here"));
+    installation(&gone, "3.11.7", "{}");
+    installation(&here, "3.12.1", "{}");
+    let both = vec![choose(&gone).unwrap(), choose(&here).unwrap()];
+    fs::remove_dir_all(gone).unwrap();
+    let ready = python::prepare_all(both, &["numpy".to_owned()], &mut |_| {});
+    let [
+        Err(Error::NoEnvironment { reason, .. } | Error::NotInstalled { detail: reason, .. }),
+        Ok(ready),
+    ] = &ready[..]
+    else {
+        panic!("{ready:?}");
+    };
+    assert!(!reason.is_empty());
+    assert_eq!(ready.interpreter.version, "3.12.1");
 }
 
 /// Waits until no process of these pids runs. A zombie runs no more; its parent may take its time to reap it.

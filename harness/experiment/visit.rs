@@ -1,14 +1,12 @@
 //! One visit: fork a witness and children, look before, let each child do its work, look after.
 
-use std::num::NonZero;
-use std::thread::{self, ScopedJoinHandle};
-
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
 use crate::observe::{
     self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, copies_of, counters,
     identical_pages, mappings, minor_faults, page_size, page_states, settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
+use crate::side_by_side::{self, both};
 use crate::subject::{self, Forked, Subject};
 
 /// What one visit showed.
@@ -123,15 +121,20 @@ pub fn visit(
     // First of all: a fault on its way to where it waits would later look like one during a visit.
     settle(parent)?;
     // Sums make the kernel look at every page, as pagemap does, in the system call and so on one processor each.
-    let (looked, sums) = thread::scope(|scope| {
-        let sums = scope.spawn(|| counters_of([parent, witness.pid]));
-        let looked = states(parent).and_then(|parent_before| {
-            let ready = in_parallel(waiting, |child| look_before(map, &parent_before, child))?;
-            Ok((parent_before, ready))
-        });
-        (looked, joined(sums))
-    });
-    let ((parent_before, ready), [parent_counters, witness_counters]) = (looked?, sums?);
+    let (sums, looked) = both(
+        || counters_of([parent, witness.pid]),
+        || {
+            let parent_before = states(parent)?;
+            let look = |child| look_before(map, &parent_before, child);
+            // All of them wait, so that nothing changes meanwhile.
+            let ready: Result<Vec<_>, _> =
+                side_by_side::each(waiting, side_by_side::processors(), look)
+                    .into_iter()
+                    .collect();
+            Ok::<_, Error>((ready?, parent_before))
+        },
+    );
+    let ((ready, parent_before), [parent_counters, witness_counters]) = (looked?, sums?);
     let before = ready.iter().map(|child| child.before);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
@@ -263,10 +266,7 @@ fn look_after(
     if !copies_of(pid)?.is_empty() {
         return Err(Error::ChildForked);
     }
-    let (child, after) = thread::scope(|scope| {
-        let after = scope.spawn(|| counters(pid));
-        (states(pid), joined(after))
-    });
+    let (after, child) = both(|| counters(pid), || states(pid));
     let (child, after) = (child?, after?);
     if after.threads > ready.before.threads {
         return Err(Error::ChildThreads);
@@ -350,42 +350,6 @@ fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
 
 /// The counters of two processes that wait.
 fn counters_of([one, other]: [i32; 2]) -> Result<[Counters; 2], observe::Error> {
-    thread::scope(|scope| {
-        let first = scope.spawn(|| counters(one));
-        let second = counters(other);
-        Ok([joined(first)?, second?])
-    })
-}
-
-/// Does the same for each, as many at a time as there are processors, and keeps the order. All of them wait, so that
-/// nothing changes meanwhile.
-fn in_parallel<T: Send, U: Send>(
-    all: Vec<T>,
-    look: impl Fn(T) -> Result<U, Error> + Sync,
-) -> Result<Vec<U>, Error> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut results = Vec::new();
-    let mut rest = all.into_iter();
-    loop {
-        let some: Vec<_> = rest.by_ref().take(processors).collect();
-        if some.is_empty() {
-            return Ok(results);
-        }
-        thread::scope(|scope| {
-            let look = &look;
-            let threads: Vec<_> = some
-                .into_iter()
-                .map(|one| scope.spawn(move || look(one)))
-                .collect();
-            for one in threads {
-                results.push(joined(one)?);
-            }
-            Ok::<_, Error>(())
-        })?;
-    }
-}
-
-fn joined<T>(one: ScopedJoinHandle<'_, T>) -> T {
-    one.join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let (first, second) = both(|| counters(one), || counters(other));
+    Ok([first?, second?])
 }

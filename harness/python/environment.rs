@@ -14,27 +14,24 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use etcetera::BaseStrategy as _;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use rustix::event::{PollFd, PollFlags};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::Error;
+use super::cache;
 use super::child::{self, Failure};
 use super::find;
+use super::imports::{Imports, import};
 use super::probe::Interpreter;
 use crate::interrupt::{self, Wake};
+use crate::side_by_side;
 
 const REQUIREMENTS: &str = include_str!("../../python_fixtures/requirements.txt");
 /// As an error names it.
 pub(super) const REQUIREMENTS_NAME: &str = "python_fixtures/requirements.txt";
-const IMPORT_SCRIPT: &str = include_str!("import.py");
-const IMPORT_MARK: &str = "refcow-import:";
-/// NumPy's first import from a cold disk takes seconds; what takes longer than this hangs.
-const IMPORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A step without network use.
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 /// 20 MB over a slow line. pip gives up by itself long before where there is no line at all.
@@ -73,20 +70,15 @@ pub fn prepare(
 ) -> Result<Ready, Error> {
     // Where an environment stands, the interpreter could not import the modules by itself. To ask it again each time
     // would start one Python more in every run.
-    if let Ok(place) = cache() {
-        let environment = place
-            .join("environments")
-            .join(name(&interpreter, REQUIREMENTS));
-        if !modules.is_empty()
-            && environment.exists()
-            && let Some(found) = usable(&environment, modules)?
-        {
-            return Ok(Ready {
-                bin: environment.join("bin"),
-                packages: found.versions,
-                interpreter,
-            });
-        }
+    if let Ok(environment) = place_for(&interpreter)
+        && !modules.is_empty()
+        && let Some(found) = usable(&environment, modules)?
+    {
+        return Ok(Ready {
+            bin: environment.join("bin"),
+            packages: found.versions,
+            interpreter,
+        });
     }
     let own = import(&interpreter.executable, modules)?;
     if own.failures.is_empty() {
@@ -112,8 +104,7 @@ pub fn prepare(
         });
     }
 
-    let place = cache()?.join("environments");
-    let environment = place.join(name(&interpreter, REQUIREMENTS));
+    let environment = place_for(&interpreter)?;
     let bin = environment.join("bin");
     let found = match usable(&environment, modules)? {
         Some(found) => found,
@@ -136,59 +127,41 @@ pub fn prepare(
     })
 }
 
-/// Prepares several interpreters, in their order.
+/// At once; installing is half waiting for the network, and the rest of it work for a processor.
+const SIDE_BY_SIDE: usize = 3;
+
+/// [`prepare`] for several interpreters, some of them side by side. What came of each stands in the place of each: one
+/// that fails does not keep the others from being ready. An interruption ends them all.
+///
+/// Lines of progress come one after the other, in the calling thread, and say which Python they are about.
 pub fn prepare_all(
     interpreters: Vec<Interpreter>,
     modules: &[String],
     progress: &mut dyn FnMut(&str),
 ) -> Vec<Result<Ready, Error>> {
-    let progress = std::cell::RefCell::new(progress);
-    interpreters
-        .into_iter()
-        .map(|one| prepare(one, modules, &|line| (progress.borrow_mut())(line)))
-        .collect()
-}
-
-/// The user's cache folder for refcow.
-/// Where an interpreter's packages come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packages {
-    /// It can import them itself.
-    Own,
-    /// A private environment stands.
-    Ready(PathBuf),
-    /// The first run that needs them makes one.
-    OnFirstUse,
-}
-
-/// Where `modules` would come from, without making anything.
-///
-/// # Errors
-/// [`Error::Interrupted`].
-pub fn packages(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, Error> {
-    let place = cache().map(|place| place.join("environments"));
-    if let Ok(place) = place {
-        let environment = place.join(name(interpreter, REQUIREMENTS));
-        if usable(&environment, modules)?.is_some() {
-            return Ok(Packages::Ready(environment));
-        }
-    }
-    let own = import(&interpreter.executable, modules)?;
-    Ok(if own.failures.is_empty() {
-        Packages::Own
-    } else {
-        Packages::OnFirstUse
-    })
-}
-
-fn cache() -> Result<PathBuf, Error> {
-    let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
-    Ok(user.cache_dir().join("refcow"))
+    side_by_side::each_telling(
+        interpreters,
+        SIDE_BY_SIDE,
+        |interpreter, tell: &dyn Fn(String)| {
+            if interrupt::requested() {
+                return Err(Error::Interrupted);
+            }
+            prepare(interpreter, modules, &|line| tell(line.to_owned()))
+        },
+        &mut |line: String| progress(&line),
+    )
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Cache { path, source }
+}
+
+/// The place of the private environment for an interpreter, whether it stands or not.
+pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
+    Ok(cache::folder()?
+        .join("environments")
+        .join(name(interpreter, REQUIREMENTS)))
 }
 
 /// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
@@ -207,21 +180,11 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
     } else {
         fs::canonicalize(&interpreter.executable).unwrap_or_else(|_| interpreter.executable.clone())
     };
-    let mut hash = Sha256::new();
-    for part in [
+    cache::digest([
         executable.as_os_str().as_bytes(),
         interpreter.full_version.as_bytes(),
         text.as_bytes(),
-    ] {
-        hash.update(part);
-        // No two lists of parts may make one text.
-        hash.update([0]);
-    }
-    hash.finalize()
-        .iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ])
 }
 
 /// The folder whose `python3` is this interpreter: its own, or, where `python3` is another version there, one in the
@@ -238,7 +201,7 @@ fn folder_of(interpreter: &Interpreter) -> Result<PathBuf, Error> {
     if interpreter.is_environment() || same(&own.join("python3")) {
         return Ok(own.to_owned());
     }
-    let folder = cache()?.join("links").join(name(interpreter, ""));
+    let folder = cache::folder()?.join("links").join(name(interpreter, ""));
     let link = folder.join("python3");
     if !same(&link) {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -251,45 +214,6 @@ fn folder_of(interpreter: &Interpreter) -> Result<PathBuf, Error> {
         fs::rename(&made, &link).map_err(at(&link))?;
     }
     Ok(folder)
-}
-
-/// What came of importing.
-#[derive(Debug, Default, Deserialize)]
-struct Imports {
-    versions: BTreeMap<String, String>,
-    failures: BTreeMap<String, String>,
-}
-
-/// Imports for real, in a process of its own: only that shows that an extension loads.
-fn import(executable: &Path, modules: &[String]) -> Result<Imports, Error> {
-    if modules.is_empty() {
-        return Ok(Imports::default());
-    }
-    let mut command = Command::new(executable);
-    command
-        .args(["-I", "-B", "-c", IMPORT_SCRIPT])
-        .args(modules);
-    let all_fail = |reason: String| Imports {
-        versions: BTreeMap::new(),
-        failures: modules
-            .iter()
-            .map(|module| (module.clone(), reason.clone()))
-            .collect(),
-    };
-    Ok(match child::run(&mut command, IMPORT_TIMEOUT) {
-        Ok(output) => child::marked_line(&output.stdout, IMPORT_MARK)
-            .and_then(|line| serde_json::from_slice(line).ok())
-            // An extension that crashes takes the others' answers along.
-            .unwrap_or_else(|| {
-                all_fail(format!(
-                    "{} {}",
-                    child::ending(output.status),
-                    child::tail(&output.stderr, 1)
-                ))
-            }),
-        Err(Failure::Interrupted) => return Err(Error::Interrupted),
-        Err(failure) => all_fail(failure.to_string()),
-    })
 }
 
 /// The environment's packages, if it is there and imports all.
@@ -325,6 +249,13 @@ fn pins(requirements: &str, series: (u8, u8)) -> Vec<Pin<'_>> {
             })
         })
         .collect()
+}
+
+/// Whether some Python gets this module with a private environment.
+pub(super) fn is_pinned(module: &str) -> bool {
+    REQUIREMENTS
+        .lines()
+        .any(|line| line.split("==").next() == Some(module))
 }
 
 /// Whether a marker holds. `None` for what is not in the form above.
@@ -372,7 +303,11 @@ fn make(
         .unwrap_or_default()
         .to_string_lossy();
     fs::create_dir_all(place).map_err(at(place))?;
-    let _lock = lock(&place.join(format!("{name}.lock")), progress)?;
+    let _lock = lock(
+        &place.join(format!("{name}.lock")),
+        &interpreter.version,
+        progress,
+    )?;
     if let Some(found) = usable(environment, wanted.modules)? {
         return Ok(found);
     }
@@ -395,6 +330,10 @@ fn make(
         .map_err(at(place))?;
     // A folder with something in it cannot be renamed over.
     if fs::symlink_metadata(environment).is_ok() {
+        progress(&format!(
+            "the private environment for Python {} is broken and gives way to a new one",
+            interpreter.version
+        ));
         let old = scratch.path().join("broken");
         fs::rename(environment, &old).map_err(at(environment))?;
     }
@@ -461,7 +400,7 @@ fn listed<'a>(pins: impl IntoIterator<Item = &'a Pin<'a>>) -> String {
 }
 
 /// Holds the lock file until dropped. The file stays: removing it would let two runs lock two files of one name.
-fn lock(path: &Path, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
+fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -473,16 +412,19 @@ fn lock(path: &Path, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
         Err((file, Errno::EWOULDBLOCK)) => file,
         Err((_, errno)) => return Err(at(path)(errno.into())),
     };
-    progress("waiting for another refcow that is making this environment");
+    progress(&format!(
+        "waiting for another refcow that is making the private environment for Python {version}"
+    ));
     // flock() has no descriptor to wait for, and the signal handlers restart it. A thread waits in it; its end closes
     // the pipe, which can be waited for together with an interruption. After one, the thread stays behind, until it
     // gets a lock that nobody receives and lets go of it, or until refcow ends, which is sooner.
     let (gone, here) = io::pipe().map_err(at(path))?;
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
+    let waiter = thread::Builder::new().spawn(move || {
         let _here = here;
         let _ = sender.send(Flock::lock(file, FlockArg::LockExclusive));
     });
+    waiter.map_err(at(path))?;
     let mut fds = [PollFd::new(&gone, PollFlags::IN)];
     match interrupt::wait(&mut fds, None).map_err(at(path))? {
         Wake::Interrupted | Wake::TimedOut => Err(Error::Interrupted),
@@ -525,6 +467,11 @@ const PIP_SCRIPT: &str = include_str!("pip.py");
 const PIP_MARK: &str = "refcow-pip:";
 
 impl Build<'_> {
+    /// A line of progress that tells whose it is: environments for others may be in the making too.
+    fn say(&self, words: &str) {
+        (self.progress)(&format!("Python {}: {words}", self.interpreter.version));
+    }
+
     /// Builds it and gives its folder.
     fn run(&self) -> Result<PathBuf, Error> {
         let requirements = self.scratch.path().join("requirements.txt");
@@ -536,7 +483,7 @@ impl Build<'_> {
             Some(uv) => match self.with_uv(&uv, &requirements) {
                 // uv does not read pip's settings, which may be what leads to the packages here.
                 Err(Error::NotInstalled { detail, .. }) => {
-                    (self.progress)("uv could not install them, trying pip");
+                    self.say("uv could not install its packages, trying pip");
                     if self.environment.exists() {
                         fs::remove_dir_all(&self.environment).map_err(at(&self.environment))?;
                     }
@@ -602,7 +549,7 @@ impl Build<'_> {
             self.interpreter.series.0, self.interpreter.series.1
         ));
         if let (pip_now, true) = &pip {
-            (self.progress)("its pip is too old for current packages: fetching a newer one first");
+            self.say("its pip is too old for current packages: fetching a newer one first");
             let newer = self.scratch.path().join("pip");
             let mut fetch = self.pip_command(pip_now);
             fetch

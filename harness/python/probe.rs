@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::child::{self, Failure};
 
-const SCRIPT: &str = include_str!("probe.py");
+pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
 /// An interpreter answers in a tenth of a second, through a version manager's shim in half of one. The rest is for a
 /// cold disk and a busy machine.
@@ -46,7 +46,7 @@ impl Interpreter {
 }
 
 /// Why a program cannot serve as an interpreter. [`help`](miette::Diagnostic::help) says what to do.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
 #[non_exhaustive]
 pub enum Unusable {
     /// It could not be started, or ended with an error.
@@ -131,29 +131,29 @@ fn list(paths: &[PathBuf]) -> String {
 }
 
 /// What probe.py prints.
-#[derive(Debug, Deserialize)]
-struct Answer {
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Answer {
     implementation: String,
     version: String,
     version_info: (u32, u32, u32),
-    executable: Option<PathBuf>,
-    prefix: PathBuf,
-    base_prefix: PathBuf,
+    pub(super) executable: Option<PathBuf>,
+    pub(super) prefix: PathBuf,
+    pub(super) base_prefix: PathBuf,
     libdir: Option<PathBuf>,
     multiarch: Option<String>,
     instsoname: Option<String>,
     ldlibrary: Option<String>,
     ldversion: Option<String>,
     gil_disabled: bool,
-    loaded: Vec<PathBuf>,
+    pub(super) loaded: Vec<PathBuf>,
 }
 
 /// Runs `program` and asks it.
 ///
 /// # Errors
 ///
-/// See [`Unusable`].
-pub(super) fn probe(program: &Path) -> Result<Interpreter, Unusable> {
+/// [`Unusable::DoesNotRun`], [`Unusable::Hangs`], [`Unusable::NotPython`] and [`Unusable::Interrupted`].
+pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
     let mut command = Command::new(program);
     // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject), and no bytecode
     // written into someone's installation. (-I would do more, but 2.7 has no -I and should name its version.)
@@ -177,7 +177,15 @@ pub(super) fn probe(program: &Path) -> Result<Interpreter, Unusable> {
         }
         return Err(Unusable::DoesNotRun { reason });
     }
-    let answer = decode(&output.stdout).ok_or(Unusable::NotPython)?;
+    decode(&output.stdout).ok_or(Unusable::NotPython)
+}
+
+/// What follows from an answer, with the libraries that are there now.
+///
+/// # Errors
+///
+/// All of [`Unusable`] that [`ask`] does not tell.
+pub(super) fn usable(answer: Answer, program: &Path) -> Result<Interpreter, Unusable> {
     judge(answer, program, &Path::is_file, &same_architecture)
 }
 

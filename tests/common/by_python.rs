@@ -14,9 +14,7 @@ use refcow::python::{self, Interpreter};
 use super::skipped;
 
 /// The series that there are cases for.
-pub const SERIES: [&str; 8] = [
-    "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15",
-];
+pub const SERIES: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
 /// The interpreters that tests are made for.
 pub fn interpreters() -> &'static [Interpreter] {
