@@ -10,7 +10,7 @@ use refcow::model::{AfterKill, Alternative, Run, StartMethod, Warning};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::{Finished, Place, Running, python, run, skipped};
+use common::{Finished, Place, Running, by_python, python, run, skipped};
 
 /// Large enough that the data is many times what a child copies anyhow.
 const SIZE: u64 = 1 << 20;
@@ -146,12 +146,21 @@ fn the_list_is_larger_when_it_has_been_read() {
     assert!(grown > size * 4, "{grown} and {copied:?}");
 }
 
-/// Rows that do not depend on the version of Python: what is left of a forkserver does.
-#[test]
-fn properties_are_those_of_the_way() {
+#[rstest]
+fn properties_are_those_of_the_way(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "properties of all ways", |interpreter| {
+        let text = properties(by_python::path(interpreter));
+        let version = by_python::version(interpreter);
+        assert_snapshot_of!(version, "alternatives_properties", text);
+    });
+}
+
+fn properties(python: &str) -> String {
     let place = Place::new();
     let finished = place
-        .run(compare(&place, &["--size", "65536"]))
+        .run(compare_with(&place, python, &["--size", "65536"]))
         .exits_with(0);
     place.nothing_remains();
     nothing_in(&place);
@@ -169,10 +178,7 @@ fn properties_are_those_of_the_way() {
             ..
         } = alternative;
         let left: Vec<_> = left_after_kill.iter().map(|left| left.as_str()).collect();
-        let left = match start_method {
-            StartMethod::Forkserver => "(depends)".into(),
-            _ => left.join(", "),
-        };
+        let left = left.join(", ");
         let usable = match after_child_killed {
             AfterKill::Usable => "usable",
             AfterKill::Unusable => "unusable",
@@ -186,10 +192,7 @@ fn properties_are_those_of_the_way() {
         )
         .unwrap();
     }
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.bind(|| insta::assert_snapshot!("alternatives_properties", text));
+    text
 }
 
 #[test]

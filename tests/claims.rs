@@ -4,24 +4,41 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use refcow::claims::{Claims, Expectations, Figures};
 use refcow::model::{Claim, Figure, Run, Unit, Value, Verdict, Warning};
 use rstest::rstest;
 
-use common::{Place, When, python, run, skipped};
+use common::{Place, When, by_python, python, run, skipped};
 use rustix::process::Signal;
 
 /// All claims with small data, measured once for all tests here.
 fn report() -> &'static Run {
-    static REPORT: OnceLock<Run> = OnceLock::new();
-    REPORT.get_or_init(|| run::the_run(&run::stdout(&["claims", "--quick", "--format", "json"])))
+    report_of(python())
+}
+
+/// The same with another interpreter.
+fn report_of(python: &str) -> &'static Run {
+    static REPORTS: Mutex<BTreeMap<String, &OnceLock<Run>>> = Mutex::new(BTreeMap::new());
+    let report: &OnceLock<Run> = {
+        let mut reports = REPORTS.lock().unwrap();
+        reports
+            .entry(python.to_owned())
+            .or_insert_with(|| Box::leak(Box::default()))
+    };
+    report.get_or_init(|| {
+        let arguments = ["claims", "--quick", "--format", "json", "--python", python];
+        run::the_run(&run::stdout(&arguments))
+    })
 }
 
 fn claim(id: &str) -> &'static Claim {
-    let claims = &report().claims;
-    claims.iter().find(|claim| claim.id == id).unwrap()
+    claim_of(report(), id)
+}
+
+fn claim_of<'a>(run: &'a Run, id: &str) -> &'a Claim {
+    run.claims.iter().find(|claim| claim.id == id).unwrap()
 }
 
 /// Figures in which a single page or byte would be a fault.
@@ -50,7 +67,7 @@ fn rounded(name: &str, figure: &Figure) -> String {
     match figure.unit {
         // How many interpreters a machine has is its own matter.
         Unit::Count if name.starts_with("older") => "some or none".into(),
-        Unit::Count | Unit::Truth => format!("{number}"),
+        Unit::Count | Unit::Truth | Unit::Text => format!("{number}"),
         Unit::Share => match number {
             0.0 => "none",
             0.0..0.02 => "hardly any",
@@ -102,8 +119,17 @@ fn every_claim_has_its_verdict_on_this_interpreter(
         "shm-reliable"
     )]
     id: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    let claim = claim(id);
+    by_python::each(series, id, |interpreter| {
+        let text = verdict_with(id, report_of(by_python::path(interpreter)));
+        let version = by_python::version(interpreter);
+        assert_snapshot_of!(version, format!("claim_{id}"), text);
+    });
+}
+
+fn verdict_with(id: &str, report: &Run) -> String {
+    let claim = claim_of(report, id);
     let mut text = format!("{}: {}\n", claim.id, claim.verdict);
     if let Some(limit) = &claim.limit {
         let _ = writeln!(text, "limit: {}", without_numbers(limit));
@@ -119,13 +145,8 @@ fn every_claim_has_its_verdict_on_this_interpreter(
         }
         let _ = writeln!(text, "{name}: {}", rounded(name, figure));
     }
-    let version = report().python.order().unwrap();
-    // What PEP 683 (CPython 3.12) has changed, and nothing else, is another snapshot.
-    let immortal = id == "refcount-tracks" && version >= "3.12".parse().unwrap();
-    let name = format!("claim_{id}{}", if immortal { "_since_3.12" } else { "" });
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!(name, text);
-    });
+    assert_eq!(claim.verdict, claim.expected, "{claim:#?}");
+    text
 }
 
 #[test]

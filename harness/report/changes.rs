@@ -107,7 +107,7 @@ fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
 }
 
 /// A sentence a change; visits that changed alike in one.
-fn merged(rows: &[&Row]) -> Vec<String> {
+pub fn merged(rows: &[&Row]) -> Vec<String> {
     let alike = |one: &Row, other: &Row| match (&one.key, &other.key) {
         (
             RowKey::Pages {

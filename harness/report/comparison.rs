@@ -1,9 +1,10 @@
 //! A base against a new document: for a terminal, a page, and GitHub's annotations.
 
-use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::presets::ASCII_MARKDOWN;
+use comfy_table::{ContentArrangement, Table};
 
-use super::changes::{transition, value};
+use super::changes::{merged, transition, value};
+use super::claims::escaped;
 use super::table::{say, wrapped};
 use super::{READABLE, Style};
 use crate::claims::Claims;
@@ -74,10 +75,11 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
         .filter(|status| *status != Status::Unchanged)
         .flat_map(|status| runs.rows.iter().filter(move |row| row.status == status))
         .collect();
-    if !told.is_empty() {
-        text += &table(&told, style);
-        text.push('\n');
-    }
+    text += &match style {
+        Style::Terminal { width, .. } => list(&told, width.unwrap_or(READABLE)),
+        Style::Markdown if told.is_empty() => String::new(),
+        Style::Markdown => table(&told),
+    };
     let unchanged = runs.rows.len() - told.len();
     let words = format!(
         "{} of {} rows unchanged",
@@ -100,9 +102,72 @@ fn facts(rows: &[&Row]) -> Vec<String> {
         .collect()
 }
 
-fn table(rows: &[&Row], style: Style) -> String {
+/// For a terminal: what came of the rows, and under it those of which it did.
+fn list(rows: &[&Row], width: u16) -> String {
+    let mut text = String::new();
+    for status in Status::ALL {
+        let of_status: Vec<&Row> = rows
+            .iter()
+            .copied()
+            .filter(|row| row.status == status)
+            .collect();
+        if of_status.is_empty() {
+            continue;
+        }
+        text += &format!("{status}\n");
+        for (because, rows) in by_reason(&of_status) {
+            let lines = match because {
+                _ if status.is_change() || status == Status::WithinNoise => merged(&rows),
+                None => regions_together(&rows),
+                Some(because) => {
+                    vec![format!("{because}: {}", regions_together(&rows).join("; "))]
+                }
+            };
+            for line in lines {
+                text += &wrapped(&line, width, "  ");
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Rows with the same reason together.
+fn by_reason<'a>(rows: &[&'a Row]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
+    let mut groups: Vec<(Option<&str>, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let because = row.because.as_deref();
+        match groups.iter_mut().find(|(reason, _)| *reason == because) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((because, vec![row])),
+        }
+    }
+    groups
+}
+
+/// `ints/iterate header, spine`: what each measurement has of these rows.
+fn regions_together(rows: &[&Row]) -> Vec<String> {
+    let groups = rows.chunk_by(|one, other| one.key.subject() == other.key.subject());
+    groups
+        .map(|group| {
+            let regions: Vec<_> = group
+                .iter()
+                .filter_map(|row| row.key.region())
+                .map(|region| region.as_str())
+                .collect();
+            let words = format!("{} {}", group[0].key.subject(), regions.join(", "));
+            words.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// For a page.
+fn table(rows: &[&Row]) -> String {
     let mut table = Table::new();
-    table.set_header(["", "base", "new", "", "known as"]);
+    table
+        .load_style(ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["", "base", "new", "", "known as"]);
     for row in rows {
         let mut status = row.status.to_string();
         if let Some(because) = &row.because {
@@ -115,35 +180,9 @@ fn table(rows: &[&Row], style: Style) -> String {
             status,
             row.facts.join(", "),
         ];
-        table.add_row(cells.map(|cell| match style {
-            Style::Markdown => super::claims::escaped(&cell),
-            Style::Terminal { .. } => cell,
-        }));
+        table.add_row(cells.map(|cell| escaped(&cell)));
     }
-    match style {
-        Style::Markdown => {
-            table
-                .load_style(ASCII_MARKDOWN)
-                .set_content_arrangement(ContentArrangement::Disabled);
-            format!("{table}\n")
-        }
-        Style::Terminal { width, .. } => {
-            table
-                .load_style(NOTHING)
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width.unwrap_or(READABLE));
-            for (index, column) in table.column_iter_mut().enumerate() {
-                column.set_padding(if index == 0 { (0, 0) } else { (2, 0) });
-                if index == 0 {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-            }
-            table
-                .lines()
-                .map(|line| format!("{}\n", line.trim_end()))
-                .collect()
-        }
-    }
+    format!("{table}\n\n")
 }
 
 fn total(comparison: &Comparison) -> String {
@@ -164,26 +203,43 @@ fn total(comparison: &Comparison) -> String {
 /// Source: GitHub's documentation, "Workflow commands for GitHub Actions", "Setting an error message".
 pub fn github(comparison: &Comparison) -> Vec<u8> {
     let mut text = String::new();
-    for (runs, row) in comparison.rows() {
-        let command = match row.status {
-            Status::Regressed => "error",
-            Status::Improved | Status::ChangedAsExpected => "notice",
-            Status::NotComparable | Status::OnlyInBase => "warning",
-            Status::Unchanged | Status::WithinNoise | Status::OnlyInNew => continue,
-        };
-        let mut message = format!(
-            "CPython {}: {}: {}",
-            runs.new.version,
-            row.key,
-            transition(row.base, row.new)
-        );
-        if let Some(because) = &row.because {
-            message += &format!(" ({because})");
+    for runs in &comparison.compared {
+        let version = &runs.new.version;
+        for status in Status::ALL {
+            let command = match status {
+                Status::Regressed => "error",
+                Status::Improved | Status::ChangedAsExpected => "notice",
+                Status::NotComparable | Status::OnlyInBase => "warning",
+                Status::Unchanged | Status::WithinNoise | Status::OnlyInNew => continue,
+            };
+            let rows: Vec<&Row> = runs
+                .rows
+                .iter()
+                .filter(|row| row.status == status)
+                .collect();
+            let mut messages = Vec::new();
+            if status.is_change() {
+                messages.extend(rows.iter().map(|row| {
+                    let change = format!("{}: {}", row.key, transition(row.base, row.new));
+                    match row.facts.is_empty() {
+                        true => change,
+                        false => format!("{change} [{}]", row.facts.join(", ")),
+                    }
+                }));
+            } else {
+                for (because, rows) in by_reason(&rows) {
+                    let what = regions_together(&rows).join("; ");
+                    messages.push(match because {
+                        Some(because) => format!("{because}: {what}"),
+                        None => what,
+                    });
+                }
+            }
+            for message in messages {
+                let message = format!("CPython {version}: {message}");
+                text += &annotation(command, &format!("refcow: {status}"), &message);
+            }
         }
-        if !row.facts.is_empty() {
-            message += &format!(" [{}]", row.facts.join(", "));
-        }
-        text += &annotation(command, &format!("refcow: {}", row.status), &message);
     }
     for name in &comparison.only_in_base {
         let message = format!("{} is only in the base", run(name));

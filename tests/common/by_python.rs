@@ -90,7 +90,7 @@ pub fn snapshots_of_versions() -> Vec<(String, Version)> {
 macro_rules! assert_snapshot_of {
     ($version:expr, $name:expr, $text:expr) => {
         insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
-            insta::assert_snapshot!($crate::common::by_python::snapshot(&$name, &$version), $text);
+            insta::assert_snapshot!($crate::common::by_python::snapshot($name.as_ref(), &$version), $text);
         });
     };
 }

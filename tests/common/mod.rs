@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod by_python;
+pub mod canned;
 pub mod run;
 
 use std::ffi::OsStr;

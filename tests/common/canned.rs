@@ -1,0 +1,232 @@
+//! A run as refcow could have measured it, with everything that whoever reads one has to cope with.
+
+use std::collections::BTreeMap;
+
+use refcow::model::{
+    Calibration, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
+    Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning,
+};
+
+fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
+    let regions: Vec<_> = regions
+        .iter()
+        .map(|&(name, pages, unshared, identical)| Region {
+            name,
+            pages,
+            unshared,
+            identical,
+        })
+        .collect();
+    Child {
+        visit_seconds: seconds,
+        minor_faults: 42,
+        uss_bytes_before: Some(655_360),
+        uss_bytes_after: None,
+        pages_copied_by_fork: 160,
+        regions,
+        cross_checks: CrossChecks {
+            faults_minus_unshared: 1,
+            uss_pages_minus_unshared: None,
+        },
+    }
+}
+
+fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) -> Measurement {
+    Measurement {
+        fixture: fixture.into(),
+        visit: visit.into(),
+        prepare: None,
+        sharing: sharing.into(),
+        count: 2_000,
+        item_bytes: 65_536,
+        build_seconds: 0.25,
+        tree: Tree {
+            pss_bytes_before: Some(400 << 20),
+            pss_bytes_after: None,
+        },
+        children,
+    }
+}
+
+fn python(version: &str) -> Python {
+    Python {
+        version: version.into(),
+        build: Some(format!("{version} (main) [GCC]")),
+        executable: format!("/usr/bin/python{version}").into(),
+        libpython: format!("/usr/lib/libpython{version}.so.1.0").into(),
+        free_threaded: false,
+    }
+}
+
+/// A run with everything that a renderer has to cope with: children that differ, unknown bytes, a
+/// preparation, a warning.
+pub fn run(version: &str) -> Run {
+    use RegionName::{Header, Payload, Rest, Segment, Spine};
+    let lists = |header, rest, identical, seconds| {
+        child(
+            &[
+                (Header, 121, header, identical),
+                (Spine, 14, 0, Some(0)),
+                (Payload, 96_027, 0, Some(0)),
+                (Rest, 1_851, rest, Some(0)),
+            ],
+            seconds,
+        )
+    };
+    let shared = |rest| {
+        child(
+            &[
+                (Segment, 96_000, 0, Some(0)),
+                (Rest, 3_832, rest, Some(rest)),
+            ],
+            0.000_04,
+        )
+    };
+    Run {
+        python: python(version),
+        environment: Environment {
+            refcow_version: "0.1.0".into(),
+            kernel: "6.12.0".into(),
+            architecture: "x86_64".into(),
+            page_size_bytes: 4096,
+            transparent_huge_pages: HugePages {
+                enabled: Some("madvise".into()),
+                disabled_in_subject: true,
+            },
+            ksm: Ksm { running: None },
+            privileges: Privileges {
+                page_frame_numbers: false,
+                root: false,
+            },
+            cpu: None,
+            cpus: 2,
+            memory_total_bytes: 8 << 30,
+            memory_available_bytes: 7 << 30,
+            packages: BTreeMap::from([("numpy".into(), "2.5.5".into())]),
+        },
+        calibration: Calibration {
+            pages_written: 1365,
+            pages_counted: 1365,
+        },
+        warnings: vec![Warning::KsmRunning],
+        claims: Vec::new(),
+        facts: Vec::new(),
+        observations: Vec::new(),
+        alternatives: Vec::new(),
+        measurements: vec![
+            measurement(
+                "three_lists",
+                "idle",
+                "fork",
+                vec![
+                    lists(0, 0, Some(0), 0.000_000_6),
+                    lists(0, 0, Some(0), 0.000_000_7),
+                ],
+            ),
+            measurement(
+                "three_lists",
+                "reference",
+                "fork",
+                vec![
+                    lists(2, 9, Some(2), 0.000_15),
+                    lists(2, 9, Some(2), 0.000_16),
+                ],
+            ),
+            measurement(
+                "three_lists",
+                "iterate",
+                "fork",
+                vec![
+                    lists(121, 8, Some(117), 0.001_2),
+                    lists(120, 8, Some(117), 0.001_3),
+                ],
+            ),
+            measurement(
+                "three_lists",
+                "read",
+                "fork",
+                vec![lists(121, 16, None, 0.86), lists(121, 16, None, 0.9)],
+            ),
+            measurement("shared_numpy", "idle", "shared_memory", vec![shared(0)]),
+            measurement("shared_numpy", "read", "shared_memory", vec![shared(67)]),
+            Measurement {
+                prepare: Some("freeze".into()),
+                ..measurement("shared_numpy", "read", "shared_memory", vec![shared(66)])
+            },
+        ],
+    }
+}
+
+/// The same with claims of every verdict, one of which was expected to be another.
+pub fn run_with_claims(version: &str) -> Run {
+    let claim = |id: &str, verdict, expected, limit: Option<&str>, why: Option<&str>| Claim {
+        id: id.into(),
+        statement: format!(
+            "What the article says of {id} takes more than one line of a narrow terminal."
+        ),
+        verdict,
+        expected,
+        decided_by: why
+            .is_none()
+            .then(|| "80.1 % | of the list was copied".into()),
+        limit: limit.map(Into::into),
+        not_testable_because: why.map(Into::into),
+        figures: BTreeMap::from([
+            (
+                "deleted".into(),
+                Figure {
+                    value: Value::Count(1000),
+                    unit: Unit::Count,
+                },
+            ),
+            (
+                "least".into(),
+                Figure {
+                    value: Value::Number(0.0012),
+                    unit: Unit::Share,
+                },
+            ),
+            (
+                "payload_pages".into(),
+                Figure {
+                    value: Value::Count(96_027),
+                    unit: Unit::Pages,
+                },
+            ),
+        ]),
+        evidence: vec!["ints/iterate".into(), "observed/deletion".into()],
+    };
+    Run {
+        claims: vec![
+            claim(
+                "zero-deletes",
+                Verdict::Holds,
+                Verdict::HoldsWithLimits,
+                None,
+                None,
+            ),
+            claim(
+                "entire-list",
+                Verdict::HoldsWithLimits,
+                Verdict::HoldsWithLimits,
+                Some("no payload page was"),
+                None,
+            ),
+            claim(
+                "read-only",
+                Verdict::DoesNotHold,
+                Verdict::DoesNotHold,
+                None,
+                None,
+            ),
+            claim(
+                "fork-shares",
+                Verdict::NotTestableHere,
+                Verdict::Holds,
+                None,
+                Some("ptrace is forbidden here"),
+            ),
+        ],
+        ..run(version)
+    }
+}

@@ -1,0 +1,677 @@
+//! Comparing and merging documents, and baselines: on canned documents, and once for real.
+
+mod common;
+
+use std::fs;
+
+use refcow::claims::Claims;
+use refcow::compare::{TOLERANCE, compare};
+use refcow::model::{
+    self, Comparison, RegionName, Report, Row, RowKey, Run, Status, Tolerance, Verdict,
+};
+use refcow::report::{self, Format, Style};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use common::{Place, canned, run};
+
+const EXACT: Tolerance = Tolerance {
+    pages: 0,
+    share: 0.0,
+};
+
+fn compared(base: &Report, new: &Report) -> Comparison {
+    compare(base, new, TOLERANCE, Claims::versions())
+}
+
+/// The canned run, with so many unshared header pages of the first dataset's `iterate`.
+fn with_unshared(version: &str, unshared: u64) -> Run {
+    let mut run = canned::run(version);
+    for measurement in &mut run.measurements {
+        if measurement.fixture == "three_lists" && measurement.visit == "iterate" {
+            for child in &mut measurement.children {
+                let header = child
+                    .regions
+                    .iter_mut()
+                    .find(|region| region.name == RegionName::Header)
+                    .unwrap();
+                header.unshared = unshared;
+                header.pages = header.pages.max(unshared);
+                header.identical = None;
+            }
+        }
+    }
+    run
+}
+
+fn header_of_iterate(comparison: &Comparison) -> &Row {
+    let wanted = |row: &&Row| {
+        row.key.subject() == "three_lists/iterate" && row.key.region() == Some(RegionName::Header)
+    };
+    let mut rows = comparison.compared.iter().flat_map(|runs| &runs.rows);
+    rows.find(wanted).unwrap()
+}
+
+#[rstest]
+#[case::the_same(121, 121, Status::Unchanged)]
+#[case::one_page_more(121, 122, Status::Regressed)]
+#[case::one_page_less(121, 120, Status::Improved)]
+fn on_one_machine_and_one_build_every_page_counts(
+    #[case] base: u64,
+    #[case] new: u64,
+    #[case] status: Status,
+) {
+    let base = Report::of(with_unshared("3.12.1", base));
+    let new = Report::of(with_unshared("3.12.1", new));
+    let comparison = compared(&base, &new);
+    assert!(comparison.compared[0].differs.is_empty());
+    assert_eq!(header_of_iterate(&comparison).status, status);
+}
+
+#[rstest]
+#[case::few_pages(121, 137, Status::WithinNoise)]
+#[case::more_pages(121, 138, Status::Regressed)]
+#[case::less(121, 104, Status::Improved)]
+#[case::two_per_cent(10_000, 10_200, Status::WithinNoise)]
+#[case::more_than_that(10_000, 10_201, Status::Regressed)]
+fn between_builds_there_is_noise(#[case] base: u64, #[case] new: u64, #[case] status: Status) {
+    let base = Report::of(with_unshared("3.12.1", base));
+    let mut other = with_unshared("3.12.1", new);
+    other.python.build = Some("3.12.1 (another build)".into());
+    let new = Report::of(other);
+    let comparison = compared(&base, &new);
+    assert_eq!(comparison.compared[0].differs, ["build of Python"]);
+    assert_eq!(header_of_iterate(&comparison).status, status);
+    // Whoever wants none of it says so.
+    let strict = compare(&base, &new, EXACT, Claims::versions());
+    let expected = match new.runs[0].measurements == base.runs[0].measurements {
+        true => Status::Unchanged,
+        false if status == Status::Improved => Status::Improved,
+        false => Status::Regressed,
+    };
+    assert_eq!(header_of_iterate(&strict).status, expected);
+}
+
+type Change = (&'static str, fn(&mut Run));
+
+/// What may differ between two runs besides their figures.
+fn changes() -> Vec<Change> {
+    vec![
+        ("packages", |run| {
+            run.environment
+                .packages
+                .insert("numpy".into(), "1.0".into());
+        }),
+        ("refcow", |run| {
+            run.environment.refcow_version = "9.0.0".into()
+        }),
+        ("architecture", |run| {
+            run.environment.architecture = "aarch64".into()
+        }),
+        ("kernel", |run| run.environment.kernel = "9.9".into()),
+        ("machine", |run| run.environment.memory_total_bytes += 1),
+        ("addresses (random in each run)", |run| {
+            run.warnings.push(model::Warning::AddressesRandom);
+        }),
+    ]
+}
+
+#[test]
+fn what_differs_between_two_runs_is_named() {
+    let base = Report::of(canned::run("3.12.1"));
+    for (what, change) in changes() {
+        let mut other = canned::run("3.12.1");
+        change(&mut other);
+        let comparison = compared(&base, &Report::of(other));
+        assert_eq!(comparison.compared[0].differs, [what]);
+    }
+    // How much memory was free is nobody's difference.
+    let mut other = canned::run("3.12.1");
+    other.environment.memory_available_bytes /= 2;
+    assert!(
+        compared(&base, &Report::of(other)).compared[0]
+            .differs
+            .is_empty()
+    );
+}
+
+#[rstest]
+#[case::page_size(
+    |run: &mut Run| run.environment.page_size_bytes = 16_384,
+    "pages of 4096 and of 16384 bytes"
+)]
+#[case::huge_pages(
+    |run: &mut Run| run.environment.transparent_huge_pages.disabled_in_subject = false,
+    "huge pages: off and madvise"
+)]
+#[case::size(
+    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.count = 7),
+    "data of another size: 2000 × 65536 bytes and 7 × 65536 bytes"
+)]
+#[case::children(
+    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.children.truncate(1)),
+    "2 and 1 children"
+)]
+fn other_circumstances_are_not_compared(#[case] change: fn(&mut Run), #[case] because: &str) {
+    let base = Report::of(canned::run("3.12.1"));
+    let mut other = canned::run("3.12.1");
+    change(&mut other);
+    let comparison = compared(&base, &Report::of(other));
+    let row = header_of_iterate(&comparison);
+    assert_eq!(row.status, Status::NotComparable);
+    assert_eq!(row.because.as_deref(), Some(because));
+    assert_eq!(comparison.count(Status::Regressed), 0);
+}
+
+#[test]
+fn what_only_one_has_is_told() {
+    let mut base = canned::run("3.12.1");
+    let mut new = canned::run("3.12.1");
+    base.measurements.retain(|one| one.visit != "read");
+    new.measurements.retain(|one| one.visit != "idle");
+    let comparison = compared(&Report::of(base), &Report::of(new));
+    let of = |status| {
+        let rows = comparison.rows().filter(|(_, row)| row.status == status);
+        rows.map(|(_, row)| row.key.subject()).collect::<Vec<_>>()
+    };
+    assert!(
+        of(Status::OnlyInBase)
+            .iter()
+            .all(|name| name.ends_with("/idle"))
+    );
+    assert!(
+        of(Status::OnlyInNew)
+            .iter()
+            .all(|name| name.ends_with("/read"))
+    );
+    assert!(!of(Status::OnlyInBase).is_empty() && !of(Status::OnlyInNew).is_empty());
+}
+
+#[rstest]
+#[case::holds_still((Verdict::Holds, Verdict::Holds), (Verdict::Holds, Verdict::Holds), Status::Unchanged)]
+#[case::fails((Verdict::Holds, Verdict::Holds), (Verdict::DoesNotHold, Verdict::Holds), Status::Regressed)]
+#[case::is_as_expected_again((Verdict::DoesNotHold, Verdict::Holds), (Verdict::Holds, Verdict::Holds), Status::Improved)]
+#[case::of_another_version((Verdict::Holds, Verdict::Holds), (Verdict::HoldsWithLimits, Verdict::HoldsWithLimits), Status::ChangedAsExpected)]
+#[case::not_tested((Verdict::Holds, Verdict::Holds), (Verdict::NotTestableHere, Verdict::Holds), Status::NotComparable)]
+#[case::wrong_in_another_way((Verdict::HoldsWithLimits, Verdict::Holds), (Verdict::DoesNotHold, Verdict::Holds), Status::Regressed)]
+fn a_verdict_is_better_or_worse_as_it_is_expected_or_not(
+    #[case] base: (Verdict, Verdict),
+    #[case] new: (Verdict, Verdict),
+    #[case] status: Status,
+) {
+    let with = |(verdict, expected)| {
+        let mut run = canned::run_with_claims("3.12.1");
+        run.claims.truncate(1);
+        run.claims[0].verdict = verdict;
+        run.claims[0].expected = expected;
+        Report::of(run)
+    };
+    let comparison = compared(&with(base), &with(new));
+    let rows: Vec<_> = comparison
+        .rows()
+        .filter(|(_, row)| matches!(row.key, RowKey::Claim { .. }))
+        .map(|(_, row)| row.status)
+        .collect();
+    assert_eq!(rows, [status]);
+}
+
+#[test]
+fn runs_of_one_version_belong_together_then_those_of_one_series_then_single_ones() {
+    let report = |versions: &[&str]| {
+        let runs = versions.iter().map(|version| canned::run(version));
+        Report::of_all(runs.collect(), Vec::new())
+    };
+    let pairs = |base: &[&str], new: &[&str]| {
+        let comparison = compared(&report(base), &report(new));
+        let pairs = comparison.compared.iter();
+        let pairs: Vec<_> = pairs
+            .map(|runs| format!("{} {}", runs.base.version, runs.new.version))
+            .collect();
+        (
+            pairs,
+            comparison.only_in_base.len(),
+            comparison.only_in_new.len(),
+        )
+    };
+    assert_eq!(
+        pairs(&["3.11.2", "3.11.7"], &["3.11.7", "3.11.9"]),
+        (vec!["3.11.2 3.11.9".into(), "3.11.7 3.11.7".into()], 0, 0)
+    );
+    assert_eq!(
+        pairs(&["3.11.7"], &["3.12.1"]),
+        (vec!["3.11.7 3.12.1".into()], 0, 0)
+    );
+    assert_eq!(
+        pairs(&["3.11.7", "3.13.0"], &["3.12.1", "3.13.1"]),
+        (vec!["3.13.0 3.13.1".into()], 1, 1)
+    );
+}
+
+#[test]
+fn a_change_between_versions_is_named_by_the_fact_that_tells_of_it() {
+    let small_ints = |version: &str, unshared: u64| {
+        let mut run = canned::run(version);
+        run.measurements.truncate(1);
+        let measurement = &mut run.measurements[0];
+        measurement.fixture = "small_ints".into();
+        measurement.visit = "iterate".into();
+        for child in &mut measurement.children {
+            for region in &mut child.regions {
+                region.unshared = if region.name == RegionName::Header {
+                    unshared
+                } else {
+                    0
+                };
+                region.identical = None;
+            }
+        }
+        Report::of(run)
+    };
+    let facts = |base: &Report, new: &Report| {
+        let comparison = compare(base, new, EXACT, Claims::versions());
+        let mut rows = comparison.rows().filter(|(_, row)| row.status.is_change());
+        rows.next().map(|(_, row)| row.facts.clone())
+    };
+    let (older, newer) = (small_ints("3.11.7", 3), small_ints("3.12.1", 0));
+    let named = Some(vec!["small-ints-immortal".to_owned()]);
+    assert_eq!(facts(&older, &newer), named);
+    assert_eq!(facts(&newer, &older), named);
+    // The same change between other versions is not known.
+    let (older, newer) = (small_ints("3.12.1", 3), small_ints("3.13.0", 0));
+    assert_eq!(facts(&older, &newer), Some(Vec::new()));
+}
+
+/// Two documents that differ in every way that has a word.
+fn different() -> (Report, Report) {
+    let mut base = with_unshared("3.11.7", 121);
+    base.claims = canned::run_with_claims("3.11.7").claims;
+    base.claims[0].verdict = base.claims[0].expected;
+    let mut new = with_unshared("3.12.1", 300);
+    new.claims = canned::run_with_claims("3.12.1").claims;
+    new.claims[2].verdict = Verdict::Holds;
+    new.claims[2].expected = Verdict::Holds;
+    new.measurements.retain(|one| one.visit != "idle");
+    for measurement in &mut new.measurements {
+        if measurement.fixture == "shared_numpy" {
+            measurement.count = 7;
+        }
+    }
+    let gone = canned::run("3.8.18");
+    (
+        Report::of_all(vec![gone, base], Vec::new()),
+        Report::of_all(vec![new, canned::run("3.15.0")], Vec::new()),
+    )
+}
+
+#[rstest]
+#[case("wide.txt", Some(Style::Terminal { width: Some(120), colours: false }))]
+#[case("narrow.txt", Some(Style::Terminal { width: Some(60), colours: false }))]
+#[case("markdown", Some(Style::Markdown))]
+#[case("github", None)]
+fn a_comparison_reads_the_same_in_every_form(#[case] name: &str, #[case] style: Option<Style>) {
+    let (mut base, mut new) = different();
+    // One pair of another series each, or they would have no counterpart.
+    base.runs[1].python = canned::run("3.12.0").python;
+    new.runs[0].python = canned::run("3.12.1").python;
+    let comparison = compared(&base, &new);
+    let bytes = match style {
+        Some(style) => report::render_comparison(&comparison, style),
+        None => report::github(&comparison),
+    };
+    let text = String::from_utf8(bytes).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("comparison_{name}"), text);
+    });
+}
+
+#[test]
+fn the_json_of_a_comparison_is_what_its_schema_says() {
+    let (base, new) = different();
+    let comparison = compared(&base, &new);
+    let text = report::render_json(&comparison).unwrap();
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    let schema: Value = serde_json::from_str(&run::stdout(&["schema", "comparison"])).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    if let Err(error) = schema.validate(&document) {
+        panic!("{error} at {}", error.instance_path());
+    }
+    assert_eq!(
+        serde_json::from_slice::<Comparison>(&text).unwrap(),
+        comparison
+    );
+}
+
+/// Files with the documents in them.
+fn files(place: &Place, base: &Report, new: &Report) -> (String, String) {
+    let write = |name: &str, report: &Report| {
+        let bytes = report::render(report, Format::Json).unwrap();
+        place.file(name, std::str::from_utf8(&bytes).unwrap())
+    };
+    (write("base.json", base), write("new.json", new))
+}
+
+#[rstest]
+#[case::nothing_changed(121, 0)]
+#[case::a_regression(122, 1)]
+#[case::an_improvement(120, 0)]
+fn the_status_tells_of_a_regression(#[case] unshared: u64, #[case] status: i32) {
+    let place = Place::new();
+    let base = Report::of(with_unshared("3.12.1", 121));
+    let new = Report::of(with_unshared("3.12.1", unshared));
+    let (base, new) = files(&place, &base, &new);
+    for format in ["table", "markdown", "json", "github"] {
+        let mut refcow = place.refcow(["compare", &base, &new, "--format", format]);
+        refcow.env_remove("GITHUB_STEP_SUMMARY");
+        let finished = place.run(refcow).exits_with(status);
+        assert!(!finished.stdout.is_empty(), "{finished}");
+        if status == 1 {
+            finished.says("error: 1 row regressed").says("help: ");
+        }
+    }
+}
+
+#[test]
+fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
+    let place = Place::new();
+    let base = Report::of(with_unshared("3.12.1", 121));
+    let new = Report::of(with_unshared("3.12.1", 122));
+    let (base, new) = files(&place, &base, &new);
+    let summary = place.file("summary.md", "# Before\n");
+    let mut refcow = place.refcow(["compare", &base, &new, "--format", "github"]);
+    refcow.env("GITHUB_STEP_SUMMARY", &summary);
+    let finished = place.run(refcow).exits_with(1);
+    assert!(
+        finished.stdout.starts_with(
+            "::error title=refcow%3A regressed::CPython 3.12.1: three_lists/iterate header"
+        ),
+        "{finished}"
+    );
+    let text = fs::read_to_string(&summary).unwrap();
+    assert!(text.starts_with("# Before\n**CPython 3.12.1"), "{text}");
+    assert!(
+        text.contains(
+            "| three_lists/iterate header | 121 of 121 pages | 122 of 122 pages | regressed |"
+        ),
+        "{text}"
+    );
+
+    let mut refcow = place.refcow(["compare", &base, &new, "--format", "github"]);
+    refcow.env("GITHUB_STEP_SUMMARY", place.path("no/such"));
+    place
+        .run(refcow)
+        .refuses(2, "which GITHUB_STEP_SUMMARY names", "unset");
+}
+
+#[rstest]
+#[case::no_file(None, "No such file", "--format json")]
+#[case::empty(Some(""), "no document of refcow's: EOF", "--format json")]
+#[case::cut_off(
+    Some("{\"schema_version\": 2, \"runs\": ["),
+    "EOF while parsing",
+    "--format json"
+)]
+#[case::of_somebody_elses(Some("{\"a\": 1}"), "it has no schema_version", "--format json")]
+#[case::newer(
+    Some(
+        "{\"schema_version\": 7, \"runs\": [{\"environment\": {\"refcow_version\": \"4.2.0\"}}]}"
+    ),
+    "it has schema version 7, and this refcow reads 2 and older",
+    "it takes refcow 4.2.0 or newer"
+)]
+#[case::unknown_field(
+    Some("{\"schema_version\": 2, \"runs\": [], \"rums\": 1}"),
+    "unknown field `rums`",
+    ""
+)]
+fn what_is_no_document_is_refused(
+    #[case] text: Option<&str>,
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let file = match text {
+        Some(text) => place.file("document.json", text),
+        None => place.path("document.json").to_str().unwrap().to_owned(),
+    };
+    for command in [vec!["compare", &file, &file], vec!["merge", &file]] {
+        place.run(place.refcow(command)).refuses(2, error, help);
+    }
+}
+
+#[rstest]
+#[case::unshared("unshared", 10_000_000, "pages unshared")]
+#[case::identical("identical", 10_000_000, "copies identical")]
+#[case::pages("pages", u64::MAX, "pages")]
+fn a_document_that_contradicts_itself_is_refused_with_the_place(
+    #[case] field: &str,
+    #[case] number: u64,
+    #[case] what: &str,
+) {
+    let bytes = report::render(&Report::of(canned::run("3.12.1")), Format::Json).unwrap();
+    let mut document: Value = serde_json::from_slice(&bytes).unwrap();
+    document["runs"][0]["measurements"][1]["children"][0]["regions"][3][field] = json!(number);
+    let place = Place::new();
+    let file = place.file("document.json", &document.to_string());
+    place
+        .run(place.refcow(["merge", &file]))
+        .refuses(
+            2,
+            "runs[0].measurements[1].children[0].regions[3]",
+            "measure again",
+        )
+        .says(what);
+}
+
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let place = Place::new();
+    let pipe = place.path("said").to_str().unwrap().to_owned();
+    place
+        .run(place.refcow(["merge", &pipe]))
+        .refuses(2, "not a regular file", "--format json");
+}
+
+/// A document as refcow wrote it when it knew one interpreter a document.
+fn first_version(version: &str) -> String {
+    let run = serde_json::to_value(canned::run_with_claims(version)).unwrap();
+    let mut document = run.as_object().unwrap().clone();
+    let mut python = document.remove("python").unwrap();
+    python.as_object_mut().unwrap().remove("build");
+    for list in ["measurements", "claims"] {
+        for entry in document[list].as_array_mut().unwrap() {
+            entry["python"] = python.clone();
+        }
+    }
+    document.insert("schema_version".into(), json!(1));
+    Value::Object(document).to_string()
+}
+
+#[test]
+fn an_older_document_is_read_and_what_it_lacks_is_absent() {
+    let (report, version) = model::read(first_version("3.12.1").as_bytes()).unwrap();
+    assert_eq!(version, 1);
+    let mut expected = canned::run_with_claims("3.12.1");
+    expected.python.build = None;
+    assert_eq!(report, Report::of(expected));
+
+    // And compares with today's, though of its build nothing is known.
+    let new = Report::of(canned::run_with_claims("3.12.1"));
+    let comparison = compared(&report, &new);
+    assert_eq!(comparison.compared[0].differs, ["build of Python"]);
+    assert_eq!(
+        comparison.count(Status::Unchanged),
+        comparison.rows().count()
+    );
+
+    let two =
+        first_version("3.12.1").replacen("\"version\":\"3.12.1\"", "\"version\":\"3.12.2\"", 1);
+    let error = model::read(two.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("one interpreter"), "{error}");
+}
+
+#[test]
+fn documents_are_joined_in_the_order_of_versions() {
+    let place = Place::new();
+    let base = Report::of(canned::run("3.12.1"));
+    let new = Report::of_all(
+        vec![canned::run("3.9.1"), canned::run("3.10.0")],
+        Vec::new(),
+    );
+    let (base, new) = files(&place, &base, &new);
+    let merged = place
+        .run(place.refcow(["merge", &base, &new]))
+        .exits_with(0);
+    let report = run::report(&merged.stdout);
+    let versions: Vec<_> = report.runs.iter().map(|run| &run.python.version).collect();
+    assert_eq!(versions, ["3.9.1", "3.10.0", "3.12.1"]);
+    for format in ["table", "markdown", "csv"] {
+        let shown = place
+            .run(place.refcow(["merge", &base, &new, "--format", format]))
+            .exits_with(0);
+        for version in ["3.9.1", "3.10.0", "3.12.1"] {
+            assert!(shown.stdout.contains(version), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn what_is_there_twice_is_refused() {
+    let place = Place::new();
+    let mut other = canned::run("3.12.1");
+    other.measurements.truncate(1);
+    // Free memory is another each time; the machine is the same.
+    other.environment.memory_available_bytes /= 2;
+    let (base, new) = files(
+        &place,
+        &Report::of(canned::run("3.12.1")),
+        &Report::of(other.clone()),
+    );
+    place.run(place.refcow(["merge", &base, &new])).refuses(
+        2,
+        &format!("{base} and {new} both hold three_lists/idle"),
+        "leave one of them out",
+    );
+    place.run(place.refcow(["merge", &base, &base])).refuses(
+        2,
+        "both hold",
+        "leave one of them out",
+    );
+    // On another machine it is another run.
+    other.environment.cpu = Some("another".into());
+    let (base, new) = files(
+        &place,
+        &Report::of(canned::run("3.12.1")),
+        &Report::of(other),
+    );
+    let merged = place
+        .run(place.refcow(["merge", &base, &new]))
+        .exits_with(0);
+    assert_eq!(run::report(&merged.stdout).runs.len(), 2);
+}
+
+#[test]
+fn documents_of_two_schema_versions_are_not_joined() {
+    let place = Place::new();
+    let old = place.file("old.json", &first_version("3.11.7"));
+    let (new, _) = files(
+        &place,
+        &Report::of(canned::run("3.12.1")),
+        &Report::of(canned::run("3.12.1")),
+    );
+    place.run(place.refcow(["merge", &new, &old])).refuses(
+        2,
+        &format!("{new} has schema version 2, {old} 1"),
+        &format!("refcow merge {old} --output NEW"),
+    );
+    // As the help says.
+    let today = place.path("today.json").to_str().unwrap().to_owned();
+    place
+        .run(place.refcow(["merge", &old, "--output", &today]))
+        .exits_with(0);
+    place
+        .run(place.refcow(["merge", &new, &today]))
+        .exits_with(0);
+}
+
+#[test]
+fn a_baseline_is_kept_and_compared_with() {
+    let place = Place::new();
+    let measure = |more: &[&str]| {
+        let mut refcow = place.measure(["ints", "--visit", "iterate"]);
+        refcow.args(more).current_dir(place.path("."));
+        refcow
+    };
+    let small = ["--count", "20000"];
+    place
+        .run(measure(&[&small[..], &["--baseline", "mine"]].concat()))
+        .refuses(
+            2,
+            "there is no baseline mine",
+            "--save-baseline NAME makes one",
+        );
+    place
+        .run(measure(
+            &[&small[..], &["--save-baseline", "mine"]].concat(),
+        ))
+        .exits_with(0);
+    let kept = fs::read_to_string(place.path("baselines/mine.json")).unwrap();
+    assert_eq!(run::report(&kept).runs[0].measurements.len(), 1);
+
+    // The same again: nothing has changed, to the page, and the baseline stays as it is.
+    let again = place
+        .run(measure(&[&small[..], &["--baseline", "mine"]].concat()))
+        .exits_with(0);
+    assert!(
+        again
+            .stdout
+            .contains("One machine and one build: every page counts."),
+        "{again}"
+    );
+    assert!(again.stdout.contains("3 of 3 rows unchanged"), "{again}");
+    assert_eq!(
+        fs::read_to_string(place.path("baselines/mine.json")).unwrap(),
+        kept
+    );
+
+    let other = place
+        .run(measure(&["--count", "30000", "--baseline", "mine"]))
+        .exits_with(0);
+    assert!(
+        other
+            .stdout
+            .contains("not comparable\n  data of another size: 20000 × 28"),
+        "{other}"
+    );
+    place.run(measure(&["--baseline", "other"])).refuses(
+        2,
+        "there is no baseline other",
+        "there are: mine;",
+    );
+    place
+        .run(measure(&["--baseline", "mine", "--format", "json"]))
+        .refuses(2, "no place for", "refcow compare");
+    for name in ["", "../mine", ".hidden", "a b"] {
+        place.run(measure(&["--save-baseline", name])).exits_with(2);
+    }
+}
+
+#[test]
+fn a_run_that_lacks_something_is_no_baseline() {
+    let place = Place::new();
+    let fixture = place.file(
+        "broken.py",
+        "def build(count, item_bytes):\n    raise RuntimeError('broken')\ndef visit_look(data):\n    pass\n",
+    );
+    let mut refcow = place.measure([
+        "ints",
+        &fixture,
+        "--count",
+        "100",
+        "--save-baseline",
+        "mine",
+    ]);
+    refcow.current_dir(place.path("."));
+    place.run(refcow).exits_with(3).says("broken");
+    let left: Vec<_> = fs::read_dir(place.path("baselines")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
