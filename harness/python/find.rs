@@ -238,7 +238,7 @@ pub(super) fn command(name: &str) -> Option<PathBuf> {
     Places::of_this_machine().command(name)
 }
 
-/// Every interpreter of this machine, usable or not, those first that [`choose`] would prefer.
+/// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose()) would prefer.
 ///
 /// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen.
 pub fn discover() -> Vec<Found> {
