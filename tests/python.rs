@@ -885,6 +885,12 @@ fn a_shim_of_pyenvs_is_followed_without_starting_it() {
     place.set("PYENV_VERSION", "3.9");
     assert_eq!(place.choose(&[]), [old]);
     assert_eq!(starts(&place, "pyenv"), 1);
+    // Once is enough to find all: what is behind the shim of 3.8 would be among its versions.
+    assert_eq!(place.choose(&["all"]), [old, new]);
+    assert_eq!(starts(&place, "pyenv"), 2);
+    // A version of one's own choosing means the first on PATH, whatever it costs.
+    place.choose(&["3.8"]);
+    assert!(starts(&place, "pyenv") > 3);
 }
 
 #[test]
