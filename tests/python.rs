@@ -885,6 +885,12 @@ fn a_shim_of_pyenvs_is_followed_without_starting_it() {
     place.set("PYENV_VERSION", "3.9");
     assert_eq!(place.choose(&[]), [old]);
     assert_eq!(starts(&place, "pyenv"), 1);
+    // Once is enough to find all: what is behind the shim of 3.8 would be among its versions.
+    assert_eq!(place.choose(&["all"]), [old, new]);
+    assert_eq!(starts(&place, "pyenv"), 2);
+    // A version of one's own choosing means the first on PATH, whatever it costs.
+    place.choose(&["3.8"]);
+    assert!(starts(&place, "pyenv") > 3);
 }
 
 #[test]
@@ -1009,8 +1015,10 @@ fn maker(place: &Elsewhere, name: &str, version: &str, venv: &str, pip: &str) {
     installation(&root, version, "{}");
     let series = version.rsplit_once('.').unwrap().0;
     let in_environment = r#"#!/bin/sh
-        [ -e "${0%/bin/*}"/lib/*/site-packages/numpy ] &&
-            echo "refcow-import:{\"versions\":{\"numpy\":\"9.9\"},\"failures\":{}}""#;
+        numpy=$(echo "${0%/bin/*}"/lib/*/site-packages/numpy)
+        [ -e "$numpy" ] || exit 1
+        [ -e "$numpy/__init__.py" ] || hollow='"numpy"'
+        echo "refcow-import:{\"versions\":{\"numpy\":\"9.9\"},\"failures\":{},\"namespaces\":[$hollow]}""#;
     fs::write(root.join("environments_python"), in_environment).unwrap();
     script(
         &root.join("bin/python3"),
@@ -1021,7 +1029,7 @@ fn maker(place: &Elsewhere, name: &str, version: &str, venv: &str, pip: &str) {
             "-I -m venv") echo made >>starts; {venv}
                 mkdir -p "$5/bin" "$5/lib/python{series}/site-packages"
                 cp environments_python "$5/bin/python3"; chmod 755 "$5/bin/python3";;
-            "-I -m pip") {pip} touch "$7/numpy";;
+            "-I -m pip") {pip} mkdir "$7/numpy"; touch "$7/numpy/__init__.py";;
             *) case "$4" in *refcow-pip*) echo 'refcow-pip:{{"module":"99.0","bundled":null}}';; *) exit 1;; esac;;
             esac"#,
             root = root.display()
@@ -1114,6 +1122,7 @@ fn two_runs_make_one_environment() {
 
 #[rstest]
 #[case::module("lib/python3.12/site-packages/numpy")]
+#[case::code_of_a_module("lib/python3.12/site-packages/numpy/__init__.py")]
 #[case::program("bin/python3")]
 #[case::all_that_is_in_it("bin")]
 fn a_broken_environment_gives_way_to_a_new_one(#[case] lost: &str) {

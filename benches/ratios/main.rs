@@ -2,9 +2,10 @@
 //!
 //! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
 //! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
-//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`.
+//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`.
 
 mod cost_per_page;
+mod discovery;
 mod observer_memory;
 mod page_state;
 mod subject;
@@ -28,6 +29,7 @@ fn main() -> Outcome<()> {
         .configure_from_args();
     let interpreter = refcow::python::choose(None)?;
     let mut table = table::Table::default();
+    discovery::run(&mut criterion, &interpreter, &mut table)?;
     page_state::run(&mut criterion, &interpreter, &mut table)?;
     cost_per_page::run(&mut criterion, &interpreter, &mut table)?;
     visit::run(&mut criterion, &interpreter, &mut table)?;

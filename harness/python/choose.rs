@@ -218,7 +218,7 @@ impl Search {
         // PATH's python3 nearly always serves; the others are asked only when it does not.
         let (first, others): (Vec<Candidate>, Vec<_>) = self
             .places
-            .candidates(&self.inquiry)
+            .worth_asking(&self.inquiry)
             .into_iter()
             .partition(|candidate| {
                 let mut on_path = self.places.path.iter();
@@ -332,7 +332,9 @@ impl Search {
 
     /// All that there is.
     fn everything(&self) -> Result<Vec<Found>, Error> {
-        let found = self.inquiry.ask_all(self.places.candidates(&self.inquiry));
+        let found = self
+            .inquiry
+            .ask_all(self.places.worth_asking(&self.inquiry));
         interrupted(&found)?;
         Ok(without_repetitions(found))
     }

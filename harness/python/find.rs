@@ -32,6 +32,8 @@ pub(super) struct Places {
     installations: Vec<PathBuf>,
     /// Folders where a system keeps programs, should PATH lack them.
     system: Vec<PathBuf>,
+    /// pyenv's root, whose versions are among the installations.
+    pyenv: Option<PathBuf>,
 }
 
 impl Places {
@@ -39,6 +41,7 @@ impl Places {
         let path = env::var_os("PATH").unwrap_or_default();
         let named = env::var_os("REFCOW_PYTHONS").unwrap_or_default();
         let mut installations = Vec::new();
+        let mut pyenv_root = None;
         for environment in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
             installations.extend(env::var_os(environment).map(PathBuf::from));
         }
@@ -46,6 +49,7 @@ impl Places {
             let pyenv = env::var_os("PYENV_ROOT")
                 .map_or_else(|| user.home_dir().join(".pyenv"), PathBuf::from);
             installations.extend(newest_first(&pyenv.join("versions")));
+            pyenv_root = Some(pyenv);
             let uv = env::var_os("UV_PYTHON_INSTALL_DIR")
                 .map_or_else(|| user.data_dir().join("uv/python"), PathBuf::from);
             installations.extend(newest_first(&uv));
@@ -63,6 +67,7 @@ impl Places {
                 .filter(|folder| folder.is_absolute())
                 .collect(),
             installations,
+            pyenv: pyenv_root,
             system: vec![
                 "/usr/local/bin".into(),
                 "/usr/bin".into(),
@@ -99,6 +104,18 @@ impl Places {
             .filter_map(|path| inquiry.follow(path))
             .filter(|candidate| seen.insert(identity(&candidate.program)))
             .collect()
+    }
+
+    /// The candidates, without those that cost more than they add when all are asked: a shim takes pyenv longer than
+    /// Python, and what is behind `python3.N` is found among pyenv's versions anyhow.
+    pub(super) fn worth_asking(&self, inquiry: &Inquiry) -> Vec<Candidate> {
+        let mut candidates = self.candidates(inquiry);
+        candidates.retain(|candidate| {
+            candidate.left_to_pyenv.is_none()
+                || candidate.left_to_pyenv != self.pyenv
+                || minor_in_name(&candidate.path).is_none()
+        });
+        candidates
     }
 
     pub(super) fn command(&self, name: &str) -> Option<PathBuf> {
@@ -238,7 +255,7 @@ pub(super) fn command(name: &str) -> Option<PathBuf> {
     Places::of_this_machine().command(name)
 }
 
-/// Every interpreter of this machine, usable or not, those first that [`choose`] would prefer.
+/// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose()) would prefer.
 ///
 /// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen.
 pub fn discover() -> Vec<Found> {
@@ -247,7 +264,7 @@ pub fn discover() -> Vec<Found> {
 
 fn discover_in(places: &Places) -> Vec<Found> {
     let inquiry = Inquiry::new();
-    without_repetitions(inquiry.ask_all(places.candidates(&inquiry)))
+    without_repetitions(inquiry.ask_all(places.worth_asking(&inquiry)))
 }
 
 /// Each interpreter once, without what need not be told.
@@ -318,6 +335,7 @@ mod tests {
             path: vec![at("nowhere"), at("bin")],
             installations,
             system: vec![at("bin")],
+            pyenv: None,
         };
         assert_eq!(
             paths(&places),

@@ -20,6 +20,8 @@ pub(super) struct Candidate {
     pub(super) path: PathBuf,
     /// What is asked in its place, since it leads there: else the same.
     pub(super) program: PathBuf,
+    /// The root of the pyenv whose shim it is, if only pyenv can tell where it leads.
+    pub(super) left_to_pyenv: Option<PathBuf>,
 }
 
 /// One search for interpreters. What it has learnt is kept for the next run when it is dropped.
@@ -40,12 +42,17 @@ impl Inquiry {
 
     /// The program that a candidate leads to. `None`: it is a shim that would find nothing.
     pub(super) fn follow(&self, path: PathBuf) -> Option<Candidate> {
-        let program = match pyenv::leads(&path, &self.surroundings) {
-            Leads::To(program) => program,
-            Leads::Unknown => path.clone(),
+        let (program, left_to_pyenv) = match pyenv::leads(&path, &self.surroundings) {
+            Leads::To(program) => (program, None),
+            Leads::Elsewhere => (path.clone(), None),
+            Leads::Unknown(root) => (path.clone(), Some(root)),
             Leads::Nowhere => return None,
         };
-        Some(Candidate { path, program })
+        Some(Candidate {
+            path,
+            program,
+            left_to_pyenv,
+        })
     }
 
     /// What the program at `path` is.

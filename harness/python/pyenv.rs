@@ -34,8 +34,10 @@ const HOOK_FOLDERS: [&str; 4] = [
 /// Where a program leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Leads {
-    /// It is no shim of pyenv's, or only pyenv can tell.
-    Unknown,
+    /// It is no shim of pyenv's.
+    Elsewhere,
+    /// It is one of the shims in this root, and only pyenv can tell.
+    Unknown(PathBuf),
     /// pyenv would execute this.
     To(PathBuf),
     /// pyenv would say that there is no such command.
@@ -92,8 +94,10 @@ fn working_folder() -> Option<PathBuf> {
 
 /// Where `program` leads.
 pub(super) fn leads(program: &Path, surroundings: &Surroundings) -> Leads {
+    let Some(Shim { root, pyenv }) = shim(program) else {
+        return Leads::Elsewhere;
+    };
     let found = || {
-        let Shim { root, pyenv } = shim(program)?;
         if surroundings.unusual || !hooks_are_known(&root, &pyenv) {
             return None;
         }
@@ -119,7 +123,7 @@ pub(super) fn leads(program: &Path, surroundings: &Surroundings) -> Leads {
         // None of the versions has it: then the system's is meant.
         in_path(name.as_ref(), &root, surroundings)
     };
-    found().unwrap_or(Leads::Unknown)
+    found().unwrap_or_else(|| Leads::Unknown(root.clone()))
 }
 
 /// What a shim says.
@@ -293,7 +297,8 @@ mod tests {
         match leads(&root.join("shims").join(name), &around(root, version)) {
             Leads::To(path) => path.strip_prefix(root).unwrap().display().to_string(),
             Leads::Nowhere => "nowhere".into(),
-            Leads::Unknown => "unknown".into(),
+            Leads::Unknown(_) => "unknown".into(),
+            Leads::Elsewhere => "elsewhere".into(),
         }
     }
 
@@ -364,12 +369,12 @@ mod tests {
             &format!("{good}{}", "#\n".repeat(4096)),
         ] {
             fs::write(&shim, bad).unwrap();
-            assert_eq!(led(root.path(), "python3", Some("3.12.1")), "unknown");
+            assert_eq!(led(root.path(), "python3", Some("3.12.1")), "elsewhere");
         }
         fs::write(&shim, good).unwrap();
-        assert_ne!(led(root.path(), "python3", Some("3.12.1")), "unknown");
+        assert_ne!(led(root.path(), "python3", Some("3.12.1")), "elsewhere");
         let other = root.path().join("versions/3.12.1/bin/python3");
-        assert_eq!(leads(&other, &around(root.path(), None)), Leads::Unknown);
+        assert_eq!(leads(&other, &around(root.path(), None)), Leads::Elsewhere);
     }
 
     #[test]
