@@ -95,9 +95,15 @@ pub enum Error {
     Signals(io::Error),
 }
 
-/// One error below the other.
+/// One error below the other, each with its remedy, as main.rs writes a single one.
 fn listed(errors: &[experiment::Error]) -> String {
-    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let errors: Vec<_> = errors
+        .iter()
+        .map(|error| match error.help() {
+            Some(help) => format!("{error}\nhelp: {help}"),
+            None => error.to_string(),
+        })
+        .collect();
     errors.join("\nerror: ")
 }
 

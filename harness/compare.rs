@@ -279,15 +279,26 @@ fn page_rows(
 }
 
 fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
-    let (RowValue::Pages { unshared: base, .. }, RowValue::Pages { unshared: new, .. }) =
-        (base, new)
+    let (
+        RowValue::Pages {
+            unshared: base,
+            of: of_base,
+        },
+        RowValue::Pages {
+            unshared: new,
+            of: of_new,
+        },
+    ) = (*base, *new)
     else {
         return Status::NotComparable;
     };
-    let noise = allowed.pages.max((*base as f64 * allowed.share) as u64);
-    match base.abs_diff(*new) {
+    let noise = allowed.pages.max((base as f64 * allowed.share) as u64);
+    // A single page may hold other things; that two or more are all copied, or none, is no matter of where memory begins.
+    let all_or_nothing =
+        of_base.min(of_new) >= 2 && (base == of_base && new == 0 || base == 0 && new == of_new);
+    match base.abs_diff(new) {
         0 => Status::Unchanged,
-        difference if difference <= noise => Status::WithinNoise,
+        difference if difference <= noise && !all_or_nothing => Status::WithinNoise,
         _ if new < base => Status::Improved,
         _ => Status::Regressed,
     }

@@ -16,7 +16,7 @@ use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
-/// The home of refcow's own fixtures, which need none: the same for every user.
+/// Home and working folder of refcow's own fixtures, which need none: the same for every user, wherever refcow is run.
 const NO_HOME: &str = "/";
 
 /// What to measure.
@@ -504,6 +504,7 @@ fn launch(
         version: interpreter.full_version.clone(),
         bin,
         home: NO_HOME.into(),
+        folder: Some(NO_HOME.into()),
         channels: children + 1,
         timeout,
     })
@@ -596,15 +597,12 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
         error => failed(error),
     };
     let mut warnings = BTreeSet::new();
-    // Code of the user's own may need what is there.
-    let home = match fixture.path {
-        Some(_) => std::env::var_os("HOME").unwrap_or_else(|| NO_HOME.into()),
-        None => NO_HOME.into(),
-    };
-    let launch = Launch {
-        home,
-        ..launch.clone()
-    };
+    let mut launch = launch.clone();
+    if fixture.path.is_some() {
+        // Code of the user's own may need what is there.
+        launch.home = std::env::var_os("HOME").unwrap_or_else(|| NO_HOME.into());
+        launch.folder = None;
+    }
     let mut subject = Subject::start(&launch).map_err(failed)?;
     let started = subject.start_python().map_err(failed)?;
     if !started.addresses_fixed {

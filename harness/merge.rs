@@ -51,7 +51,8 @@ pub enum Error {
     },
 }
 
-/// Puts all runs into one document, in ascending order of their versions; of one version in the given order.
+/// Puts all runs into one document, in ascending order of their versions; of one version in the given order. Runs of one
+/// interpreter on one machine become one run.
 ///
 /// # Errors
 /// When something is there twice, or the documents were written in different versions.
@@ -90,14 +91,19 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
         }
     }
     let mut warnings = Vec::new();
-    let mut runs = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for document in documents {
         for warning in document.report.warnings {
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }
         }
-        runs.extend(document.report.runs);
+        for run in document.report.runs {
+            match runs.iter_mut().find(|known| is_of_one(known, &run)) {
+                Some(known) => join(known, run),
+                None => runs.push(run),
+            }
+        }
     }
     // Stable: of one version, and of versions that are none, as they were given.
     runs.sort_by_key(|run: &Run| run.python.order());
@@ -108,7 +114,8 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
 fn origin(run: &Run) -> String {
     let environment = &run.environment;
     format!(
-        "{} {} {:?} {} {} {} {:?}",
+        "{} {} {} {:?} {} {} {} {:?}",
+        environment.refcow_version,
         environment.kernel,
         environment.architecture,
         environment.cpu,
@@ -117,4 +124,29 @@ fn origin(run: &Run) -> String {
         run.python.executable.display(),
         run.python.build.as_ref().unwrap_or(&run.python.version),
     )
+}
+
+/// Whether two runs are of one interpreter on one machine, with no package in two versions.
+fn is_of_one(one: &Run, other: &Run) -> bool {
+    let packages = &one.environment.packages;
+    let mut others = other.environment.packages.iter();
+    origin(one) == origin(other)
+        && others.all(|(name, version)| packages.get(name).is_none_or(|known| known == version))
+        && one.environment.privileges == other.environment.privileges
+        && one.environment.transparent_huge_pages == other.environment.transparent_huge_pages
+}
+
+/// Adds what another run of the same interpreter has measured.
+fn join(run: &mut Run, other: Run) {
+    run.environment.packages.extend(other.environment.packages);
+    for warning in other.warnings {
+        if !run.warnings.contains(&warning) {
+            run.warnings.push(warning);
+        }
+    }
+    run.claims.extend(other.claims);
+    run.facts.extend(other.facts);
+    run.measurements.extend(other.measurements);
+    run.observations.extend(other.observations);
+    run.alternatives.extend(other.alternatives);
 }

@@ -44,6 +44,15 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The interpreter has gone since it was found.
+    #[error("there is no {} any more", libpython.display())]
+    #[diagnostic(help(
+        "the interpreter was removed, or replaced by another version, while refcow ran: run it again"
+    ))]
+    NoLibrary {
+        /// Its library.
+        libpython: PathBuf,
+    },
     /// Too few descriptors.
     #[error("cannot open the sockets of a subject: {0}")]
     #[diagnostic(help("raise the limit of open files: `ulimit -n 1024`"))]
@@ -156,6 +165,9 @@ pub struct Launch {
     pub bin: PathBuf,
     /// Its HOME. Where it is not set, Python looks the user up, and the heap of one user is not that of another.
     pub home: OsString,
+    /// Its working folder; `None` for refcow's own. Python keeps its path, and the heap of one that starts elsewhere is
+    /// another by some bytes.
+    pub folder: Option<PathBuf>,
     /// How many channels it needs: the witness and all children.
     pub channels: usize,
     /// The time that one request or one visit may take.
@@ -193,6 +205,11 @@ impl Subject {
             program: launch.program.clone(),
             source,
         };
+        // The dynamic loader only warns of a library that is not there, and goes on without.
+        if !launch.libpython.is_file() {
+            let libpython = launch.libpython.clone();
+            return Err(Error::NoLibrary { libpython });
+        }
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..=launch.channels {
@@ -215,6 +232,9 @@ impl Subject {
             // What a fixture prints must not get between the lines of the report.
             .stdout(Stdio::from(io::stderr()))
             .process_group(0);
+        if let Some(folder) = &launch.folder {
+            command.current_dir(folder);
+        }
         let places: Vec<_> = theirs.iter().map(AsRawFd::as_raw_fd).collect();
         #[expect(
             unsafe_code,

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use refcow::claims::Claims;
@@ -26,6 +27,11 @@ fn compared(base: &Report, new: &Report) -> Comparison {
 
 /// The canned run, with so many unshared header pages of the first dataset's `iterate`.
 fn with_unshared(version: &str, unshared: u64) -> Run {
+    with_pages(version, unshared, unshared.max(121))
+}
+
+/// The same, of so many pages.
+fn with_pages(version: &str, unshared: u64, pages: u64) -> Run {
     let mut run = canned::run(version);
     for measurement in &mut run.measurements {
         if measurement.fixture == "three_lists" && measurement.visit == "iterate" {
@@ -36,7 +42,7 @@ fn with_unshared(version: &str, unshared: u64) -> Run {
                     .find(|region| region.name == RegionName::Header)
                     .unwrap();
                 header.unshared = unshared;
-                header.pages = header.pages.max(unshared);
+                header.pages = pages;
                 header.identical = None;
             }
         }
@@ -93,6 +99,21 @@ fn between_builds_there_is_noise(#[case] base: u64, #[case] new: u64, #[case] st
 }
 
 type Change = (&'static str, fn(&mut Run));
+
+#[rstest]
+#[case::all_to_none((3, 3), (0, 4), Status::Improved)]
+#[case::none_to_all((0, 3), (4, 4), Status::Regressed)]
+#[case::some_to_none((2, 3), (0, 3), Status::WithinNoise)]
+#[case::a_single_page((1, 1), (0, 1), Status::WithinNoise)]
+fn all_or_nothing_is_no_noise(
+    #[case] base: (u64, u64),
+    #[case] new: (u64, u64),
+    #[case] status: Status,
+) {
+    let base = Report::of(with_pages("3.11.7", base.0, base.1));
+    let new = Report::of(with_pages("3.12.1", new.0, new.1));
+    assert_eq!(header_of_iterate(&compared(&base, &new)).status, status);
+}
 
 /// What may differ between two runs besides their figures.
 fn changes() -> Vec<Change> {
@@ -565,6 +586,37 @@ fn what_is_there_twice_is_refused() {
     );
     let merged = place
         .run(place.refcow(["merge", &base, &new]))
+        .exits_with(0);
+    assert_eq!(run::report(&merged.stdout).runs.len(), 2);
+}
+
+#[test]
+fn runs_of_one_interpreter_on_one_machine_become_one() {
+    let place = Place::new();
+    let (mut one, mut other) = (canned::run("3.12.1"), canned::run("3.12.1"));
+    one.measurements.retain(|one| one.fixture == "three_lists");
+    other
+        .measurements
+        .retain(|one| one.fixture != "three_lists");
+    let bitarray = ("bitarray".to_owned(), "3.12.3".to_owned());
+    other.environment.packages = BTreeMap::from([bitarray]);
+    other.environment.memory_available_bytes /= 2;
+    let (first, second) = files(&place, &Report::of(one.clone()), &Report::of(other.clone()));
+    let merged = place
+        .run(place.refcow(["merge", &first, &second]))
+        .exits_with(0);
+    let run = run::the_run(&merged.stdout);
+    assert_eq!(run.measurements, canned::run("3.12.1").measurements);
+    let packages: Vec<_> = run.environment.packages.keys().collect();
+    assert_eq!(packages, ["bitarray", "numpy"]);
+    assert_eq!(run.warnings, one.warnings);
+
+    // With another NumPy it is not the same.
+    let numpy = ("numpy".to_owned(), "1.0".to_owned());
+    other.environment.packages = BTreeMap::from([numpy]);
+    let (first, second) = files(&place, &Report::of(one), &Report::of(other));
+    let merged = place
+        .run(place.refcow(["merge", &first, &second]))
         .exits_with(0);
     assert_eq!(run::report(&merged.stdout).runs.len(), 2);
 }

@@ -610,3 +610,148 @@ fn refcow_without_its_subject_says_so(
         .refuses(3, error, help);
     place.nothing_remains();
 }
+
+/// What a probe would hear from an interpreter of this version with this library.
+fn answer(version: &str, library: &std::path::Path) -> String {
+    let numbers = version.replace('.', ",");
+    format!(
+        r#"refcow-probe:{{"implementation":"cpython","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":null,"multiarch":null,"instsoname":null,"ldlibrary":null,"ldversion":null,"gil_disabled":false,"loaded":["{}"],"packages":{{}}}}"#,
+        library.display()
+    )
+}
+
+/// A program that answers so and can import nothing.
+fn interpreter(place: &Place, name: &str, answer: &str) -> String {
+    let imports = r#"refcow-import:{"versions":{},"failures":{"numpy":"none here"}}"#;
+    place.program(
+        name,
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in\n*refcow-probe*) echo '{answer}';;\n*refcow-import*) echo '{imports}';;\n\
+             *) echo 'no such module' >&2; exit 1;;\nesac\n"
+        ),
+    )
+}
+
+/// The real interpreter that tests measure with, and what is left of a run in which another one fails.
+fn measured_beside(place: &Place, other: &str, fixture: &[&str], error: &str) -> String {
+    let mut refcow = place.refcow(["measure", "--children", "1", "--format", "json"]);
+    refcow.args(["--python", python(), "--python", other]);
+    refcow.args(fixture);
+    // No installer but the interpreter's own.
+    refcow.env("PATH", "/usr/bin:/bin");
+    let finished = place.run(refcow).exits_with(3).says(error).says("help: ");
+    let report = common::run::report(&finished.stdout);
+    assert_eq!(report.runs.len(), 1, "{finished}");
+    assert!(!report.runs[0].measurements.is_empty(), "{finished}");
+    let [warning] = &report.warnings[..] else {
+        panic!("{finished}");
+    };
+    place.nothing_remains();
+    warning.to_string()
+}
+
+const INTS: [&str; 5] = ["ints", "--count", "100", "--visit", "idle"];
+
+#[test]
+fn an_interpreter_that_disappears_does_not_keep_another_from_being_measured() {
+    let place = Place::new();
+    let library = place.path("libpython3.99.so.1.0");
+    fs::copy(REFCOW, &library).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    // The older one comes first, and its child does it.
+    let action = format!("os.unlink('{}')", library.display());
+    let fixture = place.fixture_that(When::Visit, &action);
+    let fixture = [&fixture, "--count", "10", "--visit", "act"];
+    let gone = format!("there is no {} any more", library.display());
+    let warning = measured_beside(
+        &place,
+        &other,
+        &fixture,
+        &format!("CPython 3.99.0 ({other}): "),
+    );
+    assert!(
+        warning.starts_with("CPython 3.99.0 was not measured: "),
+        "{warning}"
+    );
+    assert!(warning.contains(&gone), "{warning}");
+}
+
+#[test]
+fn a_library_of_another_version_than_its_program_is_not_measured() {
+    let place = Place::new();
+    // The library of the real one, under a program that says otherwise.
+    let real = refcow::python::choose(Some(python())).unwrap();
+    let version = format!("{}.{}.99", real.series.0, real.series.1);
+    let other = interpreter(&place, "other/python3", &answer(&version, &real.libpython));
+    let says = format!(
+        "is CPython {}, not {version} (main) as its program says",
+        real.full_version
+    );
+    let warning = measured_beside(&place, &other, &INTS, &says);
+    assert!(warning.contains(&version), "{warning}");
+    // Nor in anything else that starts it.
+    for command in [
+        &["claims", "zero-deletes"][..],
+        &["alternatives", "--way", "list"],
+    ] {
+        let mut refcow = place.refcow(command);
+        refcow.args(["--python", &other]);
+        place
+            .run(refcow)
+            .exits_with(3)
+            .says(&format!("not {version} (main) as its program says"));
+    }
+}
+
+#[test]
+fn a_library_for_another_processor_does_not_keep_another_from_being_measured() {
+    let place = Place::new();
+    let library = place.path("libpython3.99.so.1.0");
+    // An ELF header of 32-bit x86 and no more.
+    let mut header = [0; 64];
+    header[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
+    header[18] = 3;
+    fs::write(&library, header).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    let warning = measured_beside(&place, &other, &INTS, "is built for another architecture");
+    assert!(warning.contains(&other), "{warning}");
+}
+
+#[test]
+fn an_environment_that_cannot_be_made_does_not_keep_another_from_being_measured() {
+    let place = Place::new();
+    let library = place.path("libpython3.99.so.1.0");
+    fs::copy(REFCOW, &library).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    let fixture = [
+        "numpy_arrays",
+        "--count",
+        "10",
+        "--item-bytes",
+        "64",
+        "--visit",
+        "idle",
+    ];
+    let warning = measured_beside(&place, &other, &fixture, "cannot make an environment");
+    assert!(
+        warning.starts_with("CPython 3.99.0 was not measured: "),
+        "{warning}"
+    );
+}
+
+#[test]
+fn if_all_of_several_fail_nothing_was_measured() {
+    let place = Place::new();
+    let library = place.path("libpython3.99.so.1.0");
+    fs::copy(REFCOW, &library).unwrap();
+    let one = interpreter(&place, "one/python3", &answer("3.99.0", &library));
+    let two = interpreter(&place, "two/python3", &answer("3.99.1", &library));
+    let mut refcow = place.refcow(["measure", "numpy_arrays"]);
+    refcow
+        .args(["--python", &one, "--python", &two])
+        .env("PATH", "/usr/bin:/bin");
+    place
+        .run(refcow)
+        .says(&format!("CPython 3.99.0 ({one}): "))
+        .refuses(3, "cannot make an environment", "python3-venv");
+}

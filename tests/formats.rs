@@ -3,7 +3,7 @@
 mod common;
 
 use refcow::claims::Claims;
-use refcow::model::{self, Report};
+use refcow::model::{self, Report, Verdict, Warning};
 use refcow::report::{Format, Style, render, render_claims};
 use rstest::rstest;
 use serde_json::Value;
@@ -42,6 +42,75 @@ fn verdicts_read_the_same_in_every_form(#[case] name: &str, #[case] style: Style
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(format!("claims_{name}"), text);
     });
+}
+
+/// Several interpreters: one has claims of another verdict, one lacks a dataset, one a claim.
+fn several() -> Report {
+    let mut first = canned::run_with_claims("3.9.18");
+    first
+        .measurements
+        .retain(|one| one.fixture != "shared_numpy");
+    first.claims[2].verdict = Verdict::Holds;
+    first.claims[2].expected = Verdict::Holds;
+    first.claims.truncate(3);
+    let mut second = canned::run_with_claims("3.12.1");
+    for measurement in &mut second.measurements {
+        for child in &mut measurement.children {
+            child.regions[0].pages += 900;
+            child.regions[0].unshared = (child.regions[0].unshared * 8).min(1_000);
+            child.regions[0].identical = None;
+        }
+    }
+    second.warnings = Vec::new();
+    let third = canned::run_with_claims("3.15.0");
+    let missing = Warning::InterpreterNotMeasured {
+        python: "CPython 3.13.0".into(),
+        reason: "it is gone".into(),
+    };
+    Report::of_all(vec![first, second, third], vec![missing])
+}
+
+#[rstest]
+#[case("wide.txt", Format::Table { width: None })]
+#[case("narrow.txt", Format::Table { width: Some(60) })]
+#[case("markdown", Format::Markdown)]
+#[case("csv", Format::Csv)]
+fn several_interpreters_stand_side_by_side(#[case] name: &str, #[case] format: Format) {
+    let text = String::from_utf8(render(&several(), format).unwrap()).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("several_{name}"), text);
+    });
+}
+
+#[rstest]
+#[case("narrow.txt", Style::Terminal { width: Some(60), colours: false })]
+#[case("markdown", Style::Markdown)]
+fn verdicts_of_several_interpreters_stand_side_by_side(#[case] name: &str, #[case] style: Style) {
+    let text = String::from_utf8(render_claims(&several(), &[], style)).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("several_claims_{name}"), text);
+    });
+    let claims = Claims::parse(STATEMENTS).unwrap();
+    let explained = [claims.find("zero-deletes").unwrap()];
+    let text = String::from_utf8(render_claims(&several(), &explained, style)).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("several_explained_{name}"), text);
+    });
+}
+
+#[test]
+fn runs_of_one_version_are_told_apart() {
+    let mut arm = canned::run("3.12.1");
+    arm.environment.architecture = "aarch64".into();
+    let other = canned::run("3.12.1");
+    let text = |runs: Vec<_>| {
+        let report = Report::of_all(runs, Vec::new());
+        String::from_utf8(render(&report, Format::Table { width: None }).unwrap()).unwrap()
+    };
+    let shown = text(vec![canned::run("3.12.1"), arm]);
+    assert!(shown.contains("3.12.1 x86_64  3.12.1 aarch64"), "{shown}");
+    let shown = text(vec![canned::run("3.12.1"), other]);
+    assert!(shown.contains("3.12.1 #1  3.12.1 #2"), "{shown}");
 }
 
 /// What the canned claims are judged by.
@@ -96,6 +165,12 @@ fn an_explanation_reads_the_same_in_every_form(#[case] name: &str, #[case] style
 #[case(80)]
 #[case(160)]
 fn verdicts_fit_the_terminal(#[case] width: u16) {
+    for report in [canned_claims(), several()] {
+        verdicts_fit(&report, width);
+    }
+}
+
+fn verdicts_fit(report: &Report, width: u16) {
     let style = Style::Terminal {
         width: Some(width),
         colours: false,
@@ -103,7 +178,7 @@ fn verdicts_fit_the_terminal(#[case] width: u16) {
     let claims = Claims::parse(STATEMENTS).unwrap();
     let explained = [claims.find("zero-deletes").unwrap()];
     for explained in [&explained[..], &[]] {
-        let text = String::from_utf8(render_claims(&canned_claims(), explained, style)).unwrap();
+        let text = String::from_utf8(render_claims(report, explained, style)).unwrap();
         for line in text.lines() {
             assert!(line.chars().count() <= usize::from(width), "{line}");
         }
@@ -114,8 +189,11 @@ fn verdicts_fit_the_terminal(#[case] width: u16) {
 #[case(60)]
 #[case(80)]
 fn a_table_fits_the_terminal(#[case] width: u16) {
-    let text = render(&canned(), Format::Table { width: Some(width) }).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let mut text = String::new();
+    for report in [canned(), several()] {
+        let table = render(&report, Format::Table { width: Some(width) }).unwrap();
+        text += std::str::from_utf8(&table).unwrap();
+    }
     // One line says how large the data is and who visited it; a terminal may break it.
     for line in text.lines().filter(|line| !line.contains(" in pages: ")) {
         assert!(line.chars().count() <= usize::from(width), "{line}");

@@ -124,6 +124,7 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
         version: interpreter.full_version,
         bin: "/usr/bin".into(),
         home: "/".into(),
+        folder: None,
         channels: 1,
         timeout: Duration::from_secs(60),
     };

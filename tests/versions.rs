@@ -405,7 +405,10 @@ fn the_data_of_the_facts_is_whole() {
         let id = &fact.id;
         assert!(fact.statement.ends_with(['.', ')']), "{id}");
         assert!(!fact.source.is_empty(), "{id}");
-        assert!(!fact.evidence.is_empty() && !fact.figures.is_empty(), "{id}");
+        assert!(
+            !fact.evidence.is_empty() && !fact.figures.is_empty(),
+            "{id}"
+        );
     }
     let mut ids: Vec<_> = facts().iter().map(|fact| &fact.id).collect();
     ids.dedup();

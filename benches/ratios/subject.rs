@@ -26,6 +26,7 @@ impl Plain {
             version: interpreter.full_version.clone(),
             bin: PathBuf::new(),
             home: "/".into(),
+            folder: None,
             channels: 2,
             timeout: Duration::from_secs(120),
         })?;

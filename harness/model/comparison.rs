@@ -22,7 +22,7 @@ pub struct Comparison {
 }
 
 /// How far page counts may lie apart and still be taken for the same: by so many pages, or by such a part of the base,
-/// whichever is more.
+/// whichever is more. All pages of a region in one, and none in the other, are never the same, if they are two or more.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {

@@ -29,8 +29,8 @@ pub fn between_neighbours(report: &Report, style: Style) -> String {
         text += &changes;
     }
     let note = format!(
-        "Of pages, a change is one by more than {} pages and {} of what was copied before: less may lie in where a \
-         build's memory begins.",
+        "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
+         lie in where a build's memory begins.",
         tolerance.pages,
         share(tolerance.share)
     );

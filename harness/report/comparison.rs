@@ -56,7 +56,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
         "One machine and one build: every page counts.".to_owned()
     } else {
         format!(
-            "Not the same: {}. So {} pages, or {} of the base, are noise.",
+            "Not the same: {}. So {} pages, or {} of the base, are noise, but for all or nothing.",
             runs.differs.join(", "),
             count(comparison.tolerance.pages),
             share(comparison.tolerance.share),

@@ -19,6 +19,9 @@ pub fn render(report: &Report, facts: &Claims, style: Style) -> Vec<u8> {
             ids.push(&fact.id);
         }
     }
+    if style == Style::Markdown && ids.len() > 1 {
+        text += &contents(report, &ids);
+    }
     for id in ids {
         text += &one(report, facts, id, style);
         text.push('\n');
@@ -36,6 +39,34 @@ pub fn render(report: &Report, facts: &Claims, style: Style) -> Vec<u8> {
         text += &changes::between_neighbours(report, style);
     }
     text.into_bytes()
+}
+
+/// For a page: all facts in a table, each leading to its own.
+fn contents(report: &Report, ids: &[&str]) -> String {
+    let of_id = |id: &str| -> Vec<&Fact> {
+        let all = report.runs.iter().flat_map(|run| &run.facts);
+        all.filter(|fact| fact.id == id).collect()
+    };
+    let rows = ids.iter().map(|id| {
+        let facts = of_id(id);
+        let count = |outcome| facts.iter().filter(|fact| fact.outcome == outcome).count();
+        let tested = facts.len() - count(Outcome::NotTestableHere);
+        let changes = facts.first().map_or(&[][..], |fact| &fact.changes);
+        vec![
+            format!("[{id}](#{id})"),
+            changes.join(", "),
+            format!("{} of {tested}", count(Outcome::AsPredicted)),
+        ]
+    });
+    let columns = Columns {
+        header: ["fact", "changed in", "as predicted"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: rows.collect(),
+        leading: 1,
+        numbers: 2..3,
+    };
+    format!("{}\n\n", columns.markdown())
 }
 
 fn one(report: &Report, facts: &Claims, id: &str, style: Style) -> String {
