@@ -559,7 +559,7 @@ fn observe(
                 }
                 .into())
             })?;
-            observations::older_pythons(&here, &python::older()?)
+            observations::older_pythons(&here, python::older()?)
         }
         Wanted::Facts { program, arguments } => {
             observations::facts(launch, program, arguments.clone()).map_err(at)?

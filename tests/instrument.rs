@@ -70,6 +70,31 @@ fn twenty_runs_count_the_same_pages() {
     }
 }
 
+/// Python keeps the path of its working folder: one that is longer once shifted a page.
+#[test]
+fn counts_do_not_depend_on_the_folder_that_refcow_is_run_in() {
+    let place = common::Place::new();
+    let deep = place.path("a/folder/with/a/path/that/is/longer/than/most/others/are");
+    std::fs::create_dir_all(&deep).unwrap();
+    let counts = |folder: &std::path::Path| -> Vec<_> {
+        let names = ["three_lists", "bitarrays", "ints", "strings"];
+        let mut command = Command::new(common::REFCOW);
+        command
+            .arg("measure")
+            .args(names)
+            .args([
+                "--count", "2000", "--visit", "iterate", "--visit", "collect",
+            ])
+            .args(["--format", "json", "--python", common::python()])
+            .current_dir(folder);
+        let printed = run::succeeded("refcow measure", run::output(&mut command));
+        let measurements = run::the_run(&printed).measurements.into_iter();
+        let children = measurements.flat_map(|one| one.children);
+        children.map(|child| child.regions).collect()
+    };
+    assert_eq!(counts(&deep), counts("/".as_ref()));
+}
+
 #[test]
 fn an_ordinary_user_gets_the_counts_that_root_gets() {
     let arguments = ["measure", "ints", "--count", "20000", "--visit", "iterate"];

@@ -2,12 +2,13 @@
 //!
 //! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
 //! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
-//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`.
+//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`, `claims`.
 
 mod cost_per_page;
 mod discovery;
 mod observer_memory;
 mod page_state;
+mod several;
 mod subject;
 mod table;
 mod turns;
@@ -35,6 +36,7 @@ fn main() -> Outcome<()> {
     visit::run(&mut criterion, &interpreter, &mut table)?;
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
     whole_run::run(&mut criterion, &interpreter, &mut table)?;
+    several::run(&mut criterion, &mut table)?;
     criterion.final_summary();
     println!("\n{table}");
     Ok(())

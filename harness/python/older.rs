@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::child::{self, Failure};
@@ -23,11 +24,15 @@ pub struct Older {
     pub raw_array: bool,
 }
 
-/// Every Python 3 before 3.8 on this machine that answers.
+/// Every Python 3 before 3.8 on this machine that answers. They are asked once, however many others are measured.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn older() -> Result<Vec<Older>, Error> {
+pub fn older() -> Result<&'static [Older], Error> {
+    static ALL: OnceLock<Vec<Older>> = OnceLock::new();
+    if let Some(all) = ALL.get() {
+        return Ok(all);
+    }
     let mut all = Vec::new();
     for found in discover() {
         if let Err(Unusable::TooOld { version }) = &found.outcome
@@ -37,7 +42,7 @@ pub fn older() -> Result<Vec<Older>, Error> {
             all.push(answer);
         }
     }
-    Ok(all)
+    Ok(ALL.get_or_init(|| all))
 }
 
 /// Asks one interpreter; `None` if it does not answer.

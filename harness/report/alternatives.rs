@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use super::table::say;
-use super::{READABLE, labels, warnings};
+use super::{READABLE, Style, changes, labels, warnings};
 use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{
     AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
@@ -15,6 +15,11 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
     for warning in warnings(report) {
         say(&mut text, width, &format!("warning: {warning}"));
     }
+    let style = Style::Terminal {
+        width,
+        colours: false,
+    };
+    changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 
@@ -40,6 +45,7 @@ pub fn render_markdown(report: &Report) -> Vec<u8> {
     for warning in warnings(report) {
         text.push_str(&format!("> Warning: {warning}\n\n"));
     }
+    changes::add_between_neighbours(&mut text, report, Style::Markdown);
     while text.ends_with("\n\n") {
         text.pop();
     }

@@ -7,26 +7,32 @@ use crate::compare;
 use crate::model::{ComparedRuns, RegionName, Report, Row, RowKey, RowValue};
 use crate::numbers::{count, share, signed};
 
-/// Every change between neighbours, the versions in ascending order.
-pub fn between_neighbours(report: &Report, style: Style) -> String {
+/// Adds, of several interpreters, every change between neighbours, the versions in ascending order.
+pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) {
+    if report.runs.len() < 2 {
+        return;
+    }
     let facts = Claims::versions();
     let all = compare::neighbours(report, facts);
-    let mut text = match style {
-        Style::Markdown => "### Changes\n".to_owned(),
-        Style::Terminal { .. } => "Changes between neighbours\n".to_owned(),
+    if !text.ends_with("\n\n") {
+        text.push('\n');
+    }
+    *text += match style {
+        Style::Markdown => "### Changes\n",
+        Style::Terminal { .. } => "Changes between neighbours\n",
     };
     let tolerance = compare::TOLERANCE;
     for runs in &all {
         let title = format!("{} → {}", runs.base.version, runs.new.version);
         let changes = of_runs(runs, facts, style);
-        text += &match style {
+        *text += &match style {
             Style::Markdown => format!("\n**{title}**\n\n"),
             Style::Terminal { .. } => format!("\n{title}\n"),
         };
         if changes.is_empty() {
-            text += &line(style, 1, "nothing by more than noise");
+            *text += &line(style, 1, "nothing by more than noise");
         }
-        text += &changes;
+        *text += &changes;
     }
     let note = format!(
         "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
@@ -35,8 +41,7 @@ pub fn between_neighbours(report: &Report, style: Style) -> String {
         share(tolerance.share)
     );
     text.push('\n');
-    text += &line(style, 0, &note);
-    text
+    *text += &line(style, 0, &note);
 }
 
 /// The changes of two runs, those that a fact tells of under that.

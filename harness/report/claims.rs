@@ -43,12 +43,7 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
             Style::Markdown => text += &format!("\n> Warning: {warning}\n"),
         }
     }
-    if report.runs.len() > 1 {
-        if style == Style::Markdown {
-            text.push('\n');
-        }
-        text += &changes::between_neighbours(report, style);
-    }
+    changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 

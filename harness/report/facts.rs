@@ -35,9 +35,7 @@ pub fn render(report: &Report, facts: &Claims, style: Style) -> Vec<u8> {
             Style::Markdown => format!("> Warning: {warning}\n\n"),
         };
     }
-    if report.runs.len() > 1 {
-        text += &changes::between_neighbours(report, style);
-    }
+    changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 

@@ -15,16 +15,14 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
     for warning in warnings(report) {
         say(&mut text, width, &format!("warning: {warning}"));
     }
-    match &report.runs[..] {
-        [run] => say(&mut text, width, &finding(run)),
-        _ => {
-            let style = Style::Terminal {
-                width,
-                colours: false,
-            };
-            text += &changes::between_neighbours(report, style);
-        }
+    if let [run] = &report.runs[..] {
+        say(&mut text, width, &finding(run));
     }
+    let style = Style::Terminal {
+        width,
+        colours: false,
+    };
+    changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 
@@ -64,9 +62,9 @@ pub fn render_markdown(report: &Report) -> Vec<u8> {
     for warning in warnings(report) {
         text.push_str(&format!("> Warning: {warning}\n\n"));
     }
-    match &report.runs[..] {
-        [run] => text += &format!("{}\n", finding(run)),
-        _ => text += &changes::between_neighbours(report, Style::Markdown),
+    if let [run] = &report.runs[..] {
+        text += &format!("{}\n", finding(run));
     }
+    changes::add_between_neighbours(&mut text, report, Style::Markdown);
     text.into_bytes()
 }
