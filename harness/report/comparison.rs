@@ -39,19 +39,32 @@ fn sentence(style: Style, words: &str) -> String {
 }
 
 fn run(name: &RunName) -> String {
-    format!(
-        "CPython {} ({}, Linux {}, {})",
-        name.version, name.executable, name.kernel, name.architecture
-    )
+    format!("CPython {} ({})", name.version, machine(name))
+}
+
+fn machine(name: &RunName) -> String {
+    format!("Linux {}, {}", name.kernel, name.architecture)
+}
+
+/// Which runs, told by what tells them apart.
+fn pair(base: &RunName, new: &RunName) -> String {
+    let same_machine = machine(base) == machine(new);
+    match (base.version == new.version, same_machine) {
+        (true, true) if base.executable == new.executable => run(base),
+        (true, true) => format!("{}: {} → {}", run(base), base.executable, new.executable),
+        (false, true) => format!(
+            "CPython {} → {} ({})",
+            base.version,
+            new.version,
+            machine(base)
+        ),
+        (_, false) => format!("{} → {}", run(base), run(new)),
+    }
 }
 
 fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String {
     let mut text = String::new();
-    let same = runs.base == runs.new;
-    let title = match same {
-        true => run(&runs.base),
-        false => format!("{} → {}", run(&runs.base), run(&runs.new)),
-    };
+    let title = pair(&runs.base, &runs.new);
     let allowed = if runs.differs.is_empty() {
         "One machine and one build: every page counts.".to_owned()
     } else {
