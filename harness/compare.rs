@@ -304,84 +304,84 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
     }
 }
 
-fn verdict_rows(base: &Run, new: &Run) -> Vec<Row> {
-    let value = |run: &Run, id: &str| {
-        let claim = run.claims.iter().find(|claim| claim.id == id)?;
-        Some((claim.verdict, claim.expected))
+/// Rows of what is told by its id: those of the base, then those that only the new run has.
+fn rows_by_id<T: Copy>(
+    base: &[(String, T)],
+    new: &[(String, T)],
+    row: impl Fn(&str) -> RowKey,
+    value: impl Fn(T) -> RowValue,
+    compare: impl Fn(T, T) -> Status,
+) -> Vec<Row> {
+    let find = |all: &[(String, T)], id: &str| {
+        let mut all = all.iter();
+        all.find(|(known, _)| known == id).map(|(_, value)| *value)
     };
-    let all = base.claims.iter().chain(&new.claims);
-    each_once(all.map(|claim| &claim.id[..]))
+    let mut seen = HashSet::new();
+    let ids = base.iter().chain(new).map(|(id, _)| &id[..]);
+    ids.filter(|id| seen.insert(*id))
         .map(|id| {
-            let (one, other) = (value(base, id), value(new, id));
-            let not_tested = |value: Option<(Verdict, Verdict)>| {
-                value.is_some_and(|(verdict, _)| verdict == Verdict::NotTestableHere)
+            let (one, other) = (find(base, id), find(new, id));
+            let status = match (one, other) {
+                (Some(one), Some(other)) => compare(one, other),
+                (Some(_), None) => Status::OnlyInBase,
+                (None, _) => Status::OnlyInNew,
             };
-            let untested = not_tested(one) || not_tested(other);
-            let (status, because) = match (one, other) {
-                (Some((one, _)), Some((other, _))) if one == other => (Status::Unchanged, None),
-                (Some(_), Some(_)) if untested => (
-                    Status::NotComparable,
-                    Some("it could not be tested in one of them".to_owned()),
-                ),
-                (Some((one, expected)), Some((other, expected_then))) => {
-                    let status = match (one == expected, other == expected_then) {
-                        (true, true) => Status::ChangedAsExpected,
-                        (false, true) => Status::Improved,
-                        _ => Status::Regressed,
-                    };
-                    (status, None)
-                }
-                (Some(_), None) => (Status::OnlyInBase, None),
-                (None, _) => (Status::OnlyInNew, None),
-            };
-            let row_value = |(verdict, expected)| RowValue::Claim { verdict, expected };
             Row {
-                key: RowKey::Claim { id: id.to_owned() },
-                base: one.map(row_value),
-                new: other.map(row_value),
+                key: row(id),
+                base: one.map(&value),
+                new: other.map(&value),
                 status,
-                because,
+                because: (status == Status::NotComparable)
+                    .then(|| "it could not be tested in one of them".to_owned()),
                 facts: Vec::new(),
             }
         })
         .collect()
+}
+
+fn verdict_rows(base: &Run, new: &Run) -> Vec<Row> {
+    let all = |run: &Run| -> Vec<(String, (Verdict, Verdict))> {
+        let claims = run.claims.iter();
+        claims
+            .map(|claim| (claim.id.clone(), (claim.verdict, claim.expected)))
+            .collect()
+    };
+    rows_by_id(
+        &all(base),
+        &all(new),
+        |id| RowKey::Claim { id: id.to_owned() },
+        |(verdict, expected)| RowValue::Claim { verdict, expected },
+        |(one, expected), (other, expected_then)| {
+            if one == other {
+                return Status::Unchanged;
+            }
+            if [one, other].contains(&Verdict::NotTestableHere) {
+                return Status::NotComparable;
+            }
+            match (one == expected, other == expected_then) {
+                (true, true) => Status::ChangedAsExpected,
+                (false, true) => Status::Improved,
+                _ => Status::Regressed,
+            }
+        },
+    )
 }
 
 fn fact_rows(base: &Run, new: &Run) -> Vec<Row> {
-    let value = |run: &Run, id: &str| {
-        let fact = run.facts.iter().find(|fact| fact.id == id)?;
-        Some(fact.outcome)
+    let all = |run: &Run| -> Vec<(String, Outcome)> {
+        let facts = run.facts.iter();
+        facts.map(|fact| (fact.id.clone(), fact.outcome)).collect()
     };
-    let all = base.facts.iter().chain(&new.facts);
-    each_once(all.map(|fact| &fact.id[..]))
-        .map(|id| {
-            let (one, other) = (value(base, id), value(new, id));
-            let (status, because) = match (one, other) {
-                (Some(one), Some(other)) if one == other => (Status::Unchanged, None),
-                (Some(Outcome::NotTestableHere), Some(_))
-                | (Some(_), Some(Outcome::NotTestableHere)) => (
-                    Status::NotComparable,
-                    Some("it could not be tested in one of them".to_owned()),
-                ),
-                (Some(_), Some(Outcome::AsPredicted)) => (Status::Improved, None),
-                (Some(_), Some(_)) => (Status::Regressed, None),
-                (Some(_), None) => (Status::OnlyInBase, None),
-                (None, _) => (Status::OnlyInNew, None),
-            };
-            let row_value = |outcome| RowValue::Fact { outcome };
-            Row {
-                key: RowKey::Fact { id: id.to_owned() },
-                base: one.map(row_value),
-                new: other.map(row_value),
-                status,
-                because,
-                facts: Vec::new(),
-            }
-        })
-        .collect()
-}
-
-fn each_once<'a>(ids: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
-    let mut seen = HashSet::new();
-    ids.filter(move |id| seen.insert(*id))
+    rows_by_id(
+        &all(base),
+        &all(new),
+        |id| RowKey::Fact { id: id.to_owned() },
+        |outcome| RowValue::Fact { outcome },
+        |one, other| match (one, other) {
+            _ if one == other => Status::Unchanged,
+            (Outcome::NotTestableHere, _) | (_, Outcome::NotTestableHere) => Status::NotComparable,
+            (_, Outcome::AsPredicted) => Status::Improved,
+            _ => Status::Regressed,
+        },
+    )
 }

@@ -564,7 +564,7 @@ mod tests {
         "reference",
     ];
     /// What a fixture has if it makes sense there.
-    const FURTHER_VISITS: [&str; 4] = ["contains", "pickle", "sum", "write"];
+    const FURTHER_VISITS: [&str; 5] = ["hash", "contains", "pickle", "sum", "write"];
 
     fn sorted(visits: &[Visit]) -> Vec<&str> {
         let mut names: Vec<&str> = visits.iter().map(|visit| visit.name.as_str()).collect();
@@ -596,6 +596,7 @@ mod tests {
                 "dicts",
                 "floats",
                 "int_arrays",
+                "interned_strings",
                 "ints",
                 "lists",
                 "memoryviews",

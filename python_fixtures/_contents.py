@@ -51,3 +51,17 @@ def int_arrays(count, item_bytes, salt):
         # A slice allocates exactly what it holds. frombytes() and append() would leave a sixteenth unused.
         result[index] = words[:]
     return result
+
+
+def words(count, item_bytes):
+    """Yields `count` distinct strings of `item_bytes` characters, which take
+    a byte each: the numbers from 0 on.
+    """
+    # Strings of one character are the interpreter's own.
+    least = max(2, len(str(count - 1)))
+    if item_bytes < least:
+        raise ValueError(
+            "item_bytes must be {} or more to tell {} strings apart, not {}".format(least, count, item_bytes)
+        )
+    for index in range(count):
+        yield str(index).zfill(item_bytes)

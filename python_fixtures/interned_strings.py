@@ -19,6 +19,7 @@ Expected:
 """
 import sys
 
+from _contents import words
 from _footprints import list_of
 from _preparations import prepare_disable, prepare_freeze
 from _visits import (
@@ -34,15 +35,9 @@ def build(count=200_000, item_bytes=16):
     """A list of `count` strings of `item_bytes` characters, which take a
     byte each: the numbers from 0 on.
     """
-    # Strings of one character are the interpreter's own.
-    least = max(2, len(str(count - 1)))
-    if item_bytes < least:
-        raise ValueError(
-            "item_bytes must be {} or more to tell {} strings apart, not {}".format(least, count, item_bytes)
-        )
     result = [None] * count
-    for index in range(count):
-        result[index] = sys.intern(str(index).zfill(item_bytes))
+    for index, word in enumerate(words(count, item_bytes)):
+        result[index] = sys.intern(word)
     return result
 
 

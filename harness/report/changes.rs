@@ -22,17 +22,28 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
         Style::Terminal { .. } => "Changes between neighbours\n",
     };
     let tolerance = compare::TOLERANCE;
-    for runs in &all {
-        let title = format!("{} → {}", runs.base.version, runs.new.version);
-        let changes = of_runs(runs, facts, style);
+    let told: Vec<(&ComparedRuns, String)> = all
+        .iter()
+        .map(|runs| (runs, of_runs(runs, facts, style)))
+        .collect();
+    // Steps without a change stand together.
+    let quiet = |(_, changes): &(&ComparedRuns, String)| changes.is_empty();
+    for steps in told.chunk_by(|one, next| quiet(one) && quiet(next)) {
+        let (first, changes) = &steps[0];
+        let mut title = first.base.version.clone();
+        for (runs, _) in steps {
+            title += &format!(" → {}", runs.new.version);
+        }
         *text += &match style {
             Style::Markdown => format!("\n**{title}**\n\n"),
-            Style::Terminal { .. } => format!("\n{title}\n"),
+            Style::Terminal { width, .. } => {
+                format!("\n{}", wrapped(&title, width.unwrap_or(READABLE), ""))
+            }
         };
-        if changes.is_empty() {
-            *text += &line(style, 1, "nothing by more than noise");
-        }
-        *text += &changes;
+        *text += &match changes.is_empty() {
+            true => line(style, 1, "nothing by more than noise"),
+            false => changes.clone(),
+        };
     }
     let note = format!(
         "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
