@@ -14,7 +14,7 @@ pub use data::{
     Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
     Rule, Statement,
 };
-pub use facts::{FactStatement, Prediction};
+pub use facts::{Direction, FactStatement, Prediction};
 pub use judge::{Figures, Judged};
 
 use crate::model::{Run, Verdict};

@@ -659,6 +659,9 @@ fn per_cent(text: &str) -> Result<f64, String> {
 /// The name of a baseline, which becomes that of a file in one folder.
 fn baseline_name(text: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if text.ends_with(".json") {
+        return Err("a name, not that of its file: without .json".into());
+    }
     match !text.is_empty() && !text.starts_with('.') && text.chars().all(plain) {
         true => Ok(text.to_owned()),
         false => Err("a name has letters, digits, and -, _ or . behind the first".into()),

@@ -45,6 +45,12 @@ pub enum Error {
     #[error("{}", listed(.0))]
     #[diagnostic(help("the report holds all else; measure these alone to go on"))]
     Partly(Vec<experiment::Error>),
+    /// So does what was to be a baseline.
+    #[error("{}", listed(.0))]
+    #[diagnostic(help(
+        "the report holds all else, and is not kept as a baseline: it would lack these"
+    ))]
+    NotKept(Vec<experiment::Error>),
     /// An unknown claim, or a file of expectations that is none.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -65,6 +71,12 @@ pub enum Error {
     #[error("{0} regressed")]
     #[diagnostic(help("where that is meant to be, make a new base of the new run"))]
     Regressed(String),
+    /// A comparison without a row.
+    #[error("the two have nothing in common that could have regressed")]
+    #[diagnostic(help(
+        "pages of the same fixture and visit are compared, verdicts, and facts; ways to share (alternatives) are not"
+    ))]
+    NothingInCommon,
     /// A file is no document, or cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -130,6 +142,7 @@ impl Error {
             | Self::Claims(_)
             | Self::NoSuchCommand(_)
             | Self::NoPlaceForComparison
+            | Self::NothingInCommon
             | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
             Self::Experiment(E::Interpreter { .. }) => 3,
@@ -145,6 +158,7 @@ impl Error {
             )) => 2,
             Self::Experiment(_)
             | Self::Partly(_)
+            | Self::NotKept(_)
             | Self::Output(_)
             | Self::Report(_)
             | Self::Signals(_) => 3,
@@ -323,18 +337,21 @@ fn compare_documents(options: &Compare) -> Result<(), Error> {
             report::render_comparison(&comparison, report::Style::Markdown)
         }
         ComparisonFormat::Table => report::render_comparison(&comparison, terminal(&output)),
-        ComparisonFormat::Github => {
-            let summary = report::render_comparison(&comparison, report::Style::Markdown);
-            documents::append_to_summary(&summary)?;
-            report::github(&comparison)
-        }
+        ComparisonFormat::Github => report::github(&comparison),
     };
     output.write(&bytes)?;
+    if options.format == ComparisonFormat::Github {
+        let summary = report::render_comparison(&comparison, report::Style::Markdown);
+        documents::append_to_summary(&summary)?;
+    }
     regressions(&comparison)
 }
 
-/// An error if there are any.
+/// An error if there are any, or if none could have been found.
 fn regressions(comparison: &model::Comparison) -> Result<(), Error> {
+    if comparison.common() == 0 {
+        return Err(Error::NothingInCommon);
+    }
     match comparison.count(model::Status::Regressed) {
         0 => Ok(()),
         1 => Err(Error::Regressed("1 row".into())),
@@ -420,10 +437,12 @@ fn measure(command: &Measure) -> Result<(), Error> {
         bytes.extend(report::render_comparison(comparison, style));
     }
     output.write(&bytes)?;
-    // An incomplete run is no baseline.
+    if kept.is_some() && !measured.failures.is_empty() {
+        return Err(Error::NotKept(measured.failures));
+    }
     complete(measured.failures)?;
     if let Some(kept) = kept {
-        kept.write(&report::render(&measured.report, report::Format::Json)?)?;
+        kept.keep(&report::render(&measured.report, report::Format::Json)?)?;
     }
     comparison.as_ref().map_or(Ok(()), regressions)
 }

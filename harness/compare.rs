@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Direction};
 use crate::model::{
-    ComparedRuns, Comparison, Environment, Measurement, Outcome, Report, Row, RowKey, RowValue,
-    Run, RunName, SCHEMA_VERSION, Status, Tolerance, Verdict, Warning,
+    ComparedRuns, Comparison, Environment, Measurement, Outcome, RegionName, Report, Row, RowKey,
+    RowValue, Run, RunName, SCHEMA_VERSION, Status, Tolerance, Verdict, Version, Warning,
 };
+
+/// Why pages of the region `rest` do not compare between builds.
+pub const INTERPRETERS_OWN: &str =
+    "the interpreter's own memory, which another build or other packages make another";
 
 /// Between machines or builds. Where regions begin, and so what else lies on their first and last pages, differs there;
 /// and what a child writes of the interpreter's own memory depends on what its site-packages import.
@@ -17,43 +21,53 @@ pub const TOLERANCE: Tolerance = Tolerance {
 
 /// Compares two documents.
 ///
-/// A run of the base is compared with the new document's run of the same version, else of the same series; where each
-/// document has a single run, with that. Facts name what is known of a change between versions.
+/// Runs of one series belong together, those that have the most in common first; where each document has a single run,
+/// these do. Facts name what is known of a change between versions.
 pub fn compare(base: &Report, new: &Report, tolerance: Tolerance, facts: &Claims) -> Comparison {
-    let mut left: Vec<&Run> = new.runs.iter().collect();
-    let mut pairs: Vec<Option<&Run>> = vec![None; base.runs.len()];
     let single = base.runs.len() == 1 && new.runs.len() == 1;
-    type Belong<'a> = &'a dyn Fn(&Run, &Run) -> bool;
-    let rules: [Belong<'_>; 4] = [
-        &|one, other| differences(one, other).is_empty(),
-        &|one, other| one.python.version == other.python.version,
-        &|one, other| {
-            let series = |run: &Run| run.python.order().map(|version| version.series());
-            series(one).is_some() && series(one) == series(other)
-        },
-        &|_, _| single,
-    ];
-    for rule in rules {
-        for (run, pair) in base.runs.iter().zip(&mut pairs) {
-            if pair.is_none()
-                && let Some(place) = left.iter().position(|other| rule(run, other))
-            {
-                *pair = Some(left.remove(place));
-            }
+    let series = |run: &Run| run.python.order().map(|version| version.series());
+    let mut likely: Vec<_> = base
+        .runs
+        .iter()
+        .enumerate()
+        .flat_map(|one| new.runs.iter().enumerate().map(move |other| (one, other)))
+        .filter(|((_, one), (_, other))| {
+            single
+                || one.python.version == other.python.version
+                || series(one).is_some_and(|series_of_one| Some(series_of_one) == series(other))
+        })
+        .map(|((place, one), (other_place, other))| {
+            let strange = (
+                one.environment.architecture != other.environment.architecture,
+                one.python.version != other.python.version,
+                differences(one, other).len(),
+            );
+            (strange, place, other_place)
+        })
+        .collect();
+    // Stable: of equals the first in their documents.
+    likely.sort_by_key(|(strange, ..)| *strange);
+    let mut counterpart: Vec<Option<usize>> = vec![None; base.runs.len()];
+    for (_, place, other) in likely {
+        if counterpart[place].is_none() && !counterpart.contains(&Some(other)) {
+            counterpart[place] = Some(other);
         }
     }
+    let left = (0..new.runs.len()).filter(|place| !counterpart.contains(&Some(*place)));
     let mut comparison = Comparison {
         schema_version: SCHEMA_VERSION,
         tolerance,
         compared: Vec::new(),
         only_in_base: Vec::new(),
-        only_in_new: left.into_iter().map(name).collect(),
+        only_in_new: left.map(|place| name(&new.runs[place])).collect(),
     };
-    for (run, pair) in base.runs.iter().zip(pairs) {
-        match pair {
-            Some(other) => comparison
-                .compared
-                .push(compare_runs(run, other, tolerance, facts)),
+    for (run, counterpart) in base.runs.iter().zip(counterpart) {
+        match counterpart {
+            Some(place) => {
+                comparison
+                    .compared
+                    .push(compare_runs(run, &new.runs[place], tolerance, facts))
+            }
             None => comparison.only_in_base.push(name(run)),
         }
     }
@@ -91,11 +105,19 @@ fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> 
     let other_circumstances = circumstances(&base.environment, &new.environment);
     let mut rows = page_rows(base, new, other_circumstances.as_deref(), allowed);
     rows.extend(verdict_rows(base, new));
-    rows.extend(fact_rows(base, new));
-    if let (Some(one), Some(other)) = (base.python.order(), new.python.order()) {
+    rows.extend(fact_rows(base, new, facts));
+    if let (Some(from), Some(to)) = (base.python.order(), new.python.order()) {
         for row in rows.iter_mut().filter(|row| row.status.is_change()) {
-            let explaining = facts.explaining(&row.key, &one, &other);
-            row.facts = explaining.iter().map(|fact| fact.id.clone()).collect();
+            row.facts = explaining(facts, row, &from, &to);
+        }
+    }
+    if !differs.is_empty() {
+        for row in &mut rows {
+            let rest = row.key.region() == Some(RegionName::Rest);
+            if rest && row.status.is_change() && row.facts.is_empty() {
+                row.status = Status::NotComparable;
+                row.because = Some(INTERPRETERS_OWN.to_owned());
+            }
         }
     }
     ComparedRuns {
@@ -104,6 +126,17 @@ fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> 
         differs,
         rows,
     }
+}
+
+/// The ids of the facts that tell of such a change.
+fn explaining(facts: &Claims, row: &Row, from: &Version, to: &Version) -> Vec<String> {
+    let direction = match row.status {
+        Status::Regressed => Direction::More,
+        Status::Improved => Direction::Fewer,
+        _ => Direction::Other,
+    };
+    let all = facts.explaining(&row.key, direction, from, to);
+    all.iter().map(|fact| fact.id.clone()).collect()
 }
 
 /// What differs between two runs besides the figures: whether they are of one machine and one build.
@@ -124,6 +157,11 @@ fn differences(base: &Run, new: &Run) -> Vec<String> {
                 || base.python.build != new.python.build
                 || base.python.libpython != new.python.libpython),
     );
+    differ(
+        "environment of Python",
+        base.python.version == new.python.version
+            && base.python.executable != new.python.executable,
+    );
     differ("packages", one.packages != other.packages);
     differ("refcow", one.refcow_version != other.refcow_version);
     differ("architecture", one.architecture != other.architecture);
@@ -132,6 +170,11 @@ fn differences(base: &Run, new: &Run) -> Vec<String> {
         "machine",
         (&one.cpu, one.cpus, one.memory_total_bytes)
             != (&other.cpu, other.cpus, other.memory_total_bytes),
+    );
+    differ("page size", one.page_size_bytes != other.page_size_bytes);
+    differ(
+        "huge pages",
+        one.transparent_huge_pages != other.transparent_huge_pages,
     );
     let random = |run: &Run| run.warnings.contains(&Warning::AddressesRandom);
     differ(
@@ -231,7 +274,7 @@ fn page_rows(
             ),
             _ => other_circumstances.map(str::to_owned),
         };
-        for region in crate::model::RegionName::ALL {
+        for region in RegionName::ALL {
             let [base, new] = summaries.each_ref().map(|summary| {
                 let summary = summary.as_ref()?;
                 let found = summary.regions.iter().find(|one| one.name == region);
@@ -288,14 +331,15 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
             unshared: new,
             of: of_new,
         },
-    ) = (*base, *new)
+    ) = (base, new)
     else {
         return Status::NotComparable;
     };
+    let (base, new) = (*base, *new);
     let noise = allowed.pages.max((base as f64 * allowed.share) as u64);
     // A single page may hold other things; that two or more are all copied, or none, is no matter of where memory begins.
     let all_or_nothing =
-        of_base.min(of_new) >= 2 && (base == of_base && new == 0 || base == 0 && new == of_new);
+        *of_base.min(of_new) >= 2 && (base == *of_base && new == 0 || base == 0 && new == *of_new);
     match base.abs_diff(new) {
         0 => Status::Unchanged,
         difference if difference <= noise && !all_or_nothing => Status::WithinNoise,
@@ -305,7 +349,7 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
 }
 
 /// Rows of what is told by its id: those of the base, then those that only the new run has.
-fn rows_by_id<T: Copy>(
+fn rows_by_id<T: Clone>(
     base: &[(String, T)],
     new: &[(String, T)],
     row: impl Fn(&str) -> RowKey,
@@ -314,15 +358,16 @@ fn rows_by_id<T: Copy>(
 ) -> Vec<Row> {
     let find = |all: &[(String, T)], id: &str| {
         let mut all = all.iter();
-        all.find(|(known, _)| known == id).map(|(_, value)| *value)
+        all.find(|(known, _)| known == id)
+            .map(|(_, value)| value.clone())
     };
     let mut seen = HashSet::new();
     let ids = base.iter().chain(new).map(|(id, _)| &id[..]);
     ids.filter(|id| seen.insert(*id))
         .map(|id| {
             let (one, other) = (find(base, id), find(new, id));
-            let status = match (one, other) {
-                (Some(one), Some(other)) => compare(one, other),
+            let status = match (&one, &other) {
+                (Some(one), Some(other)) => compare(one.clone(), other.clone()),
                 (Some(_), None) => Status::OnlyInBase,
                 (None, _) => Status::OnlyInNew,
             };
@@ -367,21 +412,43 @@ fn verdict_rows(base: &Run, new: &Run) -> Vec<Row> {
     )
 }
 
-fn fact_rows(base: &Run, new: &Run) -> Vec<Row> {
-    let all = |run: &Run| -> Vec<(String, Outcome)> {
+/// What the facts say of each. Of two versions that are on two sides of a change that was predicted, each says something
+/// else, as it should.
+fn fact_rows(base: &Run, new: &Run, facts: &Claims) -> Vec<Row> {
+    let all = |run: &Run| -> Vec<(String, (Outcome, Option<String>))> {
         let facts = run.facts.iter();
-        facts.map(|fact| (fact.id.clone(), fact.outcome)).collect()
+        facts
+            .map(|fact| (fact.id.clone(), (fact.outcome, fact.found.clone())))
+            .collect()
     };
-    rows_by_id(
+    let mut rows = rows_by_id(
         &all(base),
         &all(new),
         |id| RowKey::Fact { id: id.to_owned() },
-        |outcome| RowValue::Fact { outcome },
-        |one, other| match (one, other) {
+        |(outcome, found)| RowValue::Fact { outcome, found },
+        |(one, _), (other, _)| match (one, other) {
             _ if one == other => Status::Unchanged,
             (Outcome::NotTestableHere, _) | (_, Outcome::NotTestableHere) => Status::NotComparable,
             (_, Outcome::AsPredicted) => Status::Improved,
             _ => Status::Regressed,
         },
-    )
+    );
+    if let (Some(from), Some(to)) = (base.python.order(), new.python.order()) {
+        for row in rows
+            .iter_mut()
+            .filter(|row| row.status == Status::Unchanged)
+        {
+            let predicted = matches!(
+                row.new,
+                Some(RowValue::Fact {
+                    outcome: Outcome::AsPredicted,
+                    ..
+                })
+            );
+            if predicted && !explaining(facts, row, &from, &to).is_empty() {
+                row.status = Status::ChangedAsExpected;
+            }
+        }
+    }
+    rows
 }

@@ -45,6 +45,17 @@ pub enum Error {
         /// Those that there are, and how one is made.
         offer: String,
     },
+    /// A baseline has no place.
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help(
+        "baselines are kept in the folder that refcow is run in: run it in one that this user may write to"
+    ))]
+    NoPlace {
+        /// Where it would be.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// The summary cannot be written.
     #[error("cannot write to {}, which GITHUB_STEP_SUMMARY names: {source}", path.display())]
     #[diagnostic(help(
@@ -143,12 +154,53 @@ impl Baseline {
     ///
     /// # Errors
     /// When it is not.
-    pub fn open(&self) -> Result<Output, output::Error> {
-        fs::create_dir_all(BASELINES).map_err(|source| output::Error::NotWritable {
-            path: BASELINES.into(),
+    pub fn open(&self) -> Result<Place, Error> {
+        let fail = |source| Error::NoPlace {
+            path: self.path.clone(),
             source,
-        })?;
-        Output::open(Some(&self.path))
+        };
+        let made = match fs::create_dir(BASELINES) {
+            Ok(()) => Some(MadeFolder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+            Err(error) => return Err(fail(error)),
+        };
+        match Output::open(Some(&self.path)) {
+            Ok(output) => Ok(Place {
+                output,
+                _made: made,
+            }),
+            Err(output::Error::NotWritable { source, .. }) => Err(fail(source)),
+            Err(output::Error::NotWritten { source, .. }) => Err(fail(source)),
+        }
+    }
+}
+
+/// A place that a baseline can be kept in.
+#[derive(Debug)]
+pub struct Place {
+    // Dropped before the folder: a draft is in it.
+    output: Output,
+    _made: Option<MadeFolder>,
+}
+
+impl Place {
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn keep(self, bytes: &[u8]) -> Result<(), output::Error> {
+        self.output.write(bytes)
+    }
+}
+
+/// The folder of baselines, made for one. It goes when nothing came into it.
+#[derive(Debug)]
+struct MadeFolder;
+
+impl Drop for MadeFolder {
+    fn drop(&mut self) {
+        // Not if something is in it.
+        let _ = fs::remove_dir(BASELINES);
     }
 }
 
@@ -176,7 +228,8 @@ fn offer() -> String {
 /// # Errors
 /// When the file that the runner names cannot be written.
 pub fn append_to_summary(text: &[u8]) -> Result<(), Error> {
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else {
+    let named = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|name| !name.is_empty());
+    let Some(path) = named.map(PathBuf::from) else {
         return Ok(());
     };
     let mut options = OpenOptions::new();

@@ -315,7 +315,11 @@ impl Error {
             Self::Fixture { error, .. } => matches!(
                 **error,
                 visit::Error::Disagreement(_)
-                    | visit::Error::Subject(subject::Error::OtherInterpreter { .. })
+                    | visit::Error::Subject(
+                        subject::Error::OtherInterpreter { .. }
+                            | subject::Error::OtherEnvironment { .. }
+                            | subject::Error::NoLibrary { .. }
+                    )
             ),
             _ => false,
         };
@@ -417,7 +421,10 @@ fn run_one(
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<(Run, Vec<Error>), Error> {
     let interpreter = &ready.interpreter;
-    let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
+    let launch = Launch {
+        prefix: ready.prefix.clone(),
+        ..launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?
+    };
     let environment = machine::environment(ready.packages.clone())?;
     step(Step::Preparing("calibrating"));
     let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
@@ -502,6 +509,7 @@ fn launch(
         program: subject_program()?,
         libpython: interpreter.libpython.clone(),
         version: interpreter.full_version.clone(),
+        prefix: interpreter.prefix.clone(),
         bin,
         home: NO_HOME.into(),
         folder: Some(NO_HOME.into()),

@@ -5,6 +5,7 @@
 //! it writes to no page that the process has not written before.
 
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -196,6 +197,8 @@ pub enum Answer {
 pub struct Started {
     /// `sys.version`.
     pub full_version: String,
+    /// `sys.prefix`: the environment it found itself in.
+    pub prefix: PathBuf,
     /// Whether the kernel lets this process have its mappings at the same addresses in each run.
     pub addresses_fixed: bool,
 }

@@ -134,6 +134,27 @@ fn labels(report: &Report) -> Vec<String> {
         .collect()
 }
 
+/// Which runs the labels mean that are more than a version.
+fn legend(report: &Report) -> Vec<String> {
+    let labels = labels(report);
+    let all = report.runs.iter().zip(labels);
+    all.filter(|(run, label)| *label != run.python.version)
+        .map(|(run, label)| {
+            let environment = &run.environment;
+            format!(
+                "{label}: {} (Linux {}, {}{})",
+                run.python.executable.display(),
+                environment.kernel,
+                environment.architecture,
+                environment
+                    .cpu
+                    .as_ref()
+                    .map_or_else(String::new, |cpu| format!(", {cpu}"))
+            )
+        })
+        .collect()
+}
+
 /// All warnings, each with the interpreter that it is of, if there are several.
 fn warnings(report: &Report) -> Vec<String> {
     let several = report.runs.len() > 1;

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,17 @@ pub enum Error {
         /// What the program said.
         wanted: String,
     },
+    /// Python found itself in another environment than the one that was chosen.
+    #[error("Python started in {}, not in {}", found.display(), wanted.display())]
+    #[diagnostic(help(
+        "the environment was removed or damaged while refcow ran: make it anew, or choose another interpreter"
+    ))]
+    OtherEnvironment {
+        /// `sys.prefix` of the embedded one.
+        found: PathBuf,
+        /// What it was to be.
+        wanted: PathBuf,
+    },
     /// The kernel gave no process.
     #[error("fork failed: {}", io::Error::from_raw_os_error(*errno))]
     #[diagnostic(help(
@@ -130,6 +141,14 @@ pub enum Error {
         /// What was wrong.
         source: io::Error,
     },
+}
+
+/// Whether two paths lead to one folder.
+fn same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
 }
 
 fn how(status: Option<ExitStatus>) -> String {
@@ -161,6 +180,8 @@ pub struct Launch {
     pub libpython: PathBuf,
     /// `sys.version` as the interpreter's program says it: what the embedded one must say too.
     pub version: String,
+    /// `sys.prefix` of the environment that it must find itself in.
+    pub prefix: PathBuf,
     /// The folder of the environment's `python3`, by which the embedded interpreter finds its packages.
     pub bin: PathBuf,
     /// Its HOME. Where it is not set, Python looks the user up, and the heap of one user is not that of another.
@@ -184,6 +205,7 @@ pub struct Subject {
     mark: String,
     libpython: PathBuf,
     version: String,
+    prefix: PathBuf,
 }
 
 /// A forked process of a subject: the witness or a child.
@@ -256,6 +278,7 @@ impl Subject {
             mark,
             libpython: launch.libpython.clone(),
             version: launch.version.clone(),
+            prefix: launch.prefix.clone(),
         })
     }
 
@@ -270,12 +293,20 @@ impl Subject {
     /// As [`Error`] tells; when it is not the Python that was chosen, too.
     pub fn start_python(&mut self) -> Result<Started, Error> {
         match self.ask(&Request::Start, "starting Python")? {
-            Answer::Started(started) if started.full_version == self.version => Ok(started),
-            Answer::Started(started) => Err(Error::OtherInterpreter {
-                libpython: self.libpython.clone(),
-                found: started.full_version,
-                wanted: self.version.clone(),
-            }),
+            Answer::Started(started) if started.full_version != self.version => {
+                Err(Error::OtherInterpreter {
+                    libpython: self.libpython.clone(),
+                    found: started.full_version,
+                    wanted: self.version.clone(),
+                })
+            }
+            Answer::Started(started) if !same(&started.prefix, &self.prefix) => {
+                Err(Error::OtherEnvironment {
+                    found: started.prefix,
+                    wanted: self.prefix.clone(),
+                })
+            }
+            Answer::Started(started) => Ok(started),
             other => Err(out_of_turn("starting Python", &other)),
         }
     }

@@ -8,7 +8,8 @@ use std::fs;
 use refcow::claims::Claims;
 use refcow::compare::{TOLERANCE, compare};
 use refcow::model::{
-    self, Comparison, RegionName, Report, Row, RowKey, Run, Status, Tolerance, Verdict,
+    self, Comparison, Fact, Outcome, RegionName, Report, Row, RowKey, Run, Status, Tolerance,
+    Verdict,
 };
 use refcow::report::{self, Format, Style};
 use rstest::rstest;
@@ -420,7 +421,13 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
     refcow.env("GITHUB_STEP_SUMMARY", place.path("no/such"));
     place
         .run(refcow)
-        .refuses(2, "which GITHUB_STEP_SUMMARY names", "unset");
+        .exits_with(2)
+        .says("which GITHUB_STEP_SUMMARY names")
+        .says("help: unset");
+    // Some runners set it to nothing.
+    let mut refcow = place.refcow(["compare", &base, &new, "--format", "github"]);
+    refcow.env("GITHUB_STEP_SUMMARY", "");
+    place.run(refcow).exits_with(1);
 }
 
 #[rstest]
@@ -723,7 +730,144 @@ fn a_run_that_lacks_something_is_no_baseline() {
         "mine",
     ]);
     refcow.current_dir(place.path("."));
-    place.run(refcow).exits_with(3).says("broken");
-    let left: Vec<_> = fs::read_dir(place.path("baselines")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
+    place
+        .run(refcow)
+        .exits_with(3)
+        .says("broken")
+        .says("is not kept as a baseline");
+    assert!(!place.path("baselines").exists());
+}
+
+#[test]
+fn documents_without_a_common_row_are_no_comparison() {
+    let place = Place::new();
+    let mut other = canned::run("3.12.1");
+    for measurement in &mut other.measurements {
+        measurement.fixture = format!("other_{}", measurement.fixture);
+    }
+    let (base, new) = files(
+        &place,
+        &Report::of(canned::run("3.12.1")),
+        &Report::of(other),
+    );
+    place
+        .run(place.refcow(["compare", &base, &new]))
+        .exits_with(2)
+        .says("nothing in common")
+        .says("ways to share (alternatives) are not");
+}
+
+#[test]
+fn the_interpreters_own_pages_are_not_compared_between_builds() {
+    let with_rest = |version: &str, unshared: u64| {
+        let mut run = canned::run(version);
+        for child in &mut run.measurements[2].children {
+            let rest = &mut child.regions[3];
+            assert_eq!(rest.name, RegionName::Rest);
+            rest.unshared = unshared;
+            rest.identical = None;
+        }
+        Report::of(run)
+    };
+    let status = |base: &Report, new: &Report| {
+        let comparison = compared(base, new);
+        let mut rows = comparison.rows().map(|(_, row)| row);
+        let wanted = |row: &&Row| {
+            row.key.subject() == "three_lists/iterate" && row.key.region() == Some(RegionName::Rest)
+        };
+        rows.find(wanted)
+            .map(|row| (row.status, row.because.clone()))
+            .unwrap()
+    };
+    let (few, many) = (with_rest("3.12.1", 8), with_rest("3.12.1", 800));
+    assert_eq!(status(&few, &many), (Status::Regressed, None));
+    let (not_comparable, because) = status(&few, &with_rest("3.13.0", 800));
+    assert_eq!(not_comparable, Status::NotComparable);
+    assert!(because.unwrap().contains("the interpreter's own memory"));
+    assert_eq!(status(&few, &with_rest("3.13.0", 9)).0, Status::WithinNoise);
+}
+
+#[test]
+fn what_a_fact_predicts_of_two_versions_is_a_change_by_its_name() {
+    let with_fact = |version: &str, found: &str| {
+        let mut run = canned::run(version);
+        run.measurements.clear();
+        run.facts = vec![Fact {
+            id: "fork-warning".into(),
+            statement: "It warns.".into(),
+            source: "gh-100228".into(),
+            changes: vec!["3.12".into()],
+            outcome: Outcome::AsPredicted,
+            found: Some(found.into()),
+            not_testable_because: None,
+            figures: BTreeMap::new(),
+            evidence: Vec::new(),
+        }];
+        Report::of(run)
+    };
+    let (older, newer) = (with_fact("3.11.7", "silent"), with_fact("3.12.1", "warns"));
+    let comparison = compared(&older, &newer);
+    let (_, row) = comparison.rows().next().unwrap();
+    assert_eq!(row.status, Status::ChangedAsExpected);
+    assert_eq!(row.facts, ["fork-warning"]);
+    let shown = report::render_comparison(&comparison, Style::Markdown);
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(
+        shown.contains("| silent | warns | changed as expected | fork-warning |"),
+        "{shown}"
+    );
+    // Where no step lies between, it is the same.
+    let same = compared(&newer, &with_fact("3.13.0", "warns"));
+    assert_eq!(same.rows().next().unwrap().1.status, Status::Unchanged);
+}
+
+#[test]
+fn a_run_of_another_architecture_is_the_last_choice() {
+    let on = |version: &str, architecture: &str, kernel: &str| {
+        let mut run = canned::run(version);
+        run.environment.architecture = architecture.into();
+        run.environment.kernel = kernel.into();
+        run
+    };
+    let base = Report::of_all(
+        vec![
+            on("3.12.1", "x86_64", "6.1"),
+            on("3.12.1", "aarch64", "6.1"),
+        ],
+        Vec::new(),
+    );
+    let new = Report::of(on("3.12.1", "aarch64", "6.9"));
+    let comparison = compared(&base, &new);
+    assert_eq!(comparison.compared[0].base.architecture, "aarch64");
+    assert_eq!(comparison.only_in_base[0].architecture, "x86_64");
+}
+
+#[rstest]
+#[case::line_end("a\n::error::b")]
+#[case::escape("\u{1b}[31mred")]
+#[case::turned_around("\u{202e}txt")]
+fn a_document_with_controls_in_its_texts_is_refused(#[case] text: &str) {
+    let mut run = canned::run("3.12.1");
+    run.measurements[0].fixture = text.into();
+    let place = Place::new();
+    let (file, _) = files(&place, &Report::of(run.clone()), &Report::of(run));
+    let finished = place.run(place.refcow(["merge", &file])).refuses(
+        2,
+        "runs[0].measurements[0].fixture: a text with a control character",
+        "measure again",
+    );
+    assert!(!finished.stderr.contains(text), "{finished}");
+}
+
+#[test]
+fn what_is_twice_in_a_document_is_refused() {
+    let mut run = canned::run("3.12.1");
+    run.measurements.push(run.measurements[0].clone());
+    let place = Place::new();
+    let (file, _) = files(&place, &Report::of(run.clone()), &Report::of(run));
+    place.run(place.refcow(["compare", &file, &file])).refuses(
+        2,
+        "three_lists/idle (2000 × 65536 bytes, fork) is there twice",
+        "measure again",
+    );
 }

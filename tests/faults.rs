@@ -677,6 +677,30 @@ fn an_interpreter_that_disappears_does_not_keep_another_from_being_measured() {
 }
 
 #[test]
+fn an_environment_that_disappears_is_not_measured_as_another() {
+    let place = Place::new();
+    let venv = place.path("venv");
+    let mut make = place.command(python(), ["-m", "venv", "--without-pip"]);
+    make.arg(&venv);
+    place.run(make).exits_with(0);
+    let other = venv.join("bin/python3");
+    // Of equal versions the one that is named first comes first, and its child does it.
+    let fixture = place.fixture_that(
+        When::Visit,
+        &format!("import shutil\nshutil.rmtree('{}')", venv.display()),
+    );
+    let fixture = [&fixture, "--count", "10", "--visit", "act"];
+    let wanted = format!(", not in {}", venv.display());
+    let warning = measured_beside(
+        &place,
+        other.to_str().unwrap(),
+        &fixture,
+        "Python started in ",
+    );
+    assert!(warning.contains(&wanted), "{warning}");
+}
+
+#[test]
 fn a_library_of_another_version_than_its_program_is_not_measured() {
     let place = Place::new();
     // The library of the real one, under a program that says otherwise.

@@ -147,6 +147,7 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
         program: std::path::Path::new(common::REFCOW).with_file_name("refcow-subject"),
         libpython: interpreter.libpython,
         version: interpreter.full_version,
+        prefix: interpreter.prefix,
         bin: "/usr/bin".into(),
         home: "/".into(),
         folder: None,

@@ -24,6 +24,7 @@ impl Plain {
             program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
             libpython: interpreter.libpython.clone(),
             version: interpreter.full_version.clone(),
+            prefix: interpreter.prefix.clone(),
             bin: PathBuf::new(),
             home: "/".into(),
             folder: None,

@@ -114,7 +114,7 @@ pub enum RowKey {
 }
 
 /// What a row compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RowValue {
     /// Unshared pages.
@@ -133,8 +133,11 @@ pub enum RowValue {
     },
     /// An outcome.
     Fact {
-        /// Whether the prediction came true.
+        /// Whether the prediction for the version came true.
         outcome: Outcome,
+        /// What was found, in a sentence.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<String>,
     },
 }
 
@@ -152,7 +155,8 @@ pub enum Status {
     /// Fewer pages are copied; a verdict is as expected again.
     #[serde(rename = "improved")]
     Improved,
-    /// A verdict is another, and each is the one that was expected of its interpreter: neither better nor worse.
+    /// A verdict, or what a fact says, is another, and each is the one that was expected of its interpreter: neither better
+    /// nor worse.
     #[serde(rename = "changed as expected")]
     ChangedAsExpected,
     /// More pages are copied; a verdict is no longer as expected.
@@ -257,6 +261,12 @@ impl Comparison {
         self.compared
             .iter()
             .flat_map(|runs| runs.rows.iter().map(move |row| (runs, row)))
+    }
+
+    /// How many rows both sides have.
+    pub fn common(&self) -> usize {
+        let both = |row: &&Row| row.base.is_some() && row.new.is_some();
+        self.rows().map(|(_, row)| row).filter(both).count()
     }
 
     /// How many rows there are of a status.

@@ -1,5 +1,7 @@
 //! The JSON document: its shape, and reading one that somebody else, or an older refcow, wrote.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,8 +18,8 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// A larger file is no document of refcow's: all fixtures and visits of eight interpreters are some MiB.
 pub const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
 
-/// More pages than any address space has.
-const MOST_PAGES: u64 = 1 << 52;
+/// 256 TiB of the smallest pages, as many as an address space of 48 bits has: sums of them fit into 64 bits.
+const MOST_PAGES: u64 = 1 << 36;
 /// More than any kernel's base page.
 const MOST_PAGE_BYTES: u64 = 1 << 20;
 
@@ -95,6 +97,9 @@ pub enum DocumentError {
 
 fn needed(written_by: &Option<String>) -> String {
     match written_by {
+        Some(version) if version == env!("CARGO_PKG_VERSION") => {
+            format!("it takes a newer build of refcow {version} than this one")
+        }
         Some(version) => format!("it takes refcow {version} or newer"),
         None => "it takes a newer refcow".to_owned(),
     }
@@ -172,6 +177,8 @@ pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
             });
         }
     };
+    let text: Value = serde_json::from_slice(bytes).map_err(malformed)?;
+    check_text(&text, "")?;
     check(&report)?;
     Ok((report, version))
 }
@@ -229,6 +236,45 @@ fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentError> {
     Ok(json!({"schema_version": SCHEMA_VERSION, "runs": [run]}))
 }
 
+/// Whether a letter would do something else on a terminal, or in a log that commands are read from, than be shown:
+/// controls, line ends among them, and what turns the direction of writing (Unicode's UAX #9).
+fn is_no_letter(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Refuses texts with letters in them that are none. Of those that refcow writes, `sys.version` has a line's end.
+fn check_text(value: &Value, place: &str) -> Result<(), DocumentError> {
+    let wrong = |place: &str| {
+        Err(DocumentError::Inconsistent {
+            place: place.to_owned(),
+            what: "a text with a control character".into(),
+        })
+    };
+    match value {
+        Value::String(text) => {
+            let allowed = |letter: char| letter == '\n' && place.ends_with(".python.build");
+            match text
+                .chars()
+                .any(|letter| is_no_letter(letter) && !allowed(letter))
+            {
+                true => wrong(place),
+                false => Ok(()),
+            }
+        }
+        Value::Array(entries) => {
+            let mut entries = entries.iter().enumerate();
+            entries.try_for_each(|(index, entry)| check_text(entry, &format!("{place}[{index}]")))
+        }
+        Value::Object(fields) => fields.iter().try_for_each(|(name, field)| {
+            if name.chars().any(is_no_letter) {
+                return wrong(place);
+            }
+            check_text(field, &format!("{place}.{name}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
 /// Refuses what no refcow writes, before a figure is made of it.
 fn check(report: &Report) -> Result<(), DocumentError> {
     let wrong = |place: String, what: String| Err(DocumentError::Inconsistent { place, what });
@@ -240,7 +286,15 @@ fn check(report: &Report) -> Result<(), DocumentError> {
                 format!("a page of {page} bytes"),
             );
         }
+        let mut seen = HashSet::new();
+        if let Some(twice) = run.contents().find(|what| !seen.insert(what.clone())) {
+            return wrong(format!("runs[{number}]"), format!("{twice} is there twice"));
+        }
         for (index, measurement) in run.measurements.iter().enumerate() {
+            if measurement.children.is_empty() {
+                let place = format!("runs[{number}].measurements[{index}]");
+                return wrong(place, "no child".into());
+            }
             for (child, one) in measurement.children.iter().enumerate() {
                 for (place, region) in one.regions.iter().enumerate() {
                     let place = || {
@@ -294,6 +348,18 @@ mod tests {
         fn any_text_is_a_report_or_an_error(text in "[\\[\\]{}\":,a-z_0-9 ]{0,200}") {
             let _ = read(text.as_bytes());
         }
+    }
+
+    #[test]
+    fn controls_are_no_text() {
+        for text in ["a\nb", "\u{1b}[31m", "\u{202e}", "\u{0}"] {
+            let text = json!([{"name": text}]);
+            let error = check_text(&text, "runs").unwrap_err().to_string();
+            assert!(error.contains("runs[0].name"), "{error}");
+        }
+        assert!(check_text(&json!({"a": ["é → |`<", 1, null]}), "").is_ok());
+        let build = json!({"python": {"build": "3.8.18 (default) \n[GCC]"}});
+        assert!(check_text(&build, "").is_ok());
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Ready {
     /// The folder to put first on PATH. Its `python3` is the interpreter, or that of its private environment; an
     /// embedded interpreter finds its `sys.prefix` by it.
     pub bin: PathBuf,
+    /// What `sys.prefix` is in it.
+    pub prefix: PathBuf,
     /// Version of each module that was asked for, of those that have one.
     pub packages: BTreeMap<String, String>,
 }
@@ -76,6 +78,7 @@ pub fn prepare(
     {
         return Ok(Ready {
             bin: environment.join("bin"),
+            prefix: environment,
             packages: found.versions,
             interpreter,
         });
@@ -84,6 +87,7 @@ pub fn prepare(
     if own.failures.is_empty() {
         return Ok(Ready {
             bin: folder_of(&interpreter)?,
+            prefix: interpreter.prefix.clone(),
             packages: own.versions,
             interpreter,
         });
@@ -123,6 +127,7 @@ pub fn prepare(
     Ok(Ready {
         interpreter,
         bin,
+        prefix: environment,
         packages: found.versions,
     })
 }

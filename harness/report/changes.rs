@@ -1,10 +1,10 @@
 //! What changes from one version of Python to the next, each with the fact that tells of it.
 
 use super::table::wrapped;
-use super::{READABLE, Style};
+use super::{READABLE, Style, labels, legend};
 use crate::claims::Claims;
 use crate::compare;
-use crate::model::{ComparedRuns, RegionName, Report, Row, RowKey, RowValue};
+use crate::model::{ComparedRuns, Outcome, Report, Row, RowKey, RowValue};
 use crate::numbers::{count, share, signed};
 
 /// Adds, of several interpreters, every change between neighbours, the versions in ascending order.
@@ -22,17 +22,21 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
         Style::Terminal { .. } => "Changes between neighbours\n",
     };
     let tolerance = compare::TOLERANCE;
-    let told: Vec<(&ComparedRuns, String)> = all
+    for words in legend(report) {
+        *text += &line(style, 0, &words);
+    }
+    let labels = labels(report);
+    let told: Vec<(&ComparedRuns, &str, String)> = all
         .iter()
-        .map(|runs| (runs, of_runs(runs, facts, style)))
+        .zip(labels.windows(2))
+        .map(|(runs, pair)| (runs, &pair[1][..], of_runs(runs, facts, style)))
         .collect();
     // Steps without a change stand together.
-    let quiet = |(_, changes): &(&ComparedRuns, String)| changes.is_empty();
-    for steps in told.chunk_by(|one, next| quiet(one) && quiet(next)) {
-        let (first, changes) = &steps[0];
-        let mut title = first.base.version.clone();
-        for (runs, _) in steps {
-            title += &format!(" → {}", runs.new.version);
+    let mut title = labels[0].clone();
+    for steps in told.chunk_by(|(.., one), (.., next)| one.is_empty() && next.is_empty()) {
+        let (.., changes) = &steps[0];
+        for (_, label, _) in steps {
+            title += &format!(" → {label}");
         }
         *text += &match style {
             Style::Markdown => format!("\n**{title}**\n\n"),
@@ -41,9 +45,15 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
             }
         };
         *text += &match changes.is_empty() {
+            true if steps.iter().all(|(runs, ..)| runs.rows.is_empty()) => line(
+                style,
+                1,
+                "nothing was compared: no pages, verdicts or facts",
+            ),
             true => line(style, 1, "nothing by more than noise"),
             false => changes.clone(),
         };
+        title = steps[steps.len() - 1].1.to_owned();
     }
     let note = format!(
         "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
@@ -57,14 +67,10 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
 
 /// The changes of two runs, those that a fact tells of under that.
 pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
-    let changed: Vec<&Row> = runs
-        .rows
-        .iter()
-        .filter(|row| row.status.is_change())
-        .collect();
-    let (rest, told): (Vec<&Row>, Vec<&Row>) = changed
-        .into_iter()
-        .partition(|row| row.key.region() == Some(RegionName::Rest) && row.facts.is_empty());
+    let rows = || runs.rows.iter();
+    let told: Vec<&Row> = rows().filter(|row| row.status.is_change()).collect();
+    let own = |row: &&Row| row.because.as_deref() == Some(compare::INTERPRETERS_OWN);
+    let rest: Vec<&Row> = rows().filter(own).collect();
     let mut text = String::new();
     for fact in &facts.facts {
         let rows: Vec<&Row> = told
@@ -98,15 +104,17 @@ pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
 
 /// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in them.
 fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
-    let differences = rows.iter().filter_map(|row| match (row.base?, row.new?) {
-        (
-            RowValue::Pages { unshared: one, .. },
-            RowValue::Pages {
-                unshared: other, ..
-            },
-        ) => Some(other as i64 - one as i64),
-        _ => None,
-    });
+    let differences = rows
+        .iter()
+        .filter_map(|row| match (row.base.as_ref()?, row.new.as_ref()?) {
+            (
+                RowValue::Pages { unshared: one, .. },
+                RowValue::Pages {
+                    unshared: other, ..
+                },
+            ) => Some(*other as i64 - *one as i64),
+            _ => None,
+        });
     let least = differences.clone().min()?;
     let most = differences.max()?;
     let range = match least == most {
@@ -143,7 +151,7 @@ pub fn merged(rows: &[&Row]) -> Vec<String> {
         ) => {
             (fixture, prepare, sharing, region)
                 == (fixture_too, prepare_too, sharing_too, region_too)
-                && (one.base, one.new) == (other.base, other.new)
+                && (&one.base, &one.new) == (&other.base, &other.new)
         }
         _ => false,
     };
@@ -167,17 +175,18 @@ pub fn merged(rows: &[&Row]) -> Vec<String> {
                 .collect();
             let region = group[0].key.region();
             let region = region.map_or_else(String::new, |name| format!(" {}", name.as_str()));
-            format!(
-                "{}{region}: {}",
-                subjects.join(", "),
-                transition(group[0].base, group[0].new)
-            )
+            let transition = transition(group[0].base.as_ref(), group[0].new.as_ref());
+            match &group[0].key {
+                // Told under the fact itself.
+                RowKey::Fact { id } if group[0].facts.contains(id) => transition,
+                _ => format!("{}{region}: {transition}", subjects.join(", ")),
+            }
         })
         .collect()
 }
 
 /// `121 of 130 → 0 of 128 pages`, `holds → does not hold`.
-pub fn transition(base: Option<RowValue>, new: Option<RowValue>) -> String {
+pub fn transition(base: Option<&RowValue>, new: Option<&RowValue>) -> String {
     match (base, new) {
         (
             Some(RowValue::Pages { unshared, of }),
@@ -187,27 +196,31 @@ pub fn transition(base: Option<RowValue>, new: Option<RowValue>) -> String {
             }),
         ) => format!(
             "{} of {} → {} of {} pages",
-            count(unshared),
-            count(of),
-            count(then),
-            count(of_then)
+            count(*unshared),
+            count(*of),
+            count(*then),
+            count(*of_then)
         ),
         _ => format!("{} → {}", value(base), value(new)),
     }
 }
 
 /// One side of it.
-pub fn value(value: Option<RowValue>) -> String {
+pub fn value(value: Option<&RowValue>) -> String {
     match value {
         None => "–".into(),
         Some(RowValue::Pages { unshared, of }) => {
-            format!("{} of {} pages", count(unshared), count(of))
+            format!("{} of {} pages", count(*unshared), count(*of))
         }
         Some(RowValue::Claim { verdict, expected }) if verdict == expected => verdict.to_string(),
         Some(RowValue::Claim { verdict, expected }) => {
             format!("{verdict} (expected: {expected})")
         }
-        Some(RowValue::Fact { outcome }) => outcome.to_string(),
+        Some(RowValue::Fact {
+            outcome: Outcome::AsPredicted,
+            found: Some(found),
+        }) => found.clone(),
+        Some(RowValue::Fact { outcome, .. }) => outcome.to_string(),
     }
 }
 

@@ -342,8 +342,15 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
         for line in table.lines() {
             say(line, "");
         }
+        if style == Style::Markdown {
+            say("", "");
+        }
         for rule in &statement.figures {
-            say(&format!("{}: {}", rule.name, rule.means), "  ");
+            let words = format!("{}: {}", rule.name, rule.means);
+            match style {
+                Style::Markdown => say(&format!("- {words}"), ""),
+                Style::Terminal { .. } => say(&words, "  "),
+            }
         }
     }
     say("", "");

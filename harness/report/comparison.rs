@@ -188,8 +188,8 @@ fn table(rows: &[&Row]) -> String {
         }
         let cells = [
             row.key.to_string(),
-            value(row.base),
-            value(row.new),
+            value(row.base.as_ref()),
+            value(row.new.as_ref()),
             status,
             row.facts.join(", "),
         ];
@@ -233,7 +233,11 @@ pub fn github(comparison: &Comparison) -> Vec<u8> {
             let mut messages = Vec::new();
             if status.is_change() {
                 messages.extend(rows.iter().map(|row| {
-                    let change = format!("{}: {}", row.key, transition(row.base, row.new));
+                    let change = format!(
+                        "{}: {}",
+                        row.key,
+                        transition(row.base.as_ref(), row.new.as_ref())
+                    );
                     match row.facts.is_empty() {
                         true => change,
                         false => format!("{change} [{}]", row.facts.join(", ")),

@@ -1,5 +1,7 @@
 //! CSV: one row a region of a child.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Error;
@@ -15,6 +17,7 @@ struct Row<'a> {
     count: u64,
     item_bytes: u64,
     python: &'a str,
+    executable: Cow<'a, str>,
     architecture: &'a str,
     kernel: &'a str,
     child: usize,
@@ -48,6 +51,7 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
                         count: measurement.count,
                         item_bytes: measurement.item_bytes,
                         python: &run.python.version,
+                        executable: run.python.executable.to_string_lossy(),
                         architecture: &run.environment.architecture,
                         kernel: &run.environment.kernel,
                         child: number,

@@ -32,8 +32,10 @@ impl Interpreter {
     pub fn start() -> PyResult<(Self, Started)> {
         Python::initialize();
         let started = Python::attach(|py| -> PyResult<Started> {
+            let sys = py.import("sys")?;
             Ok(Started {
-                full_version: py.import("sys")?.getattr("version")?.extract()?,
+                full_version: sys.getattr("version")?.extract()?,
+                prefix: sys.getattr("prefix")?.extract()?,
                 addresses_fixed: addresses_fixed(),
             })
         })?;
