@@ -9,6 +9,7 @@ use super::Error;
 use super::find::{Found, Places, identity, is_program, minor_in_name, without_repetitions};
 use super::inquiry::{Candidate, Inquiry, missing_behind};
 use super::probe::{Interpreter, Unusable};
+use crate::model;
 
 /// Means every usable interpreter of this machine.
 const ALL: &str = "all";
@@ -187,7 +188,7 @@ impl Search {
             });
         }
         // Stable: of equal versions the named ones stay before the others, and these in PATH's order.
-        interpreters.sort_by_cached_key(|interpreter| order(&interpreter.version));
+        interpreters.sort_by_cached_key(|one| one.version.parse::<model::Version>().ok());
         Ok(Chosen {
             interpreters,
             refused,
@@ -365,26 +366,6 @@ fn is_broken(reason: &Unusable) -> bool {
         | Unusable::Static { .. }
         | Unusable::Interrupted => false,
     }
-}
-
-/// Sorts versions: numbers as numbers, `a`, `b` and `rc` before the final one, and a `+` after what it builds on.
-fn order(version: &str) -> (Vec<u32>, u8, u32, bool) {
-    let plain = version.trim_end_matches('+');
-    let end = plain
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(plain.len());
-    let (numbers, stage) = plain.split_at(end);
-    let numbers = numbers
-        .split('.')
-        .filter_map(|number| number.parse().ok())
-        .collect();
-    let stages = ["a", "b", "rc"];
-    let known = stages
-        .iter()
-        .zip(0..)
-        .find_map(|(name, rank)| Some((rank, stage.strip_prefix(name)?.parse().ok()?)));
-    let (rank, serial) = known.unwrap_or((u8::MAX, 0));
-    (numbers, rank, serial, plain != version)
 }
 
 fn of_version(reason: &Unusable) -> Option<&str> {
