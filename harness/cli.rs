@@ -297,6 +297,7 @@ impl RunOptions {
             pythons: self.pythons.clone(),
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
+            causes: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod alternatives;
 pub mod calibration;
+pub mod causes;
 pub mod observations;
 pub mod visit;
 
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use crate::fixtures::{EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
-use crate::model::{self, Measurement, Observation, RegionMap, Report, Run, Warning};
-use crate::protocol::{self, Footprint, Fork, Job, Module, Size, WITNESS};
+use crate::model::{self, Measurement, Observation, Report, Run, Warning};
+use crate::protocol::{self, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
@@ -36,6 +37,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Go on although memory seems too small.
     pub force: bool,
+    /// Record who wrote first to each page that is copied.
+    pub causes: bool,
 }
 
 /// One dataset and its visits.
@@ -655,7 +658,7 @@ fn measure(
         build_seconds,
         mut warnings,
     } = build(plan, dataset, launch)?;
-    let map = find_regions(&mut subject).map_err(|error| at(error.into()))?;
+    let (map, objects) = subject.map(plan.causes).map_err(|error| at(error.into()))?;
     if !map.not_walked.is_empty() {
         warnings.insert(Warning::NotWalked {
             fixture: fixture.name.clone(),
@@ -678,11 +681,15 @@ fn measure(
             },
         };
         let doing = format!("visiting the data ({visit})");
-        let outcome = visit::visit(&mut subject, &map, &job, &doing, plan.children, || {
+        let data = visit::Data {
+            map: &map,
+            objects: plan.causes.then_some(&objects),
+        };
+        let outcome = visit::visit(&mut subject, data, &job, &doing, plan.children, || {
             step(Step::Done);
         })
         .map_err(&at)?;
-        warnings.extend(visit_warnings(fixture, &outcome));
+        warnings.extend(visit_warnings(fixture, visit, &outcome));
         measurements.push(Measurement {
             fixture: fixture.name.clone(),
             visit: visit.clone(),
@@ -776,25 +783,23 @@ fn fits(
     Ok(())
 }
 
-/// Has a forked process of the subject's find the pages of the dataset.
-fn find_regions(subject: &mut Subject) -> Result<RegionMap, subject::Error> {
-    let doing = "finding the pages of the dataset";
-    let fork = Fork {
-        channel: WITNESS,
-        job: Job::Map,
-    };
-    let mapper = subject.fork(vec![fork], |_| Ok::<_, subject::Error>(()))?;
-    let map = match subject.hear(&mapper[0], doing)? {
-        protocol::Report::Mapped(map) => map,
-        other => return Err(subject::out_of_turn(doing, &other)),
-    };
-    subject.dismiss(mapper)?;
-    Ok(map)
-}
-
-fn visit_warnings(fixture: &Fixture, outcome: &visit::Outcome) -> Vec<Warning> {
+fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> Vec<Warning> {
     let fixture = &fixture.name;
     let mut warnings = Vec::new();
+    if let Some(unavailable) = &outcome.causes_unknown {
+        warnings.push(Warning::CausesUnknown {
+            reason: unavailable.reason.clone(),
+            remedy: unavailable.remedy.clone(),
+        });
+    }
+    let lost = outcome.children.iter().map(|child| child.lost_faults).max();
+    if let Some(faults) = lost.filter(|lost| *lost > 0) {
+        warnings.push(Warning::FaultsLost {
+            fixture: fixture.clone(),
+            visit: visit.to_owned(),
+            faults,
+        });
+    }
     if let Some(reason) = &outcome.identical_unknown {
         warnings.push(Warning::IdenticalUnknown {
             reason: reason.clone(),

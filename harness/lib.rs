@@ -28,6 +28,7 @@ pub mod merge;
 pub mod mitigations;
 pub mod model;
 pub mod numbers;
+pub mod objects;
 pub mod observe;
 pub mod output;
 pub mod progress;

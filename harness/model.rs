@@ -4,6 +4,7 @@
 //! from the JSON; it is never written as 0.
 
 mod alternative;
+mod cause;
 mod claim;
 mod comparison;
 mod document;
@@ -17,8 +18,10 @@ mod warning;
 pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };
+pub use cause::{Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
+pub(crate) use document::is_no_letter;
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, read};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};

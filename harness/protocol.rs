@@ -15,6 +15,13 @@ use crate::model::RegionMap;
 /// The subject's end of the control socket. High, so that it cannot meet the descriptors that `Command` itself opens.
 pub const CONTROL_FD: RawFd = 100;
 
+/// The subject's descriptor of the file that carries the map of objects to the observer: memory (`memfd_create(2)`), as
+/// the map of many objects is large. Its first [`TRACE_BYTES`] say what the mapper is about.
+pub const MAP_FD: RawFd = CONTROL_FD - 1;
+
+/// Bytes in front of the map of objects.
+pub const TRACE_BYTES: u64 = 1 << 16;
+
 /// The most children a measurement may have: each has a channel, and descriptors are limited (`ulimit -n`).
 pub const MOST_CHILDREN: usize = 64;
 
@@ -140,7 +147,10 @@ pub enum Job {
         unreported: u64,
     },
     /// Find the pages of the dataset. A process of its own does this, so that it costs the measured ones nothing.
-    Map,
+    Map {
+        /// Write a table of all objects to [`MAP_FD`], too.
+        objects: bool,
+    },
 }
 
 /// What the parent answers.

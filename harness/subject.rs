@@ -6,8 +6,10 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::personality::{self, Persona};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -26,10 +29,12 @@ use serde_json::Value;
 
 use crate::interrupt::{self, Wake};
 use crate::leftovers;
+use crate::model::RegionMap;
+use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
-    Answer, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request, Size, Started,
-    channel_fd,
+    Answer, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised, Report, Request, Size, Started,
+    TRACE_BYTES, WITNESS, channel_fd,
 };
 
 /// Why there is no answer.
@@ -201,6 +206,8 @@ pub struct Subject {
     process: std::process::Child,
     control: Line,
     channels: Vec<Line>,
+    /// What the mapper writes to.
+    map: File,
     timeout: Duration,
     mark: String,
     libpython: PathBuf,
@@ -243,6 +250,12 @@ impl Subject {
                     .map_err(|errno| Error::Descriptors(errno.into()))?,
             );
         }
+        let map = memfd_create("refcow-map", MFdFlags::MFD_CLOEXEC)
+            .map(File::from)
+            .map_err(|errno| Error::Descriptors(errno.into()))?;
+        map.set_len(TRACE_BYTES).map_err(fail)?;
+        let mut places: Vec<_> = theirs.iter().map(AsRawFd::as_raw_fd).zip(numbers()).collect();
+        places.push((map.as_raw_fd(), MAP_FD));
         let mark = leftovers::mark().map_err(fail)?;
         let mut command = Command::new(&launch.program);
         command
@@ -257,7 +270,6 @@ impl Subject {
         if let Some(folder) = &launch.folder {
             command.current_dir(folder);
         }
-        let places: Vec<_> = theirs.iter().map(AsRawFd::as_raw_fd).collect();
         #[expect(
             unsafe_code,
             reason = "std has no safe way to pass descriptors on, nor a personality"
@@ -274,6 +286,7 @@ impl Subject {
             process,
             control,
             channels: lines.collect(),
+            map,
             timeout: launch.timeout,
             mark,
             libpython: launch.libpython.clone(),
@@ -520,6 +533,65 @@ impl Subject {
         }
     }
 
+    /// Has a forked process find the pages of the dataset, and with `objects` all objects.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), Error> {
+        let doing = "finding the pages of the dataset";
+        let job = Job::Map { objects };
+        let fork = Fork {
+            channel: WITNESS,
+            job,
+        };
+        let mapper = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let map = match self.hear(&mapper[0], doing) {
+            Ok(Report::Mapped(map)) => map,
+            Ok(other) => return Err(out_of_turn(doing, &other)),
+            Err(Error::Died { who, doing, status }) => {
+                let doing = match self.asked_last() {
+                    Some(of_type) => format!(
+                        "{doing}, in what the type `{of_type}` has as its tp_traverse"
+                    ),
+                    None => doing,
+                };
+                return Err(Error::Died { who, doing, status });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut read = || {
+            self.map.seek(SeekFrom::Start(TRACE_BYTES))?;
+            let objects = match objects {
+                true => ObjectMap::read(&self.map)?,
+                false => ObjectMap::default(),
+            };
+            // It is memory, which the children would otherwise be short of.
+            self.map.set_len(TRACE_BYTES)?;
+            Ok(objects)
+        };
+        let objects = read().map_err(|source| Error::Protocol {
+            who: "subject",
+            doing: doing.into(),
+            source,
+        })?;
+        self.dismiss(mapper)?;
+        Ok((map, objects))
+    }
+
+    /// The type whose object the mapper, now dead, was asking what it refers to.
+    fn asked_last(&self) -> Option<String> {
+        let number = |place| {
+            let mut word = [0; 8];
+            self.map.read_exact_at(&mut word, place).ok()?;
+            Some(u64::from_ne_bytes(word))
+        };
+        let place = number(0).filter(|place| *place != 0)?;
+        let length = number(place).filter(|length| *length < TRACE_BYTES)?;
+        let mut name = vec![0; usize::try_from(length).ok()?];
+        self.map.read_exact_at(&mut name, place + 8).ok()?;
+        Some(String::from_utf8_lossy(&name).into_owned())
+    }
+
     /// Lets processes end and waits until each has.
     ///
     /// # Errors
@@ -624,21 +696,21 @@ impl Drop for Subject {
     }
 }
 
+/// The subject's numbers of its sockets: control, then the channels.
+fn numbers() -> impl Iterator<Item = RawFd> {
+    std::iter::once(CONTROL_FD).chain((0..).map(channel_fd))
+}
+
 /// Runs in the new process between fork and exec: async-signal-safe calls only.
-fn prepare(places: &[i32]) -> io::Result<()> {
-    for (place, source) in places.iter().enumerate() {
-        let target = if place == 0 {
-            CONTROL_FD
-        } else {
-            channel_fd(place - 1)
-        };
+fn prepare(places: &[(RawFd, RawFd)]) -> io::Result<()> {
+    for (source, target) in places {
         #[expect(
             unsafe_code,
             reason = "placing a descriptor at a number of one's own choice"
         )]
         // SAFETY: `source` is open here (a copy of the observer's), and nothing in this process owns `target`, whose
         // number is above all that were open; what exec then keeps is this copy alone.
-        let placed = unsafe { nix::libc::dup2(*source, target) };
+        let placed = unsafe { nix::libc::dup2(*source, *target) };
         nix::errno::Errno::result(placed)?;
     }
     // Killed with the observer, however that ends. (prctl(2): of the thread that started it, which is the main one.)

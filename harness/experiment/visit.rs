@@ -1,10 +1,16 @@
 //! One visit: fork a witness and children, look before, let each child do its work, look after.
 
+use std::collections::HashMap;
+
+use super::causes::{self, FirstWrite, Recorded};
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
+use crate::objects::ObjectMap;
 use crate::observe::{
-    self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, copies_of, counters,
-    identical_pages, mappings, minor_faults, page_size, page_states, settle,
+    self, Counters, Disagreement, Faults, Fork, PageSet, PageStates, Recorder, Regions,
+    Unavailable, code_mappings, copies_of, counters, identical_pages, mappings, minor_faults,
+    page_size, page_states, settle,
 };
+use crate::symbols::Symbols;
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::side_by_side::{self, both};
 use crate::subject::{self, Forked, Subject};
@@ -20,6 +26,8 @@ pub struct Outcome {
     pub written: Vec<u64>,
     /// Why copies could not be compared with their originals, if they could not.
     pub identical_unknown: Option<String>,
+    /// Why no page's cause is known, if they were to be.
+    pub causes_unknown: Option<Unavailable>,
     /// Pages that were in swap: of the parent at the fork, and of a child that had shared them after its visit.
     pub swapped_pages: u64,
     /// The parent at the fork.
@@ -100,6 +108,17 @@ struct Visited {
     swapped: u64,
     after: Counters,
     seconds: f64,
+    /// The first writes, if they were recorded.
+    recorded: Option<Recorded>,
+}
+
+/// What is known of the dataset.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
+    /// Where its pages are.
+    pub map: &'a RegionMap,
+    /// Where all objects are, if causes are wanted.
+    pub objects: Option<&'a ObjectMap>,
 }
 
 /// Forks `children` processes, lets each do `job`, one after the other, and counts.
@@ -108,7 +127,7 @@ struct Visited {
 /// As [`Error`] tells; the subject is then of no more use.
 pub fn visit(
     subject: &mut Subject,
-    map: &RegionMap,
+    data: Data<'_>,
     job: &Job,
     doing: &str,
     children: usize,
@@ -125,7 +144,7 @@ pub fn visit(
         || counters_of([parent, witness.pid]),
         || {
             let parent_before = states(parent)?;
-            let look = |child| look_before(map, &parent_before, child);
+            let look = |child| look_before(data.map, &parent_before, child);
             // All of them wait, so that nothing changes meanwhile.
             let ready: Result<Vec<_>, _> =
                 side_by_side::each(waiting, side_by_side::processors(), look)
@@ -140,7 +159,15 @@ pub fn visit(
 
     let mut visited = Vec::new();
     let mut written = Vec::new();
+    let mut causes_unknown = None;
     for child in ready {
+        // One child at a time, so that each has all of the memory that the kernel lends for this.
+        let recorder = match data.objects {
+            Some(_) if causes_unknown.is_none() => Recorder::start(child.forked.pid)
+                .map_err(|unavailable| causes_unknown = Some(unavailable))
+                .ok(),
+            _ => None,
+        };
         subject.release(&child.forked, doing)?;
         let mut seconds = 0.0;
         match subject.hear(&child.forked, doing)? {
@@ -148,13 +175,26 @@ pub fn visit(
             Report::Wrote { pages } => written.push(pages),
             other => return Err(Error::waiting_for(doing, &other)),
         }
-        visited.push(look_after(
+        settle(child.forked.pid)?;
+        let recorded = match recorder.map(Recorder::stop) {
+            Some(Ok(faults)) => Some(faults),
+            Some(Err(unavailable)) => {
+                causes_unknown = Some(unavailable);
+                None
+            }
+            None => None,
+        };
+        let mut child = look_after(
             parent,
             &parent_before,
             parent_counters.minor_faults,
             child,
             seconds,
-        )?);
+        )?;
+        if let Some(faults) = recorded {
+            child.recorded = Some(first_writes(faults, &child)?);
+        }
+        visited.push(child);
         visited_one();
     }
     let after = visited.iter().map(|child| child.after);
@@ -166,7 +206,7 @@ pub fn visit(
         let identical = identical_pages(parent, child.ready.forked.pid, &child.unshared)
             .map_err(|error| identical_unknown = Some(error.to_string()))
             .ok();
-        result.push(child.count(identical.as_ref()));
+        result.push(child.count(identical.as_ref(), data.objects));
     }
     let swapped_after = visited.iter().map(|child| child.swapped).max();
     let mut all: Vec<_> = visited
@@ -183,6 +223,7 @@ pub fn visit(
         children: result,
         written,
         identical_unknown,
+        causes_unknown,
         swapped_pages: parent_before.swapped().len() + swapped_after.unwrap_or(0),
         parent: parent_counters,
     })
@@ -262,7 +303,6 @@ fn look_after(
     seconds: f64,
 ) -> Result<Visited, Error> {
     let pid = ready.forked.pid;
-    settle(pid)?;
     if !copies_of(pid)?.is_empty() {
         return Err(Error::ChildForked);
     }
@@ -289,12 +329,41 @@ fn look_after(
         ready,
         after,
         seconds,
+        recorded: None,
+    })
+}
+
+/// The first fault on each page that a child has copied.
+fn first_writes(faults: Faults, child: &Visited) -> Result<Recorded, Error> {
+    let mut symbols = Symbols::of(code_mappings(child.ready.forked.pid)?);
+    let mut first = HashMap::new();
+    for fault in faults.faults {
+        let page = fault.address / page_size();
+        if child.unshared.contains(page) {
+            first.entry(page).or_insert_with(|| FirstWrite {
+                address: fault.address,
+                function: symbols.locate(fault.instruction).name(),
+                line: None,
+            });
+        }
+    }
+    Ok(Recorded {
+        first,
+        lost: faults.lost,
     })
 }
 
 impl Visited {
     /// The figures of this child.
-    fn count(&self, identical: Option<&PageSet>) -> Child {
+    fn count(&self, identical: Option<&PageSet>, objects: Option<&ObjectMap>) -> Child {
+        let recorded = self.recorded.as_ref().zip(objects);
+        let (causes, written) = match recorded {
+            Some((recorded, objects)) => {
+                let regions = &self.ready.regions;
+                causes::attribute(regions, &self.unshared, identical, recorded, objects)
+            }
+            None => Default::default(),
+        };
         let regions: Vec<_> = self
             .ready
             .regions
@@ -305,6 +374,7 @@ impl Visited {
                 pages: pages.len(),
                 unshared: pages.intersection_len(&self.unshared),
                 identical: identical.map(|identical| pages.intersection_len(identical)),
+                causes: causes.get(&name).copied(),
             })
             .collect();
         let (before, after) = (&self.ready.before, &self.after);
@@ -325,6 +395,8 @@ impl Visited {
                 ),
             },
             regions,
+            written,
+            lost_faults: self.recorded.as_ref().map_or(0, |recorded| recorded.lost),
         }
     }
 }

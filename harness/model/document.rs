@@ -238,7 +238,7 @@ fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentError> {
 
 /// Whether a letter would do something else on a terminal, or in a log that commands are read from, than be shown:
 /// controls, line ends among them, and what turns the direction of writing (Unicode's UAX #9).
-fn is_no_letter(letter: char) -> bool {
+pub(crate) fn is_no_letter(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -316,6 +316,9 @@ fn check(report: &Report) -> Result<(), DocumentError> {
                         let what = format!("{identical} of {} copies identical", region.unshared);
                         return wrong(place(), what);
                     }
+                    if let Some(what) = causes_wrong(one, region) {
+                        return wrong(place(), what);
+                    }
                     let same = |other: &&super::Region| other.name == region.name;
                     if one.regions.iter().filter(same).count() > 1 {
                         let what = format!("the region {} twice", region.name.as_str());
@@ -336,6 +339,44 @@ fn check(report: &Report) -> Result<(), DocumentError> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with the causes of a region, if anything is.
+fn causes_wrong(child: &super::Child, region: &super::Region) -> Option<String> {
+    let of_region = || {
+        let all = child.written.iter();
+        all.filter(|written| written.region == region.name)
+    };
+    let Some(causes) = &region.causes else {
+        let there = of_region().next().is_some();
+        return there.then(|| "writes are listed, and no causes".to_owned());
+    };
+    let too_many = super::Cause::ALL
+        .iter()
+        .any(|cause| causes.of(*cause) > MOST_PAGES);
+    if too_many || causes.sum() != region.unshared {
+        return Some("causes do not add up to the unshared pages".into());
+    }
+    let mut listed = super::Causes::default();
+    let mut identical = 0;
+    for written in of_region() {
+        if written.pages > MOST_PAGES || written.identical > Some(written.pages) {
+            return Some("more identical copies than pages of a cause".into());
+        }
+        let sum = listed.of_mut(written.cause);
+        *sum = sum.saturating_add(written.pages);
+        identical += written.identical.unwrap_or(0);
+    }
+    if listed != *causes {
+        return Some("what is listed as written is not what the causes say".into());
+    }
+    let known = of_region().all(|written| written.identical.is_some());
+    match region.identical {
+        Some(of_all) if known && of_all != identical => {
+            Some("identical copies do not add up".into())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Causes, Written};
+
 /// The known set of pages that a child without Python wrote, against the pages the observer counted.
 ///
 /// They are equal in every report: a run in which they differ reports nothing and exits with 3.
@@ -92,6 +94,13 @@ pub struct Child {
     pub pages_copied_by_fork: u64,
     /// Disjoint regions, together all pages that could be shared at the fork and still were when the visit began.
     pub regions: Vec<Region>,
+    /// The unshared pages again, by what was first written on them, most pages first. Absent where causes were not
+    /// recorded, or nothing was unshared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<Written>,
+    /// Page faults whose records the kernel had no room for. Their pages are `unattributed`. Absent: none.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub lost_faults: u64,
     /// What two cruder instruments say about the same visit.
     pub cross_checks: CrossChecks,
 }
@@ -179,6 +188,18 @@ pub struct Region {
     /// Those copies whose bytes equal the parent's. Absent when the memory could not be read (a warning says why).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identical: Option<u64>,
+    /// The unshared pages by the cause of their first write. Absent when that was not recorded (a warning says why, if
+    /// it was to be).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causes: Option<Causes>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_none_of_them(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Regions added up.
@@ -255,6 +276,7 @@ mod tests {
             pages: 10,
             unshared,
             identical,
+            causes: None,
         }
     }
 
@@ -270,6 +292,8 @@ mod tests {
                 region(RegionName::Header, 3, Some(2)),
                 region(RegionName::Rest, 4, None),
             ],
+            written: Vec::new(),
+            lost_faults: 0,
             cross_checks: CrossChecks {
                 faults_minus_unshared: 0,
                 uss_pages_minus_unshared: None,

@@ -26,6 +26,22 @@ pub enum Warning {
         /// What the kernel answered.
         reason: String,
     },
+    /// Page faults could not be recorded, so that no page's cause is known.
+    CausesUnknown {
+        /// What refused, with the level of `perf_event_paranoid`.
+        reason: String,
+        /// The ways to get them.
+        remedy: String,
+    },
+    /// Some page faults have no record: the kernel's buffer was full.
+    FaultsLost {
+        /// The fixture.
+        fixture: String,
+        /// The visit.
+        visit: String,
+        /// The most that one child lost.
+        faults: u64,
+    },
     /// Some pages of the parent were in swap at the fork, or of a child after its visit, and are not counted.
     PagesInSwap {
         /// The fixture they belong to.
@@ -76,6 +92,18 @@ impl fmt::Display for Warning {
                 "identical copies are not known: reading the processes' memory failed ({reason}); \
                  allow ptrace attach to one's own children, or run as root"
             ),
+            Self::CausesUnknown { reason, remedy } => {
+                write!(f, "causes of copies are not known: {reason}; {remedy}")
+            }
+            Self::FaultsLost {
+                fixture,
+                visit,
+                faults,
+            } => write!(
+                f,
+                "{fixture}, {visit}: {faults} page faults were not recorded, and the pages of which there is no record are \
+                 counted as unattributed; enlarge the buffer (sysctl kernel.perf_event_mlock_kb), or choose smaller data"
+            ),
             Self::PagesInSwap { fixture, pages } => write!(
                 f,
                 "{fixture}: {pages} pages were in swap, at the fork or after a visit, and are not counted; \
@@ -89,7 +117,7 @@ impl fmt::Display for Warning {
             Self::NotWalked { fixture, types } => write!(
                 f,
                 "{fixture}: what is in objects of these types is not told from the rest of the process: {types}; \
-                 regions are found in lists, tuples and buffers"
+                 regions are found in what the collector follows, in lists, dicts and sets, and in buffers"
             ),
             Self::AddressesRandom => write!(
                 f,

@@ -116,6 +116,16 @@ impl Regions {
     /// Divides the pages that `fork` shares. What several regions claim belongs to the first of them, and a buffer
     /// in a shared mapping is a segment.
     pub fn new(map: &RegionMap, fork: &Fork) -> Self {
+        Self::divide(map, &fork.shared, &fork.segment)
+    }
+
+    /// Divides these pages, none of which is in a shared mapping.
+    #[cfg(test)]
+    pub(crate) fn of_pages(map: &RegionMap, shared: PageSet) -> Self {
+        Self::divide(map, &shared, &PageSet::new())
+    }
+
+    fn divide(map: &RegionMap, shared: &PageSet, in_segments: &PageSet) -> Self {
         let set = |ranges: &[std::ops::Range<u64>]| {
             let mut set = PageSet::new();
             for range in ranges {
@@ -124,8 +134,8 @@ impl Regions {
             set
         };
         let (header, spine, payload) = (set(&map.header), set(&map.spine), set(&map.payload));
-        let segment = &(&(&header | &spine) | &payload) & &fork.segment;
-        let mut left = &fork.shared | &segment;
+        let segment = &(&(&header | &spine) | &payload) & in_segments;
+        let mut left = shared | &segment;
         let mut take = |name, wanted: &PageSet| {
             let taken = &left & wanted;
             left -= &taken;

@@ -19,7 +19,7 @@ use refcow::protocol::{Answer, Report};
 use crate::interpreter::{finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
 use crate::wire::Wire;
-use crate::{regions, released};
+use crate::{map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
 pub enum Work<'a, 'py> {
@@ -32,7 +32,10 @@ pub enum Work<'a, 'py> {
         arguments: Bound<'py, PyTuple>,
     },
     Write(&'a PlainPages, Vec<u64>, u64),
-    Map(Bound<'py, PyAny>),
+    Map {
+        data: Bound<'py, PyAny>,
+        objects: bool,
+    },
 }
 
 /// A process to be: the number of its channel's descriptor, and its work.
@@ -150,8 +153,8 @@ fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
         released(wire)?;
         return Ok(());
     }
-    if let Work::Map(data) = work {
-        match regions::map(data) {
+    if let Work::Map { data, objects } = work {
+        match map::map(data, *objects) {
             Ok(map) => wire.send(&Report::Mapped(map))?,
             Err(error) => wire.send(&Report::Raised(raised(&error)))?,
         }
@@ -195,6 +198,6 @@ fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
             plain.write_further(*unreported);
             Ok(Some(reported))
         }
-        Work::Idle | Work::Wait | Work::Map(_) => Ok(None),
+        Work::Idle | Work::Wait | Work::Map { .. } => Ok(None),
     }
 }

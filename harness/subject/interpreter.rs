@@ -132,7 +132,10 @@ impl Interpreter {
                 Job::Wait => Work::Wait,
                 Job::Idle => Work::Idle,
                 Job::Exit => Work::Exit(self.data.as_ref()),
-                Job::Map => Work::Map(self.data(py)),
+                Job::Map { objects } => Work::Map {
+                    data: self.data(py),
+                    objects,
+                },
                 Job::Visit { name } => Work::Call {
                     function: self.module(py)?.getattr(format!("visit_{name}"))?,
                     arguments: PyTuple::new(py, [self.data(py)])?,

@@ -4,8 +4,8 @@
 
 mod child;
 mod interpreter;
+mod map;
 mod plain;
-mod regions;
 mod wire;
 
 use std::process::ExitCode;

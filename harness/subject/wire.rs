@@ -11,6 +11,15 @@ use serde::de::DeserializeOwned;
 /// The longest message of [`Wire::send_small`].
 const SMALL: usize = 256;
 
+/// What the observer has opened at this number.
+pub fn inherited(number: RawFd) -> ManuallyDrop<File> {
+    #[expect(unsafe_code, reason = "an inherited descriptor has no other way in")]
+    // SAFETY: the observer opened it at this number for this process before it started; nothing else here knows of it, and
+    // nobody closes it: `ManuallyDrop` keeps `File` from doing so. If a stranger starts this program without it, reads
+    // and writes fail with EBADF.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
+}
+
 /// One end of a socket that carries a line of JSON a message.
 pub struct Wire {
     /// Never closed: a descriptor of the same number is the next child's, too.
@@ -20,12 +29,9 @@ pub struct Wire {
 impl Wire {
     /// The socket that the observer has opened at this number.
     pub fn new(number: RawFd) -> Self {
-        #[expect(unsafe_code, reason = "an inherited descriptor has no other way in")]
-        // SAFETY: the observer opened a socket at this number for this process before it started; nothing else here
-        // knows of it, and nobody closes it: `ManuallyDrop` keeps `File` from doing so. If a stranger starts this
-        // program without it, reads and writes fail with EBADF.
-        let socket = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
-        Self { socket }
+        Self {
+            socket: inherited(number),
+        }
     }
 
     /// The next message; `None` when the other end is closed.

@@ -1,0 +1,237 @@
+//! From recorded faults to causes: which write came first to each unshared page, and to what.
+//!
+//! Pure: everything it needs was read before. Of a page that parent and child shared, the child has a page-table entry that
+//! forbids writing, so that a fault there is a write, and the first one is the write that copied it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::{Cause, Causes, RegionName, Written};
+use crate::objects::ObjectMap;
+use crate::observe::{PageSet, Regions};
+
+/// The first fault on a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstWrite {
+    /// The address that was written.
+    pub address: u64,
+    /// The function that wrote.
+    pub function: String,
+    /// The Python line that was running, if that was asked for and one was.
+    pub line: Option<String>,
+}
+
+/// What was recorded of one child's visit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// By the page's number.
+    pub first: HashMap<u64, FirstWrite>,
+    /// Faults of which the kernel had no room for a record.
+    pub lost: u64,
+}
+
+/// The unshared pages of one child, by region and cause, and in groups whose first writes are alike.
+pub fn attribute(
+    regions: &Regions,
+    unshared: &PageSet,
+    identical: Option<&PageSet>,
+    recorded: &Recorded,
+    objects: &ObjectMap,
+) -> (BTreeMap<RegionName, Causes>, Vec<Written>) {
+    let mut causes = BTreeMap::new();
+    let mut groups: HashMap<_, (u64, u64)> = HashMap::new();
+    for (region, pages) in regions.iter() {
+        let of_region: &mut Causes = causes.entry(region).or_default();
+        for page in &(pages & unshared) {
+            let write = recorded.first.get(&page);
+            let (cause, of_type) = match write {
+                Some(write) => match objects.at(write.address) {
+                    Some(found) => (found.cause, found.of_type),
+                    None => (Cause::Unattributed, None),
+                },
+                // Nobody knows whose records were lost.
+                None if recorded.lost > 0 => (Cause::Unattributed, None),
+                None => (Cause::Kernel, None),
+            };
+            *of_region.of_mut(cause) += 1;
+            let function = write.map(|write| write.function.as_str());
+            let line = write.and_then(|write| write.line.as_deref());
+            let group = groups.entry((region, cause, of_type, function, line));
+            let (pages, equal) = group.or_default();
+            *pages += 1;
+            *equal += u64::from(identical.is_some_and(|identical| identical.contains(page)));
+        }
+    }
+    let mut written: Vec<_> = groups
+        .into_iter()
+        .map(
+            |((region, cause, of_type, function, line), (pages, equal))| Written {
+                region,
+                cause,
+                of_type: of_type.map(printable),
+                function: function.map(printable),
+                line: line.map(printable),
+                pages,
+                identical: identical.map(|_| equal),
+            },
+        )
+        .collect();
+    // Most pages first; the rest of the order only makes it one.
+    written.sort_by(|one, other| {
+        let key = |written: &Written| {
+            let Written {
+                region,
+                cause,
+                of_type,
+                function,
+                line,
+                ..
+            } = written.clone();
+            (region, cause, of_type, function, line)
+        };
+        other
+            .pages
+            .cmp(&one.pages)
+            .then_with(|| key(one).cmp(&key(other)))
+    });
+    (causes, written)
+}
+
+/// A name from outside, without letters that do something to a terminal or to a table.
+fn printable(name: &str) -> String {
+    let mut printable = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match crate::model::is_no_letter(letter) {
+            true => printable.extend(letter.escape_unicode()),
+            false => printable.push(letter),
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RegionMap;
+    use crate::objects::{Builder, Kind, Part};
+    use crate::observe::page_size;
+    use proptest::prelude::*;
+
+    /// Pages 16 to 47 hold one object each at their beginning, behind a GC header.
+    fn objects() -> ObjectMap {
+        let mut builder = Builder::default();
+        builder.add_type("thing".into());
+        for page in 16..48 {
+            let kind = Kind {
+                part: Part::Object {
+                    before: 16,
+                    collected: true,
+                },
+                of_type: Some(0),
+                bytes: 80,
+            };
+            builder.add(page * page_size(), kind).unwrap();
+        }
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes).unwrap();
+        ObjectMap::read(&bytes[..]).unwrap()
+    }
+
+    fn regions() -> Regions {
+        let map = RegionMap {
+            header: vec![16..48],
+            ..RegionMap::default()
+        };
+        Regions::of_pages(&map, (0..64).collect())
+    }
+
+    fn write(page: u64, offset: u64, function: &str) -> (u64, FirstWrite) {
+        let write = FirstWrite {
+            address: page * page_size() + offset,
+            function: function.into(),
+            line: None,
+        };
+        (page, write)
+    }
+
+    #[test]
+    fn each_page_has_the_cause_of_its_first_write() {
+        let recorded = Recorded {
+            first: [
+                write(16, 16, "iterate"),
+                write(17, 16, "iterate"),
+                write(18, 8, "collect"),
+                write(3, 8, "elsewhere"),
+            ]
+            .into(),
+            lost: 0,
+        };
+        let unshared: PageSet = [3, 16, 17, 18, 19].into_iter().collect();
+        let identical: PageSet = [16, 18].into_iter().collect();
+        let (causes, written) = attribute(
+            &regions(),
+            &unshared,
+            Some(&identical),
+            &recorded,
+            &objects(),
+        );
+        let header = causes[&RegionName::Header];
+        assert_eq!((header.refcount, header.gc, header.kernel), (2, 1, 1));
+        assert_eq!(causes[&RegionName::Rest].unattributed, 1);
+        let most = &written[0];
+        assert_eq!(
+            (most.cause, most.of_type.as_deref(), most.function.as_deref()),
+            (Cause::Refcount, Some("thing"), Some("iterate"))
+        );
+        assert_eq!((most.pages, most.identical), (2, Some(1)));
+    }
+
+    #[test]
+    fn a_page_without_a_record_is_the_kernels_only_if_none_was_lost() {
+        let unshared: PageSet = [20].into_iter().collect();
+        let lost = Recorded {
+            lost: 1,
+            ..Recorded::default()
+        };
+        let of = |recorded: &Recorded| {
+            let (causes, _) = attribute(&regions(), &unshared, None, recorded, &objects());
+            causes[&RegionName::Header]
+        };
+        assert_eq!(of(&Recorded::default()).kernel, 1);
+        assert_eq!(of(&lost).unattributed, 1);
+    }
+
+    #[test]
+    fn a_name_that_would_move_the_cursor_does_not() {
+        assert_eq!(printable("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\u{a}b");
+    }
+
+    proptest! {
+        #[test]
+        fn causes_add_up_to_what_was_unshared(
+            writes in proptest::collection::btree_map(0u64..64, (0u64..200, 0u8..3), 0..64),
+            unshared in proptest::collection::btree_set(0u64..64, 0..64),
+            equal in proptest::collection::vec(any::<bool>(), 64),
+            lost in 0u64..2,
+        ) {
+            let unshared: PageSet = unshared.into_iter().collect();
+            let identical: PageSet =
+                unshared.iter().filter(|page| equal[usize::try_from(*page).unwrap()]).collect();
+            let first = writes
+                .into_iter()
+                .map(|(page, (offset, by))| write(page, offset, ["a", "b", "c"][usize::from(by)]))
+                .collect();
+            let recorded = Recorded { first, lost };
+            let regions = regions();
+            let (causes, written) =
+                attribute(&regions, &unshared, Some(&identical), &recorded, &objects());
+            for (name, pages) in regions.iter() {
+                let copied = pages.intersection_len(&unshared);
+                prop_assert_eq!(causes[&name].sum(), copied);
+                let of_region = written.iter().filter(|written| written.region == name);
+                prop_assert_eq!(of_region.clone().map(|written| written.pages).sum::<u64>(), copied);
+                let equal: u64 = of_region.filter_map(|written| written.identical).sum();
+                prop_assert_eq!(equal, pages.intersection_len(&identical));
+            }
+        }
+    }
+}

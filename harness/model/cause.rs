@@ -1,0 +1,162 @@
+use std::ops::AddAssign;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RegionName;
+
+/// What the first write to a page changed, by its address.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The reference count of an object (`ob_refcnt`).
+    Refcount,
+    /// The GC header of an object: the two words in front of it (`PyGC_Head`).
+    Gc,
+    /// Memory of an object's out of line: a buffer, an array of pointers, a table.
+    Payload,
+    /// Another field of an object.
+    Body,
+    /// What the allocator has for itself: the header of a pool, a block that was free, the size of a chunk.
+    Allocator,
+    /// The kernel wrote, on behalf of a system call (`read(2)` into a buffer): there is a copy, and no fault of the
+    /// program's own.
+    Kernel,
+    /// Something else, or nothing is known of it: a thread's stack, a library's variables, memory of an object's that
+    /// refcow does not find, or a fault whose record was lost.
+    Unattributed,
+}
+
+impl Cause {
+    /// All causes, in the order of the tables.
+    pub const ALL: [Self; 7] = [
+        Self::Refcount,
+        Self::Gc,
+        Self::Payload,
+        Self::Body,
+        Self::Allocator,
+        Self::Kernel,
+        Self::Unattributed,
+    ];
+
+    /// The name as the JSON and the tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refcount => "refcount",
+            Self::Gc => "gc",
+            Self::Payload => "payload",
+            Self::Body => "body",
+            Self::Allocator => "allocator",
+            Self::Kernel => "kernel",
+            Self::Unattributed => "unattributed",
+        }
+    }
+}
+
+/// Unshared pages of one region by the cause of their first write. Together they are all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Causes {
+    /// [`Cause::Refcount`].
+    pub refcount: u64,
+    /// [`Cause::Gc`].
+    pub gc: u64,
+    /// [`Cause::Payload`].
+    pub payload: u64,
+    /// [`Cause::Body`].
+    pub body: u64,
+    /// [`Cause::Allocator`].
+    pub allocator: u64,
+    /// [`Cause::Kernel`].
+    pub kernel: u64,
+    /// [`Cause::Unattributed`].
+    pub unattributed: u64,
+}
+
+impl Causes {
+    /// The pages of one cause.
+    pub fn of(&self, cause: Cause) -> u64 {
+        match cause {
+            Cause::Refcount => self.refcount,
+            Cause::Gc => self.gc,
+            Cause::Payload => self.payload,
+            Cause::Body => self.body,
+            Cause::Allocator => self.allocator,
+            Cause::Kernel => self.kernel,
+            Cause::Unattributed => self.unattributed,
+        }
+    }
+
+    /// The pages of one cause, to change.
+    pub fn of_mut(&mut self, cause: Cause) -> &mut u64 {
+        match cause {
+            Cause::Refcount => &mut self.refcount,
+            Cause::Gc => &mut self.gc,
+            Cause::Payload => &mut self.payload,
+            Cause::Body => &mut self.body,
+            Cause::Allocator => &mut self.allocator,
+            Cause::Kernel => &mut self.kernel,
+            Cause::Unattributed => &mut self.unattributed,
+        }
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        Cause::ALL.iter().map(|cause| self.of(*cause)).sum()
+    }
+}
+
+impl AddAssign<&Causes> for Causes {
+    fn add_assign(&mut self, other: &Causes) {
+        for cause in Cause::ALL {
+            *self.of_mut(cause) += other.of(cause);
+        }
+    }
+}
+
+/// Unshared pages whose first writes are alike: the same region, cause, type, function and line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Where the pages are.
+    pub region: RegionName,
+    /// What was written first on them.
+    pub cause: Cause,
+    /// The type of the object that was written, or whose buffer was. Absent: it is no object's that refcow found.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub of_type: Option<String>,
+    /// The function of the interpreter, or of a library, that wrote; `LIBRARY+0xOFFSET` where it has no symbols. Absent
+    /// where no fault was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The Python function and line that was running: `FUNCTION (FILE:LINE)`. Absent unless asked for, and where none
+    /// was running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// How many pages.
+    pub pages: u64,
+    /// Those of which the copy equals the parent's page. Absent when the memory could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identical: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_spelled_alike_in_json_and_in_tables() {
+        let mut causes = Causes::default();
+        for (number, cause) in (1..).zip(Cause::ALL) {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+            *causes.of_mut(cause) = number;
+        }
+        let json = serde_json::to_value(causes).unwrap();
+        for cause in Cause::ALL {
+            assert_eq!(json[cause.as_str()], causes.of(cause));
+        }
+        assert_eq!(causes.sum(), 28);
+    }
+}

@@ -1,0 +1,491 @@
+//! Where the objects of a process are: a table from addresses to what stands there.
+//!
+//! The subject's mapper makes it ([`Builder`]), before there is a child; the observer keeps it ([`ObjectMap`]) and asks it
+//! for the address of each page's first write. A record is an object, a buffer of one's, or memory that the allocator
+//! has for itself. It takes four bytes, and a page on which records begin takes eight more: the size and the type of what
+//! begins there are in a list of [`Kind`]s, of which there are few, because many objects are alike.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Cause;
+use crate::observe::page_size;
+
+/// Records begin at multiples of so many bytes: objects do, on every build with 64 bits.
+const GRAIN: u64 = 8;
+/// Bits of a record that say its [`Kind`]; the others, in how many [`GRAIN`]s into its page it begins.
+const KIND_BITS: u32 = 19;
+const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
+/// Bits of a page's entry that say its first record; the others are the page's number.
+const FIRST_BITS: u32 = 28;
+const FIRST_MASK: u64 = (1 << FIRST_BITS) - 1;
+/// The reference count: the first word of every object (`PyObject.ob_refcnt`).
+const REFCOUNT_BYTES: u64 = 8;
+/// The GC header: the two words in front of an object (`PyGC_Head`).
+const GC_HEADER_BYTES: u64 = 16;
+
+/// What a record stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// An object: what stands in front of its address, its head, its fields.
+    Object {
+        /// Bytes in front of its address.
+        before: u32,
+        /// Whether the last of these are a GC header.
+        collected: bool,
+    },
+    /// Memory out of line that belongs to an object: an array of pointers, a table, a buffer.
+    Buffer,
+    /// The allocator's own: a pool's header, a block that is free, a chunk's size.
+    Allocator,
+}
+
+/// What records have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Kind {
+    /// What it is.
+    pub part: Part,
+    /// Of which type, as a place in the list of types; of the allocator's memory none.
+    pub of_type: Option<u32>,
+    /// How many bytes, those in front of an object included.
+    pub bytes: u64,
+}
+
+/// There are more objects, or more kinds of them, than the table can hold.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the data has more than {limit} {of}")]
+pub struct Full {
+    limit: u64,
+    of: &'static str,
+}
+
+/// What the table says of all records, in front of them.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    types: Vec<String>,
+    kinds: Vec<Kind>,
+    pages: u64,
+    records: u64,
+}
+
+/// A table in the making: eight bytes a record.
+#[derive(Default)]
+pub struct Builder {
+    types: Vec<String>,
+    kinds: Vec<Kind>,
+    numbers: HashMap<Kind, u32>,
+    last: Option<(Kind, u32)>,
+    /// The address in [`GRAIN`]s, then the kind.
+    records: Vec<u64>,
+}
+
+impl Builder {
+    /// Adds a type; its place in the list.
+    pub fn add_type(&mut self, name: String) -> u32 {
+        self.types.push(name);
+        u32::try_from(self.types.len() - 1).expect("there are fewer types than bytes of memory")
+    }
+
+    /// Adds what begins at this address.
+    ///
+    /// # Errors
+    /// When there are more kinds than a record can tell. 500,000 objects of as many sizes would be 1 TB.
+    pub fn add(&mut self, start: u64, kind: Kind) -> Result<(), Full> {
+        // A buffer may begin anywhere.
+        let kind = Kind {
+            bytes: kind.bytes + start % GRAIN,
+            ..kind
+        };
+        let number = match self.last {
+            Some((last, number)) if last == kind => number,
+            _ => self.number(kind)?,
+        };
+        self.last = Some((kind, number));
+        self.records
+            .push(start / GRAIN << KIND_BITS | u64::from(number));
+        Ok(())
+    }
+
+    fn number(&mut self, kind: Kind) -> Result<u32, Full> {
+        if let Some(number) = self.numbers.get(&kind) {
+            return Ok(*number);
+        }
+        let number = self.kinds.len() as u64;
+        if number > KIND_MASK {
+            return Err(Full {
+                limit: KIND_MASK + 1,
+                of: "kinds of objects",
+            });
+        }
+        self.kinds.push(kind);
+        let number = number as u32;
+        self.numbers.insert(kind, number);
+        Ok(number)
+    }
+
+    /// Orders the table and writes it.
+    ///
+    /// # Errors
+    /// What writing answers; [`Full`], as an [`io::Error`], when there are too many records.
+    pub fn write(mut self, out: &mut impl Write) -> io::Result<()> {
+        self.records.sort_unstable();
+        let mut pages: Vec<u64> = Vec::new();
+        let mut records: Vec<u32> = Vec::with_capacity(self.records.len());
+        let grains = page_size() / GRAIN;
+        // How far the buffers reach that have begun so far.
+        let mut covered = 0;
+        let mut all = self.records.iter().copied().peekable();
+        while let Some(mut record) = all.next() {
+            // Of several that begin at one address the one that says most: an object, else the longest.
+            while let Some(other) = all.next_if(|other| *other >> KIND_BITS == record >> KIND_BITS)
+            {
+                if self.rank(other) > self.rank(record) {
+                    record = other;
+                }
+            }
+            let kind = self.kinds[(record & KIND_MASK) as usize];
+            let start = record >> KIND_BITS;
+            let end = start * GRAIN + kind.bytes;
+            if kind.part == Part::Buffer {
+                // A view of what another one owns.
+                if end <= covered {
+                    continue;
+                }
+                covered = end;
+            } else if matches!(kind.part, Part::Object { .. }) {
+                covered = covered.max(end);
+            }
+            let page = start / grains;
+            if pages.last().is_none_or(|last| last >> FIRST_BITS != page) {
+                let first = records.len() as u64;
+                if first > FIRST_MASK {
+                    let limit = FIRST_MASK + 1;
+                    return Err(io::Error::other(Full {
+                        limit,
+                        of: "objects",
+                    }));
+                }
+                pages.push(page << FIRST_BITS | first);
+            }
+            let offset = start % grains;
+            records.push((offset << KIND_BITS | record & KIND_MASK) as u32);
+        }
+        drop(self.records);
+        let head = Head {
+            types: self.types,
+            kinds: self.kinds,
+            pages: pages.len() as u64,
+            records: records.len() as u64,
+        };
+        serde_json::to_writer(&mut *out, &head)?;
+        out.write_all(b"\n")?;
+        write_words(out, pages.iter().map(|word| word.to_le_bytes()))?;
+        write_words(out, records.iter().map(|word| word.to_le_bytes()))
+    }
+
+    fn rank(&self, record: u64) -> (bool, u64) {
+        let kind = &self.kinds[(record & KIND_MASK) as usize];
+        (matches!(kind.part, Part::Object { .. }), kind.bytes)
+    }
+}
+
+fn write_words<const BYTES: usize>(
+    out: &mut impl Write,
+    words: impl Iterator<Item = [u8; BYTES]>,
+) -> io::Result<()> {
+    let mut chunk = Vec::with_capacity(1 << 16);
+    for word in words {
+        chunk.extend_from_slice(&word);
+        if chunk.len() >= 1 << 16 {
+            out.write_all(&chunk)?;
+            chunk.clear();
+        }
+    }
+    out.write_all(&chunk)
+}
+
+/// The finished table.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectMap {
+    types: Vec<String>,
+    kinds: Vec<Kind>,
+    pages: Vec<u64>,
+    records: Vec<u32>,
+}
+
+/// What stands at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'map> {
+    /// Which cause a write there has.
+    pub cause: Cause,
+    /// The type of the object, or of the one whose buffer it is.
+    pub of_type: Option<&'map str>,
+}
+
+impl ObjectMap {
+    /// Reads what [`Builder::write`] wrote.
+    ///
+    /// # Errors
+    /// When it is something else, or cut off.
+    pub fn read(from: impl Read) -> io::Result<Self> {
+        let mut from = BufReader::with_capacity(1 << 16, from);
+        let mut line = Vec::new();
+        from.read_until(b'\n', &mut line)?;
+        let head: Head = serde_json::from_slice(&line)?;
+        let read = Self {
+            pages: read_words(&mut from, head.pages, u64::from_le_bytes)?,
+            records: read_words(&mut from, head.records, u32::from_le_bytes)?,
+            types: head.types,
+            kinds: head.kinds,
+        };
+        let known = |record: &u32| ((u64::from(*record) & KIND_MASK) as usize) < read.kinds.len();
+        let typed = |kind: &Kind| kind.of_type.is_none_or(|of| (of as usize) < read.types.len());
+        match read.records.iter().all(known) && read.kinds.iter().all(typed) {
+            true => Ok(read),
+            false => Err(io::Error::other("a record of an unknown kind")),
+        }
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// What stands at this address, if that is known.
+    pub fn at(&self, address: u64) -> Option<Found<'_>> {
+        let page = address / page_size();
+        let after = self
+            .pages
+            .partition_point(|entry| entry >> FIRST_BITS <= page);
+        let entry = self.pages[..after].last()?;
+        let first = (entry & FIRST_MASK) as usize;
+        let end = match self.pages.get(after) {
+            Some(next) => (next & FIRST_MASK) as usize,
+            None => self.records.len(),
+        };
+        let here = &self.records[first..end];
+        let grain = (address % page_size() / GRAIN) as u32;
+        let before = match entry >> FIRST_BITS == page {
+            true => here.partition_point(|record| record >> KIND_BITS <= grain),
+            false => here.len(),
+        };
+        match before {
+            // The last one that began on an earlier page may reach over to this.
+            0 => self.within(after.checked_sub(2)?, first.checked_sub(1)?, address),
+            _ => self.within(after - 1, first + before - 1, address),
+        }
+    }
+
+    /// What a record says of an address, if it reaches that far.
+    fn within(&self, page: usize, record: usize, address: u64) -> Option<Found<'_>> {
+        let record = u64::from(self.records[record]);
+        let start = (self.pages[page] >> FIRST_BITS) * page_size() + (record >> KIND_BITS) * GRAIN;
+        let kind = &self.kinds[(record & KIND_MASK) as usize];
+        let offset = address - start;
+        if offset >= kind.bytes {
+            return None;
+        }
+        let cause = match kind.part {
+            Part::Buffer => Cause::Payload,
+            Part::Allocator => Cause::Allocator,
+            Part::Object { before, collected } => {
+                let before = u64::from(before);
+                if offset < before {
+                    match collected && before - offset <= GC_HEADER_BYTES {
+                        true => Cause::Gc,
+                        false => Cause::Body,
+                    }
+                } else if offset - before < REFCOUNT_BYTES {
+                    Cause::Refcount
+                } else {
+                    Cause::Body
+                }
+            }
+        };
+        let of_type = kind.of_type.map(|of| self.types[of as usize].as_str());
+        Some(Found { cause, of_type })
+    }
+}
+
+fn read_words<const BYTES: usize, Word>(
+    from: &mut impl Read,
+    count: u64,
+    word: fn([u8; BYTES]) -> Word,
+) -> io::Result<Vec<Word>> {
+    let mut bytes = vec![0; BYTES << 13];
+    let mut words = Vec::new();
+    let mut left = usize::try_from(count).map_err(io::Error::other)?;
+    while left > 0 {
+        let now = left.min(1 << 13);
+        let bytes = &mut bytes[..now * BYTES];
+        from.read_exact(bytes)?;
+        let (chunks, _) = bytes.as_chunks::<BYTES>();
+        words.extend(chunks.iter().copied().map(word));
+        left -= now;
+    }
+    // A vector that has grown may have twice the room it needs.
+    words.shrink_to_fit();
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn object(of_type: u32, before: u32, collected: bool, bytes: u64) -> Kind {
+        Kind {
+            part: Part::Object { before, collected },
+            of_type: Some(of_type),
+            bytes,
+        }
+    }
+
+    fn buffer(of_type: u32, bytes: u64) -> Kind {
+        Kind {
+            part: Part::Buffer,
+            of_type: Some(of_type),
+            bytes,
+        }
+    }
+
+    fn written(builder: Builder) -> ObjectMap {
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes).unwrap();
+        ObjectMap::read(&bytes[..]).unwrap()
+    }
+
+    fn with_types(names: &[&str]) -> Builder {
+        let mut builder = Builder::default();
+        for name in names {
+            builder.add_type((*name).to_owned());
+        }
+        builder
+    }
+
+    #[test]
+    fn each_field_of_an_object_has_its_cause() {
+        let mut builder = with_types(&["list"]);
+        // Two words of a managed dict's, the GC header, then 56 bytes of the object at 0x10020.
+        builder
+            .add(0x10000, object(0, 32, true, 32 + 56))
+            .unwrap();
+        let map = written(builder);
+        let cause = |address| map.at(address).map(|found| found.cause);
+        assert_eq!(cause(0xffff), None);
+        assert_eq!(cause(0x10000), Some(Cause::Body));
+        assert_eq!(cause(0x1000f), Some(Cause::Body));
+        assert_eq!(cause(0x10010), Some(Cause::Gc));
+        assert_eq!(cause(0x1001f), Some(Cause::Gc));
+        assert_eq!(cause(0x10020), Some(Cause::Refcount));
+        assert_eq!(cause(0x10027), Some(Cause::Refcount));
+        assert_eq!(cause(0x10028), Some(Cause::Body));
+        assert_eq!(cause(0x10057), Some(Cause::Body));
+        assert_eq!(cause(0x10058), None);
+        assert_eq!(map.at(0x10020).unwrap().of_type, Some("list"));
+    }
+
+    #[test]
+    fn a_buffer_reaches_over_pages_on_which_nothing_begins() {
+        let mut builder = with_types(&["bytearray", "int"]);
+        builder.add(0x20010, buffer(0, 0x3000)).unwrap();
+        builder.add(0x23010, object(1, 0, false, 28)).unwrap();
+        let map = written(builder);
+        for address in [0x20010, 0x21000, 0x22fff, 0x2300f] {
+            let found = map.at(address).unwrap();
+            assert_eq!(
+                (found.cause, found.of_type),
+                (Cause::Payload, Some("bytearray"))
+            );
+        }
+        assert_eq!(map.at(0x23010).unwrap().cause, Cause::Refcount);
+        assert_eq!(map.at(0x20008), None);
+        assert_eq!(map.at(0x23030), None);
+    }
+
+    #[test]
+    fn a_view_of_a_buffer_does_not_hide_its_owner() {
+        let mut builder = with_types(&["memoryview", "bytearray"]);
+        // In the order in which a list of views leads to them.
+        builder.add(0x30100, buffer(0, 0x100)).unwrap();
+        builder.add(0x30000, buffer(0, 0x100)).unwrap();
+        builder.add(0x30000, buffer(1, 0x8000)).unwrap();
+        builder.add(0x30203, buffer(0, 0x100)).unwrap();
+        let map = written(builder);
+        assert_eq!(map.len(), 1);
+        for address in [0x30000, 0x30150, 0x30203, 0x37fff] {
+            assert_eq!(map.at(address).unwrap().of_type, Some("bytearray"));
+        }
+    }
+
+    #[test]
+    fn an_object_in_a_block_that_was_thought_free_is_an_object() {
+        let mut builder = with_types(&["float"]);
+        let free = Kind {
+            part: Part::Allocator,
+            of_type: None,
+            bytes: 64,
+        };
+        builder.add(0x40000, free).unwrap();
+        builder.add(0x40000, object(0, 0, false, 24)).unwrap();
+        let map = written(builder);
+        assert_eq!(map.at(0x40000).unwrap().cause, Cause::Refcount);
+    }
+
+    #[test]
+    fn four_bytes_a_record_and_eight_a_page() {
+        let mut builder = with_types(&["int"]);
+        for index in 0..100_000 {
+            builder
+                .add(0x10_0000 + index * 32, object(0, 0, false, 28))
+                .unwrap();
+        }
+        let map = written(builder);
+        let bytes = map.records.capacity() * 4 + map.pages.capacity() * 8;
+        assert!(bytes as u64 <= 4 * 100_000 + 8 * (100_000 * 32 / page_size() + 1));
+    }
+
+    #[test]
+    fn a_table_that_is_cut_off_is_an_error() {
+        let mut builder = with_types(&["int"]);
+        builder.add(0x1000, object(0, 0, false, 28)).unwrap();
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes).unwrap();
+        for end in 0..bytes.len() {
+            assert!(ObjectMap::read(&bytes[..end]).is_err(), "{end}");
+        }
+    }
+
+    proptest! {
+        /// Against the plain way: look at all of them.
+        #[test]
+        fn what_stands_somewhere_is_found(
+            gaps in proptest::collection::vec((0u64..700, 1u64..900), 1..200),
+            probes in proptest::collection::vec(0u64..200_000, 50),
+        ) {
+            let mut builder = with_types(&["one"]);
+            let mut all = Vec::new();
+            let mut start = 0x7000_0000;
+            for (gap, bytes) in gaps {
+                start = (start + gap).next_multiple_of(8);
+                builder.add(start, object(0, 0, false, bytes)).unwrap();
+                all.push(start..start + bytes);
+                start += bytes;
+            }
+            let map = written(builder);
+            for probe in probes {
+                let address = 0x7000_0000 + probe;
+                let there = all.iter().any(|range| range.contains(&address));
+                prop_assert_eq!(map.at(address).is_some(), there);
+            }
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Where the objects of a dataset are, and all others of the process.
+//!
+//! Runs in a forked process of its own, the mapper: taking buffers writes reference counts, and lists take memory, but
+//! neither is then the measured process's. References are followed as the collector follows them, by each type's
+//! `tp_traverse`: no Python runs, and no object is made.
+
+mod allocator;
+mod buffer;
+mod layout;
+mod trace;
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{c_int, c_void};
+use std::io::{self, Seek, SeekFrom};
+use std::ops::Range;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyAny, PyCFunction, PyCode, PyFrame, PyFunction, PyInt, PyList, PyModule, PyString, PyType,
+};
+use refcow::model::RegionMap;
+use refcow::objects::{Builder, Kind, Part};
+use refcow::observe::{PageSet, page_size};
+use refcow::protocol::{MAP_FD, TRACE_BYTES};
+
+use allocator::Heap;
+use buffer::Buffer;
+use layout::{Layout, Layouts, Size, Table};
+use trace::Trace;
+
+use crate::wire::inherited;
+
+/// Objects of a type whose size is compared with what was found of them.
+const COMPARED: u32 = 8;
+
+/// The pages of everything in `data`, to any depth. With `objects`, the table of all objects, those of the rest of the
+/// process too, goes to [`MAP_FD`].
+pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
+    let py = data.py();
+    let mut walk = Walk::new(py)?;
+    if objects {
+        walk.add_allocators_own()?;
+    }
+    walk.follow(data.as_ptr())?;
+    let map = RegionMap {
+        header: walk.regions.header.ranges(),
+        spine: walk.regions.spine.ranges(),
+        payload: walk.regions.payload.ranges(),
+        not_walked: walk.not_walked.iter().cloned().collect(),
+    };
+    if objects {
+        walk.of_dataset = false;
+        // The first holds all others alive.
+        let tracked = py.import("gc")?.call_method0("get_objects")?;
+        let modules = py.import("sys")?.getattr("modules")?;
+        walk.follow(modules.as_ptr())?;
+        for object in tracked.cast::<PyList>()?.iter() {
+            walk.follow(object.as_ptr())?;
+        }
+        walk.write().map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
+    }
+    Ok(map)
+}
+
+#[derive(Default)]
+struct Regions {
+    header: Pages,
+    spine: Pages,
+    payload: Pages,
+}
+
+/// A type, and what was learned of it.
+#[derive(Clone, Copy)]
+struct Known {
+    layout: Layout,
+    /// Its place in the table's list of types.
+    of_type: u32,
+    /// Whether what an object of the dataset refers to is data, too.
+    is_data: bool,
+    /// How many of its objects are still to be compared with their `__sizeof__`.
+    to_compare: u32,
+}
+
+struct Walk<'py> {
+    py: Python<'py>,
+    layouts: Layouts,
+    heap: Heap,
+    /// `__sizeof__` of the two types whose objects do not tell their size themselves.
+    sizeof_text: Bound<'py, PyAny>,
+    sizeof_integer: Bound<'py, PyAny>,
+    /// Objects of these types lead out of the data, into the program.
+    program: [Bound<'py, PyType>; 6],
+    types: HashMap<*mut ffi::PyTypeObject, Known>,
+    last: Option<(*mut ffi::PyTypeObject, Known)>,
+    seen: Seen,
+    /// Whether it still walks the dataset.
+    of_dataset: bool,
+    regions: Regions,
+    not_walked: BTreeSet<String>,
+    objects: Builder,
+    records_wanted: bool,
+    /// What the buffers of arrays of objects lead to, and was not taken in yet.
+    pending: Vec<*mut ffi::PyObject>,
+    trace: Trace,
+}
+
+impl<'py> Walk<'py> {
+    fn new(py: Python<'py>) -> PyResult<Self> {
+        let layouts = Layouts::new(py)?;
+        let heap = Heap::of_this_process(layouts.pool_bytes())
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Self {
+            py,
+            heap,
+            sizeof_text: py.get_type::<PyString>().getattr("__sizeof__")?,
+            sizeof_integer: py.get_type::<PyInt>().getattr("__sizeof__")?,
+            program: [
+                py.get_type::<PyType>(),
+                py.get_type::<PyModule>(),
+                py.get_type::<PyFunction>(),
+                py.get_type::<PyCFunction>(),
+                py.get_type::<PyCode>(),
+                py.get_type::<PyFrame>(),
+            ],
+            types: HashMap::new(),
+            last: None,
+            seen: Seen::default(),
+            of_dataset: true,
+            regions: Regions::default(),
+            not_walked: BTreeSet::new(),
+            objects: Builder::default(),
+            records_wanted: false,
+            pending: Vec::new(),
+            trace: Trace::new()?,
+            layouts,
+        })
+    }
+
+    /// Before anything else is allocated: what is free then is what is free in the parent, but for what the walk's
+    /// preparation took.
+    fn add_allocators_own(&mut self) -> PyResult<()> {
+        self.records_wanted = true;
+        let mut own: Vec<Range<usize>> = Vec::with_capacity(1 << 16);
+        self.heap.own_memory(|range| match own.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => own.push(range),
+        });
+        own.sort_unstable_by_key(|range| range.start);
+        for range in own {
+            self.record(range, Part::Allocator, None)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in this object and all that it leads to.
+    fn follow(&mut self, root: *mut ffi::PyObject) -> PyResult<()> {
+        /// Called by each type's traverse with what an object refers to.
+        unsafe extern "C" fn visit(object: *mut ffi::PyObject, found: *mut c_void) -> c_int {
+            #[expect(unsafe_code, reason = "a visitproc's argument has no type")]
+            // SAFETY: `Walk::follow` passes its vector, which nothing else uses meanwhile.
+            let found = unsafe { &mut *found.cast::<Vec<*mut ffi::PyObject>>() };
+            found.push(object);
+            0
+        }
+        let mut found: Vec<*mut ffi::PyObject> = vec![root];
+        let mut containers: Vec<(*mut ffi::PyObject, Known)> = Vec::new();
+        loop {
+            for object in found.drain(..) {
+                // A type may visit what it does not have.
+                if object.is_null() || !self.seen.insert(object as usize) {
+                    continue;
+                }
+                let known = self.object(object)?;
+                if known.layout.refers(object) && (known.is_data || !self.of_dataset) {
+                    containers.push((object, known));
+                }
+            }
+            if !self.pending.is_empty() {
+                found.append(&mut self.pending);
+                continue;
+            }
+            let Some((container, known)) = containers.pop() else {
+                return Ok(());
+            };
+            self.trace.at(known.of_type);
+            known
+                .layout
+                .traverse(container, visit, (&raw mut found).cast());
+            self.trace.end();
+            if self.of_dataset {
+                // An object leads to its type (since 3.9), and that to the program.
+                let kind = type_of(container).cast::<ffi::PyObject>();
+                found.retain(|object| *object != kind);
+            }
+        }
+    }
+
+    fn known(&mut self, kind: *mut ffi::PyTypeObject) -> PyResult<Known> {
+        if let Some((last, known)) = self.last
+            && last == kind
+        {
+            return Ok(known);
+        }
+        let known = match self.types.get(&kind) {
+            Some(known) => *known,
+            None => {
+                let known = self.learn(kind)?;
+                self.types.insert(kind, known);
+                known
+            }
+        };
+        self.last = Some((kind, known));
+        Ok(known)
+    }
+
+    fn learn(&mut self, kind: *mut ffi::PyTypeObject) -> PyResult<Known> {
+        #[expect(unsafe_code, reason = "a type comes as a pointer")]
+        // SAFETY: the type of an object that is alive is alive, and is a type.
+        let class = unsafe { Bound::from_borrowed_ptr(self.py, kind.cast()) };
+        let class = class.cast_into::<PyType>()?;
+        let name = name_of(&class);
+        self.trace.add_type(&name);
+        let mut layout = self.layouts.of(kind);
+        // A buffer that Python code would make (PEP 688) is not looked for: that code may do anything.
+        let exports = class.getattr("__buffer__");
+        if exports.is_ok_and(|method| method.is_instance_of::<PyFunction>()) {
+            layout.may_export = false;
+        }
+        let leads_out = |out: &Bound<'_, PyType>| class.is_subclass(out).unwrap_or(true);
+        // What Python code says of a size may be anything.
+        let says = class.getattr("__sizeof__");
+        let reliable = says.is_ok_and(|method| !method.is_instance_of::<PyFunction>());
+        Ok(Known {
+            is_data: !self.program.iter().any(leads_out),
+            to_compare: if reliable { COMPARED } else { 0 },
+            of_type: self.objects.add_type(name),
+            layout,
+        })
+    }
+
+    /// One object: itself, and what it has out of line.
+    fn object(&mut self, object: *mut ffi::PyObject) -> PyResult<Known> {
+        let kind = type_of(object);
+        let known = self.known(kind)?;
+        let Layout {
+            before, collected, ..
+        } = known.layout;
+        #[expect(unsafe_code, reason = "an object comes as a pointer")]
+        // SAFETY: what a container refers to lives as long as the container, and nothing ends here: the walk runs no
+        // code but `__sizeof__` and the buffers' of types written in C.
+        let bound = unsafe { Bound::from_borrowed_ptr(self.py, object) };
+        let address = object as usize;
+        let start = address - before;
+        let bytes = match (known.layout.bytes(object), known.layout.size) {
+            (Some(bytes), _) => bytes,
+            // Of the base type, not of the object: a class of the user's may answer what it likes.
+            (None, Size::Text) => self.sizeof_text.call1((&bound,))?.extract()?,
+            (None, Size::Integer) => self.sizeof_integer.call1((&bound,))?.extract()?,
+            (None, Size::Block | Size::Struct { .. }) => match self.heap.block_bytes(start) {
+                Some(bytes) => bytes - before,
+                None => return Err(PyRuntimeError::new_err("an object is in no block")),
+            },
+        };
+        let part = Part::Object {
+            before: before as u32,
+            collected,
+        };
+        let of_type = Some(known.of_type);
+        if self.of_dataset {
+            self.regions.header.add(start, before + bytes);
+        }
+        self.record(start..address + bytes, part, of_type)?;
+        let mut out_of_line = 0;
+        if known.layout.table != Table::None {
+            let mut tables = Vec::new();
+            self.layouts.tables(&bound, known.layout.table, &self.heap, |table| {
+                tables.push(table);
+            });
+            for table in tables {
+                // A table of keys is often that of many dicts.
+                if table.is_empty() || !self.seen.insert(table.start) {
+                    continue;
+                }
+                out_of_line += table.len();
+                if self.of_dataset {
+                    self.regions.spine.add(table.start, table.len());
+                }
+                self.record(table, Part::Buffer, of_type)?;
+            }
+        }
+        if !self.of_dataset {
+            return Ok(known);
+        }
+        let exports = known.layout.may_export && self.buffer(&bound, kind, of_type)?;
+        if known.to_compare > 0 && !exports {
+            self.compare(&bound, kind, bytes + out_of_line)?;
+        }
+        Ok(known)
+    }
+
+    /// The buffer of an object, if it exports one.
+    fn buffer(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        kind: *mut ffi::PyTypeObject,
+        of_type: Option<u32>,
+    ) -> PyResult<bool> {
+        match Buffer::of(object) {
+            Ok(Buffer { extent, pointers }) => {
+                // `bytes` exports what stands in its own struct; a header first, by the order of regions.
+                self.regions.payload.add(extent.start, extent.len());
+                if !extent.is_empty() {
+                    self.record(extent.clone(), Part::Buffer, of_type)?;
+                }
+                if pointers {
+                    // NumPy's arrays are not the collector's, and tell nobody else what they refer to.
+                    for item in extent.step_by(size_of::<usize>()) {
+                        #[expect(unsafe_code, reason = "a buffer is bare memory")]
+                        // SAFETY: the exporter said that so many bytes from here on are pointers to objects.
+                        let item = unsafe { *(item as *const *mut ffi::PyObject) };
+                        self.pending.push(item);
+                    }
+                }
+                Ok(true)
+            }
+            // No object of this type has one.
+            Err(error) if error.is_instance_of::<PyTypeError>(self.py) => {
+                let known = self.types.get_mut(&kind);
+                if let Some(known) = known {
+                    known.layout.may_export = false;
+                }
+                self.last = None;
+                Ok(false)
+            }
+            // This one does not give it: a memoryview that was released, a mapping that was closed.
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Notes a type whose objects say that they are larger than what was found of them: a deque's blocks, a C
+    /// extension's own memory.
+    fn compare(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        kind: *mut ffi::PyTypeObject,
+        found: usize,
+    ) -> PyResult<()> {
+        if let Some(known) = self.types.get_mut(&kind) {
+            known.to_compare -= 1;
+        }
+        self.last = None;
+        let class = object.get_type();
+        let says = class.getattr("__sizeof__")?.call1((object,));
+        // A type's own answer may be an error.
+        let says = says.and_then(|bytes| bytes.extract::<usize>()).unwrap_or(0);
+        if says > found {
+            self.not_walked.insert(name_of(&class));
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, range: Range<usize>, part: Part, of_type: Option<u32>) -> PyResult<()> {
+        if !self.records_wanted {
+            return Ok(());
+        }
+        let kind = Kind {
+            part,
+            of_type,
+            bytes: range.len() as u64,
+        };
+        self.objects
+            .add(range.start as u64, kind)
+            .map_err(|full| PyRuntimeError::new_err(full.to_string()))
+    }
+
+    /// The table goes behind the trace.
+    fn write(self) -> io::Result<()> {
+        let mut file = inherited(MAP_FD);
+        file.seek(SeekFrom::Start(TRACE_BYTES))?;
+        self.objects.write(&mut *file)
+    }
+}
+
+fn type_of(object: *mut ffi::PyObject) -> *mut ffi::PyTypeObject {
+    #[expect(unsafe_code, reason = "PyO3 binds objects first")]
+    // SAFETY: the object is alive, and reading its type changes nothing.
+    unsafe {
+        ffi::Py_TYPE(object)
+    }
+}
+
+/// `array.array`, `bitarray.bitarray`, `Record`: with the module, but for Python's own and the main module.
+fn name_of(class: &Bound<'_, PyType>) -> String {
+    let full = class.fully_qualified_name().map(|name| name.to_string());
+    full.unwrap_or_else(|_| "a type without a name".to_owned())
+}
+
+/// Addresses that have been seen, one bit for eight bytes.
+#[derive(Default)]
+struct Seen {
+    pages: HashMap<usize, usize>,
+    bits: Vec<[u64; 8]>,
+    last: Option<(usize, usize)>,
+}
+
+impl Seen {
+    /// Whether the address is new.
+    fn insert(&mut self, address: usize) -> bool {
+        let page = address >> 12;
+        let place = match self.last {
+            Some((last, place)) if last == page => place,
+            _ => *self.pages.entry(page).or_insert_with(|| {
+                self.bits.push([0; 8]);
+                self.bits.len() - 1
+            }),
+        };
+        self.last = Some((page, place));
+        let grain = address % 4096 / 8;
+        let word = &mut self.bits[place][grain / 64];
+        let bit = 1 << (grain % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}
+
+/// A set of pages that is cheap to fill with neighbours.
+#[derive(Default)]
+struct Pages {
+    set: PageSet,
+    last: Option<u64>,
+}
+
+impl Pages {
+    fn add(&mut self, start: usize, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let page = |address: usize| address as u64 / page_size();
+        let (first, last) = (page(start), page(start + bytes - 1));
+        if first == last && self.last == Some(last) {
+            return;
+        }
+        self.set.insert_range(first..=last);
+        self.last = Some(last);
+    }
+
+    fn ranges(&self) -> Vec<Range<u64>> {
+        refcow::observe::ranges(&self.set)
+    }
+}

@@ -1,0 +1,225 @@
+//! What of the heap belongs to the allocators themselves: CPython's pools and blocks, and glibc's chunks.
+//!
+//! Both are read as they stand in memory, and nothing is taken for a pool or a chunk that does not say so of itself in every
+//! field. Another allocator (`--without-pymalloc`, musl) so gives less, and nothing false.
+
+use std::ops::Range;
+
+use procfs::process::{MMPermissions, MMapPath, Process};
+
+/// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
+const POOL_HEADER: usize = 48;
+/// Sizes of blocks are multiples of so many bytes (`ALIGNMENT`), and so are those of chunks (`MALLOC_ALIGNMENT`).
+const ALIGNMENT: usize = 16;
+/// The largest block has 512 bytes (`SMALL_REQUEST_THRESHOLD`).
+const SIZE_CLASSES: u32 = 32;
+/// The size of a chunk, in front of its content (malloc/malloc.c, `struct malloc_chunk`), and of what is in front of that.
+const WORD: usize = size_of::<usize>();
+/// Flags in a chunk's size: the one before is in use; it is a mapping of its own; it is of another arena.
+const PREVIOUS_IN_USE: usize = 1;
+const MAPPED: usize = 2;
+const FLAGS: usize = 7;
+/// The smallest chunk.
+const LEAST_CHUNK: usize = 4 * WORD;
+
+/// Private writable memory of this process that is no file's.
+pub struct Heap {
+    ranges: Vec<Range<usize>>,
+    /// glibc's main arena (`brk`).
+    main_arena: Option<Range<usize>>,
+    pool_bytes: usize,
+}
+
+impl Heap {
+    /// As `/proc/self/maps` has it now. `pool_bytes` is 4 KiB up to 3.9 and 16 KiB since 3.10 (bpo-37448).
+    pub fn of_this_process(pool_bytes: usize) -> Result<Self, procfs::ProcError> {
+        let mut heap = Self {
+            ranges: Vec::new(),
+            main_arena: None,
+            pool_bytes,
+        };
+        for map in &Process::myself()?.maps()? {
+            let wanted = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::PRIVATE;
+            if !map.perms.contains(wanted) {
+                continue;
+            }
+            let (Ok(start), Ok(end)) = (
+                usize::try_from(map.address.0),
+                usize::try_from(map.address.1),
+            ) else {
+                continue;
+            };
+            match &map.pathname {
+                MMapPath::Heap => heap.main_arena = Some(start..end),
+                // CPython names its arenas since 3.15, where the kernel lets it (PR_SET_VMA_ANON_NAME).
+                MMapPath::Anonymous => {}
+                MMapPath::Other(name) if name.starts_with("anon:") => {}
+                _ => continue,
+            }
+            heap.ranges.push(start..end);
+        }
+        Ok(heap)
+    }
+
+    fn containing(&self, address: usize) -> Option<&Range<usize>> {
+        let after = self.ranges.partition_point(|range| range.start <= address);
+        let range = self.ranges[..after].last()?;
+        range.contains(&address).then_some(range)
+    }
+
+    /// How many bytes the block at this address has, if an allocator says so: a block of a pool, or a chunk of glibc's.
+    /// An address that no allocator gave out (a static table) has none.
+    pub fn block_bytes(&self, block: usize) -> Option<usize> {
+        let mapping = self.containing(block)?;
+        let pool = block - block % self.pool_bytes;
+        if mapping.contains(&pool)
+            && let Some(pool) = self.pool(pool, mapping)
+            && pool.is_block(block)
+        {
+            return Some(pool.block_bytes);
+        }
+        let word = block.checked_sub(WORD).filter(|word| {
+            mapping.contains(word) && block.is_multiple_of(ALIGNMENT)
+        })?;
+        let size = self.word(word);
+        let (bytes, flags) = (size & !FLAGS, size & FLAGS);
+        let end = (block - 2 * WORD).checked_add(bytes)?;
+        if bytes < LEAST_CHUNK || !bytes.is_multiple_of(ALIGNMENT) || end > mapping.end {
+            return None;
+        }
+        // The first word of the next chunk is this one's too, but for one in a mapping of its own.
+        let overlap = if flags & MAPPED == 0 { WORD } else { 0 };
+        Some(bytes - 2 * WORD + overlap)
+    }
+
+    /// Tells `found` of each range that is the allocators' own.
+    pub fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
+        for mapping in &self.ranges {
+            let mut pool = mapping.start.next_multiple_of(self.pool_bytes);
+            while pool + self.pool_bytes <= mapping.end {
+                if let Some(there) = self.pool(pool, mapping) {
+                    self.free_blocks(&there, &mut found);
+                }
+                pool += self.pool_bytes;
+            }
+        }
+        self.chunks(&mut found);
+    }
+
+    /// The pool that begins at this address, if one does.
+    fn pool(&self, start: usize, mapping: &Range<usize>) -> Option<Pool> {
+        if start + self.pool_bytes > mapping.end {
+            return None;
+        }
+        let half = |index: usize| {
+            let word = self.word(start + index / 2 * WORD);
+            // Fields of 32 bits, in pairs.
+            (word >> (32 * (index % 2))) as u32
+        };
+        let (count, free) = (half(0) as usize, self.word(start + WORD));
+        let (size_class, next, most) = (half(9), half(10) as usize, half(11) as usize);
+        if size_class >= SIZE_CLASSES {
+            return None;
+        }
+        let block_bytes = (size_class as usize + 1) * ALIGNMENT;
+        let pool = Pool {
+            start,
+            end: start + self.pool_bytes,
+            block_bytes,
+            used: count,
+            free,
+            never_used: next,
+        };
+        // `maxnextoffset` is what remains to be certain of.
+        let plausible = most == self.pool_bytes - block_bytes
+            && next >= POOL_HEADER
+            && next <= most + block_bytes
+            && (next - POOL_HEADER).is_multiple_of(block_bytes)
+            && count <= (self.pool_bytes - POOL_HEADER) / block_bytes
+            && (free == 0 || pool.is_block(free));
+        plausible.then_some(pool)
+    }
+
+    fn free_blocks(&self, pool: &Pool, found: &mut impl FnMut(Range<usize>)) {
+        if pool.used == 0 {
+            found(pool.start..pool.end);
+            return;
+        }
+        found(pool.start..pool.start + POOL_HEADER);
+        let most = (self.pool_bytes - POOL_HEADER) / pool.block_bytes;
+        let mut block = pool.free;
+        // A list that does not end is none.
+        for _ in 0..most {
+            if block == 0 || !pool.is_block(block) {
+                break;
+            }
+            found(block..block + pool.block_bytes);
+            block = self.word(block);
+        }
+        if pool.never_used + pool.block_bytes <= self.pool_bytes {
+            found(pool.start + pool.never_used..pool.end);
+        }
+    }
+
+    /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top chunk. The first is
+    /// the thread's cache (`tcache_perthread_struct`); what lies in that cache looks as if it were in use.
+    fn chunks(&self, found: &mut impl FnMut(Range<usize>)) {
+        let Some(heap) = &self.main_arena else {
+            return;
+        };
+        let mut chunk = heap.start.next_multiple_of(ALIGNMENT);
+        let mut first = true;
+        while chunk + 2 * WORD <= heap.end {
+            let size = self.word(chunk + WORD);
+            let bytes = size & !FLAGS;
+            let end = match chunk.checked_add(bytes) {
+                Some(end) if bytes >= LEAST_CHUNK && bytes.is_multiple_of(ALIGNMENT) => end,
+                _ => return,
+            };
+            if end > heap.end || size & MAPPED != 0 {
+                return;
+            }
+            // The top chunk ends where the heap does; nothing is behind it that could say it were in use.
+            let is_top = end + 2 * WORD > heap.end;
+            if first || is_top || self.word(end + WORD) & PREVIOUS_IN_USE == 0 {
+                found(chunk + WORD..end);
+            } else {
+                found(chunk + WORD..chunk + 2 * WORD);
+            }
+            first = false;
+            chunk = end;
+        }
+    }
+
+    fn word(&self, address: usize) -> usize {
+        debug_assert!(self.containing(address).is_some());
+        #[expect(unsafe_code, reason = "the allocators' structures have no other way in")]
+        // SAFETY: every caller asks for an aligned address within `ranges`: private, readable memory of this process, which
+        // has one thread, and which unmaps nothing while it looks (the mapper only reads and adds).
+        unsafe {
+            *(address as *const usize)
+        }
+    }
+}
+
+/// A pool: blocks of one size behind a header.
+struct Pool {
+    start: usize,
+    end: usize,
+    block_bytes: usize,
+    /// Blocks in use.
+    used: usize,
+    /// The first free one of those that have been used; each leads to the next.
+    free: usize,
+    /// The offset from which on no block has ever been used.
+    never_used: usize,
+}
+
+impl Pool {
+    fn is_block(&self, address: usize) -> bool {
+        let first = self.start + POOL_HEADER;
+        address >= first
+            && address + self.block_bytes <= self.end
+            && (address - first).is_multiple_of(self.block_bytes)
+    }
+}

@@ -1,0 +1,108 @@
+//! The memory that an object exports by the buffer protocol (PEP 3118).
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ops::Range;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (bpo-45459). PyO3
+/// declares it for 3.11 and later only; the functions are in every libpython.
+#[repr(C)]
+struct PyBuffer {
+    buf: *mut c_void,
+    obj: *mut ffi::PyObject,
+    len: isize,
+    itemsize: isize,
+    readonly: c_int,
+    ndim: c_int,
+    format: *mut c_char,
+    shape: *mut isize,
+    strides: *mut isize,
+    suboffsets: *mut isize,
+    internal: *mut c_void,
+}
+
+/// `PyBUF_STRIDES`: any layout in memory that has one start and one extent.
+const STRIDES: c_int = 0x0010 | 0x0008;
+/// `PyBUF_FORMAT`: what the items are.
+const FORMAT: c_int = 0x0004;
+
+#[expect(unsafe_code, reason = "see PyBuffer")]
+unsafe extern "C" {
+    fn PyObject_GetBuffer(object: *mut ffi::PyObject, view: *mut PyBuffer, flags: c_int) -> c_int;
+    fn PyBuffer_Release(view: *mut PyBuffer);
+}
+
+/// What an object exports.
+pub struct Buffer {
+    /// The addresses from the first to the last byte.
+    pub extent: Range<usize>,
+    /// Whether these are pointers to objects, one behind the other (NumPy's `dtype=object`).
+    pub pointers: bool,
+}
+
+impl Buffer {
+    /// The buffer of an object.
+    ///
+    /// # Errors
+    /// `TypeError`: no object of this type has one. Another: this one does not give it.
+    pub fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        take(object, STRIDES | FORMAT).or_else(|error| {
+            match error.is_instance_of::<PyTypeError>(object.py()) {
+                true => Err(error),
+                // NumPy has no format for some of its own types.
+                false => take(object, STRIDES),
+            }
+        })
+    }
+}
+
+fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
+    let mut view = std::mem::MaybeUninit::<PyBuffer>::uninit();
+    #[expect(unsafe_code, reason = "see PyBuffer")]
+    // SAFETY: the object is alive and the thread attached (`Bound`); `view` has the size and alignment of the struct
+    // that the call fills, and is read only if the call said that it has.
+    let view = unsafe {
+        if PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), flags) != 0 {
+            return Err(PyErr::fetch(object.py()));
+        }
+        view.assume_init_mut()
+    };
+    let start = view.buf as usize;
+    let itemsize = usize::try_from(view.itemsize).unwrap_or(0);
+    let extent = if view.len == 0 {
+        start..start
+    } else if view.strides.is_null() || view.shape.is_null() {
+        start..start + usize::try_from(view.len).unwrap_or(0)
+    } else {
+        let (mut low, mut high) = (start, start + itemsize);
+        for dimension in 0..usize::try_from(view.ndim).unwrap_or(0) {
+            #[expect(unsafe_code, reason = "see PyBuffer")]
+            // SAFETY: with PyBUF_STRIDES an exporter gives `ndim` shapes and strides (PEP 3118).
+            let (shape, stride) =
+                unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) };
+            let reach = (shape - 1).wrapping_mul(stride);
+            if reach < 0 {
+                low = low.wrapping_add_signed(reach);
+            } else {
+                high = high.wrapping_add_signed(reach);
+            }
+        }
+        low..high
+    };
+    let pointers = !view.format.is_null() && itemsize == size_of::<usize>() && {
+        #[expect(unsafe_code, reason = "see PyBuffer")]
+        // SAFETY: a format that is there is a C string that lives until the release (PEP 3118).
+        let format = unsafe { CStr::from_ptr(view.format) };
+        format == c"O" && extent.len() == usize::try_from(view.len).unwrap_or(0)
+    };
+    #[expect(unsafe_code, reason = "see PyBuffer")]
+    // SAFETY: `view` was filled by a successful PyObject_GetBuffer and is released once.
+    unsafe {
+        PyBuffer_Release(view);
+    }
+    Ok(Buffer { extent, pointers })
+}
+

@@ -1,0 +1,365 @@
+//! How CPython lays out types and objects in memory, as far as the stable ABI does not say it.
+//!
+//! Each of these facts holds from 3.8 to 3.15 in builds with the GIL, unless a version is named, and [`Layouts::new`]
+//! compares those that it can with the running interpreter: a wrong one is an error, not a figure.
+
+use std::ffi::{c_int, c_ulong, c_void};
+use std::ops::Range;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySet, PyType};
+
+use super::allocator::Heap;
+
+const WORD: usize = size_of::<usize>();
+/// `PyGC_Head`.
+const GC_HEADER: usize = 2 * WORD;
+
+/// Words of `PyVarObject`: reference count, type, size.
+const SIZE: usize = 2;
+/// Words of `PyTypeObject` (Include/cpython/object.h).
+const BASIC_SIZE: usize = 4;
+const ITEM_SIZE: usize = 5;
+const TRAVERSE: usize = 23;
+const IS_GC: usize = 41;
+
+/// `Py_TPFLAGS_INLINE_VALUES`, since 3.13: attributes stand behind the object.
+const INLINE_VALUES: c_ulong = 1 << 2;
+/// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11: two words more in front of it.
+const MANAGED_WEAKREF: c_ulong = 1 << 3;
+const MANAGED_DICT: c_ulong = 1 << 4;
+
+/// `visitproc` and `traverseproc`.
+pub type Visit = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
+type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
+type Inquiry = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
+
+/// What all objects of one type have in common.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// Bytes in front of the object's address.
+    pub before: usize,
+    /// Whether the last of these are a GC header.
+    pub collected: bool,
+    /// How long it is from there on.
+    pub size: Size,
+    /// What it has out of line.
+    pub table: Table,
+    /// How it tells what it refers to, if it does.
+    traverse: Option<Traverse>,
+    is_gc: Option<Inquiry>,
+    /// Whether taking a buffer is worth the try.
+    pub may_export: bool,
+}
+
+/// How an object's own size is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The struct's, and so many bytes for each item of those that its head counts. `__sizeof__` would add what stands out
+    /// of line.
+    Struct {
+        /// `tp_basicsize`.
+        basic: usize,
+        /// `tp_itemsize`.
+        item: usize,
+    },
+    /// What `str.__sizeof__` says: its characters follow its struct, without the type saying so.
+    Text,
+    /// What `int.__sizeof__` says: since 3.12 its head does not count its digits.
+    Integer,
+    /// The whole block: attributes stand behind the struct.
+    Block,
+}
+
+/// Memory out of line that the buffer protocol does not lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// None that is known of.
+    None,
+    /// A list's array of pointers.
+    List,
+    /// A dict's table of keys, and its values if they are apart.
+    Dict,
+    /// A set's table.
+    Set,
+    /// The values of attributes of an object that has no dict yet (3.11 and 3.12).
+    Values,
+}
+
+/// What has been learned of the running interpreter.
+pub struct Layouts {
+    minor: u8,
+}
+
+impl Layouts {
+    /// Checks the layouts against objects of which everything is known.
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let layouts = Self {
+            minor: py.version_info().minor,
+        };
+        let unknown = |what: &str| {
+            PyRuntimeError::new_err(format!(
+                "this interpreter's {what} are laid out in a way refcow does not know: its regions would be wrong"
+            ))
+        };
+        // A class of Python's own, whose slots the stable ABI shows also before 3.10.
+        let class = py.get_type::<PyType>().call1((
+            "Probe",
+            (py.get_type::<PyDict>(),),
+            PyDict::new(py),
+        ))?;
+        let class = class.cast_into::<PyType>()?;
+        for (name, word) in [
+            ("__basicsize__", BASIC_SIZE),
+            ("__itemsize__", ITEM_SIZE),
+        ] {
+            let said: isize = class.getattr(name)?.extract()?;
+            let there = word_of(class.as_ptr(), word);
+            if said != there.cast_signed() {
+                return Err(unknown("types"));
+            }
+        }
+        for (slot, word) in [
+            (ffi::Py_tp_traverse, TRAVERSE),
+            (ffi::Py_tp_is_gc, IS_GC),
+        ] {
+            #[expect(unsafe_code, reason = "PyO3 wraps no slots")]
+            // SAFETY: the type is alive, and a heap type, of which every version shows its slots.
+            let said = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), slot) };
+            if said as usize != word_of(class.as_ptr(), word) {
+                return Err(unknown("types"));
+            }
+        }
+        let key = py.eval(c"object()", None, None)?;
+        let pointer = key.as_ptr() as usize;
+        let heap = Heap::of_this_process(layouts.pool_bytes())
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let holds = |block: &Range<usize>| {
+            block
+                .clone()
+                .step_by(WORD)
+                .any(|address| read(address) == pointer)
+        };
+        let dict = PyDict::new(py);
+        dict.set_item(&key, 1)?;
+        let mut found = Vec::new();
+        layouts.tables(dict.as_any(), Table::Dict, &heap, |block| found.push(block));
+        if !found.iter().any(holds) {
+            return Err(unknown("dicts"));
+        }
+        let set = PySet::new(py, [&key])?;
+        for other in 0..100 {
+            set.add(other)?;
+        }
+        found.clear();
+        layouts.tables(set.as_any(), Table::Set, &heap, |block| found.push(block));
+        if !found.iter().any(holds) {
+            return Err(unknown("sets"));
+        }
+        let list = PyList::new(py, [&key])?;
+        found.clear();
+        layouts.tables(list.as_any(), Table::List, &heap, |block| found.push(block));
+        if !found.iter().any(holds) {
+            return Err(unknown("lists"));
+        }
+        Ok(layouts)
+    }
+
+    /// The size of a pool (`POOL_SIZE`): since 3.10 it is 16 KiB on builds with 64 bits (bpo-37448).
+    pub fn pool_bytes(&self) -> usize {
+        if self.minor < 10 { 4 << 10 } else { 16 << 10 }
+    }
+
+    /// The layout of a type.
+    pub fn of(&self, kind: *mut ffi::PyTypeObject) -> Layout {
+        let word = |index| word_of(kind.cast(), index);
+        #[expect(unsafe_code, reason = "PyO3 wraps no type flags")]
+        // SAFETY: `kind` is the type of an object that is alive; the call reads its flags.
+        let flags = unsafe { ffi::PyType_GetFlags(kind) };
+        let has = |flag: c_ulong| flags & flag != 0;
+        let collected = has(ffi::Py_TPFLAGS_HAVE_GC);
+        // `_PyType_PreHeaderSize`.
+        let managed = (self.minor >= 11 && has(MANAGED_DICT))
+            || (self.minor >= 12 && has(MANAGED_WEAKREF));
+        let table = if has(ffi::Py_TPFLAGS_LIST_SUBCLASS) {
+            Table::List
+        } else if has(ffi::Py_TPFLAGS_DICT_SUBCLASS) {
+            Table::Dict
+        } else if is_set(kind) {
+            Table::Set
+        } else if matches!(self.minor, 11 | 12) && has(MANAGED_DICT) {
+            Table::Values
+        } else {
+            Table::None
+        };
+        let size = if has(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
+            Size::Text
+        } else if has(ffi::Py_TPFLAGS_LONG_SUBCLASS) {
+            Size::Integer
+        } else if self.minor >= 13 && has(INLINE_VALUES) {
+            Size::Block
+        } else {
+            Size::Struct {
+                basic: word(BASIC_SIZE),
+                item: word(ITEM_SIZE),
+            }
+        };
+        #[expect(unsafe_code, reason = "slots are functions")]
+        // SAFETY: the words are those slots (`new` has compared), which are null or functions of these types.
+        let (traverse, is_gc) = unsafe {
+            (
+                std::mem::transmute::<usize, Option<Traverse>>(word(TRAVERSE)),
+                std::mem::transmute::<usize, Option<Inquiry>>(word(IS_GC)),
+            )
+        };
+        Layout {
+            before: if collected { GC_HEADER } else { 0 } + if managed { 2 * WORD } else { 0 },
+            collected,
+            size,
+            table,
+            traverse: traverse.filter(|_| collected),
+            is_gc,
+            may_export: true,
+        }
+    }
+
+    /// Tells `found` of each block that the object has out of line.
+    pub fn tables(
+        &self,
+        object: &Bound<'_, PyAny>,
+        table: Table,
+        heap: &Heap,
+        mut found: impl FnMut(Range<usize>),
+    ) {
+        /// `PyListObject.ob_item` and `.allocated`; `PyDictObject.ma_keys` and `.ma_values`; `PySetObject.mask` and `.table`.
+        const ITEMS: usize = 3;
+        const ALLOCATED: usize = 4;
+        const KEYS: usize = 4;
+        const VALUES: usize = 5;
+        const MASK: usize = 4;
+        const ENTRIES: usize = 5;
+        /// `setentry`: a pointer and a hash.
+        const ENTRY: usize = 2 * WORD;
+        let address = object.as_ptr() as usize;
+        let word = |index| word_of(object.as_ptr(), index);
+        // A table of a static object, such as that of an empty dict, is no block.
+        let mut block = |start: usize| {
+            if let Some(bytes) = heap.block_bytes(start) {
+                found(start..start + bytes);
+            }
+        };
+        match table {
+            Table::None => {}
+            Table::List => {
+                let (items, allocated) = (word(ITEMS), word(ALLOCATED));
+                if items != 0 {
+                    found(items..items + allocated * WORD);
+                }
+            }
+            Table::Set => {
+                let (mask, entries) = (word(MASK), word(ENTRIES));
+                // A small one's table stands in the object itself.
+                if !(address..address + 256).contains(&entries) {
+                    found(entries..entries + (mask + 1) * ENTRY);
+                }
+            }
+            Table::Dict => {
+                block(word(KEYS));
+                self.values(word(VALUES), &mut block);
+            }
+            Table::Values => {
+                let before = |words: usize| read(address - words * WORD);
+                if self.minor == 11 {
+                    // `_PyObject_ValuesPointer`.
+                    self.values(before(4), &mut block);
+                } else {
+                    // `PyDictOrValues`: one less than the address of the values, or that of a dict (which is even).
+                    let either = before(3);
+                    if either % 2 == 1 {
+                        self.values(either + 1, &mut block);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The block of a table of values, which 3.11 and 3.12 address behind its prefix. The last byte of the prefix is its
+    /// length (`_PyDictValues_…`, `free_values` in Objects/dictobject.c).
+    fn values(&self, values: usize, block: &mut impl FnMut(usize)) {
+        if values == 0 {
+            return;
+        }
+        let prefix = match self.minor {
+            11 | 12 => read(values - WORD) >> (8 * (WORD - 1)),
+            _ => 0,
+        };
+        block(values - prefix);
+    }
+}
+
+impl Layout {
+    /// Whether the collector would ask this object what it refers to (`PyObject_IS_GC`): a type that Python code did not
+    /// make is not asked, and would abort the process.
+    pub fn refers(&self, object: *mut ffi::PyObject) -> bool {
+        let Some(_) = self.traverse else {
+            return false;
+        };
+        match self.is_gc {
+            None => true,
+            #[expect(unsafe_code, reason = "a slot is a function")]
+            // SAFETY: the object is alive, and of the type that the slot is of.
+            Some(ask) => unsafe { ask(object) != 0 },
+        }
+    }
+
+    /// Has `visit` called with each object that this one refers to.
+    pub fn traverse(&self, object: *mut ffi::PyObject, visit: Visit, argument: *mut c_void) {
+        let Some(traverse) = self.traverse else {
+            return;
+        };
+        #[expect(unsafe_code, reason = "a slot is a function")]
+        // SAFETY: the object is alive and of the slot's type, and `visit` takes what its `argument` is. A type whose
+        // traverse is broken ends this forked process alone; which one it was, the observer reads (`map::Trace`).
+        unsafe {
+            traverse(object, visit, argument);
+        }
+    }
+
+    /// So many bytes from the object's address on; `None`: Python has to be asked, or the heap.
+    pub fn bytes(&self, object: *mut ffi::PyObject) -> Option<usize> {
+        match self.size {
+            Size::Struct { basic, item: 0 } => Some(basic),
+            // `object.__sizeof__`.
+            Size::Struct { basic, item } => {
+                Some(basic + item * word_of(object, SIZE).cast_signed().unsigned_abs())
+            }
+            Size::Text | Size::Integer | Size::Block => None,
+        }
+    }
+}
+
+fn is_set(kind: *mut ffi::PyTypeObject) -> bool {
+    #[expect(unsafe_code, reason = "no flag tells sets")]
+    // SAFETY: `kind` is the type of an object that is alive; the two others are static.
+    unsafe {
+        ffi::PyType_IsSubtype(kind, &raw mut ffi::PySet_Type) != 0
+            || ffi::PyType_IsSubtype(kind, &raw mut ffi::PyFrozenSet_Type) != 0
+    }
+}
+
+/// One word of an object's struct.
+fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
+    read(object as usize + index * WORD)
+}
+
+fn read(address: usize) -> usize {
+    #[expect(unsafe_code, reason = "the stable ABI hides the structs")]
+    // SAFETY: callers ask for words of structs that the object or type they hold has on every supported build; were one laid
+    // out otherwise, `Layouts::new` would have said so, or a fault ends this forked process alone, with a message of the
+    // observer's.
+    unsafe {
+        *(address as *const usize)
+    }
+}
