@@ -29,8 +29,6 @@ const SHARED_MEMORY: &str = "/dev/shm";
 
 // Numbers of capabilities, from linux/capability.h.
 const CAP_SYS_PTRACE: u32 = 19;
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
 
 /// What the run without arguments needs for each of its two forms of the three lists, in bytes: 3 × 2,000 × 64 KiB.
 const DEFAULT_DATA_BYTES: u64 = 3 * 2000 * 65536;
@@ -203,7 +201,7 @@ pub fn findings() -> Vec<Finding> {
         page_mapcount(config.as_ref()),
         soft_dirty(config.as_ref()),
         process_memory(),
-        perf::finding(capabilities(), seccomp_mode()),
+        perf::finding(),
         huge_pages(),
         ksm(),
         swap(),
@@ -260,11 +258,6 @@ fn capabilities() -> Option<u64> {
 
 fn capable(capability: u32) -> bool {
     capabilities().is_some_and(|all| all >> capability & 1 == 1)
-}
-
-/// `Seccomp` of /proc/self/status: 0 off, 1 strict, 2 filter.
-fn seccomp_mode() -> Option<u32> {
-    Process::myself().ok()?.status().ok()?.seccomp
 }
 
 /// The page frame number of a page of this process's own; `None` where the kernel hides it by giving 0, which it does to

@@ -2,21 +2,26 @@
 //!
 //! Nothing here knows of Python or of who forked whom. Reading another process's `pagemap`, `maps` and `smaps_rollup`
 //! needs ptrace *read* access (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace
-//! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking".
+//! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking". Recording
+//! its page faults needs ptrace read access and what `perf_event_paranoid` asks for.
 
 mod at_fork;
 mod counters;
+mod faults;
 mod mappings;
 mod memory;
 mod pagemap;
 mod sharing;
+mod unavailable;
 
 pub use at_fork::{AtFork, at_next_fork};
 pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, settle};
-pub use mappings::{Mappings, mappings, ranges};
+pub use faults::{Fault, Faults, Recorder, try_recording};
+pub use mappings::{CodeMapping, Mappings, code_mappings, mappings, ranges};
 pub use memory::{identical_pages, read_page};
 pub use pagemap::{PageStates, page_size, page_states};
 pub use sharing::{Disagreement, Fork, Regions, agree};
+pub use unavailable::{Permission, Unavailable};
 
 /// Page numbers: virtual addresses divided by the page size.
 pub type PageSet = roaring::RoaringTreemap;

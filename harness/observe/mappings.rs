@@ -1,6 +1,7 @@
 //! Which pages of an address space fork shares copy-on-write, and which are shared by nature.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
@@ -63,6 +64,48 @@ pub fn mappings(pid: i32) -> Result<Mappings, Error> {
     Ok(mappings)
 }
 
+/// A mapping whose bytes can be executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeMapping {
+    /// Its addresses.
+    pub range: Range<u64>,
+    /// Where in the file it begins, in bytes.
+    pub offset: u64,
+    /// As the kernel gives it: the file, with ` (deleted)` behind it if that has been removed or replaced; a name in
+    /// brackets (`[vdso]`); empty for anonymous memory.
+    pub path: PathBuf,
+}
+
+/// Reads the executable mappings from `/proc/PID/maps`, in ascending order.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn code_mappings(pid: i32) -> Result<Vec<CodeMapping>, Error> {
+    let maps = Process::new(pid)
+        .and_then(|process| process.maps())
+        .map_err(reading(pid, "maps"))?;
+    Ok(maps.iter().filter_map(code).collect())
+}
+
+fn code(map: &MemoryMap) -> Option<CodeMapping> {
+    map.perms
+        .contains(MMPermissions::EXECUTE)
+        .then(|| CodeMapping {
+            range: map.address.0..map.address.1,
+            offset: map.offset,
+            path: match &map.pathname {
+                MMapPath::Path(path) => path.clone(),
+                MMapPath::Vdso => "[vdso]".into(),
+                MMapPath::Vsyscall => "[vsyscall]".into(),
+                MMapPath::Heap => "[heap]".into(),
+                MMapPath::Stack | MMapPath::TStack(_) => "[stack]".into(),
+                MMapPath::Other(name) => format!("[{name}]").into(),
+                MMapPath::Vsys(_) => "/SYSV".into(),
+                MMapPath::Anonymous | MMapPath::Vvar | MMapPath::Rollup => PathBuf::new(),
+            },
+        })
+}
+
 /// A set as ranges, in ascending order.
 pub fn ranges(set: &PageSet) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -112,6 +155,32 @@ mod tests {
         assert_eq!(ranges(&mappings.writable), [17..19, 32..33]);
         assert_eq!(ranges(&mappings.shared), [64..68]);
         assert_eq!(mappings.ranges, [16..17, 17..19, 32..33, 64..68]);
+    }
+
+    #[test]
+    fn code_is_what_can_be_executed_by_its_path_or_name() {
+        let text = "\
+            10000-12000 r-xp 00003000 08:02 1 /usr/lib/libpython.so\n\
+            12000-13000 rw-p 00005000 08:02 1 /usr/lib/libpython.so\n\
+            20000-21000 r-xp 00000000 08:02 2 /tmp/plugin.so (deleted)\n\
+            30000-31000 rwxp 00000000 00:00 0 \n\
+            40000-41000 r-xp 00000000 00:00 0 [vdso]\n\
+            50000-51000 r-xp 00000000 00:00 0 [uprobes]\n";
+        let maps = MemoryMaps::from_read(text.as_bytes()).unwrap();
+        let found: Vec<_> = maps.iter().filter_map(code).collect();
+        let code = |start, end, offset, path: &str| CodeMapping {
+            range: start..end,
+            offset,
+            path: path.into(),
+        };
+        let expected = [
+            code(0x10000, 0x12000, 0x3000, "/usr/lib/libpython.so"),
+            code(0x20000, 0x21000, 0, "/tmp/plugin.so (deleted)"),
+            code(0x30000, 0x31000, 0, ""),
+            code(0x40000, 0x41000, 0, "[vdso]"),
+            code(0x50000, 0x51000, 0, "[uprobes]"),
+        ];
+        assert_eq!(found, expected);
     }
 
     proptest! {

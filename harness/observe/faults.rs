@@ -1,0 +1,398 @@
+//! Records the page faults of another process one by one, with the address that was touched and the instruction.
+//!
+//! The kernel writes a record for every minor fault of user code (`PAGE_FAULTS_MIN` with a sample period of 1) into
+//! rings of memory, one a processor, out of which a thread takes them while the process runs. Faults that the kernel
+//! itself has on behalf of the process, as in `read(2)` into a buffer, are not among them (`mm_account_fault` in
+//! mm/memory.c is given no registers, or those of the kernel).
+//!
+//! Needs `perf_event_paranoid` of at most 2 or CAP_PERFMON, and ptrace read access to the process
+//! (`perf_event_open(2)`).
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::thread::{Builder as ThreadBuilder, JoinHandle};
+
+use nix::errno::Errno;
+use perf_event::events::Software;
+use perf_event::{Builder, Clock, ReadFormat, Record, SampleFlag, Sampler};
+use procfs::process::Process;
+use rustix::event::{PollFd, PollFlags};
+
+use super::page_size;
+use super::unavailable::{Attempt, Unavailable};
+
+/// One minor page fault of user code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The address that was touched, to the byte.
+    pub address: u64,
+    /// The address of the instruction that touched it.
+    pub instruction: u64,
+    /// When the kernel had dealt with it, in nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// In ascending time, those of all threads together.
+    pub faults: Vec<Fault>,
+    /// Faults that the kernel counted and left no record of: a ring was full. Those of a process that this one has
+    /// forked meanwhile may be among them.
+    pub lost: u64,
+}
+
+/// Records the faults of a process until it is stopped. Dropped before, it ends what it has started and forgets the rest.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Its end is what the thread waits for; `None` once stopped.
+    running: Option<(PipeWriter, JoinHandle<io::Result<Faults>>)>,
+}
+
+/// Memory for the records of all processors together, in bytes, where the limits allow it. Only while recording.
+const RINGS_BYTES: usize = 32 << 20;
+
+/// At most this for one of them: 100,000 records, for which a process needs some 50 ms at least.
+const RING_BYTES: usize = 4 << 20;
+
+/// What `perf_event_mlock_kb` grants everybody for each processor unless it was changed: 516 KiB, of which a page is the
+/// ring's own.
+const GRANTED_BYTES: usize = 512 << 10;
+
+/// Less than this would lose most.
+const LEAST_BYTES: usize = 32 << 10;
+
+impl Recorder {
+    /// Begins to record the minor faults of a process, which has one thread and waits meanwhile. Threads that it starts
+    /// later are recorded too; processes that it forks are not.
+    ///
+    /// # Errors
+    /// When the kernel or a limit does not allow it, or the process has several threads already.
+    pub fn start(pid: i32) -> Result<Self, Unavailable> {
+        let processors = online_processors()?;
+        let each = (RINGS_BYTES / processors.len().max(1)).clamp(GRANTED_BYTES, RING_BYTES);
+        let mut bytes = each.next_power_of_two();
+        loop {
+            // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
+            // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
+            match Self::with_rings(pid, &processors, bytes) {
+                Err(Refused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    /// [`Self::start`] with rings of so many pages each, a power of two.
+    ///
+    /// # Errors
+    /// As there, or when there is no memory for such rings.
+    pub fn with_ring(pid: i32, pages: usize) -> Result<Self, Unavailable> {
+        let page = usize::try_from(page_size()).unwrap_or(usize::MAX);
+        let bytes = pages.saturating_mul(page);
+        Ok(Self::with_rings(pid, &online_processors()?, bytes)?)
+    }
+
+    fn with_rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Self, Refused> {
+        // An event is one thread's and those that this thread starts.
+        let threads = Process::new(pid).and_then(|process| process.tasks());
+        if threads.map_or(0, Iterator::count) > 1 {
+            return Err(Refused::Other(Unavailable {
+                reason: "the process has several threads before it is recorded".to_owned(),
+                remedy: "let the fixture start its threads in the visit".to_owned(),
+            }));
+        }
+        let rings: Result<Vec<_>, _> = processors
+            .iter()
+            .map(|processor| ring(Some(pid), *processor, bytes))
+            .collect();
+        let mut rings = rings?;
+        let (ending, running) = io::pipe().map_err(Attempt::Other("pipe").failed())?;
+        for ring in &mut rings {
+            ring.enable()
+                .map_err(Attempt::Other("enabling an event").failed())?;
+        }
+        let thread = ThreadBuilder::new()
+            .name(format!("faults {pid}"))
+            .spawn(move || Taken::new(pid).take_all(rings, &ending))
+            .map_err(Attempt::Thread.failed())?;
+        Ok(Self {
+            running: Some((running, thread)),
+        })
+    }
+
+    /// Ends the recording and gives what was recorded. Records made by then are all taken up.
+    ///
+    /// # Errors
+    /// When the kernel does not say how many faults there were, so that none could be called complete.
+    pub fn stop(mut self) -> Result<Faults, Unavailable> {
+        self.end()
+            .expect("only here and in drop is it ended")
+            .map_err(Attempt::Other("reading the records").failed())
+    }
+
+    fn end(&mut self) -> Option<io::Result<Faults>> {
+        let (running, thread) = self.running.take()?;
+        drop(running);
+        let joined = thread.join();
+        Some(joined.unwrap_or_else(|_| Err(io::Error::other("the thread panicked"))))
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Whether page faults can be recorded here: tries it on the calling thread. Needs no privilege to ask.
+///
+/// # Errors
+/// When they cannot, with the reason and what helps.
+pub fn try_recording() -> Result<(), Unavailable> {
+    for processor in online_processors()? {
+        ring(None, processor, LEAST_BYTES)?;
+    }
+    Ok(())
+}
+
+/// Why there is no ring.
+enum Refused {
+    /// For want of memory that may be locked: less may be granted.
+    Memory(Unavailable),
+    Other(Unavailable),
+}
+
+impl From<Unavailable> for Refused {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Other(unavailable)
+    }
+}
+
+impl From<Refused> for Unavailable {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Memory(unavailable) | Refused::Other(unavailable) => unavailable,
+        }
+    }
+}
+
+/// The event, switched off, and the ring of one processor, for a process or the calling thread.
+///
+/// One a processor, as the kernel gives no ring to an event of all processors that threads inherit (perf_mmap in
+/// kernel/events/core.c).
+fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, Refused> {
+    let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
+    event
+        .sample_period(1)
+        .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
+        .clockid(Clock::MONOTONIC)
+        .read_format(ReadFormat::empty())
+        .exclude_kernel(true)
+        .exclude_hv(true)
+        .inherit(true)
+        .one_cpu(processor)
+        // Early enough for the thread to come while there is room, and seldom enough to cost the process nothing.
+        .wakeup_watermark(bytes / 4);
+    match pid {
+        Some(pid) => event.observe_pid(pid),
+        None => event.observe_self(),
+    };
+    let event = event.build().map_err(Attempt::Open.failed())?;
+    event.sampled(bytes).map_err(|error| {
+        let memory = matches!(
+            error.raw_os_error().map(Errno::from_raw),
+            Some(Errno::EPERM | Errno::ENOMEM)
+        );
+        let unavailable = Attempt::Map.failed()(error);
+        if memory {
+            Refused::Memory(unavailable)
+        } else {
+            Refused::Other(unavailable)
+        }
+    })
+}
+
+/// Numbers of the processors that are switched on. One that is switched on later has no event.
+fn online_processors() -> Result<Vec<usize>, Unavailable> {
+    let file = "/sys/devices/system/cpu/online";
+    let failed = Attempt::Other("reading the list of processors in /sys").failed();
+    let text = std::fs::read_to_string(file).map_err(&failed)?;
+    numbers(text.trim()).ok_or_else(|| failed(io::Error::other(format!("{text:?}"))))
+}
+
+/// `0-3,5` (Documentation/admin-guide/cputopology.rst).
+fn numbers(list: &str) -> Option<Vec<usize>> {
+    let mut all = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        all.extend(first.parse().ok()?..=last.parse::<usize>().ok()?);
+    }
+    Some(all)
+}
+
+/// What has been taken out of the rings.
+struct Taken {
+    /// Whose faults are wanted.
+    process: u32,
+    faults: Vec<Fault>,
+    /// Records of faults, other processes' included.
+    records: u64,
+}
+
+impl Taken {
+    fn new(pid: i32) -> Self {
+        Self {
+            process: pid.cast_unsigned(),
+            faults: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Takes records out of the rings as they come, until the other end of `ending` is closed; then what is left.
+    fn take_all(mut self, mut rings: Vec<Sampler>, ending: &PipeReader) -> io::Result<Faults> {
+        // An event whose threads have all ended is ready for ever, and has no more to say.
+        let mut ended = vec![false; rings.len()];
+        while !wait(&rings, &mut ended, ending)? {
+            for ring in &mut rings {
+                self.take(ring);
+            }
+        }
+        // All of them first: a thread may go from one processor to another.
+        for ring in &mut rings {
+            ring.disable()?;
+        }
+        let mut counted = 0;
+        for ring in &mut rings {
+            self.take(ring);
+            counted += ring.read()?;
+        }
+        // What the kernel counts is counted before there is an attempt to write a record of it (perf_swevent_event in
+        // kernel/events/core.c). So the difference is all that was lost, for whatever reason: a full ring tells of its
+        // losses (PERF_RECORD_LOST) only with the next record for which there is room again. Nothing is throttled at a
+        // period of 1: perf_swevent_event then asks for one overflow, and perf_swevent_overflow lets only a second one
+        // be throttled. If it were, it would count as lost.
+        let lost = counted.saturating_sub(self.records);
+        // Each processor's are in order already, which a stable sort makes use of.
+        self.faults.sort_by_key(|fault| fault.time);
+        Ok(Faults {
+            faults: self.faults,
+            lost,
+        })
+    }
+
+    fn take(&mut self, ring: &mut Sampler) {
+        while let Some(record) = ring.next_record() {
+            if record.ty() != PERF_RECORD_SAMPLE {
+                continue;
+            }
+            self.records += 1;
+            let (process, fault) = decode(bytes(&record));
+            if process == self.process {
+                self.faults.push(fault);
+            }
+        }
+    }
+}
+
+/// `enum perf_event_type` of linux/perf_event.h.
+const PERF_RECORD_SAMPLE: u32 = 9;
+
+/// Waits until a ring is a quarter full, or for the end; whether it is the end.
+fn wait(rings: &[Sampler], ended: &mut [bool], ending: &PipeReader) -> io::Result<bool> {
+    let mut waiting = vec![PollFd::from_borrowed_fd(ending.as_fd(), PollFlags::IN)];
+    let live = || (0..rings.len()).filter(|index| !ended[*index]);
+    waiting.extend(live().map(|index| {
+        #[expect(unsafe_code, reason = "Sampler gives its descriptor as a number only")]
+        // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result is used.
+        let ring = unsafe { BorrowedFd::borrow_raw(rings[index].as_raw_fd()) };
+        PollFd::from_borrowed_fd(ring, PollFlags::IN)
+    }));
+    while let Err(error) = rustix::event::poll(&mut waiting, None) {
+        if error != rustix::io::Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    let hung_up: Vec<_> = live()
+        .zip(&waiting[1..])
+        .filter(|(_, ring)| ring.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+        .map(|(index, _)| index)
+        .collect();
+    let end = !waiting[0].revents().is_empty();
+    for index in hung_up {
+        ended[index] = true;
+    }
+    Ok(end)
+}
+
+/// Length of a record of ours behind its header: instruction, process and thread, time, address.
+const SAMPLE: usize = 32;
+
+/// A record's bytes in one piece; it may run over the end of the ring.
+fn bytes(record: &Record<'_>) -> [u8; SAMPLE] {
+    let mut whole = [0; SAMPLE];
+    let mut left = &mut whole[..];
+    for part in record.data() {
+        let length = part.len().min(left.len());
+        left[..length].copy_from_slice(&part[..length]);
+        left = &mut left[length..];
+    }
+    whole
+}
+
+/// The process and its fault. The order of the fields is that of `PERF_RECORD_SAMPLE` in linux/perf_event.h.
+fn decode(record: [u8; SAMPLE]) -> (u32, Fault) {
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&record[at..at + 8]);
+        u64::from_ne_bytes(word)
+    };
+    let mut process = [0; 4];
+    process.copy_from_slice(&record[8..12]);
+    let fault = Fault {
+        instruction: word(0),
+        time: word(16),
+        address: word(24),
+    };
+    (u32::from_ne_bytes(process), fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_decoded_field_by_field() {
+        let mut record = [0; SAMPLE];
+        record[..8].copy_from_slice(&0x7f00_1234_u64.to_ne_bytes());
+        record[8..12].copy_from_slice(&41_u32.to_ne_bytes());
+        record[12..16].copy_from_slice(&42_u32.to_ne_bytes());
+        record[16..24].copy_from_slice(&9_000_000_001_u64.to_ne_bytes());
+        record[24..].copy_from_slice(&0x7f55_5678_u64.to_ne_bytes());
+        let fault = Fault {
+            instruction: 0x7f00_1234,
+            time: 9_000_000_001,
+            address: 0x7f55_5678,
+        };
+        assert_eq!(decode(record), (41, fault));
+    }
+
+    #[test]
+    fn lists_of_processors_are_read_with_their_gaps() {
+        assert_eq!(numbers("0"), Some(vec![0]));
+        assert_eq!(numbers("0-2,5,7-8"), Some(vec![0, 1, 2, 5, 7, 8]));
+        assert_eq!(numbers(""), None);
+        assert_eq!(numbers("0-"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_cannot_be_recorded() {
+        // The highest number that a process may have is 4,194,304 (PID_MAX_LIMIT in linux/threads.h).
+        let refused = Recorder::start(4_194_305).unwrap_err();
+        let expected = if try_recording().is_ok() {
+            "the process has ended"
+        } else {
+            "perf_event"
+        };
+        assert!(refused.reason.contains(expected), "{refused:?}");
+    }
+}
