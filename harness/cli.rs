@@ -247,6 +247,9 @@ pub struct MeasureOptions {
     /// Bytes of content in each element [default: the fixture's]
     #[arg(long, value_name = "B", value_parser = value_parser!(u64).range(1..))]
     item_bytes: Option<u64>,
+    /// Count the pages alone, without who wrote first to each
+    #[arg(long)]
+    no_causes: bool,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -587,6 +590,7 @@ impl MeasureOptions {
         let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
         Ok(Plan {
             datasets: datasets?,
+            causes: !self.no_causes,
             ..self.run.plan()
         })
     }

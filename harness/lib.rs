@@ -37,3 +37,4 @@ pub mod python;
 pub mod report;
 pub mod side_by_side;
 pub mod subject;
+pub mod symbols;

@@ -4,7 +4,7 @@ use crate::model::{Calibration, RegionMap};
 use crate::protocol::Job;
 use crate::subject::{Launch, Subject};
 
-use super::visit::{Error as VisitError, visit};
+use super::visit::{Data, Error as VisitError, visit};
 
 /// Which of the plain pages the child writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,11 @@ pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error
         pages: options.pattern.pages(options.pages),
         unreported: options.unreported,
     };
-    let outcome = visit(&mut subject, &map, &job, "calibrating", 1, || {})?;
+    let data = Data {
+        map: &map,
+        objects: None,
+    };
+    let outcome = visit(&mut subject, data, &job, "calibrating", 1, || {})?;
     check(Calibration {
         pages_written: outcome.written.iter().sum(),
         pages_counted: outcome

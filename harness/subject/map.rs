@@ -18,7 +18,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyAny, PyCFunction, PyCode, PyFrame, PyFunction, PyInt, PyList, PyModule, PyString, PyType,
+    PyAny, PyCFunction, PyCode, PyFunction, PyInt, PyList, PyModule, PyString, PyType,
 };
 use refcow::model::RegionMap;
 use refcow::objects::{Builder, Kind, Part};
@@ -39,9 +39,15 @@ const COMPARED: u32 = 8;
 /// process too, goes to [`MAP_FD`].
 pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
+    let own = match objects {
+        // Before anything else: what is free now is free in the parent.
+        true => allocators_own(&Heap::of_this_process(py)?),
+        false => Vec::new(),
+    };
     let mut walk = Walk::new(py)?;
-    if objects {
-        walk.add_allocators_own()?;
+    walk.records_wanted = objects;
+    for range in own {
+        walk.record(range, Part::Allocator, None)?;
     }
     walk.follow(data.as_ptr())?;
     let map = RegionMap {
@@ -62,6 +68,17 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         walk.write().map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
     }
     Ok(map)
+}
+
+/// What the allocators have for themselves, neighbours joined.
+fn allocators_own(heap: &Heap) -> Vec<Range<usize>> {
+    // So large that it is a mapping of its own.
+    let mut own: Vec<Range<usize>> = Vec::with_capacity(1 << 16);
+    heap.own_memory(|range| match own.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => own.push(range),
+    });
+    own
 }
 
 #[derive(Default)]
@@ -109,11 +126,9 @@ struct Walk<'py> {
 impl<'py> Walk<'py> {
     fn new(py: Python<'py>) -> PyResult<Self> {
         let layouts = Layouts::new(py)?;
-        let heap = Heap::of_this_process(layouts.pool_bytes())
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(Self {
             py,
-            heap,
+            heap: Heap::of_this_process(py)?,
             sizeof_text: py.get_type::<PyString>().getattr("__sizeof__")?,
             sizeof_integer: py.get_type::<PyInt>().getattr("__sizeof__")?,
             program: [
@@ -122,7 +137,7 @@ impl<'py> Walk<'py> {
                 py.get_type::<PyFunction>(),
                 py.get_type::<PyCFunction>(),
                 py.get_type::<PyCode>(),
-                py.get_type::<PyFrame>(),
+                py.import("types")?.getattr("FrameType")?.cast_into()?,
             ],
             types: HashMap::new(),
             last: None,
@@ -138,26 +153,10 @@ impl<'py> Walk<'py> {
         })
     }
 
-    /// Before anything else is allocated: what is free then is what is free in the parent, but for what the walk's
-    /// preparation took.
-    fn add_allocators_own(&mut self) -> PyResult<()> {
-        self.records_wanted = true;
-        let mut own: Vec<Range<usize>> = Vec::with_capacity(1 << 16);
-        self.heap.own_memory(|range| match own.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => own.push(range),
-        });
-        own.sort_unstable_by_key(|range| range.start);
-        for range in own {
-            self.record(range, Part::Allocator, None)?;
-        }
-        Ok(())
-    }
-
     /// Takes in this object and all that it leads to.
     fn follow(&mut self, root: *mut ffi::PyObject) -> PyResult<()> {
         /// Called by each type's traverse with what an object refers to.
-        unsafe extern "C" fn visit(object: *mut ffi::PyObject, found: *mut c_void) -> c_int {
+        extern "C" fn visit(object: *mut ffi::PyObject, found: *mut c_void) -> c_int {
             #[expect(unsafe_code, reason = "a visitproc's argument has no type")]
             // SAFETY: `Walk::follow` passes its vector, which nothing else uses meanwhile.
             let found = unsafe { &mut *found.cast::<Vec<*mut ffi::PyObject>>() };

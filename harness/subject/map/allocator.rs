@@ -6,6 +6,8 @@
 use std::ops::Range;
 
 use procfs::process::{MMPermissions, MMapPath, Process};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
 
 /// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
 const POOL_HEADER: usize = 48;
@@ -31,14 +33,20 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// As `/proc/self/maps` has it now. `pool_bytes` is 4 KiB up to 3.9 and 16 KiB since 3.10 (bpo-37448).
-    pub fn of_this_process(pool_bytes: usize) -> Result<Self, procfs::ProcError> {
+    /// As `/proc/self/maps` has it now.
+    pub fn of_this_process(py: Python<'_>) -> PyResult<Self> {
         let mut heap = Self {
             ranges: Vec::new(),
             main_arena: None,
-            pool_bytes,
+            // `POOL_SIZE`: a page until 3.9, and 16 KiB since (bpo-37448).
+            pool_bytes: match py.version_info() < (3, 10) {
+                true => 4 << 10,
+                false => 16 << 10,
+            },
         };
-        for map in &Process::myself()?.maps()? {
+        let maps = Process::myself().and_then(|process| process.maps());
+        let maps = maps.map_err(|error| PyOSError::new_err(error.to_string()))?;
+        for map in &maps {
             let wanted = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::PRIVATE;
             if !map.perms.contains(wanted) {
                 continue;

@@ -32,7 +32,7 @@ const MANAGED_WEAKREF: c_ulong = 1 << 3;
 const MANAGED_DICT: c_ulong = 1 << 4;
 
 /// `visitproc` and `traverseproc`.
-pub type Visit = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
+pub type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
 type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
 type Inquiry = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
 
@@ -134,8 +134,7 @@ impl Layouts {
         }
         let key = py.eval(c"object()", None, None)?;
         let pointer = key.as_ptr() as usize;
-        let heap = Heap::of_this_process(layouts.pool_bytes())
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let heap = Heap::of_this_process(py)?;
         let holds = |block: &Range<usize>| {
             block
                 .clone()
@@ -165,11 +164,6 @@ impl Layouts {
             return Err(unknown("lists"));
         }
         Ok(layouts)
-    }
-
-    /// The size of a pool (`POOL_SIZE`): since 3.10 it is 16 KiB on builds with 64 bits (bpo-37448).
-    pub fn pool_bytes(&self) -> usize {
-        if self.minor < 10 { 4 << 10 } else { 16 << 10 }
     }
 
     /// The layout of a type.
