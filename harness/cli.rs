@@ -15,7 +15,7 @@ use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::{self, EXIT, Fixture};
 use crate::mitigations::{Mitigation, mitigations};
-use crate::model::{StartMethod, Tolerance};
+use crate::model::{self, StartMethod, Tolerance};
 use crate::protocol::{MOST_CHILDREN, Size};
 
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
@@ -250,6 +250,9 @@ pub struct MeasureOptions {
     /// Count the pages alone, without who wrote first to each
     #[arg(long)]
     no_causes: bool,
+    /// Cut the copied pages another way: by what was written first, or what wrote
+    #[arg(long, value_enum, conflicts_with_all = ["no_causes", "baseline"])]
+    pub by: Option<By>,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -317,6 +320,33 @@ pub enum Format {
     Markdown,
     /// One row a region of a child
     Csv,
+}
+
+/// What copied pages are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The type of the object that was written
+    Type,
+    /// The region
+    Region,
+    /// What was written: a reference count, a GC header, …
+    Cause,
+    /// The function of the interpreter, or of a library, that wrote
+    Function,
+    /// The Python line that was running
+    Line,
+}
+
+impl From<By> for model::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::Type => Self::Type,
+            By::Region => Self::Region,
+            By::Cause => Self::Cause,
+            By::Function => Self::Function,
+            By::Line => Self::Line,
+        }
+    }
 }
 
 /// `refcow alternatives`.

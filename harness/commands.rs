@@ -85,6 +85,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Merge(#[from] merge::Error),
+    /// Pages were to be told apart by what wrote to them, which is not known.
+    #[error("causes of copies were asked for, and are not known")]
+    #[diagnostic(help("the report's warning says why, and the ways to get them; `refcow doctor` says the same"))]
+    NoCauses,
     /// The report has no form.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -159,6 +163,7 @@ impl Error {
             Self::Experiment(_)
             | Self::Partly(_)
             | Self::NotKept(_)
+            | Self::NoCauses
             | Self::Output(_)
             | Self::Report(_)
             | Self::Signals(_) => 3,
@@ -423,7 +428,11 @@ fn measure(command: &Measure) -> Result<(), Error> {
         None => None,
     };
     let measured = measured(&plan)?;
-    let mut bytes = report::render(&measured.report, format(options.format, &output))?;
+    let format = format(options.format, &output);
+    let mut bytes = match options.by {
+        Some(by) => report::render_by(&measured.report, by.into(), format)?,
+        None => report::render(&measured.report, format)?,
+    };
     let comparison = base.map(|base| {
         let facts = claims::Claims::versions();
         compare::compare(&base, &measured.report, compare::TOLERANCE, facts)
@@ -441,6 +450,10 @@ fn measure(command: &Measure) -> Result<(), Error> {
         return Err(Error::NotKept(measured.failures));
     }
     complete(measured.failures)?;
+    let mut all = measured.report.runs.iter().flat_map(|run| &run.measurements);
+    if options.by.is_some() && !all.all(model::Measurement::has_causes) {
+        return Err(Error::NoCauses);
+    }
     if let Some(kept) = kept {
         kept.keep(&report::render(&measured.report, report::Format::Json)?)?;
     }

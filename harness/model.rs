@@ -18,7 +18,7 @@ mod warning;
 pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };
-pub use cause::{Cause, Causes, Written};
+pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
 pub(crate) use document::is_no_letter;
@@ -29,7 +29,7 @@ pub use measurement::{
     Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
     Tree,
 };
-pub use summary::{RegionSummary, Spread, Summary};
+pub use summary::{Group, RegionSummary, Spread, Summary, Why};
 pub use version::Version;
 pub use warning::Warning;
 

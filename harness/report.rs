@@ -11,6 +11,7 @@ mod finding;
 mod grid;
 mod json;
 mod table;
+mod why;
 
 pub use crate::numbers::{bytes, count, share, time};
 pub use alternatives::{
@@ -22,7 +23,7 @@ pub use facts::render as render_facts;
 pub use finding::finding;
 
 use crate::claims::Claims;
-use crate::model::{Report, Run, Warning};
+use crate::model::{By, Report, Run, Warning};
 
 /// Columns of prose for a pipe or a file, which have no width of their own.
 const READABLE: u16 = 100;
@@ -72,6 +73,19 @@ pub fn render(report: &Report, format: Format) -> Result<Vec<u8>, Error> {
         Format::Markdown => Ok(table::render_markdown(report)),
         Format::Json => json::render(report),
         Format::Csv => csv::render(report),
+    }
+}
+
+/// Renders the copied pages of a report, cut another way. The JSON document holds every cut.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_by(report: &Report, by: By, format: Format) -> Result<Vec<u8>, Error> {
+    match format {
+        Format::Table { width } => Ok(table::render_by(report, by, width)),
+        Format::Markdown => Ok(table::render_markdown_by(report, by)),
+        Format::Json => json::render(report),
+        Format::Csv => csv::render_by(report, by),
     }
 }
 

@@ -142,6 +142,47 @@ pub struct Written {
     pub identical: Option<u64>,
 }
 
+/// What pages are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The type of the object that was written first.
+    Type,
+    /// The region.
+    Region,
+    /// The cause.
+    Cause,
+    /// The function that wrote.
+    Function,
+    /// The Python line that was running.
+    Line,
+}
+
+impl By {
+    /// The name as tables and CSV spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Region => "region",
+            Self::Cause => "cause",
+            Self::Function => "function",
+            Self::Line => "line",
+        }
+    }
+}
+
+impl Written {
+    /// What tells these pages from others; `None` where that is not known of them.
+    pub fn key(&self, by: By) -> Option<&str> {
+        match by {
+            By::Type => self.of_type.as_deref(),
+            By::Region => Some(self.region.as_str()),
+            By::Cause => Some(self.cause.as_str()),
+            By::Function => self.function.as_deref(),
+            By::Line => self.line.as_deref(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

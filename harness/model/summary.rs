@@ -1,8 +1,9 @@
 //! What a measurement comes to: the figures that tables and sentences show. Every statistic is made here.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use super::{Child, Measurement, RegionName};
+use super::{By, Cause, Child, Measurement, RegionName, Written};
 
 /// A figure over all children: the least and the most.
 pub type Spread<T> = RangeInclusive<T>;
@@ -16,6 +17,38 @@ pub struct RegionSummary {
     pub pages: Spread<u64>,
     /// Pages that the visit copied.
     pub unshared: Spread<u64>,
+    /// Those of each cause that any has; `None` where causes are not known.
+    pub causes: Option<Vec<(Cause, Spread<u64>)>>,
+}
+
+/// Copied pages that have something in common, over all children.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// What; `None` for those of which it is not known.
+    pub key: Option<String>,
+    /// How many.
+    pub pages: Spread<u64>,
+    /// Which part of all pages that the children copied, from 0 to 1.
+    pub share: f64,
+}
+
+/// Who wrote to the copied pages of one region, in the child that copied most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The region.
+    pub region: RegionName,
+    /// Its copied pages.
+    pub pages: u64,
+    /// Those of each cause, the most first, as all that follow.
+    pub causes: Vec<(Option<String>, u64)>,
+    /// Those of each type.
+    pub types: Vec<(Option<String>, u64)>,
+    /// Those of each function.
+    pub functions: Vec<(Option<String>, u64)>,
+    /// Those of each Python line. Empty: lines are not known.
+    pub lines: Vec<(Option<String>, u64)>,
+    /// Those that equal their original.
+    pub identical: Option<u64>,
 }
 
 /// One measurement over all its children.
@@ -60,6 +93,7 @@ impl Measurement {
                 name,
                 pages,
                 unshared: of(|region| region.unshared)?,
+                causes: self.causes(name),
             })
         });
         let identical: Option<Vec<_>> = self
@@ -99,6 +133,143 @@ impl Measurement {
             seconds: spread(self.children.iter().map(|child| child.visit_seconds))?,
         })
     }
+}
+
+impl Measurement {
+    /// Whether it is known who wrote first to the pages that were copied.
+    pub fn has_causes(&self) -> bool {
+        let mut regions = self.children.iter().flat_map(|child| &child.regions);
+        regions.all(|region| region.causes.is_some())
+    }
+
+    /// The causes of a region's copies.
+    fn causes(&self, name: RegionName) -> Option<Vec<(Cause, Spread<u64>)>> {
+        let of_children: Option<Vec<_>> = self
+            .children
+            .iter()
+            .map(|child| match child.region(name) {
+                Some(region) => region.causes,
+                None => Some(super::Causes::default()),
+            })
+            .collect();
+        let of_children = of_children?;
+        let all = Cause::ALL.into_iter().filter_map(|cause| {
+            let pages = spread(of_children.iter().map(|causes| causes.of(cause)))?;
+            (*pages.end() > 0).then_some((cause, pages))
+        });
+        Some(all.collect())
+    }
+
+    /// The copied pages of all regions by what they have in common, the most first. `None` where causes are not known.
+    pub fn groups(&self, by: By) -> Option<Vec<Group>> {
+        if !self.has_causes() {
+            return None;
+        }
+        let of_children: Vec<_> = self
+            .children
+            .iter()
+            .map(|child| sums(child.written.iter(), by))
+            .collect();
+        let copied: u64 = of_children.iter().flat_map(|sums| sums.values()).sum();
+        let mut keys: Vec<Option<&str>> = Vec::new();
+        for key in of_children.iter().flat_map(|sums| sums.keys()) {
+            if !keys.contains(key) {
+                keys.push(*key);
+            }
+        }
+        let group = |key: Option<&str>| {
+            let of = |sums: &HashMap<_, u64>| sums.get(&key).copied().unwrap_or(0);
+            let all: u64 = of_children.iter().map(of).sum();
+            Some(Group {
+                key: key.map(str::to_owned),
+                pages: spread(of_children.iter().map(of))?,
+                share: all as f64 / copied as f64,
+            })
+        };
+        let mut groups: Vec<_> = keys.into_iter().filter_map(group).collect();
+        let order = |group: &Group| (*group.pages.end(), *group.pages.start());
+        groups.sort_by(|one, other| {
+            let names = || one.key.cmp(&other.key);
+            order(other).cmp(&order(one)).then_with(names)
+        });
+        Some(groups)
+    }
+
+    /// Who wrote to the pages of the dataset that the child with the most copies has copied. Empty where causes are not
+    /// known, or nothing was copied.
+    pub fn why(&self) -> Vec<Why> {
+        let children = self.children.iter();
+        let Some(child) = children.max_by_key(|child| child.dataset().unshared) else {
+            return Vec::new();
+        };
+        let regions = child.regions.iter().filter(|region| {
+            region.name != RegionName::Rest && region.unshared > 0 && region.causes.is_some()
+        });
+        regions
+            .map(|region| {
+                let written = || {
+                    let all = child.written.iter();
+                    all.filter(|written| written.region == region.name)
+                };
+                let lines = match written().any(|written| written.line.is_some()) {
+                    true => ordered(written(), By::Line),
+                    false => Vec::new(),
+                };
+                Why {
+                    region: region.name,
+                    pages: region.unshared,
+                    causes: ordered(written(), By::Cause),
+                    types: ordered(written(), By::Type),
+                    functions: ordered(written(), By::Function),
+                    lines,
+                    identical: region.identical,
+                }
+            })
+            .collect()
+    }
+}
+
+impl Child {
+    /// The copied pages by what they have in common, the most first: what (`None` of those of which it is not known), how
+    /// many, and those that equal their original.
+    pub fn written_by(&self, by: By) -> Vec<(Option<&str>, u64, Option<u64>)> {
+        let mut groups: Vec<(Option<&str>, u64, Option<u64>)> = Vec::new();
+        for written in &self.written {
+            let key = written.key(by);
+            match groups.iter_mut().find(|group| group.0 == key) {
+                Some((_, pages, identical)) => {
+                    *pages += written.pages;
+                    *identical = identical.zip(written.identical).map(|(a, b)| a + b);
+                }
+                None => groups.push((key, written.pages, written.identical)),
+            }
+        }
+        groups.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        groups
+    }
+}
+
+fn sums<'a>(
+    written: impl Iterator<Item = &'a Written>,
+    by: By,
+) -> HashMap<Option<&'a str>, u64> {
+    let mut sums = HashMap::new();
+    for written in written {
+        *sums.entry(written.key(by)).or_default() += written.pages;
+    }
+    sums
+}
+
+fn ordered<'a>(
+    written: impl Iterator<Item = &'a Written>,
+    by: By,
+) -> Vec<(Option<String>, u64)> {
+    let sums = sums(written, by).into_iter();
+    let mut sums: Vec<_> = sums
+        .map(|(key, pages)| (key.map(str::to_owned), pages))
+        .collect();
+    sums.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    sums
 }
 
 /// From the least to the most; `None` of nothing.

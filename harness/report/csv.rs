@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::Error;
-use crate::model::{RegionName, Report};
+use crate::model::{By, Cause, RegionName, Report};
 
 /// A row, with the words of the JSON.
 #[derive(Serialize)]
@@ -30,6 +30,33 @@ struct Row<'a> {
     pages: u64,
     unshared: u64,
     identical: Option<u64>,
+    refcount: Option<u64>,
+    gc: Option<u64>,
+    payload: Option<u64>,
+    body: Option<u64>,
+    allocator: Option<u64>,
+    kernel_wrote: Option<u64>,
+    unattributed: Option<u64>,
+}
+
+/// Pages of a child that have something in common.
+#[derive(Serialize)]
+struct Cut<'a> {
+    fixture: &'a str,
+    visit: &'a str,
+    prepare: Option<&'a str>,
+    sharing: &'a str,
+    count: u64,
+    item_bytes: u64,
+    python: &'a str,
+    executable: Cow<'a, str>,
+    architecture: &'a str,
+    kernel: &'a str,
+    child: usize,
+    by: &'static str,
+    key: Option<&'a str>,
+    unshared: u64,
+    identical: Option<u64>,
 }
 
 /// All rows under a line of names. What is absent is an empty field.
@@ -42,6 +69,7 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
     for (run, measurement) in measurements {
         for (number, child) in (1..).zip(&measurement.children) {
             for region in &child.regions {
+                let of = |cause| region.causes.map(|causes| causes.of(cause));
                 writer
                     .serialize(Row {
                         fixture: &measurement.fixture,
@@ -64,6 +92,51 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
                         pages: region.pages,
                         unshared: region.unshared,
                         identical: region.identical,
+                        refcount: of(Cause::Refcount),
+                        gc: of(Cause::Gc),
+                        payload: of(Cause::Payload),
+                        body: of(Cause::Body),
+                        allocator: of(Cause::Allocator),
+                        kernel_wrote: of(Cause::Kernel),
+                        unattributed: of(Cause::Unattributed),
+                    })
+                    .map_err(|error| Error(error.to_string()))?;
+            }
+        }
+    }
+    writer
+        .into_inner()
+        .map_err(|error| Error(error.to_string()))
+}
+
+/// The same of pages that have something in common: one row a child and key, most pages first. A field is empty where that
+/// is not known of them.
+pub fn render_by(report: &Report, by: By) -> Result<Vec<u8>, Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let measurements = report
+        .runs
+        .iter()
+        .flat_map(|run| run.measurements.iter().map(move |one| (run, one)));
+    for (run, measurement) in measurements {
+        for (number, child) in (1..).zip(&measurement.children) {
+            for (key, unshared, identical) in child.written_by(by) {
+                writer
+                    .serialize(Cut {
+                        fixture: &measurement.fixture,
+                        visit: &measurement.visit,
+                        prepare: measurement.prepare.as_deref(),
+                        sharing: &measurement.sharing,
+                        count: measurement.count,
+                        item_bytes: measurement.item_bytes,
+                        python: &run.python.version,
+                        executable: run.python.executable.to_string_lossy(),
+                        architecture: &run.environment.architecture,
+                        kernel: &run.environment.kernel,
+                        child: number,
+                        by: by.as_str(),
+                        key,
+                        unshared,
+                        identical,
                     })
                     .map_err(|error| Error(error.to_string()))?;
             }

@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use super::labels;
-use crate::model::{Measurement, RegionName, Report, Run, Summary};
+use crate::model::{Cause, Measurement, RegionName, Report, Run, Summary};
 use crate::numbers::{bytes, count, share, signed, spread, time};
 
 /// One table.
@@ -41,7 +41,7 @@ fn of_run(run: &Run) -> Vec<Grid> {
         .collect()
 }
 
-fn same_data(one: &Measurement, other: &Measurement) -> bool {
+pub(super) fn same_data(one: &Measurement, other: &Measurement) -> bool {
     let key = |measurement: &Measurement| {
         (
             measurement.fixture.clone(),
@@ -207,6 +207,23 @@ fn grid(version: &str, group: &[Measurement], summaries: &[Summary]) -> Grid {
         row(name.as_str(), spread(&pages, count), &|summary| {
             find(summary).map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
         });
+        for cause in Cause::ALL {
+            let pages = |summary: &Summary| {
+                let causes = find(summary)?.causes?;
+                let found = causes.into_iter().find(|(known, _)| *known == cause);
+                found.map(|(_, pages)| pages)
+            };
+            if summaries.iter().any(|summary| pages(summary).is_some()) {
+                let name = format!("  {}", cause.as_str());
+                row(&name, String::new(), &|summary| match pages(summary) {
+                    Some(pages) => spread(&pages, count),
+                    None if find(summary).is_some_and(|region| region.causes.is_none()) => {
+                        "unknown".into()
+                    }
+                    None => "0".into(),
+                });
+            }
+        }
     }
     row("identical copies", String::new(), &|summary| {
         let identical = summary.identical.as_ref();

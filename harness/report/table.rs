@@ -2,8 +2,9 @@
 
 use super::finding::finding;
 use super::grid::grids;
-use super::{Style, changes, warnings};
-use crate::model::Report;
+use super::claims::escaped;
+use super::{Style, changes, warnings, why};
+use crate::model::{By, Report};
 
 /// For a terminal: visits that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
@@ -16,6 +17,9 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
         say(&mut text, width, &format!("warning: {warning}"));
     }
     if let [run] = &report.runs[..] {
+        for sentence in why::sentences(run) {
+            say(&mut text, width, &sentence);
+        }
         say(&mut text, width, &finding(run));
     }
     let style = Style::Terminal {
@@ -23,6 +27,33 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
         colours: false,
     };
     changes::add_between_neighbours(&mut text, report, style);
+    text.into_bytes()
+}
+
+/// The copied pages of all visits, cut another way, for a terminal.
+pub fn render_by(report: &Report, by: By, width: Option<u16>) -> Vec<u8> {
+    let mut text = String::new();
+    for cut in why::cuts(report, by) {
+        text.push_str(&format!("{}\n{}\n\n", cut.title, cut.subtitle));
+        text.push_str(&cut.columns.text(width));
+    }
+    for warning in warnings(report) {
+        say(&mut text, width, &format!("warning: {warning}"));
+    }
+    text.into_bytes()
+}
+
+/// The same for a page.
+pub fn render_markdown_by(report: &Report, by: By) -> Vec<u8> {
+    let mut text = String::new();
+    for cut in why::cuts(report, by) {
+        text.push_str(&format!("**{}** ({})\n\n", cut.title, cut.subtitle));
+        text.push_str(&cut.columns.markdown());
+        text.push_str("\n\n");
+    }
+    for warning in warnings(report) {
+        text.push_str(&format!("> Warning: {warning}\n\n"));
+    }
     text.into_bytes()
 }
 
@@ -63,7 +94,10 @@ pub fn render_markdown(report: &Report) -> Vec<u8> {
         text.push_str(&format!("> Warning: {warning}\n\n"));
     }
     if let [run] = &report.runs[..] {
-        text += &format!("{}\n", finding(run));
+        for sentence in why::sentences(run) {
+            text += &format!("- {}\n", escaped(&sentence));
+        }
+        text += &format!("\n{}\n", finding(run));
     }
     changes::add_between_neighbours(&mut text, report, Style::Markdown);
     text.into_bytes()

@@ -1,0 +1,235 @@
+//! Who wrote first to the pages that were copied: a sentence for each visit, and tables that cut the pages another way.
+
+use super::columns::Columns;
+use super::labels;
+use crate::model::{By, Group, Measurement, Report, Run, Why};
+use crate::numbers::{count, share, spread};
+
+/// Names in a sentence, before the rest of them becomes a number.
+const NAMED: usize = 3;
+/// Rows of a table, before the rest of them becomes one.
+const ROWS: usize = 20;
+
+/// A sentence for each visit and region of the dataset of which pages were copied.
+pub fn sentences(run: &Run) -> Vec<String> {
+    let several = run
+        .measurements
+        .iter()
+        .any(|one| one.data() != run.measurements[0].data());
+    run.measurements
+        .iter()
+        .flat_map(|measurement| {
+            let of = match several {
+                true => format!("{}, {}", measurement.data(), measurement.visit),
+                false => measurement.visit.clone(),
+            };
+            let all = measurement.why().into_iter();
+            all.map(move |why| format!("{of}: {}", sentence(&why)))
+        })
+        .collect()
+}
+
+fn sentence(why: &Why) -> String {
+    let part = |pages: u64| share(pages as f64 / why.pages as f64);
+    let causes: Vec<_> = why
+        .causes
+        .iter()
+        .map(|(cause, pages)| format!("{} {}", part(*pages), cause.as_deref().unwrap_or_default()))
+        .collect();
+    let mut sentence = format!(
+        "{} {} {}: {}",
+        count(why.pages),
+        why.region.as_str(),
+        if why.pages == 1 { "page" } else { "pages" },
+        causes.join(", ")
+    );
+    for (preposition, names) in [
+        ("of", &why.types),
+        ("by", &why.functions),
+        ("in", &why.lines),
+    ] {
+        let known: Vec<_> = names
+            .iter()
+            .filter_map(|(name, pages)| Some((name.as_deref()?, *pages)))
+            .collect();
+        if !known.is_empty() {
+            sentence += &format!("; {preposition} {}", listed(&known, why.pages));
+        }
+    }
+    match why.identical {
+        Some(1) if why.pages == 1 => sentence += "; it is an identical copy",
+        Some(identical) => sentence += &format!("; {} identical copies", count(identical)),
+        None => {}
+    }
+    sentence + "."
+}
+
+/// `a (7), b (3) and 2 others (2)`; a single one that has all pages without its number.
+fn listed(names: &[(&str, u64)], of: u64) -> String {
+    if let [(name, pages)] = names
+        && *pages == of
+    {
+        return (*name).to_owned();
+    }
+    let shown = names.len().min(NAMED);
+    let mut parts: Vec<_> = names[..shown]
+        .iter()
+        .map(|(name, pages)| format!("{name} ({})", count(*pages)))
+        .collect();
+    let others = &names[shown..];
+    if !others.is_empty() {
+        let pages: u64 = others.iter().map(|(_, pages)| pages).sum();
+        parts.push(format!("{} more ({})", others.len(), count(pages)));
+    }
+    match parts.pop() {
+        Some(last) if !parts.is_empty() => format!("{} and {last}", parts.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+/// One table.
+pub struct Cut {
+    /// What was measured.
+    pub title: String,
+    /// Whose pages these are.
+    pub subtitle: String,
+    /// A column that says what the pages have in common, then the visits.
+    pub columns: Columns,
+}
+
+/// A table for each dataset and interpreter.
+pub fn cuts(report: &Report, by: By) -> Vec<Cut> {
+    let labels = labels(report);
+    let runs = report.runs.iter().zip(labels);
+    runs.flat_map(|(run, label)| {
+        let datasets = run.measurements.chunk_by(super::grid::same_data);
+        datasets.map(move |group| cut(&label, group, by))
+    })
+    .collect()
+}
+
+fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
+    let first = &group[0];
+    let visits: Vec<Option<Vec<Group>>> = group.iter().map(|one| one.groups(by)).collect();
+    // Most first, of all visits together.
+    let mut keys: Vec<(Option<&str>, u64)> = Vec::new();
+    for group in visits.iter().flatten().flatten() {
+        let pages = *group.pages.end();
+        match keys.iter_mut().find(|(key, _)| *key == group.key.as_deref()) {
+            Some((_, sum)) => *sum += pages,
+            None => keys.push((group.key.as_deref(), pages)),
+        }
+    }
+    keys.sort_by(|one, other| other.1.cmp(&one.1));
+    let shown = match keys.len() {
+        // One more is no longer than a row that says that there is one more.
+        number if number <= ROWS + 1 => number,
+        _ => ROWS,
+    };
+    let mut rows = Vec::new();
+    let cell = |visit: &Option<Vec<Group>>, key: Option<&str>| match visit {
+        None => "unknown".to_owned(),
+        Some(groups) => {
+            let found = groups.iter().find(|group| group.key.as_deref() == key);
+            found.map_or_else(
+                || "0".to_owned(),
+                |group| format!("{}, {}", spread(&group.pages, count), share(group.share)),
+            )
+        }
+    };
+    for (key, _) in &keys[..shown] {
+        let name = key.unwrap_or(unknown(by));
+        let mut row = vec![name.to_owned()];
+        row.extend(visits.iter().map(|visit| cell(visit, *key)));
+        rows.push(row);
+    }
+    if shown < keys.len() {
+        let others = &keys[shown..];
+        let mut row = vec![format!("{} more", count(others.len() as u64))];
+        row.extend(visits.iter().map(|visit| {
+            let Some(groups) = visit else {
+                return "unknown".to_owned();
+            };
+            let is_other =
+                |group: &&Group| others.iter().any(|(key, _)| *key == group.key.as_deref());
+            // Of the child with the most, so that it is no more than there are.
+            let part: f64 = groups.iter().filter(is_other).map(|group| group.share).sum();
+            share(part)
+        }));
+        rows.push(row);
+    }
+    let name = match by {
+        By::Type => "type written first",
+        By::Region => "region",
+        By::Cause => "cause",
+        By::Function => "function that wrote",
+        By::Line => "Python line",
+    };
+    let mut header = vec![name.to_owned()];
+    header.extend(group.iter().map(|measurement| measurement.visit.clone()));
+    let children = first.children.len();
+    Cut {
+        title: format!("{}, shared by {}", first.data(), first.sharing),
+        subtitle: format!(
+            "copied pages of {}",
+            match children {
+                1 => format!("1 child of CPython {label}"),
+                _ => format!("each of {children} children of CPython {label}"),
+            }
+        ),
+        columns: Columns {
+            numbers: 1..header.len(),
+            leading: 1,
+            header,
+            rows,
+        },
+    }
+}
+
+/// How pages are named of which that is not known.
+fn unknown(by: By) -> &'static str {
+    match by {
+        By::Type => "(no known object)",
+        By::Function => "(no fault of the program's)",
+        By::Line => "(no line)",
+        By::Region | By::Cause => "(unknown)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RegionName;
+
+    fn why(types: &[(&str, u64)]) -> Why {
+        let named = |names: &[(&str, u64)]| -> Vec<_> {
+            let all = names.iter();
+            all.map(|(name, pages)| (Some((*name).to_owned()), *pages))
+                .collect()
+        };
+        Why {
+            region: RegionName::Header,
+            pages: 120,
+            causes: named(&[("refcount", 120)]),
+            types: named(types),
+            functions: named(&[("listiter_next", 120)]),
+            lines: Vec::new(),
+            identical: Some(120),
+        }
+    }
+
+    #[test]
+    fn a_sentence_names_cause_types_function_and_identical_copies() {
+        assert_eq!(
+            sentence(&why(&[("array.array", 79), ("bitarray.bitarray", 40), ("list", 1)])),
+            "120 header pages: 100 % refcount; of array.array (79), bitarray.bitarray (40) and list (1); by \
+             listiter_next; 120 identical copies."
+        );
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let types = [("a", 60), ("b", 30), ("c", 20), ("d", 6), ("e", 4)];
+        assert!(sentence(&why(&types)).contains("; of a (60), b (30), c (20) and 2 more (10); "));
+    }
+}
