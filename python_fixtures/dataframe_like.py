@@ -2,8 +2,7 @@
 
 NumPy's arrays would differ in nothing that matters here (see
 `numpy_arrays`), and this needs none. The data is a tuple of the columns
-and, last, the dict that names them: dicts are not looked into, so without
-the columns beside it all of them would count as `rest`.
+and, last, the dict that names them, whose table is the `spine`.
 
 Expected, from CPython 3.8 to 3.15:
 

@@ -2,19 +2,19 @@
 
 Expected, from CPython 3.8 to 3.15:
 
-- `header` is each dict's own struct. Its table, keys and values are not
-  looked for and count as `rest`.
+- `header` is each dict's own struct, and the keys and values: the ints.
+  `spine` is the list's pointers and each dict's table.
 - `reference` and `length` unshare only the page that holds the list's own
   header; `index` adds that of one element.
-- `iterate`, `copy` and `contains` unshare every page of headers; the copies
-  are identical. `random` unshares nearly every one. `read` adds, in `rest`,
-  the pages of the values: the ints. Tables are only read.
-- `collect` and `allocate` unshare every page of headers since CPython 3.14,
-  which tracks every dict. Until 3.13 a dict that never held a tracked object
-  was not tracked itself: only a few pages.
-- `pickle` unshares every page of headers. Since CPython 3.10.6, where it
-  takes a reference to each element that it saves (pull request 92931), it
-  adds those of the values, in `rest`.
+- `iterate`, `copy` and `contains` unshare every page with a dict's struct,
+  and not those of the ints; the copies are identical. `random` unshares
+  nearly as many. `read` unshares every page of headers. Tables are only read.
+- `collect` and `allocate` unshare every page with a dict's struct since
+  CPython 3.14, which tracks every dict. Until 3.13 a dict that never held a
+  tracked object was not tracked itself: only a few pages.
+- `pickle` unshares every page with a dict's struct. Since CPython 3.10.6,
+  where it takes a reference to each element that it saves (pull request
+  92931), it unshares every page of headers.
 """
 from _pointers import footprint_of, length, ranges
 from _preparations import prepare_disable, prepare_freeze

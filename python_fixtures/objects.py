@@ -5,21 +5,22 @@ of the two lists.
 
 Expected, from CPython 3.8 to 3.15:
 
-- `header` is each instance's struct, with its slots. A `__dict__`, its table
-  and the attributes' values are not looked for and count as `rest` (but for
-  what stands on a page with a struct).
+- `header` is each instance's struct, with its slots, each `__dict__` that
+  there is, and the attributes' values: the ints. `spine` is the lists'
+  pointers and the attributes' tables. Until CPython 3.10 each instance of
+  the second list has a dict of its own; 3.11 and 3.12 have a table alone,
+  and since 3.13 the attributes stand in the instance.
 - `reference` and `length` unshare only the pages that hold the two lists'
   own headers; `index` adds those of one element each.
-- `iterate`, `copy` and `contains` unshare every page of headers; nearly all
-  copies are identical. `random` unshares nearly every one, since CPython 3.13,
-  which puts the values into the instance, nineteen in twenty.
-- `read` unshares every page of headers and, in `rest`, those of the values
-  that it asks for, and until 3.10 of each `__dict__`.
-- `pickle` unshares every page of headers and, in `rest`, much of what hangs
-  on them. Many copies differ: asking for an instance's `__dict__` makes one
-  since 3.11, and a collection may fall into the visit.
-- `collect` and `allocate` unshare every page of headers: instances are
-  tracked.
+- `iterate`, `copy` and `contains` unshare every page with an instance's
+  struct, and not those of the dicts and ints; nearly all copies are
+  identical. `random` unshares nearly as many.
+- `read` unshares every page of headers.
+- `pickle` unshares nearly every page of headers. Many copies differ: asking
+  for an instance's `__dict__` makes one since 3.11, and a collection may fall
+  into the visit.
+- `collect` and `allocate` unshare every page with an instance's struct:
+  instances are tracked.
 - `collect` and `allocate` after `freeze`, and `allocate` after `disable`,
   unshare only a few pages. All other visits do what they do otherwise.
 """

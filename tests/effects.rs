@@ -271,11 +271,12 @@ fn one_object_without_its_buffer_does_not_hide_those_of_the_others() {
 #[test]
 fn what_is_not_walked_is_a_warning() {
     let report = report_of(
-        "def build(count, item_bytes):\n    return [{index: 'a'} for index in range(count)]\n",
+        "from collections import deque\n\ndef build(count, item_bytes):\n    \
+         return [deque([index]) for index in range(count)]\n",
     );
     let warning = refcow::model::Warning::NotWalked {
         fixture: "mine".into(),
-        types: "dict".into(),
+        types: "collections.deque".into(),
     };
     assert!(report.warnings.contains(&warning), "{:?}", report.warnings);
 }

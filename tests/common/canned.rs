@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use refcow::model::{
-    Calibration, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
-    Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning,
+    Calibration, Cause, Causes, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
+    Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning, Written,
 };
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
@@ -15,6 +15,7 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
             pages,
             unshared,
             identical,
+            causes: None,
         })
         .collect();
     Child {
@@ -24,11 +25,44 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
         uss_bytes_after: None,
         pages_copied_by_fork: 160,
         regions,
+        written: Vec::new(),
+        lost_faults: 0,
         cross_checks: CrossChecks {
             faults_minus_unshared: 1,
             uss_pages_minus_unshared: None,
         },
     }
+}
+
+/// What wrote first to so many pages of a region: cause, type, function.
+type First<'a> = (
+    RegionName,
+    Cause,
+    Option<&'a str>,
+    Option<&'a str>,
+    u64,
+);
+
+/// A child of which it is known who wrote.
+fn with_causes(mut child: Child, all: &[First<'_>]) -> Child {
+    for region in &mut child.regions {
+        region.causes = Some(Causes::default());
+    }
+    for &(region, cause, of_type, function, pages) in all {
+        let mut regions = child.regions.iter_mut();
+        let of = regions.find(|one| one.name == region).unwrap();
+        *of.causes.as_mut().unwrap().of_mut(cause) += pages;
+        child.written.push(Written {
+            region,
+            cause,
+            of_type: of_type.map(Into::into),
+            function: function.map(Into::into),
+            line: None,
+            pages,
+            identical: None,
+        });
+    }
+    child
 }
 
 fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) -> Measurement {
