@@ -36,3 +36,4 @@ pub mod python;
 pub mod report;
 pub mod side_by_side;
 pub mod subject;
+pub mod symbols;
