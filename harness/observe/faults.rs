@@ -106,13 +106,18 @@ impl Recorder {
             .map(|processor| ring(Some(pid), *processor, bytes))
             .collect();
         let mut rings = rings?;
-        let (ending, running) = io::pipe().map_err(Attempt::Other("pipe").failed())?;
         for ring in &mut rings {
             ring.enable()
                 .map_err(Attempt::Other("enabling an event").failed())?;
         }
-        let thread = ThreadBuilder::new()
-            .name(format!("faults {pid}"))
+        let thread = ThreadBuilder::new().name(format!("faults {pid}"));
+        Ok(Self::take(thread, pid, rings)?)
+    }
+
+    /// Has a thread take the records up.
+    fn take(thread: ThreadBuilder, pid: i32, rings: Vec<Sampler>) -> Result<Self, Unavailable> {
+        let (ending, running) = io::pipe().map_err(Attempt::Other("pipe").failed())?;
+        let thread = thread
             .spawn(move || Taken::new(pid).take_all(rings, &ending))
             .map_err(Attempt::Thread.failed())?;
         Ok(Self {
@@ -382,6 +387,30 @@ mod tests {
         assert_eq!(numbers("0-2,5,7-8"), Some(vec![0, 1, 2, 5, 7, 8]));
         assert_eq!(numbers(""), None);
         assert_eq!(numbers("0-"), None);
+    }
+
+    #[test]
+    fn without_a_thread_there_is_no_recording() {
+        // A stack of 64 TiB: more than the kernel has room for.
+        let impossible = ThreadBuilder::new().stack_size(1 << 46);
+        let refused = Recorder::take(impossible, 1, Vec::new()).unwrap_err();
+        assert!(refused.reason.starts_with("no thread"), "{refused:?}");
+        let none = Recorder::take(ThreadBuilder::new(), 1, Vec::new());
+        assert_eq!(none.unwrap().stop().unwrap(), Faults::default());
+    }
+
+    #[test]
+    fn a_process_with_threads_is_refused() {
+        // A test runs in a thread of its own, unless libtest was told otherwise: then this is the second.
+        let own = std::process::id().cast_signed();
+        let refused = std::thread::scope(|scope| {
+            let (mut ending, running) = io::pipe().unwrap();
+            scope.spawn(move || io::copy(&mut ending, &mut io::sink()));
+            let refused = Recorder::start(own).unwrap_err();
+            drop(running);
+            refused
+        });
+        assert!(refused.reason.contains("several threads"), "{refused:?}");
     }
 
     #[test]
