@@ -1,0 +1,319 @@
+//! Causes against known truth: a writer that touches exactly one kind of thing, and refcow names it, page by page.
+
+mod common;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::unistd::geteuid;
+use refcow::model::{Cause, Child, RegionName, Run, Warning, Written};
+use rstest::rstest;
+
+use common::{Place, by_python, run};
+
+const WRITERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/writers.py");
+/// Things that the writers write to.
+const COUNT: u64 = 40;
+
+/// A file of the user's own, measured by one child.
+fn measured(file: &str, visits: &[&str], more: &[&str]) -> Run {
+    let mut arguments = vec![file, "--children", "1"];
+    for visit in visits {
+        arguments.extend(["--visit", visit]);
+    }
+    arguments.extend(more);
+    run::measure(&arguments)
+}
+
+fn child<'a>(run: &'a Run, visit: &str) -> &'a Child {
+    let mut all = run.measurements.iter();
+    &all.find(|one| one.visit == visit).unwrap().children[0]
+}
+
+/// Pages of a region and cause, of one type.
+fn pages(child: &Child, region: RegionName, cause: Cause, of_type: Option<&str>) -> u64 {
+    let wanted = |written: &&Written| {
+        written.region == region
+            && written.cause == cause
+            && (of_type.is_none() || written.of_type.as_deref() == of_type)
+    };
+    child.written.iter().filter(wanted).map(|written| written.pages).sum()
+}
+
+/// What every report must keep to, whatever was written.
+fn adds_up(child: &Child) {
+    for region in &child.regions {
+        let causes = region.causes.unwrap();
+        assert_eq!(causes.sum(), region.unshared, "{region:?}");
+        let written = child.written.iter().filter(|one| one.region == region.name);
+        assert_eq!(written.map(|one| one.pages).sum::<u64>(), region.unshared);
+    }
+    assert_eq!(child.lost_faults, 0);
+}
+
+#[rstest]
+fn a_writer_that_touches_one_thing_is_named_page_by_page(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    use Cause::{Allocator, Body, Gc, Payload, Refcount, Unattributed};
+    use RegionName::{Header, Rest};
+    by_python::each(series, "writers", |interpreter| {
+        let visits = [
+            ("refcount", Header, Refcount, Some("bytes")),
+            ("gc", Header, Gc, Some("tuple")),
+            ("body", Header, Body, Some("tuple")),
+            ("payload", RegionName::Payload, Payload, Some("bytearray")),
+            ("block", Rest, Allocator, None),
+            ("pool", Rest, Allocator, None),
+            ("unknown", Rest, Unattributed, None),
+            ("threads", Header, Refcount, Some("bytes")),
+        ];
+        let names: Vec<_> = visits.iter().map(|(name, ..)| *name).collect();
+        let more = ["--python", by_python::path(interpreter)];
+        let run = measured(WRITERS, &[&names[..], &["kernel", "mix"]].concat(), &more);
+        for (visit, region, cause, of_type) in visits {
+            let child = child(&run, visit);
+            adds_up(child);
+            // The same function wrote all of them, and nothing but what was there.
+            let same = child.written.iter().find(|written| {
+                (written.region, written.cause) == (region, cause)
+                    && written.of_type.as_deref() == of_type
+                    && written.pages == COUNT
+            });
+            let same = same.unwrap_or_else(|| panic!("{visit}: {:#?}", child.written));
+            assert_eq!(same.identical, Some(COUNT), "{visit}");
+            let function = same.function.as_deref().unwrap();
+            assert!(
+                function == "B_set" || function.starts_with("_ctypes"),
+                "{visit}: {function}"
+            );
+        }
+        // readv(2) filled each buffer: its two or three pages have a copy, and the program had no fault.
+        let kernel = child(&run, "kernel");
+        adds_up(kernel);
+        let filled = pages(kernel, RegionName::Payload, Cause::Kernel, None);
+        assert!((2 * COUNT..=3 * COUNT).contains(&filled), "{filled}");
+        let payload = kernel.region(RegionName::Payload).unwrap();
+        assert_eq!(payload.causes.unwrap().payload, 0, "{payload:?}");
+        let by_kernel = kernel.written.iter().find(|one| one.cause == Cause::Kernel);
+        assert_eq!(by_kernel.unwrap().function, None);
+
+        let mix = child(&run, "mix");
+        adds_up(mix);
+        for (region, cause, of_type) in [
+            (Header, Refcount, "bytes"),
+            (Header, Gc, "tuple"),
+            (Header, Body, "tuple"),
+            (RegionName::Payload, Payload, "bytearray"),
+        ] {
+            assert_eq!(pages(mix, region, cause, Some(of_type)), COUNT, "{cause:?}");
+        }
+    });
+}
+
+#[rstest]
+fn iterating_writes_reference_counts_and_collecting_gc_headers(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "iterate and collect", |interpreter| {
+        let run = run::measure(&[
+            "ints",
+            "lists",
+            "--count",
+            "20000",
+            "--children",
+            "1",
+            "--visit",
+            "iterate",
+            "--visit",
+            "index",
+            "--visit",
+            "collect",
+            "--python",
+            by_python::path(interpreter),
+        ]);
+        let of = |fixture, visit| &run::visit(&run, fixture, visit).children[0];
+        let header = |fixture, visit| of(fixture, visit).region(RegionName::Header).unwrap();
+
+        let iterated = header("ints", "iterate");
+        assert_eq!(iterated.causes.unwrap().refcount, iterated.pages);
+        // The list's own and the element's.
+        let indexed = of("ints", "index");
+        assert_eq!(pages(indexed, RegionName::Header, Cause::Refcount, Some("int")), 1);
+        let lists = pages(of("lists", "collect"), RegionName::Header, Cause::Gc, Some("list"));
+        let all = header("lists", "iterate").unshared;
+        assert!(lists + 3 >= all && lists > 200, "{lists} of {all}");
+        for measurement in &run.measurements {
+            adds_up(&measurement.children[0]);
+        }
+    });
+}
+
+#[test]
+fn pages_are_the_same_with_causes_and_without() {
+    let arguments = ["three_lists", "dicts", "--count", "5000", "--item-bytes", "4096"];
+    let visits = ["--visit", "iterate", "--visit", "collect", "--visit", "pickle"];
+    let regions = |more: &[&str]| -> Vec<_> {
+        let run = run::measure(&[&arguments[..], &visits, more].concat());
+        let children = run.measurements.into_iter().flat_map(|one| one.children);
+        let regions = children.flat_map(|child| child.regions);
+        regions
+            .map(|region| (region.name, region.pages, region.unshared, region.identical))
+            .collect()
+    };
+    assert_eq!(regions(&[]), regions(&["--no-causes"]));
+}
+
+#[test]
+fn without_causes_nothing_is_said_of_them() {
+    let run = run::measure(&["ints", "--count", "1000", "--visit", "iterate", "--no-causes"]);
+    let child = &run.measurements[0].children[0];
+    assert!(child.written.is_empty());
+    assert!(child.regions.iter().all(|region| region.causes.is_none()));
+    assert!(run.warnings.is_empty(), "{:?}", run.warnings);
+}
+
+#[test]
+fn an_ordinary_user_gets_the_causes_that_root_gets() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root can run refcow as two users");
+        return;
+    }
+    let (_folder, program) = run::public_copies();
+    let report = |user: Option<u32>| -> Run {
+        let mut command = Command::new(&program);
+        command.args(["measure", "strings", "--count", "20000", "--format", "json"]);
+        command.args(["--visit", "iterate", "--python", "/usr/bin/python3"]);
+        if let Some(user) = user {
+            command.uid(user).gid(user).current_dir("/");
+        }
+        let output = run::output(&mut command);
+        run::the_run(&run::succeeded(&format!("{command:?}"), output))
+    };
+    const NOBODY: u32 = 65_534;
+    let header = |run: &Run| {
+        let child = &run.measurements[0].children[0];
+        child.region(RegionName::Header).unwrap().causes
+    };
+    assert!(header(&report(None)).unwrap().refcount > 300);
+    assert_eq!(header(&report(None)), header(&report(Some(NOBODY))));
+}
+
+/// What a file of the user's own is measured as.
+fn of_source(source: &str, visit: &str) -> Run {
+    let place = Place::new();
+    let file = place.path("mine.py");
+    std::fs::write(&file, source).unwrap();
+    measured(file.to_str().unwrap(), &[visit], &[])
+}
+
+#[test]
+fn data_with_cycles_is_walked_once() {
+    let run = of_source(
+        "def build(count=1000, item_bytes=8):\n    \
+             all = [{} for _ in range(count)]\n    \
+             for index, one in enumerate(all):\n        \
+                 one['next'] = all[index - 1]\n        \
+                 one['self'] = one\n    \
+             all.append(all)\n    \
+             return all\n\n\
+         def visit_walk(data):\n    \
+             one = data[0]\n    \
+             for _ in range(len(data)):\n        \
+                 one = one['next']\n",
+        "walk",
+    );
+    let child = &run.measurements[0].children[0];
+    adds_up(child);
+    let header = child.region(RegionName::Header).unwrap();
+    assert_eq!(pages(child, RegionName::Header, Cause::Refcount, Some("dict")), header.pages - 1);
+    assert!(child.region(RegionName::Spine).unwrap().pages > 50);
+}
+
+#[test]
+fn a_list_a_million_deep_is_walked_to_its_end() {
+    let run = of_source(
+        "def build(count=1_000_000, item_bytes=8):\n    \
+             data = []\n    \
+             for _ in range(count):\n        data = [data]\n    \
+             return data\n\n\
+         def visit_descend(data):\n    \
+             while data:\n        data = data[0]\n",
+        "descend",
+    );
+    let child = &run.measurements[0].children[0];
+    let header = child.region(RegionName::Header).unwrap();
+    assert!(header.pages > 15_000, "{header:?}");
+    assert_eq!(header.causes.unwrap().refcount, header.unshared);
+    assert_eq!(header.unshared, header.pages);
+}
+
+#[test]
+fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
+    let run = of_source(
+        "class Loud:\n    \
+             def __init__(self):\n        self.text = 'x' * 100\n    \
+             def __del__(self):\n        raise RuntimeError('nobody asked for this')\n\n\
+         def build(count=2000, item_bytes=8):\n    return [Loud() for _ in range(count)]\n\n\
+         def visit_iterate(data):\n    \
+             for one in data:\n        pass\n",
+        "iterate",
+    );
+    let child = &run.measurements[0].children[0];
+    assert!(pages(child, RegionName::Header, Cause::Refcount, Some("mine.Loud")) > 20);
+}
+
+/// `abort(3)` in the place of a type's traverse, which is C.
+#[test]
+fn a_type_with_a_broken_traverse_is_named() {
+    let source = "\
+import ctypes
+
+class Slot(ctypes.Structure):
+    _fields_ = [('slot', ctypes.c_int), ('function', ctypes.c_void_p)]
+
+class Spec(ctypes.Structure):
+    _fields_ = [('name', ctypes.c_char_p), ('basicsize', ctypes.c_int), ('itemsize', ctypes.c_int),
+                ('flags', ctypes.c_uint), ('slots', ctypes.POINTER(Slot))]
+
+TRAVERSE = 71
+HAVE_GC = 1 << 14
+abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
+slots = (Slot * 2)(Slot(TRAVERSE, abort), Slot(0, None))
+spec = Spec(b'mine.Broken', 32, 0, (1 << 18) | HAVE_GC, slots)
+make = ctypes.pythonapi.PyType_FromSpec
+make.restype = ctypes.py_object
+Broken = make(ctypes.byref(spec))
+
+def build(count=10, item_bytes=8):
+    return [Broken() for _ in range(count)]
+
+def visit_iterate(data):
+    pass
+";
+    let place = Place::new();
+    let file = place.path("mine.py");
+    std::fs::write(&file, source).unwrap();
+    let output = run::run(&["measure", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("SIGABRT"), "{error}");
+    assert!(error.contains("tp_traverse") && error.contains("mine.Broken"), "{error}");
+}
+
+#[test]
+fn causes_that_cannot_be_had_are_absent_with_the_ways_to_get_them() {
+    let place = Place::new();
+    let run = run::without_perf(&place, &["ints", "--count", "20000", "--visit", "iterate"]);
+    let child = &run.measurements[0].children[0];
+    let header = child.region(RegionName::Header).unwrap();
+    assert_eq!(header.unshared, header.pages, "counts stay");
+    assert_eq!((header.causes, child.written.len()), (None, 0));
+    let told = run.warnings.iter().find_map(|warning| match warning {
+        Warning::CausesUnknown { reason, remedy } => Some((reason, remedy)),
+        _ => None,
+    });
+    let (reason, remedy) = told.unwrap_or_else(|| panic!("{:?}", run.warnings));
+    assert!(reason.contains("perf_event_paranoid"), "{reason}");
+    assert!(!remedy.is_empty());
+}
