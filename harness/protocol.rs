@@ -43,9 +43,9 @@ pub enum Request {
         fixture: Module,
     },
     /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
-    Footprint(Size),
+    Footprint(Arguments),
     /// Build the dataset. Answer: [`Answer::Built`].
-    Build(Size),
+    Build(Arguments),
     /// Call `prepare_NAME(data)`. Answer: [`Answer::Prepared`].
     Prepare {
         /// NAME.
@@ -100,14 +100,75 @@ pub struct Module {
     pub name: String,
     /// The file name that tracebacks show.
     pub file: String,
-    /// A folder to put first on `sys.path`, for a user's own file.
+    /// Of a user's own file: what makes it as much of a script as it can be without being `__main__`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<String>,
+    pub script: Option<Script>,
     /// Its text.
     pub source: String,
 }
 
-/// The arguments of a fixture's `build`.
+/// What a user's own file finds when it is executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// First on `sys.path`.
+    pub folder: String,
+    /// `sys.argv[1:]`.
+    pub arguments: Vec<String>,
+}
+
+/// What a fixture's `build` is called with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// Both, in their order: refcow's own fixtures.
+    Size(Size),
+    /// By name, and only what was set: a user's own.
+    Named {
+        /// What was.
+        set: Vec<Argument>,
+        /// For a `count` or an `item_bytes` that has no default, and was not set.
+        otherwise: Size,
+    },
+}
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Argument {
+    /// The parameter.
+    pub name: String,
+    /// The value, as it was written.
+    pub text: String,
+    /// What that means.
+    pub reading: Reading,
+}
+
+/// How the text of an argument is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// As it is.
+    Text,
+    /// As the literal of Python's that it is.
+    Literal,
+    /// As a text where the parameter's default is one, else as a literal if it is one.
+    AsDefault {
+        /// Whether it is.
+        literal: bool,
+    },
+}
+
+/// What `build` was called with, its own defaults included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltWith {
+    /// The `count`, if it takes one.
+    pub count: Option<u64>,
+    /// The `item_bytes`, if it takes them.
+    pub item_bytes: Option<u64>,
+    /// Whether it returned None.
+    pub nothing: bool,
+}
+
+/// The size of refcow's own datasets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Elements in each list.
@@ -157,6 +218,15 @@ pub enum Answer {
     Built {
         /// How long it took.
         seconds: f64,
+        /// What of.
+        with: BuiltWith,
+    },
+    /// A user's file, or what was set for its `build`, is not what this Python takes.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do.
+        help: String,
     },
     /// The parent has prepared.
     Prepared,

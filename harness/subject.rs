@@ -28,8 +28,8 @@ use crate::interrupt::{self, Wake};
 use crate::leftovers;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
-    Answer, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request, Size, Started,
-    channel_fd,
+    Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Module, Raised, Report, Request,
+    Started, channel_fd,
 };
 
 /// Why there is no answer.
@@ -73,7 +73,7 @@ pub enum Error {
     /// It took too long.
     #[error("the {who} had not ended {doing} after {} s", limit.as_secs_f64())]
     #[diagnostic(help(
-        "give it longer with --timeout, or smaller data with --count and --item-bytes"
+        "give it longer with --timeout, or smaller data with --count, --item-bytes or --set"
     ))]
     TimedOut {
         /// Parent or child.
@@ -93,6 +93,15 @@ pub enum Error {
         doing: String,
         /// The exception.
         raised: Raised,
+    },
+    /// A user's file, or what was set for its `build`, is not what this Python takes.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do.
+        #[help]
+        help: String,
     },
     /// Another Python answered than the one that was chosen.
     #[error("{} is CPython {found}, not {wanted} as its program says", libpython.display())]
@@ -327,22 +336,22 @@ impl Subject {
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn footprint(&mut self, size: Size) -> Result<Option<Footprint>, Error> {
+    pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
         let doing = "estimating its size";
-        match self.ask(&Request::Footprint(size), doing)? {
+        match self.ask(&Request::Footprint(arguments.clone()), doing)? {
             Answer::Footprint(footprint) => Ok(footprint),
             other => Err(out_of_turn(doing, &other)),
         }
     }
 
-    /// Builds the dataset; the seconds it took.
+    /// Builds the dataset; the seconds it took, and what it was made with.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn build(&mut self, size: Size) -> Result<f64, Error> {
+    pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
         let doing = "building the dataset";
-        match self.ask(&Request::Build(size), doing)? {
-            Answer::Built { seconds } => Ok(seconds),
+        match self.ask(&Request::Build(arguments.clone()), doing)? {
+            Answer::Built { seconds, with } => Ok((seconds, with)),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -569,6 +578,7 @@ impl Subject {
                 doing: doing.into(),
                 raised,
             }),
+            Ok(Answer::Refused { reason, help }) => Err(Error::Refused { reason, help }),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
         }

@@ -523,7 +523,7 @@ fn start(launch: &Launch) -> Result<(Subject, Started), subject::Error> {
     let module = |name: &str, program: &str| Module {
         name: name.into(),
         file: format!("python_fixtures/{program}.py"),
-        folder: None,
+        script: None,
         source: fixtures::program(program).into(),
     };
     subject.load(

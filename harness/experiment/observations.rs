@@ -170,7 +170,7 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
     let module = Module {
         name: name.to_owned(),
         file: format!("python_fixtures/facts/{name}.py"),
-        folder: None,
+        script: None,
         source: fixtures::program(&format!("facts/{name}")).to_owned(),
     };
     subject.load(Vec::new(), module)?;

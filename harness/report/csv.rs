@@ -14,8 +14,10 @@ struct Row<'a> {
     visit: &'a str,
     prepare: Option<&'a str>,
     sharing: &'a str,
-    count: u64,
-    item_bytes: u64,
+    count: Option<u64>,
+    item_bytes: Option<u64>,
+    parameters: Option<String>,
+    arguments: Option<String>,
     python: &'a str,
     executable: Cow<'a, str>,
     architecture: &'a str,
@@ -30,6 +32,14 @@ struct Row<'a> {
     pages: u64,
     unshared: u64,
     identical: Option<u64>,
+}
+
+/// What has more than one value, in one field.
+fn in_json(values: &impl Serialize, none: bool) -> Option<String> {
+    match none {
+        true => None,
+        false => serde_json::to_string(values).ok(),
+    }
 }
 
 /// All rows under a line of names. What is absent is an empty field.
@@ -50,6 +60,14 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
                         sharing: &measurement.sharing,
                         count: measurement.count,
                         item_bytes: measurement.item_bytes,
+                        parameters: in_json(
+                            &measurement.parameters,
+                            measurement.parameters.is_empty(),
+                        ),
+                        arguments: in_json(
+                            &measurement.arguments,
+                            measurement.arguments.is_empty(),
+                        ),
                         python: &run.python.version,
                         executable: run.python.executable.to_string_lossy(),
                         architecture: &run.environment.architecture,

@@ -95,18 +95,11 @@ impl Subject {
                 self.dataset = Dataset::Python(interpreter);
                 Answer::Started(started)
             }
-            Request::Load { helpers, fixture } => self.python(|python| {
-                python.load(&helpers, &fixture)?;
-                Ok(Answer::Loaded)
-            }),
-            Request::Footprint(size) => {
-                self.python(|python| Ok(Answer::Footprint(python.footprint(size)?)))
+            Request::Load { helpers, fixture } => {
+                self.python(|python| python.load(&helpers, &fixture))
             }
-            Request::Build(size) => self.python(|python| {
-                Ok(Answer::Built {
-                    seconds: python.build(size)?,
-                })
-            }),
+            Request::Footprint(arguments) => self.python(|python| python.footprint(&arguments)),
+            Request::Build(arguments) => self.python(|python| python.build(&arguments)),
             Request::Prepare { name } => self.python(|python| {
                 python.prepare(&name)?;
                 Ok(Answer::Prepared)
