@@ -13,9 +13,7 @@ use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Measurement, Observation, RegionMap, Report, Run, Warning};
-use crate::protocol::{
-    self, Arguments, BuiltWith, Footprint, Fork, Job, Module, Script, Size, WITNESS,
-};
+use crate::protocol::{self, Arguments, BuiltWith, Footprint, Fork, Job, Module, Size, WITNESS};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
@@ -635,8 +633,12 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
     if !started.addresses_fixed {
         warnings.insert(Warning::AddressesRandom);
     }
-    let (helpers, module) = modules(fixture, &plan.arguments);
-    subject.load(helpers, module).map_err(failed)?;
+    let (helpers, module) = modules(fixture);
+    let arguments = match fixture.path {
+        Some(_) => plan.arguments.clone(),
+        None => Vec::new(),
+    };
+    subject.load(helpers, module, arguments).map_err(failed)?;
     if !plan.force {
         let footprint = subject
             .footprint(&dataset.given.arguments)
@@ -758,31 +760,30 @@ fn model_of(interpreter: &Interpreter) -> model::Python {
 }
 
 /// The sources to execute: the helpers that the fixture needs, and the fixture.
-fn modules(fixture: &Fixture, arguments: &[String]) -> (Vec<Module>, Module) {
+fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
     let helpers = fixture.helpers.iter().map(|(name, source)| Module {
         name: name.clone(),
         file: format!("python_fixtures/{name}.py"),
-        script: None,
+        folder: None,
         source: source.clone(),
     });
-    let (file, script) = match &fixture.path {
+    let (file, folder) = match &fixture.path {
         None => (format!("python_fixtures/{}.py", fixture.name), None),
         Some(path) => {
             // As of a script: a link to it may be elsewhere than what it imports.
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             let folder = real.parent().unwrap_or(Path::new("/"));
-            let script = Script {
-                folder: folder.display().to_string(),
-                arguments: arguments.to_vec(),
-            };
-            (path.display().to_string(), Some(script))
+            (
+                path.display().to_string(),
+                Some(folder.display().to_string()),
+            )
         }
     };
     let module = Module {
         // A dot would make it a part of a package.
         name: fixture.name.replace('.', "_"),
         file,
-        script,
+        folder,
         source: fixture.source.clone(),
     };
     (helpers.collect(), module)

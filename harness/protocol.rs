@@ -41,11 +41,18 @@ pub enum Request {
         helpers: Vec<Module>,
         /// The fixture.
         fixture: Module,
+        /// `sys.argv[1:]` of a user's own file.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arguments: Vec<String>,
     },
     /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
-    Footprint(Arguments),
+    Footprint(Size),
+    /// The same of a user's own file.
+    FootprintBy(Named),
     /// Build the dataset. Answer: [`Answer::Built`].
-    Build(Arguments),
+    Build(Size),
+    /// The same of a user's own file.
+    BuildBy(Named),
     /// Call `prepare_NAME(data)`. Answer: [`Answer::Prepared`].
     Prepare {
         /// NAME.
@@ -94,41 +101,39 @@ pub struct Fork {
 }
 
 /// A Python module in source.
+///
+/// The subject keeps them all: a field more here is heap more there, in front of the data, and shifts what shares a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
     /// Its name.
     pub name: String,
     /// The file name that tracebacks show.
     pub file: String,
-    /// Of a user's own file: what makes it as much of a script as it can be without being `__main__`.
+    /// A folder to put first on `sys.path`, for a user's own file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub script: Option<Script>,
+    pub folder: Option<String>,
     /// Its text.
     pub source: String,
 }
 
-/// What a user's own file finds when it is executed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Script {
-    /// First on `sys.path`.
-    pub folder: String,
-    /// `sys.argv[1:]`.
-    pub arguments: Vec<String>,
-}
-
 /// What a fixture's `build` is called with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// The two are requests of their own: nothing is looked up in Python for refcow's own fixtures.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
     /// Both, in their order: refcow's own fixtures.
     Size(Size),
-    /// By name, and only what was set: a user's own.
-    Named {
-        /// What was.
-        set: Vec<Argument>,
-        /// For a `count` or an `item_bytes` that has no default, and was not set.
-        otherwise: Size,
-    },
+    /// By name: a user's own.
+    Named(Named),
+}
+
+/// Only what was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// What was.
+    pub set: Vec<Argument>,
+    /// For a `count` or an `item_bytes` that has no default, and was not set.
+    pub otherwise: Size,
 }
 
 /// One argument.
@@ -157,7 +162,7 @@ pub enum Reading {
     },
 }
 
-/// What `build` was called with, its own defaults included.
+/// What a user's `build` was called with, its own defaults included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuiltWith {
     /// The `count`, if it takes one.
@@ -218,8 +223,9 @@ pub enum Answer {
     Built {
         /// How long it took.
         seconds: f64,
-        /// What of.
-        with: BuiltWith,
+        /// Of a user's own file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<BuiltWith>,
     },
     /// A user's file, or what was set for its `build`, is not what this Python takes.
     Refused {

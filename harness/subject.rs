@@ -320,13 +320,23 @@ impl Subject {
         }
     }
 
-    /// Executes a fixture's module.
+    /// Executes a fixture's module; a user's own finds these arguments in `sys.argv`.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn load(&mut self, helpers: Vec<Module>, fixture: Module) -> Result<(), Error> {
+    pub fn load(
+        &mut self,
+        helpers: Vec<Module>,
+        fixture: Module,
+        arguments: Vec<String>,
+    ) -> Result<(), Error> {
         let doing = format!("loading {}", fixture.file);
-        match self.ask(&Request::Load { helpers, fixture }, &doing)? {
+        let request = Request::Load {
+            helpers,
+            fixture,
+            arguments,
+        };
+        match self.ask(&request, &doing)? {
             Answer::Loaded => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
         }
@@ -338,7 +348,11 @@ impl Subject {
     /// As [`Error`] tells.
     pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
         let doing = "estimating its size";
-        match self.ask(&Request::Footprint(arguments.clone()), doing)? {
+        let request = match arguments {
+            Arguments::Size(size) => Request::Footprint(*size),
+            Arguments::Named(named) => Request::FootprintBy(named.clone()),
+        };
+        match self.ask(&request, doing)? {
             Answer::Footprint(footprint) => Ok(footprint),
             other => Err(out_of_turn(doing, &other)),
         }
@@ -350,8 +364,19 @@ impl Subject {
     /// As [`Error`] tells.
     pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
         let doing = "building the dataset";
-        match self.ask(&Request::Build(arguments.clone()), doing)? {
-            Answer::Built { seconds, with } => Ok((seconds, with)),
+        let (request, size) = match arguments {
+            Arguments::Size(size) => (Request::Build(*size), Some(*size)),
+            Arguments::Named(named) => (Request::BuildBy(named.clone()), None),
+        };
+        match self.ask(&request, doing)? {
+            Answer::Built { seconds, with } => {
+                let of_size = BuiltWith {
+                    count: size.map(|size| size.count),
+                    item_bytes: size.map(|size| size.item_bytes),
+                    nothing: false,
+                };
+                Ok((seconds, with.unwrap_or(of_size)))
+            }
             other => Err(out_of_turn(doing, &other)),
         }
     }

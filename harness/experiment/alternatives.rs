@@ -523,12 +523,13 @@ fn start(launch: &Launch) -> Result<(Subject, Started), subject::Error> {
     let module = |name: &str, program: &str| Module {
         name: name.into(),
         file: format!("python_fixtures/{program}.py"),
-        script: None,
+        folder: None,
         source: fixtures::program(program).into(),
     };
     subject.load(
         vec![module("_child", "ways/child")],
         module("_parent", "ways/parent"),
+        Vec::new(),
     )?;
     Ok((subject, started))
 }

@@ -12,8 +12,8 @@ use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{
-    Answer, Argument, Arguments, BuiltWith, Footprint, Fork, Job, Module, Raised, Reading, Size,
-    Started, channel_fd,
+    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Size, Started,
+    channel_fd,
 };
 use serde_json::Value;
 
@@ -51,12 +51,17 @@ impl Interpreter {
     }
 
     /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but for its name.
-    pub fn load(&mut self, helpers: &[Module], fixture: &Module) -> PyResult<Answer> {
+    pub fn load(
+        &mut self,
+        helpers: &[Module],
+        fixture: &Module,
+        arguments: &[String],
+    ) -> PyResult<Answer> {
         Python::attach(|py| {
             for helper in helpers {
                 execute(py, helper)?;
             }
-            if let Some(script) = &fixture.script {
+            if let Some(folder) = &fixture.folder {
                 if let Some(by) = own(py, "taken", (&fixture.name, &fixture.file))? {
                     return Ok(Answer::Refused {
                         reason: format!(
@@ -70,105 +75,89 @@ impl Interpreter {
                 }
                 let sys = py.import("sys")?;
                 let path = sys.getattr("path")?.cast_into::<PyList>()?;
-                path.insert(0, &script.folder)?;
-                let arguments = PyList::new(py, [&fixture.file])?;
-                for argument in &script.arguments {
-                    arguments.append(argument)?;
+                path.insert(0, folder)?;
+                let argv = PyList::new(py, [&fixture.file])?;
+                for argument in arguments {
+                    argv.append(argument)?;
                 }
-                sys.setattr("argv", arguments)?;
+                sys.setattr("argv", argv)?;
             }
             self.fixture = Some(execute(py, fixture)?.unbind());
             Ok(Answer::Loaded)
         })
     }
 
-    /// `footprint(count, item_bytes)`, if the fixture has it; in a user's with those of `build`'s arguments that it takes.
-    pub fn footprint(&self, arguments: &Arguments) -> PyResult<Answer> {
+    /// `footprint(count, item_bytes)`, if the fixture has it.
+    pub fn footprint(&self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let module = self.module(py)?;
-            let estimate = match arguments {
-                Arguments::Size(size) if module.hasattr("footprint")? => {
-                    Some(module.call_method1("footprint", (size.count, size.item_bytes))?)
-                }
-                Arguments::Size(_) => None,
-                Arguments::Named { set, otherwise } => match self.bind(py, set, *otherwise)? {
-                    Ok((_, _, known)) => own(py, "footprint", (module, known))?,
-                    Err(refused) => return Ok(refused),
-                },
-            };
-            let Some(estimate) = estimate else {
+            if !module.hasattr("footprint")? {
                 return Ok(Answer::Footprint(None));
-            };
-            let estimate = estimate.cast_into::<PyDict>()?;
-            let bytes = |name: &str| -> PyResult<u64> {
-                let value = estimate.get_item(name)?;
-                let value = value.map_or(Ok(0), |value| value.extract::<u64>());
-                value.or_else(|error| match error.is_instance_of::<PyOverflowError>(py) {
-                    // More than 64 bits can count does not fit anywhere either, which is all that is asked. (Less than
-                    // nothing overflows as well: then the fixture's figures are wrong, and 0 would not be truer.)
-                    true => Ok(u64::MAX),
-                    false => Err(error),
-                })
-            };
-            Ok(Answer::Footprint(Some(Footprint {
-                objects: bytes("objects")?,
-                payload: bytes("payload")?,
-                segment: bytes("segment")?,
-            })))
+            }
+            let estimate = module.call_method1("footprint", (size.count, size.item_bytes))?;
+            Ok(Answer::Footprint(Some(estimated(&estimate)?)))
         })
     }
 
-    /// `build(count, item_bytes)`, or a user's with what was set; and how many seconds it took.
-    pub fn build(&mut self, arguments: &Arguments) -> PyResult<Answer> {
+    /// A user's `footprint` with those of `build`'s arguments that it takes.
+    pub fn footprint_by(&self, named: &Named) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let (_, _, known) = match self.bind(py, named)? {
+                Ok(call) => call,
+                Err(refused) => return Ok(refused),
+            };
+            let estimate = own(py, "footprint", (self.module(py)?, known))?;
+            let estimate = estimate.map(|estimate| estimated(&estimate)).transpose()?;
+            Ok(Answer::Footprint(estimate))
+        })
+    }
+
+    /// `build(count, item_bytes)`, and how many seconds it took.
+    pub fn build(&mut self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let build = self.module(py)?.getattr("build")?;
-            let (data, seconds, with) = match arguments {
-                Arguments::Size(size) => {
-                    let start = Instant::now();
-                    let data = build.call1((size.count, size.item_bytes))?;
-                    let with = BuiltWith {
-                        count: Some(size.count),
-                        item_bytes: Some(size.item_bytes),
-                        nothing: false,
-                    };
-                    (data, start.elapsed().as_secs_f64(), with)
-                }
-                Arguments::Named { set, otherwise } => {
-                    let (places, names, known) = match self.bind(py, set, *otherwise)? {
-                        Ok(bound) => bound,
-                        Err(refused) => return Ok(refused),
-                    };
-                    let size = |name: &str| -> PyResult<Option<u64>> {
-                        // What is no size is an argument like any other.
-                        let value = known.get_item(name)?;
-                        Ok(value.and_then(|value| value.extract().ok()))
-                    };
-                    let (count, item_bytes) = (size("count")?, size("item_bytes")?);
-                    drop(known);
-                    let start = Instant::now();
-                    let data = build.call(places, Some(&names))?;
-                    let with = BuiltWith {
-                        count,
-                        item_bytes,
-                        nothing: data.is_none(),
-                    };
-                    (data, start.elapsed().as_secs_f64(), with)
-                }
+            let start = Instant::now();
+            let data = build.call1((size.count, size.item_bytes))?;
+            let seconds = start.elapsed().as_secs_f64();
+            self.data = Some(data.unbind());
+            let with = None;
+            Ok(Answer::Built { seconds, with })
+        })
+    }
+
+    /// A user's `build` with what was set.
+    pub fn build_by(&mut self, named: &Named) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let (places, names, known) = match self.bind(py, named)? {
+                Ok(call) => call,
+                Err(refused) => return Ok(refused),
             };
+            let size = |name: &str| -> PyResult<Option<u64>> {
+                // What is no size is an argument like any other.
+                let value = known.get_item(name)?;
+                Ok(value.and_then(|value| value.extract().ok()))
+            };
+            let (count, item_bytes) = (size("count")?, size("item_bytes")?);
+            drop(known);
+            let build = self.module(py)?.getattr("build")?;
+            let start = Instant::now();
+            let data = build.call(places, Some(&names))?;
+            let seconds = start.elapsed().as_secs_f64();
+            let with = Some(BuiltWith {
+                count,
+                item_bytes,
+                nothing: data.is_none(),
+            });
             self.data = Some(data.unbind());
             Ok(Answer::Built { seconds, with })
         })
     }
 
     /// What a user's `build` is to be called with, and all that is known of its arguments; or why it cannot be.
-    fn bind<'py>(
-        &self,
-        py: Python<'py>,
-        set: &[Argument],
-        otherwise: Size,
-    ) -> PyResult<Result<Call<'py>, Answer>> {
+    fn bind<'py>(&self, py: Python<'py>, named: &Named) -> PyResult<Result<Call<'py>, Answer>> {
         let build = self.module(py)?.getattr("build")?;
-        let set: Vec<_> = set
+        let set: Vec<_> = named
+            .set
             .iter()
             .map(|argument| {
                 let reading = match argument.reading {
@@ -180,8 +169,8 @@ impl Interpreter {
             })
             .collect();
         let sizes = PyDict::new(py);
-        sizes.set_item("count", otherwise.count)?;
-        sizes.set_item("item_bytes", otherwise.item_bytes)?;
+        sizes.set_item("count", named.otherwise.count)?;
+        sizes.set_item("item_bytes", named.otherwise.item_bytes)?;
         let bound = own(py, "bind", (build, set, sizes))?;
         let bound = bound.unwrap_or_else(|| py.None().into_bound(py));
         let bound = bound.cast_into::<PyTuple>()?;
@@ -260,6 +249,28 @@ impl Interpreter {
             None => Err(PyValueError::new_err("no fixture is loaded")),
         }
     }
+}
+
+/// What `footprint` returned.
+fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
+    let answer = answer.cast::<PyDict>()?;
+    let bytes = |name: &str| -> PyResult<u64> {
+        let value = answer.get_item(name)?;
+        let value = value.map_or(Ok(0), |value| value.extract::<u64>());
+        value.or_else(
+            |error| match error.is_instance_of::<PyOverflowError>(answer.py()) {
+                // More than 64 bits can count does not fit anywhere either, which is all that is asked. (Less than
+                // nothing overflows as well: then the fixture's figures are wrong, and 0 would not be truer.)
+                true => Ok(u64::MAX),
+                false => Err(error),
+            },
+        )
+    };
+    Ok(Footprint {
+        objects: bytes("objects")?,
+        payload: bytes("payload")?,
+        segment: bytes("segment")?,
+    })
 }
 
 /// Calls a function of own.py, and leaves nothing of it behind; `None` for None.
