@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
-use crate::fixtures::{EXIT, Fixture, IDLE};
+use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Measurement, Observation, RegionMap, Report, Run, Warning};
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Fork, Job, Module, Size, WITNESS};
@@ -59,7 +59,7 @@ impl Dataset {
     pub fn is(&self, name: &str) -> bool {
         match &self.fixture.path {
             None => self.fixture.name == name,
-            Some(path) => std::path::absolute(name).is_ok_and(|named| named == *path),
+            Some(path) => fixtures::absolute(Path::new(name)).is_ok_and(|named| named == *path),
         }
     }
 }

@@ -9,7 +9,7 @@ mod syntax;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
 
 use include_dir::{Dir, include_dir};
@@ -285,6 +285,26 @@ pub fn find(name_or_path: &str) -> Result<Fixture, Error> {
     }
 }
 
+/// The path of a user's file from the root, without `..`, as `os.path.abspath` gives it.
+///
+/// # Errors
+/// When there is no working folder.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(path)?;
+    let mut short = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => drop(short.pop()),
+            part => short.push(part),
+        }
+    }
+    // Behind a link to a folder `..` may lead elsewhere.
+    match (whole.canonicalize(), short.canonicalize()) {
+        (Ok(one), Ok(other)) if one != other => Ok(whole),
+        _ => Ok(short),
+    }
+}
+
 /// The fixture's name or path, and the visit behind its last colon, if that names one: `module.py:iterate`.
 pub fn split_visit(word: &str) -> (&str, Option<&str>) {
     match word.rsplit_once(':') {
@@ -410,7 +430,7 @@ fn user(path: &Path) -> Result<Fixture, Error> {
             .filter(|byte| **byte == b'\n')
             .count(),
     })?;
-    let absolute = std::path::absolute(path).map_err(unreadable)?;
+    let absolute = absolute(path).map_err(unreadable)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     read(&name, Some(absolute), source, path)
 }
