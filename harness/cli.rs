@@ -13,18 +13,14 @@ use crate::compare::TOLERANCE;
 use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
+use crate::fixtures::parameters::{self, Setting};
 use crate::fixtures::{self, EXIT, Fixture};
 use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{self, StartMethod, Tolerance};
-use crate::protocol::{MOST_CHILDREN, Size};
+use crate::protocol::MOST_CHILDREN;
 
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
 const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
-/// For a fixture whose `build` has no default of its own.
-const DEFAULT_SIZE: Size = Size {
-    count: 2_000,
-    item_bytes: 64 << 10,
-};
 
 /// Counts, to the page, what fork() really shares between Python processes, and who unshared it.
 ///
@@ -52,6 +48,8 @@ pub enum Command {
     Claims(Claims),
     /// Build datasets, let forked children visit them, and count the pages they unshared
     Measure(Measure),
+    /// Write a Python file to measure data and code of one's own with
+    New(New),
     /// Compare the ways by which the same integers can reach child processes
     Alternatives(Alternatives),
     /// Put what is known of versions of Python to the test, each fact with its figures
@@ -224,9 +222,12 @@ pub struct Merge {
 /// `refcow measure`.
 #[derive(Debug, Args)]
 pub struct Measure {
-    /// Names from `refcow fixtures`, or paths of Python files like them
-    #[arg(required = true, value_name = "FIXTURE")]
+    /// Names from `refcow fixtures`, or paths of Python files with a function `build`; behind a colon one of its visits
+    #[arg(required = true, value_name = "FIXTURE[:VISIT]", value_hint = ValueHint::FilePath)]
     fixtures: Vec<String>,
+    /// For Python files of one's own: their sys.argv[1:]
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
     /// How.
     #[command(flatten)]
     pub options: MeasureOptions,
@@ -253,6 +254,9 @@ pub struct MeasureOptions {
     /// Cut the copied pages another way: by what was written first, or what wrote
     #[arg(long, value_enum, conflicts_with_all = ["no_causes", "baseline"])]
     pub by: Option<By>,
+    /// An argument of `build`, written as in Python; repeat for several (`refcow measure FILE.py --help` lists a file's)
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<Setting>,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -298,6 +302,7 @@ impl RunOptions {
         Plan {
             datasets: Vec::new(),
             observations: Vec::new(),
+            arguments: Vec::new(),
             alternatives: None,
             children: self.children(),
             pythons: self.pythons.clone(),
@@ -347,6 +352,14 @@ impl From<By> for model::By {
             By::Line => Self::Line,
         }
     }
+}
+
+/// `refcow new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The file to write: a new one, whose name ends in .py
+    #[arg(value_name = "FILE.py", value_hint = ValueHint::FilePath)]
+    pub path: PathBuf,
 }
 
 /// `refcow alternatives`.
@@ -399,11 +412,10 @@ fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, fixtures::Error> {
     let dataset = |mitigation: &Mitigation| {
         let fixture = fixtures::find(&mitigation.fixture)?;
         Ok(Dataset {
-            size: size(
-                &fixture,
+            given: fixture.give(&Setting::of_sizes(
                 Some(mitigation.count(size_bytes)),
                 mitigation.item_bytes,
-            ),
+            ))?,
             prepare: mitigation.prepare.clone(),
             visits: mitigations.visits.clone(),
             fixture,
@@ -465,7 +477,17 @@ impl Measure {
     /// # Errors
     /// An unknown fixture, visit or preparation.
     pub fn plan(&self) -> Result<Plan, fixtures::Error> {
-        self.options.plan(&self.fixtures)
+        let plan = self.options.plan(&self.fixtures)?;
+        let own = plan.datasets.iter().any(|one| one.fixture.path.is_some());
+        match own || self.arguments.is_empty() {
+            true => Ok(Plan {
+                arguments: self.arguments.clone(),
+                ..plan
+            }),
+            false => Err(fixtures::Error::NoArguments {
+                first: self.arguments[0].clone(),
+            }),
+        }
     }
 }
 
@@ -535,8 +557,10 @@ fn add_evidence(
             fixture.preparation(name)?;
         }
         let elements = claims.elements(&fixture.name, effort);
+        let mut set = Setting::of_sizes(elements.count, elements.item_bytes);
+        set.retain(|one| fixture.takes(&one.name));
         Ok(Dataset {
-            size: size(&fixture, elements.count, elements.item_bytes),
+            given: fixture.give(&set)?,
             visits: Vec::new(),
             prepare,
             fixture,
@@ -601,23 +625,48 @@ pub enum PlanError {
     Alternatives(#[from] alternatives::Error),
 }
 
-/// What the user said, else what the fixture does, else refcow's default.
-fn size(fixture: &Fixture, count: Option<u64>, item_bytes: Option<u64>) -> Size {
-    Size {
-        count: count
-            .or(fixture.default_count)
-            .unwrap_or(DEFAULT_SIZE.count),
-        item_bytes: item_bytes
-            .or(fixture.default_item_bytes)
-            .unwrap_or(DEFAULT_SIZE.item_bytes),
-    }
+/// A fixture of the command line, and the visits that it was named with.
+struct Named {
+    fixture: Fixture,
+    visits: Vec<String>,
+    /// Whether it was also named without one.
+    whole: bool,
 }
 
 impl MeasureOptions {
-    fn plan(&self, names: &[String]) -> Result<Plan, fixtures::Error> {
-        let mut seen = HashSet::new();
-        let once = names.iter().filter(|name| seen.insert(*name));
-        let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
+    fn plan(&self, words: &[String]) -> Result<Plan, fixtures::Error> {
+        let mut all: Vec<Named> = Vec::new();
+        for word in words {
+            let (name, visit) = fixtures::split_visit(word);
+            let fixture = fixtures::find(name)?;
+            let place = match all.iter().position(|one| one.fixture.name == fixture.name) {
+                Some(place) if all[place].fixture.path == fixture.path => place,
+                // A report tells measurements apart by it.
+                Some(_) => return Err(fixtures::Error::TwoOfOneName { name: fixture.name }),
+                None => {
+                    all.push(Named {
+                        fixture,
+                        visits: Vec::new(),
+                        whole: false,
+                    });
+                    all.len() - 1
+                }
+            };
+            all[place].visits.extend(visit.map(str::to_owned));
+            all[place].whole |= visit.is_none();
+        }
+        let mut set = Setting::of_sizes(self.count, self.item_bytes);
+        set.extend(self.set.iter().cloned());
+        for one in &set {
+            if !all.iter().any(|named| named.fixture.takes(&one.name)) {
+                let fixtures: Vec<_> = all.iter().map(|named| &named.fixture).collect();
+                return Err(parameters::unknown(&fixtures, &one.name));
+            }
+        }
+        let datasets: Result<Vec<_>, _> = all
+            .into_iter()
+            .map(|named| self.dataset(named, &set))
+            .collect();
         Ok(Plan {
             datasets: datasets?,
             causes: !self.no_causes,
@@ -625,40 +674,48 @@ impl MeasureOptions {
         })
     }
 
-    fn dataset(&self, name: &str) -> Result<Dataset, fixtures::Error> {
-        let fixture = fixtures::find(name)?;
-        let mut visits: Vec<String> = if self.visits.is_empty() && fixture.path.is_some() {
-            // Ending Python runs whatever the file, or what it imports, does at exit: not unless asked for.
-            fixture
-                .visits
-                .iter()
-                .map(|visit| visit.name.clone())
-                .filter(|name| name != EXIT)
-                .collect()
-        } else if self.visits.is_empty() {
-            let has = |visit: &&str| fixture.visit(visit).is_ok();
-            DEFAULT_VISITS
-                .into_iter()
-                .filter(has)
-                .map(str::to_owned)
-                .collect()
-        } else {
-            for visit in &self.visits {
-                fixture.visit(visit)?;
-            }
-            self.visits.clone()
-        };
+    fn dataset(&self, named: Named, set: &[Setting]) -> Result<Dataset, fixtures::Error> {
+        let Named {
+            fixture,
+            mut visits,
+            whole,
+        } = named;
+        if whole && self.visits.is_empty() {
+            visits.extend(default_visits(&fixture));
+        }
+        visits.extend(self.visits.iter().cloned());
+        for visit in &visits {
+            fixture.visit(visit)?;
+        }
         if let Some(name) = &self.prepare {
             fixture.preparation(name)?;
         }
         let mut seen = HashSet::new();
         visits.retain(|visit| seen.insert(visit.clone()));
+        // What one of several does not take is meant for another.
+        let set = set.iter().filter(|one| fixture.takes(&one.name));
         Ok(Dataset {
-            size: size(&fixture, self.count, self.item_bytes),
+            given: fixture.give(&set.cloned().collect::<Vec<_>>())?,
             prepare: self.prepare.clone(),
             visits,
             fixture,
         })
+    }
+}
+
+/// The visits that are made when none is named.
+fn default_visits(fixture: &Fixture) -> Vec<String> {
+    match fixture.path {
+        // Ending Python runs whatever the file, or what it imports, does at exit: not unless asked for.
+        Some(_) => {
+            let all = fixture.visits.iter().map(|visit| visit.name.clone());
+            all.filter(|name| name != EXIT).collect()
+        }
+        None => {
+            let has = |visit: &&str| fixture.visit(visit).is_ok();
+            let all = DEFAULT_VISITS.into_iter().filter(has);
+            all.map(str::to_owned).collect()
+        }
     }
 }
 
@@ -670,6 +727,24 @@ impl Calibrate {
             pattern: self.write,
             unreported: self.unreported,
         }
+    }
+}
+
+/// An argument of `build`.
+fn setting(text: &str) -> Result<Setting, String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("an argument is set by NAME=VALUE".into());
+    };
+    let letters = |letter: char| letter == '_' || letter.is_alphanumeric();
+    match name.chars().all(letters)
+        && !name.starts_with(|first: char| first.is_numeric())
+        && !name.is_empty()
+    {
+        true => Ok(Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }),
+        false => Err("the name of an argument has letters, digits and _".into()),
     }
 }
 

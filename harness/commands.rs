@@ -1,8 +1,9 @@
 //! What each command does: a parsed command line in, bytes out.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -105,6 +106,14 @@ pub enum Error {
     #[error("refcow has no command `{0}`")]
     #[diagnostic(help("`refcow --help` lists them"))]
     NoSuchCommand(String),
+    /// What is to be written would be no fixture.
+    #[error("{} is no name of a Python file", .0.display())]
+    #[diagnostic(help("a fixture is a Python module in one file, and its name ends in .py"))]
+    NotPython(PathBuf),
+    /// Nor can it be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NotCreated(#[from] output::CreateError),
     /// Ctrl-C would go unheard.
     #[error("cannot listen for signals: {0}")]
     #[diagnostic(help("raise the limit of open files (ulimit -n)"))]
@@ -147,11 +156,12 @@ impl Error {
             | Self::NoSuchCommand(_)
             | Self::NoPlaceForComparison
             | Self::NothingInCommon
+            | Self::NotPython(_)
+            | Self::NotCreated(_)
             | Self::Output(output::Error::NotWritable { .. }) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
             Self::Experiment(E::Interpreter { .. }) => 3,
-            Self::Experiment(E::Alternatives(error)) if error.is_bad_input() => 2,
-            Self::Experiment(E::Refused { .. } | E::TooLarge { .. } | E::ShmTooSmall { .. }) => 2,
+            Self::Experiment(error) if error.is_bad_input() => 2,
             Self::Experiment(E::Python(
                 P::NoSuchVersion { .. }
                 | P::NotFound { .. }
@@ -183,6 +193,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             return claims(ids, options);
         }
         Some(Command::Measure(options)) => return measure(options),
+        Some(Command::New(options)) => new(&options.path)?.into_bytes(),
         Some(Command::Alternatives(options)) => return alternatives(options),
         Some(Command::Versions(options)) => return versions(options),
         Some(Command::Compare(options)) => return compare_documents(options),
@@ -208,6 +219,114 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Some(Command::Man { command }) => man(command.as_deref())?,
     };
     Ok(Output::Standard.write(&text)?)
+}
+
+/// What clap says to --help; of a user's own file that is named before it, what that offers, too.
+///
+/// # Errors
+/// When that file is no fixture.
+pub fn help(said: &clap::Error, words: impl Iterator<Item = OsString>) -> Result<(), Error> {
+    let output = Output::Standard;
+    let mut text = match colours(&output) {
+        true => said.render().ansi().to_string(),
+        false => said.render().to_string(),
+    };
+    let words: Vec<_> = words.filter_map(|word| word.into_string().ok()).collect();
+    if words.get(1).is_some_and(|command| command == "measure") {
+        let named = words.iter().skip(2).take_while(|word| *word != "--");
+        let mut seen: Vec<&str> = Vec::new();
+        for word in named.filter(|word| !word.starts_with('-')) {
+            let (name, _) = fixtures::split_visit(word);
+            if name.ends_with(".py") && !seen.contains(&name) {
+                seen.push(name);
+                let _ = write!(text, "\n{}", offered(name, &fixtures::find(name)?));
+            }
+        }
+    }
+    Ok(output.write(text.as_bytes())?)
+}
+
+/// What a user's own file offers.
+fn offered(path: &str, fixture: &fixtures::Fixture) -> String {
+    let summary = match fixture.summary() {
+        "" => "(no docstring)",
+        summary => summary,
+    };
+    let mut text = format!("{path}: {summary}\n\n");
+    add_parameters(&mut text, "", fixture);
+    let _ = writeln!(text, "\nVisits ({path}:NAME or --visit NAME):");
+    for visit in &fixture.visits {
+        add_entry(&mut text, "  ", &visit.name, &visit.doc);
+    }
+    if !fixture.preparations.is_empty() {
+        let _ = writeln!(text, "\nPreparations (--prepare NAME):");
+    }
+    for preparation in &fixture.preparations {
+        add_entry(&mut text, "  ", &preparation.name, &preparation.doc);
+    }
+    text
+}
+
+/// A name, and the first line of what is said of it.
+fn add_entry(text: &mut String, margin: &str, name: &str, doc: &str) {
+    let line = format!(
+        "{margin}{name:<10} {}",
+        doc.lines().next().unwrap_or_default()
+    );
+    let _ = writeln!(text, "{}", line.trim_end());
+}
+
+/// The parameters of a user's `build`, in columns.
+fn add_parameters(text: &mut String, margin: &str, fixture: &fixtures::Fixture) {
+    let all = fixtures::parameters::described(fixture);
+    let _ = writeln!(text, "{margin}Parameters of build (--set NAME=VALUE):");
+    if all.is_empty() {
+        let words = match fixture.parameters {
+            Some(_) => "none",
+            None => "known to Python alone: it is defined in another module",
+        };
+        let _ = writeln!(text, "{margin}  {words}");
+    }
+    let width = |column: usize| {
+        let cells = all.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let (names, annotations) = (width(0).max(10), width(1));
+    for [name, annotation, default] in &all {
+        let _ = writeln!(
+            text,
+            "{margin}  {name:<names$} {annotation:<annotations$} {default}"
+        );
+    }
+}
+
+/// Writes a fixture to begin with; how to go on.
+fn new(path: &Path) -> Result<String, Error> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    if path.extension().is_none_or(|extension| extension != "py") || stem.is_empty() {
+        return Err(Error::NotPython(path.to_owned()));
+    }
+    output::create(path, fixtures::TEMPLATE.as_bytes())?;
+    let word = for_a_shell(&match path.to_string_lossy() {
+        // It would be taken for an option.
+        name if name.starts_with('-') => format!("./{name}"),
+        name => name.into_owned(),
+    });
+    let program = std::env::args().next().unwrap_or_else(|| "refcow".into());
+    let program = for_a_shell(&program);
+    Ok(format!(
+        "{word} is written, and can be measured as it is:\n\n    {program} measure {word}\n\n\
+         What it can be told: {program} measure {word} --help\n"
+    ))
+}
+
+/// A word as a shell reads it.
+fn for_a_shell(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,=".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
@@ -525,22 +644,27 @@ fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
             fixture.modules.join(", ")
         };
         indent(&mut text, &fixture.doc);
-        let _ = writeln!(
-            text,
-            "\n  Default: --count {} --item-bytes {}. Needs: {needs}.\n  Visits:",
-            default(fixture.default_count),
-            default(fixture.default_item_bytes),
-        );
+        if fixture.path.is_none() {
+            let _ = writeln!(
+                text,
+                "\n  Default: --count {} --item-bytes {}. Needs: {needs}.",
+                default(fixture.default_count),
+                default(fixture.default_item_bytes),
+            );
+        } else {
+            text.push('\n');
+            add_parameters(&mut text, "  ", fixture);
+            let _ = writeln!(text, "  Needs: {needs}.");
+        }
+        let _ = writeln!(text, "  Visits:");
         for visit in &fixture.visits {
-            let summary = visit.doc.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "    {:<10} {summary}", visit.name);
+            add_entry(&mut text, "    ", &visit.name, &visit.doc);
         }
         if !fixture.preparations.is_empty() {
             let _ = writeln!(text, "  Preparations:");
         }
         for preparation in &fixture.preparations {
-            let summary = preparation.doc.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "    {:<10} {summary}", preparation.name);
+            add_entry(&mut text, "    ", &preparation.name, &preparation.doc);
         }
     }
     Ok(text)

@@ -221,13 +221,12 @@ fn pairs<'a>(
     base: &'a Run,
     new: &'a Run,
 ) -> Vec<(Option<&'a Measurement>, Option<&'a Measurement>)> {
-    let size = |one: &Measurement| (one.count, one.item_bytes);
     let mut left: Vec<&Measurement> = new.measurements.iter().collect();
     let mut found: Vec<Option<&Measurement>> = vec![None; base.measurements.len()];
     for same_size in [true, false] {
         for (one, pair) in base.measurements.iter().zip(&mut found) {
             let belongs = |other: &&Measurement| {
-                key_of(one) == key_of(other) && (!same_size || size(one) == size(other))
+                key_of(one) == key_of(other) && (!same_size || one.made_with() == other.made_with())
             };
             if pair.is_none()
                 && let Some(place) = left.iter().position(belongs)
@@ -239,6 +238,14 @@ fn pairs<'a>(
     let matched = base.measurements.iter().map(Some).zip(found);
     let rest = left.into_iter().map(|one| (None, Some(one)));
     matched.chain(rest).collect()
+}
+
+/// In which way two datasets of one fixture are not the same.
+fn other_data(one: &Measurement, other: &Measurement) -> &'static str {
+    match (&one.parameters, &one.arguments) == (&other.parameters, &other.arguments) {
+        true => "data of another size",
+        false => "data made otherwise",
+    }
 }
 
 fn page_rows(
@@ -256,12 +263,20 @@ fn page_rows(
             continue;
         };
         let not_comparable = match (one, other) {
-            (Some(one), Some(other))
-                if (one.count, one.item_bytes) != (other.count, other.item_bytes) =>
-            {
+            (Some(one), Some(other)) if one.made_with() != other.made_with() => {
+                let words = |it: &Measurement| {
+                    let words = it.made_of(u64::to_string, |bytes| format!("{bytes} bytes"));
+                    if words.is_empty() {
+                        "nothing set".into()
+                    } else {
+                        words
+                    }
+                };
                 Some(format!(
-                    "data of another size: {} × {} bytes and {} × {} bytes",
-                    one.count, one.item_bytes, other.count, other.item_bytes
+                    "{}: {} and {}",
+                    other_data(one, other),
+                    words(one),
+                    words(other)
                 ))
             }
             (Some(one), Some(other)) if one.children.len() != other.children.len() => Some(

@@ -7,13 +7,14 @@ pub mod observations;
 pub mod visit;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::fixtures::{EXIT, Fixture, IDLE};
+use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
+use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Measurement, Observation, Report, Run, Warning};
-use crate::protocol::{self, Footprint, Job, Module, Size};
+use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
 
@@ -27,6 +28,8 @@ pub struct Plan {
     pub datasets: Vec<Dataset>,
     /// What is to be observed besides pages, in order.
     pub observations: Vec<Wanted>,
+    /// `sys.argv[1:]` of users' own files.
+    pub arguments: Vec<String>,
     /// Which ways to share data are to be compared.
     pub alternatives: Option<alternatives::Wanted>,
     /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
@@ -46,8 +49,8 @@ pub struct Plan {
 pub struct Dataset {
     /// What builds it.
     pub fixture: Fixture,
-    /// How large.
-    pub size: Size,
+    /// What `build` is given.
+    pub given: Given,
     /// A preparation that the fixture has: what the parent does before the first fork.
     pub prepare: Option<String>,
     /// Names of visits that the fixture has.
@@ -59,7 +62,7 @@ impl Dataset {
     pub fn is(&self, name: &str) -> bool {
         match &self.fixture.path {
             None => self.fixture.name == name,
-            Some(path) => std::path::absolute(name).is_ok_and(|named| named == *path),
+            Some(path) => fixtures::absolute(Path::new(name)).is_ok_and(|named| named == *path),
         }
     }
 }
@@ -329,6 +332,19 @@ impl Error {
         untrustworthy || self.is_interruption()
     }
 
+    /// Whether it is what the user gave that no data could be built with.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
+            Self::Alternatives(error) => error.is_bad_input(),
+            Self::Fixture { error, .. } => matches!(
+                **error,
+                visit::Error::Subject(subject::Error::Refused { .. })
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
         let visit = match self {
@@ -586,6 +602,7 @@ fn observe(
 struct Built {
     subject: Subject,
     build_seconds: f64,
+    with: BuiltWith,
     warnings: BTreeSet<Warning>,
 }
 
@@ -594,18 +611,18 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
     let fixture = &dataset.fixture;
     let at = Error::of(&fixture.name);
     let failed = |error: subject::Error| at(error.into());
-    let refused = |error: subject::Error| match error {
+    let refused = |error: subject::Error| match (error, &dataset.given.arguments) {
         // Of a user's own code it may mean anything.
-        subject::Error::Raised { raised, .. }
-            if fixture.path.is_none() && raised.summary.starts_with("ValueError") =>
+        (subject::Error::Raised { raised, .. }, Arguments::Size(size))
+            if raised.summary.starts_with("ValueError") =>
         {
             Error::Refused {
                 fixture: fixture.name.clone(),
-                size: dataset.size,
+                size: *size,
                 raised,
             }
         }
-        error => failed(error),
+        (error, _) => failed(error),
     };
     let mut warnings = BTreeSet::new();
     let mut launch = launch.clone();
@@ -620,18 +637,30 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
         warnings.insert(Warning::AddressesRandom);
     }
     let (helpers, module) = modules(fixture);
-    subject.load(helpers, module).map_err(failed)?;
+    let arguments = match fixture.path {
+        Some(_) => plan.arguments.clone(),
+        None => Vec::new(),
+    };
+    subject.load(helpers, module, arguments).map_err(failed)?;
     if !plan.force {
-        let footprint = subject.footprint(dataset.size).map_err(refused)?;
+        let footprint = subject
+            .footprint(&dataset.given.arguments)
+            .map_err(refused)?;
         fits(plan, dataset, footprint, &machine::memory()?)?;
     }
-    let build_seconds = subject.build(dataset.size).map_err(refused)?;
+    let (build_seconds, with) = subject.build(&dataset.given.arguments).map_err(refused)?;
+    if with.nothing {
+        warnings.insert(Warning::BuiltNothing {
+            fixture: fixture.name.clone(),
+        });
+    }
     if let Some(name) = &dataset.prepare {
         subject.prepare(name).map_err(failed)?;
     }
     Ok(Built {
         subject,
         build_seconds,
+        with,
         warnings,
     })
 }
@@ -656,6 +685,7 @@ fn measure(
     let Built {
         mut subject,
         build_seconds,
+        with,
         mut warnings,
     } = build(plan, dataset, launch)?;
     let (map, objects) = subject.map(plan.causes).map_err(|error| at(error.into()))?;
@@ -667,6 +697,21 @@ fn measure(
     }
     step(Step::Done);
 
+    // A size is told as one, whoever set it.
+    let mut parameters = dataset.given.parameters.clone();
+    for (name, size) in [(COUNT, with.count), (ITEM_BYTES, with.item_bytes)] {
+        if size.is_some() {
+            parameters.remove(name);
+        }
+    }
+    let arguments = match fixture.path {
+        Some(_) => plan
+            .arguments
+            .iter()
+            .map(|word| model::printable(word))
+            .collect(),
+        None => Vec::new(),
+    };
     let mut measurements = Vec::new();
     for visit in &dataset.visits {
         step(Step::Visiting {
@@ -695,8 +740,10 @@ fn measure(
             visit: visit.clone(),
             prepare: dataset.prepare.clone(),
             sharing: fixture.sharing.clone(),
-            count: dataset.size.count,
-            item_bytes: dataset.size.item_bytes,
+            count: with.count,
+            item_bytes: with.item_bytes,
+            parameters: parameters.clone(),
+            arguments: arguments.clone(),
             build_seconds,
             tree: outcome.tree,
             children: outcome.children,
@@ -729,13 +776,19 @@ fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
     });
     let (file, folder) = match &fixture.path {
         None => (format!("python_fixtures/{}.py", fixture.name), None),
-        Some(path) => (
-            path.display().to_string(),
-            path.parent().map(|folder| folder.display().to_string()),
-        ),
+        Some(path) => {
+            // As of a script: a link to it may be elsewhere than what it imports.
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let folder = real.parent().unwrap_or(Path::new("/"));
+            (
+                path.display().to_string(),
+                Some(folder.display().to_string()),
+            )
+        }
     };
     let module = Module {
-        name: fixture.name.clone(),
+        // A dot would make it a part of a package.
+        name: fixture.name.replace('.', "_"),
         file,
         folder,
         source: fixture.source.clone(),
@@ -750,12 +803,9 @@ fn fits(
     footprint: Option<Footprint>,
     memory: &MemoryLimits,
 ) -> Result<(), Error> {
-    // A fixture that does not say is taken at the word of its arguments.
-    let footprint = footprint.unwrap_or(Footprint {
-        objects: 0,
-        payload: dataset.size.count.saturating_mul(dataset.size.item_bytes),
-        segment: 0,
-    });
+    let Some(footprint) = footprint else {
+        return Ok(());
+    };
     if let Some(free_bytes) = memory.shm_free_bytes
         && footprint.segment > free_bytes
     {

@@ -3,18 +3,24 @@
 //! The files of `python_fixtures/` are part of the program. Each is a fixture, but for those whose name begins with `_`:
 //! they are modules that fixtures import. A fixture can also be a file of the user's own, named by its path.
 
+mod literal;
+pub mod parameters;
 mod syntax;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
 
 use include_dir::{Dir, include_dir};
 use miette::Diagnostic;
 use thiserror::Error;
 
+use self::parameters::Parameter;
 use self::syntax::{Binding, Function, Module, Value};
+
+/// A fixture to begin with.
+pub const TEMPLATE: &str = include_str!("fixtures/template.py");
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/python_fixtures");
 
@@ -67,6 +73,8 @@ pub struct Fixture {
     pub default_count: Option<u64>,
     /// Bytes of content of each element, where `build` has a constant default.
     pub default_item_bytes: Option<u64>,
+    /// What `build` takes, in the order of the text. `None` where its definition is not in a text that refcow knows.
+    pub parameters: Option<Vec<Parameter>>,
 }
 
 /// Something a child can do with the data.
@@ -163,12 +171,76 @@ pub enum Error {
     /// The module has nothing to build.
     #[error("the fixture {} has no function `build`", path.display())]
     #[diagnostic(help(
-        "a fixture defines `def build(count=…, item_bytes=…)`, which returns the data, and functions \
-         `def visit_NAME(data)`"
+        "a fixture defines `def build(…)`, which returns the data, and functions `def visit_NAME(data)`; \
+         `refcow new FILE.py` writes one"
     ))]
     NoBuild {
         /// The path as it was given.
         path: PathBuf,
+    },
+    /// `build` has no parameter of this name.
+    #[error("`build` of {fixtures} has no parameter `{name}`")]
+    UnknownParameter {
+        /// Whose, each in backquotes.
+        fixtures: String,
+        /// What was to be set.
+        name: String,
+        /// The nearest name and the list.
+        #[help]
+        help: String,
+    },
+    /// A parameter has several values.
+    #[error("`{name}` is set twice")]
+    #[diagnostic(help(
+        "--count and --item-bytes are --set count=… and --set item_bytes=…: leave one of them out"
+    ))]
+    SetTwice {
+        /// Which.
+        name: String,
+    },
+    /// A parameter takes other values.
+    #[error(
+        "--set {name}={value}: `build` of `{fixture}` takes something else as `{name}`: {takes}"
+    )]
+    #[diagnostic(help(
+        "values are written as in Python: 5, 0.5, True, None, [1, 2]; a text without quotes"
+    ))]
+    BadValue {
+        /// The fixture's name.
+        fixture: String,
+        /// The parameter's.
+        name: String,
+        /// What was set.
+        value: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// A parameter has no value.
+    #[error("`build` of `{fixture}` has no default for `{name}`")]
+    #[diagnostic(help("say what it is to be: --set {name}={}", takes.as_deref().unwrap_or("VALUE")))]
+    NotSet {
+        /// The fixture's name.
+        fixture: String,
+        /// The parameter's.
+        name: String,
+        /// Its annotation.
+        takes: Option<String>,
+    },
+    /// refcow's own fixtures have no `sys.argv`.
+    #[error(
+        "`{first}` and what follows it is for a Python file of your own, and none is to be measured"
+    )]
+    #[diagnostic(help("options of refcow's stand before `--`"))]
+    NoArguments {
+        /// The first argument.
+        first: String,
+    },
+    /// Measurements are told apart by their fixtures' names.
+    #[error("two fixtures are called `{name}`")]
+    #[diagnostic(help("measure them one after the other, or give one of the files another name"))]
+    TwoOfOneName {
+        /// Their name.
+        name: String,
     },
     /// The module defines `visit_idle` or `visit_exit`.
     #[error("the fixture {} has a visit `{visit}` of its own", path.display())]
@@ -210,6 +282,36 @@ pub fn find(name_or_path: &str) -> Result<Fixture, Error> {
                 offer(name_or_path, names(), "fixtures")
             ),
         }),
+    }
+}
+
+/// The path of a user's file from the root, without `..`, as `os.path.abspath` gives it.
+///
+/// # Errors
+/// When there is no working folder.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(path)?;
+    let mut short = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => drop(short.pop()),
+            part => short.push(part),
+        }
+    }
+    // Behind a link to a folder `..` may lead elsewhere.
+    match (whole.canonicalize(), short.canonicalize()) {
+        (Ok(one), Ok(other)) if one != other => Ok(whole),
+        _ => Ok(short),
+    }
+}
+
+/// The fixture's name or path, and the visit behind its last colon, if that names one: `module.py:iterate`.
+pub fn split_visit(word: &str) -> (&str, Option<&str>) {
+    match word.rsplit_once(':') {
+        Some((fixture, visit)) if !visit.contains('/') && !visit.ends_with(".py") => {
+            (fixture, Some(visit))
+        }
+        _ => (word, None),
     }
 }
 
@@ -328,7 +430,7 @@ fn user(path: &Path) -> Result<Fixture, Error> {
             .filter(|byte| **byte == b'\n')
             .count(),
     })?;
-    let absolute = std::path::absolute(path).map_err(unreadable)?;
+    let absolute = absolute(path).map_err(unreadable)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     read(&name, Some(absolute), source, path)
 }
@@ -396,6 +498,7 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
         helpers: helpers(&module),
         default_count: build.count,
         default_item_bytes: build.item_bytes,
+        parameters: build.parameters,
         source,
     })
 }
@@ -766,6 +869,16 @@ mod tests {
             (fixture.default_count, fixture.default_item_bytes),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_visit_stands_behind_the_last_colon() {
+        assert_eq!(split_visit("ints"), ("ints", None));
+        assert_eq!(split_visit("a.py:read"), ("a.py", Some("read")));
+        assert_eq!(split_visit("C:/a.py"), ("C:/a.py", None));
+        assert_eq!(split_visit("a:b.py"), ("a:b.py", None));
+        assert_eq!(split_visit("a:b.py:c"), ("a:b.py", Some("c")));
+        assert_eq!(split_visit("a.py:"), ("a.py", Some("")));
     }
 
     #[test]

@@ -4,14 +4,21 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use miette::Diagnostic;
 use refcow::cli::Cli;
 use refcow::commands;
 
 fn main() -> ExitCode {
-    // clap exits with 2 on a command line it does not understand, and with 0 after --help and --version.
-    let cli = Cli::parse();
-    match commands::run(&cli) {
+    let done = match Cli::try_parse() {
+        Ok(cli) => commands::run(&cli),
+        Err(said) if said.kind() == ErrorKind::DisplayHelp => {
+            commands::help(&said, std::env::args_os())
+        }
+        // With 2 where it does not understand the command line, with 0 after --version.
+        Err(said) => said.exit(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut text = format!("error: {error}\n");

@@ -55,10 +55,10 @@ impl Mitigation {
     pub fn is(&self, measurement: &Measurement, size_bytes: u64) -> bool {
         self.fixture == measurement.fixture
             && self.prepare == measurement.prepare
-            && self.count(size_bytes) == measurement.count
+            && Some(self.count(size_bytes)) == measurement.count
             && self
                 .item_bytes
-                .is_none_or(|bytes| bytes == measurement.item_bytes)
+                .is_none_or(|bytes| Some(bytes) == measurement.item_bytes)
     }
 }
 

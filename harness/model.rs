@@ -21,8 +21,9 @@ pub use alternative::{
 pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
-pub(crate) use document::is_no_letter;
-pub use document::{DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, read};
+pub use document::{
+    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, printable, read,
+};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
 pub use measurement::{

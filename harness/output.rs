@@ -54,6 +54,72 @@ pub enum Error {
     },
 }
 
+/// There is no new file.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum CreateError {
+    /// Not over something of the user's.
+    #[error("{} is there already", path.display())]
+    #[diagnostic(help("give another name, or move it away: nothing is overwritten"))]
+    Exists {
+        /// As the user gave it.
+        path: PathBuf,
+    },
+    /// The folder is not there, or not the user's.
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help(
+        "give the path of a new file in a folder that exists and that this user may write to"
+    ))]
+    NotCreated {
+        /// As the user gave it.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+/// Writes a new file, whole or not at all.
+///
+/// # Errors
+/// When there is something of that name, or no folder to write it to.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), CreateError> {
+    let exists = || CreateError::Exists {
+        path: path.to_owned(),
+    };
+    // A link is in the way wherever it leads.
+    if path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let fail = |source| CreateError::NotCreated {
+        path: path.to_owned(),
+        source,
+    };
+    let mut draft = draft_beside(path).map_err(fail)?;
+    let written = draft
+        .write_all(bytes)
+        .and_then(|()| draft.as_file().sync_all());
+    written.map_err(fail)?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        // Somebody else was first.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
+        Err(error) => Err(fail(error.error)),
+    }
+}
+
+/// A file in the folder of another. Removed unless it takes that one's place.
+fn draft_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".refcow-");
+    // A report is no secret; the user's umask says who may read it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
 impl Output {
     /// Opens the place, without changing what is there.
     ///
@@ -86,17 +152,8 @@ impl Output {
             // A link stays a link.
             target = fs::canonicalize(path).map_err(fail)?;
         }
-        let folder = match target.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".refcow-");
-        // A report is no secret; the user's umask says who may read it.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         Ok(Self::File {
-            draft: builder.tempfile_in(folder).map_err(fail)?,
+            draft: draft_beside(&target).map_err(fail)?,
             path: target,
         })
     }

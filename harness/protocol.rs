@@ -48,11 +48,18 @@ pub enum Request {
         helpers: Vec<Module>,
         /// The fixture.
         fixture: Module,
+        /// `sys.argv[1:]` of a user's own file.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arguments: Vec<String>,
     },
     /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
     Footprint(Size),
+    /// The same of a user's own file.
+    FootprintBy(Named),
     /// Build the dataset. Answer: [`Answer::Built`].
     Build(Size),
+    /// The same of a user's own file.
+    BuildBy(Named),
     /// Call `prepare_NAME(data)`. Answer: [`Answer::Prepared`].
     Prepare {
         /// NAME.
@@ -101,6 +108,8 @@ pub struct Fork {
 }
 
 /// A Python module in source.
+///
+/// The subject keeps them all: a field more here is heap more there, in front of the data, and shifts what shares a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
     /// Its name.
@@ -114,7 +123,64 @@ pub struct Module {
     pub source: String,
 }
 
-/// The arguments of a fixture's `build`.
+/// What a fixture's `build` is called with.
+///
+/// The two are requests of their own: nothing is looked up in Python for refcow's own fixtures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// Both, in their order: refcow's own fixtures.
+    Size(Size),
+    /// By name: a user's own.
+    Named(Named),
+}
+
+/// Only what was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// What was.
+    pub set: Vec<Argument>,
+    /// For a `count` or an `item_bytes` that has no default, and was not set.
+    pub otherwise: Size,
+}
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Argument {
+    /// The parameter.
+    pub name: String,
+    /// The value, as it was written.
+    pub text: String,
+    /// What that means.
+    pub reading: Reading,
+}
+
+/// How the text of an argument is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// As it is.
+    Text,
+    /// As the literal of Python's that it is.
+    Literal,
+    /// As a text where the parameter's default is one, else as a literal if it is one.
+    AsDefault {
+        /// Whether it is.
+        literal: bool,
+    },
+}
+
+/// What a user's `build` was called with, its own defaults included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltWith {
+    /// The `count`, if it takes one.
+    pub count: Option<u64>,
+    /// The `item_bytes`, if it takes them.
+    pub item_bytes: Option<u64>,
+    /// Whether it returned None.
+    pub nothing: bool,
+}
+
+/// The size of refcow's own datasets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Elements in each list.
@@ -167,6 +233,16 @@ pub enum Answer {
     Built {
         /// How long it took.
         seconds: f64,
+        /// Of a user's own file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<BuiltWith>,
+    },
+    /// A user's file, or what was set for its `build`, is not what this Python takes.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do.
+        help: String,
     },
     /// The parent has prepared.
     Prepared,

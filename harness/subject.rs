@@ -33,8 +33,8 @@ use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
-    Answer, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised, Report, Request, Size, Started,
-    TRACE_BYTES, WITNESS, channel_fd,
+    Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised, Report, Request,
+    Started, TRACE_BYTES, WITNESS, channel_fd,
 };
 
 /// Why there is no answer.
@@ -78,7 +78,7 @@ pub enum Error {
     /// It took too long.
     #[error("the {who} had not ended {doing} after {} s", limit.as_secs_f64())]
     #[diagnostic(help(
-        "give it longer with --timeout, or smaller data with --count and --item-bytes"
+        "give it longer with --timeout, or smaller data with --count, --item-bytes or --set"
     ))]
     TimedOut {
         /// Parent or child.
@@ -98,6 +98,15 @@ pub enum Error {
         doing: String,
         /// The exception.
         raised: Raised,
+    },
+    /// A user's file, or what was set for its `build`, is not what this Python takes.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do.
+        #[help]
+        help: String,
     },
     /// Another Python answered than the one that was chosen.
     #[error("{} is CPython {found}, not {wanted} as its program says", libpython.display())]
@@ -324,13 +333,23 @@ impl Subject {
         }
     }
 
-    /// Executes a fixture's module.
+    /// Executes a fixture's module; a user's own finds these arguments in `sys.argv`.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn load(&mut self, helpers: Vec<Module>, fixture: Module) -> Result<(), Error> {
+    pub fn load(
+        &mut self,
+        helpers: Vec<Module>,
+        fixture: Module,
+        arguments: Vec<String>,
+    ) -> Result<(), Error> {
         let doing = format!("loading {}", fixture.file);
-        match self.ask(&Request::Load { helpers, fixture }, &doing)? {
+        let request = Request::Load {
+            helpers,
+            fixture,
+            arguments,
+        };
+        match self.ask(&request, &doing)? {
             Answer::Loaded => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
         }
@@ -340,22 +359,37 @@ impl Subject {
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn footprint(&mut self, size: Size) -> Result<Option<Footprint>, Error> {
+    pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
         let doing = "estimating its size";
-        match self.ask(&Request::Footprint(size), doing)? {
+        let request = match arguments {
+            Arguments::Size(size) => Request::Footprint(*size),
+            Arguments::Named(named) => Request::FootprintBy(named.clone()),
+        };
+        match self.ask(&request, doing)? {
             Answer::Footprint(footprint) => Ok(footprint),
             other => Err(out_of_turn(doing, &other)),
         }
     }
 
-    /// Builds the dataset; the seconds it took.
+    /// Builds the dataset; the seconds it took, and what it was made with.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn build(&mut self, size: Size) -> Result<f64, Error> {
+    pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
         let doing = "building the dataset";
-        match self.ask(&Request::Build(size), doing)? {
-            Answer::Built { seconds } => Ok(seconds),
+        let (request, size) = match arguments {
+            Arguments::Size(size) => (Request::Build(*size), Some(*size)),
+            Arguments::Named(named) => (Request::BuildBy(named.clone()), None),
+        };
+        match self.ask(&request, doing)? {
+            Answer::Built { seconds, with } => {
+                let of_size = BuiltWith {
+                    count: size.map(|size| size.count),
+                    item_bytes: size.map(|size| size.item_bytes),
+                    nothing: false,
+                };
+                Ok((seconds, with.unwrap_or(of_size)))
+            }
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -641,6 +675,7 @@ impl Subject {
                 doing: doing.into(),
                 raised,
             }),
+            Ok(Answer::Refused { reason, help }) => Err(Error::Refused { reason, help }),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
         }

@@ -167,7 +167,7 @@ fn what_differs_between_two_runs_is_named() {
     "huge pages: off and madvise"
 )]
 #[case::size(
-    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.count = 7),
+    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.count = Some(7)),
     "data of another size: 2000 × 65536 bytes and 7 × 65536 bytes"
 )]
 #[case::children(
@@ -315,7 +315,7 @@ fn different() -> (Report, Report) {
     new.measurements.retain(|one| one.visit != "idle");
     for measurement in &mut new.measurements {
         if measurement.fixture == "shared_numpy" {
-            measurement.count = 7;
+            measurement.count = Some(7);
         }
     }
     let gone = canned::run("3.8.18");

@@ -529,6 +529,7 @@ fn start(launch: &Launch) -> Result<(Subject, Started), subject::Error> {
     subject.load(
         vec![module("_child", "ways/child")],
         module("_parent", "ways/parent"),
+        Vec::new(),
     )?;
     Ok((subject, started))
 }

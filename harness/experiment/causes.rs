@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{Cause, Causes, RegionName, Written};
+use crate::model::{self, Cause, Causes, RegionName, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{PageSet, Regions};
 
@@ -67,9 +67,9 @@ pub fn attribute(
             |((region, cause, of_type, function, line), (pages, equal))| Written {
                 region,
                 cause,
-                of_type: of_type.map(printable),
-                function: function.map(printable),
-                line: line.map(printable),
+                of_type: of_type.map(model::printable),
+                function: function.map(model::printable),
+                line: line.map(model::printable),
                 pages,
                 identical: identical.map(|_| equal),
             },
@@ -94,18 +94,6 @@ pub fn attribute(
             .then_with(|| key(one).cmp(&key(other)))
     });
     (causes, written)
-}
-
-/// A name from outside, without letters that do something to a terminal or to a table.
-fn printable(name: &str) -> String {
-    let mut printable = String::with_capacity(name.len());
-    for letter in name.chars() {
-        match crate::model::is_no_letter(letter) {
-            true => printable.extend(letter.escape_unicode()),
-            false => printable.push(letter),
-        }
-    }
-    printable
 }
 
 #[cfg(test)]
@@ -198,11 +186,6 @@ mod tests {
         };
         assert_eq!(of(&Recorded::default()).kernel, 1);
         assert_eq!(of(&lost).unattributed, 1);
-    }
-
-    #[test]
-    fn a_name_that_would_move_the_cursor_does_not() {
-        assert_eq!(printable("a\u{1b}[2J\nb"), "a\\u{1b}[2J\\u{a}b");
     }
 
     proptest! {

@@ -173,7 +173,7 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
         folder: None,
         source: fixtures::program(&format!("facts/{name}")).to_owned(),
     };
-    subject.load(Vec::new(), module)?;
+    subject.load(Vec::new(), module, Vec::new())?;
     let answer = subject.call("observe", arguments)?;
     serde_json::from_value(answer).map_err(|error| {
         Error::Subject(subject::Error::Protocol {

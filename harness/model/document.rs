@@ -125,12 +125,13 @@ impl Run {
     /// `FIXTURE/VISIT`, `WAY/START_METHOD`, …: everything that is in it, by the name that tells it from all else in it.
     pub fn contents(&self) -> impl Iterator<Item = String> {
         let measurements = self.measurements.iter().map(|measurement| {
+            let made_of = measurement.made_of(u64::to_string, |bytes| format!("{bytes} bytes"));
             format!(
-                "{}/{} ({} × {} bytes, {})",
+                "{}/{} ({}{}{})",
                 measurement.data(),
                 measurement.visit,
-                measurement.count,
-                measurement.item_bytes,
+                made_of,
+                if made_of.is_empty() { "" } else { ", " },
                 measurement.sharing
             )
         });
@@ -238,8 +239,20 @@ fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentError> {
 
 /// Whether a letter would do something else on a terminal, or in a log that commands are read from, than be shown:
 /// controls, line ends among them, and what turns the direction of writing (Unicode's UAX #9).
-pub(crate) fn is_no_letter(letter: char) -> bool {
+fn is_no_letter(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text of the user's as a document may hold it: what is no letter is written as an escape.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_no_letter(letter) {
+            true => shown.extend(letter.escape_unicode()),
+            false => shown.push(letter),
+        }
+    }
+    shown
 }
 
 /// Refuses texts with letters in them that are none. Of those that refcow writes, `sys.version` has a line's end.

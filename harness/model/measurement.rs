@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Causes, Written};
 
@@ -31,10 +33,18 @@ pub struct Measurement {
     pub prepare: Option<String>,
     /// How the data reached the children: `fork` (inherited) or `shared_memory`, as the fixture states it.
     pub sharing: String,
-    /// Elements in each list (or rows in each array) of the dataset.
-    pub count: u64,
-    /// Bytes of content in each element.
-    pub item_bytes: u64,
+    /// Elements in each list (or rows in each array) of the dataset. Absent: `build` of the user's file takes no count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Bytes of content in each element. Absent: `build` of the user's file takes no such size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_bytes: Option<u64>,
+    /// What else was set for `build` of the user's file: in JSON if it has that value, else as it was written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Value>,
+    /// `sys.argv[1:]` of the user's file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// How long the parent took to build the dataset.
     pub build_seconds: f64,
     /// All processes of the measurement together: parent, witness and children.
@@ -235,6 +245,41 @@ impl Measurement {
             Some(name) => format!("{}, prepared by {name}", self.fixture),
             None => self.fixture.clone(),
         }
+    }
+
+    /// What the dataset was made with: two of the same are of the same data.
+    pub fn made_with(&self) -> impl PartialEq + use<'_> {
+        (
+            self.count,
+            self.item_bytes,
+            &self.parameters,
+            &self.arguments,
+        )
+    }
+
+    /// The same in words: `2000 × 65536 bytes a list, kind=dict; arguments: -v`. Empty if nothing is known of it.
+    pub fn made_of(
+        &self,
+        count: impl Fn(&u64) -> String,
+        bytes: impl Fn(&u64) -> String,
+    ) -> String {
+        let mut parts = Vec::new();
+        match (&self.count, &self.item_bytes) {
+            (Some(number), Some(size)) => {
+                parts.push(format!("{} × {}", count(number), bytes(size)))
+            }
+            (Some(number), None) => parts.push(format!("count={}", count(number))),
+            (None, Some(size)) => parts.push(format!("item_bytes={}", bytes(size))),
+            (None, None) => {}
+        }
+        parts.extend(self.parameters.iter().map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            value => format!("{name}={value}"),
+        }));
+        if !self.arguments.is_empty() {
+            parts.push(format!("arguments {}", self.arguments.join(" ")));
+        }
+        parts.join(", ")
     }
 }
 

@@ -63,6 +63,11 @@ pub enum Warning {
         /// Their types.
         types: String,
     },
+    /// `build` returned None: there was no data to visit.
+    BuiltNothing {
+        /// The fixture.
+        fixture: String,
+    },
     /// The kernel (or a container's profile) keeps mappings at random addresses.
     AddressesRandom,
     /// Kernel samepage merging is on.
@@ -118,6 +123,11 @@ impl fmt::Display for Warning {
                 f,
                 "{fixture}: what is in objects of these types is not told from the rest of the process: {types}; \
                  regions are found in what the collector follows, in lists, dicts and sets, and in buffers"
+            ),
+            Self::BuiltNothing { fixture } => write!(
+                f,
+                "{fixture}: build() returned None, and that is what visits were given; \
+                 let it return the data, if a `return` is missing"
             ),
             Self::AddressesRandom => write!(
                 f,

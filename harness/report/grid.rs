@@ -47,12 +47,10 @@ pub(super) fn same_data(one: &Measurement, other: &Measurement) -> bool {
             measurement.fixture.clone(),
             measurement.prepare.clone(),
             measurement.sharing.clone(),
-            measurement.count,
-            measurement.item_bytes,
             measurement.children.len(),
         )
     };
-    key(one) == key(other)
+    key(one) == key(other) && one.made_with() == other.made_with()
 }
 
 /// One grid for each dataset that any of the interpreters visited.
@@ -149,9 +147,8 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
     Grid {
         title: format!("{}, shared by {}", data.data(), data.sharing),
         subtitle: format!(
-            "{} × {} a list; {}",
-            count(data.count),
-            bytes(data.item_bytes),
+            "{}{}",
+            made_of(data).map_or_else(String::new, |words| format!("{words}; ")),
             if children == 1 {
                 "1 child of each CPython".into()
             } else {
@@ -167,16 +164,28 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
     }
 }
 
+/// What the data was made with, if anything is known of it.
+fn made_of(measurement: &Measurement) -> Option<String> {
+    let a_list = match measurement.parameters.is_empty() && measurement.arguments.is_empty() {
+        true => " a list",
+        false => "",
+    };
+    let words = measurement.made_of(|number| count(*number), |size| bytes(*size));
+    match (measurement.count, measurement.item_bytes) {
+        (Some(_), Some(_)) => Some(words + a_list),
+        _ => Some(words).filter(|words| !words.is_empty()),
+    }
+}
+
 fn grid(version: &str, group: &[Measurement], summaries: &[Summary]) -> Grid {
     let first = &group[0];
     let children = first.children.len();
     let dataset = summaries.iter().map(|summary| summary.dataset_bytes).max();
     let title = format!("{}, shared by {}", first.data(), first.sharing);
     let subtitle = format!(
-        "{} in pages: {} × {} a list; {} of CPython {}",
+        "{} in pages{}; {} of CPython {}",
         bytes(dataset.unwrap_or(0)),
-        count(first.count),
-        bytes(first.item_bytes),
+        made_of(first).map_or_else(String::new, |words| format!(": {words}")),
         if children == 1 {
             "1 child".into()
         } else {

@@ -5,15 +5,23 @@ use std::ffi::CString;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
 use pyo3::ffi;
+use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use refcow::protocol::{Footprint, Fork, Job, Module, Raised, Size, Started, channel_fd};
+use refcow::protocol::{
+    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Size, Started,
+    channel_fd,
+};
 use serde_json::Value;
 
 use crate::addresses_fixed;
 use crate::child::Work;
+
+/// Arguments by place, arguments by name, and all that is known of them.
+type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
 thread_local! {
     /// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
@@ -42,57 +50,140 @@ impl Interpreter {
         Ok((Self::default(), started))
     }
 
-    /// Executes the helpers' and the fixture's source.
-    pub fn load(&mut self, helpers: &[Module], fixture: &Module) -> PyResult<()> {
+    /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but for its name.
+    pub fn load(
+        &mut self,
+        helpers: &[Module],
+        fixture: &Module,
+        arguments: &[String],
+    ) -> PyResult<Answer> {
         Python::attach(|py| {
             for helper in helpers {
                 execute(py, helper)?;
             }
             if let Some(folder) = &fixture.folder {
-                let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+                if let Some(by) = own(py, "taken", (&fixture.name, &fixture.file))? {
+                    return Ok(Answer::Refused {
+                        reason: format!(
+                            "{} has the name of a module that this Python has already ({})",
+                            fixture.file,
+                            by.extract::<String>()?
+                        ),
+                        help: "give the file another name: whatever imports that module would get this one instead"
+                            .to_owned(),
+                    });
+                }
+                let sys = py.import("sys")?;
+                let path = sys.getattr("path")?.cast_into::<PyList>()?;
                 path.insert(0, folder)?;
+                let argv = PyList::new(py, [&fixture.file])?;
+                for argument in arguments {
+                    argv.append(argument)?;
+                }
+                sys.setattr("argv", argv)?;
             }
             self.fixture = Some(execute(py, fixture)?.unbind());
-            Ok(())
+            Ok(Answer::Loaded)
         })
     }
 
     /// `footprint(count, item_bytes)`, if the fixture has it.
-    pub fn footprint(&self, size: Size) -> PyResult<Option<Footprint>> {
+    pub fn footprint(&self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let module = self.module(py)?;
             if !module.hasattr("footprint")? {
-                return Ok(None);
+                return Ok(Answer::Footprint(None));
             }
-            let answer = module.call_method1("footprint", (size.count, size.item_bytes))?;
-            let answer = answer.cast_into::<PyDict>()?;
-            let bytes = |name: &str| -> PyResult<u64> {
-                let value = answer.get_item(name)?;
-                let value = value.map_or(Ok(0), |value| value.extract::<u64>());
-                value.or_else(|error| match error.is_instance_of::<PyOverflowError>(py) {
-                    // More than 64 bits can count does not fit anywhere either, which is all that is asked. (Less than
-                    // nothing overflows as well: then the fixture's figures are wrong, and 0 would not be truer.)
-                    true => Ok(u64::MAX),
-                    false => Err(error),
-                })
+            let estimate = module.call_method1("footprint", (size.count, size.item_bytes))?;
+            Ok(Answer::Footprint(Some(estimated(&estimate)?)))
+        })
+    }
+
+    /// A user's `footprint` with those of `build`'s arguments that it takes.
+    pub fn footprint_by(&self, named: &Named) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let (_, _, known) = match self.bind(py, named)? {
+                Ok(call) => call,
+                Err(refused) => return Ok(refused),
             };
-            Ok(Some(Footprint {
-                objects: bytes("objects")?,
-                payload: bytes("payload")?,
-                segment: bytes("segment")?,
-            }))
+            let estimate = own(py, "footprint", (self.module(py)?, known))?;
+            let estimate = estimate.map(|estimate| estimated(&estimate)).transpose()?;
+            Ok(Answer::Footprint(estimate))
         })
     }
 
     /// `build(count, item_bytes)`, and how many seconds it took.
-    pub fn build(&mut self, size: Size) -> PyResult<f64> {
+    pub fn build(&mut self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let build = self.module(py)?.getattr("build")?;
             let start = Instant::now();
             let data = build.call1((size.count, size.item_bytes))?;
             let seconds = start.elapsed().as_secs_f64();
             self.data = Some(data.unbind());
-            Ok(seconds)
+            let with = None;
+            Ok(Answer::Built { seconds, with })
+        })
+    }
+
+    /// A user's `build` with what was set.
+    pub fn build_by(&mut self, named: &Named) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let (places, names, known) = match self.bind(py, named)? {
+                Ok(call) => call,
+                Err(refused) => return Ok(refused),
+            };
+            let size = |name: &str| -> PyResult<Option<u64>> {
+                // What is no size is an argument like any other.
+                let value = known.get_item(name)?;
+                Ok(value.and_then(|value| value.extract().ok()))
+            };
+            let (count, item_bytes) = (size("count")?, size("item_bytes")?);
+            drop(known);
+            let build = self.module(py)?.getattr("build")?;
+            let start = Instant::now();
+            let data = build.call(places, Some(&names))?;
+            let seconds = start.elapsed().as_secs_f64();
+            let with = Some(BuiltWith {
+                count,
+                item_bytes,
+                nothing: data.is_none(),
+            });
+            self.data = Some(data.unbind());
+            Ok(Answer::Built { seconds, with })
+        })
+    }
+
+    /// What a user's `build` is to be called with, and all that is known of its arguments; or why it cannot be.
+    fn bind<'py>(&self, py: Python<'py>, named: &Named) -> PyResult<Result<Call<'py>, Answer>> {
+        let build = self.module(py)?.getattr("build")?;
+        let set: Vec<_> = named
+            .set
+            .iter()
+            .map(|argument| {
+                let reading = match argument.reading {
+                    Reading::Literal => "certain",
+                    Reading::AsDefault { literal: true } => "literal",
+                    Reading::Text | Reading::AsDefault { literal: false } => "text",
+                };
+                (&argument.name, &argument.text, reading)
+            })
+            .collect();
+        let sizes = PyDict::new(py);
+        sizes.set_item("count", named.otherwise.count)?;
+        sizes.set_item("item_bytes", named.otherwise.item_bytes)?;
+        let bound = own(py, "bind", (build, set, sizes))?;
+        let bound = bound.unwrap_or_else(|| py.None().into_bound(py));
+        let bound = bound.cast_into::<PyTuple>()?;
+        Ok(match bound.len() {
+            2 => {
+                let (reason, help) = bound.extract()?;
+                Err(Answer::Refused { reason, help })
+            }
+            _ => Ok((
+                bound.get_item(0)?.cast_into()?,
+                bound.get_item(1)?.cast_into()?,
+                bound.get_item(2)?.cast_into()?,
+            )),
         })
     }
 
@@ -161,6 +252,44 @@ impl Interpreter {
             None => Err(PyValueError::new_err("no fixture is loaded")),
         }
     }
+}
+
+/// What `footprint` returned.
+fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
+    let answer = answer.cast::<PyDict>()?;
+    let bytes = |name: &str| -> PyResult<u64> {
+        let value = answer.get_item(name)?;
+        let value = value.map_or(Ok(0), |value| value.extract::<u64>());
+        value.or_else(
+            |error| match error.is_instance_of::<PyOverflowError>(answer.py()) {
+                // More than 64 bits can count does not fit anywhere either, which is all that is asked. (Less than
+                // nothing overflows as well: then the fixture's figures are wrong, and 0 would not be truer.)
+                true => Ok(u64::MAX),
+                false => Err(error),
+            },
+        )
+    };
+    Ok(Footprint {
+        objects: bytes("objects")?,
+        payload: bytes("payload")?,
+        segment: bytes("segment")?,
+    })
+}
+
+/// Calls a function of own.py, and leaves nothing of it behind; `None` for None.
+fn own<'py>(
+    py: Python<'py>,
+    function: &str,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let names = PyDict::new(py);
+    py.run(c_str!(include_str!("own.py")), Some(&names), None)?;
+    let function = names.get_item(function)?;
+    let function = function.ok_or_else(|| PyValueError::new_err("own.py has no such function"))?;
+    let returned = function.call1(arguments);
+    // Functions and the names that they see hold each other.
+    names.clear();
+    Ok(Some(returned?).filter(|value| !value.is_none()))
 }
 
 /// Ends Python in this process as the end of a script does whose global variable the data is. `data` must be the only

@@ -95,18 +95,15 @@ impl Subject {
                 self.dataset = Dataset::Python(interpreter);
                 Answer::Started(started)
             }
-            Request::Load { helpers, fixture } => self.python(|python| {
-                python.load(&helpers, &fixture)?;
-                Ok(Answer::Loaded)
-            }),
-            Request::Footprint(size) => {
-                self.python(|python| Ok(Answer::Footprint(python.footprint(size)?)))
-            }
-            Request::Build(size) => self.python(|python| {
-                Ok(Answer::Built {
-                    seconds: python.build(size)?,
-                })
-            }),
+            Request::Load {
+                helpers,
+                fixture,
+                arguments,
+            } => self.python(|python| python.load(&helpers, &fixture, &arguments)),
+            Request::Footprint(size) => self.python(|python| python.footprint(size)),
+            Request::FootprintBy(named) => self.python(|python| python.footprint_by(&named)),
+            Request::Build(size) => self.python(|python| python.build(size)),
+            Request::BuildBy(named) => self.python(|python| python.build_by(&named)),
             Request::Prepare { name } => self.python(|python| {
                 python.prepare(&name)?;
                 Ok(Answer::Prepared)

@@ -71,8 +71,10 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
         visit: visit.into(),
         prepare: None,
         sharing: sharing.into(),
-        count: 2_000,
-        item_bytes: 65_536,
+        count: Some(2_000),
+        item_bytes: Some(65_536),
+        parameters: BTreeMap::new(),
+        arguments: Vec::new(),
         build_seconds: 0.25,
         tree: Tree {
             pss_bytes_before: Some(400 << 20),
