@@ -88,7 +88,9 @@ pub enum Error {
     Merge(#[from] merge::Error),
     /// Pages were to be told apart by what wrote to them, which is not known.
     #[error("causes of copies were asked for, and are not known")]
-    #[diagnostic(help("the report's warning says why, and the ways to get them; `refcow doctor` says the same"))]
+    #[diagnostic(help(
+        "the report's warning says why, and the ways to get them; `refcow doctor` says the same"
+    ))]
     NoCauses,
     /// The report has no form.
     #[error(transparent)]
@@ -569,7 +571,11 @@ fn measure(command: &Measure) -> Result<(), Error> {
         return Err(Error::NotKept(measured.failures));
     }
     complete(measured.failures)?;
-    let mut all = measured.report.runs.iter().flat_map(|run| &run.measurements);
+    let mut all = measured
+        .report
+        .runs
+        .iter()
+        .flat_map(|run| &run.measurements);
     if options.by.is_some() && !all.all(model::Measurement::has_causes) {
         return Err(Error::NoCauses);
     }

@@ -242,7 +242,10 @@ impl ObjectMap {
             kinds: head.kinds,
         };
         let known = |record: &u32| ((u64::from(*record) & KIND_MASK) as usize) < read.kinds.len();
-        let typed = |kind: &Kind| kind.of_type.is_none_or(|of| (of as usize) < read.types.len());
+        let typed = |kind: &Kind| {
+            kind.of_type
+                .is_none_or(|of| (of as usize) < read.types.len())
+        };
         match read.records.iter().all(known) && read.kinds.iter().all(typed) {
             true => Ok(read),
             false => Err(io::Error::other("a record of an unknown kind")),
@@ -375,9 +378,7 @@ mod tests {
     fn each_field_of_an_object_has_its_cause() {
         let mut builder = with_types(&["list"]);
         // Two words of a managed dict's, the GC header, then 56 bytes of the object at 0x10020.
-        builder
-            .add(0x10000, object(0, 32, true, 32 + 56))
-            .unwrap();
+        builder.add(0x10000, object(0, 32, true, 32 + 56)).unwrap();
         let map = written(builder);
         let cause = |address| map.at(address).map(|found| found.cause);
         assert_eq!(cause(0xffff), None);

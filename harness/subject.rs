@@ -8,16 +8,16 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::personality::{self, Persona};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -33,8 +33,8 @@ use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
-    Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised, Report, Request,
-    Started, TRACE_BYTES, WITNESS, channel_fd,
+    Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised,
+    Report, Request, Started, TRACE_BYTES, WITNESS, channel_fd,
 };
 
 /// Why there is no answer.
@@ -263,7 +263,11 @@ impl Subject {
             .map(File::from)
             .map_err(|errno| Error::Descriptors(errno.into()))?;
         map.set_len(TRACE_BYTES).map_err(fail)?;
-        let mut places: Vec<_> = theirs.iter().map(AsRawFd::as_raw_fd).zip(numbers()).collect();
+        let mut places: Vec<_> = theirs
+            .iter()
+            .map(AsRawFd::as_raw_fd)
+            .zip(numbers())
+            .collect();
         places.push((map.as_raw_fd(), MAP_FD));
         let mark = leftovers::mark().map_err(fail)?;
         let mut command = Command::new(&launch.program);
@@ -584,9 +588,9 @@ impl Subject {
             Ok(other) => return Err(out_of_turn(doing, &other)),
             Err(Error::Died { who, doing, status }) => {
                 let doing = match self.asked_last() {
-                    Some(of_type) => format!(
-                        "{doing}, in what the type `{of_type}` has as its tp_traverse"
-                    ),
+                    Some(of_type) => {
+                        format!("{doing}, in what the type `{of_type}` has as its tp_traverse")
+                    }
                     None => doing,
                 };
                 return Err(Error::Died { who, doing, status });

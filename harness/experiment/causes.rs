@@ -167,7 +167,11 @@ mod tests {
         assert_eq!(causes[&RegionName::Rest].unattributed, 1);
         let most = &written[0];
         assert_eq!(
-            (most.cause, most.of_type.as_deref(), most.function.as_deref()),
+            (
+                most.cause,
+                most.of_type.as_deref(),
+                most.function.as_deref()
+            ),
             (Cause::Refcount, Some("thing"), Some("iterate"))
         );
         assert_eq!((most.pages, most.identical), (2, Some(1)));

@@ -10,10 +10,10 @@ use crate::observe::{
     Unavailable, code_mappings, copies_of, counters, identical_pages, mappings, minor_faults,
     page_size, page_states, settle,
 };
-use crate::symbols::Symbols;
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::side_by_side::{self, both};
 use crate::subject::{self, Forked, Subject};
+use crate::symbols::Symbols;
 
 /// What one visit showed.
 #[derive(Debug)]

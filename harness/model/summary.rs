@@ -249,10 +249,7 @@ impl Child {
     }
 }
 
-fn sums<'a>(
-    written: impl Iterator<Item = &'a Written>,
-    by: By,
-) -> HashMap<Option<&'a str>, u64> {
+fn sums<'a>(written: impl Iterator<Item = &'a Written>, by: By) -> HashMap<Option<&'a str>, u64> {
     let mut sums = HashMap::new();
     for written in written {
         *sums.entry(written.key(by)).or_default() += written.pages;
@@ -260,10 +257,7 @@ fn sums<'a>(
     sums
 }
 
-fn ordered<'a>(
-    written: impl Iterator<Item = &'a Written>,
-    by: By,
-) -> Vec<(Option<String>, u64)> {
+fn ordered<'a>(written: impl Iterator<Item = &'a Written>, by: By) -> Vec<(Option<String>, u64)> {
     let sums = sums(written, by).into_iter();
     let mut sums: Vec<_> = sums
         .map(|(key, pages)| (key.map(str::to_owned), pages))

@@ -1,8 +1,8 @@
 //! Tables: for a terminal, and in Markdown.
 
+use super::claims::escaped;
 use super::finding::finding;
 use super::grid::grids;
-use super::claims::escaped;
 use super::{Style, changes, warnings, why};
 use crate::model::{By, Report};
 

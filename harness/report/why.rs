@@ -115,12 +115,18 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
     let mut keys: Vec<(Option<&str>, u64)> = Vec::new();
     for group in visits.iter().flatten().flatten() {
         let pages = *group.pages.end();
-        match keys.iter_mut().find(|(key, _)| *key == group.key.as_deref()) {
+        match keys
+            .iter_mut()
+            .find(|(key, _)| *key == group.key.as_deref())
+        {
             Some((_, sum)) => *sum += pages,
             None => keys.push((group.key.as_deref(), pages)),
         }
     }
     keys.sort_by(|one, other| other.1.cmp(&one.1));
+    if keys.is_empty() {
+        keys.push((None, 0));
+    }
     let shown = match keys.len() {
         // One more is no longer than a row that says that there is one more.
         number if number <= ROWS + 1 => number,
@@ -153,7 +159,11 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
             let is_other =
                 |group: &&Group| others.iter().any(|(key, _)| *key == group.key.as_deref());
             // Of the child with the most, so that it is no more than there are.
-            let part: f64 = groups.iter().filter(is_other).map(|group| group.share).sum();
+            let part: f64 = groups
+                .iter()
+                .filter(is_other)
+                .map(|group| group.share)
+                .sum();
             share(part)
         }));
         rows.push(row);
@@ -221,7 +231,11 @@ mod tests {
     #[test]
     fn a_sentence_names_cause_types_function_and_identical_copies() {
         assert_eq!(
-            sentence(&why(&[("array.array", 79), ("bitarray.bitarray", 40), ("list", 1)])),
+            sentence(&why(&[
+                ("array.array", 79),
+                ("bitarray.bitarray", 40),
+                ("list", 1)
+            ])),
             "120 header pages: 100 % refcount; of array.array (79), bitarray.bitarray (40) and list (1); by \
              listiter_next; 120 identical copies."
         );

@@ -65,7 +65,8 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         for object in tracked.cast::<PyList>()?.iter() {
             walk.follow(object.as_ptr())?;
         }
-        walk.write().map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
+        walk.write()
+            .map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
     }
     Ok(map)
 }
@@ -274,9 +275,10 @@ impl<'py> Walk<'py> {
         let mut out_of_line = 0;
         if known.layout.table != Table::None {
             let mut tables = Vec::new();
-            self.layouts.tables(&bound, known.layout.table, &self.heap, |table| {
-                tables.push(table);
-            });
+            self.layouts
+                .tables(&bound, known.layout.table, &self.heap, |table| {
+                    tables.push(table);
+                });
             for table in tables {
                 // A table of keys is often that of many dicts.
                 if table.is_empty() || !self.seen.insert(table.start) {

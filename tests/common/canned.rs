@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use refcow::model::{
-    Calibration, Cause, Causes, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm, Measurement,
-    Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning, Written,
+    Calibration, Cause, Causes, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm,
+    Measurement, Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning,
+    Written,
 };
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
@@ -35,13 +36,7 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
 }
 
 /// What wrote first to so many pages of a region: cause, type, function.
-type First<'a> = (
-    RegionName,
-    Cause,
-    Option<&'a str>,
-    Option<&'a str>,
-    u64,
-);
+type First<'a> = (RegionName, Cause, Option<&'a str>, Option<&'a str>, u64);
 
 /// A child of which it is known who wrote.
 fn with_causes(mut child: Child, all: &[First<'_>]) -> Child {

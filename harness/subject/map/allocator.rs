@@ -86,9 +86,9 @@ impl Heap {
         {
             return Some(pool.block_bytes);
         }
-        let word = block.checked_sub(WORD).filter(|word| {
-            mapping.contains(word) && block.is_multiple_of(ALIGNMENT)
-        })?;
+        let word = block
+            .checked_sub(WORD)
+            .filter(|word| mapping.contains(word) && block.is_multiple_of(ALIGNMENT))?;
         let size = self.word(word);
         let (bytes, flags) = (size & !FLAGS, size & FLAGS);
         let end = (block - 2 * WORD).checked_add(bytes)?;
@@ -201,7 +201,10 @@ impl Heap {
 
     fn word(&self, address: usize) -> usize {
         debug_assert!(self.containing(address).is_some());
-        #[expect(unsafe_code, reason = "the allocators' structures have no other way in")]
+        #[expect(
+            unsafe_code,
+            reason = "the allocators' structures have no other way in"
+        )]
         // SAFETY: every caller asks for an aligned address within `ranges`: private, readable memory of this process, which
         // has one thread, and which unmaps nothing while it looks (the mapper only reads and adds).
         unsafe {

@@ -105,4 +105,3 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     }
     Ok(Buffer { extent, pointers })
 }
-

@@ -111,20 +111,14 @@ impl Layouts {
             PyDict::new(py),
         ))?;
         let class = class.cast_into::<PyType>()?;
-        for (name, word) in [
-            ("__basicsize__", BASIC_SIZE),
-            ("__itemsize__", ITEM_SIZE),
-        ] {
+        for (name, word) in [("__basicsize__", BASIC_SIZE), ("__itemsize__", ITEM_SIZE)] {
             let said: isize = class.getattr(name)?.extract()?;
             let there = word_of(class.as_ptr(), word);
             if said != there.cast_signed() {
                 return Err(unknown("types"));
             }
         }
-        for (slot, word) in [
-            (ffi::Py_tp_traverse, TRAVERSE),
-            (ffi::Py_tp_is_gc, IS_GC),
-        ] {
+        for (slot, word) in [(ffi::Py_tp_traverse, TRAVERSE), (ffi::Py_tp_is_gc, IS_GC)] {
             #[expect(unsafe_code, reason = "PyO3 wraps no slots")]
             // SAFETY: the type is alive, and a heap type, of which every version shows its slots.
             let said = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), slot) };
@@ -175,8 +169,8 @@ impl Layouts {
         let has = |flag: c_ulong| flags & flag != 0;
         let collected = has(ffi::Py_TPFLAGS_HAVE_GC);
         // `_PyType_PreHeaderSize`.
-        let managed = (self.minor >= 11 && has(MANAGED_DICT))
-            || (self.minor >= 12 && has(MANAGED_WEAKREF));
+        let managed =
+            (self.minor >= 11 && has(MANAGED_DICT)) || (self.minor >= 12 && has(MANAGED_WEAKREF));
         let table = if has(ffi::Py_TPFLAGS_LIST_SUBCLASS) {
             Table::List
         } else if has(ffi::Py_TPFLAGS_DICT_SUBCLASS) {
