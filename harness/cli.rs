@@ -247,6 +247,9 @@ pub struct MeasureOptions {
     /// Bytes of content in each element [default: the fixture's]
     #[arg(long, value_name = "B", value_parser = value_parser!(u64).range(1..))]
     item_bytes: Option<u64>,
+    /// Find out which line of Python was running at each page fault. Visits take several times as long
+    #[arg(long)]
+    lines: bool,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -297,6 +300,7 @@ impl RunOptions {
             pythons: self.pythons.clone(),
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
+            lines: false,
         }
     }
 }
@@ -586,6 +590,7 @@ impl MeasureOptions {
         let datasets: Result<Vec<_>, _> = once.map(|name| self.dataset(name)).collect();
         Ok(Plan {
             datasets: datasets?,
+            lines: self.lines,
             ..self.run.plan()
         })
     }

@@ -2,6 +2,7 @@
 
 pub mod alternatives;
 pub mod calibration;
+pub mod lines;
 pub mod observations;
 pub mod visit;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::experiment::lines::LineLog;
 use crate::fixtures::{EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Measurement, Observation, RegionMap, Report, Run, Warning};
@@ -36,6 +38,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Go on although memory seems too small.
     pub force: bool,
+    /// Have children log which line ran when they had page faults, which makes visits several times as long.
+    pub lines: bool,
 }
 
 /// One dataset and its visits.
@@ -675,6 +679,7 @@ fn measure(
             EXIT => Job::Exit,
             _ => Job::Visit {
                 name: visit.clone(),
+                lines: plan.lines,
             },
         };
         let doing = format!("visiting the data ({visit})");
@@ -682,7 +687,7 @@ fn measure(
             step(Step::Done);
         })
         .map_err(&at)?;
-        warnings.extend(visit_warnings(fixture, &outcome));
+        warnings.extend(visit_warnings(fixture, visit, &outcome));
         measurements.push(Measurement {
             fixture: fixture.name.clone(),
             visit: visit.clone(),
@@ -792,9 +797,19 @@ fn find_regions(subject: &mut Subject) -> Result<RegionMap, subject::Error> {
     Ok(map)
 }
 
-fn visit_warnings(fixture: &Fixture, outcome: &visit::Outcome) -> Vec<Warning> {
+fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> Vec<Warning> {
     let fixture = &fixture.name;
     let mut warnings = Vec::new();
+    let dropped = outcome.lines.iter().map(LineLog::dropped).max();
+    let cut_short = outcome.lines.iter().any(LineLog::cut_short);
+    if cut_short || dropped > Some(0) {
+        warnings.push(Warning::LinesIncomplete {
+            fixture: fixture.clone(),
+            visit: visit.to_owned(),
+            dropped: dropped.unwrap_or(0),
+            cut_short,
+        });
+    }
     if let Some(reason) = &outcome.identical_unknown {
         warnings.push(Warning::IdenticalUnknown {
             reason: reason.clone(),

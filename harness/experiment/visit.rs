@@ -1,5 +1,6 @@
 //! One visit: fork a witness and children, look before, let each child do its work, look after.
 
+use super::lines::{self, LineLog};
 use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
 use crate::observe::{
     self, Counters, Disagreement, Fork, PageSet, PageStates, Regions, copies_of, counters,
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub swapped_pages: u64,
     /// The parent at the fork.
     pub parent: Counters,
+    /// Of each child which line ran when, if its job was to log that.
+    pub lines: Vec<LineLog>,
 }
 
 /// Why a visit could not be measured.
@@ -41,6 +44,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Disagreement(#[from] Disagreement),
+    /// A log of lines makes no sense.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lines(#[from] lines::Error),
     /// The child's copies have other users.
     #[error("a process that the child forked during its visit is still alive")]
     #[diagnostic(help(
@@ -168,6 +175,13 @@ pub fn visit(
             .ok();
         result.push(child.count(identical.as_ref()));
     }
+    let mut logs = Vec::new();
+    if matches!(job, Job::Visit { lines: true, .. }) {
+        // When nothing more is asked of anyone's memory: the child writes to find the names of places.
+        for child in &visited {
+            logs.push(line_log(subject, &child.ready.forked)?);
+        }
+    }
     let swapped_after = visited.iter().map(|child| child.swapped).max();
     let mut all: Vec<_> = visited
         .into_iter()
@@ -185,7 +199,18 @@ pub fn visit(
         identical_unknown,
         swapped_pages: parent_before.swapped().len() + swapped_after.unwrap_or(0),
         parent: parent_counters,
+        lines: logs,
     })
+}
+
+/// Which line ran when in a child that has been looked at.
+fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog, Error> {
+    let doing = "naming the lines that ran";
+    subject.release(forked, doing)?;
+    match subject.hear(forked, doing)? {
+        Report::Lines(lines) => Ok(LineLog::new(lines)?),
+        other => Err(Error::waiting_for(doing, &other)),
+    }
 }
 
 /// Forks the witness and all children, noting before each fork what the parent has written since the one before.

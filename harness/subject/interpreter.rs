@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::addresses_fixed;
 use crate::child::Work;
+use crate::trace::Trace;
 
 thread_local! {
     /// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
@@ -133,9 +134,10 @@ impl Interpreter {
                 Job::Idle => Work::Idle,
                 Job::Exit => Work::Exit(self.data.as_ref()),
                 Job::Map => Work::Map(self.data(py)),
-                Job::Visit { name } => Work::Call {
+                Job::Visit { name, lines } => Work::Call {
                     function: self.module(py)?.getattr(format!("visit_{name}"))?,
                     arguments: PyTuple::new(py, [self.data(py)])?,
+                    trace: lines.then(|| Trace::new(py)),
                 },
                 Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
             };

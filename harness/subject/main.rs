@@ -6,6 +6,7 @@ mod child;
 mod interpreter;
 mod plain;
 mod regions;
+mod trace;
 mod wire;
 
 use std::process::ExitCode;
