@@ -6,7 +6,7 @@
 //! written by the kernel, and so in none of the process's mappings; all else stands in one thread-local struct, which
 //! the rehearsal writes.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 use std::fs::File;
@@ -18,7 +18,8 @@ use std::ptr::null_mut;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{Pid, getpid};
+use perf_event::events::Software;
+use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -159,16 +160,67 @@ const NOTHING: Running = Running {
     line: 0,
 };
 
+/// Tells whether this thread had page faults.
+enum Faults {
+    /// The kernel writes a record of each: there is one, or there is none. No system call.
+    Recorded(Sampler),
+    /// Where perf events are not to be had: how many there had been when last asked for.
+    Counted(i64),
+}
+
+impl Faults {
+    fn new() -> Self {
+        // The size of the smallest ring. That it overflows does no harm: one record is as good as many.
+        const RING_BYTES: usize = 1;
+        let recorded = || {
+            let mut sampler = Builder::new(Software::PAGE_FAULTS_MIN)
+                .sample_period(1)
+                .exclude_kernel(true)
+                .observe_self()
+                .build()?
+                .sampled(RING_BYTES)?;
+            sampler.enable()?;
+            Ok::<_, std::io::Error>(sampler)
+        };
+        match recorded() {
+            Ok(sampler) => Self::Recorded(sampler),
+            Err(_) => Self::Counted(count()),
+        }
+    }
+
+    /// Whether there were any since the last call.
+    fn any(&mut self) -> bool {
+        match self {
+            Self::Recorded(sampler) => {
+                let mut any = false;
+                while sampler.next_record().is_some() {
+                    any = true;
+                }
+                any
+            }
+            Self::Counted(before) => {
+                let now = count();
+                now != std::mem::replace(before, now)
+            }
+        }
+    }
+}
+
+/// Minor page faults of this thread: the kernel counts each where it lets perf know of it (`mm_account_fault` in
+/// mm/memory.c), before the thread goes on.
+fn count() -> i64 {
+    // It only fails for an unknown `who`, or a bad address.
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults())
+}
+
 /// The state of the trace, in the one thread that has it.
 struct State {
+    /// `None` before the rehearsal, and in what the visit forks, which is traced, too, but is not the visit.
     frames: Cell<Option<Frames>>,
     log: OnceCell<ManuallyDrop<File>>,
-    /// Whose log it is: what the visit forks is traced, too, but is not the visit.
-    process: Cell<Option<Pid>>,
+    faults: RefCell<Option<ManuallyDrop<Faults>>>,
     running: Cell<Running>,
     since: Cell<u64>,
-    /// Minor faults of this thread until then.
-    faults: Cell<i64>,
     entries: Cell<u64>,
     dropped: Cell<u64>,
 }
@@ -179,10 +231,9 @@ thread_local! {
         State {
             frames: Cell::new(None),
             log: OnceCell::new(),
-            process: Cell::new(None),
+            faults: RefCell::new(None),
             running: Cell::new(NOTHING),
             since: Cell::new(0),
-            faults: Cell::new(0),
             entries: Cell::new(0),
             dropped: Cell::new(0),
         }
@@ -216,9 +267,17 @@ impl Trace {
         STATE.with(|state| {
             // There is one rehearsal in a process.
             let _ = state.log.set(ManuallyDrop::new(File::from(log)));
+            state.faults.replace(Some(ManuallyDrop::new(Faults::new())));
             state.frames.set(Some(self.frames));
-            state.process.set(Some(getpid()));
         });
+        #[expect(unsafe_code, reason = "neither std nor nix wraps it")]
+        // SAFETY: `forked` may be called in a forked process: it writes one word. The kernel does not give a perf
+        // event's ring to a forked process (`VM_DONTCOPY`, perf_mmap in kernel/events/core.c), so that no trace may go
+        // on in one. CPython forks by fork(3), which calls it.
+        let failed = unsafe { nix::libc::pthread_atfork(None, None, Some(forked)) };
+        if failed != 0 {
+            return Err(std::io::Error::from_raw_os_error(failed).into());
+        }
         self.while_running(py, || Ok(()))
     }
 
@@ -318,11 +377,23 @@ unsafe extern "C" fn event(
     0
 }
 
+/// Ends the trace in a process that a visit has forked.
+#[expect(unsafe_code, reason = "its type")]
+unsafe extern "C" fn forked() {
+    STATE.with(|state| state.frames.set(None));
+}
+
 impl State {
     fn begin(&self) {
         self.running.set(NOTHING);
-        self.faults.set(faults());
+        self.had_faults();
         self.since.set(now());
+    }
+
+    /// Whether this thread had page faults since the last call.
+    fn had_faults(&self) -> bool {
+        let mut faults = self.faults.borrow_mut();
+        faults.as_mut().is_some_and(|faults| faults.any())
     }
 
     fn event(&self, frames: Frames, frame: *mut ffi::PyFrameObject, what: c_int) {
@@ -363,26 +434,21 @@ impl State {
 
     /// Ends the time of what has run until now, and logs it if it had page faults.
     fn end_interval(&self) {
-        let faults_until_now = faults();
-        let end = now();
-        if faults_until_now == self.faults.get() {
-            self.since.set(end);
-            return;
+        let had_faults = self.had_faults();
+        let mut end = now();
+        if had_faults {
+            if self.running.get() != NOTHING {
+                self.append(end);
+            }
+            // What logging took is no line's.
+            self.had_faults();
+            end = now();
         }
-        if self.running.get() != NOTHING {
-            self.append(end);
-        }
-        // What logging took is no line's.
-        self.faults.set(faults());
-        self.since.set(now());
+        self.since.set(end);
     }
 
     fn append(&self, end: u64) {
-        let Some(log) = self
-            .log
-            .get()
-            .filter(|_| self.process.get() == Some(getpid()))
-        else {
+        let Some(log) = self.log.get() else {
             return;
         };
         let Running { code, line } = self.running.get();
@@ -420,13 +486,6 @@ impl State {
         log.read_exact_at(entry.as_flattened_mut(), index * size_of::<Entry>() as u64)?;
         Ok(entry.map(u64::from_ne_bytes))
     }
-}
-
-/// Minor page faults of this thread: the kernel counts each where it lets perf know of it (`mm_account_fault` in
-/// mm/memory.c), before the thread goes on.
-fn faults() -> i64 {
-    // Of the answers to this call it only fails for an unknown `who`, or a bad address.
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults())
 }
 
 /// CLOCK_MONOTONIC in nanoseconds; no system call where there is a vDSO.
