@@ -247,7 +247,7 @@ pub struct MeasureOptions {
     /// Bytes of content in each element [default: the fixture's]
     #[arg(long, value_name = "B", value_parser = value_parser!(u64).range(1..))]
     item_bytes: Option<u64>,
-    /// Find out which line of Python was running at each page fault. Visits take several times as long
+    /// Find out which line of Python was running at each page fault, in one more child, which takes several times as long
     #[arg(long)]
     lines: bool,
     /// How to write the report
