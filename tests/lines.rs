@@ -9,7 +9,7 @@ use refcow::experiment::lines::LineLog;
 use refcow::experiment::visit::visit;
 use refcow::model::{RegionMap, RegionName, Run, Warning};
 use refcow::protocol::{Job, Module, Size};
-use refcow::python::Interpreter;
+use refcow::python::{Interpreter, prepare_all};
 use refcow::subject::{Launch, Subject};
 use rstest::rstest;
 
@@ -19,12 +19,15 @@ const FIXTURE: &str = include_str!("fixtures/lines.py");
 
 /// A subject with the fixture's data, and the path of its notes.
 fn subject(interpreter: &Interpreter, place: &Place) -> Subject {
+    // Without modules nothing is installed.
+    let ready = prepare_all(vec![interpreter.clone()], &[], &mut |_| {});
+    let ready = ready.into_iter().next().unwrap().unwrap();
     let launch = Launch {
         program: common::subject(),
         libpython: interpreter.libpython.clone(),
         version: interpreter.full_version.clone(),
-        prefix: interpreter.prefix.clone(),
-        bin: interpreter.executable.parent().unwrap().into(),
+        prefix: ready.prefix,
+        bin: ready.bin,
         home: "/".into(),
         folder: Some("/".into()),
         channels: 2,
@@ -220,7 +223,8 @@ fn with_lines_the_same_pages_of_the_dataset_are_counted(
     by_python::each(series, "the same pages", |interpreter| {
         let counts = |lines: &[&str]| {
             let fixtures = ["three_lists", "ints", "dicts", "objects"];
-            let visits = ["--visit", "reference", "--visit", "iterate"];
+            // Touches next to nothing itself, so that a page more shows.
+            let visits = ["--visit", "reference", "--children", "1"];
             let python = ["--count", "500", "--python", by_python::path(interpreter)];
             let run = run::measure(&[&fixtures, &visits, &python, lines].concat());
             of_the_dataset(&run)

@@ -1,10 +1,10 @@
 //! Which line of Python runs when.
 //!
 //! A trace function in C is told of each line before it runs. When the line that has been running until then had page
-//! faults, the time in which it ran is logged. While the visit runs, nothing is written that could be a page of the
-//! parent's but a reference count for each code object that is logged: the log is a file in memory (`memfd_create`),
-//! written by the kernel, and so in none of the process's mappings; all else stands in one thread-local struct, which
-//! the rehearsal writes.
+//! faults, the time in which it ran is logged. Of what could be the parent's pages this writes nothing while the visit
+//! runs but reference counts of frames and code objects: the log is a file in memory (`memfd_create`), written by the
+//! kernel, and so in none of the process's mappings; all else stands in one thread-local struct, which the rehearsal
+//! writes. But the interpreter itself allocates when it is traced.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
