@@ -51,6 +51,9 @@ impl LineLog {
 
     /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC. `None` where the log says nothing: the visit's
     /// thread had no page faults around that time, or ran no Python, or the log is incomplete.
+    ///
+    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another
+    /// thread would get the line at which the first was then, as a rule one that waits.
     pub fn at(&self, time: u64) -> Option<&Place> {
         let later = self
             .0
