@@ -257,6 +257,9 @@ pub struct MeasureOptions {
     /// An argument of `build`, written as in Python; repeat for several (`refcow measure FILE.py --help` lists a file's)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<Setting>,
+    /// Find out which line of Python was running at each page fault, in one more child, which takes several times as long
+    #[arg(long, conflicts_with = "no_causes")]
+    lines: bool,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -309,6 +312,7 @@ impl RunOptions {
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
             causes: false,
+            lines: false,
         }
     }
 }
@@ -670,6 +674,8 @@ impl MeasureOptions {
         Ok(Plan {
             datasets: datasets?,
             causes: !self.no_causes,
+            // Nothing else is asked for by it.
+            lines: self.lines || self.by == Some(By::Line),
             ..self.run.plan()
         })
     }

@@ -3,6 +3,7 @@
 pub mod alternatives;
 pub mod calibration;
 pub mod causes;
+pub mod lines;
 pub mod observations;
 pub mod visit;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::experiment::lines::LineLog;
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
@@ -42,6 +44,9 @@ pub struct Plan {
     pub force: bool,
     /// Record who wrote first to each page that is copied.
     pub causes: bool,
+    /// Have one more child make each visit, and log which line ran when it had page faults. It takes several times as
+    /// long for that.
+    pub lines: bool,
 }
 
 /// One dataset and its visits.
@@ -152,12 +157,17 @@ impl Plan {
         all.into_iter().collect()
     }
 
+    /// Whether a log of lines is wanted of a visit, and it runs any.
+    fn traces(&self, visit: &str) -> bool {
+        self.lines && visit != IDLE && visit != EXIT
+    }
+
     /// How often [`Step::Done`] will come for each interpreter.
     pub fn steps(&self) -> u64 {
-        let steps = self
-            .datasets
-            .iter()
-            .map(|dataset| 1 + dataset.visits.len() * self.children);
+        let steps = self.datasets.iter().map(|dataset| {
+            let traced = dataset.visits.iter().filter(|visit| self.traces(visit));
+            1 + dataset.visits.len() * self.children + traced.count()
+        });
         let ways = self.alternatives.as_ref();
         let ways = ways.map_or(0, |wanted| wanted.chosen.len());
         (steps.sum::<usize>() + self.observations.len() + ways) as u64
@@ -713,6 +723,7 @@ fn measure(
         None => Vec::new(),
     };
     let mut measurements = Vec::new();
+    let mut details = Vec::new();
     for visit in &dataset.visits {
         step(Step::Visiting {
             fixture: &fixture.name,
@@ -723,6 +734,7 @@ fn measure(
             EXIT => Job::Exit,
             _ => Job::Visit {
                 name: visit.clone(),
+                lines: false,
             },
         };
         let doing = format!("visiting the data ({visit})");
@@ -748,6 +760,37 @@ fn measure(
             tree: outcome.tree,
             children: outcome.children,
         });
+        if plan.traces(visit) {
+            details.push((measurements.len() - 1, outcome.details));
+        }
+    }
+    // After all that is counted: a trace function has Python allocate (frame objects, since 3.12 tables for each code
+    // object), and small objects have pages in common with the dataset's. Addresses are the same in this child.
+    for (place, mut details) in details {
+        let measurement: &mut Measurement = &mut measurements[place];
+        let visit = &measurement.visit;
+        step(Step::Visiting {
+            fixture: &fixture.name,
+            visit,
+        });
+        let job = Job::Visit {
+            name: visit.clone(),
+            lines: true,
+        };
+        let doing = format!("visiting the data ({visit}, with --lines)");
+        let data = visit::Data {
+            map: &map,
+            objects: Some(&objects),
+        };
+        let traced = visit::visit(&mut subject, data, &job, &doing, 1, || step(Step::Done));
+        let traced = traced.map_err(&at)?;
+        for (log, other) in traced.lines.iter().zip(&traced.details) {
+            warnings.extend(lines_warning(fixture, visit, log));
+            for (child, details) in measurement.children.iter_mut().zip(&mut details) {
+                details.recorded.take_lines(&other.recorded, other.pid, log);
+                child.written = details.written(&objects);
+            }
+        }
     }
     Ok(Measured {
         measurements,
@@ -874,4 +917,14 @@ fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> V
         });
     }
     warnings
+}
+
+/// What keeps page faults of a visit from having a line.
+fn lines_warning(fixture: &Fixture, visit: &str, log: &LineLog) -> Option<Warning> {
+    (log.cut_short() || log.dropped() > 0).then(|| Warning::LinesIncomplete {
+        fixture: fixture.name.clone(),
+        visit: visit.to_owned(),
+        dropped: log.dropped(),
+        cut_short: log.cut_short(),
+    })
 }

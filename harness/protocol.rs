@@ -16,11 +16,11 @@ use crate::model::RegionMap;
 pub const CONTROL_FD: RawFd = 100;
 
 /// The subject's descriptor of the file that carries the map of objects to the observer: memory (`memfd_create(2)`), as
-/// the map of many objects is large. Its first [`TRACE_BYTES`] say what the mapper is about.
+/// the map of many objects is large. Its first [`ASKED_BYTES`] say what the mapper is about.
 pub const MAP_FD: RawFd = CONTROL_FD - 1;
 
 /// Bytes in front of the map of objects.
-pub const TRACE_BYTES: u64 = 1 << 16;
+pub const ASKED_BYTES: u64 = 1 << 16;
 
 /// The most children a measurement may have: each has a channel, and descriptors are limited (`ulimit -n`).
 pub const MOST_CHILDREN: usize = 64;
@@ -203,6 +203,10 @@ pub enum Job {
     Visit {
         /// NAME.
         name: String,
+        /// Keep a log of the lines that run, and send it ([`Report::Lines`]) when released after the visit, before
+        /// waiting for the end.
+        #[serde(default)]
+        lines: bool,
     },
     /// Write one byte into each of these pages of [`Request::Fill`].
     Write {
@@ -327,8 +331,61 @@ pub enum Report {
     },
     /// The pages of the dataset.
     Mapped(RegionMap),
+    /// Which line ran when. Finding their names writes to memory, so it is sent after the child was looked at.
+    Lines(Lines),
     /// Python raised.
     Raised(Raised),
+}
+
+/// Which Python line ran when, for those times in which the visit had page faults.
+///
+/// As it was logged: [`crate::experiment::lines::LineLog`] checks it, and answers questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// Each place that an interval names, once.
+    pub places: Vec<Place>,
+    /// In the order of time.
+    pub intervals: Vec<Interval>,
+    /// Intervals with page faults for which the log had no room.
+    pub dropped: u64,
+    /// Whether the log ended before the visit: it set a trace function of its own (`sys.settrace`), and a thread has one.
+    pub cut_short: bool,
+}
+
+/// A line of Python.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Its file, as tracebacks name it (`co_filename`).
+    pub file: String,
+    /// Its function: with classes and enclosing functions (`co_qualname`) since CPython 3.11, its bare name before.
+    pub function: String,
+    /// Its number, from 1. Of a function that is being entered, the line of its `def` or first decorator.
+    pub line: u32,
+}
+
+/// A time without interruption in which one line was the running one, C code that it called included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// There may be a million.
+#[serde(from = "(u64, u64, usize)", into = "(u64, u64, usize)")]
+pub struct Interval {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    pub start: u64,
+    /// The same; the first that are not in it.
+    pub end: u64,
+    /// Which of [`Lines::places`].
+    pub place: usize,
+}
+
+impl From<(u64, u64, usize)> for Interval {
+    fn from((start, end, place): (u64, u64, usize)) -> Self {
+        Self { start, end, place }
+    }
+}
+
+impl From<Interval> for (u64, u64, usize) {
+    fn from(interval: Interval) -> Self {
+        (interval.start, interval.end, interval.place)
+    }
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::protocol::{
-    Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD, Module, Raised,
-    Report, Request, Started, TRACE_BYTES, WITNESS, channel_fd,
+    ASKED_BYTES, Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD,
+    Module, Raised, Report, Request, Started, WITNESS, channel_fd,
 };
 
 /// Why there is no answer.
@@ -262,7 +262,7 @@ impl Subject {
         let map = memfd_create("refcow-map", MFdFlags::MFD_CLOEXEC)
             .map(File::from)
             .map_err(|errno| Error::Descriptors(errno.into()))?;
-        map.set_len(TRACE_BYTES).map_err(fail)?;
+        map.set_len(ASKED_BYTES).map_err(fail)?;
         let mut places: Vec<_> = theirs
             .iter()
             .map(AsRawFd::as_raw_fd)
@@ -598,13 +598,13 @@ impl Subject {
             Err(error) => return Err(error),
         };
         let mut read = || {
-            self.map.seek(SeekFrom::Start(TRACE_BYTES))?;
+            self.map.seek(SeekFrom::Start(ASKED_BYTES))?;
             let objects = match objects {
                 true => ObjectMap::read(&self.map)?,
                 false => ObjectMap::default(),
             };
             // It is memory, which the children would otherwise be short of.
-            self.map.set_len(TRACE_BYTES)?;
+            self.map.set_len(ASKED_BYTES)?;
             Ok(objects)
         };
         let objects = read().map_err(|source| Error::Protocol {
@@ -624,7 +624,7 @@ impl Subject {
             Some(u64::from_ne_bytes(word))
         };
         let place = number(0).filter(|place| *place != 0)?;
-        let length = number(place).filter(|length| *length < TRACE_BYTES)?;
+        let length = number(place).filter(|length| *length < ASKED_BYTES)?;
         let mut name = vec![0; usize::try_from(length).ok()?];
         self.map.read_exact_at(&mut name, place + 8).ok()?;
         Some(String::from_utf8_lossy(&name).into_owned())

@@ -10,7 +10,7 @@ use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
     try_recording,
 };
-use refcow::protocol::{Fork, Job, Module, Report, Size, WITNESS};
+use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
 use refcow::subject::{Error, Forked, Launch, Subject};
 
@@ -204,28 +204,21 @@ def visit_write(data):
 "
         .into(),
     };
-    subject.load(Vec::new(), fixture).unwrap();
+    subject.load(Vec::new(), fixture, Vec::new()).unwrap();
     let count = 1_000;
     let size = Size {
         count,
         item_bytes: 1,
     };
-    subject.build(size).unwrap();
-    let map = Fork {
-        channel: WITNESS,
-        job: Job::Map,
-    };
-    let mapper = subject.fork(vec![map], |_| Ok::<_, Error>(())).unwrap();
-    let Report::Mapped(regions) = subject.hear(&mapper[0], "mapping").unwrap() else {
-        panic!("a mapper sends the regions");
-    };
-    subject.dismiss(mapper).unwrap();
+    subject.build(&Arguments::Size(size)).unwrap();
+    let (regions, _) = subject.map(false).unwrap();
     let payload: PageSet = regions.payload.into_iter().flatten().collect();
     let first = payload.min().unwrap();
     assert!(payload.len() >= count);
 
     let job = Job::Visit {
         name: "write".into(),
+        lines: false,
     };
     let [_witness, child] = forked(&mut subject, job);
     let recorder = Recorder::start(child.pid).unwrap();

@@ -4,7 +4,9 @@
 //! forbids writing, so that a fault there is a write, and the first one is the write that copied it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
+use super::lines::LineLog;
 use crate::model::{self, Cause, Causes, RegionName, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{PageSet, Regions};
@@ -16,6 +18,10 @@ pub struct FirstWrite {
     pub address: u64,
     /// The function that wrote.
     pub function: String,
+    /// When, in nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+    /// By which thread.
+    pub thread: i32,
     /// The Python line that was running, if that was asked for and one was.
     pub line: Option<String>,
 }
@@ -27,6 +33,27 @@ pub struct Recorded {
     pub first: HashMap<u64, FirstWrite>,
     /// Faults of which the kernel had no room for a record.
     pub lost: u64,
+}
+
+impl Recorded {
+    /// Takes over the lines of another child that made the same visit, of which it is known which line ran when. A page has
+    /// the line of the other's first write to it, if both wrote to the same address first. Not always by the same function:
+    /// where lines are traced, CPython runs its specialised instructions less often.
+    pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog) {
+        for (page, write) in &mut self.first {
+            let same = other.first.get(page).filter(|same| {
+                // The log speaks of the process's first thread.
+                same.address == write.address && same.thread == process
+            });
+            let place = same.and_then(|same| log.at(same.time));
+            write.line = place.map(|place| {
+                let file = Path::new(&place.file).file_name();
+                let file =
+                    file.map_or_else(|| place.file.clone(), |name| name.to_string_lossy().into());
+                format!("{} ({file}:{})", place.function, place.line)
+            });
+        }
+    }
 }
 
 /// The unshared pages of one child, by region and cause, and in groups whose first writes are alike.
@@ -102,6 +129,7 @@ mod tests {
     use crate::model::RegionMap;
     use crate::objects::{Builder, Kind, Part};
     use crate::observe::page_size;
+    use crate::protocol::{Lines, Place};
     use proptest::prelude::*;
 
     /// Pages 16 to 47 hold one object each at their beginning, behind a GC header.
@@ -136,6 +164,8 @@ mod tests {
         let write = FirstWrite {
             address: page * page_size() + offset,
             function: function.into(),
+            time: page,
+            thread: 7,
             line: None,
         };
         (page, write)
@@ -190,6 +220,52 @@ mod tests {
         };
         assert_eq!(of(&Recorded::default()).kernel, 1);
         assert_eq!(of(&lost).unattributed, 1);
+    }
+
+    #[test]
+    fn a_line_is_taken_over_with_the_same_write_and_no_other() {
+        let place = |line| Place {
+            file: "/home/me/mine.py".into(),
+            function: "visit_it".into(),
+            line,
+        };
+        let log = LineLog::new(Lines {
+            places: vec![place(3), place(4)],
+            intervals: vec![(16, 18, 0).into(), (18, 30, 1).into()],
+            ..Lines::default()
+        });
+        let recorded = |all: Vec<(u64, FirstWrite)>| Recorded {
+            first: all.into_iter().collect(),
+            lost: 0,
+        };
+        let ours = || {
+            recorded(vec![
+                write(16, 0, "a"),
+                write(17, 8, "a"),
+                write(18, 0, "a"),
+                write(19, 0, "a"),
+            ])
+        };
+        let other = recorded(vec![
+            write(16, 0, "a"),
+            write(17, 0, "a"),
+            write(18, 0, "b"),
+            write(19, 0, "a"),
+        ]);
+        let lines = |process| {
+            let mut ours = ours();
+            ours.take_lines(&other, process, log.as_ref().unwrap());
+            let mut lines: Vec<_> = ours.first.into_iter().collect();
+            lines.sort_by_key(|(page, _)| *page);
+            lines
+                .into_iter()
+                .map(|(_, write)| write.line)
+                .collect::<Vec<_>>()
+        };
+        let named = |line| Some(format!("visit_it (mine.py:{line})"));
+        assert_eq!(lines(7), [named(3), None, named(4), named(4)]);
+        // Another thread's faults.
+        assert_eq!(lines(8), [None, None, None, None]);
     }
 
     proptest! {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::causes::{self, FirstWrite, Recorded};
-use crate::model::{Child, CrossChecks, Region, RegionMap, Tree};
+use super::lines::{self, LineLog};
+use crate::model::{Child, CrossChecks, Region, RegionMap, Tree, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Disagreement, Faults, Fork, PageSet, PageStates, Recorder, Regions,
@@ -32,6 +33,10 @@ pub struct Outcome {
     pub swapped_pages: u64,
     /// The parent at the fork.
     pub parent: Counters,
+    /// Of each child which line ran when, if its job was to log that.
+    pub lines: Vec<LineLog>,
+    /// Each child whose first writes were recorded, page by page.
+    pub details: Vec<Details>,
 }
 
 /// Why a visit could not be measured.
@@ -49,6 +54,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Disagreement(#[from] Disagreement),
+    /// A log of lines makes no sense.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lines(#[from] lines::Error),
     /// The child's copies have other users.
     #[error("a process that the child forked during its visit is still alive")]
     #[diagnostic(help(
@@ -110,6 +119,34 @@ struct Visited {
     seconds: f64,
     /// The first writes, if they were recorded.
     recorded: Option<Recorded>,
+    /// Copies that equal their original, if the bytes could be read.
+    identical: Option<PageSet>,
+}
+
+/// All that is known page by page of a child whose first writes were recorded.
+#[derive(Debug)]
+pub struct Details {
+    /// Its process, which has ended.
+    pub pid: i32,
+    regions: Regions,
+    unshared: PageSet,
+    identical: Option<PageSet>,
+    /// The first writes.
+    pub recorded: Recorded,
+}
+
+impl Details {
+    /// The copied pages in groups, again: when more is known of their first writes than when they were counted.
+    pub fn written(&self, objects: &ObjectMap) -> Vec<Written> {
+        let Self {
+            regions,
+            unshared,
+            identical,
+            recorded,
+            ..
+        } = self;
+        causes::attribute(regions, unshared, identical.as_ref(), recorded, objects).1
+    }
 }
 
 /// What is known of the dataset.
@@ -202,18 +239,33 @@ pub fn visit(
 
     let mut identical_unknown = None;
     let mut result = Vec::new();
-    for child in &visited {
-        let identical = identical_pages(parent, child.ready.forked.pid, &child.unshared)
+    for child in &mut visited {
+        child.identical = identical_pages(parent, child.ready.forked.pid, &child.unshared)
             .map_err(|error| identical_unknown = Some(error.to_string()))
             .ok();
-        result.push(child.count(identical.as_ref(), data.objects));
+        result.push(child.count(data.objects));
+    }
+    let mut logs = Vec::new();
+    if matches!(job, Job::Visit { lines: true, .. }) {
+        // When nothing more is asked of anyone's memory: the child writes to find the names of places.
+        for child in &visited {
+            logs.push(line_log(subject, &child.ready.forked)?);
+        }
     }
     let swapped_after = visited.iter().map(|child| child.swapped).max();
-    let mut all: Vec<_> = visited
-        .into_iter()
-        .map(|child| child.ready.forked)
-        .collect();
-    all.push(witness);
+    let mut all = vec![witness];
+    let mut details = Vec::new();
+    for child in visited {
+        let pid = child.ready.forked.pid;
+        all.push(child.ready.forked);
+        details.extend(child.recorded.map(|recorded| Details {
+            pid,
+            regions: child.ready.regions,
+            unshared: child.unshared,
+            identical: child.identical,
+            recorded,
+        }));
+    }
     subject.dismiss(all)?;
     Ok(Outcome {
         tree: Tree {
@@ -226,7 +278,19 @@ pub fn visit(
         causes_unknown,
         swapped_pages: parent_before.swapped().len() + swapped_after.unwrap_or(0),
         parent: parent_counters,
+        lines: logs,
+        details,
     })
+}
+
+/// Which line ran when in a child that has been looked at.
+fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog, Error> {
+    let doing = "naming the lines that ran";
+    subject.release(forked, doing)?;
+    match subject.hear(forked, doing)? {
+        Report::Lines(lines) => Ok(LineLog::new(lines)?),
+        other => Err(Error::waiting_for(doing, &other)),
+    }
 }
 
 /// Forks the witness and all children, noting before each fork what the parent has written since the one before.
@@ -330,6 +394,7 @@ fn look_after(
         after,
         seconds,
         recorded: None,
+        identical: None,
     })
 }
 
@@ -343,6 +408,8 @@ fn first_writes(faults: Faults, child: &Visited) -> Result<Recorded, Error> {
             first.entry(page).or_insert_with(|| FirstWrite {
                 address: fault.address,
                 function: symbols.locate(fault.instruction).name(),
+                time: fault.time,
+                thread: fault.thread,
                 line: None,
             });
         }
@@ -355,7 +422,8 @@ fn first_writes(faults: Faults, child: &Visited) -> Result<Recorded, Error> {
 
 impl Visited {
     /// The figures of this child.
-    fn count(&self, identical: Option<&PageSet>, objects: Option<&ObjectMap>) -> Child {
+    fn count(&self, objects: Option<&ObjectMap>) -> Child {
+        let identical = self.identical.as_ref();
         let recorded = self.recorded.as_ref().zip(objects);
         let (causes, written) = match recorded {
             Some((recorded, objects)) => {

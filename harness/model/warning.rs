@@ -81,6 +81,17 @@ pub enum Warning {
         /// Threads of the parent at the fork, the forking one included.
         threads: u64,
     },
+    /// Some page faults of a visit have no line although lines were asked for.
+    LinesIncomplete {
+        /// The fixture.
+        fixture: String,
+        /// The visit.
+        visit: String,
+        /// Stretches of time with page faults for which a child's log had no room: the most of any child's.
+        dropped: u64,
+        /// Whether a child ended its log before its visit, by a trace function of its own.
+        cut_short: bool,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -149,6 +160,28 @@ impl fmt::Display for Warning {
                 "{fixture}: the parent had {threads} threads at the fork and may have written while \
                  children ran; let the fixture end its threads in build()"
             ),
+            Self::LinesIncomplete {
+                fixture,
+                visit,
+                dropped,
+                cut_short,
+            } => {
+                write!(
+                    f,
+                    "{fixture}: not every page fault of {visit} has its line: "
+                )?;
+                if *cut_short {
+                    write!(
+                        f,
+                        "it called sys.settrace, and a thread has one trace function; leave that call out"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "the log had no room for {dropped} entries; choose smaller data"
+                    )
+                }
+            }
         }
     }
 }

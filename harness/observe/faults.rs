@@ -30,6 +30,8 @@ pub struct Fault {
     pub instruction: u64,
     /// When the kernel had dealt with it, in nanoseconds of CLOCK_MONOTONIC.
     pub time: u64,
+    /// The thread that touched it; that of a process's first thread is the process's own.
+    pub thread: i32,
 }
 
 /// What was recorded.
@@ -351,14 +353,18 @@ fn decode(record: [u8; SAMPLE]) -> (u32, Fault) {
         word.copy_from_slice(&record[at..at + 8]);
         u64::from_ne_bytes(word)
     };
-    let mut process = [0; 4];
-    process.copy_from_slice(&record[8..12]);
+    let half = |at: usize| {
+        let mut half = [0; 4];
+        half.copy_from_slice(&record[at..at + 4]);
+        half
+    };
     let fault = Fault {
         instruction: word(0),
+        thread: i32::from_ne_bytes(half(12)),
         time: word(16),
         address: word(24),
     };
-    (u32::from_ne_bytes(process), fault)
+    (u32::from_ne_bytes(half(8)), fault)
 }
 
 #[cfg(test)]
@@ -375,6 +381,7 @@ mod tests {
         record[24..].copy_from_slice(&0x7f55_5678_u64.to_ne_bytes());
         let fault = Fault {
             instruction: 0x7f00_1234,
+            thread: 42,
             time: 9_000_000_001,
             address: 0x7f55_5678,
         };

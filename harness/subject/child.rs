@@ -18,6 +18,7 @@ use refcow::protocol::{Answer, Report};
 
 use crate::interpreter::{finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
+use crate::trace::Trace;
 use crate::wire::Wire;
 use crate::{map, released};
 
@@ -30,6 +31,8 @@ pub enum Work<'a, 'py> {
     Call {
         function: Bound<'py, PyAny>,
         arguments: Bound<'py, PyTuple>,
+        /// Whether to keep a log of lines, and what that takes.
+        trace: Option<Trace>,
     },
     Write(&'a PlainPages, Vec<u64>, u64),
     Map {
@@ -167,7 +170,11 @@ fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             return Ok(());
         }
         let start = Instant::now();
-        let outcome = if rehearsal { Ok(None) } else { perform(work) };
+        let outcome = if rehearsal {
+            rehearse(work)
+        } else {
+            perform(work)
+        };
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
             Ok(None) => wire.send_small(&Report::Done { seconds })?,
@@ -175,8 +182,36 @@ fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             Err(error) => wire.send(&Report::Raised(raised(&error)))?,
         }
     }
+    if let Work::Call {
+        function,
+        trace: Some(trace),
+        ..
+    } = work
+    {
+        // The observer has looked: naming places may write.
+        if !released(wire)? {
+            return Ok(());
+        }
+        match trace.lines(function.py()) {
+            Ok(lines) => wire.send(&Report::Lines(lines))?,
+            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
+        }
+    }
     released(wire)?;
     Ok(())
+}
+
+/// All of the work's preparations.
+fn rehearse(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
+    if let Work::Call {
+        function,
+        trace: Some(trace),
+        ..
+    } = work
+    {
+        trace.rehearse(function.py())?;
+    }
+    Ok(None)
 }
 
 /// The work itself; for [`Work::Write`] the distinct pages it says it wrote.
@@ -185,8 +220,13 @@ fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
         Work::Call {
             function,
             arguments,
+            trace,
         } => {
-            function.call1(arguments)?;
+            let call = || function.call1(arguments);
+            match trace {
+                Some(trace) => trace.while_running(function.py(), call)?,
+                None => call()?,
+            };
             Ok(None)
         }
         Work::Exit(data) => {

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::addresses_fixed;
 use crate::child::Work;
+use crate::trace::Trace;
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
@@ -227,9 +228,10 @@ impl Interpreter {
                     data: self.data(py),
                     objects,
                 },
-                Job::Visit { name } => Work::Call {
+                Job::Visit { name, lines } => Work::Call {
                     function: self.module(py)?.getattr(format!("visit_{name}"))?,
                     arguments: PyTuple::new(py, [self.data(py)])?,
+                    trace: lines.then(|| Trace::new(py)),
                 },
                 Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
             };

@@ -6,6 +6,7 @@ mod child;
 mod interpreter;
 mod map;
 mod plain;
+mod trace;
 mod wire;
 
 use std::process::ExitCode;

@@ -5,9 +5,9 @@
 //! `tp_traverse`: no Python runs, and no object is made.
 
 mod allocator;
+mod asked;
 mod buffer;
 mod layout;
-mod trace;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{c_int, c_void};
@@ -23,12 +23,12 @@ use pyo3::types::{
 use refcow::model::RegionMap;
 use refcow::objects::{Builder, Kind, Part};
 use refcow::observe::{PageSet, page_size};
-use refcow::protocol::{MAP_FD, TRACE_BYTES};
+use refcow::protocol::{ASKED_BYTES, MAP_FD};
 
 use allocator::Heap;
+use asked::Asked;
 use buffer::Buffer;
 use layout::{Layout, Layouts, Size, Table};
-use trace::Trace;
 
 use crate::wire::inherited;
 
@@ -121,7 +121,7 @@ struct Walk<'py> {
     records_wanted: bool,
     /// What the buffers of arrays of objects lead to, and was not taken in yet.
     pending: Vec<*mut ffi::PyObject>,
-    trace: Trace,
+    asked: Asked,
 }
 
 impl<'py> Walk<'py> {
@@ -149,7 +149,7 @@ impl<'py> Walk<'py> {
             objects: Builder::default(),
             records_wanted: false,
             pending: Vec::new(),
-            trace: Trace::new()?,
+            asked: Asked::new()?,
             layouts,
         })
     }
@@ -184,11 +184,11 @@ impl<'py> Walk<'py> {
             let Some((container, known)) = containers.pop() else {
                 return Ok(());
             };
-            self.trace.at(known.of_type);
+            self.asked.at(known.of_type);
             known
                 .layout
                 .traverse(container, visit, (&raw mut found).cast());
-            self.trace.end();
+            self.asked.end();
             if self.of_dataset {
                 // An object leads to its type (since 3.9), and that to the program.
                 let kind = type_of(container).cast::<ffi::PyObject>();
@@ -221,7 +221,7 @@ impl<'py> Walk<'py> {
         let class = unsafe { Bound::from_borrowed_ptr(self.py, kind.cast()) };
         let class = class.cast_into::<PyType>()?;
         let name = name_of(&class);
-        self.trace.add_type(&name);
+        self.asked.add_type(&name);
         let mut layout = self.layouts.of(kind);
         // A buffer that Python code would make (PEP 688) is not looked for: that code may do anything.
         let exports = class.getattr("__buffer__");
@@ -376,10 +376,10 @@ impl<'py> Walk<'py> {
             .map_err(|full| PyRuntimeError::new_err(full.to_string()))
     }
 
-    /// The table goes behind the trace.
+    /// The table goes behind what the mapper is about.
     fn write(self) -> io::Result<()> {
         let mut file = inherited(MAP_FD);
-        file.seek(SeekFrom::Start(TRACE_BYTES))?;
+        file.seek(SeekFrom::Start(ASKED_BYTES))?;
         self.objects.write(&mut *file)
     }
 }

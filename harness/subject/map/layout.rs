@@ -309,7 +309,7 @@ impl Layout {
         };
         #[expect(unsafe_code, reason = "a slot is a function")]
         // SAFETY: the object is alive and of the slot's type, and `visit` takes what its `argument` is. A type whose
-        // traverse is broken ends this forked process alone; which one it was, the observer reads (`map::Trace`).
+        // traverse is broken ends this forked process alone; which one it was, the observer reads (`map::Asked`).
         unsafe {
             traverse(object, visit, argument);
         }

@@ -4,13 +4,13 @@
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
-use refcow::protocol::{MAP_FD, TRACE_BYTES};
+use refcow::protocol::{ASKED_BYTES, MAP_FD};
 
 use crate::wire::inherited;
 
 /// The head of the file at [`MAP_FD`]: first where the name of the type stands whose object is being asked (0: none),
 /// then names, each behind its length, all numbers as 64 bits.
-pub struct Trace {
+pub struct Asked {
     words: NonNull<u64>,
     /// Where the name of each type stands; 0 of those for which there was no room.
     names: Vec<u64>,
@@ -19,10 +19,10 @@ pub struct Trace {
 
 const WORD: u64 = size_of::<u64>() as u64;
 
-impl Trace {
+impl Asked {
     /// Maps the head of the file, shared with the observer.
     pub fn new() -> std::io::Result<Self> {
-        let length = usize::try_from(TRACE_BYTES).expect("some pages");
+        let length = usize::try_from(ASKED_BYTES).expect("some pages");
         let length = length.try_into().expect("more than nothing");
         #[expect(unsafe_code, reason = "nix leaves mapping to its caller")]
         // SAFETY: a new mapping, at an address of the kernel's choice, of a file that the observer has made that long.
@@ -36,20 +36,20 @@ impl Trace {
                 0,
             )
         }?;
-        let trace = Self {
+        let asked = Self {
             words: mapped.cast(),
             names: Vec::new(),
             end: WORD,
         };
-        trace.write(0, 0);
-        Ok(trace)
+        asked.write(0, 0);
+        Ok(asked)
     }
 
     /// Writes down the next type.
     pub fn add_type(&mut self, name: &str) {
         let bytes = name.as_bytes();
         let length = (bytes.len() as u64).next_multiple_of(WORD);
-        if self.end + WORD + length > TRACE_BYTES {
+        if self.end + WORD + length > ASKED_BYTES {
             self.names.push(0);
             return;
         }
@@ -63,7 +63,7 @@ impl Trace {
         self.end += WORD + length;
     }
 
-    /// From now on an object of this type, by its place in the order of [`Trace::add_type`], is being asked.
+    /// From now on an object of this type, by its place in the order of [`Asked::add_type`], is being asked.
     pub fn at(&self, of_type: u32) {
         self.write(0, self.names[of_type as usize]);
     }
@@ -74,7 +74,7 @@ impl Trace {
     }
 
     fn write(&self, place: u64, value: u64) {
-        debug_assert!(place.is_multiple_of(WORD) && place + WORD <= TRACE_BYTES);
+        debug_assert!(place.is_multiple_of(WORD) && place + WORD <= ASKED_BYTES);
         #[expect(unsafe_code, reason = "a mapping is bare memory")]
         // SAFETY: within the mapping, which lives as long as this process, and aligned. Volatile, as it is read by another
         // process after this one has gone.

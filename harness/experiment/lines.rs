@@ -1,0 +1,135 @@
+//! A child's log of which line of Python ran when, once it has arrived: what was running at a given time?
+//!
+//! Pure: what writes the log is `harness/subject/trace.rs`.
+
+use crate::protocol::{Interval, Lines, Place};
+
+/// A log whose intervals are in order and name places that it has.
+///
+/// Faults that are recorded elsewhere with the time of CLOCK_MONOTONIC get their line by [`LineLog::at`]. That clock is
+/// the same for both only if the subject is in the initial time namespace (`time_namespaces(7)`), or the recording knows
+/// of its offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineLog(Lines);
+
+/// The log contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[diagnostic(help("are refcow and refcow-subject of one build?"))]
+pub enum Error {
+    /// Two lines at one time, or time ran backwards.
+    #[error("entry {entry} of a log of lines does not follow the one before it in time")]
+    Disorder {
+        /// Which, from 0.
+        entry: usize,
+    },
+    /// An entry of nowhere.
+    #[error("entry {entry} of a log of lines names a place that the log has not")]
+    NoPlace {
+        /// Which, from 0.
+        entry: usize,
+    },
+}
+
+impl LineLog {
+    /// Checks a log.
+    ///
+    /// # Errors
+    /// When it contradicts itself.
+    pub fn new(lines: Lines) -> Result<Self, Error> {
+        let mut time = 0;
+        for (entry, interval) in lines.intervals.iter().enumerate() {
+            if interval.start < time || interval.end < interval.start {
+                return Err(Error::Disorder { entry });
+            }
+            if interval.place >= lines.places.len() {
+                return Err(Error::NoPlace { entry });
+            }
+            time = interval.end;
+        }
+        Ok(Self(lines))
+    }
+
+    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC. `None` where the log says nothing: the visit's
+    /// thread had no page faults around that time, or ran no Python, or the log is incomplete.
+    ///
+    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another
+    /// thread would get the line at which the first was then, as a rule one that waits.
+    pub fn at(&self, time: u64) -> Option<&Place> {
+        let later = self
+            .0
+            .intervals
+            .partition_point(|interval| interval.end <= time);
+        let interval = self.0.intervals.get(later)?;
+        (interval.start <= time).then(|| &self.0.places[interval.place])
+    }
+
+    /// Every place that the log names, once.
+    pub fn places(&self) -> &[Place] {
+        &self.0.places
+    }
+
+    /// The times that the log speaks of, in their order; the place of one is that number of [`LineLog::places`].
+    pub fn intervals(&self) -> &[Interval] {
+        &self.0.intervals
+    }
+
+    /// Intervals with page faults for which the child's log had no room.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped
+    }
+
+    /// Whether the visit ended the log, by a trace function of its own. All later faults have no line.
+    pub fn cut_short(&self) -> bool {
+        self.0.cut_short
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(intervals: &[(u64, u64, usize)]) -> Result<LineLog, Error> {
+        let place = |line| Place {
+            file: "f.py".into(),
+            function: "visit_it".into(),
+            line,
+        };
+        LineLog::new(Lines {
+            places: vec![place(1), place(2)],
+            intervals: intervals.iter().copied().map(Interval::from).collect(),
+            ..Lines::default()
+        })
+    }
+
+    #[test]
+    fn a_time_has_the_line_whose_interval_it_is_in_or_none() {
+        let log = log(&[(10, 20, 0), (20, 30, 1), (30, 30, 0), (40, 41, 0)]).unwrap();
+        let line = |time| log.at(time).map(|place| place.line);
+        let expected = [
+            (0, None),
+            (9, None),
+            (10, Some(1)),
+            (19, Some(1)),
+            (20, Some(2)),
+            (29, Some(2)),
+            (30, None),
+            (39, None),
+            (40, Some(1)),
+            (41, None),
+            (u64::MAX, None),
+        ];
+        for (time, wanted) in expected {
+            assert_eq!(line(time), wanted, "at {time}");
+        }
+        assert_eq!(LineLog::default().at(10), None);
+    }
+
+    #[test]
+    fn a_log_that_contradicts_itself_is_refused() {
+        let disorder = |entry| Err(Error::Disorder { entry });
+        assert_eq!(log(&[(10, 9, 0)]), disorder(0));
+        assert_eq!(log(&[(10, 20, 0), (19, 30, 1)]), disorder(1));
+        assert_eq!(log(&[(10, 20, 0), (5, 8, 1)]), disorder(1));
+        assert_eq!(log(&[(10, 20, 2)]), Err(Error::NoPlace { entry: 0 }));
+    }
+}

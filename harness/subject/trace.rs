@@ -1,0 +1,495 @@
+//! Which line of Python runs when.
+//!
+//! A trace function in C is told of each line before it runs. When the line that has been running until then had page
+//! faults, the time in which it ran is logged. Of what could be the parent's pages this writes nothing while the visit
+//! runs but reference counts of frames and code objects: the log is a file in memory (`memfd_create`), written by the
+//! kernel, and so in none of the process's mappings; all else stands in one thread-local struct, which the rehearsal
+//! writes. But the interpreter itself allocates when it is traced.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int};
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::ptr::null_mut;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
+use perf_event::events::Software;
+use perf_event::{Builder, Sampler};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use refcow::protocol::{Interval, Lines, MOST_CHILDREN, Place, channel_fd};
+
+/// The most entries of a log: 32 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
+const CAPACITY: u64 = 1 << 20;
+
+/// An entry as the log holds it: start, end, address of the code object, line.
+type Entry = [[u8; 8]; 4];
+
+/// `Py_tracefunc` of cpython/pystate.h, 3.8 to 3.15.
+type TraceFunction = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *mut ffi::PyFrameObject,
+    c_int,
+    *mut ffi::PyObject,
+) -> c_int;
+
+/// `PyTrace_RETURN`: of a frame that returns, yields, or is left by an exception.
+const RETURN: c_int = 3;
+
+// Not in the stable ABI, because other Pythons than CPython may have no such thing; in every libpython from 3.8 to 3.15.
+// The subject is bound to libpython at its start as a whole (BIND_NOW, rustc's default): a function that some version
+// does not have cannot be declared like this, see `Frames`.
+#[expect(unsafe_code, reason = "see the comment")]
+unsafe extern "C" {
+    fn PyEval_SetTrace(function: Option<TraceFunction>, object: *mut ffi::PyObject);
+}
+
+/// A function of a frame that gives a new reference, or null.
+type OfFrame = unsafe extern "C" fn(*mut ffi::PyFrameObject) -> *mut ffi::PyObject;
+
+/// How this interpreter tells a frame's code, and its caller.
+#[derive(Clone, Copy)]
+enum Frames {
+    /// `PyFrame_GetCode` and `PyFrame_GetBack`, since 3.9.
+    Functions { code: OfFrame, back: OfFrame },
+    /// The attributes of these names, which live as long as the process.
+    Attributes {
+        code: *mut ffi::PyObject,
+        back: *mut ffi::PyObject,
+    },
+}
+
+impl Frames {
+    fn new(py: Python<'_>) -> Self {
+        match (of_frame(c"PyFrame_GetCode"), of_frame(c"PyFrame_GetBack")) {
+            (Some(code), Some(back)) => Self::Functions { code, back },
+            _ => {
+                let name = |name| PyString::intern(py, name).into_any().into_ptr();
+                Self::Attributes {
+                    code: name("f_code"),
+                    back: name("f_back"),
+                }
+            }
+        }
+    }
+
+    /// The frame's code; a new reference.
+    fn code(self, frame: *mut ffi::PyFrameObject) -> Option<Reference> {
+        match self {
+            Self::Functions { code, .. } => of(frame, code),
+            Self::Attributes { code, .. } => attribute(frame, code),
+        }
+    }
+
+    /// The frame that called it.
+    fn back(self, frame: *mut ffi::PyFrameObject) -> Option<Reference> {
+        match self {
+            Self::Functions { back, .. } => of(frame, back),
+            Self::Attributes { back, .. } => attribute(frame, back),
+        }
+    }
+}
+
+/// The function of this name, if this interpreter has it.
+fn of_frame(name: &CStr) -> Option<OfFrame> {
+    #[expect(unsafe_code, reason = "only some versions have it")]
+    // SAFETY: the name is a C string. If libpython has such a symbol, it is a function of this type: both have been
+    // `T *f(PyFrameObject *)` with a struct that begins with a PyObject since they came (3.9, cpython/pyframe.h).
+    unsafe {
+        let found = nix::libc::dlsym(nix::libc::RTLD_DEFAULT, name.as_ptr());
+        (!found.is_null()).then(|| std::mem::transmute::<*mut nix::libc::c_void, OfFrame>(found))
+    }
+}
+
+fn of(frame: *mut ffi::PyFrameObject, function: OfFrame) -> Option<Reference> {
+    #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
+    // SAFETY: the interpreter that calls the trace function has given the frame, or the frame has given its caller, of
+    // which a reference is held; the thread is attached.
+    Reference::new(unsafe { function(frame) })
+}
+
+fn attribute(frame: *mut ffi::PyFrameObject, name: *mut ffi::PyObject) -> Option<Reference> {
+    #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
+    // SAFETY: as in `of`; the name is a string that is never freed. `f_code` and `f_back` are members of the struct,
+    // so that no Python code runs. An exception is none of the visit's.
+    unsafe {
+        let found = ffi::PyObject_GetAttr(frame.cast(), name);
+        if found.is_null() {
+            ffi::PyErr_Clear();
+        }
+        Reference::new(found).filter(|found| found.0 != ffi::Py_None())
+    }
+}
+
+/// A reference that is given up when dropped, as `Bound` is, but without asking for a token on the way.
+struct Reference(*mut ffi::PyObject);
+
+impl Reference {
+    fn new(object: *mut ffi::PyObject) -> Option<Self> {
+        (!object.is_null()).then_some(Self(object))
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "as ffi's references are counted")]
+        // SAFETY: made by `new` of a new reference, in the trace function, whose thread is attached. It is never the
+        // last one: a frame that runs, or is being left, holds its code and its caller.
+        unsafe {
+            ffi::Py_DecRef(self.0);
+        }
+    }
+}
+
+/// What runs: a code object, of which nothing is owned, and a line in it, or 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Running {
+    code: *mut ffi::PyObject,
+    line: c_int,
+}
+
+/// No Python, or none that is known.
+const NOTHING: Running = Running {
+    code: null_mut(),
+    line: 0,
+};
+
+/// Tells whether this thread had page faults.
+enum Faults {
+    /// The kernel writes a record of each: there is one, or there is none. No system call.
+    Recorded(Sampler),
+    /// Where perf events are not to be had: how many there had been when last asked for.
+    Counted(i64),
+}
+
+impl Faults {
+    fn new() -> Self {
+        // The size of the smallest ring. That it overflows does no harm: one record is as good as many.
+        const RING_BYTES: usize = 1;
+        let recorded = || {
+            let mut sampler = Builder::new(Software::PAGE_FAULTS_MIN)
+                .sample_period(1)
+                .exclude_kernel(true)
+                .observe_self()
+                .build()?
+                .sampled(RING_BYTES)?;
+            sampler.enable()?;
+            Ok::<_, std::io::Error>(sampler)
+        };
+        match recorded() {
+            Ok(sampler) => Self::Recorded(sampler),
+            Err(_) => Self::Counted(count()),
+        }
+    }
+
+    /// Whether there were any since the last call.
+    fn any(&mut self) -> bool {
+        match self {
+            Self::Recorded(sampler) => {
+                let mut any = false;
+                while sampler.next_record().is_some() {
+                    any = true;
+                }
+                any
+            }
+            Self::Counted(before) => {
+                let now = count();
+                now != std::mem::replace(before, now)
+            }
+        }
+    }
+}
+
+/// Minor page faults of this thread: the kernel counts each where it lets perf know of it (`mm_account_fault` in
+/// mm/memory.c), before the thread goes on.
+fn count() -> i64 {
+    // It only fails for an unknown `who`, or a bad address.
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults())
+}
+
+/// The state of the trace, in the one thread that has it.
+struct State {
+    /// `None` before the rehearsal, and in what the visit forks, which is traced, too, but is not the visit.
+    frames: Cell<Option<Frames>>,
+    log: OnceCell<ManuallyDrop<File>>,
+    faults: RefCell<Option<ManuallyDrop<Faults>>>,
+    running: Cell<Running>,
+    since: Cell<u64>,
+    entries: Cell<u64>,
+    dropped: Cell<u64>,
+}
+
+thread_local! {
+    // Nothing in it has to be dropped, so that it is plain memory, there from the start.
+    static STATE: State = const {
+        State {
+            frames: Cell::new(None),
+            log: OnceCell::new(),
+            faults: RefCell::new(None),
+            running: Cell::new(NOTHING),
+            since: Cell::new(0),
+            entries: Cell::new(0),
+            dropped: Cell::new(0),
+        }
+    };
+}
+
+/// What a child needs to keep a log of lines.
+pub struct Trace {
+    frames: Frames,
+}
+
+impl Trace {
+    /// In the parent, so that what this allocates is no child's.
+    pub fn new(py: Python<'_>) -> Self {
+        let trace = Self {
+            frames: Frames::new(py),
+        };
+        // Since 3.12 the first trace function of an interpreter has it make what hands events on (sys.monitoring).
+        trace.install(py);
+        trace.remove(py);
+        trace
+    }
+
+    /// In the child, all that a visit does of this but the visit.
+    pub fn rehearse(&self, py: Python<'_>) -> PyResult<()> {
+        let log =
+            memfd_create("refcow-lines", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from)?;
+        // Above all that the fixture opens: one that closes descriptors it does not know should not get it as a file.
+        let log: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&log, channel_fd(MOST_CHILDREN + 1))
+            .map_err(std::io::Error::from)?;
+        STATE.with(|state| {
+            // There is one rehearsal in a process.
+            let _ = state.log.set(ManuallyDrop::new(File::from(log)));
+            state.faults.replace(Some(ManuallyDrop::new(Faults::new())));
+            state.frames.set(Some(self.frames));
+        });
+        #[expect(unsafe_code, reason = "neither std nor nix wraps it")]
+        // SAFETY: `forked` may be called in a forked process: it writes one word. The kernel does not give a perf
+        // event's ring to a forked process (`VM_DONTCOPY`, perf_mmap in kernel/events/core.c), so that no trace may go
+        // on in one. CPython forks by fork(3), which calls it.
+        let failed = unsafe { nix::libc::pthread_atfork(None, None, Some(forked)) };
+        if failed != 0 {
+            return Err(std::io::Error::from_raw_os_error(failed).into());
+        }
+        self.while_running(py, || Ok(()))
+    }
+
+    /// Runs something under the trace function.
+    pub fn while_running<T>(
+        &self,
+        py: Python<'_>,
+        run: impl FnOnce() -> PyResult<T>,
+    ) -> PyResult<T> {
+        STATE.with(State::begin);
+        self.install(py);
+        let outcome = run();
+        self.remove(py);
+        outcome
+    }
+
+    fn install(&self, _: Python<'_>) {
+        #[expect(unsafe_code, reason = "PyO3 wraps it not")]
+        // SAFETY: the thread is attached. The function may be called with any frame at any time until it is removed,
+        // by `remove` or by another that takes its place; it does nothing before a rehearsal. No object goes with it,
+        // so that `sys.gettrace()` is None, as it is without it.
+        unsafe {
+            PyEval_SetTrace(Some(event), null_mut());
+        }
+    }
+
+    fn remove(&self, _: Python<'_>) {
+        #[expect(unsafe_code, reason = "PyO3 wraps it not")]
+        // SAFETY: the thread is attached; there need not be a trace function.
+        unsafe {
+            PyEval_SetTrace(None, null_mut());
+        }
+    }
+
+    /// The log, once the visit has ended.
+    pub fn lines(&self, py: Python<'_>) -> PyResult<Lines> {
+        STATE.with(|state| {
+            let mut lines = Lines {
+                dropped: state.dropped.get(),
+                // The last event of a whole visit is that its outermost frame returns.
+                cut_short: state.running.get() != NOTHING,
+                ..Lines::default()
+            };
+            let mut known = HashMap::new();
+            for index in 0..state.entries.get() {
+                let [start, end, code, line] = state.read(index)?;
+                let place = match known.get(&(code, line)) {
+                    Some(place) => *place,
+                    None => {
+                        lines.places.push(place(py, code, line)?);
+                        known.insert((code, line), lines.places.len() - 1);
+                        lines.places.len() - 1
+                    }
+                };
+                lines.intervals.push(Interval { start, end, place });
+            }
+            Ok(lines)
+        })
+    }
+}
+
+/// The line's names.
+fn place(py: Python<'_>, code: u64, line: u64) -> PyResult<Place> {
+    #[expect(unsafe_code, reason = "an address out of the log")]
+    // SAFETY: the thread is attached. `State::append` took a reference to this object for this entry, and
+    // nobody has given it up.
+    let code = unsafe { Bound::from_borrowed_ptr(py, code as *mut ffi::PyObject) };
+    let text = |name: &str| -> PyResult<String> {
+        let text = code.getattr(name)?.cast_into::<PyString>()?;
+        // A name of a file need not be UTF-8.
+        Ok(text.to_string_lossy().into_owned())
+    };
+    let line = match u32::try_from(line) {
+        Ok(0) | Err(_) => code.getattr("co_firstlineno")?.extract()?,
+        Ok(line) => line,
+    };
+    Ok(Place {
+        file: text("co_filename")?,
+        function: text("co_qualname").or_else(|_| text("co_name"))?,
+        line,
+    })
+}
+
+/// The trace function: never fails, so that the interpreter never takes it away.
+#[expect(unsafe_code, reason = "its type")]
+unsafe extern "C" fn event(
+    _: *mut ffi::PyObject,
+    frame: *mut ffi::PyFrameObject,
+    what: c_int,
+    _: *mut ffi::PyObject,
+) -> c_int {
+    STATE.with(|state| {
+        if let Some(frames) = state.frames.get() {
+            state.event(frames, frame, what);
+        }
+    });
+    0
+}
+
+/// Ends the trace in a process that a visit has forked.
+#[expect(unsafe_code, reason = "its type")]
+unsafe extern "C" fn forked() {
+    STATE.with(|state| state.frames.set(None));
+}
+
+impl State {
+    fn begin(&self) {
+        self.running.set(NOTHING);
+        self.had_faults();
+        self.since.set(now());
+    }
+
+    /// Whether this thread had page faults since the last call.
+    fn had_faults(&self) -> bool {
+        let mut faults = self.faults.borrow_mut();
+        faults.as_mut().is_some_and(|faults| faults.any())
+    }
+
+    fn event(&self, frames: Frames, frame: *mut ffi::PyFrameObject, what: c_int) {
+        let next = if what == RETURN {
+            match frames.back(frame) {
+                Some(caller) => self.running_in(frames, caller.0.cast()),
+                None => NOTHING,
+            }
+        } else {
+            self.running_in(frames, frame)
+        };
+        // It goes on running: there is nothing to log before it ends.
+        if next != self.running.get() {
+            self.end_interval();
+            self.running.set(next);
+        }
+    }
+
+    /// What runs in the frame.
+    fn running_in(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> Running {
+        let Some(code) = frames.code(frame) else {
+            return NOTHING;
+        };
+        #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
+        // SAFETY: the frame is alive, see `of`; the call reads it.
+        let line = unsafe { ffi::PyFrame_GetLineNumber(frame) };
+        let before = self.running.get();
+        match line {
+            1.. => Running { code: code.0, line },
+            // Instructions that the compiler has added belong to no line: to the one before them, then.
+            _ if before.code == code.0 => before,
+            _ => Running {
+                code: code.0,
+                line: 0,
+            },
+        }
+    }
+
+    /// Ends the time of what has run until now, and logs it if it had page faults.
+    fn end_interval(&self) {
+        let had_faults = self.had_faults();
+        let mut end = now();
+        if had_faults {
+            if self.running.get() != NOTHING {
+                self.append(end);
+            }
+            // What logging took is no line's.
+            self.had_faults();
+            end = now();
+        }
+        self.since.set(end);
+    }
+
+    fn append(&self, end: u64) {
+        let Some(log) = self.log.get() else {
+            return;
+        };
+        let Running { code, line } = self.running.get();
+        let entry: Entry = [
+            self.since.get().to_ne_bytes(),
+            end.to_ne_bytes(),
+            (code as u64).to_ne_bytes(),
+            u64::from(line.unsigned_abs()).to_ne_bytes(),
+        ];
+        let entries = self.entries.get();
+        let written = entries < CAPACITY
+            && log
+                .write_all_at(entry.as_flattened(), entries * size_of::<Entry>() as u64)
+                .is_ok();
+        if !written {
+            self.dropped.set(self.dropped.get() + 1);
+            return;
+        }
+        self.entries.set(entries + 1);
+        #[expect(unsafe_code, reason = "the log holds addresses")]
+        // SAFETY: the thread is attached, as it calls this from the interpreter. The code is alive: it has been running
+        // since the last event, and its frame, which holds it, has not ended, for that would have been an event.
+        // The reference is the log's, and never given up.
+        unsafe {
+            ffi::Py_IncRef(code);
+        }
+    }
+
+    fn read(&self, index: u64) -> std::io::Result<[u64; 4]> {
+        let mut entry: Entry = Default::default();
+        let log = self
+            .log
+            .get()
+            .ok_or_else(|| std::io::Error::other("there was no rehearsal"))?;
+        log.read_exact_at(entry.as_flattened_mut(), index * size_of::<Entry>() as u64)?;
+        Ok(entry.map(u64::from_ne_bytes))
+    }
+}
+
+/// CLOCK_MONOTONIC in nanoseconds; no system call where there is a vDSO.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from);
+    time.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
