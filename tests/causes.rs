@@ -163,6 +163,63 @@ fn iterating_writes_reference_counts_and_collecting_gc_headers(
     });
 }
 
+const CUTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cuts.py");
+
+/// A table of `--by`, with what is of a whole lot of objects alone: to the nearest hundred pages, as a few of them have
+/// neighbours that were written before, and without shares, which are of the interpreter's own pages too.
+fn cut(by: &str, python: &str) -> String {
+    let printed = run::stdout(&[
+        "measure",
+        CUTS,
+        "--by",
+        by,
+        "--children",
+        "1",
+        "--python",
+        python,
+    ]);
+    let mut kept = Vec::new();
+    for line in printed.lines() {
+        let mut cells = line
+            .rsplit("  ")
+            .filter(|cell| !cell.is_empty())
+            .map(str::trim);
+        let visits: Vec<_> = cells.by_ref().take(3).collect();
+        let pages: Vec<u64> = visits
+            .iter()
+            .filter_map(|cell| cell.split(", ").next()?.replace(',', "").parse().ok())
+            .map(|pages: u64| (pages + 50) / 100 * 100)
+            .collect();
+        let name = cells.collect::<Vec<_>>().join(" ");
+        if let [collect, all, _idle] = pages[..]
+            && (all > 0 || by == "cause" && collect > 0)
+        {
+            let collect = if collect > 0 { "many" } else { "few" };
+            kept.push(format!("{name}: all {all}, collect {collect}\n"));
+        }
+    }
+    // Rows of as many pages are in the order of a few pages more.
+    kept.sort();
+    format!("by {by}\n{}", kept.concat())
+}
+
+#[rstest]
+fn the_same_pages_are_cut_by_what_was_written_and_what_wrote(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "cuts", |interpreter| {
+        let python = by_python::path(interpreter);
+        let cuts = ["type", "region", "cause", "line"].map(|by| cut(by, python));
+        let version = by_python::version(interpreter);
+        assert_snapshot_of!(version, "cuts", cuts.join("\n"));
+        // A library that was stripped of its symbols has no names.
+        let functions = cut("function", python);
+        if !functions.contains("libpython") {
+            assert_snapshot_of!(version, "cuts_function", functions);
+        }
+    });
+}
+
 #[test]
 fn pages_are_the_same_with_causes_and_without() {
     let arguments = [
