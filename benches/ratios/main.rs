@@ -2,10 +2,12 @@
 //!
 //! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
 //! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
-//! `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`, `claims`.
+//! `causes`, `object map`, `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`, `claims`.
 
+mod causes;
 mod cost_per_page;
 mod discovery;
+mod object_map;
 mod observer_memory;
 mod page_state;
 mod several;
@@ -34,6 +36,8 @@ fn main() -> Outcome<()> {
     page_state::run(&mut criterion, &interpreter, &mut table)?;
     cost_per_page::run(&mut criterion, &interpreter, &mut table)?;
     visit::run(&mut criterion, &interpreter, &mut table)?;
+    causes::run(&mut criterion, &interpreter, &mut table)?;
+    object_map::run(&mut criterion, &interpreter, &mut table)?;
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
     whole_run::run(&mut criterion, &interpreter, &mut table)?;
     several::run(&mut criterion, &mut table)?;

@@ -20,17 +20,7 @@ pub struct Plain {
 
 impl Plain {
     pub fn start(interpreter: &Interpreter, pages: u64) -> Outcome<Self> {
-        let mut subject = Subject::start(&Launch {
-            program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
-            libpython: interpreter.libpython.clone(),
-            version: interpreter.full_version.clone(),
-            prefix: interpreter.prefix.clone(),
-            bin: PathBuf::new(),
-            home: "/".into(),
-            folder: None,
-            channels: 2,
-            timeout: Duration::from_secs(120),
-        })?;
+        let mut subject = Subject::start(&launch(interpreter))?;
         let first_page = subject.fill(pages, false)?;
         let fork = |channel, job| Fork { channel, job };
         let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
@@ -48,6 +38,25 @@ impl Plain {
 
     pub fn child(&self) -> i32 {
         self.children[1].pid
+    }
+}
+
+/// A subject with this interpreter, and room for a witness and a child.
+pub fn launch(interpreter: &Interpreter) -> Launch {
+    Launch {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
+        libpython: interpreter.libpython.clone(),
+        version: interpreter.full_version.clone(),
+        prefix: interpreter.prefix.clone(),
+        bin: interpreter
+            .executable
+            .parent()
+            .map(Path::to_owned)
+            .unwrap_or_default(),
+        home: "/".into(),
+        folder: None,
+        channels: 2,
+        timeout: Duration::from_secs(120),
     }
 }
 

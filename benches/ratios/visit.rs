@@ -66,7 +66,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 }
 
 /// Of one turn's visits, which are the same work: the others were interrupted more.
-fn fastest(seconds: impl Iterator<Item = f64>) -> Outcome<Duration> {
+pub fn fastest(seconds: impl Iterator<Item = f64>) -> Outcome<Duration> {
     let fastest = seconds.fold(f64::INFINITY, f64::min);
     Ok(Duration::try_from_secs_f64(fastest)?)
 }
