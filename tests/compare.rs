@@ -562,6 +562,31 @@ fn documents_are_joined_in_the_order_of_versions() {
     }
 }
 
+/// Causes are of the visit `iterate` in the canned run.
+#[rstest]
+#[case::more_than_there_are(&["regions", "0", "causes", "gc"], 2.into(), "causes do not add up")]
+#[case::more_than_64_bits(&["regions", "0", "causes", "gc"], u64::MAX.into(), "causes do not add up")]
+#[case::moved_elsewhere(&["written", "0", "cause"], "gc".into(), "not what the causes say")]
+#[case::another_number(&["written", "0", "pages"], 79.into(), "not what the causes say")]
+#[case::more_identical(&["written", "0", "identical"], 81.into(), "more identical copies than pages")]
+#[case::none_at_all(&["regions", "0", "causes"], Value::Null, "writes are listed, and no causes")]
+fn causes_that_contradict_themselves_are_refused(
+    #[case] place: &[&str],
+    #[case] value: Value,
+    #[case] said: &str,
+) {
+    let mut document = serde_json::to_value(Report::of(canned::run("3.12.1"))).unwrap();
+    let child = &mut document["runs"][0]["measurements"][2]["children"][0];
+    assert_eq!(child["written"][0]["pages"], 80);
+    let pointer = format!("/{}", place.join("/"));
+    *child.pointer_mut(&pointer).unwrap_or(&mut Value::Null) = value.clone();
+    if child.pointer(&pointer).is_none() {
+        child["written"][0]["identical"] = value;
+    }
+    let error = model::read(document.to_string().as_bytes()).unwrap_err();
+    assert!(error.to_string().contains(said), "{error}");
+}
+
 #[test]
 fn what_is_there_twice_is_refused() {
     let place = Place::new();

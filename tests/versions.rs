@@ -287,8 +287,9 @@ fn no_prediction_is_foregone() {
             (
                 "3.10.13",
                 &[
-                    ("pages", Count(631)),
-                    ("read_elsewhere", Count(2_209)),
+                    ("touched", Count(633)),
+                    ("read", Count(2_833)),
+                    ("tables", Count(473)),
                     ("instance", Count(48)),
                     ("before", Count(16)),
                 ],
@@ -296,8 +297,9 @@ fn no_prediction_is_foregone() {
             (
                 "3.11.0",
                 &[
-                    ("pages", Count(709)),
-                    ("read_elsewhere", Count(1_888)),
+                    ("touched", Count(705)),
+                    ("read", Count(2_586)),
+                    ("tables", Count(479)),
                     ("instance", Count(56)),
                     ("before", Count(32)),
                 ],
@@ -308,8 +310,9 @@ fn no_prediction_is_foregone() {
             (
                 "3.12.9",
                 &[
-                    ("pages", Count(629)),
-                    ("read_elsewhere", Count(1_888)),
+                    ("touched", Count(630)),
+                    ("read", Count(2_514)),
+                    ("tables", Count(486)),
                     ("instance", Count(48)),
                     ("before", Count(32)),
                 ],
@@ -317,8 +320,9 @@ fn no_prediction_is_foregone() {
             (
                 "3.13.0",
                 &[
-                    ("pages", Count(1_039)),
-                    ("read_elsewhere", Count(1_888)),
+                    ("touched", Count(1_039)),
+                    ("read", Count(2_922)),
+                    ("tables", Count(80)),
                     ("instance", Count(48)),
                     ("before", Count(32)),
                 ],

@@ -190,9 +190,21 @@ fn markdown_table(claims: &[Claim]) -> String {
     format!("{table}\n")
 }
 
-/// Text that ends no cell of a Markdown table.
+/// Text that ends no cell of a Markdown table, and begins no HTML.
 pub(super) fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    let mut escaped = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let next = letters.peek().copied().unwrap_or(' ');
+        match letter {
+            '|' => escaped.push_str("\\|"),
+            // `< 0.01 %` begins none.
+            '<' if !next.is_whitespace() => escaped.push_str("\\<"),
+            '\n' => escaped.push(' '),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
 }
 
 fn verdict(claim: &Claim) -> String {

@@ -92,6 +92,7 @@ fn python(version: &str) -> Python {
 /// A run with everything that a renderer has to cope with: children that differ, unknown bytes, a
 /// preparation, a warning.
 pub fn run(version: &str) -> Run {
+    use Cause::{Allocator, Gc, Kernel, Refcount, Unattributed};
     use RegionName::{Header, Payload, Rest, Segment, Spine};
     let lists = |header, rest, identical, seconds| {
         child(
@@ -168,8 +169,48 @@ pub fn run(version: &str) -> Run {
                 "iterate",
                 "fork",
                 vec![
-                    lists(121, 8, Some(117), 0.001_2),
-                    lists(120, 8, Some(117), 0.001_3),
+                    with_causes(
+                        lists(121, 8, Some(117), 0.001_2),
+                        &[
+                            (
+                                Header,
+                                Refcount,
+                                Some("array.array"),
+                                Some("listiter_next"),
+                                80,
+                            ),
+                            (
+                                Header,
+                                Refcount,
+                                Some("a|b.<Kind>"),
+                                Some("listiter_next"),
+                                40,
+                            ),
+                            (Header, Gc, Some("list"), Some("libx.so+0x1f"), 1),
+                            (Rest, Allocator, None, Some("pymalloc_alloc"), 5),
+                            (Rest, Unattributed, None, None, 3),
+                        ],
+                    ),
+                    with_causes(
+                        lists(120, 8, Some(117), 0.001_3),
+                        &[
+                            (
+                                Header,
+                                Refcount,
+                                Some("array.array"),
+                                Some("listiter_next"),
+                                80,
+                            ),
+                            (
+                                Header,
+                                Refcount,
+                                Some("a|b.<Kind>"),
+                                Some("listiter_next"),
+                                40,
+                            ),
+                            (Rest, Kernel, None, None, 8),
+                        ],
+                    ),
                 ],
             ),
             measurement(
