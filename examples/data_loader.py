@@ -9,7 +9,7 @@ lists are long.
 What refcow says: a worker that looks up one sample in four copies every page
 that holds a path or a record. Both lookups take a reference, which is written
 into the str or the dict itself; and as a page holds dozens of them, and the
-order is random, no page is spared. The tables of the dicts are read only.
+order is random, hardly one is spared. The dicts' tables are read only.
 
     refcow measure examples/data_loader.py --lines
 
