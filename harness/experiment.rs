@@ -787,7 +787,8 @@ fn measure(
         for (log, other) in traced.lines.iter().zip(&traced.details) {
             warnings.extend(lines_warning(fixture, visit, log));
             for (child, details) in measurement.children.iter_mut().zip(&mut details) {
-                details.recorded.take_lines(&other.recorded, other.pid, log);
+                let recorded = &mut details.recorded;
+                recorded.take_lines(&other.recorded, other.pid, log, &objects);
                 child.written = details.written(&objects);
             }
         }

@@ -37,13 +37,18 @@ pub struct Recorded {
 
 impl Recorded {
     /// Takes over the lines of another child that made the same visit, of which it is known which line ran when. A page has
-    /// the line of the other's first write to it, if both wrote to the same address first. Not always by the same function:
-    /// where lines are traced, CPython runs its specialised instructions less often.
-    pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog) {
+    /// the line of the other's first write to it, if both wrote the same first, or the same in an object of the same type.
+    /// Not always by the same function, or to the same object: where lines are traced, CPython runs its specialised
+    /// instructions less often, and 3.11's `first, last = pair` takes its references from the last to the first.
+    pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog, objects: &ObjectMap) {
+        let alike = |one: u64, other: u64| {
+            let found = objects.at(one);
+            one == other || (found.is_some() && found == objects.at(other))
+        };
         for (page, write) in &mut self.first {
             let same = other.first.get(page).filter(|same| {
                 // The log speaks of the process's first thread.
-                same.address == write.address && same.thread == process
+                alike(same.address, write.address) && same.thread == process
             });
             let place = same.and_then(|same| log.at(same.time));
             write.line = place.map(|place| {
@@ -231,7 +236,7 @@ mod tests {
         };
         let log = LineLog::new(Lines {
             places: vec![place(3), place(4)],
-            intervals: vec![(16, 18, 0).into(), (18, 30, 1).into()],
+            intervals: vec![(3, 18, 0).into(), (18, 30, 1).into()],
             ..Lines::default()
         });
         let recorded = |all: Vec<(u64, FirstWrite)>| Recorded {
@@ -241,20 +246,26 @@ mod tests {
         let ours = || {
             recorded(vec![
                 write(16, 0, "a"),
-                write(17, 8, "a"),
+                write(17, 16, "a"),
                 write(18, 0, "a"),
                 write(19, 0, "a"),
+                write(20, 48, "a"),
+                write(3, 8, "a"),
             ])
         };
         let other = recorded(vec![
             write(16, 0, "a"),
+            // Its GC header, not its reference count.
             write(17, 0, "a"),
             write(18, 0, "b"),
             write(19, 0, "a"),
+            write(20, 64, "a"),
+            // Of no known object.
+            write(3, 0, "a"),
         ]);
         let lines = |process| {
             let mut ours = ours();
-            ours.take_lines(&other, process, log.as_ref().unwrap());
+            ours.take_lines(&other, process, log.as_ref().unwrap(), &objects());
             let mut lines: Vec<_> = ours.first.into_iter().collect();
             lines.sort_by_key(|(page, _)| *page);
             lines
@@ -263,9 +274,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let named = |line| Some(format!("visit_it (mine.py:{line})"));
-        assert_eq!(lines(7), [named(3), None, named(4), named(4)]);
+        let named = [None, named(3), None, named(4), named(4), named(4)];
+        assert_eq!(lines(7), named);
         // Another thread's faults.
-        assert_eq!(lines(8), [None, None, None, None]);
+        assert_eq!(lines(8), [const { None }; 6]);
     }
 
     proptest! {
