@@ -30,7 +30,7 @@ pub use measurement::{
     Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
     Tree,
 };
-pub use summary::{Group, RegionSummary, Spread, Summary, Why};
+pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
 pub use version::Version;
 pub use warning::Warning;
 

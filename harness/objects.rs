@@ -105,7 +105,7 @@ impl Builder {
         };
         self.last = Some((kind, number));
         self.records
-            .push(start / GRAIN << KIND_BITS | u64::from(number));
+            .push((start / GRAIN) << KIND_BITS | u64::from(number));
         Ok(())
     }
 

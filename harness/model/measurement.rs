@@ -274,6 +274,10 @@ impl Measurement {
         }
         parts.extend(self.parameters.iter().map(|(name, value)| match value {
             Value::String(text) => format!("{name}={text}"),
+            // As it was written: the document has JSON's words for them.
+            Value::Null => format!("{name}=None"),
+            Value::Bool(true) => format!("{name}=True"),
+            Value::Bool(false) => format!("{name}=False"),
             value => format!("{name}={value}"),
         }));
         if !self.arguments.is_empty() {

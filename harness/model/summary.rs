@@ -1,6 +1,6 @@
 //! What a measurement comes to: the figures that tables and sentences show. Every statistic is made here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
 use super::{By, Cause, Child, Measurement, RegionName, Written};
@@ -32,6 +32,9 @@ pub struct Group {
     pub share: f64,
 }
 
+/// The type of an object, and the Python line that was running, as far as they are known.
+pub type TypeAndLine = (Option<String>, Option<String>);
+
 /// Who wrote to the copied pages of one region, in the child that copied most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
@@ -40,13 +43,11 @@ pub struct Why {
     /// Its copied pages.
     pub pages: u64,
     /// Those of each cause, the most first, as all that follow.
-    pub causes: Vec<(Option<String>, u64)>,
-    /// Those of each type.
-    pub types: Vec<(Option<String>, u64)>,
-    /// Those of each function.
+    pub causes: Vec<(Cause, u64)>,
+    /// Those of each type, and of each Python line where lines are known. `None`: no known object, no line.
+    pub objects: Vec<(TypeAndLine, u64)>,
+    /// Those of each function. `None`: the program had no fault.
     pub functions: Vec<(Option<String>, u64)>,
-    /// Those of each Python line. Empty: lines are not known.
-    pub lines: Vec<(Option<String>, u64)>,
     /// Those that equal their original.
     pub identical: Option<u64>,
 }
@@ -211,17 +212,12 @@ impl Measurement {
                     let all = child.written.iter();
                     all.filter(|written| written.region == region.name)
                 };
-                let lines = match written().any(|written| written.line.is_some()) {
-                    true => ordered(written(), By::Line),
-                    false => Vec::new(),
-                };
                 Why {
                     region: region.name,
                     pages: region.unshared,
-                    causes: ordered(written(), By::Cause),
-                    types: ordered(written(), By::Type),
-                    functions: ordered(written(), By::Function),
-                    lines,
+                    causes: ordered(written(), |one| one.cause),
+                    objects: ordered(written(), |one| (one.of_type.clone(), one.line.clone())),
+                    functions: ordered(written(), |one| one.function.clone()),
                     identical: region.identical,
                 }
             })
@@ -257,12 +253,18 @@ fn sums<'a>(written: impl Iterator<Item = &'a Written>, by: By) -> HashMap<Optio
     sums
 }
 
-fn ordered<'a>(written: impl Iterator<Item = &'a Written>, by: By) -> Vec<(Option<String>, u64)> {
-    let sums = sums(written, by).into_iter();
-    let mut sums: Vec<_> = sums
-        .map(|(key, pages)| (key.map(str::to_owned), pages))
-        .collect();
-    sums.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+/// Pages of each key, the most first.
+fn ordered<'a, Key: Ord>(
+    written: impl Iterator<Item = &'a Written>,
+    key: impl Fn(&Written) -> Key,
+) -> Vec<(Key, u64)> {
+    let mut sums = BTreeMap::new();
+    for written in written {
+        *sums.entry(key(written)).or_default() += written.pages;
+    }
+    let mut sums: Vec<(Key, u64)> = sums.into_iter().collect();
+    // Those of as many pages stay in the order of their keys.
+    sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     sums
 }
 

@@ -7,6 +7,8 @@ use crate::numbers::{count, share, spread};
 
 /// Names in a sentence, before the rest of them becomes a number.
 const NAMED: usize = 3;
+/// A smaller part of all pages is not worth a name, or a row.
+const LEAST: f64 = 0.01;
 /// Rows of a table, before the rest of them becomes one.
 const ROWS: usize = 20;
 
@@ -30,11 +32,13 @@ pub fn sentences(run: &Run) -> Vec<String> {
 }
 
 fn sentence(why: &Why) -> String {
-    let part = |pages: u64| share(pages as f64 / why.pages as f64);
     let causes: Vec<_> = why
         .causes
         .iter()
-        .map(|(cause, pages)| format!("{} {}", part(*pages), cause.as_deref().unwrap_or_default()))
+        .map(|(cause, pages)| {
+            let part = share(*pages as f64 / why.pages as f64);
+            format!("{part} {}", cause.as_str())
+        })
         .collect();
     let mut sentence = format!(
         "{} {} {}: {}",
@@ -43,17 +47,25 @@ fn sentence(why: &Why) -> String {
         if why.pages == 1 { "page" } else { "pages" },
         causes.join(", ")
     );
+    let objects = why.objects.iter().filter_map(|((of_type, line), pages)| {
+        let of_type = of_type.as_deref();
+        let name = match (of_type, line) {
+            (None, None) => return None,
+            (_, None) => of_type?.to_owned(),
+            (_, Some(line)) => format!("{} in {line}", of_type.unwrap_or(unknown(By::Type))),
+        };
+        Some((name, *pages))
+    });
+    let functions = why
+        .functions
+        .iter()
+        .filter_map(|(name, pages)| Some((name.clone()?, *pages)));
     for (preposition, names) in [
-        ("of", &why.types),
-        ("by", &why.functions),
-        ("in", &why.lines),
+        ("of", objects.collect::<Vec<_>>()),
+        ("by", functions.collect()),
     ] {
-        let known: Vec<_> = names
-            .iter()
-            .filter_map(|(name, pages)| Some((name.as_deref()?, *pages)))
-            .collect();
-        if !known.is_empty() {
-            sentence += &format!("; {preposition} {}", listed(&known, why.pages));
+        if !names.is_empty() {
+            sentence += &format!("; {preposition} {}", listed(&names, why.pages));
         }
     }
     match why.identical {
@@ -65,13 +77,18 @@ fn sentence(why: &Why) -> String {
 }
 
 /// `a (7), b (3) and 2 others (2)`; a single one that has all pages without its number.
-fn listed(names: &[(&str, u64)], of: u64) -> String {
+fn listed(names: &[(String, u64)], of: u64) -> String {
     if let [(name, pages)] = names
         && *pages == of
     {
-        return (*name).to_owned();
+        return name.clone();
     }
-    let shown = names.len().min(NAMED);
+    let worth_it = |(_, pages): &&(String, u64)| *pages as f64 >= LEAST * of as f64;
+    // One more is no longer than that there is one more.
+    let shown = match names.iter().take_while(worth_it).count().clamp(1, NAMED) {
+        shown if shown + 1 == names.len() => names.len(),
+        shown => shown,
+    };
     let mut parts: Vec<_> = names[..shown]
         .iter()
         .map(|(name, pages)| format!("{name} ({})", count(*pages)))
@@ -123,14 +140,21 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
             None => keys.push((group.key.as_deref(), pages)),
         }
     }
-    keys.sort_by(|one, other| other.1.cmp(&one.1));
+    keys.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     if keys.is_empty() {
         keys.push((None, 0));
     }
-    let shown = match keys.len() {
+    let worth_it = |(key, _): &&(Option<&str>, u64)| {
+        let groups = visits.iter().flatten().flatten();
+        let mut of_key = groups.filter(|group| group.key.as_deref() == *key);
+        of_key.any(|group| group.share >= LEAST)
+    };
+    // Those of many pages in one visit come first, but a few may be a large part of another.
+    keys.sort_by_key(|key| !worth_it(&key));
+    let shown = match keys.iter().filter(worth_it).count().clamp(1, ROWS) {
         // One more is no longer than a row that says that there is one more.
-        number if number <= ROWS + 1 => number,
-        _ => ROWS,
+        shown if shown + 1 >= keys.len() => keys.len(),
+        shown => shown,
     };
     let mut rows = Vec::new();
     let cell = |visit: &Option<Vec<Group>>, key: Option<&str>| match visit {
@@ -181,7 +205,7 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
     Cut {
         title: format!("{}, shared by {}", first.data(), first.sharing),
         subtitle: format!(
-            "copied pages of {}",
+            "all copied pages, the rest of the process included, of {}",
             match children {
                 1 => format!("1 child of CPython {label}"),
                 _ => format!("each of {children} children of CPython {label}"),
@@ -209,41 +233,60 @@ fn unknown(by: By) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RegionName;
+    use crate::model::{Cause, RegionName};
 
-    fn why(types: &[(&str, u64)]) -> Why {
-        let named = |names: &[(&str, u64)]| -> Vec<_> {
-            let all = names.iter();
-            all.map(|(name, pages)| (Some((*name).to_owned()), *pages))
-                .collect()
-        };
+    fn why(types: &[(&str, Option<&str>, u64)]) -> Why {
+        let objects = types.iter().map(|(of_type, line, pages)| {
+            let key = (Some((*of_type).to_owned()), line.map(str::to_owned));
+            (key, *pages)
+        });
         Why {
             region: RegionName::Header,
             pages: 120,
-            causes: named(&[("refcount", 120)]),
-            types: named(types),
-            functions: named(&[("listiter_next", 120)]),
-            lines: Vec::new(),
+            causes: vec![(Cause::Refcount, 120)],
+            objects: objects.collect(),
+            functions: vec![(Some("listiter_next".into()), 120)],
             identical: Some(120),
         }
     }
 
     #[test]
     fn a_sentence_names_cause_types_function_and_identical_copies() {
+        let types = [
+            ("array.array", None, 79),
+            ("bitarray.bitarray", None, 40),
+            ("list", None, 1),
+        ];
         assert_eq!(
-            sentence(&why(&[
-                ("array.array", 79),
-                ("bitarray.bitarray", 40),
-                ("list", 1)
-            ])),
+            sentence(&why(&types)),
             "120 header pages: 100 % refcount; of array.array (79), bitarray.bitarray (40) and list (1); by \
              listiter_next; 120 identical copies."
         );
     }
 
     #[test]
-    fn many_names_are_cut_short() {
-        let types = [("a", 60), ("b", 30), ("c", 20), ("d", 6), ("e", 4)];
-        assert!(sentence(&why(&types)).contains("; of a (60), b (30), c (20) and 2 more (10); "));
+    fn a_type_stands_beside_its_line() {
+        let types = [
+            ("dict", Some("visit (a.py:2)"), 100),
+            ("str", Some("visit (a.py:3)"), 20),
+        ];
+        assert!(
+            sentence(&why(&types))
+                .contains("; of dict in visit (a.py:2) (100) and str in visit (a.py:3) (20); by")
+        );
+    }
+
+    #[test]
+    fn what_is_little_and_what_is_much_of_it_is_cut_short() {
+        let many = [
+            ("a", None, 60),
+            ("b", None, 30),
+            ("c", None, 20),
+            ("d", None, 6),
+            ("e", None, 4),
+        ];
+        assert!(sentence(&why(&many)).contains("; of a (60), b (30), c (20) and 2 more (10); "));
+        let little = [("a", None, 118), ("b", None, 1), ("c", None, 1)];
+        assert!(sentence(&why(&little)).contains("; of a (118) and 2 more (2); "));
     }
 }
