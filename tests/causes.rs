@@ -191,11 +191,16 @@ fn cut(by: &str, python: &str) -> String {
             .map(|pages: u64| (pages + 50) / 100 * 100)
             .collect();
         let name = cells.collect::<Vec<_>>().join(" ");
+        // What a collection looks at besides is another matter in each version, but for the field that it writes.
         if let [collect, all, _idle] = pages[..]
             && (all > 0 || by == "cause" && collect > 0)
         {
-            let collect = if collect > 0 { "many" } else { "few" };
-            kept.push(format!("{name}: all {all}, collect {collect}\n"));
+            let collect = match (by, collect) {
+                ("cause", 1..) => ", collect many",
+                ("cause", _) => ", collect few",
+                _ => "",
+            };
+            kept.push(format!("{name}: all {all}{collect}\n"));
         }
     }
     // Rows of as many pages are in the order of a few pages more.
