@@ -144,6 +144,7 @@ pub fn run(version: &str) -> Run {
         facts: Vec::new(),
         observations: Vec::new(),
         alternatives: Vec::new(),
+        advice: Vec::new(),
         measurements: vec![
             measurement(
                 "three_lists",
