@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Built, Dataset, Error, Measured, Plan, Step, build, launch_of, visit_all};
+use super::{Built, Dataset, Error, Measured, Plan, Step, build, launch_of, measure, visit_all};
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
@@ -38,9 +38,10 @@ struct Trial {
     warnings: BTreeSet<Warning>,
 }
 
-/// How often [`Step::Done`] will come for a dataset: for it as it is, for each remedy, and for the best a second time.
+/// How often [`Step::Done`] will come for a dataset: for it as it is, for each remedy, for the best a second time, and for
+/// why none helps.
 pub fn steps(dataset: &Dataset, children: usize) -> usize {
-    steps_of_one(dataset, children) * (remedies().len() + 2)
+    steps_of_one(dataset, children) * (remedies().len() + 3)
 }
 
 fn steps_of_one(dataset: &Dataset, children: usize) -> usize {
@@ -61,6 +62,13 @@ pub fn run(
     let each = steps_of_one(dataset, plan.children);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
+    // Recording faults, one by one, would be most of the time that a visit takes; pages are the same without.
+    let with_causes = plan;
+    let plan = &Plan {
+        causes: false,
+        lines: false,
+        ..plan.clone()
+    };
     // As `refcow measure` does, so that its figures are those.
     let built = build(plan, dataset, launch)?;
     let parent_bytes = rss_bytes(built.subject.pid());
@@ -74,18 +82,12 @@ pub fn run(
         .map(|measurement| advice_on(measurement, parent_bytes))
         .collect();
     let worth = all.iter().filter(|one| one.copied_bytes > one.noise_bytes);
-    let worth: Vec<String> = worth.map(|one| one.visit.clone()).collect();
+    let worth: Vec<String> = worth.map(visit_of).collect();
     let mut measurements = as_it_is.clone();
     let mut packages = BTreeMap::new();
     // Nothing can be saved of what is not copied.
     let remedies = if worth.is_empty() { &[] } else { remedies() };
-    // Who wrote is asked of the data as it is.
-    let plan = Plan {
-        causes: false,
-        lines: false,
-        ..plan.clone()
-    };
-    let dataset = Dataset {
+    let dataset = &Dataset {
         visits: worth,
         ..dataset.clone()
     };
@@ -104,11 +106,11 @@ pub fn run(
         let missing = remedy.missing_in((series.0.into(), series.1.into()));
         let trial = match missing.or_else(|| earlier.cloned()) {
             Some(reason) => Err(reason),
-            None => match launch_for(remedy, &plan, &dataset, ready, launch, &mut counted)? {
+            None => match launch_for(remedy, plan, dataset, ready, launch, &mut counted)? {
                 Err(reason) => Err(reason),
                 Ok((launch, more)) => {
                     packages.extend(more);
-                    let trial = attempt(&plan, &dataset, remedy, &launch, true, &mut counted)?;
+                    let trial = attempt(plan, dataset, remedy, &launch, true, &mut counted)?;
                     launches.insert(name, launch);
                     trial
                 }
@@ -146,10 +148,26 @@ pub fn run(
         rank(&mut advice.remedies, advice.noise_bytes);
     }
     for (name, launch) in &launches {
-        again(&plan, &dataset, name, launch, &mut all, step)?;
+        again(plan, dataset, name, launch, &mut all, step)?;
+    }
+    let dataset = Dataset {
+        visits: all
+            .iter()
+            .filter(|one| is_helpless(one))
+            .map(visit_of)
+            .collect(),
+        ..dataset.clone()
+    };
+    let mut explained = Vec::new();
+    if !dataset.visits.is_empty() {
+        let measured = measure(with_causes, &dataset, launch, step)?;
+        warnings.extend(measured.warnings);
+        explained = measured.measurements;
     }
     for (advice, as_it_is) in all.iter_mut().zip(&as_it_is) {
-        advice.finding = finding(advice, as_it_is);
+        let mut explained = explained.iter();
+        let why = explained.find(|one| one.visit == advice.visit);
+        advice.finding = finding(advice, why.unwrap_or(as_it_is));
     }
     Ok(Outcome {
         measurements,
@@ -176,6 +194,15 @@ fn advice_on(measurement: &Measurement, parent_bytes: Option<u64>) -> Advice {
         remedies: Vec::new(),
         measured_again: None,
     }
+}
+
+fn visit_of(advice: &Advice) -> String {
+    advice.visit.clone()
+}
+
+/// Whether much is copied, and no remedy helps.
+fn is_helpless(advice: &Advice) -> bool {
+    advice.copied_bytes > advice.noise_bytes && advice.best().is_none()
 }
 
 fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &Visited) -> Tried {
@@ -211,8 +238,8 @@ fn again(
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<(), Error> {
     let is_best = |advice: &Advice| advice.best().is_some_and(|best| best.remedy == name);
-    let visits: Vec<_> = all.iter().filter(|advice| is_best(advice)).collect();
-    let visits: Vec<_> = visits.iter().map(|advice| advice.visit.clone()).collect();
+    let best = all.iter().filter(|advice| is_best(advice));
+    let visits: Vec<_> = best.map(visit_of).collect();
     let (Some(remedy), false) = (crate::remedies::remedy(name), visits.is_empty()) else {
         return Ok(());
     };

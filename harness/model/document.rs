@@ -314,42 +314,14 @@ fn check(report: &Report) -> Result<(), DocumentError> {
         if let Some(twice) = run.contents().find(|what| !seen.insert(what.clone())) {
             return wrong(format!("runs[{number}]"), format!("{twice} is there twice"));
         }
-        for (index, measurement) in run.measurements.iter().enumerate() {
-            if measurement.children.is_empty() {
-                let place = format!("runs[{number}].measurements[{index}]");
-                return wrong(place, "no child".into());
-            }
-            for (child, one) in measurement.children.iter().enumerate() {
-                for (place, region) in one.regions.iter().enumerate() {
-                    let place = || {
-                        format!(
-                            "runs[{number}].measurements[{index}].children[{child}].regions[{place}]"
-                        )
-                    };
-                    if region.pages > MOST_PAGES {
-                        return wrong(place(), format!("{} pages", region.pages));
-                    }
-                    if region.unshared > region.pages {
-                        let what =
-                            format!("{} of {} pages unshared", region.unshared, region.pages);
-                        return wrong(place(), what);
-                    }
-                    if let Some(identical) = region.identical
-                        && identical > region.unshared
-                    {
-                        let what = format!("{identical} of {} copies identical", region.unshared);
-                        return wrong(place(), what);
-                    }
-                    if let Some(what) = causes_wrong(one, region) {
-                        return wrong(place(), what);
-                    }
-                    let same = |other: &&super::Region| other.name == region.name;
-                    if one.regions.iter().filter(same).count() > 1 {
-                        let what = format!("the region {} twice", region.name.as_str());
-                        return wrong(place(), what);
-                    }
-                }
-            }
+        let measurements = run.measurements.iter().enumerate();
+        let measurements = measurements.map(|(index, one)| (format!("measurements[{index}]"), one));
+        let again = run.advice.iter().enumerate().filter_map(|(index, one)| {
+            let again = &one.measured_again.as_ref()?.measurement;
+            Some((format!("advice[{index}].measured_again.measurement"), again))
+        });
+        for (place, measurement) in measurements.chain(again) {
+            check_measurement(measurement, &format!("runs[{number}].{place}"))?;
         }
         for (index, advice) in run.advice.iter().enumerate() {
             if let Some(what) = advice_wrong(advice, run) {
@@ -364,6 +336,41 @@ fn check(report: &Report) -> Result<(), DocumentError> {
                         format!("{} pages copied", one.copied_pages),
                     );
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses children, regions and causes that cannot be.
+fn check_measurement(measurement: &Measurement, place: &str) -> Result<(), DocumentError> {
+    let wrong = |place: String, what: String| Err(DocumentError::Inconsistent { place, what });
+    if measurement.children.is_empty() {
+        return wrong(place.to_owned(), "no child".into());
+    }
+    for (child, one) in measurement.children.iter().enumerate() {
+        for (index, region) in one.regions.iter().enumerate() {
+            let place = || format!("{place}.children[{child}].regions[{index}]");
+            if region.pages > MOST_PAGES {
+                return wrong(place(), format!("{} pages", region.pages));
+            }
+            if region.unshared > region.pages {
+                let what = format!("{} of {} pages unshared", region.unshared, region.pages);
+                return wrong(place(), what);
+            }
+            if let Some(identical) = region.identical
+                && identical > region.unshared
+            {
+                let what = format!("{identical} of {} copies identical", region.unshared);
+                return wrong(place(), what);
+            }
+            if let Some(what) = causes_wrong(one, region) {
+                return wrong(place(), what);
+            }
+            let same = |other: &&super::Region| other.name == region.name;
+            if one.regions.iter().filter(same).count() > 1 {
+                let what = format!("the region {} twice", region.name.as_str());
+                return wrong(place(), what);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::claims::escaped;
 use super::columns::Columns;
 use super::table::wrapped;
-use super::{Style, changes, labels, warnings};
+use super::{Style, labels, warnings};
 use crate::advice::{copied_bytes, signed};
 use crate::model::{Advice, Compared, Measurement, Report, Run, Tried};
 use crate::numbers::{bytes, time};
@@ -19,13 +19,37 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
         for advice in &run.advice {
             add_visit(&mut text, run, &label, advice, style);
         }
+        for (reason, titles) in not_measured(run) {
+            let words = format!("Not measured: {}: {reason}.", titles.join(", "));
+            add(&mut text, &words, "", style);
+        }
+        match &silent(run)[..] {
+            [] => {}
+            visits => {
+                let returns = if visits.len() == 1 {
+                    "returns"
+                } else {
+                    "return"
+                };
+                let words = format!(
+                    "{} {returns} nothing: that other objects serve as well is known only so far as it raised no error.",
+                    visits.join(", ")
+                );
+                add(&mut text, &words, "", style);
+            }
+        }
+        if let Style::Terminal { .. } = style
+            && !text.ends_with("\n\n")
+        {
+            text.push('\n');
+        }
         for name in helping(run) {
-            add_remedy(&mut text, run, name, style);
+            add_remedy(&mut text, name, style);
         }
     }
     if report.runs.iter().any(|run| !helping(run).is_empty()) {
-        let legend = "copied, visit: by the child with the most. saved: of that, beside the data as it is. prepare: \
-                      in the parent, once, before the fork. parent: its resident memory then.";
+        let legend = "copied, visit: by the child with the most. saved: what it copied less than of the data as it \
+                      is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
         add(&mut text, legend, "", style);
     }
     for warning in warnings(report) {
@@ -34,7 +58,6 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
             Style::Markdown => text.push_str(&format!("> Warning: {warning}\n\n")),
         }
     }
-    changes::add_between_neighbours(&mut text, report, style);
     while text.ends_with("\n\n") {
         text.pop();
     }
@@ -78,10 +101,6 @@ fn add_visit(text: &mut String, run: &Run, label: &str, advice: &Advice, style: 
         }
     }
     add(text, &advice.finding, "", style);
-    for (reason, titles) in not_measured(advice) {
-        let words = format!("Not measured: {}: {reason}.", titles.join(", "));
-        add(text, &words, "", style);
-    }
     if let Style::Terminal { .. } = style {
         text.push('\n');
     }
@@ -136,35 +155,50 @@ fn columns<'a>(
 
 /// How many times as long.
 fn times(ratio: f64) -> String {
-    match ratio < 9.95 {
-        true => format!("× {ratio:.1}"),
-        false => format!("× {ratio:.0}"),
+    match ratio {
+        ..0.095 => format!("× {ratio:.2}"),
+        ..9.95 => format!("× {ratio:.1}"),
+        _ => format!("× {ratio:.0}"),
     }
 }
 
-/// Those that were not measured, by the reason.
-fn not_measured(advice: &Advice) -> Vec<(&str, Vec<&str>)> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for tried in &advice.remedies {
-        let Some(reason) = tried.does_not_apply.as_deref() else {
-            continue;
-        };
-        let title = title(&tried.remedy);
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, titles)) => titles.push(title),
-            None => reasons.push((reason, vec![title])),
+/// Remedies that were not measured, by the reason; each with the visit, where it is only that one's.
+fn not_measured(run: &Run) -> Vec<(&str, Vec<String>)> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    let all = || run.advice.iter().filter(|one| !one.remedies.is_empty());
+    for advice in all() {
+        for tried in &advice.remedies {
+            let Some(reason) = tried.does_not_apply.as_deref() else {
+                continue;
+            };
+            let everywhere = all().all(|other| {
+                let mut of = other.remedies.iter();
+                let same = of.find(|one| one.remedy == tried.remedy);
+                same.is_some_and(|same| same.does_not_apply.as_deref() == Some(reason))
+            });
+            let title = match everywhere {
+                true => title(&tried.remedy).to_owned(),
+                false => format!("{} with {}", title(&tried.remedy), advice.visit),
+            };
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, titles)) if titles.contains(&title) => {}
+                Some((_, titles)) => titles.push(title),
+                None => reasons.push((reason, vec![title])),
+            }
         }
     }
     reasons
 }
 
-/// The remedies that help with a visit of a run.
+/// The remedies that help with a visit of a run, and not much less than the best.
 fn helping(run: &Run) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for advice in &run.advice {
-        let least = i64::try_from(advice.noise_bytes).unwrap_or(i64::MAX);
-        let more = |tried: &&Tried| tried.saved_bytes.is_some_and(|saved| saved > least);
-        for tried in advice.remedies.iter().filter(more) {
+        let Some(most) = advice.best().and_then(|best| best.saved_bytes) else {
+            continue;
+        };
+        let much = |tried: &&Tried| tried.saved_bytes.is_some_and(|saved| saved >= most / 2);
+        for tried in advice.remedies.iter().filter(much) {
             if !names.contains(&&tried.remedy[..]) {
                 names.push(&tried.remedy);
             }
@@ -173,37 +207,24 @@ fn helping(run: &Run) -> Vec<&str> {
     names
 }
 
+/// The visits of which it is not known that they do the same with other objects.
+fn silent(run: &Run) -> Vec<&str> {
+    let nothing = |tried: &Tried| tried.compared == Some(Compared::NothingReturned);
+    let all = run.advice.iter();
+    let all = all.filter(|advice| advice.remedies.iter().any(nothing));
+    all.map(|advice| &advice.visit[..]).collect()
+}
+
 /// What a remedy is.
-fn add_remedy(text: &mut String, run: &Run, name: &str, style: Style) {
+fn add_remedy(text: &mut String, name: &str, style: Style) {
     let Some(known) = remedy(name) else {
         return;
     };
-    let silent: Vec<&str> = run
-        .advice
-        .iter()
-        .filter(|advice| {
-            let mut all = advice.remedies.iter();
-            let tried = all.find(|tried| tried.remedy == name);
-            tried.is_some_and(|tried| tried.compared == Some(Compared::NothingReturned))
-        })
-        .map(|advice| &advice.visit[..])
-        .collect();
-    let mut lines = vec![
-        ("what it is", known.does.clone()),
-        ("for the code", known.changes.clone()),
-        ("when", known.applies.clone()),
+    let lines = [
+        ("what it is", &known.does),
+        ("for the code", &known.changes),
+        ("when", &known.applies),
     ];
-    if !silent.is_empty() {
-        let returns = if silent.len() == 1 {
-            "returns"
-        } else {
-            "return"
-        };
-        let visits = silent.join(", ");
-        let words =
-            format!("{visits} {returns} nothing to compare: known is only that nothing was raised");
-        lines.push(("not known", words));
-    }
     match style {
         Style::Terminal { .. } => {
             text.push_str(&format!("{}\n", known.title));
@@ -215,7 +236,7 @@ fn add_remedy(text: &mut String, run: &Run, name: &str, style: Style) {
         Style::Markdown => {
             text.push_str(&format!("**{}**\n\n", known.title));
             for (what, words) in lines {
-                text.push_str(&format!("- {what}: {}.\n", escaped(&words)));
+                text.push_str(&format!("- {what}: {}.\n", escaped(words)));
             }
             text.push('\n');
         }

@@ -30,9 +30,9 @@ def compare(visit, data, replacement):
         found = visit(replacement)
     except BaseException as error:
         text = str(error)
-        return "the visit raised {}{} with it".format(type(error).__name__, ": " + text if text else ""), True
+        return "with it the visit raised {}{}".format(type(error).__name__, ": " + text if text else ""), True
     if same(expected, found):
         return None, expected is not None
     if not same(expected, visit(data)):
         return "what the visit returns differs from time to time, and cannot be compared", True
-    return "the visit returned {} with it, and {} without".format(shown(found), shown(expected)), True
+    return "with it the visit returned {}, and not {}".format(shown(found), shown(expected)), True

@@ -178,27 +178,28 @@ class Records(Rows):
 FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
 
 
-def column(values, store):
-    """A sequence that is equal to this one, element by element."""
+def column(values, store, place="a list in it"):
+    """A sequence that is equal to this one, element by element. `place` says in an error what could not be one."""
     kinds = set(map(type, values))
     absent = type(None) in kinds
     kinds.discard(type(None))
-    if len(kinds) != 1:
-        if not kinds:
-            raise DoesNotApply("it holds nothing but None")
-        raise DoesNotApply("it holds " + " and ".join(sorted(kind.__name__ for kind in kinds)[:3]) + " side by side")
+    no = lambda what: DoesNotApply("{} holds {}".format(place, what))
+    if not kinds:
+        raise no("nothing but None")
+    if len(kinds) > 1:
+        raise no(" and ".join(sorted(kind.__name__ for kind in kinds)[:3]) + " side by side")
     kind = kinds.pop()
     if absent:
         if kind not in FILLERS:
-            raise DoesNotApply("it holds None beside " + kind.__name__)
+            raise no("None beside " + kind.__name__)
         filler = FILLERS[kind]
         there = store.numbers("b", [value is not None for value in values])
-        return Optionals(there, column([filler if value is None else value for value in values], store))
+        return Optionals(there, column([filler if value is None else value for value in values], store, place))
     if kind is int:
         try:
             return store.numbers("q", values)
         except OverflowError:
-            raise DoesNotApply("it holds an int of more than 64 bits") from None
+            raise no("an int of more than 64 bits") from None
     if kind is float:
         return store.numbers("d", values)
     if kind is bool:
@@ -210,14 +211,16 @@ def column(values, store):
     if kind is tuple:
         width = len(values[0])
         if not width or any(len(value) != width for value in values):
-            raise DoesNotApply("it holds tuples that are empty, or not of one length")
-        return Rows([column([value[place] for value in values], store) for place in range(width)])
+            raise no("tuples that are empty, or not of one length")
+        named = "place {} of the tuples".format
+        return Rows([column([value[index] for value in values], store, named(index)) for index in range(width)])
     if kind is dict:
         keys = tuple(values[0])
         if not keys or any(tuple(value) != keys for value in values):
-            raise DoesNotApply("it holds dicts that are empty, or have not the same keys in the same order")
-        return Records(keys, [column([value[key] for value in values], store) for key in keys])
-    raise DoesNotApply("it holds objects of the type " + kind.__name__)
+            raise no("dicts that are empty, or have not the same keys in the same order")
+        named = "the key {!r}".format
+        return Records(keys, [column([value[key] for value in values], store, named(key)) for key in keys])
+    raise no("objects of the type " + kind.__name__)
 
 
 def replaced(data, store, reasons):
