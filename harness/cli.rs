@@ -49,6 +49,12 @@ pub enum Command {
     /// Build datasets, let forked children visit them, and count the pages they unshared
     Measure(Measure),
     /// Measure the same data under what could help, and rank that by the bytes that a child copies less
+    ///
+    /// Each visit is measured with the data as it is, and then with each remedy in a process of its own: gc.collect(),
+    /// gc.disable() or gc.freeze() before the fork; immortal objects, where this Python has a call for it; lists as a few packed
+    /// arrays; and the same in shared memory, by NumPy. Where other objects take the data's place, it must be lists whose elements
+    /// are all alike, and the visit must return the same with them: let it return what it found. The best is measured
+    /// twice. What saves less than 16 pages, or 2 % of what is copied, does not help; where nothing does, one line says why.
     Advise(Advise),
     /// Write a Python file to measure data and code of one's own with
     New(New),
@@ -277,10 +283,6 @@ pub struct MeasureOptions {
 }
 
 /// `refcow advise`.
-///
-/// Each visit of the data is measured as it is, and with each remedy in a process of its own: gc.collect(), gc.disable() or
-/// gc.freeze() before the fork, immortal objects where this Python has them, lists packed into arrays, and the same in shared
-/// memory. Where other objects take the data's place, the visit must return the same with them. The best is measured twice.
 #[derive(Debug, Args)]
 pub struct Advise {
     /// The path of a Python file with a function `build`, or a name from `refcow fixtures`; behind a colon one of its visits
@@ -289,7 +291,7 @@ pub struct Advise {
     /// For a Python file of one's own: its sys.argv[1:]
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
-    /// What each child does; repeat for several [default: all of a file's but exit; reference, iterate and read]
+    /// What each child does; repeat for several [default: all that a file defines; of refcow's own: reference, iterate, read]
     #[arg(long = "visit", value_name = "VISIT")]
     visits: Vec<String>,
     /// An argument of `build`, written as in Python; repeat for several (`refcow advise FILE.py --help` lists a file's)
