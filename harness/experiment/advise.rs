@@ -29,6 +29,9 @@ pub struct Outcome {
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
 type Visited = Result<(Measurement, Option<Compared>), String>;
 
+/// How a subject is started, and the versions of what it can import.
+type Equipped = (Launch, BTreeMap<String, String>);
+
 /// A remedy that was tried.
 struct Trial {
     prepare_seconds: f64,
@@ -262,8 +265,8 @@ fn again(
     Ok(())
 }
 
-/// How the subject of a remedy is started, and the versions of what it imports: the same as for the data as it is, unless
-/// it takes modules that are not there. Or why it cannot be.
+/// How the subject of a remedy is started: as for the data as it is, unless it takes modules that are not there. Or why it
+/// cannot be.
 fn launch_for(
     remedy: &Remedy,
     plan: &Plan,
@@ -271,7 +274,7 @@ fn launch_for(
     ready: &Ready,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Result<(Launch, BTreeMap<String, String>), String>, Error> {
+) -> Result<Result<Equipped, String>, Error> {
     let mut modules = plan.modules();
     let more = |module: &&String| !dataset.fixture.modules.contains(module);
     let lacking: Vec<_> = remedy.modules.iter().filter(more).cloned().collect();
