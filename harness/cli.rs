@@ -14,7 +14,7 @@ use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::parameters::{self, Setting};
-use crate::fixtures::{self, EXIT, Fixture};
+use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{self, StartMethod, Tolerance};
 use crate::protocol::MOST_CHILDREN;
@@ -48,6 +48,14 @@ pub enum Command {
     Claims(Claims),
     /// Build datasets, let forked children visit them, and count the pages they unshared
     Measure(Measure),
+    /// Measure the same data under what could help, and rank that by the bytes that a child copies less
+    ///
+    /// Each visit is measured with the data as it is, and then with each remedy in a process of its own: gc.collect(),
+    /// gc.disable() or gc.freeze() before the fork; immortal objects, where this Python has a call for it; lists as a few packed
+    /// arrays; and the same in shared memory, by NumPy. Where other objects take the data's place, it must be lists whose elements
+    /// are all alike, and the visit must return the same with them: let it return what it found. The best is measured
+    /// twice. What saves less than 16 pages, or 2 % of what is copied, does not help; where nothing does, one line says why.
+    Advise(Advise),
     /// Write a Python file to measure data and code of one's own with
     New(New),
     /// Compare the ways by which the same integers can reach child processes
@@ -274,6 +282,78 @@ pub struct MeasureOptions {
     pub run: RunOptions,
 }
 
+/// `refcow advise`.
+#[derive(Debug, Args)]
+pub struct Advise {
+    /// The path of a Python file with a function `build`, or a name from `refcow fixtures`; behind a colon one of its visits
+    #[arg(value_name = "FIXTURE[:VISIT]", value_hint = ValueHint::FilePath)]
+    fixture: String,
+    /// For a Python file of one's own: its sys.argv[1:]
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+    /// What each child does; repeat for several [default: all that a file defines; of refcow's own: reference, iterate, read]
+    #[arg(long = "visit", value_name = "VISIT")]
+    visits: Vec<String>,
+    /// An argument of `build`, written as in Python; repeat for several (`refcow advise FILE.py --help` lists a file's)
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<Setting>,
+    /// How to write the advice
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ClaimsFormat,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+impl Advise {
+    /// What is to be measured.
+    ///
+    /// # Errors
+    /// An unknown fixture or visit, one without a visit of its own, or arguments that it does not take.
+    pub fn plan(&self) -> Result<Plan, fixtures::Error> {
+        let (name, visit) = fixtures::split_visit(&self.fixture);
+        let fixture = fixtures::find(name)?;
+        let named = visit.into_iter().map(str::to_owned);
+        let mut visits: Vec<String> = named.chain(self.visits.iter().cloned()).collect();
+        for visit in &visits {
+            fixture.visit(visit)?;
+            if [IDLE, EXIT].contains(&&visit[..]) {
+                let visit = visit.clone();
+                return Err(fixtures::Error::NotOfTheData { visit });
+            }
+        }
+        if visits.is_empty() {
+            visits = default_visits(&fixture);
+            visits.retain(|visit| visit != IDLE);
+        }
+        if visits.is_empty() {
+            let fixture = fixture.name;
+            return Err(fixtures::Error::NoVisit { fixture });
+        }
+        let mut seen = HashSet::new();
+        visits.retain(|visit| seen.insert(visit.clone()));
+        if let Some(unknown) = self.set.iter().find(|one| !fixture.takes(&one.name)) {
+            return Err(parameters::unknown(&[&fixture], &unknown.name));
+        }
+        if let (None, Some(first)) = (&fixture.path, self.arguments.first()) {
+            let first = first.clone();
+            return Err(fixtures::Error::NoArguments { first });
+        }
+        Ok(Plan {
+            advise: vec![Dataset {
+                given: fixture.give(&self.set)?,
+                prepare: None,
+                visits,
+                fixture,
+            }],
+            arguments: self.arguments.clone(),
+            // Why nothing helps, where nothing does.
+            causes: true,
+            ..self.run.plan()
+        })
+    }
+}
+
 /// Options of everything that measures.
 #[derive(Debug, Args)]
 pub struct RunOptions {
@@ -304,6 +384,7 @@ impl RunOptions {
     fn plan(&self) -> Plan {
         Plan {
             datasets: Vec::new(),
+            advise: Vec::new(),
             observations: Vec::new(),
             arguments: Vec::new(),
             alternatives: None,

@@ -10,8 +10,8 @@ use clap::CommandFactory;
 use miette::Diagnostic;
 
 use crate::cli::{
-    Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare, ComparisonFormat,
-    Document, Format, Measure, Merge, PlanError, Versions,
+    Advise, Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare,
+    ComparisonFormat, Document, Format, Measure, Merge, PlanError, Versions,
 };
 use crate::documents::{self, Baseline};
 use crate::experiment::{self, calibration};
@@ -195,6 +195,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             return claims(ids, options);
         }
         Some(Command::Measure(options)) => return measure(options),
+        Some(Command::Advise(options)) => return advise(options),
         Some(Command::New(options)) => new(&options.path)?.into_bytes(),
         Some(Command::Alternatives(options)) => return alternatives(options),
         Some(Command::Versions(options)) => return versions(options),
@@ -234,7 +235,10 @@ pub fn help(said: &clap::Error, words: impl Iterator<Item = OsString>) -> Result
         false => said.render().to_string(),
     };
     let words: Vec<_> = words.filter_map(|word| word.into_string().ok()).collect();
-    if words.get(1).is_some_and(|command| command == "measure") {
+    if words
+        .get(1)
+        .is_some_and(|command| ["measure", "advise"].contains(&&command[..]))
+    {
         let named = words.iter().skip(2).take_while(|word| *word != "--");
         let mut seen: Vec<&str> = Vec::new();
         for word in named.filter(|word| !word.starts_with('-')) {
@@ -583,6 +587,18 @@ fn measure(command: &Measure) -> Result<(), Error> {
         kept.keep(&report::render(&measured.report, report::Format::Json)?)?;
     }
     comparison.as_ref().map_or(Ok(()), regressions)
+}
+
+fn advise(options: &Advise) -> Result<(), Error> {
+    let plan = options.plan()?;
+    let output = Output::open(options.run.output.as_deref())?;
+    let measured = measured(&plan)?;
+    let bytes = match style(options.format, &output) {
+        None => report::render(&measured.report, report::Format::Json)?,
+        Some(style) => report::render_advice(&measured.report, style),
+    };
+    output.write(&bytes)?;
+    complete(measured.failures)
 }
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {

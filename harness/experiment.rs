@@ -1,5 +1,6 @@
 //! The one meeting point: plan → subject + observer → report.
 
+pub mod advise;
 pub mod alternatives;
 pub mod calibration;
 pub mod causes;
@@ -28,6 +29,8 @@ const NO_HOME: &str = "/";
 pub struct Plan {
     /// The datasets, in order.
     pub datasets: Vec<Dataset>,
+    /// Those whose visits are measured with each remedy, too.
+    pub advise: Vec<Dataset>,
     /// What is to be observed besides pages, in order.
     pub observations: Vec<Wanted>,
     /// `sys.argv[1:]` of users' own files.
@@ -150,6 +153,7 @@ impl Plan {
         let all: BTreeSet<String> = self
             .datasets
             .iter()
+            .chain(&self.advise)
             .chain(observed)
             .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
             .chain(ways.flat_map(alternatives::Wanted::modules))
@@ -170,7 +174,10 @@ impl Plan {
         });
         let ways = self.alternatives.as_ref();
         let ways = ways.map_or(0, |wanted| wanted.chosen.len());
-        (steps.sum::<usize>() + self.observations.len() + ways) as u64
+        let advise = self.advise.iter();
+        let advise = advise.map(|dataset| advise::steps(dataset, self.children));
+        let steps = steps.sum::<usize>() + advise.sum::<usize>();
+        (steps + self.observations.len() + ways) as u64
     }
 }
 
@@ -304,16 +311,21 @@ impl Error {
 
     /// The warning in a report that lacks this.
     fn not_measured(&self, what: &str) -> Warning {
+        Warning::NotMeasured {
+            fixture: what.to_owned(),
+            reason: self.reason(),
+        }
+    }
+
+    /// In one line.
+    fn reason(&self) -> String {
         let reason = match self {
-            // Its name is in the warning.
+            // Its name is known.
             Self::Fixture { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        Warning::NotMeasured {
-            fixture: what.to_owned(),
-            // A traceback is for whoever ran this, on standard error.
-            reason: reason.lines().next().unwrap_or_default().into(),
-        }
+        // A traceback is for whoever ran this, on standard error.
+        reason.lines().next().unwrap_or_default().into()
     }
 
     /// The warning in a report that lacks an interpreter.
@@ -450,11 +462,9 @@ fn run_one(
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<(Run, Vec<Error>), Error> {
     let interpreter = &ready.interpreter;
-    let launch = Launch {
-        prefix: ready.prefix.clone(),
-        ..launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?
-    };
-    let environment = machine::environment(ready.packages.clone())?;
+    let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
+    let launch = launch_of(ready, &launch);
+    let mut environment = machine::environment(ready.packages.clone())?;
     step(Step::Preparing("calibrating"));
     let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
 
@@ -466,6 +476,22 @@ fn run_one(
             Ok(measured) => {
                 measurements.extend(measured.measurements);
                 warnings.extend(measured.warnings);
+            }
+            Err(error) if error.spoils_the_run() => return Err(error),
+            Err(error) => {
+                warnings.insert(error.not_measured(&dataset.fixture.name));
+                failures.push(error);
+            }
+        }
+    }
+    let mut advice = Vec::new();
+    for dataset in &plan.advise {
+        match advise::run(plan, dataset, ready, &launch, step) {
+            Ok(outcome) => {
+                measurements.extend(outcome.measurements);
+                warnings.extend(outcome.warnings);
+                environment.packages.extend(outcome.packages);
+                advice.extend(outcome.advice);
             }
             Err(error) if error.spoils_the_run() => return Err(error),
             Err(error) => {
@@ -509,6 +535,7 @@ fn run_one(
         measurements,
         observations,
         alternatives: compared,
+        advice,
     };
     Ok((run, failures))
 }
@@ -545,6 +572,15 @@ fn launch(
         channels: children + 1,
         timeout,
     })
+}
+
+/// The same in another environment of its interpreter.
+fn launch_of(ready: &Ready, launch: &Launch) -> Launch {
+    Launch {
+        prefix: ready.prefix.clone(),
+        bin: ready.bin.clone(),
+        ..launch.clone()
+    }
 }
 
 /// refcow-subject, beside this program (or a folder up, for cargo's tests and benches).
@@ -687,17 +723,28 @@ fn measure(
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Measured, Error> {
+    step(Step::Building {
+        fixture: &dataset.fixture.name,
+    });
+    let built = build(plan, dataset, launch)?;
+    visit_all(plan, dataset, built, step)
+}
+
+/// A dataset that stands, with all of its visits.
+fn visit_all(
+    plan: &Plan,
+    dataset: &Dataset,
+    built: Built,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<Measured, Error> {
     let fixture = &dataset.fixture;
     let at = Error::of(&fixture.name);
-    step(Step::Building {
-        fixture: &fixture.name,
-    });
     let Built {
         mut subject,
         build_seconds,
         with,
         mut warnings,
-    } = build(plan, dataset, launch)?;
+    } = built;
     let (map, objects) = subject.map(plan.causes).map_err(|error| at(error.into()))?;
     if !map.not_walked.is_empty() {
         warnings.insert(Warning::NotWalked {

@@ -242,6 +242,24 @@ pub enum Error {
         /// Their name.
         name: String,
     },
+    /// Nothing reads the data.
+    #[error(
+        "`{fixture}` has no visit of its own, and without one there is nothing to be advised on"
+    )]
+    #[diagnostic(help(
+        "write one: a function `visit_NAME(data)`, which does what a child does with the data"
+    ))]
+    NoVisit {
+        /// The fixture's name.
+        fixture: String,
+    },
+    /// `idle` or `exit`.
+    #[error("there is no advice on `{visit}`, which is refcow's own visit and none of the data")]
+    #[diagnostic(help("name a visit that reads the data; `refcow fixtures FIXTURE` lists them"))]
+    NotOfTheData {
+        /// Its name.
+        visit: String,
+    },
     /// The module defines `visit_idle` or `visit_exit`.
     #[error("the fixture {} has a visit `{visit}` of its own", path.display())]
     #[diagnostic(help(

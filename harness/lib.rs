@@ -14,6 +14,7 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, claims, report`; `experiment → subject, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+pub mod advice;
 pub mod claims;
 pub mod cli;
 pub mod commands;
@@ -34,6 +35,7 @@ pub mod output;
 pub mod progress;
 pub mod protocol;
 pub mod python;
+pub mod remedies;
 pub mod report;
 pub mod side_by_side;
 pub mod subject;

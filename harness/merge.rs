@@ -149,4 +149,5 @@ fn join(run: &mut Run, other: Run) {
     run.measurements.extend(other.measurements);
     run.observations.extend(other.observations);
     run.alternatives.extend(other.alternatives);
+    run.advice.extend(other.advice);
 }

@@ -3,6 +3,7 @@
 //! Nothing here touches a process, a file, the clock or the environment. What could not be had is `None` and absent
 //! from the JSON; it is never written as 0.
 
+mod advice;
 mod alternative;
 mod cause;
 mod claim;
@@ -15,6 +16,7 @@ mod summary;
 mod version;
 mod warning;
 
+pub use advice::{Advice, Compared, MeasuredAgain, Tried};
 pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };

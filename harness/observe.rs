@@ -15,7 +15,7 @@ mod sharing;
 mod unavailable;
 
 pub use at_fork::{AtFork, at_next_fork};
-pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, settle};
+pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, rss_bytes, settle};
 pub use faults::{Fault, Faults, Recorder, try_recording};
 pub use mappings::{CodeMapping, Mappings, code_mappings, mappings, ranges};
 pub use memory::{identical_pages, read_page};

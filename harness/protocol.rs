@@ -65,6 +65,16 @@ pub enum Request {
         /// NAME.
         name: String,
     },
+    /// Execute these modules, call this function of the last with the data, and keep what it returns beside the data.
+    /// Answer: [`Answer::Remedied`] or [`Answer::DoesNotApply`].
+    Remedy {
+        /// In the order they are to be executed.
+        modules: Vec<Module>,
+        /// The function.
+        function: String,
+    },
+    /// Let go of the data: what the remedy returned takes its place. Answer: [`Answer::Prepared`].
+    Adopt,
     /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Answer:
     /// [`Answer::Returned`].
     Call {
@@ -216,6 +226,11 @@ pub enum Job {
         /// report when its calibration fails.
         unreported: u64,
     },
+    /// Call `visit_NAME` with the data and with what a remedy returned, and compare ([`Report::Compared`]).
+    Compare {
+        /// NAME.
+        name: String,
+    },
     /// Find the pages of the dataset. A process of its own does this, so that it costs the measured ones nothing.
     Map {
         /// Write a table of all objects to [`MAP_FD`], too.
@@ -250,6 +265,18 @@ pub enum Answer {
     },
     /// The parent has prepared.
     Prepared,
+    /// A remedy has done what it does.
+    Remedied {
+        /// How long it took.
+        seconds: f64,
+        /// Whether it returned another object than the data.
+        replaced: bool,
+    },
+    /// A remedy can do nothing with this data.
+    DoesNotApply {
+        /// Why.
+        reason: String,
+    },
     /// What a called function returned, as `json.dumps` writes it.
     Returned(Value),
     /// The plain pages stand.
@@ -331,6 +358,14 @@ pub enum Report {
     },
     /// The pages of the dataset.
     Mapped(RegionMap),
+    /// What a visit does with other objects in the place of the data.
+    Compared {
+        /// Why that is not the same. Absent: it is, as far as what it returned tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        differs: Option<String>,
+        /// Whether it returned anything to tell by.
+        returned: bool,
+    },
     /// Which line ran when. Finding their names writes to memory, so it is sent after the child was looked at.
     Lines(Lines),
     /// Python raised.

@@ -1,5 +1,6 @@
 //! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
 
+mod advice;
 mod alternatives;
 mod changes;
 mod claims;
@@ -14,6 +15,7 @@ mod table;
 mod why;
 
 pub use crate::numbers::{bytes, count, share, time};
+pub use advice::render as render_advice;
 pub use alternatives::{
     render as render_alternatives, render_markdown as render_alternatives_markdown,
 };
@@ -89,7 +91,7 @@ pub fn render_by(report: &Report, by: By, format: Format) -> Result<Vec<u8>, Err
     }
 }
 
-/// A document whatever is in it: facts about versions, else verdicts, else ways to share, else pages.
+/// A document whatever is in it: facts about versions, else verdicts, else advice, else ways to share, else pages.
 pub fn render_document(report: &Report, style: Style) -> Vec<u8> {
     let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
     if any(|run| !run.facts.is_empty()) {
@@ -97,6 +99,9 @@ pub fn render_document(report: &Report, style: Style) -> Vec<u8> {
     }
     if any(|run| !run.claims.is_empty()) {
         return render_claims(report, &[], style);
+    }
+    if any(|run| !run.advice.is_empty()) {
+        return render_advice(report, style);
     }
     if any(|run| !run.alternatives.is_empty()) {
         return match style {

@@ -410,6 +410,61 @@ impl Subject {
         }
     }
 
+    /// Has the parent do something about the data; how many seconds it took and whether it made another object in its
+    /// place, which [`adopt`](Self::adopt) puts there. Or why there is nothing to do.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn remedy(
+        &mut self,
+        name: &str,
+        modules: Vec<Module>,
+        function: &str,
+    ) -> Result<Result<(f64, bool), String>, Error> {
+        let doing = format!("preparing the data ({name})");
+        let function = function.to_owned();
+        match self.ask(&Request::Remedy { modules, function }, &doing)? {
+            Answer::Remedied { seconds, replaced } => Ok(Ok((seconds, replaced))),
+            Answer::DoesNotApply { reason } => Ok(Err(reason)),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Has a forked process make a visit with the data and with what a remedy made of it: why that is not the same, if
+    /// it is not, and whether the visit returned anything to tell by.
+    ///
+    /// # Errors
+    /// As [`Error`] tells. After all but a time limit the subject is as before.
+    pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), Error> {
+        let doing = format!("visiting other objects in the place of the data ({visit})");
+        let fork = Fork {
+            channel: WITNESS,
+            job: Job::Compare { name: visit.into() },
+        };
+        let forked = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let compared = match self.hear(&forked[0], &doing) {
+            Ok(Report::Compared { differs, returned }) => Ok((differs, returned)),
+            Ok(other) => return Err(out_of_turn(&doing, &other)),
+            // It waits to be dismissed.
+            Err(error @ Error::Raised { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        self.dismiss(forked)?;
+        compared
+    }
+
+    /// Lets go of the data, and puts in its place what the remedy made of it.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn adopt(&mut self) -> Result<(), Error> {
+        let doing = "putting other objects in the place of the data";
+        match self.ask(&Request::Adopt, doing)? {
+            Answer::Prepared => Ok(()),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
     /// Calls a function of the fixture's module; what it returned.
     ///
     /// # Errors

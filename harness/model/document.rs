@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python, Warning,
+    Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python,
+    Warning,
 };
 
 /// The version of the JSON document. It grows by one whenever a field changes its meaning or goes away.
@@ -62,6 +63,9 @@ pub struct Run {
     /// The same bytes, reaching children by each way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
+    /// What could be done about what is copied, one entry a fixture and visit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
 }
 
 /// Why a text is no document that this refcow can work with.
@@ -124,7 +128,7 @@ impl Report {
 impl Run {
     /// `FIXTURE/VISIT`, `WAY/START_METHOD`, …: everything that is in it, by the name that tells it from all else in it.
     pub fn contents(&self) -> impl Iterator<Item = String> {
-        let measurements = self.measurements.iter().map(|measurement| {
+        let name = |measurement: &Measurement| {
             let made_of = measurement.made_of(u64::to_string, |bytes| format!("{bytes} bytes"));
             format!(
                 "{}/{} ({}{}{})",
@@ -134,6 +138,12 @@ impl Run {
                 if made_of.is_empty() { "" } else { ", " },
                 measurement.sharing
             )
+        };
+        let measurements = self.measurements.iter().map(name);
+        let advice = self.advice.iter().map(move |advice| {
+            let as_it_is = advice.measurement(&self.measurements, None);
+            let of = as_it_is.map_or_else(|| format!("{}/{}", advice.fixture, advice.visit), name);
+            format!("advice on {of}")
         });
         let observations = self.observations.iter();
         let alternatives = self.alternatives.iter();
@@ -149,6 +159,7 @@ impl Run {
                     .map(|claim| format!("claim {}", claim.id)),
             )
             .chain(self.facts.iter().map(|fact| format!("fact {}", fact.id)))
+            .chain(advice)
     }
 }
 
@@ -303,41 +314,18 @@ fn check(report: &Report) -> Result<(), DocumentError> {
         if let Some(twice) = run.contents().find(|what| !seen.insert(what.clone())) {
             return wrong(format!("runs[{number}]"), format!("{twice} is there twice"));
         }
-        for (index, measurement) in run.measurements.iter().enumerate() {
-            if measurement.children.is_empty() {
-                let place = format!("runs[{number}].measurements[{index}]");
-                return wrong(place, "no child".into());
-            }
-            for (child, one) in measurement.children.iter().enumerate() {
-                for (place, region) in one.regions.iter().enumerate() {
-                    let place = || {
-                        format!(
-                            "runs[{number}].measurements[{index}].children[{child}].regions[{place}]"
-                        )
-                    };
-                    if region.pages > MOST_PAGES {
-                        return wrong(place(), format!("{} pages", region.pages));
-                    }
-                    if region.unshared > region.pages {
-                        let what =
-                            format!("{} of {} pages unshared", region.unshared, region.pages);
-                        return wrong(place(), what);
-                    }
-                    if let Some(identical) = region.identical
-                        && identical > region.unshared
-                    {
-                        let what = format!("{identical} of {} copies identical", region.unshared);
-                        return wrong(place(), what);
-                    }
-                    if let Some(what) = causes_wrong(one, region) {
-                        return wrong(place(), what);
-                    }
-                    let same = |other: &&super::Region| other.name == region.name;
-                    if one.regions.iter().filter(same).count() > 1 {
-                        let what = format!("the region {} twice", region.name.as_str());
-                        return wrong(place(), what);
-                    }
-                }
+        let measurements = run.measurements.iter().enumerate();
+        let measurements = measurements.map(|(index, one)| (format!("measurements[{index}]"), one));
+        let again = run.advice.iter().enumerate().filter_map(|(index, one)| {
+            let again = &one.measured_again.as_ref()?.measurement;
+            Some((format!("advice[{index}].measured_again.measurement"), again))
+        });
+        for (place, measurement) in measurements.chain(again) {
+            check_measurement(measurement, &format!("runs[{number}].{place}"))?;
+        }
+        for (index, advice) in run.advice.iter().enumerate() {
+            if let Some(what) = advice_wrong(advice, run) {
+                return wrong(format!("runs[{number}].advice[{index}]"), what);
             }
         }
         for (index, alternative) in run.alternatives.iter().enumerate() {
@@ -352,6 +340,88 @@ fn check(report: &Report) -> Result<(), DocumentError> {
         }
     }
     Ok(())
+}
+
+/// Refuses children, regions and causes that cannot be.
+fn check_measurement(measurement: &Measurement, place: &str) -> Result<(), DocumentError> {
+    let wrong = |place: String, what: String| Err(DocumentError::Inconsistent { place, what });
+    if measurement.children.is_empty() {
+        return wrong(place.to_owned(), "no child".into());
+    }
+    for (child, one) in measurement.children.iter().enumerate() {
+        for (index, region) in one.regions.iter().enumerate() {
+            let place = || format!("{place}.children[{child}].regions[{index}]");
+            if region.pages > MOST_PAGES {
+                return wrong(place(), format!("{} pages", region.pages));
+            }
+            if region.unshared > region.pages {
+                let what = format!("{} of {} pages unshared", region.unshared, region.pages);
+                return wrong(place(), what);
+            }
+            if let Some(identical) = region.identical
+                && identical > region.unshared
+            {
+                let what = format!("{identical} of {} copies identical", region.unshared);
+                return wrong(place(), what);
+            }
+            if let Some(what) = causes_wrong(one, region) {
+                return wrong(place(), what);
+            }
+            let same = |other: &&super::Region| other.name == region.name;
+            if one.regions.iter().filter(same).count() > 1 {
+                let what = format!("the region {} twice", region.name.as_str());
+                return wrong(place(), what);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with an advice, if anything is: what it says must be what was measured.
+fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
+    let page = run.environment.page_size_bytes;
+    let copied = |measurement: &Measurement| {
+        let pages = measurement.children.iter().map(|one| {
+            let regions = one.regions.iter();
+            regions.fold(0, |sum: u64, region| sum.saturating_add(region.unshared))
+        });
+        pages.max().unwrap_or(0).saturating_mul(page)
+    };
+    let saved = |measurement| i128::from(advice.copied_bytes) - i128::from(copied(measurement));
+    let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
+        return Some("what it is about was not measured as it is".into());
+    };
+    if copied(as_it_is) != advice.copied_bytes {
+        return Some(format!("{} bytes copied", advice.copied_bytes));
+    }
+    let mut seen = HashSet::new();
+    let mut others = false;
+    for tried in &advice.remedies {
+        let name = &tried.remedy;
+        if !seen.insert(name) {
+            return Some(format!("{name} twice"));
+        }
+        let measured = advice.measurement(&run.measurements, Some(name));
+        let right = match (measured, tried.saved_bytes, &tried.does_not_apply) {
+            (Some(measured), Some(bytes), None) => saved(measured) == i128::from(bytes) && !others,
+            (None, None, Some(_)) => {
+                others = true;
+                true
+            }
+            _ => false,
+        };
+        if !right {
+            return Some(format!("what is said of {name} is not what was measured"));
+        }
+    }
+    let again = advice.measured_again.as_ref();
+    again.and_then(|again| {
+        let first = advice.remedies.first().map(|first| &first.remedy);
+        let right = again.measurement.prepare.as_ref() == first
+            && advice.is_of(&again.measurement)
+            && saved(&again.measurement) == i128::from(again.saved_bytes);
+        (!right).then(|| "what was measured again is not the best".into())
+    })
 }
 
 /// What is wrong with the causes of a region, if anything is.

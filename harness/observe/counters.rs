@@ -53,6 +53,15 @@ fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
     )
 }
 
+/// Resident memory of a process in bytes, shared pages included (`Rss` of `/proc/PID/smaps_rollup`); `None` where that
+/// cannot be read.
+pub fn rss_bytes(pid: i32) -> Option<u64> {
+    let rollup = Process::new(pid).and_then(|process| process.smaps_rollup());
+    let rollup = rollup.ok()?;
+    let map = rollup.memory_map_rollup.iter().next()?;
+    map.extension.map.get("Rss").copied()
+}
+
 /// Minor page faults since the process began, from `/proc/PID/stat` alone: the sums above make the kernel look at every
 /// page of the process.
 ///

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use refcow::protocol::{Answer, Report};
 
-use crate::interpreter::{finalize, flush, python_runs, raised};
+use crate::interpreter::{compare, finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 use crate::wire::Wire;
@@ -35,6 +35,11 @@ pub enum Work<'a, 'py> {
         trace: Option<Trace>,
     },
     Write(&'a PlainPages, Vec<u64>, u64),
+    Compare {
+        visit: Bound<'py, PyAny>,
+        data: Bound<'py, PyAny>,
+        replacement: Bound<'py, PyAny>,
+    },
     Map {
         data: Bound<'py, PyAny>,
         objects: bool,
@@ -156,11 +161,18 @@ fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
         released(wire)?;
         return Ok(());
     }
-    if let Work::Map { data, objects } = work {
-        match map::map(data, *objects) {
-            Ok(map) => wire.send(&Report::Mapped(map))?,
-            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
-        }
+    let answer = match work {
+        Work::Map { data, objects } => Some(map::map(data, *objects).map(Report::Mapped)),
+        Work::Compare {
+            visit,
+            data,
+            replacement,
+        } => Some(compare(visit, data, replacement)),
+        _ => None,
+    };
+    // Neither is measured, so that neither is rehearsed.
+    if let Some(answer) = answer {
+        wire.send(&answer.unwrap_or_else(|error| Report::Raised(raised(&error))))?;
         released(wire)?;
         return Ok(());
     }
@@ -238,6 +250,6 @@ fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
             plain.write_further(*unreported);
             Ok(Some(reported))
         }
-        Work::Idle | Work::Wait | Work::Map { .. } => Ok(None),
+        Work::Idle | Work::Wait | Work::Compare { .. } | Work::Map { .. } => Ok(None),
     }
 }

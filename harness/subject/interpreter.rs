@@ -12,7 +12,7 @@ use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{
-    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Size, Started,
+    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Report, Size, Started,
     channel_fd,
 };
 use serde_json::Value;
@@ -34,6 +34,8 @@ thread_local! {
 pub struct Interpreter {
     fixture: Option<Py<PyModule>>,
     data: Option<Py<PyAny>>,
+    /// What a remedy returned, until it takes the data's place.
+    replacement: Option<Py<PyAny>>,
 }
 
 impl Interpreter {
@@ -197,6 +199,45 @@ impl Interpreter {
         })
     }
 
+    /// `function(data)` of the last of these modules; what it returns is kept beside the data.
+    pub fn remedy(&mut self, modules: &[Module], function: &str) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let mut last = None;
+            for module in modules {
+                last = Some(execute(py, module)?);
+            }
+            let Some(module) = last else {
+                return Err(PyValueError::new_err("a remedy without a module"));
+            };
+            let function = module.getattr(function)?;
+            let data = self.data(py);
+            let start = Instant::now();
+            let returned = match function.call1((&data,)) {
+                Ok(returned) => returned,
+                Err(error) if error.get_type(py).name()? == "DoesNotApply" => {
+                    let reason = error.value(py).str()?.to_string_lossy().into_owned();
+                    return Ok(Answer::DoesNotApply { reason });
+                }
+                Err(error) => return Err(error),
+            };
+            let seconds = start.elapsed().as_secs_f64();
+            let replaced = !returned.is(&data);
+            self.replacement = replaced.then(|| returned.unbind());
+            Ok(Answer::Remedied { seconds, replaced })
+        })
+    }
+
+    /// Puts what the remedy returned in the place of the data, which dies if the fixture holds it no longer.
+    pub fn adopt(&mut self) -> Answer {
+        // Attached, as what has no other reference is freed now.
+        Python::attach(|_| {
+            if let Some(replacement) = self.replacement.take() {
+                self.data = Some(replacement);
+            }
+        });
+        Answer::Prepared
+    }
+
     /// `function(*arguments)`; both ways through Python's own `json`.
     pub fn call(&self, function: &str, arguments: &[Value]) -> PyResult<Value> {
         let json = |error: serde_json::Error| PyValueError::new_err(error.to_string());
@@ -227,6 +268,14 @@ impl Interpreter {
                 Job::Map { objects } => Work::Map {
                     data: self.data(py),
                     objects,
+                },
+                Job::Compare { name } => Work::Compare {
+                    visit: self.module(py)?.getattr(format!("visit_{name}"))?,
+                    data: self.data(py),
+                    replacement: match &self.replacement {
+                        Some(replacement) => replacement.bind(py).clone(),
+                        None => self.data(py),
+                    },
                 },
                 Job::Visit { name, lines } => Work::Call {
                     function: self.module(py)?.getattr(format!("visit_{name}"))?,
@@ -276,6 +325,22 @@ fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
         payload: bytes("payload")?,
         segment: bytes("segment")?,
     })
+}
+
+/// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
+/// this.
+pub fn compare(
+    visit: &Bound<'_, PyAny>,
+    data: &Bound<'_, PyAny>,
+    replacement: &Bound<'_, PyAny>,
+) -> PyResult<Report> {
+    let names = PyDict::new(visit.py());
+    let source = c_str!(include_str!("compare.py"));
+    visit.py().run(source, Some(&names), None)?;
+    let compare = names.get_item("compare")?;
+    let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
+    let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
+    Ok(Report::Compared { differs, returned })
 }
 
 /// Calls a function of own.py, and leaves nothing of it behind; `None` for None.

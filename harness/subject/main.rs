@@ -109,6 +109,10 @@ impl Subject {
                 python.prepare(&name)?;
                 Ok(Answer::Prepared)
             }),
+            Request::Remedy { modules, function } => {
+                self.python(|python| python.remedy(&modules, &function))
+            }
+            Request::Adopt => self.python(|python| Ok(python.adopt())),
             Request::Call {
                 function,
                 arguments,

@@ -95,7 +95,11 @@ impl PlainPages {
             let work = match fork.job {
                 Job::Write { pages, unreported } => Work::Write(self, pages, unreported),
                 Job::Wait => Work::Wait,
-                Job::Idle | Job::Exit | Job::Visit { .. } | Job::Map { .. } => Work::Idle,
+                Job::Idle
+                | Job::Exit
+                | Job::Visit { .. }
+                | Job::Compare { .. }
+                | Job::Map { .. } => Work::Idle,
             };
             (channel_fd(fork.channel), work)
         });

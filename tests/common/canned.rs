@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use refcow::model::{
-    Calibration, Cause, Causes, Child, Claim, CrossChecks, Environment, Figure, HugePages, Ksm,
-    Measurement, Privileges, Python, Region, RegionName, Run, Tree, Unit, Value, Verdict, Warning,
-    Written,
+    Advice, Calibration, Cause, Causes, Child, Claim, Compared, CrossChecks, Environment, Figure,
+    HugePages, Ksm, MeasuredAgain, Measurement, Privileges, Python, Region, RegionName, Run, Tree,
+    Tried, Unit, Value, Verdict, Warning, Written,
 };
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
@@ -145,6 +145,7 @@ pub fn run(version: &str) -> Run {
         facts: Vec::new(),
         observations: Vec::new(),
         alternatives: Vec::new(),
+        advice: Vec::new(),
         measurements: vec![
             measurement(
                 "three_lists",
@@ -301,4 +302,96 @@ pub fn run_with_claims(version: &str) -> Run {
         ],
         ..run(version)
     }
+}
+
+/// The same with advice: one visit that a remedy helps, one that none does.
+pub fn run_with_advice(version: &str) -> Run {
+    let mut run = run(version);
+    let visits: Vec<_> = run.measurements.iter().take(4).cloned().collect();
+    let with = |place: usize, remedy: &str, header| {
+        let mut measurement = visits[place].clone();
+        measurement.prepare = Some(remedy.into());
+        for child in &mut measurement.children {
+            child.regions[0].unshared = header;
+            child.regions[0].identical = Some(0);
+        }
+        measurement
+    };
+    let advice = |place: usize, finding: &str, remedies: Vec<Tried>, again: Option<_>| {
+        let of: &Measurement = &visits[place];
+        let pages = of.children.iter().map(|child| child.totals().unshared);
+        Advice {
+            fixture: of.fixture.clone(),
+            visit: of.visit.clone(),
+            count: of.count,
+            item_bytes: of.item_bytes,
+            parameters: of.parameters.clone(),
+            arguments: of.arguments.clone(),
+            finding: finding.into(),
+            copied_bytes: pages.max().unwrap() * 4096,
+            noise_bytes: 65_536,
+            parent_bytes: Some(400 << 20),
+            remedies,
+            measured_again: again,
+        }
+    };
+    let tried = |remedy: &str, saved_pages: i64, compared| Tried {
+        remedy: remedy.into(),
+        saved_bytes: Some(saved_pages * 4096),
+        prepare_seconds: Some(0.25),
+        parent_bytes: Some(200 << 20),
+        compared,
+        ..Tried::default()
+    };
+    let none = |remedy: &str, why: &str| Tried {
+        remedy: remedy.into(),
+        does_not_apply: Some(why.into()),
+        ..Tried::default()
+    };
+    let again = MeasuredAgain {
+        saved_bytes: 118 * 4096,
+        measurement: with(2, "packed-arrays", 3),
+    };
+    run.measurements.extend([
+        with(2, "packed-arrays", 2),
+        with(2, "gc.freeze", 121),
+        with(2, "gc.newer", 121),
+        with(3, "gc.freeze", 121),
+    ]);
+    let before = "CPython before 3.15 has no call for it (PyUnstable_SetImmortal)";
+    let room = "there is no room for 393216000 bytes in /dev/shm: No space left on device";
+    let raised = "with it the visit raised TypeError: a | b";
+    run.advice = vec![
+        advice(
+            2,
+            "Best: packed arrays. A child copies 40 KiB in place of 516 KiB, 476 KiB less; measured again: 472 KiB saved.",
+            vec![
+                tried("packed-arrays", 119, Some(Compared::NothingReturned)),
+                tried("gc.freeze", 0, None),
+                tried("gc.newer", 0, None),
+                none("shared-memory", room),
+                none("immortal-objects", before),
+            ],
+            Some(Box::new(again)),
+        ),
+        advice(
+            3,
+            "Nothing here helps: what is written are the objects' reference counts, and packed arrays do not apply: \
+             with it the visit raised TypeError: a | b.",
+            vec![
+                tried("gc.freeze", 0, None),
+                none("packed-arrays", raised),
+                none("shared-memory", room),
+                none("immortal-objects", before),
+            ],
+            None,
+        ),
+        advice(
+            1,
+            "Nothing here helps: a child copies almost nothing anyway (44 KiB).",
+            Vec::new(),
+            None,
+        ),
+    ];
+    run
 }
