@@ -43,11 +43,15 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
         {
             text.push('\n');
         }
-        for name in helping(run) {
+    }
+    let mut told: Vec<&str> = Vec::new();
+    for name in report.runs.iter().flat_map(helping) {
+        if !told.contains(&name) {
+            told.push(name);
             add_remedy(&mut text, name, style);
         }
     }
-    if report.runs.iter().any(|run| !helping(run).is_empty()) {
+    if !told.is_empty() {
         let legend = "copied, visit: by the child with the most. saved: what it copied less than of the data as it \
                       is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
         add(&mut text, legend, "", style);
