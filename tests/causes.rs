@@ -363,6 +363,19 @@ fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
     );
 }
 
+/// The loader may put a library where memory of the parent's was that the child has given back. Modules that are extensions
+/// of their own in one build or the other.
+#[test]
+fn a_visit_that_loads_libraries_is_measured() {
+    let run = of_source(
+        "def build(count=1000):\n    return [[] for _ in range(count)]\n\n\
+         def visit_load(data):\n    \
+             import asyncio, ctypes, decimal, multiprocessing.pool, sqlite3, unittest.mock, xml.dom.minidom\n",
+        "load",
+    );
+    adds_up(&run.measurements[0].children[0]);
+}
+
 /// `abort(3)` in the place of a type's traverse, which is C.
 #[test]
 fn a_type_with_a_broken_traverse_is_named() {

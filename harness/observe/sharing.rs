@@ -81,9 +81,13 @@ impl Fork {
         let copies = &child.anonymous() & &child.exclusive();
         let unshared = &copies & &(&self.shared | &self.segment);
         if let Some(frames) = parent.same_frames(child) {
-            // A page that the child has given back (munmap) is no copy, and one of a shared mapping that it has never
-            // touched has no frame in the child at all.
-            let still_there = &self.shared & &child.present();
+            // A page that the child has given back (munmap) is no copy, nor is one of a file that it has mapped there since
+            // (a library that it loads); and one of a shared mapping that it has never touched has no frame in the child at
+            // all.
+            let of_a_file = &child.present() - &child.anonymous();
+            let was_of_a_file = &parent.present() - &parent.anonymous();
+            let mapped_anew = &of_a_file - &was_of_a_file;
+            let still_there = &(&self.shared & &child.present()) - &mapped_anew;
             let mapped_in = &self.segment & &child.present();
             let differ = &(&still_there | &mapped_in) - &frames;
             agree("after the visit", &unshared, &differ)?;
@@ -234,6 +238,14 @@ mod tests {
         let before = states(0, &[OURS | 1, OURS | 2]);
         let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS | 1, 0]);
+        assert_eq!(fork.unshared(&before, &after).unwrap(), set([]));
+    }
+
+    #[test]
+    fn a_page_of_a_library_in_the_place_of_one_that_was_given_back_is_no_copy() {
+        let before = states(0, &[OURS | 1, OURS | 2]);
+        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let after = states(0, &[OURS | 1, PRESENT | FILE | 9]);
         assert_eq!(fork.unshared(&before, &after).unwrap(), set([]));
     }
 

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 # A list of fewer elements is no data to be packed, but a container of some.
 LEAST = 32
 
-# Members that a container may have whose lists are packed one by one.
+# Members that a container, or an object, may have whose lists are packed one by one; and how deep these may be. A container
+# may be in itself.
 FEW = 64
+DEEPEST = 4
 
 
 class DoesNotApply(Exception):
@@ -223,7 +225,7 @@ def column(values, store, place="a list in it"):
     raise no("objects of the type " + kind.__name__)
 
 
-def replaced(data, store, reasons):
+def replaced(data, store, reasons, depth=0):
     """The data with each list packed in it that can be; itself, if none can."""
     kind = type(data)
     if kind in (list, tuple) and len(data) >= LEAST:
@@ -231,13 +233,34 @@ def replaced(data, store, reasons):
             return column(data, store)
         except DoesNotApply as reason:
             reasons.append(str(reason))
-    if kind not in (list, tuple, dict) or len(data) > FEW:
+    if depth == DEEPEST:
         return data
-    members = list(data.values()) if kind is dict else data
-    others = [replaced(member, store, reasons) for member in members]
-    if all(other is member for other, member in zip(others, members)):
+    if kind in (list, tuple, dict):
+        members = data if kind is dict else dict(enumerate(data))
+    else:
+        # Attributes, but for what hides them.
+        try:
+            members = object.__getattribute__(data, "__dict__")
+        except AttributeError:
+            return data
+        if type(members) is not dict or isinstance(data, type):
+            return data
+    if len(members) > FEW:
         return data
-    return dict(zip(data, others)) if kind is dict else kind(others)
+    others = {name: replaced(member, store, reasons, depth + 1) for name, member in members.items()}
+    if all(others[name] is member for name, member in members.items()):
+        return data
+    if kind is dict:
+        return others
+    if kind in (list, tuple):
+        return kind(others.values())
+    # The same object with other attributes: where a class is laid out otherwise, there is no such thing.
+    try:
+        other = object.__new__(kind)
+    except TypeError:
+        return data
+    object.__getattribute__(other, "__dict__").update(others)
+    return other
 
 
 def pack(data, store=None):
