@@ -61,6 +61,9 @@ fn adds_up(child: &Child) {
 fn a_writer_that_touches_one_thing_is_named_page_by_page(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
+    if common::cannot_record("a_writer_that_touches_one_thing_is_named_page_by_page") {
+        return;
+    }
     use Cause::{Allocator, Body, Gc, Payload, Refcount, Unattributed};
     use RegionName::{Header, Rest};
     by_python::each(series, "writers", |interpreter| {
@@ -121,6 +124,9 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
 fn iterating_writes_reference_counts_and_collecting_gc_headers(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
+    if common::cannot_record("iterating_writes_reference_counts_and_collecting_gc_headers") {
+        return;
+    }
     by_python::each(series, "iterate and collect", |interpreter| {
         let run = run::measure(&[
             "ints",
@@ -212,6 +218,9 @@ fn cut(by: &str, python: &str) -> String {
 fn the_same_pages_are_cut_by_what_was_written_and_what_wrote(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
+    if common::cannot_record("the_same_pages_are_cut_by_what_was_written_and_what_wrote") {
+        return;
+    }
     by_python::each(series, "cuts", |interpreter| {
         let python = by_python::path(interpreter);
         let cuts = ["type", "region", "cause", "line"].map(|by| cut(by, python));
@@ -267,6 +276,9 @@ fn without_causes_nothing_is_said_of_them() {
 
 #[test]
 fn an_ordinary_user_gets_the_causes_that_root_gets() {
+    if common::cannot_record("an_ordinary_user_gets_the_causes_that_root_gets") {
+        return;
+    }
     if !geteuid().is_root() {
         eprintln!("skipped: only root can run refcow as two users");
         return;
@@ -301,6 +313,9 @@ fn of_source(source: &str, visit: &str) -> Run {
 
 #[test]
 fn data_with_cycles_is_walked_once() {
+    if common::cannot_record("data_with_cycles_is_walked_once") {
+        return;
+    }
     let run = of_source(
         "def build(count=1000, item_bytes=8):\n    \
              all = [{} for _ in range(count)]\n    \
@@ -325,6 +340,9 @@ fn data_with_cycles_is_walked_once() {
 
 #[test]
 fn a_list_a_million_deep_is_walked_to_its_end() {
+    if common::cannot_record("a_list_a_million_deep_is_walked_to_its_end") {
+        return;
+    }
     let run = of_source(
         "def build(count=1_000_000, item_bytes=8):\n    \
              data = []\n    \
@@ -343,6 +361,9 @@ fn a_list_a_million_deep_is_walked_to_its_end() {
 
 #[test]
 fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
+    if common::cannot_record("objects_with_a_destructor_are_not_destroyed_by_being_walked") {
+        return;
+    }
     let run = of_source(
         "class Loud:\n    \
              def __init__(self):\n        self.text = 'x' * 100\n    \
@@ -367,6 +388,9 @@ fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
 /// of their own in one build or the other.
 #[test]
 fn a_visit_that_loads_libraries_is_measured() {
+    if common::cannot_record("a_visit_that_loads_libraries_is_measured") {
+        return;
+    }
     let run = of_source(
         "def build(count=1000):\n    return [[] for _ in range(count)]\n\n\
          def visit_load(data):\n    \

@@ -8,22 +8,10 @@ use std::time::Duration;
 use nix::libc;
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
-    try_recording,
 };
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
 use refcow::subject::{Error, Forked, Launch, Subject};
-
-/// Whether this machine lets page faults be recorded; the only thing that a test here may be skipped for.
-fn recordable() -> bool {
-    match try_recording() {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!("skipped: {error} ({})", error.remedy);
-            false
-        }
-    }
-}
 
 fn subject() -> Subject {
     let interpreter = python::choose(None).expect("a usable interpreter");
@@ -121,7 +109,9 @@ fn monotonic() -> u64 {
 
 #[test]
 fn each_written_page_is_recorded_once_with_its_address_instruction_and_time() {
-    if !recordable() {
+    if common::cannot_record(
+        "each_written_page_is_recorded_once_with_its_address_instruction_and_time",
+    ) {
         return;
     }
     // Backwards, with gaps.
@@ -148,7 +138,7 @@ fn each_written_page_is_recorded_once_with_its_address_instruction_and_time() {
 
 #[test]
 fn what_a_full_ring_has_no_room_for_is_counted() {
-    if !recordable() {
+    if common::cannot_record("what_a_full_ring_has_no_room_for_is_counted") {
         return;
     }
     let count = 20_000;
@@ -167,7 +157,7 @@ fn what_a_full_ring_has_no_room_for_is_counted() {
 
 #[test]
 fn threads_count_and_forked_processes_do_not() {
-    if !recordable() {
+    if common::cannot_record("threads_count_and_forked_processes_do_not") {
         return;
     }
     let mut subject = subject();
@@ -239,7 +229,7 @@ def visit_write(data):
 
 #[test]
 fn a_recorder_that_is_dropped_ends_its_thread() {
-    if !recordable() {
+    if common::cannot_record("a_recorder_that_is_dropped_ends_its_thread") {
         return;
     }
     let mut subject = subject();
@@ -263,7 +253,7 @@ fn a_recorder_that_is_dropped_ends_its_thread() {
 
 #[test]
 fn a_process_that_ends_while_it_is_recorded_keeps_its_records() {
-    if !recordable() {
+    if common::cannot_record("a_process_that_ends_while_it_is_recorded_keeps_its_records") {
         return;
     }
     let mut subject = subject();

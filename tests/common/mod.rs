@@ -498,6 +498,17 @@ pub fn python() -> &'static str {
     })
 }
 
+/// Whether page faults cannot be recorded here; says then which test does not take place, and why.
+pub fn cannot_record(test: &str) -> bool {
+    match refcow::observe::try_recording() {
+        Ok(()) => false,
+        Err(unavailable) => {
+            skipped(test, &unavailable.to_string());
+            true
+        }
+    }
+}
+
 /// Says which test did not take place, and why.
 pub fn skipped(test: &str, why: &str) {
     eprintln!("SKIPPED {test}: {why}");
