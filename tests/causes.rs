@@ -240,9 +240,9 @@ fn pages_are_the_same_with_causes_and_without() {
         "three_lists",
         "dicts",
         "--count",
-        "5000",
+        "2000",
         "--item-bytes",
-        "4096",
+        "512",
     ];
     let visits = [
         "--visit", "iterate", "--visit", "collect", "--visit", "pickle",
