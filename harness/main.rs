@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use miette::Diagnostic;
 use refcow::cli::Cli;
 use refcow::commands;
+use refcow::model::printable_lines;
 
 fn main() -> ExitCode {
     let done = match Cli::try_parse() {
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
             if let Some(help) = error.help() {
                 text += &format!("help: {help}\n");
             }
+            // What a user's code raises may hold letters that act on a terminal.
+            let text = printable_lines(&text);
             // Not eprintln, which panics where nobody reads: the exit status still tells.
             let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit_code())

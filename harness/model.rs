@@ -24,7 +24,8 @@ pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
 pub use document::{
-    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, printable, read,
+    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, printable, printable_lines,
+    read,
 };
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};

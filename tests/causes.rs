@@ -400,6 +400,97 @@ fn a_visit_that_loads_libraries_is_measured() {
     adds_up(&run.measurements[0].children[0]);
 }
 
+/// Data on which a walk could hang, crash, take other memory for the data's, or run code of the user's.
+#[rstest]
+#[case::generators("[(lambda: (yield))() for _ in range(count)]", 1..60)]
+#[case::started_generators("list(map(started, range(count)))", 1..120)]
+#[case::tracebacks("[failed() for _ in range(count)]", 1..400)]
+#[case::mocks("[__import__('unittest.mock').mock.MagicMock() for _ in range(3)]", 1..4_000)]
+#[case::sizes_of_ones_own("[Sized() for _ in range(count)]", 1..60)]
+#[case::metaclasses("[Meta('M', (), {})() for _ in range(count)]", 1..600)]
+#[case::ints_with_attributes("[Int(index) for index in range(count)]", 1..100)]
+fn odd_objects_are_walked_and_no_code_of_theirs_runs(
+    #[case] data: &str,
+    #[case] pages: std::ops::Range<u64>,
+) {
+    let source = format!(
+        "\
+class Size:
+    def __get__(self, *arguments):
+        raise SystemExit('a descriptor was asked')
+
+    def __call__(self, *arguments):
+        raise SystemExit('a size was asked')
+
+class Sized:
+    __sizeof__ = Size()
+
+class Meta(type):
+    def __getattribute__(self, name):
+        if name in ('__module__', '__qualname__', '__sizeof__', '__buffer__'):
+            raise SystemExit(name)
+        return type.__getattribute__(self, name)
+
+class Int(int):
+    def __init__(self, value):
+        self.value = value
+
+def started(index):
+    def generate():
+        yield index
+        yield index
+    one = generate()
+    next(one)
+    return one
+
+def fail(depth):
+    return fail(depth - 1) if depth else 1 / 0
+
+def failed():
+    try:
+        fail(3)
+    except ZeroDivisionError as error:
+        return error
+
+def build(count=300):
+    return {data}
+
+def visit_nothing(data):
+    pass
+"
+    );
+    let run = of_source(&source, "nothing");
+    let header = run.measurements[0].children[0].region(RegionName::Header);
+    assert!(pages.contains(&header.unwrap().pages), "{header:?}");
+}
+
+/// The content of a text of a derived class stands elsewhere, and so does the UTF-8 form of any that is not ASCII.
+#[rstest]
+#[case::ascii("'x' * 20_000", 480..520, 0..1)]
+#[case::derived("Text('x' * 20_000)", 1..100, 450..600)]
+#[case::not_ascii("encoded('é' * 20_000)", 480..600, 900..1_100)]
+fn texts_are_as_long_as_their_memory(
+    #[case] text: &str,
+    #[case] headers: std::ops::Range<u64>,
+    #[case] contents: std::ops::Range<u64>,
+) {
+    let source = format!(
+        "class Text(str):\n    pass\n\n\
+         def encoded(text):\n    import ctypes\n    \
+             ctypes.pythonapi.PyUnicode_AsUTF8(ctypes.py_object(text))\n    return text\n\n\
+         def build(count=100):\n    return [{text} for _ in range(count)]\n\n\
+         def visit_nothing(data):\n    pass\n"
+    );
+    let run = of_source(&source, "nothing");
+    let child = &run.measurements[0].children[0];
+    let pages = |name| child.region(name).map_or(0, |region| region.pages);
+    let found = (pages(RegionName::Header), pages(RegionName::Payload));
+    assert!(
+        headers.contains(&found.0) && contents.contains(&found.1),
+        "{found:?}"
+    );
+}
+
 /// `abort(3)` in the place of a type's traverse, which is C.
 #[test]
 fn a_type_with_a_broken_traverse_is_named() {

@@ -4,12 +4,14 @@
 //! forbids writing, so that a fault there is a write, and the first one is the write that copied it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::lines::LineLog;
 use crate::model::{self, Cause, Causes, RegionName, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{PageSet, Regions};
+use crate::protocol::Place;
 
 /// The first fault on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +54,16 @@ impl Recorded {
             });
             let place = same.and_then(|same| log.at(same.time));
             write.line = place.map(|place| {
-                let file = Path::new(&place.file).file_name();
-                let file =
-                    file.map_or_else(|| place.file.clone(), |name| name.to_string_lossy().into());
+                let name = |place: &Place| Path::new(&place.file).file_name().map(OsStr::to_owned);
+                let others = log.places().iter();
+                // Two files of one name are told apart by their paths.
+                let alone = others
+                    .filter(|other| name(other) == name(place))
+                    .all(|other| other.file == place.file);
+                let file = match name(place).filter(|_| alone) {
+                    Some(name) => name.to_string_lossy().into_owned(),
+                    None => place.file.clone(),
+                };
                 format!("{} ({file}:{})", place.function, place.line)
             });
         }
@@ -134,7 +143,7 @@ mod tests {
     use crate::model::RegionMap;
     use crate::objects::{Builder, Kind, Part};
     use crate::observe::page_size;
-    use crate::protocol::{Lines, Place};
+    use crate::protocol::Lines;
     use proptest::prelude::*;
 
     /// Pages 16 to 47 hold one object each at their beginning, behind a GC header.

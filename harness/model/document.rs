@@ -266,6 +266,16 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// The same of a text of several lines, which stay lines, as tabs stay tabs: a traceback.
+pub fn printable_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .map(|piece| match piece.strip_suffix(['\n', '\t']) {
+            Some(shown) => printable(shown) + &piece[shown.len()..],
+            None => printable(piece),
+        })
+        .collect()
+}
+
 /// Refuses texts with letters in them that are none. Of those that refcow writes, `sys.version` has a line's end.
 fn check_text(value: &Value, place: &str) -> Result<(), DocumentError> {
     let wrong = |place: &str| {
@@ -472,6 +482,12 @@ mod tests {
         fn any_text_is_a_report_or_an_error(text in "[\\[\\]{}\":,a-z_0-9 ]{0,200}") {
             let _ = read(text.as_bytes());
         }
+    }
+
+    #[test]
+    fn lines_stay_lines_and_controls_are_shown() {
+        let shown = printable_lines("a\tb\n\u{1b}[31m c\r\n");
+        assert_eq!(shown, "a\tb\n\\u{1b}[31m c\\u{d}\n");
     }
 
     #[test]

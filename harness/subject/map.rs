@@ -108,6 +108,10 @@ struct Walk<'py> {
     /// `__sizeof__` of the two types whose objects do not tell their size themselves.
     sizeof_text: Bound<'py, PyAny>,
     sizeof_integer: Bound<'py, PyAny>,
+    /// `type.__qualname__`, to be called with a type.
+    qualname: Bound<'py, PyAny>,
+    /// What the dict of a type has for a function of C code.
+    of_c: [Bound<'py, PyType>; 2],
     /// Objects of these types lead out of the data, into the program.
     program: [Bound<'py, PyType>; 6],
     types: HashMap<*mut ffi::PyTypeObject, Known>,
@@ -132,6 +136,19 @@ impl<'py> Walk<'py> {
             heap: Heap::of_this_process(py)?,
             sizeof_text: py.get_type::<PyString>().getattr("__sizeof__")?,
             sizeof_integer: py.get_type::<PyInt>().getattr("__sizeof__")?,
+            qualname: py
+                .get_type::<PyType>()
+                .getattr("__dict__")?
+                .get_item("__qualname__")?
+                .getattr("__get__")?,
+            of_c: [
+                py.import("types")?
+                    .getattr("MethodDescriptorType")?
+                    .cast_into()?,
+                py.import("types")?
+                    .getattr("WrapperDescriptorType")?
+                    .cast_into()?,
+            ],
             program: [
                 py.get_type::<PyType>(),
                 py.get_type::<PyModule>(),
@@ -220,48 +237,94 @@ impl<'py> Walk<'py> {
         // SAFETY: the type of an object that is alive is alive, and is a type.
         let class = unsafe { Bound::from_borrowed_ptr(self.py, kind.cast()) };
         let class = class.cast_into::<PyType>()?;
-        let name = name_of(&class);
+        let name = self.name_of(&class);
         self.asked.add_type(&name);
         let mut layout = self.layouts.of(kind);
         // A buffer that Python code would make (PEP 688) is not looked for: that code may do anything.
-        let exports = class.getattr("__buffer__");
-        if exports.is_ok_and(|method| method.is_instance_of::<PyFunction>()) {
+        let makes = lookup(&class, "__buffer__");
+        if self.py.version_info() >= (3, 12) && makes.is_some_and(|makes| !self.is_of_c(&makes)) {
             layout.may_export = false;
         }
-        let leads_out = |out: &Bound<'_, PyType>| class.is_subclass(out).unwrap_or(true);
-        // What Python code says of a size may be anything.
-        let says = class.getattr("__sizeof__");
-        let reliable = says.is_ok_and(|method| !method.is_instance_of::<PyFunction>());
+        let leads_out = |out: &Bound<'_, PyType>| is_subtype(kind, out.as_type_ptr());
+        // What Python code says of a size may be anything, too.
+        let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
         Ok(Known {
             is_data: !self.program.iter().any(leads_out),
-            to_compare: if reliable { COMPARED } else { 0 },
+            to_compare: if says.is_some() { COMPARED } else { 0 },
             of_type: self.objects.add_type(name),
             layout,
         })
+    }
+
+    /// Whether this is a function of C code, which a type has in its dict.
+    fn is_of_c(&self, function: &Bound<'py, PyAny>) -> bool {
+        let kind = function.get_type_ptr();
+        self.of_c.iter().any(|of_c| of_c.as_type_ptr() == kind)
+    }
+
+    /// `array.array`, `bitarray.bitarray`, `mine.Record`: with the module, but for Python's own and the main one. Asked of
+    /// `type` itself: a metaclass may answer what it likes.
+    fn name_of(&self, class: &Bound<'py, PyType>) -> String {
+        let text = |name: Bound<'py, PyAny>| {
+            let name = name.cast_into_exact::<PyString>().ok()?;
+            Some(name.to_string_lossy().into_owned())
+        };
+        let qualified = self.qualname.call1((class,)).ok().and_then(text);
+        let Some(qualified) = qualified else {
+            return "a type without a name".to_owned();
+        };
+        let own_name = self.full_name(class);
+        let module = lookup(class, "__module__").and_then(text).or(own_name);
+        match module {
+            Some(module) if module != "builtins" && module != "__main__" => {
+                format!("{module}.{qualified}")
+            }
+            _ => qualified,
+        }
+    }
+
+    /// The module in the name of a type of C code, whose `__module__` is made of it: `collections` of `collections.deque`.
+    fn full_name(&self, class: &Bound<'py, PyType>) -> Option<String> {
+        let name = self.layouts.type_name(class.as_type_ptr());
+        let (module, _) = name.rsplit_once('.')?;
+        Some(module.to_owned())
     }
 
     /// One object: itself, and what it has out of line.
     fn object(&mut self, object: *mut ffi::PyObject) -> PyResult<Known> {
         let kind = type_of(object);
         let known = self.known(kind)?;
-        let Layout {
-            before, collected, ..
-        } = known.layout;
+        let collected = known.layout.is_collected(object);
+        let before = match collected == known.layout.collected {
+            true => known.layout.before,
+            false => 0,
+        };
         #[expect(unsafe_code, reason = "an object comes as a pointer")]
-        // SAFETY: what a container refers to lives as long as the container, and nothing ends here: the walk runs no
-        // code but `__sizeof__` and the buffers' of types written in C.
+        // SAFETY: what a container refers to lives as long as the container, and nothing ends here: the walk runs no code but
+        // traverse, `__sizeof__` and the buffers of types that are written in C, none of which lets go of anything else's.
         let bound = unsafe { Bound::from_borrowed_ptr(self.py, object) };
         let address = object as usize;
         let start = address - before;
+        let block = self
+            .heap
+            .block_bytes(start)
+            .map(|bytes| bytes - before.min(bytes));
         let bytes = match (known.layout.bytes(object), known.layout.size) {
-            (Some(bytes), _) => bytes,
+            (Some(bytes), Size::Struct { item: 0, .. }) => bytes,
+            (Some(bytes), _) => block.map_or(bytes, |block| bytes.min(block)),
             // Of the base type, not of the object: a class of the user's may answer what it likes.
-            (None, Size::Text) => self.sizeof_text.call1((&bound,))?.extract()?,
+            (None, Size::Text) => {
+                let says: usize = self.sizeof_text.call1((&bound,))?.extract()?;
+                block.map_or(says, |block| says.min(block))
+            }
             (None, Size::Integer) => self.sizeof_integer.call1((&bound,))?.extract()?,
-            (None, Size::Block | Size::Struct { .. }) => match self.heap.block_bytes(start) {
-                Some(bytes) => bytes - before,
-                None => return Err(PyRuntimeError::new_err("an object is in no block")),
-            },
+            (None, Size::Block { basic }) => block.unwrap_or(basic),
+            (None, Size::Struct { basic, .. }) => basic,
+        };
+        let bytes = match known.layout.collected && !collected {
+            // A type of C code's own: not the struct of those that Python makes.
+            true => bytes.min(layout::STATIC_TYPE_BYTES),
+            false => bytes,
         };
         let part = Part::Object {
             before: before as u32,
@@ -286,7 +349,11 @@ impl<'py> Walk<'py> {
                 }
                 out_of_line += table.len();
                 if self.of_dataset {
-                    self.regions.spine.add(table.start, table.len());
+                    let region = match known.layout.table {
+                        Table::Text => &mut self.regions.payload,
+                        _ => &mut self.regions.spine,
+                    };
+                    region.add(table.start, table.len());
                 }
                 self.record(table, Part::Buffer, of_type)?;
             }
@@ -309,20 +376,28 @@ impl<'py> Walk<'py> {
         of_type: Option<u32>,
     ) -> PyResult<bool> {
         match Buffer::of(object) {
-            Ok(Buffer { extent, pointers }) => {
+            Ok(Buffer {
+                extent,
+                pointers,
+                holds_more,
+            }) => {
                 // `bytes` exports what stands in its own struct; a header first, by the order of regions.
                 self.regions.payload.add(extent.start, extent.len());
                 if !extent.is_empty() {
-                    self.record(extent.clone(), Part::Buffer, of_type)?;
+                    self.record(extent, Part::Buffer, of_type)?;
                 }
-                if pointers {
-                    // NumPy's arrays are not the collector's, and tell nobody else what they refer to.
-                    for item in extent.step_by(size_of::<usize>()) {
-                        #[expect(unsafe_code, reason = "a buffer is bare memory")]
-                        // SAFETY: the exporter said that so many bytes from here on are pointers to objects.
-                        let item = unsafe { *(item as *const *mut ffi::PyObject) };
-                        self.pending.push(item);
-                    }
+                if holds_more {
+                    let name = self.name_of(&object.get_type());
+                    self.not_walked
+                        .insert(format!("{name} of structs with objects"));
+                }
+                // NumPy's arrays are not the collector's, and tell nobody else what they refer to.
+                for item in pointers {
+                    #[expect(unsafe_code, reason = "a buffer is bare memory")]
+                    // SAFETY: the exporter's shape and strides led here, its format says that this is a pointer to an object,
+                    // and it is aligned.
+                    let item = unsafe { *(item as *const *mut ffi::PyObject) };
+                    self.pending.push(item);
                 }
                 Ok(true)
             }
@@ -353,11 +428,12 @@ impl<'py> Walk<'py> {
         }
         self.last = None;
         let class = object.get_type();
-        let says = class.getattr("__sizeof__")?.call1((object,));
+        let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
+        let says = says.and_then(|says| says.call1((object,)).ok());
         // A type's own answer may be an error.
-        let says = says.and_then(|bytes| bytes.extract::<usize>()).unwrap_or(0);
-        if says > found {
-            self.not_walked.insert(name_of(&class));
+        let says = says.and_then(|bytes| bytes.extract::<usize>().ok());
+        if says.unwrap_or(0) > found {
+            self.not_walked.insert(self.name_of(&class));
         }
         Ok(())
     }
@@ -392,10 +468,30 @@ fn type_of(object: *mut ffi::PyObject) -> *mut ffi::PyTypeObject {
     }
 }
 
-/// `array.array`, `bitarray.bitarray`, `Record`: with the module, but for Python's own and the main module.
-fn name_of(class: &Bound<'_, PyType>) -> String {
-    let full = class.fully_qualified_name().map(|name| name.to_string());
-    full.unwrap_or_else(|_| "a type without a name".to_owned())
+#[expect(unsafe_code, reason = "see `lookup`")]
+unsafe extern "C" {
+    /// Private, and exported by every libpython from 3.8 to 3.15.
+    fn _PyType_Lookup(kind: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
+    -> *mut ffi::PyObject;
+}
+
+/// What a type, or one of its bases, has in its dict under a name. `getattr` would ask its metaclass, and call what it finds.
+fn lookup<'py>(class: &Bound<'py, PyType>, name: &str) -> Option<Bound<'py, PyAny>> {
+    let py = class.py();
+    let name = PyString::intern(py, name);
+    #[expect(unsafe_code, reason = "the stable ABI has no lookup without a call")]
+    // SAFETY: both are alive and of these types; the answer is borrowed from a dict, or null without an exception.
+    unsafe {
+        Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr()))
+    }
+}
+
+fn is_subtype(kind: *mut ffi::PyTypeObject, other: *mut ffi::PyTypeObject) -> bool {
+    #[expect(unsafe_code, reason = "`issubclass` would ask a metaclass")]
+    // SAFETY: both are types, and alive.
+    unsafe {
+        ffi::PyType_IsSubtype(kind, other) != 0
+    }
 }
 
 /// Addresses that have been seen, one bit for eight bytes.

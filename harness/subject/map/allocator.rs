@@ -8,6 +8,7 @@ use std::ops::Range;
 use procfs::process::{MMPermissions, MMapPath, Process};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+use refcow::observe::{PageSet, page_size, page_states};
 
 /// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
 const POOL_HEADER: usize = 48;
@@ -27,6 +28,9 @@ const LEAST_CHUNK: usize = 4 * WORD;
 /// Private writable memory of this process that is no file's.
 pub struct Heap {
     ranges: Vec<Range<usize>>,
+    /// Pages that are in memory: others hold nothing of the allocators', and reading one may be forbidden (a guard region,
+    /// `MADV_GUARD_INSTALL`), or give the process a page.
+    present: PageSet,
     /// glibc's main arena (`brk`).
     main_arena: Option<Range<usize>>,
     pool_bytes: usize,
@@ -37,6 +41,7 @@ impl Heap {
     pub fn of_this_process(py: Python<'_>) -> PyResult<Self> {
         let mut heap = Self {
             ranges: Vec::new(),
+            present: PageSet::new(),
             main_arena: None,
             // `POOL_SIZE`: a page until 3.9, and 16 KiB since (bpo-37448).
             pool_bytes: match py.version_info() < (3, 10) {
@@ -66,7 +71,20 @@ impl Heap {
             }
             heap.ranges.push(start..end);
         }
+        let pages = |range: &Range<usize>| {
+            range.start as u64 / page_size()..(range.end as u64).div_ceil(page_size())
+        };
+        let pages: Vec<_> = heap.ranges.iter().map(pages).collect();
+        let pid = nix::unistd::getpid().as_raw();
+        let states =
+            page_states(pid, &pages).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        heap.present = states.present();
         Ok(heap)
+    }
+
+    /// Whether the page of an address is in memory.
+    fn is_present(&self, address: usize) -> bool {
+        self.present.contains(address as u64 / page_size())
     }
 
     fn containing(&self, address: usize) -> Option<&Range<usize>> {
@@ -103,12 +121,20 @@ impl Heap {
     /// Tells `found` of each range that is the allocators' own.
     pub fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
         for mapping in &self.ranges {
-            let mut pool = mapping.start.next_multiple_of(self.pool_bytes);
-            while pool + self.pool_bytes <= mapping.end {
-                if let Some(there) = self.pool(pool, mapping) {
+            let pages = mapping.start as u64 / page_size()..mapping.end as u64 / page_size();
+            let mut there = PageSet::new();
+            there.insert_range(pages);
+            let mut last = None;
+            // By what is there: a mapping may be terabytes of nothing.
+            for page in &(&self.present & &there) {
+                let address = page as usize * page_size() as usize;
+                let pool = address - address % self.pool_bytes;
+                if last != Some(pool)
+                    && let Some(there) = self.pool(pool, mapping)
+                {
                     self.free_blocks(&there, &mut found);
                 }
-                pool += self.pool_bytes;
+                last = Some(pool);
             }
         }
         self.chunks(&mut found);
@@ -116,7 +142,8 @@ impl Heap {
 
     /// The pool that begins at this address, if one does.
     fn pool(&self, start: usize, mapping: &Range<usize>) -> Option<Pool> {
-        if start + self.pool_bytes > mapping.end {
+        if start < mapping.start || start + self.pool_bytes > mapping.end || !self.is_present(start)
+        {
             return None;
         }
         let half = |index: usize| {
@@ -162,6 +189,9 @@ impl Heap {
                 break;
             }
             found(block..block + pool.block_bytes);
+            if !self.is_present(block) {
+                break;
+            }
             block = self.word(block);
         }
         if pool.never_used + pool.block_bytes <= self.pool_bytes {
@@ -177,7 +207,7 @@ impl Heap {
         };
         let mut chunk = heap.start.next_multiple_of(ALIGNMENT);
         let mut first = true;
-        while chunk + 2 * WORD <= heap.end {
+        while chunk + 2 * WORD <= heap.end && self.is_present(chunk + WORD) {
             let size = self.word(chunk + WORD);
             let bytes = size & !FLAGS;
             let end = match chunk.checked_add(bytes) {
@@ -189,7 +219,10 @@ impl Heap {
             }
             // The top chunk ends where the heap does; nothing is behind it that could say it were in use.
             let is_top = end + 2 * WORD > heap.end;
-            if first || is_top || self.word(end + WORD) & PREVIOUS_IN_USE == 0 {
+            if first
+                || is_top
+                || self.is_present(end + WORD) && self.word(end + WORD) & PREVIOUS_IN_USE == 0
+            {
                 found(chunk + WORD..end);
             } else {
                 found(chunk + WORD..chunk + 2 * WORD);
@@ -205,8 +238,9 @@ impl Heap {
             unsafe_code,
             reason = "the allocators' structures have no other way in"
         )]
-        // SAFETY: every caller asks for an aligned address within `ranges`: private, readable memory of this process, which
-        // has one thread, and which unmaps nothing while it looks (the mapper only reads and adds).
+        // SAFETY: every caller asks for an aligned address within `ranges` and on a page of `present`: private memory of this
+        // process that can be read, as it has been. The process has one thread, and unmaps nothing while it looks (the mapper
+        // only reads and adds).
         unsafe {
             *(address as *const usize)
         }

@@ -39,8 +39,10 @@ unsafe extern "C" {
 pub struct Buffer {
     /// The addresses from the first to the last byte.
     pub extent: Range<usize>,
-    /// Whether these are pointers to objects, one behind the other (NumPy's `dtype=object`).
-    pub pointers: bool,
+    /// Where in it there are pointers to objects (NumPy's `dtype=object`), item by item.
+    pub pointers: Vec<usize>,
+    /// Whether there are such pointers among other things, and not in `pointers`.
+    pub holds_more: bool,
 }
 
 impl Buffer {
@@ -92,16 +94,43 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
         }
         low..high
     };
-    let pointers = !view.format.is_null() && itemsize == size_of::<usize>() && {
+    let format = match view.format.is_null() {
+        true => c"",
         #[expect(unsafe_code, reason = "see PyBuffer")]
         // SAFETY: a format that is there is a C string that lives until the release (PEP 3118).
-        let format = unsafe { CStr::from_ptr(view.format) };
-        format == c"O" && extent.len() == usize::try_from(view.len).unwrap_or(0)
+        false => unsafe { CStr::from_ptr(view.format) },
     };
+    let has_strides = !view.strides.is_null() && !view.shape.is_null();
+    let is_object = format == c"O" && itemsize == size_of::<usize>() && has_strides;
+    let holds_more = !is_object && format.to_bytes().contains(&b'O');
+    let mut pointers = Vec::new();
+    if is_object && view.len > 0 {
+        // From the first item, along one dimension after the other.
+        pointers.push(start);
+        for dimension in 0..usize::try_from(view.ndim).unwrap_or(0) {
+            #[expect(unsafe_code, reason = "see PyBuffer")]
+            // SAFETY: with PyBUF_STRIDES an exporter gives `ndim` shapes and strides (PEP 3118).
+            let (shape, stride) =
+                unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) };
+            if stride == 0 {
+                continue;
+            }
+            let before = std::mem::take(&mut pointers);
+            for item in before {
+                pointers.extend((0..shape).map(|index| item.wrapping_add_signed(index * stride)));
+            }
+        }
+        // A field of a packed struct: nobody promises that it is aligned, and reading it here would be no longer sound.
+        pointers.retain(|item| item.is_multiple_of(size_of::<usize>()));
+    }
     #[expect(unsafe_code, reason = "see PyBuffer")]
     // SAFETY: `view` was filled by a successful PyObject_GetBuffer and is released once.
     unsafe {
         PyBuffer_Release(view);
     }
-    Ok(Buffer { extent, pointers })
+    Ok(Buffer {
+        extent,
+        pointers,
+        holds_more,
+    })
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyType};
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
 use super::allocator::Heap;
 
@@ -20,6 +20,7 @@ const GC_HEADER: usize = 2 * WORD;
 /// Words of `PyVarObject`: reference count, type, size.
 const SIZE: usize = 2;
 /// Words of `PyTypeObject` (Include/cpython/object.h).
+const NAME: usize = 3;
 const BASIC_SIZE: usize = 4;
 const ITEM_SIZE: usize = 5;
 const TRAVERSE: usize = 23;
@@ -30,6 +31,12 @@ const INLINE_VALUES: c_ulong = 1 << 2;
 /// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11: two words more in front of it.
 const MANAGED_WEAKREF: c_ulong = 1 << 3;
 const MANAGED_DICT: c_ulong = 1 << 4;
+
+/// The word of `PyASCIIObject` that has its `state` (and, in the upper half, nothing).
+const TEXT_STATE: usize = 4;
+
+/// `PyTypeObject`, which a type of C code's own is (3.8; later versions have a word or two more).
+pub const STATIC_TYPE_BYTES: usize = 51 * WORD;
 
 /// `visitproc` and `traverseproc`.
 pub type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
@@ -65,12 +72,17 @@ pub enum Size {
         /// `tp_itemsize`.
         item: usize,
     },
-    /// What `str.__sizeof__` says: its characters follow its struct, without the type saying so.
+    /// What `str.__sizeof__` says, within its block: its characters follow its struct, without the type saying so, and what it
+    /// says includes a UTF-8 form elsewhere.
     Text,
     /// What `int.__sizeof__` says: since 3.12 its head does not count its digits.
     Integer,
-    /// The whole block: attributes stand behind the struct.
-    Block,
+    /// The whole block, as nothing else tells: attributes stand behind the struct (3.13), or a frame does, whose size is not
+    /// where other objects have it.
+    Block {
+        /// `tp_basicsize`, for an object that is in no block.
+        basic: usize,
+    },
 }
 
 /// Memory out of line that the buffer protocol does not lead to.
@@ -84,6 +96,8 @@ pub enum Table {
     Dict,
     /// A set's table.
     Set,
+    /// The UTF-8 form of a text, or the characters of one of a class derived from `str`.
+    Text,
     /// The values of attributes of an object that has no dict yet (3.11 and 3.12).
     Values,
 }
@@ -91,13 +105,34 @@ pub enum Table {
 /// What has been learned of the running interpreter.
 pub struct Layouts {
     minor: u8,
+    /// Types that have an item size and no head that counts items, since 3.11: they hold a frame.
+    with_frame: Vec<usize>,
+    /// Bits of `PyASCIIObject.state` that ASCII texts have and others have not. Where the bit is differs between versions.
+    ascii: usize,
 }
 
 impl Layouts {
     /// Checks the layouts against objects of which everything is known.
     pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let types = py.import("types")?;
+        let with_frame = [
+            "GeneratorType",
+            "CoroutineType",
+            "AsyncGeneratorType",
+            "FrameType",
+        ];
+        let with_frame: PyResult<Vec<_>> = with_frame
+            .into_iter()
+            .map(|name| Ok(types.getattr(name)?.as_ptr() as usize))
+            .collect();
         let layouts = Self {
             minor: py.version_info().minor,
+            with_frame: with_frame?,
+            // Two that differ in nothing else but their length.
+            ascii: {
+                let state = |text: &str| word_of(PyString::new(py, text).as_ptr(), TEXT_STATE);
+                state("a text") & !state("ein Fuß") & 0xffff_ffff
+            },
         };
         let unknown = |what: &str| {
             PyRuntimeError::new_err(format!(
@@ -128,34 +163,27 @@ impl Layouts {
         }
         let key = py.eval(c"object()", None, None)?;
         let pointer = key.as_ptr() as usize;
-        let heap = Heap::of_this_process(py)?;
-        let holds = |block: &Range<usize>| {
-            block
-                .clone()
-                .step_by(WORD)
-                .any(|address| read(address) == pointer)
-        };
         let dict = PyDict::new(py);
         dict.set_item(&key, 1)?;
-        let mut found = Vec::new();
-        layouts.tables(dict.as_any(), Table::Dict, &heap, |block| found.push(block));
-        if !found.iter().any(holds) {
-            return Err(unknown("dicts"));
-        }
         let set = PySet::new(py, [&key])?;
         for other in 0..100 {
             set.add(other)?;
         }
-        found.clear();
-        layouts.tables(set.as_any(), Table::Set, &heap, |block| found.push(block));
-        if !found.iter().any(holds) {
-            return Err(unknown("sets"));
-        }
         let list = PyList::new(py, [&key])?;
-        found.clear();
-        layouts.tables(list.as_any(), Table::List, &heap, |block| found.push(block));
-        if !found.iter().any(holds) {
-            return Err(unknown("lists"));
+        // When all of these are there.
+        let heap = Heap::of_this_process(py)?;
+        for (object, table, what) in [
+            (dict.as_any(), Table::Dict, "dicts"),
+            (set.as_any(), Table::Set, "sets"),
+            (list.as_any(), Table::List, "lists"),
+        ] {
+            let mut found = false;
+            layouts.tables(object, table, &heap, |block| {
+                found |= block.step_by(WORD).any(|address| read(address) == pointer);
+            });
+            if !found {
+                return Err(unknown(what));
+            }
         }
         Ok(layouts)
     }
@@ -177,20 +205,26 @@ impl Layouts {
             Table::Dict
         } else if is_set(kind) {
             Table::Set
+        } else if has(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
+            Table::Text
         } else if matches!(self.minor, 11 | 12) && has(MANAGED_DICT) {
             Table::Values
         } else {
             Table::None
         };
-        let size = if has(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
+        let basic = word(BASIC_SIZE);
+        let size = if is_exactly(kind, &raw mut ffi::PyUnicode_Type) {
             Size::Text
-        } else if has(ffi::Py_TPFLAGS_LONG_SUBCLASS) {
+        } else if is_exactly(kind, &raw mut ffi::PyLong_Type) {
             Size::Integer
-        } else if self.minor >= 13 && has(INLINE_VALUES) {
-            Size::Block
+        } else if has(ffi::Py_TPFLAGS_LONG_SUBCLASS)
+            || self.minor >= 13 && has(INLINE_VALUES)
+            || self.with_frame.contains(&(kind as usize))
+        {
+            Size::Block { basic }
         } else {
             Size::Struct {
-                basic: word(BASIC_SIZE),
+                basic,
                 item: word(ITEM_SIZE),
             }
         };
@@ -211,6 +245,15 @@ impl Layouts {
             is_gc,
             may_export: true,
         }
+    }
+
+    /// `tp_name`.
+    pub fn type_name(&self, kind: *mut ffi::PyTypeObject) -> String {
+        let name = word_of(kind.cast(), NAME) as *const std::ffi::c_char;
+        #[expect(unsafe_code, reason = "the stable ABI shows it of heap types alone")]
+        // SAFETY: the name of a type is a C string that lives as long as the type.
+        let name = unsafe { std::ffi::CStr::from_ptr(name) };
+        name.to_string_lossy().into_owned()
     }
 
     /// Tells `found` of each block that the object has out of line.
@@ -257,6 +300,18 @@ impl Layouts {
                 block(word(KEYS));
                 self.values(word(VALUES), &mut block);
             }
+            Table::Text => {
+                // `PyASCIIObject` is five words, and until 3.11 six; then come length and address of the UTF-8 form, and until
+                // 3.11 another length. A text that is not exactly a `str` has the address of its characters behind that.
+                let (utf8, characters) = if self.minor >= 12 { (6, 7) } else { (7, 9) };
+                let exact = is_exactly(object.get_type_ptr(), &raw mut ffi::PyUnicode_Type);
+                match exact {
+                    // The struct of an ASCII text ends before that.
+                    true if word(TEXT_STATE) & self.ascii != 0 => {}
+                    true => block(word(utf8)),
+                    false => block(word(characters)),
+                }
+            }
             Table::Values => {
                 let before = |words: usize| read(address - words * WORD);
                 if self.minor == 11 {
@@ -288,18 +343,22 @@ impl Layouts {
 }
 
 impl Layout {
+    /// Whether this very object has what objects of its type have in front of them. A type that Python code did not make has no
+    /// GC header, though types have one.
+    pub fn is_collected(&self, object: *mut ffi::PyObject) -> bool {
+        self.collected
+            && match self.is_gc {
+                None => true,
+                #[expect(unsafe_code, reason = "a slot is a function")]
+                // SAFETY: the object is alive, and of the type that the slot is of.
+                Some(ask) => unsafe { ask(object) != 0 },
+            }
+    }
+
     /// Whether the collector would ask this object what it refers to (`PyObject_IS_GC`): a type that Python code did not
     /// make is not asked, and would abort the process.
     pub fn refers(&self, object: *mut ffi::PyObject) -> bool {
-        let Some(_) = self.traverse else {
-            return false;
-        };
-        match self.is_gc {
-            None => true,
-            #[expect(unsafe_code, reason = "a slot is a function")]
-            // SAFETY: the object is alive, and of the type that the slot is of.
-            Some(ask) => unsafe { ask(object) != 0 },
-        }
+        self.traverse.is_some() && self.is_collected(object)
     }
 
     /// Has `visit` called with each object that this one refers to.
@@ -323,9 +382,13 @@ impl Layout {
             Size::Struct { basic, item } => {
                 Some(basic + item * word_of(object, SIZE).cast_signed().unsigned_abs())
             }
-            Size::Text | Size::Integer | Size::Block => None,
+            Size::Text | Size::Integer | Size::Block { .. } => None,
         }
     }
+}
+
+fn is_exactly(kind: *mut ffi::PyTypeObject, other: *mut ffi::PyTypeObject) -> bool {
+    std::ptr::eq(kind, other)
 }
 
 fn is_set(kind: *mut ffi::PyTypeObject) -> bool {
