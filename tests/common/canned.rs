@@ -38,6 +38,14 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
 /// What wrote first to so many pages of a region: cause, type, function.
 type First<'a> = (RegionName, Cause, Option<&'a str>, Option<&'a str>, u64);
 
+/// Takes from a child what is known of who wrote, for one whose figures are to be others.
+pub fn without_causes(child: &mut Child) {
+    child.written.clear();
+    for region in &mut child.regions {
+        region.causes = None;
+    }
+}
+
 /// A child of which it is known who wrote.
 fn with_causes(mut child: Child, all: &[First<'_>]) -> Child {
     for region in &mut child.regions {
@@ -315,10 +323,7 @@ pub fn run_with_advice(version: &str) -> Run {
             child.regions[0].unshared = header;
             child.regions[0].identical = Some(0);
             // Nobody asks who wrote while remedies are timed.
-            child.written.clear();
-            for region in &mut child.regions {
-                region.causes = None;
-            }
+            without_causes(child);
         }
         measurement
     };
