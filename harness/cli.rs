@@ -16,7 +16,7 @@ use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::parameters::{self, Setting};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::mitigations::{Mitigation, mitigations};
-use crate::model::{self, StartMethod, Tolerance};
+use crate::model::{By, StartMethod, Tolerance};
 use crate::protocol::MOST_CHILDREN;
 
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
@@ -260,7 +260,7 @@ pub struct MeasureOptions {
     #[arg(long)]
     no_causes: bool,
     /// Cut the copied pages another way: by what was written first, or what wrote
-    #[arg(long, value_enum, conflicts_with_all = ["no_causes", "baseline"])]
+    #[arg(long, value_name = "WHAT", value_parser = by(), conflicts_with_all = ["no_causes", "baseline"])]
     pub by: Option<By>,
     /// An argument of `build`, written as in Python; repeat for several (`refcow measure FILE.py --help` lists a file's)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
@@ -412,33 +412,6 @@ pub enum Format {
     Csv,
 }
 
-/// What copied pages are told apart by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum By {
-    /// The type of the object that was written
-    Type,
-    /// The region
-    Region,
-    /// What was written: a reference count, a GC header, …
-    Cause,
-    /// The function of the interpreter, or of a library, that wrote
-    Function,
-    /// The Python line that was running
-    Line,
-}
-
-impl From<By> for model::By {
-    fn from(by: By) -> Self {
-        match by {
-            By::Type => Self::Type,
-            By::Region => Self::Region,
-            By::Cause => Self::Cause,
-            By::Function => Self::Function,
-            By::Line => Self::Line,
-        }
-    }
-}
-
 /// `refcow new`.
 #[derive(Debug, Args)]
 pub struct New {
@@ -511,6 +484,10 @@ fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, fixtures::Error> {
 
 fn start_methods() -> impl TypedValueParser<Value = StartMethod> {
     PossibleValuesParser::new(StartMethod::NAMES).try_map(|name| name.parse::<StartMethod>())
+}
+
+fn by() -> impl TypedValueParser<Value = By> {
+    PossibleValuesParser::new(By::ALL.map(By::as_str)).try_map(|name| name.parse::<By>())
 }
 
 /// `refcow fixtures`.

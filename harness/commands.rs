@@ -555,7 +555,7 @@ fn measure(command: &Measure) -> Result<(), Error> {
     let measured = measured(&plan)?;
     let format = format(options.format, &output);
     let mut bytes = match options.by {
-        Some(by) => report::render_by(&measured.report, by.into(), format)?,
+        Some(by) => report::render_by(&measured.report, by, format)?,
         None => report::render(&measured.report, format)?,
     };
     let comparison = base.map(|base| {

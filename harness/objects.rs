@@ -92,7 +92,7 @@ impl Builder {
     /// Adds what begins at this address.
     ///
     /// # Errors
-    /// When there are more kinds than a record can tell. 500,000 objects of as many sizes would be 1 TB.
+    /// When there are more kinds, of a type and a size each, than a record can tell: 524,288.
     pub fn add(&mut self, start: u64, kind: Kind) -> Result<(), Full> {
         // A buffer may begin anywhere.
         let kind = Kind {

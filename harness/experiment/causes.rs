@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::lines::LineLog;
 use crate::model::{self, Cause, Causes, RegionName, Written};
@@ -18,8 +19,8 @@ use crate::protocol::Place;
 pub struct FirstWrite {
     /// The address that was written.
     pub address: u64,
-    /// The function that wrote.
-    pub function: String,
+    /// The function that wrote. Few write to most pages.
+    pub function: Arc<str>,
     /// When, in nanoseconds of CLOCK_MONOTONIC.
     pub time: u64,
     /// By which thread.
@@ -94,7 +95,7 @@ pub fn attribute(
                 None => (Cause::Kernel, None),
             };
             *of_region.of_mut(cause) += 1;
-            let function = write.map(|write| write.function.as_str());
+            let function = write.map(|write| &*write.function);
             let line = write.and_then(|write| write.line.as_deref());
             let group = groups.entry((region, cause, of_type, function, line));
             let (pages, equal) = group.or_default();

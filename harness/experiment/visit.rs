@@ -1,6 +1,7 @@
 //! One visit: fork a witness and children, look before, let each child do its work, look after.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::causes::{self, FirstWrite, Recorded};
 use super::lines::{self, LineLog};
@@ -401,13 +402,18 @@ fn look_after(
 /// The first fault on each page that a child has copied.
 fn first_writes(faults: Faults, child: &Visited) -> Result<Recorded, Error> {
     let mut symbols = Symbols::of(code_mappings(child.ready.forked.pid)?);
+    // Most pages are written to by a handful of instructions.
+    let mut names: HashMap<u64, Arc<str>> = HashMap::new();
     let mut first = HashMap::new();
     for fault in faults.faults {
         let page = fault.address / page_size();
         if child.unshared.contains(page) {
             first.entry(page).or_insert_with(|| FirstWrite {
                 address: fault.address,
-                function: symbols.locate(fault.instruction).name(),
+                function: names
+                    .entry(fault.instruction)
+                    .or_insert_with(|| symbols.locate(fault.instruction).name().into())
+                    .clone(),
                 time: fault.time,
                 thread: fault.thread,
                 line: None,

@@ -1,4 +1,5 @@
 use std::ops::AddAssign;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -158,6 +159,15 @@ pub enum By {
 }
 
 impl By {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Type,
+        Self::Region,
+        Self::Cause,
+        Self::Function,
+        Self::Line,
+    ];
+
     /// The name as tables and CSV spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -167,6 +177,16 @@ impl By {
             Self::Function => "function",
             Self::Line => "line",
         }
+    }
+}
+
+impl FromStr for By {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|by| by.as_str() == name)
+            .ok_or_else(|| format!("nothing is told apart by {name}"))
     }
 }
 

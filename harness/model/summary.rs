@@ -1,6 +1,6 @@
 //! What a measurement comes to: the figures that tables and sentences show. Every statistic is made here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{By, Cause, Child, Measurement, RegionName, Written};
@@ -166,20 +166,20 @@ impl Measurement {
         if !self.has_causes() {
             return None;
         }
-        let of_children: Vec<_> = self
-            .children
-            .iter()
-            .map(|child| sums(child.written.iter(), by))
-            .collect();
-        let copied: u64 = of_children.iter().flat_map(|sums| sums.values()).sum();
+        let children = self.children.iter();
+        let of_children: Vec<_> = children.map(|child| child.written_by(by)).collect();
+        let copied: u64 = of_children.iter().flatten().map(|group| group.1).sum();
         let mut keys: Vec<Option<&str>> = Vec::new();
-        for key in of_children.iter().flat_map(|sums| sums.keys()) {
+        for (key, ..) in of_children.iter().flatten() {
             if !keys.contains(key) {
                 keys.push(*key);
             }
         }
         let group = |key: Option<&str>| {
-            let of = |sums: &HashMap<_, u64>| sums.get(&key).copied().unwrap_or(0);
+            let of = |groups: &Vec<(Option<&str>, u64, _)>| {
+                let mut all = groups.iter();
+                all.find(|group| group.0 == key).map_or(0, |group| group.1)
+            };
             let all: u64 = of_children.iter().map(of).sum();
             Some(Group {
                 key: key.map(str::to_owned),
@@ -243,14 +243,6 @@ impl Child {
         groups.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         groups
     }
-}
-
-fn sums<'a>(written: impl Iterator<Item = &'a Written>, by: By) -> HashMap<Option<&'a str>, u64> {
-    let mut sums = HashMap::new();
-    for written in written {
-        *sums.entry(written.key(by)).or_default() += written.pages;
-    }
-    sums
 }
 
 /// Pages of each key, the most first.

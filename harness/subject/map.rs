@@ -130,10 +130,10 @@ struct Walk<'py> {
 
 impl<'py> Walk<'py> {
     fn new(py: Python<'py>) -> PyResult<Self> {
-        let layouts = Layouts::new(py)?;
+        let (layouts, heap) = Layouts::new(py)?;
         Ok(Self {
             py,
-            heap: Heap::of_this_process(py)?,
+            heap,
             sizeof_text: py.get_type::<PyString>().getattr("__sizeof__")?,
             sizeof_integer: py.get_type::<PyInt>().getattr("__sizeof__")?,
             qualname: py

@@ -112,8 +112,8 @@ pub struct Layouts {
 }
 
 impl Layouts {
-    /// Checks the layouts against objects of which everything is known.
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
+    /// Checks the layouts against objects of which everything is known; the heap as it is when these are there.
+    pub fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
         let types = py.import("types")?;
         let with_frame = [
             "GeneratorType",
@@ -170,7 +170,6 @@ impl Layouts {
             set.add(other)?;
         }
         let list = PyList::new(py, [&key])?;
-        // When all of these are there.
         let heap = Heap::of_this_process(py)?;
         for (object, table, what) in [
             (dict.as_any(), Table::Dict, "dicts"),
@@ -185,7 +184,7 @@ impl Layouts {
                 return Err(unknown(what));
             }
         }
-        Ok(layouts)
+        Ok((layouts, heap))
     }
 
     /// The layout of a type.
