@@ -1,10 +1,44 @@
-//! Leaves the subject's Python symbols open: whoever starts it chooses the interpreter with `LD_PRELOAD`.
+//! Leaves the subject's Python symbols open: whoever starts it chooses the interpreter with `LD_PRELOAD`. And tells refcow
+//! which commit it is built from.
+
+use std::process::Command;
+
+/// What refcow is made of, as git and cargo name it.
+const SOURCES: [&str; 5] = [
+    "harness",
+    "python_fixtures",
+    "build.rs",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
     println!(
         "cargo::rustc-link-arg-bin=refcow-subject=-Wl,--unresolved-symbols=ignore-in-object-files"
     );
-    // include_dir! reads the folder at compile time; a fixture added there is one refcow has.
-    println!("cargo::rerun-if-changed=python_fixtures");
-    println!("cargo::rerun-if-changed=build.rs");
+    // include_dir! reads python_fixtures at compile time; a fixture added there is one refcow has.
+    for path in SOURCES {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    // Absent where this is no checkout, or there is no git.
+    if let Some(commit) = git(&["rev-parse", "HEAD"]) {
+        let mut status = vec!["status", "--porcelain", "--"];
+        status.extend(SOURCES);
+        let dirty = match git(&status) {
+            Some(changes) if changes.is_empty() => "",
+            _ => "-dirty",
+        };
+        println!("cargo::rustc-env=REFCOW_COMMIT={commit}{dirty}");
+        // Written by every commit, and every change of branch.
+        if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+            println!("cargo::rerun-if-changed={log}");
+        }
+    }
+}
+
+/// What git says, if it does.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim().to_owned())
 }

@@ -583,6 +583,8 @@ impl ClaimsOptions {
         if all {
             plan.datasets.extend(mitigated(size_bytes)?);
         }
+        // No claim is about the time of a visit, which recording makes longer.
+        plan.causes = true;
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
         Ok(plan)
     }

@@ -8,7 +8,7 @@ pub mod lines;
 pub mod observations;
 pub mod visit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -464,7 +464,9 @@ fn run_one(
     let interpreter = &ready.interpreter;
     let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
     let launch = launch_of(ready, &launch);
-    let mut environment = machine::environment(ready.packages.clone())?;
+    let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), subject::HASH_SEED)]);
+    let python::Installed { versions, sha256 } = ready.installed.clone();
+    let mut environment = machine::environment(versions, sha256, seeds)?;
     step(Step::Preparing("calibrating"));
     let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
 
@@ -490,7 +492,8 @@ fn run_one(
             Ok(outcome) => {
                 measurements.extend(outcome.measurements);
                 warnings.extend(outcome.warnings);
-                environment.packages.extend(outcome.packages);
+                environment.packages.extend(outcome.installed.versions);
+                environment.package_sha256.extend(outcome.installed.sha256);
                 advice.extend(outcome.advice);
             }
             Err(error) if error.spoils_the_run() => return Err(error),

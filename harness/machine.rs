@@ -129,13 +129,18 @@ pub struct MemoryLimits {
 ///
 /// # Errors
 /// /proc is not mounted, or is that of a kernel before 3.14, which does not know `MemAvailable`.
-pub fn environment(packages: BTreeMap<String, String>) -> Result<Environment, Error> {
+pub fn environment(
+    packages: BTreeMap<String, String>,
+    package_sha256: BTreeMap<String, String>,
+    seeds: BTreeMap<String, u64>,
+) -> Result<Environment, Error> {
     let system = system()?;
     let memory_total_bytes = Meminfo::current()
         .map_err(|error| Error::new("MemTotal of /proc/meminfo", error))?
         .mem_total;
     Ok(Environment {
         refcow_version: env!("CARGO_PKG_VERSION").to_owned(),
+        refcow_commit: option_env!("REFCOW_COMMIT").map(str::to_owned),
         kernel: lossy(system.release()),
         architecture: lossy(system.machine()),
         page_size_bytes: page_size()?,
@@ -155,7 +160,35 @@ pub fn environment(packages: BTreeMap<String, String>) -> Result<Environment, Er
         memory_total_bytes,
         memory_available_bytes: memory()?.available_bytes,
         packages,
+        package_sha256,
+        kernel_settings: kernel_settings(),
+        seeds,
     })
+}
+
+/// What page counts and times may depend on besides the kernel's version: where memory is put, when pages are moved, and
+/// what an observer may see.
+const KERNEL_SETTINGS: [&str; 12] = [
+    "/proc/sys/kernel/numa_balancing",
+    "/proc/sys/kernel/perf_event_mlock_kb",
+    "/proc/sys/kernel/perf_event_paranoid",
+    "/proc/sys/kernel/randomize_va_space",
+    "/proc/sys/kernel/yama/ptrace_scope",
+    "/proc/sys/vm/compact_unevictable_allowed",
+    "/proc/sys/vm/compaction_proactiveness",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/vm/swappiness",
+    "/sys/kernel/mm/ksm/run",
+    "/sys/kernel/mm/transparent_hugepage/defrag",
+    "/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+];
+
+fn kernel_settings() -> BTreeMap<String, String> {
+    let there = KERNEL_SETTINGS.iter().filter_map(|path| {
+        let text = read(path)?;
+        Some(((*path).to_owned(), text.trim().to_owned()))
+    });
+    there.collect()
 }
 
 /// How much memory there is to use now. A cgroup's file cache that the kernel would give up counts as free, as it does
@@ -545,7 +578,7 @@ mod tests {
 
     #[test]
     fn this_machine_says_what_every_linux_says() {
-        let environment = environment(BTreeMap::new()).unwrap();
+        let environment = environment(BTreeMap::new(), BTreeMap::new(), BTreeMap::new()).unwrap();
         assert!(environment.page_size_bytes.is_power_of_two());
         assert!(environment.cpus >= 1);
         assert!(environment.memory_available_bytes <= environment.memory_total_bytes);

@@ -139,6 +139,9 @@ fn is_of_one(one: &Run, other: &Run) -> bool {
 /// Adds what another run of the same interpreter has measured.
 fn join(run: &mut Run, other: Run) {
     run.environment.packages.extend(other.environment.packages);
+    run.environment
+        .package_sha256
+        .extend(other.environment.package_sha256);
     for warning in other.warnings {
         if !run.warnings.contains(&warning) {
             run.warnings.push(warning);

@@ -12,6 +12,7 @@ mod document;
 mod environment;
 mod fact;
 mod measurement;
+mod pages;
 mod summary;
 mod version;
 mod warning;
@@ -24,8 +25,8 @@ pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
 pub use document::{
-    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, printable, printable_lines,
-    read,
+    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, printable,
+    printable_lines, read,
 };
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
@@ -33,6 +34,7 @@ pub use measurement::{
     Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
     Tree,
 };
+pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
 pub use version::Version;
 pub use warning::Warning;

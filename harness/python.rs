@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use choose::{Chosen, choose, choose_all};
-pub use environment::{Ready, prepare, prepare_all};
+pub use environment::{Installed, Ready, prepare, prepare_all};
 pub use find::{Found, discover};
 pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};

@@ -818,6 +818,9 @@ fn prepare(places: &[(RawFd, RawFd)]) -> io::Result<()> {
     Ok(())
 }
 
+/// Strings and bytes have the same hashes in each run, and sets the same order.
+pub const HASH_SEED: u64 = 0;
+
 /// The subject's whole environment: what makes runs alike, and no more of the user's than Python needs.
 fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
     let mut path = launch.bin.clone().into_os_string();
@@ -827,7 +830,7 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
         ("LD_PRELOAD", launch.libpython.clone().into()),
         ("HOME", launch.home.clone()),
         ("LANG", "C.UTF-8".into()),
-        ("PYTHONHASHSEED", "0".into()),
+        ("PYTHONHASHSEED", HASH_SEED.to_string().into()),
         ("PYTHONNOUSERSITE", "1".into()),
         // A run that writes byte code and the next, which finds it, would not have the same heap.
         ("PYTHONDONTWRITEBYTECODE", "1".into()),

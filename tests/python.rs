@@ -250,7 +250,7 @@ fn an_interpreter_that_imports_all_is_used_as_it_is() {
     })
     .unwrap();
     assert_eq!(ready.bin, root.path().join("bin"));
-    assert_eq!(ready.packages["numpy"], "9.9");
+    assert_eq!(ready.installed.versions["numpy"], "9.9");
     assert_eq!(ready.interpreter, interpreter);
 }
 
@@ -523,7 +523,7 @@ fn in_a_process_of_its_own() {
             Ok(ready) => println!(
                 "said: {} numpy {} in {}",
                 ready.interpreter.version,
-                ready.packages["numpy"],
+                ready.installed.versions["numpy"],
                 ready.bin.display()
             ),
             Err(error) => println!("said: error: {}", one_line(error.to_string())),

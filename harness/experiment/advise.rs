@@ -10,7 +10,7 @@ use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
 use crate::observe::{page_size, rss_bytes};
 use crate::protocol::Module;
-use crate::python::{self, Ready};
+use crate::python::{self, Installed, Ready};
 use crate::remedies::{Remedy, remedies};
 use crate::subject::{self, Launch};
 
@@ -22,15 +22,15 @@ pub struct Outcome {
     pub advice: Vec<Advice>,
     /// What limits them.
     pub warnings: BTreeSet<Warning>,
-    /// Versions of modules that a remedy has imported.
-    pub packages: BTreeMap<String, String>,
+    /// Modules that a remedy has imported.
+    pub installed: Installed,
 }
 
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
 type Visited = Result<(Measurement, Option<Compared>), String>;
 
-/// How a subject is started, and the versions of what it can import.
-type Equipped = (Launch, BTreeMap<String, String>);
+/// How a subject is started, and what more it can import.
+type Equipped = (Launch, Installed);
 
 /// A remedy that was tried.
 struct Trial {
@@ -87,7 +87,7 @@ pub fn run(
     let worth = all.iter().filter(|one| one.copied_bytes > one.noise_bytes);
     let worth: Vec<String> = worth.map(visit_of).collect();
     let mut measurements = as_it_is.clone();
-    let mut packages = BTreeMap::new();
+    let mut installed = Installed::default();
     // Nothing can be saved of what is not copied.
     let remedies = if worth.is_empty() { &[] } else { remedies() };
     let dataset = &Dataset {
@@ -112,7 +112,7 @@ pub fn run(
             None => match launch_for(remedy, plan, dataset, ready, launch, &mut counted)? {
                 Err(reason) => Err(reason),
                 Ok((launch, more)) => {
-                    packages.extend(more);
+                    installed.extend(more);
                     let trial = attempt(plan, dataset, remedy, &launch, true, &mut counted)?;
                     launches.insert(name, launch);
                     trial
@@ -176,7 +176,7 @@ pub fn run(
         measurements,
         advice: all,
         warnings,
-        packages,
+        installed,
     })
 }
 
@@ -279,13 +279,13 @@ fn launch_for(
     let more = |module: &&String| !dataset.fixture.modules.contains(module);
     let lacking: Vec<_> = remedy.modules.iter().filter(more).cloned().collect();
     if lacking.is_empty() {
-        return Ok(Ok((launch.clone(), BTreeMap::new())));
+        return Ok(Ok((launch.clone(), Installed::default())));
     }
     modules.extend(lacking.iter().cloned());
     let step = RefCell::new(step);
     let progress = |line: &str| (step.borrow_mut())(Step::Installing(line));
     match python::prepare(ready.interpreter.clone(), &modules, &progress) {
-        Ok(ready) => Ok(Ok((launch_of(&ready, launch), ready.packages))),
+        Ok(ready) => Ok(Ok((launch_of(&ready, launch), ready.installed))),
         Err(python::Error::Interrupted) => Err(python::Error::Interrupted.into()),
         Err(error) => {
             let error = error.to_string();

@@ -71,6 +71,17 @@ impl Recorded {
     }
 }
 
+/// What the recorded writes to one child's unshared pages come to.
+#[derive(Debug, Default)]
+pub struct Attributed {
+    /// Of each region.
+    pub causes: BTreeMap<RegionName, Causes>,
+    /// By the page's number.
+    pub by_page: HashMap<u64, Cause>,
+    /// In groups whose first writes are alike.
+    pub written: Vec<Written>,
+}
+
 /// The unshared pages of one child, by region and cause, and in groups whose first writes are alike.
 pub fn attribute(
     regions: &Regions,
@@ -78,8 +89,9 @@ pub fn attribute(
     identical: Option<&PageSet>,
     recorded: &Recorded,
     objects: &ObjectMap,
-) -> (BTreeMap<RegionName, Causes>, Vec<Written>) {
+) -> Attributed {
     let mut causes = BTreeMap::new();
+    let mut by_page = HashMap::new();
     let mut groups: HashMap<_, (u64, u64)> = HashMap::new();
     for (region, pages) in regions.iter() {
         let of_region: &mut Causes = causes.entry(region).or_default();
@@ -95,6 +107,7 @@ pub fn attribute(
                 None => (Cause::Kernel, None),
             };
             *of_region.of_mut(cause) += 1;
+            by_page.insert(page, cause);
             let function = write.map(|write| &*write.function);
             let line = write.and_then(|write| write.line.as_deref());
             let group = groups.entry((region, cause, of_type, function, line));
@@ -135,7 +148,11 @@ pub fn attribute(
             .cmp(&one.pages)
             .then_with(|| key(one).cmp(&key(other)))
     });
-    (causes, written)
+    Attributed {
+        causes,
+        by_page,
+        written,
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +217,11 @@ mod tests {
         };
         let unshared: PageSet = [3, 16, 17, 18, 19].into_iter().collect();
         let identical: PageSet = [16, 18].into_iter().collect();
-        let (causes, written) = attribute(
+        let Attributed {
+            causes,
+            by_page,
+            written,
+        } = attribute(
             &regions(),
             &unshared,
             Some(&identical),
@@ -210,6 +231,8 @@ mod tests {
         let header = causes[&RegionName::Header];
         assert_eq!((header.refcount, header.gc, header.kernel), (2, 1, 1));
         assert_eq!(causes[&RegionName::Rest].unattributed, 1);
+        assert_eq!((by_page[&16], by_page[&18]), (Cause::Refcount, Cause::Gc));
+        assert_eq!(by_page.len(), 5);
         let most = &written[0];
         assert_eq!(
             (
@@ -230,7 +253,8 @@ mod tests {
             ..Recorded::default()
         };
         let of = |recorded: &Recorded| {
-            let (causes, _) = attribute(&regions(), &unshared, None, recorded, &objects());
+            let Attributed { causes, .. } =
+                attribute(&regions(), &unshared, None, recorded, &objects());
             causes[&RegionName::Header]
         };
         assert_eq!(of(&Recorded::default()).kernel, 1);
@@ -307,11 +331,16 @@ mod tests {
                 .collect();
             let recorded = Recorded { first, lost };
             let regions = regions();
-            let (causes, written) =
+            let Attributed { causes, by_page, written } =
                 attribute(&regions, &unshared, Some(&identical), &recorded, &objects());
             for (name, pages) in regions.iter() {
                 let copied = pages.intersection_len(&unshared);
                 prop_assert_eq!(causes[&name].sum(), copied);
+                let of_region = pages & &unshared;
+                for cause in Cause::ALL {
+                    let of_cause = of_region.iter().filter(|page| by_page[page] == cause);
+                    prop_assert_eq!(of_cause.count() as u64, causes[&name].of(cause));
+                }
                 let of_region = written.iter().filter(|written| written.region == name);
                 prop_assert_eq!(of_region.clone().map(|written| written.pages).sum::<u64>(), copied);
                 let equal: u64 = of_region.filter_map(|written| written.identical).sum();

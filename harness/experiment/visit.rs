@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::causes::{self, FirstWrite, Recorded};
+use super::causes::{self, Attributed, FirstWrite, Recorded};
 use super::lines::{self, LineLog};
-use crate::model::{Child, CrossChecks, Region, RegionMap, Tree, Written};
+use crate::model::{
+    Child, CrossChecks, Fate, PageMap, Region, RegionMap, RegionName, Tree, Written,
+};
 use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Disagreement, Faults, Fork, PageSet, PageStates, Recorder, Regions,
@@ -146,7 +148,7 @@ impl Details {
             recorded,
             ..
         } = self;
-        causes::attribute(regions, unshared, identical.as_ref(), recorded, objects).1
+        causes::attribute(regions, unshared, identical.as_ref(), recorded, objects).written
     }
 }
 
@@ -195,7 +197,10 @@ pub fn visit(
     let before = ready.iter().map(|child| child.before);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
+    let children = ready.iter().map(|child| child.forked.pid);
+    let everybody: Vec<i32> = children.chain([parent, witness.pid]).collect();
     let mut visited = Vec::new();
+    let mut pss_after_each = Vec::new();
     let mut written = Vec::new();
     let mut causes_unknown = None;
     for child in ready {
@@ -232,11 +237,10 @@ pub fn visit(
         if let Some(faults) = recorded {
             child.recorded = Some(first_writes(faults, &child)?);
         }
+        pss_after_each.push(pss_beside(&everybody, &child)?);
         visited.push(child);
         visited_one();
     }
-    let after = visited.iter().map(|child| child.after);
-    let pss_after = pss(after.chain(counters_of([parent, witness.pid])?));
 
     let mut identical_unknown = None;
     let mut result = Vec::new();
@@ -271,7 +275,11 @@ pub fn visit(
     Ok(Outcome {
         tree: Tree {
             pss_bytes_before: pss_before,
-            pss_bytes_after: pss_after,
+            pss_bytes_after: pss_after_each.last().copied().flatten(),
+            pss_bytes_after_each: pss_after_each
+                .into_iter()
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
         },
         children: result,
         written,
@@ -431,12 +439,23 @@ impl Visited {
     fn count(&self, objects: Option<&ObjectMap>) -> Child {
         let identical = self.identical.as_ref();
         let recorded = self.recorded.as_ref().zip(objects);
-        let (causes, written) = match recorded {
+        let Attributed {
+            causes,
+            by_page,
+            written,
+        } = match recorded {
             Some((recorded, objects)) => {
                 let regions = &self.ready.regions;
                 causes::attribute(regions, &self.unshared, identical, recorded, objects)
             }
-            None => Default::default(),
+            None => Attributed::default(),
+        };
+        let fate = |page| match self.unshared.contains(page) {
+            false => Fate::Shared,
+            true => Fate::Copied {
+                cause: by_page.get(&page).copied(),
+                identical: identical.map(|identical| identical.contains(page)),
+            },
         };
         let regions: Vec<_> = self
             .ready
@@ -449,6 +468,7 @@ impl Visited {
                 unshared: pages.intersection_len(&self.unshared),
                 identical: identical.map(|identical| pages.intersection_len(identical)),
                 causes: causes.get(&name).copied(),
+                map: (name != RegionName::Rest).then(|| PageMap::of(pages.iter().map(fate))),
             })
             .collect();
         let (before, after) = (&self.ready.before, &self.after);
@@ -492,6 +512,18 @@ fn own(states: &PageStates) -> PageSet {
 
 fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
     all.map(|one| one.pss_bytes).sum()
+}
+
+/// The PSS of everybody, when this child has been looked at. A copy gives those who share its original a larger part of
+/// that, so that all of them are asked again.
+fn pss_beside(everybody: &[i32], child: &Visited) -> Result<Option<u64>, observe::Error> {
+    let others = everybody.iter().copied();
+    let others = others
+        .filter(|pid| *pid != child.ready.forked.pid)
+        .collect();
+    let others = side_by_side::each(others, side_by_side::processors(), counters);
+    let others: Result<Vec<_>, _> = others.into_iter().collect();
+    Ok(pss(others?.into_iter().chain([child.after])))
 }
 
 /// The counters of two processes that wait.

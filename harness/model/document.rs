@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python,
-    Warning,
+    Advice, Alternative, Calibration, Claim, Environment, Fact, Fate, Measurement, Observation,
+    Python, Warning,
 };
 
 /// The version of the JSON document. It grows by one whenever a field changes its meaning or goes away.
@@ -30,11 +30,39 @@ const MOST_PAGE_BYTES: u64 = 1 << 20;
 pub struct Report {
     /// The version of this document's shape: [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// The words behind `refcow` that measure all this again; where to write it is not among them. Empty of documents that were
+    /// merged, and of older ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The files of the user's that the command names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// Whether the run was ended (Ctrl-C) before all was measured that the command asks for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interrupted: bool,
     /// Interpreters that were asked for and of which there is no run, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// One entry an interpreter and machine; the versions of one command in ascending order.
     pub runs: Vec<Run>,
+}
+
+/// A file that a run read: a dataset of the user's own, or claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// As the command names it.
+    pub path: String,
+    /// Of its bytes, in hexadecimal digits.
+    pub sha256: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What one interpreter gave on one machine: what it ran on, how the instrument proved itself, and what it measured.
@@ -119,6 +147,9 @@ impl Report {
     pub fn of_all(runs: Vec<Run>, warnings: Vec<Warning>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
+            command: Vec::new(),
+            sources: Vec::new(),
+            interrupted: false,
             warnings,
             runs,
         }
@@ -374,7 +405,7 @@ fn check_measurement(measurement: &Measurement, place: &str) -> Result<(), Docum
                 let what = format!("{identical} of {} copies identical", region.unshared);
                 return wrong(place(), what);
             }
-            if let Some(what) = causes_wrong(one, region) {
+            if let Some(what) = causes_wrong(one, region).or_else(|| map_wrong(region)) {
                 return wrong(place(), what);
             }
             let same = |other: &&super::Region| other.name == region.name;
@@ -432,6 +463,26 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
             && saved(&again.measurement) == i128::from(again.saved_bytes);
         (!right).then(|| "what was measured again is not the best".into())
     })
+}
+
+/// What is wrong with a region's map, if anything is: it must say what the region's figures say.
+fn map_wrong(region: &super::Region) -> Option<String> {
+    let map = region.map.as_ref()?;
+    let unshared = map.sum(|fate| fate != Fate::Shared);
+    let sum_of = |wanted| {
+        map.sum(|fate| matches!(fate, Fate::Copied { identical, .. } if identical == wanted))
+    };
+    // Of a copy it is known whether it is identical if it is known of all.
+    let identical = match region.identical {
+        Some(identical) => sum_of(Some(true)) == identical && sum_of(None) == 0,
+        None => sum_of(None) == unshared,
+    };
+    let causes = match &region.causes {
+        Some(causes) => map.causes().as_ref() == Some(causes),
+        None => map.sum(|fate| matches!(fate, Fate::Copied { cause: Some(_), .. })) == 0,
+    };
+    let right = map.pages() == region.pages && unshared == region.unshared && identical && causes;
+    (!right).then(|| "the map of its pages is another region's".into())
 }
 
 /// What is wrong with the causes of a region, if anything is.

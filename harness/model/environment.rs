@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Environment {
     /// refcow's own version.
     pub refcow_version: String,
+    /// The commit that refcow was built from, with `-dirty` behind it if files had been changed. Absent of a build that is of
+    /// no checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refcow_commit: Option<String>,
     /// `uname -r`.
     pub kernel: String,
     /// `uname -m`.
@@ -32,6 +36,17 @@ pub struct Environment {
     pub memory_available_bytes: u64,
     /// Version of each Python package that a fixture of this run needs.
     pub packages: BTreeMap<String, String>,
+    /// SHA-256 of the names and hashes of all files of each package, as its `RECORD` lists them (PEP 627), without byte code
+    /// and what the installer adds. Absent of a package that was installed without one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub package_sha256: BTreeMap<String, String>,
+    /// Settings of the kernel that figures can depend on, by their paths in /proc/sys or /sys. One that the kernel does not have
+    /// is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernel_settings: BTreeMap<String, String>,
+    /// Where anything is drawn at random: `PYTHONHASHSEED`. Visits that draw elements have their seed in their code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seeds: BTreeMap<String, u64>,
 }
 
 /// `/sys/kernel/mm/transparent_hugepage/enabled`, and whether refcow turned it off in the processes it measured.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Causes, Written};
+use super::{Causes, PageMap, Written};
 
 /// The known set of pages that a child without Python wrote, against the pages the observer counted.
 ///
@@ -74,7 +74,7 @@ pub struct Python {
 ///
 /// Pages of libraries are divided among all processes of the machine that map them, so this figure moves a little when
 /// others start or end. Page counts do not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {
     /// Sum of the PSS of parent, witness and children while all children wait for their visit.
@@ -83,6 +83,10 @@ pub struct Tree {
     /// The same sum when the last child has ended its visit and none has exited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pss_bytes_after: Option<u64>,
+    /// The same sum whenever a child had ended its visit, in their order: the first with one child that has visited the
+    /// data, the last, which is `pss_bytes_after`, with all. Absent where one of them could not be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pss_bytes_after_each: Vec<u64>,
 }
 
 /// One forked child that visited the data.
@@ -186,7 +190,7 @@ pub struct RegionMap {
 }
 
 /// Pages of one region, in one child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
     /// Which part.
@@ -202,6 +206,9 @@ pub struct Region {
     /// it was to be).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causes: Option<Causes>,
+    /// Its pages one by one. Absent of `rest`, which is no part of the dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<PageMap>,
 }
 
 #[expect(
@@ -326,6 +333,7 @@ mod tests {
             unshared,
             identical,
             causes: None,
+            map: None,
         }
     }
 

@@ -51,8 +51,25 @@ pub struct Ready {
     pub bin: PathBuf,
     /// What `sys.prefix` is in it.
     pub prefix: PathBuf,
-    /// Version of each module that was asked for, of those that have one.
-    pub packages: BTreeMap<String, String>,
+    /// What was asked for.
+    pub installed: Installed,
+}
+
+/// What is known of modules that can be imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// Of each that has one.
+    pub versions: BTreeMap<String, String>,
+    /// Of the files of each, as [`crate::model::Environment`] tells it.
+    pub sha256: BTreeMap<String, String>,
+}
+
+impl Installed {
+    /// With those of another.
+    pub fn extend(&mut self, more: Self) {
+        self.versions.extend(more.versions);
+        self.sha256.extend(more.sha256);
+    }
 }
 
 /// Sees to it that `modules` can be imported, with neither the user's site-packages nor PYTHON* variables.
@@ -79,7 +96,7 @@ pub fn prepare(
         return Ok(Ready {
             bin: environment.join("bin"),
             prefix: environment,
-            packages: found.versions,
+            installed: found.installed(),
             interpreter,
         });
     }
@@ -88,7 +105,7 @@ pub fn prepare(
         return Ok(Ready {
             bin: folder_of(&interpreter)?,
             prefix: interpreter.prefix.clone(),
-            packages: own.versions,
+            installed: own.installed(),
             interpreter,
         });
     }
@@ -128,7 +145,7 @@ pub fn prepare(
         interpreter,
         bin,
         prefix: environment,
-        packages: found.versions,
+        installed: found.installed(),
     })
 }
 

@@ -19,6 +19,23 @@ def version_of(name, module):
         return None
 
 
+def sha256_of(name):
+    # Of the names and hashes that RECORD (PEP 376, PEP 627) has of a package's files. What an installer adds differs: byte
+    # code, and most of what is in the .dist-info folder.
+    import hashlib
+    import importlib.metadata
+
+    try:
+        record = importlib.metadata.distribution(name).read_text("RECORD")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    if not record:
+        return None
+    lines = [",".join(line.rsplit(",", 2)[:2]) for line in record.splitlines()]
+    kept = [line for line in lines if "sha256=" in line and ".dist-info/" not in line and "__pycache__" not in line]
+    return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest() if kept else None
+
+
 def files():
     # The folders where modules are looked for, what extends them (.pth), and what has been imported from there.
     for folder in sys.path:
@@ -35,6 +52,7 @@ def files():
 
 
 versions = {}
+hashes = {}
 failures = {}
 namespaces = []
 for name in sys.argv[1:]:
@@ -49,5 +67,8 @@ for name in sys.argv[1:]:
     version = version_of(name, module)
     if version is not None:
         versions[name] = version
-answer = {"versions": versions, "failures": failures, "namespaces": namespaces, "files": sorted(set(files()))}
+    sha256 = sha256_of(name)
+    if sha256 is not None:
+        hashes[name] = sha256
+answer = {"versions": versions, "sha256": hashes, "failures": failures, "namespaces": namespaces, "files": sorted(set(files()))}
 sys.stdout.write("\nrefcow-import:" + json.dumps(answer) + "\n")

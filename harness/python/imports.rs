@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::cache::Cache;
 use super::child::{self, Failure};
-use super::environment::{is_pinned, place_for};
+use super::environment::{Installed, is_pinned, place_for};
 use super::inquiry;
 use super::probe::Interpreter;
 use crate::side_by_side;
@@ -24,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Imports {
     pub(super) versions: BTreeMap<String, String>,
+    /// Of the files of each, by what its installer says of them.
+    #[serde(default)]
+    pub(super) sha256: BTreeMap<String, String>,
     pub(super) failures: BTreeMap<String, String>,
     /// Packages without code of their own.
     #[serde(default)]
@@ -34,6 +37,13 @@ pub(super) struct Imports {
 }
 
 impl Imports {
+    pub(super) fn installed(self) -> Installed {
+        Installed {
+            versions: self.versions,
+            sha256: self.sha256,
+        }
+    }
+
     /// Whether the next try has the same outcome as long as nothing changes in the folders of modules. What is there
     /// and fails may do so for any reason.
     fn is_stable(&self) -> bool {

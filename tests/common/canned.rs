@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use refcow::model::{
-    Advice, Calibration, Cause, Causes, Child, Claim, Compared, CrossChecks, Environment, Figure,
-    HugePages, Ksm, MeasuredAgain, Measurement, Privileges, Python, Region, RegionName, Run, Tree,
-    Tried, Unit, Value, Verdict, Warning, Written,
+    Advice, Calibration, Cause, Causes, Child, Claim, Compared, CrossChecks, Environment, Fate,
+    Figure, HugePages, Ksm, MeasuredAgain, Measurement, PageMap, Privileges, Python, Region,
+    RegionName, Run, Tree, Tried, Unit, Value, Verdict, Warning, Written,
 };
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
@@ -17,6 +17,7 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
             unshared,
             identical,
             causes: None,
+            map: None,
         })
         .collect();
     Child {
@@ -68,6 +69,43 @@ fn with_causes(mut child: Child, all: &[First<'_>]) -> Child {
     child
 }
 
+/// Draws a map of each region of each dataset that says what the region's figures say: half of the shared pages, the
+/// copied ones by cause, the identical ones first, and the other half.
+pub fn draw_maps(run: &mut Run) {
+    for child in run
+        .measurements
+        .iter_mut()
+        .flat_map(|measurement| &mut measurement.children)
+    {
+        for region in &mut child.regions {
+            if region.name == RegionName::Rest {
+                continue;
+            }
+            let mut causes = Vec::new();
+            for cause in Cause::ALL {
+                let pages = region.causes.map_or(0, |causes| causes.of(cause));
+                causes.extend((0..pages).map(|_| Some(cause)));
+            }
+            if region.causes.is_none() {
+                causes.extend((0..region.unshared).map(|_| None));
+            }
+            let copied = causes
+                .into_iter()
+                .zip(0..)
+                .map(|(cause, number)| Fate::Copied {
+                    cause,
+                    identical: region.identical.map(|identical| number < identical),
+                });
+            let shared = |pages| (0..pages).map(|_| Fate::Shared);
+            let left = region.pages - region.unshared;
+            let all = shared(left / 2)
+                .chain(copied)
+                .chain(shared(left - left / 2));
+            region.map = Some(PageMap::of(all));
+        }
+    }
+}
+
 fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) -> Measurement {
     Measurement {
         fixture: fixture.into(),
@@ -82,6 +120,7 @@ fn measurement(fixture: &str, visit: &str, sharing: &str, children: Vec<Child>) 
         tree: Tree {
             pss_bytes_before: Some(400 << 20),
             pss_bytes_after: None,
+            pss_bytes_after_each: Vec::new(),
         },
         children,
     }
@@ -126,6 +165,7 @@ pub fn run(version: &str) -> Run {
         python: python(version),
         environment: Environment {
             refcow_version: "0.1.0".into(),
+            refcow_commit: None,
             kernel: "6.12.0".into(),
             architecture: "x86_64".into(),
             page_size_bytes: 4096,
@@ -143,6 +183,9 @@ pub fn run(version: &str) -> Run {
             memory_total_bytes: 8 << 30,
             memory_available_bytes: 7 << 30,
             packages: BTreeMap::from([("numpy".into(), "2.5.5".into())]),
+            package_sha256: BTreeMap::new(),
+            kernel_settings: BTreeMap::new(),
+            seeds: BTreeMap::new(),
         },
         calibration: Calibration {
             pages_written: 1365,

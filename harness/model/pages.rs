@@ -1,0 +1,331 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Causes};
+
+/// A region's pages in the order of their addresses, each with what became of it.
+///
+/// In JSON a text of stretches: a number of pages, then `.` if they are still shared; else the first letter of the cause of
+/// the first write (`r`, `g`, `p`, `b`, `a`, `k`, `u`), or `c` (copied) where it is not known, and behind that `=` if the
+/// copies are identical to their originals and `!` if they are not. `3. 117r= 1g!`: three shared pages, 117 identical copies
+/// that a reference count has caused, and one copy with other bytes, caused by the collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PageMap(Vec<Stretch>);
+
+/// Pages that follow each other and met the same fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// How many.
+    pub pages: u64,
+    /// What became of each.
+    pub fate: Fate,
+}
+
+/// What became of a page that parent and child shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fate {
+    /// They still share it.
+    Shared,
+    /// The child has a copy.
+    Copied {
+        /// Of the first write. `None`: not known.
+        cause: Option<Cause>,
+        /// Whether the copy equals the original. `None`: not known.
+        identical: Option<bool>,
+    },
+}
+
+/// A page map, or several pages of it in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Squares {
+    /// How many pages a square stands for; the last one may stand for fewer.
+    pub pages_per_square: u64,
+    /// The fate of each square: that of most of its copied pages, if any was copied.
+    pub fates: Vec<Fate>,
+}
+
+impl PageMap {
+    /// Of pages one by one.
+    pub fn of(fates: impl Iterator<Item = Fate>) -> Self {
+        let mut map = Self::default();
+        for fate in fates {
+            map.push(Stretch { pages: 1, fate });
+        }
+        map
+    }
+
+    fn push(&mut self, next: Stretch) {
+        match self.0.last_mut() {
+            Some(last) if last.fate == next.fate => {
+                last.pages = last.pages.saturating_add(next.pages)
+            }
+            _ => self.0.push(next),
+        }
+    }
+
+    /// The stretches in order.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.0
+    }
+
+    /// All pages.
+    pub fn pages(&self) -> u64 {
+        self.sum(|_| true)
+    }
+
+    /// Those of such a fate.
+    pub fn sum(&self, wanted: impl Fn(Fate) -> bool) -> u64 {
+        let all = self.0.iter().filter(|stretch| wanted(stretch.fate));
+        all.fold(0, |sum, stretch| sum.saturating_add(stretch.pages))
+    }
+
+    /// The copied pages by cause; `None` if it is not known of each.
+    pub fn causes(&self) -> Option<Causes> {
+        let mut causes = Causes::default();
+        for stretch in &self.0 {
+            if let Fate::Copied { cause, .. } = stretch.fate {
+                let sum = causes.of_mut(cause?);
+                *sum = sum.saturating_add(stretch.pages);
+            }
+        }
+        Some(causes)
+    }
+
+    /// The map as at most so many squares, all of as many pages.
+    pub fn squares(&self, most: u64) -> Squares {
+        let pages = self.pages();
+        let pages_per_square = pages.div_ceil(most.max(1)).max(1);
+        let mut fates = Vec::new();
+        // Of the square that is being filled: the pages that it has room for, and the copied ones by fate.
+        let mut room = pages_per_square;
+        let mut copied: Vec<(Fate, u64)> = Vec::new();
+        let mut close = |copied: &mut Vec<(Fate, u64)>| {
+            let most = copied
+                .iter()
+                .max_by_key(|(fate, pages)| (*pages, std::cmp::Reverse(*fate)));
+            fates.push(most.map_or(Fate::Shared, |(fate, _)| *fate));
+            copied.clear();
+        };
+        for stretch in &self.0 {
+            let mut left = stretch.pages;
+            while left > 0 {
+                let part = left.min(room);
+                if stretch.fate != Fate::Shared {
+                    match copied.iter_mut().find(|(fate, _)| *fate == stretch.fate) {
+                        Some((_, pages)) => *pages += part,
+                        None => copied.push((stretch.fate, part)),
+                    }
+                }
+                left -= part;
+                room -= part;
+                if room == 0 {
+                    close(&mut copied);
+                    room = pages_per_square;
+                }
+            }
+        }
+        if room < pages_per_square {
+            close(&mut copied);
+        }
+        Squares {
+            pages_per_square,
+            fates,
+        }
+    }
+}
+
+impl fmt::Display for PageMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Stretch { pages, fate }) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            match fate {
+                Fate::Shared => write!(f, "{space}{pages}.")?,
+                Fate::Copied { cause, identical } => {
+                    let letter = cause.map_or('c', letter);
+                    let bytes = match identical {
+                        Some(true) => "=",
+                        Some(false) => "!",
+                        None => "",
+                    };
+                    write!(f, "{space}{pages}{letter}{bytes}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first letter of a cause.
+fn letter(cause: Cause) -> char {
+    cause.as_str().chars().next().unwrap_or('?')
+}
+
+impl FromStr for PageMap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut map = Self::default();
+        for word in text.split(' ').filter(|_| !text.is_empty()) {
+            let wrong = || format!("{word:?} is no stretch of pages");
+            let end = word.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+            let (number, fate) = word.split_at(end);
+            let pages: u64 = number.parse().map_err(|_| wrong())?;
+            let mut letters = fate.chars();
+            let first = letters.next().ok_or_else(wrong)?;
+            let cause = Cause::ALL.into_iter().find(|cause| letter(*cause) == first);
+            let fate = match (first, cause, letters.as_str()) {
+                ('.', _, "") => Fate::Shared,
+                ('c', ..) | (_, Some(_), _) => Fate::Copied {
+                    cause,
+                    identical: match letters.as_str() {
+                        "=" => Some(true),
+                        "!" => Some(false),
+                        "" => None,
+                        _ => return Err(wrong()),
+                    },
+                },
+                _ => return Err(wrong()),
+            };
+            if pages == 0 || map.0.last().is_some_and(|last| last.fate == fate) {
+                return Err(wrong());
+            }
+            map.0.push(Stretch { pages, fate });
+        }
+        Ok(map)
+    }
+}
+
+impl TryFrom<String> for PageMap {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PageMap> for String {
+    fn from(map: PageMap) -> Self {
+        map.to_string()
+    }
+}
+
+impl JsonSchema for PageMap {
+    fn schema_name() -> Cow<'static, str> {
+        "PageMap".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([1-9][0-9]*(\\.|[rgpbakuc][=!]?)( [1-9][0-9]*(\\.|[rgpbakuc][=!]?))*)?$",
+            "description": "The region's pages in the order of their addresses, as stretches: a number of pages, then `.` if \
+                they are still shared; else the first letter of the cause of the first write, or `c` where it is not known, \
+                and behind that `=` if the copies are identical to their originals and `!` if they are not.",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const COUNT: Fate = Fate::Copied {
+        cause: Some(Cause::Refcount),
+        identical: Some(true),
+    };
+    const COLLECTED: Fate = Fate::Copied {
+        cause: Some(Cause::Gc),
+        identical: Some(false),
+    };
+
+    fn map(text: &str) -> PageMap {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_map_is_written_as_stretches() {
+        let fates = [Fate::Shared, COUNT, COUNT, COLLECTED];
+        let of = PageMap::of(fates.into_iter());
+        assert_eq!(of.to_string(), "1. 2r= 1g!");
+        assert_eq!(map("1. 2r= 1g!"), of);
+        assert_eq!(of.pages(), 4);
+        assert_eq!(of.causes().unwrap().of(Cause::Refcount), 2);
+        assert_eq!(map("2c").causes(), None);
+        assert_eq!(map(""), PageMap::default());
+    }
+
+    #[test]
+    fn each_cause_has_a_letter_of_its_own() {
+        let letters: std::collections::BTreeSet<char> = Cause::ALL.map(letter).into();
+        assert_eq!(letters.len(), Cause::ALL.len());
+        assert!(!letters.contains(&'c') && !letters.contains(&'.'));
+    }
+
+    #[test]
+    fn what_no_map_says_is_refused() {
+        for text in [
+            "0.",
+            "1",
+            "1x",
+            "1.=",
+            "1. 2.",
+            " 1.",
+            "1.  2r",
+            "1r==",
+            "-1.",
+            "99999999999999999999.",
+        ] {
+            assert!(text.parse::<PageMap>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_square_with_any_copied_page_is_copied() {
+        let squares = map("5. 1r= 4. 2g! 1r=").squares(5);
+        assert_eq!(squares.pages_per_square, 3);
+        assert_eq!(
+            squares.fates,
+            [Fate::Shared, COUNT, Fate::Shared, COLLECTED, COUNT]
+        );
+        assert_eq!(map("3.").squares(0).fates, [Fate::Shared]);
+        assert!(map("").squares(9).fates.is_empty());
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        let cause = proptest::option::of(proptest::sample::select(Cause::ALL.to_vec()));
+        prop_oneof![
+            Just(Fate::Shared),
+            (cause, any::<Option<bool>>())
+                .prop_map(|(cause, identical)| Fate::Copied { cause, identical }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_map_can_be_read_again(fates in proptest::collection::vec(fate(), 0..40)) {
+            let of = PageMap::of(fates.iter().copied());
+            prop_assert_eq!(of.pages(), fates.len() as u64);
+            prop_assert_eq!(map(&of.to_string()), of);
+        }
+
+        #[test]
+        fn squares_hold_all_pages_and_hide_no_copy(
+            fates in proptest::collection::vec(fate(), 1..200), most in 1u64..50,
+        ) {
+            let squares = PageMap::of(fates.iter().copied()).squares(most);
+            prop_assert!(squares.fates.len() as u64 <= most);
+            let size = usize::try_from(squares.pages_per_square).unwrap();
+            prop_assert_eq!(squares.fates.len(), fates.len().div_ceil(size));
+            for (square, pages) in squares.fates.iter().zip(fates.chunks(size)) {
+                prop_assert_eq!(*square == Fate::Shared, pages.iter().all(|fate| *fate == Fate::Shared));
+                prop_assert!(pages.contains(square));
+            }
+        }
+    }
+}
