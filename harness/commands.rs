@@ -160,7 +160,11 @@ impl Error {
             | Self::NothingInCommon
             | Self::NotPython(_)
             | Self::NotCreated(_)
-            | Self::Output(output::Error::NotWritable { .. }) => 2,
+            | Self::Output(
+                output::Error::NotWritable { .. }
+                | output::Error::NotAFolder { .. }
+                | output::Error::Occupied { .. },
+            ) => 2,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
             Self::Experiment(E::Interpreter { .. }) => 3,
             Self::Experiment(error) if error.is_bad_input() => 2,

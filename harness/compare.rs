@@ -82,7 +82,8 @@ pub fn neighbours(report: &Report, facts: &Claims) -> Vec<ComparedRuns> {
         .collect()
 }
 
-fn name(run: &Run) -> RunName {
+/// What tells a run from others.
+pub(crate) fn name(run: &Run) -> RunName {
     RunName {
         version: run.python.version.clone(),
         executable: run.python.executable.display().to_string(),
@@ -140,7 +141,7 @@ fn explaining(facts: &Claims, row: &Row, from: &Version, to: &Version) -> Vec<St
 }
 
 /// What differs between two runs besides the figures: whether they are of one machine and one build.
-fn differences(base: &Run, new: &Run) -> Vec<String> {
+pub(crate) fn differences(base: &Run, new: &Run) -> Vec<String> {
     let (one, other) = (&base.environment, &new.environment);
     let mut all = Vec::new();
     let mut differ = |what: &str, differs: bool| {
@@ -185,7 +186,7 @@ fn differences(base: &Run, new: &Run) -> Vec<String> {
 }
 
 /// Why page counts of two machines do not compare; `None` if they do.
-fn circumstances(base: &Environment, new: &Environment) -> Option<String> {
+pub(crate) fn circumstances(base: &Environment, new: &Environment) -> Option<String> {
     if base.page_size_bytes != new.page_size_bytes {
         return Some(format!(
             "pages of {} and of {} bytes",
@@ -217,7 +218,7 @@ fn key_of(measurement: &Measurement) -> (&str, Option<&str>, &str, &str) {
 }
 
 /// Measurements of one key in two runs: those of one size belong together, else those that come first.
-fn pairs<'a>(
+pub(crate) fn pairs<'a>(
     base: &'a Run,
     new: &'a Run,
 ) -> Vec<(Option<&'a Measurement>, Option<&'a Measurement>)> {
@@ -351,7 +352,7 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
         return Status::NotComparable;
     };
     let (base, new) = (*base, *new);
-    let noise = allowed.pages.max((base as f64 * allowed.share) as u64);
+    let noise = allowed.of(base);
     // A single page may hold other things; that two or more are all copied, or none, is no matter of where memory begins.
     let all_or_nothing =
         *of_base.min(of_new) >= 2 && (base == *of_base && new == 0 || base == 0 && new == *of_new);

@@ -169,8 +169,7 @@ impl Baseline {
                 output,
                 _made: made,
             }),
-            Err(output::Error::NotWritable { source, .. }) => Err(fail(source)),
-            Err(output::Error::NotWritten { source, .. }) => Err(fail(source)),
+            Err(error) => Err(fail(error.into_source())),
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod protocol;
 pub mod python;
 pub mod remedies;
 pub mod report;
+pub mod reproduce;
 pub mod side_by_side;
 pub mod subject;
 pub mod symbols;

@@ -13,6 +13,7 @@ mod environment;
 mod fact;
 mod measurement;
 mod pages;
+mod reproduction;
 mod summary;
 mod version;
 mod warning;
@@ -35,6 +36,7 @@ pub use measurement::{
     Tree,
 };
 pub use pages::{Fate, PageMap, Squares, Stretch};
+pub use reproduction::{Answer, Difference, Repeated, Reproduction, Weight};
 pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
 pub use version::Version;
 pub use warning::Warning;
@@ -47,4 +49,9 @@ pub fn schema() -> schemars::Schema {
 /// The JSON Schema of [`Comparison`], as `refcow schema comparison` prints it.
 pub fn comparison_schema() -> schemars::Schema {
     schemars::schema_for!(Comparison)
+}
+
+/// The JSON Schema of [`Reproduction`], as `refcow schema reproduction` prints it.
+pub fn reproduction_schema() -> schemars::Schema {
+    schemars::schema_for!(Reproduction)
 }

@@ -8,6 +8,13 @@ use std::path::{Path, PathBuf};
 use nix::libc::O_NONBLOCK;
 use tempfile::NamedTempFile;
 
+mod folder;
+
+pub use folder::Folder;
+
+/// How names of files begin that are not whole yet.
+const DRAFT: &str = ".refcow-";
+
 /// A place that was found writable before anything was measured.
 #[derive(Debug)]
 pub enum Output {
@@ -43,6 +50,28 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// Nor is there a folder to write it to.
+    #[error("cannot write to the folder {}: {source}", path.display())]
+    #[diagnostic(help(
+        "give the path of a new folder in one that exists and that this user may write to, or of an earlier report's"
+    ))]
+    NotAFolder {
+        /// As the user gave it.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The folder is the user's.
+    #[error("{} holds {other}, which is no part of a report", path.display())]
+    #[diagnostic(help(
+        "a report takes the whole folder's place: give another one, or move that away"
+    ))]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// The first such name in it.
+        other: String,
+    },
     /// What was measured is lost.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help("make room there, or choose another place with --output"))]
@@ -52,6 +81,18 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// What the kernel answered.
+    pub fn into_source(self) -> io::Error {
+        match self {
+            Self::NotWritable { source, .. }
+            | Self::NotAFolder { source, .. }
+            | Self::NotWritten { source, .. } => source,
+            Self::Occupied { .. } => io::ErrorKind::DirectoryNotEmpty.into(),
+        }
+    }
 }
 
 /// There is no new file.
@@ -113,7 +154,7 @@ fn draft_beside(path: &Path) -> io::Result<NamedTempFile> {
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".refcow-");
+    builder.prefix(DRAFT);
     // A report is no secret; the user's umask says who may read it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -11,6 +11,7 @@ mod facts;
 mod finding;
 mod grid;
 mod json;
+mod reproduction;
 mod table;
 mod why;
 
@@ -23,6 +24,7 @@ pub use claims::render as render_claims;
 pub use comparison::{github, render as render_comparison};
 pub use facts::render as render_facts;
 pub use finding::finding;
+pub use reproduction::render as render_reproduction;
 
 use crate::claims::Claims;
 use crate::model::{By, Report, Run, Warning};

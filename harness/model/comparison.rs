@@ -32,6 +32,13 @@ pub struct Tolerance {
     pub share: f64,
 }
 
+impl Tolerance {
+    /// So many pages may be more or fewer than these.
+    pub fn of(&self, pages: u64) -> u64 {
+        self.pages.max((pages as f64 * self.share) as u64)
+    }
+}
+
 /// Which run of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,114 @@
+//! Whether a document could be repeated: the answer first, then what is not the same.
+
+use super::READABLE;
+use super::table::wrapped;
+use crate::model::{Difference, Repeated, Reproduction, RunName, Weight};
+use crate::numbers::count;
+
+/// So many differences of a weight are told of a run; JSON has all.
+const TOLD: usize = 12;
+
+/// For a terminal or a pipe.
+pub fn render(reproduction: &Reproduction, width: Option<u16>) -> Vec<u8> {
+    let width = width.unwrap_or(READABLE);
+    let mut text = wrapped(&answer(reproduction), width, "");
+    for run in &reproduction.runs {
+        if run.not_comparable.is_none() && run.differences.is_empty() && run.differs.is_empty() {
+            continue;
+        }
+        text.push('\n');
+        text += &wrapped(&name(&run.recorded), width, "");
+        for line in of_run(run) {
+            text += &wrapped(&line, width, "  ");
+        }
+    }
+    text.into_bytes()
+}
+
+/// The answer, with what it rests on.
+fn answer(reproduction: &Reproduction) -> String {
+    let told = |weight| reproduction.differences(weight).count() as u64;
+    let mut parts = Vec::new();
+    if let Some(why) = &reproduction.not_comparable {
+        parts.push(why.clone());
+    }
+    let missing = reproduction.runs.iter();
+    let missing = missing.filter(|run| run.not_comparable.is_some()).count() as u64;
+    let of = reproduction.runs.len() as u64;
+    if missing > 0 {
+        parts.push(format!(
+            "{} of {} runs could not be repeated",
+            count(missing),
+            count(of)
+        ));
+    }
+    if reproduction.compared() > 0 {
+        parts.push(format!(
+            "{} figures and verdicts compared",
+            count(reproduction.compared())
+        ));
+    }
+    for (weight, words) in [
+        (Weight::NotComparable, "cannot be compared"),
+        (Weight::Differs, "differ"),
+        (
+            Weight::WithinTolerance,
+            "differ by no more than the tolerance",
+        ),
+    ] {
+        match told(weight) {
+            0 => {}
+            1 => parts.push(format!("1 {}", words.replace("differ", "differs"))),
+            number => parts.push(format!("{} {words}", count(number))),
+        }
+    }
+    if parts.len() == 1 && reproduction.compared() > 0 {
+        parts.push("all are the same".into());
+    }
+    format!("{}: {}", reproduction.answer, parts.join(", "))
+}
+
+fn name(run: &RunName) -> String {
+    format!(
+        "CPython {}, {} (Linux {}, {})",
+        run.version, run.executable, run.kernel, run.architecture
+    )
+}
+
+fn of_run(run: &Repeated) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(why) = &run.not_comparable {
+        lines.push(format!("not comparable: {why}"));
+    }
+    if !run.differs.is_empty() {
+        lines.push(format!("not the same: {}", run.differs.join(", ")));
+    }
+    for weight in Weight::ALL {
+        let all = run.differences.iter();
+        let all: Vec<_> = all.filter(|one| one.weight == weight).collect();
+        let word = match weight {
+            Weight::NotComparable => "not comparable",
+            Weight::Differs => "differs",
+            Weight::WithinTolerance => "within tolerance",
+            Weight::DoesNotCount => "does not count",
+        };
+        let told = all.iter().take(TOLD);
+        lines.extend(told.map(|one| format!("{word}: {}", difference(one))));
+        if all.len() > TOLD {
+            let more = count((all.len() - TOLD) as u64);
+            lines.push(format!("{word}: {more} more, which --format json has"));
+        }
+    }
+    lines
+}
+
+fn difference(difference: &Difference) -> String {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".into());
+    let because = difference.because.as_ref();
+    let both = match (&difference.recorded, &difference.now) {
+        (None, None) => String::new(),
+        (recorded, now) => format!(" {} recorded, {} now", or_none(recorded), or_none(now)),
+    };
+    let because = because.map_or_else(String::new, |why| format!(" ({why})"));
+    format!("{}{both}{because}", difference.of)
+}
