@@ -9,6 +9,7 @@ mod facts;
 mod judge;
 
 use std::collections::BTreeMap;
+use std::mem;
 
 pub use data::{
     Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
@@ -71,6 +72,19 @@ pub enum Error {
 
 /// What is expected of some claims, in place of what refcow expects itself.
 pub type Expectations = BTreeMap<String, Verdict>;
+
+/// Takes from a run that was ended the verdicts and facts whose evidence it came not to: from a part of that another may
+/// follow than from all.
+pub fn keep_settled(run: &mut Run) {
+    let (claims, facts) = (mem::take(&mut run.claims), mem::take(&mut run.facts));
+    let claims = claims.into_iter();
+    let claims = claims.filter(|claim| judge::is_settled(&claim.evidence, run));
+    let claims = claims.collect();
+    let facts = facts.into_iter();
+    let facts = facts.filter(|fact| judge::is_settled(&fact.evidence, run));
+    run.facts = facts.collect();
+    run.claims = claims;
+}
 
 impl Claims {
     /// Reads what `--expect` names: TOML, `id = "verdict"`.

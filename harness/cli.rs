@@ -64,6 +64,14 @@ pub enum Command {
     Versions(Versions),
     /// Compare a run with an earlier one, row by row [status 1 if something regressed]
     Compare(Compare),
+    /// Write a run as something to read: a folder with a page, its charts and tables, or one of these
+    Report(ReportOptions),
+    /// Measure again what a document holds, and say whether it comes out the same [status 1 if not]
+    ///
+    /// The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
+    /// lists, and files of the user's own must be those that were measured, to the byte. Page counts, verdicts and what ways to
+    /// share do are compared, times are not.
+    Reproduce(Reproduce),
     /// Join the JSON documents of several runs, machines or interpreters into one
     Merge(Merge),
     /// What there is to measure, each with its visits and expected effect
@@ -147,6 +155,8 @@ pub enum Document {
     Report,
     /// What `refcow compare --format json` writes
     Comparison,
+    /// What `refcow reproduce --format json` writes
+    Reproduction,
 }
 
 /// `refcow versions`.
@@ -178,25 +188,12 @@ pub struct Compare {
     /// How to write the comparison
     #[arg(long, value_enum, default_value_t)]
     pub format: ComparisonFormat,
-    /// Pages that are noise between two machines or builds. On one machine and one build nothing is
-    #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
-    tolerance_pages: u64,
-    /// Per cent of the base's pages that are noise there, if that is more
-    #[arg(long, value_name = "P", default_value_t = TOLERANCE.share * 100.0, value_parser = per_cent)]
-    tolerance_percent: f64,
+    /// What is noise. On one machine and one build nothing is.
+    #[command(flatten)]
+    pub tolerance: ToleranceOptions,
     /// Where to write, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-}
-
-impl Compare {
-    /// What is noise between machines or builds.
-    pub fn tolerance(&self) -> Tolerance {
-        Tolerance {
-            pages: self.tolerance_pages,
-            share: self.tolerance_percent / 100.0,
-        }
-    }
 }
 
 /// Formats of a comparison.
@@ -211,6 +208,97 @@ pub enum ComparisonFormat {
     Json,
     /// Annotations of a GitHub workflow; the Markdown table goes to $GITHUB_STEP_SUMMARY, if that is set
     Github,
+}
+
+/// `refcow report`.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// The run, as --format json wrote it, or the run.json of a report
+    #[arg(value_name = "RUN.json", value_hint = ValueHint::FilePath)]
+    pub run: PathBuf,
+    /// Only this [default: all of them, in a folder]
+    #[arg(long, value_enum)]
+    pub format: Option<ReportFormat>,
+    /// Only this chart, of --format svg or png [default: all, in a folder]
+    #[arg(long, value_name = "NAME", requires = "format")]
+    pub chart: Option<String>,
+    /// Where to write, whole or not at all: a folder, where there are several files; else a file [default: standard output]
+    #[arg(long, value_name = "PATH|DIR", value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+}
+
+/// Formats of a report that people publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// One file with everything in it, for a browser
+    Html,
+    /// For a blog or a pull request
+    Markdown,
+    /// The document itself, in this refcow's shape
+    Json,
+    /// The page counts: one row a region of a child
+    Csv,
+    /// The charts
+    Svg,
+    /// The charts, as pictures
+    Png,
+}
+
+/// `refcow reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// The run, as --format json wrote it, or the run.json of a report
+    #[arg(value_name = "RUN.json", value_hint = ValueHint::FilePath)]
+    pub run: PathBuf,
+    /// An interpreter that is not on PATH, to measure runs of its series with; repeat for several
+    #[arg(long = "python", value_name = "PYTHON", value_hint = ValueHint::AnyPath)]
+    pub pythons: Vec<String>,
+    /// How to write the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: AnswerFormat,
+    /// Where to write it, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Write what was measured now to this folder, as `refcow report` would
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub report: Option<PathBuf>,
+    /// Say nothing while it runs: errors alone go to standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// How far page counts may be apart.
+    #[command(flatten)]
+    pub tolerance: ToleranceOptions,
+}
+
+/// Formats of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AnswerFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: one document, as `refcow schema reproduction` describes it
+    Json,
+}
+
+/// How far page counts may be apart.
+#[derive(Debug, Args)]
+pub struct ToleranceOptions {
+    /// Pages that are noise between two machines or builds
+    #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
+    tolerance_pages: u64,
+    /// Per cent of the earlier pages that are noise there, if that is more
+    #[arg(long, value_name = "P", default_value_t = TOLERANCE.share * 100.0, value_parser = per_cent)]
+    tolerance_percent: f64,
+}
+
+impl ToleranceOptions {
+    /// What is noise between machines or builds.
+    pub fn tolerance(&self) -> Tolerance {
+        Tolerance {
+            pages: self.tolerance_pages,
+            share: self.tolerance_percent / 100.0,
+        }
+    }
 }
 
 /// `refcow merge`.
@@ -367,6 +455,15 @@ pub struct RunOptions {
     /// Where to write the report, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Write a report to this folder as well: a page, its charts, tables, and the run itself
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub report: Option<PathBuf>,
+    /// Go on with a run that was interrupted, which this file holds as JSON: what is in it is not measured again
+    #[arg(long, value_name = "RUN.json", value_hint = ValueHint::FilePath)]
+    pub resume: Option<PathBuf>,
+    /// Say nothing while it runs: errors alone go to standard error
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Seconds that each step may take: building a dataset, one visit, a hand-over
     #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
     timeout: f64,

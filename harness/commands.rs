@@ -1,5 +1,8 @@
 //! What each command does: a parsed command line in, bytes out.
 
+mod again;
+mod published;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -11,15 +14,17 @@ use miette::Diagnostic;
 
 use crate::cli::{
     Advise, Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare,
-    ComparisonFormat, Document, Format, Measure, Merge, PlanError, Versions,
+    ComparisonFormat, Document, Format, Measure, Merge, PlanError, RunOptions, Versions,
 };
+use crate::command_line::{self, command_words};
 use crate::documents::{self, Baseline};
+use crate::experiment::resume::Earlier;
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
 use crate::output::{self, Output};
 use crate::progress::Progress;
 use crate::python::Packages;
-use crate::{claims, compare, fixtures, interrupt, merge, model, python, report};
+use crate::{claims, compare, fixtures, interrupt, merge, model, python, report, shell};
 
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -52,6 +57,17 @@ pub enum Error {
         "the report holds all else, and is not kept as a baseline: it would lack these"
     ))]
     NotKept(Vec<experiment::Error>),
+    /// The run was ended, and something of it is complete.
+    #[error("{}interrupted: {kept}", above(failures))]
+    #[diagnostic(help("{help}"))]
+    Interrupted {
+        /// Why some of it was not measured.
+        failures: Vec<experiment::Error>,
+        /// Where what is complete is.
+        kept: String,
+        /// How to go on.
+        help: String,
+    },
     /// An unknown claim, or a file of expectations that is none.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -116,6 +132,40 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     NotCreated(#[from] output::CreateError),
+    /// Several files, and no folder for them.
+    #[error("{what} are several files, and --output names no folder for them")]
+    #[diagnostic(help("{remedy}"))]
+    NoFolder {
+        /// What was asked for.
+        what: &'static str,
+        /// How to ask for it.
+        remedy: &'static str,
+    },
+    /// A chart that this report does not have.
+    #[error("there is no chart `{name}` of this run")]
+    #[diagnostic(help("{offer}"))]
+    NoSuchChart {
+        /// As the user wrote it.
+        name: String,
+        /// Those that there are.
+        offer: String,
+    },
+    /// Of other formats than charts.
+    #[error("--chart names a chart, and --format is none of svg and png")]
+    #[diagnostic(help("add --format svg, or --format png"))]
+    NoChart,
+    /// The command of a document is none that measures.
+    #[error("the document's command measures nothing")]
+    MeasuresNothing,
+    /// A document could not be repeated.
+    #[error("{}: {answer}", path.display())]
+    #[diagnostic(help("the answer above says where; --report DIR keeps what was measured now"))]
+    NotReproduced {
+        /// The document.
+        path: PathBuf,
+        /// Whether it differs, or cannot be compared.
+        answer: model::Answer,
+    },
     /// Ctrl-C would go unheard.
     #[error("cannot listen for signals: {0}")]
     #[diagnostic(help("raise the limit of open files (ulimit -n)"))]
@@ -134,6 +184,14 @@ fn listed(errors: &[experiment::Error]) -> String {
     errors.join("\nerror: ")
 }
 
+/// The same above another error.
+fn above(errors: &[experiment::Error]) -> String {
+    match errors {
+        [] => String::new(),
+        errors => format!("{}\nerror: ", listed(errors)),
+    }
+}
+
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
         match error {
@@ -150,13 +208,20 @@ impl Error {
         use experiment::Error as E;
         use python::Error as P;
         match self {
-            Self::Unexpected(_) | Self::NotAsPredicted(_) | Self::Regressed(_) => 1,
+            Self::Unexpected(_)
+            | Self::NotAsPredicted(_)
+            | Self::Regressed(_)
+            | Self::NotReproduced { .. } => 1,
             Self::Fixtures(_)
             | Self::Documents(_)
             | Self::Merge(_)
             | Self::Claims(_)
             | Self::NoSuchCommand(_)
             | Self::NoPlaceForComparison
+            | Self::NoFolder { .. }
+            | Self::NoSuchChart { .. }
+            | Self::NoChart
+            | Self::MeasuresNothing
             | Self::NothingInCommon
             | Self::NotPython(_)
             | Self::NotCreated(_)
@@ -165,6 +230,7 @@ impl Error {
                 | output::Error::NotAFolder { .. }
                 | output::Error::Occupied { .. },
             ) => 2,
+            Self::Interrupted { .. } => INTERRUPTED,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
             Self::Experiment(E::Interpreter { .. }) => 3,
             Self::Experiment(error) if error.is_bad_input() => 2,
@@ -204,6 +270,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Some(Command::Alternatives(options)) => return alternatives(options),
         Some(Command::Versions(options)) => return versions(options),
         Some(Command::Compare(options)) => return compare_documents(options),
+        Some(Command::Report(options)) => return published::report(options),
+        Some(Command::Reproduce(options)) => return again::reproduce(options),
         Some(Command::Merge(options)) => return merge_documents(options),
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Pythons(_)) => pythons()?.into_bytes(),
@@ -213,6 +281,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             let schema = match of {
                 Document::Report => model::schema(),
                 Document::Comparison => model::comparison_schema(),
+                Document::Reproduction => model::reproduction_schema(),
             };
             let mut text = format!("{:#}", schema.to_value());
             text.push('\n');
@@ -317,32 +386,23 @@ fn new(path: &Path) -> Result<String, Error> {
         return Err(Error::NotPython(path.to_owned()));
     }
     output::create(path, fixtures::TEMPLATE.as_bytes())?;
-    let word = for_a_shell(&match path.to_string_lossy() {
+    let word = shell::word(&match path.to_string_lossy() {
         // It would be taken for an option.
         name if name.starts_with('-') => format!("./{name}"),
         name => name.into_owned(),
     });
     let program = std::env::args().next().unwrap_or_else(|| "refcow".into());
-    let program = for_a_shell(&program);
+    let program = shell::word(&program);
     Ok(format!(
         "{word} is written, and can be measured as it is:\n\n    {program} measure {word}\n\n\
          What it can be told: {program} measure {word} --help\n"
     ))
 }
 
-/// A word as a shell reads it.
-fn for_a_shell(word: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,=".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
-    let others = match &options.claims {
-        Some(path) => Some(other_claims(path)?),
-        None => None,
+    let (others, read) = match &options.claims {
+        Some(path) => other_claims(path).map(|(claims, read)| (Some(claims), Some(read)))?,
+        None => (None, None),
     };
     let claims = others.as_ref().unwrap_or(claims::Claims::builtin());
     let plan = options.plan(claims, ids)?;
@@ -351,9 +411,13 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
         None => claims::Expectations::new(),
     };
     let output = Output::open(options.run.output.as_deref())?;
-    let mut measured = measured(&plan)?;
+    let folder = published::place(options.run.report.as_deref())?;
+    let mut measured = measured(&plan, &options.run, read)?;
     for run in &mut measured.report.runs {
         run.claims = claims.judge(ids, run, &expectations)?;
+        if measured.report.interrupted {
+            claims::keep_settled(run);
+        }
     }
     let explained = if ids.is_empty() {
         Vec::new()
@@ -364,8 +428,10 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_claims(&measured.report, &explained, style),
     };
+    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
+    published::write(folder, &measured.report)?;
     output.write(&bytes)?;
-    complete(measured.failures)?;
+    complete(&measured.report, measured.failures, &kept)?;
     let runs = &measured.report.runs;
     let unexpected: Vec<_> = of_all(runs, |run| &run.claims)
         .filter(|(_, claim)| claim.verdict != claim.expected)
@@ -383,14 +449,125 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
     }
 }
 
-/// Measures, and shows how far it is.
-fn measured(plan: &experiment::Plan) -> Result<experiment::Outcome, experiment::Error> {
-    let progress = Progress::new(plan.steps());
-    experiment::run(plan, &mut |step| progress.show(&step))
+/// Measures what is not there already, and shows how far it is. `read` is what else was read of the user's.
+fn measured(
+    plan: &experiment::Plan,
+    options: &RunOptions,
+    read: Option<model::Source>,
+) -> Result<experiment::Outcome, Error> {
+    let command = command_words(&arguments());
+    let sources = sources(plan, read, &command);
+    let earlier = match &options.resume {
+        Some(path) => {
+            let document = documents::read(path)?;
+            let earlier = Earlier::new(document, &command, &sources);
+            Some(earlier.map_err(experiment::Error::from)?)
+        }
+        None => None,
+    };
+    let mut progress = Progress::new(plan.steps(), options.quiet);
+    let mut measured = experiment::run(plan, earlier.as_ref(), &mut |step| progress.show(&step))?;
+    measured.report.command = command;
+    measured.report.sources = sources;
+    Ok(measured)
+}
+
+/// The words behind the program's name.
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+/// What there is of a run once it is written.
+enum Kept {
+    /// The document, in a file.
+    Document(PathBuf),
+    /// The document, on standard output or in a pipe.
+    PassedOn,
+    /// Something that no run can be gone on with.
+    Pages,
+}
+
+impl Kept {
+    fn of(is_document: bool, output: &Output, options: &RunOptions) -> Self {
+        match (is_document, output, &options.output, &options.report) {
+            (true, Output::File { .. }, Some(path), _) => Self::Document(path.clone()),
+            (.., Some(folder)) => Self::Document(folder.join(report::DOCUMENT)),
+            (true, ..) => Self::PassedOn,
+            (false, ..) => Self::Pages,
+        }
+    }
+
+    /// Where what is complete is, and how to go on.
+    fn told(&self) -> (String, String) {
+        let program = std::env::args().next().unwrap_or_else(|| "refcow".into());
+        let going_on = |file: &str| {
+            let words = command_line::going_on(&arguments(), file)?;
+            Some(shell::line(&program, &words))
+        };
+        let no_words = "a command with letters that are no text cannot be gone on with";
+        let go_on = |words: Option<String>, before: &str| match words {
+            Some(words) => format!("{before}go on with: {words}"),
+            None => no_words.to_owned(),
+        };
+        match self {
+            Self::Document(path) => {
+                let path = path.display().to_string();
+                let words = going_on(&path);
+                (format!("what is complete is in {path}"), go_on(words, ""))
+            }
+            Self::PassedOn => (
+                "what is complete has been written".to_owned(),
+                go_on(going_on("RUN.json"), "keep it as RUN.json, and "),
+            ),
+            Self::Pages => (
+                "what is complete has been written".to_owned(),
+                "a run that is kept by --report DIR, or --format json --output RUN.json, can be gone on with by --resume"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// The files of the user's that a plan is made from, each by the word that names it, if one does.
+fn sources(
+    plan: &experiment::Plan,
+    read: Option<model::Source>,
+    words: &[String],
+) -> Vec<model::Source> {
+    let mut sources: Vec<_> = read.into_iter().collect();
+    for fixture in plan.fixtures() {
+        let Some(path) = &fixture.path else {
+            continue;
+        };
+        let named = words.iter().map(|word| fixtures::split_visit(word).0);
+        let mut named = named.filter(|name| name.ends_with(".py"));
+        let is_path =
+            |name: &&str| fixtures::absolute(Path::new(name)).is_ok_and(|one| one == *path);
+        let source = match named.find(is_path) {
+            Some(name) => documents::source(Path::new(name), fixture.source.as_bytes()),
+            None => documents::source(path, fixture.source.as_bytes()),
+        };
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
 }
 
 /// An error if something was not measured.
-fn complete(failures: Vec<experiment::Error>) -> Result<(), Error> {
+fn complete(
+    report: &model::Report,
+    failures: Vec<experiment::Error>,
+    kept: &Kept,
+) -> Result<(), Error> {
+    if report.interrupted {
+        let (kept, help) = kept.told();
+        return Err(Error::Interrupted {
+            failures,
+            kept,
+            help,
+        });
+    }
     match failures.is_empty() {
         true => Ok(()),
         false => Err(Error::Partly(failures)),
@@ -429,23 +606,29 @@ fn terminal(output: &Output) -> report::Style {
 }
 
 fn versions(options: &Versions) -> Result<(), Error> {
-    let others = match &options.facts {
-        Some(path) => Some(other_claims(path)?),
-        None => None,
+    let (others, read) = match &options.facts {
+        Some(path) => other_claims(path).map(|(facts, read)| (Some(facts), Some(read)))?,
+        None => (None, None),
     };
     let facts = others.as_ref().unwrap_or(claims::Claims::versions());
     let plan = options.plan(facts)?;
     let output = Output::open(options.run.output.as_deref())?;
-    let mut measured = measured(&plan)?;
+    let folder = published::place(options.run.report.as_deref())?;
+    let mut measured = measured(&plan, &options.run, read)?;
     for run in &mut measured.report.runs {
         run.facts = facts.judge_facts(&options.ids, run)?;
+        if measured.report.interrupted {
+            claims::keep_settled(run);
+        }
     }
     let bytes = match style(options.format, &output) {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_facts(&measured.report, facts, style),
     };
+    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
+    published::write(folder, &measured.report)?;
     output.write(&bytes)?;
-    complete(measured.failures)?;
+    complete(&measured.report, measured.failures, &kept)?;
     let otherwise: Vec<_> = of_all(&measured.report.runs, |run| &run.facts)
         .filter(|(_, fact)| fact.outcome == model::Outcome::Otherwise)
         .map(|(of, fact)| {
@@ -464,7 +647,7 @@ fn compare_documents(options: &Compare) -> Result<(), Error> {
     let new = documents::read(&options.new)?.report;
     let output = Output::open(options.output.as_deref())?;
     let facts = claims::Claims::versions();
-    let comparison = compare::compare(&base, &new, options.tolerance(), facts);
+    let comparison = compare::compare(&base, &new, options.tolerance.tolerance(), facts);
     let bytes = match options.format {
         ComparisonFormat::Json => report::render_json(&comparison)?,
         ComparisonFormat::Markdown => {
@@ -510,13 +693,15 @@ fn merge_documents(options: &Merge) -> Result<(), Error> {
     Ok(output.write(&bytes)?)
 }
 
-fn other_claims(path: &Path) -> Result<claims::Claims, claims::Error> {
+/// Claims or facts of the user's, and what they were read from.
+fn other_claims(path: &Path) -> Result<(claims::Claims, model::Source), claims::Error> {
     let fail = |reason: String| claims::Error::File {
         path: path.display().to_string(),
         reason,
     };
     let text = read_text(path).map_err(|error| fail(error.to_string()))?;
-    claims::Claims::parse(&text).map_err(|error| fail(error.to_string()))
+    let claims = claims::Claims::parse(&text).map_err(|error| fail(error.to_string()))?;
+    Ok((claims, documents::source(path, text.as_bytes())))
 }
 
 fn expectations(
@@ -552,11 +737,12 @@ fn measure(command: &Measure) -> Result<(), Error> {
         return Err(Error::NoPlaceForComparison);
     }
     let output = Output::open(options.run.output.as_deref())?;
+    let folder = published::place(options.run.report.as_deref())?;
     let kept = match &options.save_baseline {
         Some(name) => Some(Baseline::named(name).open()?),
         None => None,
     };
-    let measured = measured(&plan)?;
+    let measured = measured(&plan, &options.run, None)?;
     let format = format(options.format, &output);
     let mut bytes = match options.by {
         Some(by) => report::render_by(&measured.report, by, format)?,
@@ -574,11 +760,13 @@ fn measure(command: &Measure) -> Result<(), Error> {
         bytes.push(b'\n');
         bytes.extend(report::render_comparison(comparison, style));
     }
+    let written = Kept::of(options.format == Format::Json, &output, &options.run);
+    published::write(folder, &measured.report)?;
     output.write(&bytes)?;
-    if kept.is_some() && !measured.failures.is_empty() {
+    if kept.is_some() && !measured.failures.is_empty() && !measured.report.interrupted {
         return Err(Error::NotKept(measured.failures));
     }
-    complete(measured.failures)?;
+    complete(&measured.report, measured.failures, &written)?;
     let mut all = measured
         .report
         .runs
@@ -596,26 +784,32 @@ fn measure(command: &Measure) -> Result<(), Error> {
 fn advise(options: &Advise) -> Result<(), Error> {
     let plan = options.plan()?;
     let output = Output::open(options.run.output.as_deref())?;
-    let measured = measured(&plan)?;
+    let folder = published::place(options.run.report.as_deref())?;
+    let measured = measured(&plan, &options.run, None)?;
     let bytes = match style(options.format, &output) {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_advice(&measured.report, style),
     };
+    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
+    published::write(folder, &measured.report)?;
     output.write(&bytes)?;
-    complete(measured.failures)
+    complete(&measured.report, measured.failures, &kept)
 }
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {
     let plan = options.plan()?;
     let output = Output::open(options.run.output.as_deref())?;
-    let measured = measured(&plan)?;
+    let folder = published::place(options.run.report.as_deref())?;
+    let measured = measured(&plan, &options.run, None)?;
     let bytes = match options.format {
         ClaimsFormat::Json => report::render(&measured.report, report::Format::Json)?,
         ClaimsFormat::Markdown => report::render_alternatives_markdown(&measured.report),
         ClaimsFormat::Table => report::render_alternatives(&measured.report, width_of(&output)),
     };
+    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
+    published::write(folder, &measured.report)?;
     output.write(&bytes)?;
-    complete(measured.failures)
+    complete(&measured.report, measured.failures, &kept)
 }
 
 fn format(format: Format, output: &Output) -> report::Format {

@@ -6,6 +6,7 @@ pub mod calibration;
 pub mod causes;
 pub mod lines;
 pub mod observations;
+pub mod resume;
 pub mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::experiment::lines::LineLog;
+use crate::experiment::resume::{Earlier, There};
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
-use crate::model::{self, Measurement, Observation, Report, Run, Warning};
+use crate::model::{self, Environment, Measurement, Observation, Report, Run, Warning};
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::subject::{self, Launch, Subject};
@@ -140,22 +142,30 @@ pub enum Step<'a> {
     },
     /// A dataset stands, one child has ended its visit, or something was observed.
     Done,
+    /// What would have been done so often is there already, or will not be.
+    Passed {
+        /// How often.
+        steps: usize,
+    },
 }
 
 impl Plan {
-    /// What the interpreters must be able to import.
-    fn modules(&self) -> Vec<String> {
+    /// What builds the datasets; what builds several is there several times.
+    pub fn fixtures(&self) -> impl Iterator<Item = &Fixture> {
         let observed = self.observations.iter().filter_map(|wanted| match wanted {
             Wanted::AtFork(dataset) => Some(&**dataset),
             _ => None,
         });
+        let all = self.datasets.iter().chain(&self.advise).chain(observed);
+        all.map(|dataset| &dataset.fixture)
+    }
+
+    /// What the interpreters must be able to import.
+    fn modules(&self) -> Vec<String> {
         let ways = self.alternatives.iter();
         let all: BTreeSet<String> = self
-            .datasets
-            .iter()
-            .chain(&self.advise)
-            .chain(observed)
-            .flat_map(|dataset| dataset.fixture.modules.iter().cloned())
+            .fixtures()
+            .flat_map(|fixture| fixture.modules.iter().cloned())
             .chain(ways.flat_map(alternatives::Wanted::modules))
             .collect();
         all.into_iter().collect()
@@ -166,12 +176,15 @@ impl Plan {
         self.lines && visit != IDLE && visit != EXIT
     }
 
+    /// How often [`Step::Done`] will come for a dataset.
+    fn steps_of(&self, dataset: &Dataset) -> usize {
+        let traced = dataset.visits.iter().filter(|visit| self.traces(visit));
+        1 + dataset.visits.len() * self.children + traced.count()
+    }
+
     /// How often [`Step::Done`] will come for each interpreter.
     pub fn steps(&self) -> u64 {
-        let steps = self.datasets.iter().map(|dataset| {
-            let traced = dataset.visits.iter().filter(|visit| self.traces(visit));
-            1 + dataset.visits.len() * self.children + traced.count()
-        });
+        let steps = self.datasets.iter().map(|dataset| self.steps_of(dataset));
         let ways = self.alternatives.as_ref();
         let ways = ways.map_or(0, |wanted| wanted.chosen.len());
         let advise = self.advise.iter();
@@ -200,6 +213,10 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Alternatives(#[from] alternatives::Error),
+    /// What was measured earlier does not belong to this.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Resume(#[from] resume::Refusal),
     /// A fixture could not be measured.
     #[error("{fixture}: {error}")]
     Fixture {
@@ -325,15 +342,14 @@ impl Error {
             error => error.to_string(),
         };
         // A traceback is for whoever ran this, on standard error.
-        reason.lines().next().unwrap_or_default().into()
+        model::one_line(&reason)
     }
 
     /// The warning in a report that lacks an interpreter.
     fn interpreter_not_measured(&self, python: &str) -> Warning {
-        let text = self.to_string();
         Warning::InterpreterNotMeasured {
             python: python.to_owned(),
-            reason: text.lines().next().unwrap_or_default().into(),
+            reason: model::one_line(&self.to_string()),
         }
     }
 
@@ -358,6 +374,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
+            Self::Resume(_) => true,
             Self::Alternatives(error) => error.is_bad_input(),
             Self::Fixture { error, .. } => matches!(
                 **error,
@@ -384,19 +401,24 @@ impl Error {
 /// What came of a plan.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was measured or observed: at least one thing.
+    /// What was measured or observed: at least one thing. It says whether the run was ended before all was.
     pub report: Report,
     /// Why others were not, in their order.
     pub failures: Vec<Error>,
 }
 
-/// Measures everything in the plan, with one interpreter after the other. What cannot be measured, with an interpreter or
-/// at all, does not keep the rest from it.
+/// Measures everything in the plan that no earlier run has, with one interpreter after the other. What cannot be measured,
+/// with an interpreter or at all, does not keep the rest from it. Where the run is ended before all is measured, its report
+/// has what is complete: whole datasets, observations, ways.
 ///
 /// # Errors
-/// When nothing could be measured, the first reason; when the run was interrupted, or of a single interpreter the
-/// instrument contradicted itself, that. Nothing is left behind.
-pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
+/// When nothing could be measured, the first reason; when the run was interrupted and nothing is complete, or of a single
+/// interpreter the instrument contradicted itself, that; an earlier run that does not belong to this. Nothing is left behind.
+pub fn run(
+    plan: &Plan,
+    earlier: Option<&Earlier>,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<Outcome, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
         wanted.fits(&machine::memory()?)?;
@@ -406,6 +428,9 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
         interpreters,
         refused,
     } = python::choose_all(&plan.pythons)?;
+    if let Some(earlier) = earlier {
+        earlier.has_only(&interpreters)?;
+    }
     let several = interpreters.len() + refused.len() > 1;
     let mut failures: Vec<Error> = Vec::new();
     let mut warnings: Vec<Warning> = Vec::new();
@@ -418,9 +443,31 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
     let all = python::prepare_all(interpreters.clone(), &modules, &mut |line| {
         step(Step::Installing(line));
     });
+    let mut prepared = Vec::new();
+    for (interpreter, ready) in interpreters.iter().zip(all) {
+        let known = earlier.and_then(|earlier| earlier.run_of(interpreter));
+        // Before anything is measured for nothing.
+        let ready = match (earlier, known, ready) {
+            (Some(earlier), Some(run), Ok(ready)) => {
+                earlier.is_of(run, interpreter, &environment_of(&ready)?)?;
+                Ok(ready)
+            }
+            (_, Some(_), Err(error)) if !matches!(error, python::Error::Interrupted) => {
+                return Err(error.into());
+            }
+            (_, _, ready) => ready,
+        };
+        prepared.push((interpreter, ready, known));
+    }
     let mut runs = Vec::new();
+    let mut interrupted: Option<Error> = None;
     let of = interpreters.len();
-    for (number, (interpreter, ready)) in (1..).zip(interpreters.iter().zip(all)) {
+    for (number, (interpreter, ready, known)) in (1..).zip(prepared) {
+        if interrupted.is_some() {
+            // What an earlier run has is not lost.
+            runs.extend(known.cloned());
+            continue;
+        }
         let version = &interpreter.version;
         step(Step::Interpreter {
             version,
@@ -429,17 +476,21 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
         });
         let measured = ready
             .map_err(Error::from)
-            .and_then(|ready| run_one(plan, &ready, step));
+            .and_then(|ready| run_one(plan, &ready, known, step));
         let named = |error: Error| match several {
             true => error.of_interpreter(interpreter),
             false => error,
         };
         match measured {
-            Ok((run, failed)) => {
-                runs.push(run);
-                failures.extend(failed.into_iter().map(named));
+            Ok(measured) => {
+                runs.push(measured.run);
+                failures.extend(measured.failures.into_iter().map(named));
+                interrupted = measured.interrupted;
             }
-            Err(error) if error.is_interruption() => return Err(error),
+            Err(error) if error.is_interruption() => {
+                runs.extend(known.cloned());
+                interrupted = Some(error);
+            }
             Err(error) => {
                 warnings.push(error.interpreter_not_measured(&format!("CPython {version}")));
                 failures.push(named(error));
@@ -447,86 +498,203 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
         }
     }
     if runs.is_empty() {
-        return Err(failures.remove(0));
+        return Err(interrupted.unwrap_or_else(|| failures.remove(0)));
     }
-    Ok(Outcome {
-        report: Report::of_all(runs, warnings),
-        failures,
-    })
+    let mut report = Report::of_all(runs, warnings);
+    report.interrupted = interrupted.is_some();
+    Ok(Outcome { report, failures })
 }
 
-/// Everything in the plan, with one interpreter: at least one thing, and why others were not measured.
+/// What the figures of an interpreter depend on.
+fn environment_of(ready: &Ready) -> Result<Environment, machine::Error> {
+    let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), subject::HASH_SEED)]);
+    let python::Installed { versions, sha256 } = ready.installed.clone();
+    machine::environment(versions, sha256, seeds)
+}
+
+/// What came of a plan with one interpreter.
+struct OfOne {
+    /// At least one thing.
+    run: Run,
+    /// Why others were not measured.
+    failures: Vec<Error>,
+    /// What ended it before all were.
+    interrupted: Option<Error>,
+}
+
+/// What goes wrong with parts of a run.
+#[derive(Default)]
+struct Trouble {
+    warnings: BTreeSet<Warning>,
+    failures: Vec<Error>,
+    interrupted: Option<Error>,
+}
+
+impl Trouble {
+    /// Notes why something is not in the run.
+    ///
+    /// # Errors
+    /// When nothing of the run can be trusted.
+    fn note(&mut self, what: &str, error: Error) -> Result<(), Error> {
+        if error.is_interruption() {
+            self.interrupted = Some(error);
+        } else if error.spoils_the_run() {
+            return Err(error);
+        } else {
+            self.warnings.insert(error.not_measured(what));
+            self.failures.push(error);
+        }
+        Ok(())
+    }
+}
+
+/// Does something of so many steps; those that never come are passed by.
+fn of_steps<T>(
+    steps: usize,
+    step: &mut dyn FnMut(Step<'_>),
+    work: impl FnOnce(&mut dyn FnMut(Step<'_>)) -> T,
+) -> T {
+    let mut left = steps;
+    let done = work(&mut |now| {
+        if now == Step::Done {
+            left = left.saturating_sub(1);
+        }
+        step(now);
+    });
+    if left > 0 {
+        step(Step::Passed { steps: left });
+    }
+    done
+}
+
+/// Everything in the plan that an earlier run has not, with one interpreter.
 fn run_one(
     plan: &Plan,
     ready: &Ready,
+    earlier: Option<&Run>,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<(Run, Vec<Error>), Error> {
+) -> Result<OfOne, Error> {
+    let there = There::of(plan, earlier);
+    if let (Some(run), true) = (earlier, there.is_all()) {
+        return Ok(OfOne {
+            run: run.clone(),
+            failures: Vec::new(),
+            interrupted: None,
+        });
+    }
     let interpreter = &ready.interpreter;
     let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
     let launch = launch_of(ready, &launch);
-    let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), subject::HASH_SEED)]);
-    let python::Installed { versions, sha256 } = ready.installed.clone();
-    let mut environment = machine::environment(versions, sha256, seeds)?;
+    let mut environment = environment_of(ready)?;
     step(Step::Preparing("calibrating"));
-    let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
+    // For an earlier run, too: its own check was of the machine as it was then, and what is measured now is to be vouched for.
+    let mut calibration = calibration::calibrate(&launch, calibration::Options::default())?;
 
-    let mut warnings = machine_warnings(&environment);
+    let mut trouble = Trouble {
+        warnings: there.warnings(),
+        ..Trouble::default()
+    };
+    trouble.warnings.extend(machine_warnings(&environment));
+    if let Some(earlier) = earlier {
+        // Those of remedies.
+        let Environment {
+            packages,
+            package_sha256,
+            ..
+        } = earlier.environment.clone();
+        environment.packages.extend(packages);
+        environment.package_sha256.extend(package_sha256);
+    }
+    let mut new = false;
     let mut measurements = Vec::new();
-    let mut failures = Vec::new();
-    for dataset in &plan.datasets {
-        match measure(plan, dataset, &launch, step) {
-            Ok(measured) => {
-                measurements.extend(measured.measurements);
-                warnings.extend(measured.warnings);
-            }
-            Err(error) if error.spoils_the_run() => return Err(error),
-            Err(error) => {
-                warnings.insert(error.not_measured(&dataset.fixture.name));
-                failures.push(error);
+    for (dataset, there) in plan.datasets.iter().zip(there.datasets) {
+        let steps = plan.steps_of(dataset);
+        if let Some(there) = there {
+            measurements.extend(there);
+            step(Step::Passed { steps });
+        } else if trouble.interrupted.is_none() {
+            match of_steps(steps, step, |step| measure(plan, dataset, &launch, step)) {
+                Ok(measured) => {
+                    new = true;
+                    measurements.extend(measured.measurements);
+                    trouble.warnings.extend(measured.warnings);
+                }
+                Err(error) => trouble.note(&dataset.fixture.name, error)?,
             }
         }
     }
     let mut advice = Vec::new();
-    for dataset in &plan.advise {
-        match advise::run(plan, dataset, ready, &launch, step) {
-            Ok(outcome) => {
-                measurements.extend(outcome.measurements);
-                warnings.extend(outcome.warnings);
-                environment.packages.extend(outcome.installed.versions);
-                environment.package_sha256.extend(outcome.installed.sha256);
-                advice.extend(outcome.advice);
-            }
-            Err(error) if error.spoils_the_run() => return Err(error),
-            Err(error) => {
-                warnings.insert(error.not_measured(&dataset.fixture.name));
-                failures.push(error);
+    for (dataset, there) in plan.advise.iter().zip(there.advise) {
+        let steps = advise::steps(dataset, plan.children);
+        if let Some((with, there)) = there {
+            measurements.extend(with);
+            advice.extend(there);
+            step(Step::Passed { steps });
+        } else if trouble.interrupted.is_none() {
+            let advised = of_steps(steps, step, |step| {
+                advise::run(plan, dataset, ready, &launch, step)
+            });
+            match advised {
+                Ok(outcome) => {
+                    new = true;
+                    measurements.extend(outcome.measurements);
+                    trouble.warnings.extend(outcome.warnings);
+                    environment.packages.extend(outcome.installed.versions);
+                    environment.package_sha256.extend(outcome.installed.sha256);
+                    advice.extend(outcome.advice);
+                }
+                Err(error) => trouble.note(&dataset.fixture.name, error)?,
             }
         }
     }
     let mut observations = Vec::new();
-    for wanted in &plan.observations {
-        let name = wanted.name();
-        step(Step::Observing { name });
-        match observe(plan, wanted, interpreter, &launch) {
-            Ok(observation) => observations.push(observation),
-            Err(error) if error.spoils_the_run() => return Err(error),
-            Err(error) => {
-                warnings.insert(error.not_measured(name));
-                failures.push(error);
+    for (wanted, there) in plan.observations.iter().zip(there.observations) {
+        if let Some(there) = there {
+            observations.push(there);
+            step(Step::Passed { steps: 1 });
+        } else if trouble.interrupted.is_none() {
+            let name = wanted.name();
+            step(Step::Observing { name });
+            match observe(plan, wanted, interpreter, &launch) {
+                Ok(observation) => {
+                    new = true;
+                    observations.push(observation);
+                }
+                Err(error) => trouble.note(name, error)?,
             }
+            step(Step::Done);
         }
-        step(Step::Done);
     }
     let mut compared = Vec::new();
-    if let Some(wanted) = &plan.alternatives {
-        let outcome = alternatives::run(wanted, &interpreter.version, &launch, step)?;
-        failures.extend(outcome.failures.into_iter().map(Error::from));
-        warnings.extend(outcome.warnings);
+    if trouble.interrupted.is_some() {
+        compared.extend(there.alternatives.into_iter().flatten());
+    } else if let Some(wanted) = &plan.alternatives {
+        let known = there.alternatives.iter().flatten().count();
+        let version = &interpreter.version;
+        let outcome = alternatives::run(wanted, there.alternatives, version, &launch, step)?;
+        let failures = outcome.failures.into_iter().map(Error::from);
+        trouble.failures.extend(failures);
+        trouble.warnings.extend(outcome.warnings);
+        trouble.interrupted = outcome.interrupted.map(Error::from);
         compared = outcome.alternatives;
+        new |= compared.len() > known;
     }
-    let nothing = measurements.is_empty() && observations.is_empty() && compared.is_empty();
-    if nothing && !failures.is_empty() {
-        return Err(failures.remove(0));
+    let Trouble {
+        warnings,
+        mut failures,
+        interrupted,
+    } = trouble;
+    if measurements.is_empty() && observations.is_empty() && compared.is_empty() {
+        match interrupted {
+            Some(error) => return Err(error),
+            None if !failures.is_empty() => return Err(failures.remove(0)),
+            None => {}
+        }
+    }
+    if let (Some(earlier), false) = (earlier, new) {
+        // All figures are still of then.
+        environment = earlier.environment.clone();
+        calibration = earlier.calibration;
     }
     let run = Run {
         python: model_of(interpreter),
@@ -540,7 +708,11 @@ fn run_one(
         alternatives: compared,
         advice,
     };
-    Ok((run, failures))
+    Ok(OfOne {
+        run,
+        failures,
+        interrupted,
+    })
 }
 
 /// Calibrates alone, with any usable interpreter's library: Python itself is not started.
@@ -598,7 +770,7 @@ fn subject_program() -> Result<PathBuf, Error> {
 }
 
 /// Warnings that do not depend on a fixture.
-fn machine_warnings(environment: &model::Environment) -> BTreeSet<Warning> {
+fn machine_warnings(environment: &Environment) -> BTreeSet<Warning> {
     let mut warnings = BTreeSet::new();
     if environment.ksm.running == Some(true) {
         warnings.insert(Warning::KsmRunning);

@@ -17,6 +17,7 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 pub mod advice;
 pub mod claims;
 pub mod cli;
+pub mod command_line;
 pub mod commands;
 pub mod compare;
 pub mod documents;
@@ -38,6 +39,7 @@ pub mod python;
 pub mod remedies;
 pub mod report;
 pub mod reproduce;
+pub mod shell;
 pub mod side_by_side;
 pub mod subject;
 pub mod symbols;

@@ -91,6 +91,7 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
         }
     }
     let mut warnings = Vec::new();
+    let interrupted = documents.iter().any(|document| document.report.interrupted);
     let mut runs: Vec<Run> = Vec::new();
     for document in documents {
         for warning in document.report.warnings {
@@ -107,7 +108,9 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
     }
     // Stable: of one version, and of versions that are none, as they were given.
     runs.sort_by_key(|run: &Run| run.python.order());
-    Ok(Report::of_all(runs, warnings))
+    let mut report = Report::of_all(runs, warnings);
+    report.interrupted = interrupted;
+    Ok(report)
 }
 
 /// The machine and the interpreter that a run is of. What changes from run to run, as free memory, is left out.

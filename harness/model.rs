@@ -14,7 +14,9 @@ mod fact;
 mod measurement;
 mod pages;
 mod reproduction;
+mod series;
 mod summary;
+mod verdicts;
 mod version;
 mod warning;
 
@@ -26,7 +28,7 @@ pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
 pub use document::{
-    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, printable,
+    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line, printable,
     printable_lines, read,
 };
 pub use environment::{Environment, HugePages, Ksm, Privileges};
@@ -37,7 +39,9 @@ pub use measurement::{
 };
 pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use reproduction::{Answer, Difference, Repeated, Reproduction, Weight};
+pub use series::{CopiedByRun, datasets};
 pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
+pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;
 pub use warning::Warning;
 

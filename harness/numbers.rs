@@ -74,6 +74,23 @@ pub fn time(seconds: f64) -> String {
     }
 }
 
+/// `20 s`, `2 min`, `1 h 20 min`: what is an estimate, in round numbers.
+pub fn rough_time(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round().max(1.0);
+    if seconds <= 50.0 {
+        format!("{:.0} s", (seconds / 10.0).ceil().max(1.0) * 10.0)
+    } else if minutes < 60.0 {
+        format!("{minutes:.0} min")
+    } else {
+        let tens = (minutes / 10.0).round();
+        let (hours, tens) = ((tens / 6.0).floor(), tens % 6.0);
+        match tens == 0.0 {
+            true => format!("{hours:.0} h"),
+            false => format!("{hours:.0} h {:.0} min", tens * 10.0),
+        }
+    }
+}
+
 /// `38`, or `37–38` where children differ.
 pub fn spread<T: Copy>(figures: &Spread<T>, each: impl Fn(T) -> String) -> String {
     let (least, most) = (each(*figures.start()), each(*figures.end()));
@@ -97,6 +114,21 @@ mod tests {
     #[case(1_234_567, "1,234,567")]
     fn counts(#[case] number: u64, #[case] text: &str) {
         assert_eq!(count(number), text);
+    }
+
+    #[rstest]
+    #[case(0.0, "10 s")]
+    #[case(10.1, "20 s")]
+    #[case(50.0, "50 s")]
+    #[case(50.1, "1 min")]
+    #[case(89.0, "1 min")]
+    #[case(130.0, "2 min")]
+    #[case(59.4 * 60.0, "59 min")]
+    #[case(59.6 * 60.0, "1 h")]
+    #[case(76.0 * 60.0, "1 h 20 min")]
+    #[case(116.0 * 60.0, "2 h")]
+    fn rough_times(#[case] seconds: f64, #[case] text: &str) {
+        assert_eq!(rough_time(seconds), text);
     }
 
     #[rstest]

@@ -3,14 +3,18 @@
 mod advice;
 mod alternatives;
 mod changes;
+pub mod charts;
 mod claims;
 mod columns;
 mod comparison;
 mod csv;
+mod escape;
 mod facts;
 mod finding;
 mod grid;
+mod html;
 mod json;
+mod page;
 mod reproduction;
 mod table;
 mod why;
@@ -22,8 +26,10 @@ pub use alternatives::{
 };
 pub use claims::render as render_claims;
 pub use comparison::{github, render as render_comparison};
+pub use csv::{render_claims_csv, render_pages, render_times};
 pub use facts::render as render_facts;
 pub use finding::finding;
+pub use html::{render_html, render_page_markdown};
 pub use reproduction::render as render_reproduction;
 
 use crate::claims::Claims;
@@ -125,6 +131,51 @@ pub fn render_json(document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     json::render(document)
 }
 
+/// The document in the folder of a report.
+pub const DOCUMENT: &str = "run.json";
+
+/// The names in the folder of a report, but for [`CHARTS`].
+pub const FILES: [&str; 6] = [
+    "index.html",
+    "report.md",
+    DOCUMENT,
+    "pages.csv",
+    "times.csv",
+    "claims.csv",
+];
+
+/// The folder of charts in it.
+pub const CHARTS: &str = "charts";
+
+/// All files of a report, by their paths in its folder: the page, the same in Markdown, the document, the tables for programs, and
+/// each chart as SVG and as PNG. `claims.csv` is there if there are verdicts.
+///
+/// # Errors
+/// As [`render`].
+pub fn all(report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let charts = charts::charts(report)?;
+    let mut files = vec![
+        ("index.html", render_html(report, &charts)?),
+        ("report.md", render_page_markdown(report, &charts)?),
+        (DOCUMENT, json::render(report)?),
+        ("pages.csv", csv::render_pages(report)?),
+        ("times.csv", csv::render_times(report)?),
+    ];
+    if report.runs.iter().any(|run| !run.claims.is_empty()) {
+        files.push(("claims.csv", csv::render_claims_csv(report)?));
+    }
+    let mut all: Vec<_> = files
+        .into_iter()
+        .map(|(name, bytes)| (name.to_owned(), bytes))
+        .collect();
+    for chart in &charts {
+        let path = |end: &str| format!("{CHARTS}/{}.{end}", chart.name);
+        all.push((path("svg"), chart.svg.clone().into_bytes()));
+        all.push((path("png"), charts::png(&chart.svg)?));
+    }
+    Ok(all)
+}
+
 /// What tells each run of a document from the others, in the head of a column: its version, and more where that is not
 /// enough.
 fn labels(report: &Report) -> Vec<String> {
@@ -174,6 +225,25 @@ fn legend(report: &Report) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What a page of a run that was ended says before anything else.
+pub fn incomplete(report: &Report) -> Option<&'static str> {
+    let words =
+        "Incomplete: the run was ended before all was measured; what is missing here was not.";
+    report.interrupted.then_some(words)
+}
+
+/// The same as the beginning of a page; nothing of a run that is whole.
+fn beginning(report: &Report, style: Style) -> String {
+    match (incomplete(report), style) {
+        (None, _) => String::new(),
+        (Some(words), Style::Terminal { width, .. }) => {
+            let words = table::wrapped(words, width.unwrap_or(READABLE), "");
+            format!("{words}\n")
+        }
+        (Some(words), Style::Markdown) => format!("> {words}\n\n"),
+    }
 }
 
 /// All warnings, each with the interpreter that it is of, if there are several.

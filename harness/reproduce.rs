@@ -72,13 +72,16 @@ pub fn impossible(recorded: &Report, why: String, tolerance: Tolerance) -> Repro
     }
 }
 
+/// Why a few pages of `rest` more or fewer say nothing.
+const MOVES: &str = "what is not the dataset's moves by some pages from run to run";
+
 /// Compares, and keeps what is not the same.
 struct Comparing {
     compared: u64,
     differences: Vec<Difference>,
     tolerance: Tolerance,
-    /// Why differences of page counts do not count where it is now.
-    excused: Option<&'static str>,
+    /// Whether both runs are of one build on one machine.
+    one_build: bool,
 }
 
 impl Comparing {
@@ -93,12 +96,35 @@ impl Comparing {
             of: of(),
             recorded: Some(recorded.to_string()),
             now: Some(now.to_string()),
-            weight: match (self.excused, within) {
-                (Some(_), _) => Weight::DoesNotCount,
-                (None, true) => Weight::WithinTolerance,
-                (None, false) => Weight::Differs,
+            weight: match within {
+                true => Weight::WithinTolerance,
+                false => Weight::Differs,
             },
-            because: self.excused.map(str::to_owned),
+            because: None,
+        });
+    }
+
+    /// Copied pages of the process that are not the dataset's.
+    fn rest(&mut self, of: String, recorded: u64, now: u64) {
+        self.compared += 1;
+        if recorded == now {
+            return;
+        }
+        let within = recorded.abs_diff(now) <= self.tolerance.of(recorded);
+        let because = match (self.one_build, within) {
+            (true, true) => Some(MOVES),
+            (true, false) => None,
+            (false, _) => Some(INTERPRETERS_OWN),
+        };
+        self.note(Difference {
+            of,
+            recorded: Some(recorded.to_string()),
+            now: Some(now.to_string()),
+            weight: match because {
+                Some(_) => Weight::DoesNotCount,
+                None => Weight::Differs,
+            },
+            because: because.map(str::to_owned),
         });
     }
 
@@ -138,11 +164,11 @@ fn repeated(run: &Run, now: &Run, incomplete: bool, tolerance: Tolerance) -> Rep
         compared: 0,
         differences: Vec::new(),
         tolerance,
-        excused: None,
+        one_build: differs.is_empty(),
     };
     match compare::circumstances(&run.environment, &now.environment) {
         Some(why) => comparing.apart("all pages".into(), None, None, &why),
-        None => measurements(run, now, incomplete, differs.is_empty(), &mut comparing),
+        None => measurements(run, now, incomplete, &mut comparing),
     }
     let verdicts = |run: &Run| -> Vec<(String, String)> {
         let claims = run.claims.iter();
@@ -201,13 +227,7 @@ fn by_name(
     }
 }
 
-fn measurements(
-    run: &Run,
-    now: &Run,
-    incomplete: bool,
-    one_build: bool,
-    comparing: &mut Comparing,
-) {
+fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     for (recorded, now) in compare::pairs(run, now) {
         match (recorded, now) {
             (Some(recorded), Some(now)) if recorded.made_with() != now.made_with() => comparing
@@ -226,7 +246,7 @@ fn measurements(
                     "the document says that it is of other children than its command forks",
                 );
             }
-            (Some(recorded), Some(now)) => measurement(recorded, now, one_build, comparing),
+            (Some(recorded), Some(now)) => measurement(recorded, now, comparing),
             (Some(recorded), None) => {
                 comparing.apart(short(recorded), Some("measured"), None, ONLY_RECORDED);
             }
@@ -248,23 +268,14 @@ fn made_of(measurement: &Measurement) -> String {
     }
 }
 
-fn measurement(
-    recorded: &Measurement,
-    now: &Measurement,
-    one_build: bool,
-    comparing: &mut Comparing,
-) {
+fn measurement(recorded: &Measurement, now: &Measurement, comparing: &mut Comparing) {
     let name = format!("{} ({})", short(recorded), made_of(recorded));
     let children = recorded.children.iter().zip(&now.children);
     for (number, (one, other)) in (1..).zip(children) {
         for region in RegionName::ALL {
-            let of = |what: &str| format!("{name}, child {number}, {}: {what}", region.as_str());
-            // What another build has there is no matter of the data's.
-            let others = region == RegionName::Rest && !one_build;
-            comparing.excused = others.then_some(INTERPRETERS_OWN);
+            let of = |what: &str| format!("{name}, child {number}, {} {what}", region.as_str());
             region_of(one, other, region, &of, comparing);
         }
-        comparing.excused = None;
     }
 }
 
@@ -282,6 +293,9 @@ fn region_of(
     let pages =
         |found: Option<&crate::model::Region>| found.map_or((0, 0), |it| (it.pages, it.unshared));
     let ((pages, unshared), (pages_now, unshared_now)) = (pages(one), pages(other));
+    if region == RegionName::Rest {
+        return comparing.rest(of("unshared"), unshared, unshared_now);
+    }
     comparing.pages(|| of("pages"), pages, pages_now, false);
     // A single page may hold other things; that two or more are all copied, or none, is never noise.
     let least = pages.min(pages_now);

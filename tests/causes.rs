@@ -311,6 +311,60 @@ fn of_source(source: &str, visit: &str) -> Run {
     measured(file.to_str().unwrap(), &[visit], &[])
 }
 
+/// Holes of many sizes in glibc's heap: whatever the mapper allocates there, of its own or of Python's, lies in one of them.
+const HOLES: &str = r#"
+import ctypes
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = (ctypes.c_size_t,)
+libc.free.argtypes = (ctypes.c_void_p,)
+PAGE = 4096
+# Larger than what a thread's cache takes, smaller than what is a mapping of its own.
+SIZES = [bytes for bytes in range(1104, 100_000, 1104) for twice in range(2)]
+
+
+def build():
+    pages = set()
+    free = []
+    for size in SIZES:
+        free.append(libc.malloc(size))
+        # A page that was never touched is not there to be shared.
+        ctypes.memset(free[-1], 1, size)
+        # Keeps neighbours from becoming one.
+        libc.malloc(64)
+    for start, size in zip(free, SIZES):
+        # Behind what the list of free chunks keeps in them, and not on their last page, which has the next one's head.
+        pages.update(range(start + 64 + PAGE - (start + 64) % PAGE, start + size - PAGE, PAGE))
+    pages = sorted(pages)
+    for start in free:
+        libc.free(start)
+    return pages
+
+
+def visit_fill(data):
+    for page in data:
+        # What is there: Python may have put something of its own into a hole.
+        ctypes.memmove(page + 2048, page + 2048, 1)
+"#;
+
+#[test]
+fn what_is_free_in_the_parent_is_not_the_mappers_own() {
+    if common::cannot_record("what_is_free_in_the_parent_is_not_the_mappers_own") {
+        return;
+    }
+    let run = of_source(HOLES, "fill");
+    let child = child(&run, "fill");
+    adds_up(child);
+    // Nothing else writes to so many pages.
+    let filler = &child.written[0].function;
+    let filled = || child.written.iter().filter(|one| one.function == *filler);
+    assert!(filled().map(|one| one.pages).sum::<u64>() > 500);
+    for written in filled() {
+        assert_eq!(written.cause, Cause::Allocator, "{:#?}", child.written);
+    }
+}
+
 #[test]
 fn data_with_cycles_is_walked_once() {
     if common::cannot_record("data_with_cycles_is_walked_once") {

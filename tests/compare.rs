@@ -493,6 +493,20 @@ fn a_document_that_contradicts_itself_is_refused_with_the_place(
 }
 
 #[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let place = Place::new();
+    let file = place.file("document.json", "");
+    // It has a size, and takes no room.
+    let opened = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    opened.set_len(model::MAX_DOCUMENT_BYTES + 1).unwrap();
+    place.run(place.refcow(["merge", &file])).refuses(
+        2,
+        "it is larger than 64 MiB",
+        "--format json",
+    );
+}
+
+#[test]
 fn a_pipe_is_not_waited_for() {
     let place = Place::new();
     let pipe = place.path("said").to_str().unwrap().to_owned();
@@ -567,7 +581,7 @@ fn documents_are_joined_in_the_order_of_versions() {
 /// Causes are of the visit `iterate` in the canned run.
 #[rstest]
 #[case::more_than_there_are(&["regions", "0", "causes", "gc"], 2.into(), "causes do not add up")]
-#[case::more_than_64_bits(&["regions", "0", "causes", "gc"], u64::MAX.into(), "causes do not add up")]
+#[case::more_than_64_bits(&["regions", "0", "causes", "gc"], u64::MAX.into(), "causes.gc: the number 18446744073709551615")]
 #[case::moved_elsewhere(&["written", "0", "cause"], "gc".into(), "not what the causes say")]
 #[case::another_number(&["written", "0", "pages"], 79.into(), "not what the causes say")]
 #[case::more_identical(&["written", "0", "identical"], 81.into(), "more identical copies than pages")]

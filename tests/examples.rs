@@ -6,10 +6,12 @@ mod common;
 use std::cmp::Reverse;
 use std::fs;
 
+use refcow::model::Report;
 use refcow::python::Interpreter;
+use refcow::report;
 use rstest::rstest;
 
-use common::{by_python, run};
+use common::{by_python, canned, run};
 
 const README: &str = include_str!("../README.md");
 
@@ -179,4 +181,38 @@ fn after_the_change_they_are_gone_and_the_others_stay(
 fn pages(copied: &[Copied], of_type: &str, line: Option<&str>) -> u64 {
     let wanted = |one: &&Copied| one.of_type == of_type && line.is_none_or(|line| one.line == line);
     copied.iter().filter(wanted).map(|one| one.pages).sum()
+}
+
+/// Its blocks take pandas, which nothing else here needs: what can be told without is that the names in them are there.
+#[test]
+fn the_notebook_names_columns_that_there_are() {
+    let notebook = include_str!("../examples/notebook.md");
+    let report = Report::of(canned::run("3.12.1"));
+    let columns: Vec<String> = [report::render_pages, report::render_times]
+        .iter()
+        .flat_map(|render| {
+            let csv = String::from_utf8(render(&report).unwrap()).unwrap();
+            let header = csv.lines().next().unwrap();
+            header.split(',').map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    // What the blocks make themselves, and what is no name of a column.
+    let others = ["share", "rest", "read", "character"];
+    let blocks = notebook
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| !block.starts_with("text"));
+    let mut named = 0;
+    for block in blocks {
+        let quoted = block.split('"').skip(1).step_by(2);
+        for name in quoted.filter(|name| !name.contains(['/', '{'])) {
+            assert!(
+                columns.iter().any(|column| column == name) || others.contains(&name),
+                "{name}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
 }

@@ -239,6 +239,18 @@ fn an_environment_in_the_making_is_given_up(#[case] signal: Signal, #[case] stat
     assert!(made.is_empty(), "half-made: {made:?}");
 }
 
+#[test]
+fn a_quiet_run_does_not_say_that_it_installs() {
+    let place = Place::new();
+    let mut measure = measure_and_hang_in_the_installer(&place);
+    measure.arg("--quiet");
+    let mut run = place.start(measure);
+    run.hear();
+    run.signal(Signal::INT);
+    let finished = run.wait().exits_with(130);
+    assert_eq!(finished.stderr, "error: interrupted\n");
+}
+
 #[rstest]
 #[case::interrupted(Signal::INT, Some(130))]
 #[case::killed(Signal::KILL, None)]

@@ -3,8 +3,11 @@
 mod common;
 
 use refcow::claims::Claims;
-use refcow::model::{self, Report, Verdict, Warning};
-use refcow::report::{Format, Style, render, render_claims};
+use refcow::model::{self, By, Report, Verdict, Warning};
+use refcow::report::{
+    self, Format, Style, render, render_alternatives, render_alternatives_markdown, render_by,
+    render_claims, render_document,
+};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -42,6 +45,45 @@ fn verdicts_read_the_same_in_every_form(#[case] name: &str, #[case] style: Style
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(format!("claims_{name}"), text);
     });
+}
+
+#[rstest]
+#[case("pages", report::render_pages)]
+#[case("times", report::render_times)]
+#[case("claims", report::render_claims_csv)]
+fn a_table_for_programs_reads_the_same(
+    #[case] name: &str,
+    #[case] render: fn(&Report) -> Result<Vec<u8>, report::Error>,
+) {
+    let text = String::from_utf8(render(&canned_claims()).unwrap()).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("{name}_csv"), text);
+    });
+}
+
+/// What is another in each run, or on each machine, is in times.csv alone.
+#[test]
+fn pages_are_the_same_whatever_the_time_and_the_machine() {
+    let mut other = canned_claims();
+    let run = &mut other.runs[0];
+    run.environment.kernel = "7.0.0".into();
+    run.environment.memory_available_bytes /= 2;
+    run.python.executable = "/opt/python".into();
+    for measurement in &mut run.measurements {
+        measurement.build_seconds *= 2.0;
+        measurement.tree.pss_bytes_before = None;
+        for child in &mut measurement.children {
+            child.visit_seconds *= 2.0;
+            child.minor_faults += 1;
+            child.uss_bytes_before = Some(1);
+            child.pages_copied_by_fork += 1;
+        }
+    }
+    for render in [report::render_pages, report::render_claims_csv] {
+        assert_eq!(render(&other).unwrap(), render(&canned_claims()).unwrap());
+    }
+    let times = report::render_times;
+    assert_ne!(times(&other).unwrap(), times(&canned_claims()).unwrap());
 }
 
 /// Several interpreters: one has claims of another verdict, one lacks a dataset, one a claim.
@@ -207,6 +249,57 @@ fn json_is_read_back_as_it_was() {
     let text = render(&canned_claims(), Format::Json).unwrap();
     assert_eq!(model::read(&text).unwrap().0, canned_claims());
     assert!(schema().is_valid(&serde_json::from_slice(&text).unwrap()));
+}
+
+#[rstest]
+#[case::pages(canned::run("3.12.1"))]
+#[case::verdicts(canned::run_with_claims("3.12.1"))]
+#[case::advice(canned::run_with_advice("3.12.1"))]
+#[case::facts(a_fact())]
+fn every_page_of_a_run_that_was_ended_begins_with_that(#[case] run: model::Run) {
+    let mut report = Report::of(run);
+    let styles = [
+        (
+            "Incomplete: ",
+            Style::Terminal {
+                width: Some(60),
+                colours: false,
+            },
+        ),
+        ("> Incomplete: ", Style::Markdown),
+    ];
+    for (beginning, style) in styles {
+        let whole = String::from_utf8(render_document(&report, style)).unwrap();
+        report.interrupted = true;
+        let part = String::from_utf8(render_document(&report, style)).unwrap();
+        report.interrupted = false;
+        assert!(part.starts_with(beginning), "{part}");
+        assert!(part.ends_with(&format!("\n\n{whole}")), "{part}");
+    }
+    report.interrupted = true;
+    let mut pages = vec![
+        render(&report, Format::Table { width: None }).unwrap(),
+        render_by(&report, By::Type, Format::Table { width: None }).unwrap(),
+        render_alternatives(&report, None),
+    ];
+    for page in pages.drain(..) {
+        assert!(page.starts_with(b"Incomplete: "));
+    }
+    pages = vec![
+        render_by(&report, By::Type, Format::Markdown).unwrap(),
+        render_alternatives_markdown(&report),
+    ];
+    for page in pages {
+        assert!(page.starts_with(b"> Incomplete: "));
+    }
+}
+
+fn a_fact() -> model::Run {
+    let mut run = canned::run("3.12.1");
+    let facts = Claims::versions();
+    run.facts = facts.judge_facts(&[], &run).unwrap();
+    assert!(!run.facts.is_empty());
+    run
 }
 
 fn schema() -> jsonschema::Validator {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior};
 
-use super::{Error, FigureRule, Statement};
+use super::{Error, Evidence, FigureRule, Statement};
 use crate::model::{Figure, Run, Value, Verdict, Warning};
 use crate::numbers;
 
@@ -135,17 +135,7 @@ pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> Stri
             Warning::NotMeasured { fixture, reason } => Some((fixture, reason)),
             _ => None,
         })
-        .filter(|(what, _)| {
-            let named = |part: &str| {
-                let part = part.split('+').next().unwrap_or(part);
-                part.strip_suffix(".py").unwrap_or(part) == *what
-            };
-            let of = |evidence: &String| match evidence.strip_prefix("alternatives/") {
-                Some(way) => way == *what,
-                None => evidence.split('/').any(named),
-            };
-            evidence.iter().any(of)
-        })
+        .filter(|(what, _)| evidence.iter().any(|one| is_of(one, what)))
         .map(|(what, reason)| format!("{what}: {reason}"))
         .collect();
     if reasons.is_empty() {
@@ -153,6 +143,45 @@ pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> Stri
     } else {
         reasons.join("; ")
     }
+}
+
+/// Whether evidence is of what a warning names.
+fn is_of(evidence: &str, what: &str) -> bool {
+    let named = |part: &str| {
+        let part = part.split('+').next().unwrap_or(part);
+        part.strip_suffix(".py").unwrap_or(part) == what
+    };
+    match evidence.strip_prefix("alternatives/") {
+        Some(way) => way == what,
+        None => evidence.split('/').any(named),
+    }
+}
+
+/// Whether the run has all of this evidence, or says why not.
+pub(super) fn is_settled(evidence: &[String], run: &Run) -> bool {
+    let told = |evidence: &str| {
+        run.warnings.iter().any(|warning| match warning {
+            Warning::NotMeasured { fixture, .. } => is_of(evidence, fixture),
+            _ => false,
+        })
+    };
+    let is_there = |evidence: &str| match Evidence::parse(evidence) {
+        Ok(Evidence::Visit {
+            fixture,
+            prepare,
+            visit,
+        }) => run.measurements.iter().any(|one| {
+            is_of(&fixture, &one.fixture) && one.prepare == prepare && one.visit == visit
+        }),
+        Ok(Evidence::Observed(name)) => run.observations.iter().any(|one| one.name == name),
+        Ok(Evidence::Alternative { way, start_method }) => run
+            .alternatives
+            .iter()
+            .any(|one| one.way == way && one.start_method == start_method),
+        Err(_) => false,
+    };
+    let mut all = evidence.iter();
+    all.all(|one| is_there(one) || told(one))
 }
 
 /// What an expression comes to; `None` if it needs something that is not there.

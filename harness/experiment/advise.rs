@@ -131,7 +131,7 @@ pub fn run(
                 }
             }
             Err(reason) => {
-                let reason = model::printable(&reason);
+                let reason = model::one_line(&reason);
                 for advice in &mut all {
                     if dataset.visits.contains(&advice.visit) {
                         advice.remedies.push(Tried {
@@ -221,7 +221,7 @@ fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &Visited) -> 
         },
         Err(reason) => Tried {
             remedy,
-            does_not_apply: Some(model::printable(reason)),
+            does_not_apply: Some(model::one_line(reason)),
             ..Tried::default()
         },
     }

@@ -202,6 +202,11 @@ impl Wanted {
         Ok(())
     }
 
+    /// What is handed over: whole integers.
+    pub fn bytes(&self) -> u64 {
+        self.size_bytes / 8 * 8
+    }
+
     /// What the chosen ways import.
     pub fn modules(&self) -> Vec<String> {
         let modules: BTreeSet<&String> = self
@@ -446,26 +451,39 @@ pub struct Compared {
     pub warnings: BTreeSet<Warning>,
     /// Why ways were not measured that should have been.
     pub failures: Vec<Error>,
+    /// What ended it before all were.
+    pub interrupted: Option<Error>,
 }
 
-/// Measures each way, all of which [fit](Wanted::fits), in a subject of its own. One that fails does not keep the others from it. `Step::Done` comes once a
-/// way.
+/// Measures each way, all of which [fit](Wanted::fits), in a subject of its own; of those that are `there` already none. One
+/// that fails does not keep the others from it. `Step::Done` comes once a way that is measured.
 ///
 /// # Errors
-/// Before anything is measured: a start method that was asked for and is not there. After it: an interruption, or that the interpreter can do nothing of what was asked. Nothing is left behind.
+/// Before anything is measured: a start method that was asked for and is not there. After it: that the interpreter can do
+/// nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Wanted,
+    there: Vec<Option<Alternative>>,
     version: &str,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Compared, Error> {
     let mut compared = Compared::default();
-    let Some(first) = wanted.chosen.first() else {
-        return Ok(compared);
+    let mut all = wanted.chosen.iter().zip(&there);
+    let known = match all.find(|(_, there)| there.is_none()) {
+        None => Vec::new(),
+        Some((first, _)) => match start_methods(launch).map_err(Error::of(first)) {
+            Ok(known) => known,
+            Err(error) if error.is_interruption() => {
+                compared.interrupted = Some(error);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        },
     };
-    let known = start_methods(launch).map_err(Error::of(first))?;
     let has = |method: StartMethod| known.iter().any(|name| name == method.as_str());
     if let Some(method) = wanted.required
+        && !known.is_empty()
         && !has(method)
     {
         return Err(Error::NoStartMethod {
@@ -475,7 +493,15 @@ pub fn run(
         });
     }
     let mut not_possible = None;
-    for chosen in &wanted.chosen {
+    for (chosen, there) in wanted.chosen.iter().zip(there) {
+        if let Some(alternative) = there {
+            compared.alternatives.push(alternative);
+            step(Step::Passed { steps: 1 });
+            continue;
+        }
+        if compared.interrupted.is_some() {
+            continue;
+        }
         let name = chosen.name();
         step(Step::Observing { name: &name });
         if has(chosen.start_method) {
@@ -484,7 +510,10 @@ pub fn run(
                     compared.alternatives.push(alternative);
                     compared.warnings.extend(warning);
                 }
-                Err(error) if error.is_interruption() => return Err(error),
+                Err(error) if error.is_interruption() => {
+                    compared.interrupted = Some(error);
+                    continue;
+                }
                 Err(error) => {
                     compared.warnings.insert(error.warning(chosen));
                     // Nothing failed where the interpreter is not able to.
@@ -503,10 +532,9 @@ pub fn run(
         }
         step(Step::Done);
     }
+    let nothing = compared.alternatives.is_empty() && compared.failures.is_empty();
     match not_possible {
-        Some(error) if compared.alternatives.is_empty() && compared.failures.is_empty() => {
-            Err(error)
-        }
+        Some(error) if nothing && compared.interrupted.is_none() => Err(error),
         _ => Ok(compared),
     }
 }
@@ -603,7 +631,7 @@ fn measure_in(
         vec![
             json!({ "source": way.source, "transport": way.transport, "read": way.read }),
             json!(chosen.start_method),
-            json!(wanted.size_bytes / 8 * 8),
+            json!(wanted.bytes()),
             json!(wanted.children),
             json!(fixtures::program("ways/child")),
             json!(CONTROL_FD),
@@ -653,7 +681,7 @@ fn measure_in(
         title: way.title.clone(),
         contents: way.contents,
         start_method: chosen.start_method,
-        size_bytes: wanted.size_bytes / 8 * 8,
+        size_bytes: wanted.bytes(),
         start_seconds: begun.start_seconds,
         prepare_seconds: begun.prepare_seconds,
         handover_seconds: begun.handover_seconds,

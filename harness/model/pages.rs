@@ -73,6 +73,16 @@ impl PageMap {
         &self.0
     }
 
+    /// As many pages of which none was copied.
+    pub fn all_shared(&self) -> Self {
+        let pages = self.pages();
+        let shared = Stretch {
+            pages,
+            fate: Fate::Shared,
+        };
+        Self(if pages > 0 { vec![shared] } else { Vec::new() })
+    }
+
     /// All pages.
     pub fn pages(&self) -> u64 {
         self.sum(|_| true)

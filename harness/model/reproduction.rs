@@ -46,7 +46,7 @@ pub struct Repeated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// Of what: `three_lists/iterate (2000 × 65536 bytes, fork), child 1, header: unshared`.
+    /// Of what: `three_lists/iterate (2000 × 65536 bytes, fork), child 1, header unshared`.
     pub of: String,
     /// As recorded. Absent: the document does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

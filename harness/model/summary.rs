@@ -111,10 +111,7 @@ impl Measurement {
             .iter()
             .map(|checks| checks.uss_pages_minus_unshared)
             .collect();
-        let shares = self.children.iter().filter_map(|child| {
-            let dataset = child.dataset();
-            (dataset.pages > 0).then(|| dataset.unshared as f64 / dataset.pages as f64)
-        });
+        let shares = self.children.iter().filter_map(Child::copied_share);
         Some(Summary {
             regions: regions.collect(),
             identical: identical.and_then(|identical| spread(identical.into_iter())),
@@ -141,6 +138,12 @@ impl Measurement {
     pub fn has_causes(&self) -> bool {
         let mut regions = self.children.iter().flat_map(|child| &child.regions);
         regions.all(|region| region.causes.is_some())
+    }
+
+    /// The child that copied most of the dataset.
+    pub fn most_copied(&self) -> Option<&Child> {
+        let children = self.children.iter();
+        children.max_by_key(|child| child.dataset().unshared)
     }
 
     /// The causes of a region's copies.
@@ -199,8 +202,7 @@ impl Measurement {
     /// Who wrote to the pages of the dataset that the child with the most copies has copied. Empty where causes are not
     /// known, or nothing was copied.
     pub fn why(&self) -> Vec<Why> {
-        let children = self.children.iter();
-        let Some(child) = children.max_by_key(|child| child.dataset().unshared) else {
+        let Some(child) = self.most_copied() else {
             return Vec::new();
         };
         let regions = child.regions.iter().filter(|region| {
@@ -226,6 +228,12 @@ impl Measurement {
 }
 
 impl Child {
+    /// The part of the dataset's pages that it copied, from 0 to 1; `None` without a dataset.
+    pub fn copied_share(&self) -> Option<f64> {
+        let dataset = self.dataset();
+        (dataset.pages > 0).then(|| dataset.unshared as f64 / dataset.pages as f64)
+    }
+
     /// The copied pages by what they have in common, the most first: what (`None` of those of which it is not known), how
     /// many, and those that equal their original.
     pub fn written_by(&self, by: By) -> Vec<(Option<&str>, u64, Option<u64>)> {

@@ -3,18 +3,22 @@
 use super::claims::escaped;
 use super::columns::Columns;
 use super::table::wrapped;
-use super::{Style, labels, warnings};
+use super::{Style, beginning, labels, warnings};
 use crate::advice::{copied_bytes, signed};
 use crate::model::{Advice, Compared, Measurement, Report, Run, Tried};
 use crate::numbers::{bytes, time};
-use crate::remedies::{remedy, title};
+use crate::remedies::{Remedy, remedy, title};
 
 /// Columns of prose where nothing else is said: the tables are no wider.
 const WIDTH: u16 = 80;
 
+/// What the tables' words mean.
+pub(super) const LEGEND: &str = "copied, visit: by the child with the most. saved: what it copied less than of the data as \
+                                 it is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
+
 /// Renders all advice of a report.
 pub fn render(report: &Report, style: Style) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = beginning(report, style);
     for (run, label) in report.runs.iter().zip(labels(report)) {
         for advice in &run.advice {
             add_visit(&mut text, run, &label, advice, style);
@@ -23,20 +27,8 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
             let words = format!("Not measured: {}: {reason}.", titles.join(", "));
             add(&mut text, &words, "", style);
         }
-        match &silent(run)[..] {
-            [] => {}
-            visits => {
-                let returns = if visits.len() == 1 {
-                    "returns"
-                } else {
-                    "return"
-                };
-                let words = format!(
-                    "{} {returns} nothing: that other objects serve as well is known only so far as it raised no error.",
-                    visits.join(", ")
-                );
-                add(&mut text, &words, "", style);
-            }
+        if let Some(words) = nothing_returned(run) {
+            add(&mut text, &words, "", style);
         }
         if let Style::Terminal { .. } = style
             && !text.ends_with("\n\n")
@@ -52,14 +44,14 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
         }
     }
     if !told.is_empty() {
-        let legend = "copied, visit: by the child with the most. saved: what it copied less than of the data as it \
-                      is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
-        add(&mut text, legend, "", style);
+        add(&mut text, LEGEND, "", style);
     }
     for warning in warnings(report) {
         match style {
             Style::Terminal { .. } => add(&mut text, &format!("warning: {warning}"), "", style),
-            Style::Markdown => text.push_str(&format!("> Warning: {warning}\n\n")),
+            Style::Markdown => {
+                text.push_str(&format!("> Warning: {}\n\n", escaped(&warning)));
+            }
         }
     }
     while text.ends_with("\n\n") {
@@ -73,17 +65,7 @@ fn add_visit(text: &mut String, run: &Run, label: &str, advice: &Advice, style: 
     let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
         return;
     };
-    let Advice { fixture, visit, .. } = advice;
-    let children = match as_it_is.children.len() {
-        1 => "1 child".to_owned(),
-        number => format!("{number} children"),
-    };
-    let made_of = as_it_is.made_of(|number| number.to_string(), |size| bytes(*size));
-    let made_of = match &made_of[..] {
-        "" => String::new(),
-        made_of => format!(" ({made_of})"),
-    };
-    let head = format!("{fixture}{made_of}, {visit}: {children} of CPython {label}");
+    let head = head(advice, as_it_is, label);
     match style {
         Style::Terminal { .. } => add(text, &head, "", style),
         Style::Markdown => text.push_str(&format!("**{}**\n\n", escaped(&head))),
@@ -110,7 +92,23 @@ fn add_visit(text: &mut String, run: &Run, label: &str, advice: &Advice, style: 
     }
 }
 
-fn columns<'a>(
+/// What an advice is about.
+pub(super) fn head(advice: &Advice, as_it_is: &Measurement, label: &str) -> String {
+    let Advice { fixture, visit, .. } = advice;
+    let children = match as_it_is.children.len() {
+        1 => "1 child".to_owned(),
+        number => format!("{number} children"),
+    };
+    let made_of = as_it_is.made_of(|number| number.to_string(), |size| bytes(*size));
+    let made_of = match &made_of[..] {
+        "" => String::new(),
+        made_of => format!(" ({made_of})"),
+    };
+    format!("{fixture}{made_of}, {visit}: {children} of CPython {label}")
+}
+
+/// The data as it is, and with each remedy that was measured.
+pub(super) fn columns<'a>(
     run: &Run,
     advice: &Advice,
     as_it_is: &Measurement,
@@ -167,7 +165,7 @@ fn times(ratio: f64) -> String {
 }
 
 /// Remedies that were not measured, by the reason; each with the visit, where it is only that one's.
-fn not_measured(run: &Run) -> Vec<(&str, Vec<String>)> {
+pub(super) fn not_measured(run: &Run) -> Vec<(&str, Vec<String>)> {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     let all = || run.advice.iter().filter(|one| !one.remedies.is_empty());
     for advice in all() {
@@ -195,7 +193,7 @@ fn not_measured(run: &Run) -> Vec<(&str, Vec<String>)> {
 }
 
 /// The remedies that help with a visit of a run, and not much less than the best.
-fn helping(run: &Run) -> Vec<&str> {
+pub(super) fn helping(run: &Run) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for advice in &run.advice {
         let Some(most) = advice.best().and_then(|best| best.saved_bytes) else {
@@ -211,24 +209,38 @@ fn helping(run: &Run) -> Vec<&str> {
     names
 }
 
-/// The visits of which it is not known that they do the same with other objects.
-fn silent(run: &Run) -> Vec<&str> {
+/// The visits of which it is not known that they do the same with other objects, in a sentence.
+pub(super) fn nothing_returned(run: &Run) -> Option<String> {
     let nothing = |tried: &Tried| tried.compared == Some(Compared::NothingReturned);
     let all = run.advice.iter();
     let all = all.filter(|advice| advice.remedies.iter().any(nothing));
-    all.map(|advice| &advice.visit[..]).collect()
+    let visits: Vec<_> = all.map(|advice| &advice.visit[..]).collect();
+    let returns = match visits.len() {
+        0 => return None,
+        1 => "returns",
+        _ => "return",
+    };
+    Some(format!(
+        "{} {returns} nothing: that other objects serve as well is known only so far as it raised no error.",
+        visits.join(", ")
+    ))
 }
 
-/// What a remedy is.
+/// What a remedy is, and when it helps.
+pub(super) fn explained(remedy: &Remedy) -> [(&'static str, &str); 3] {
+    [
+        ("what it is", &remedy.does),
+        ("for the code", &remedy.changes),
+        ("when", &remedy.applies),
+    ]
+}
+
+/// Adds what a remedy is.
 fn add_remedy(text: &mut String, name: &str, style: Style) {
     let Some(known) = remedy(name) else {
         return;
     };
-    let lines = [
-        ("what it is", &known.does),
-        ("for the code", &known.changes),
-        ("when", &known.applies),
-    ];
+    let lines = explained(known);
     match style {
         Style::Terminal { .. } => {
             text.push_str(&format!("{}\n", known.title));
@@ -240,7 +252,8 @@ fn add_remedy(text: &mut String, name: &str, style: Style) {
         Style::Markdown => {
             text.push_str(&format!("**{}**\n\n", known.title));
             for (what, words) in lines {
-                text.push_str(&format!("- {what}: {}.\n", escaped(words)));
+                // refcow's own words, in Markdown where they hold code.
+                text.push_str(&format!("- {what}: {words}.\n"));
             }
             text.push('\n');
         }

@@ -1,8 +1,9 @@
 //! Ways to share data with children, side by side: figures, and below them what a figure cannot say.
 
+use super::claims::escaped;
 use super::columns::Columns;
 use super::table::say;
-use super::{READABLE, Style, changes, labels, warnings};
+use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{
     AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
@@ -11,14 +12,14 @@ use crate::numbers::{bytes, share, time};
 
 /// For a terminal: columns that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
-    let mut text = tables(report, width);
-    for warning in warnings(report) {
-        say(&mut text, width, &format!("warning: {warning}"));
-    }
     let style = Style::Terminal {
         width,
         colours: false,
     };
+    let mut text = beginning(report, style) + &tables(report, width);
+    for warning in warnings(report) {
+        say(&mut text, width, &format!("warning: {warning}"));
+    }
     changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
@@ -29,8 +30,8 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
     if let Some(title) = title(report) {
         say(&mut text, width, &title);
         text.push('\n');
-        for columns in all(report) {
-            text.push_str(&columns.text(width));
+        for part in all(report) {
+            text.push_str(&part.columns.text(width));
         }
     }
     for note in notes(report) {
@@ -41,9 +42,9 @@ pub(super) fn tables(report: &Report, width: Option<u16>) -> String {
 
 /// For a page.
 pub fn render_markdown(report: &Report) -> Vec<u8> {
-    let mut text = tables_markdown(report);
+    let mut text = beginning(report, Style::Markdown) + &tables_markdown(report);
     for warning in warnings(report) {
-        text.push_str(&format!("> Warning: {warning}\n\n"));
+        text.push_str(&format!("> Warning: {}\n\n", escaped(&warning)));
     }
     changes::add_between_neighbours(&mut text, report, Style::Markdown);
     while text.ends_with("\n\n") {
@@ -56,18 +57,19 @@ pub fn render_markdown(report: &Report) -> Vec<u8> {
 pub(super) fn tables_markdown(report: &Report) -> String {
     let mut text = String::new();
     if let Some(title) = title(report) {
-        text.push_str(&format!("{title}\n\n"));
-        for columns in all(report) {
-            text.push_str(&format!("{}\n\n", columns.markdown()));
+        text.push_str(&format!("{}\n\n", escaped(&title)));
+        for part in all(report) {
+            text.push_str(&format!("{}\n\n", part.columns.markdown()));
         }
     }
     for note in notes(report) {
-        text.push_str(&format!("{note}\n\n"));
+        text.push_str(&format!("{}\n\n", escaped(&note)));
     }
     text
 }
 
-fn title(report: &Report) -> Option<String> {
+/// What was handed to whom; `None` where nothing was.
+pub(super) fn title(report: &Report) -> Option<String> {
     let first = alternatives(report).next()?;
     let children = first.children.len();
     let version = match &report.runs[..] {
@@ -90,7 +92,7 @@ fn alternatives(report: &Report) -> impl Iterator<Item = &Alternative> {
 }
 
 /// What the tables' words mean.
-fn notes(report: &Report) -> Vec<String> {
+pub(super) fn notes(report: &Report) -> Vec<String> {
     if alternatives(report).next().is_none() {
         return Vec::new();
     }
@@ -122,7 +124,18 @@ fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-fn all(report: &Report) -> Vec<Columns> {
+/// A table, and what it shows.
+pub(super) struct Part {
+    /// In words.
+    pub title: String,
+    /// Whether it is among those that come first to a reader.
+    pub first: bool,
+    /// The table.
+    pub columns: Columns,
+}
+
+/// The tables.
+pub(super) fn all(report: &Report) -> Vec<Part> {
     match &report.runs[..] {
         [run] => of_run(run),
         _ => side_by_side(report),
@@ -130,13 +143,18 @@ fn all(report: &Report) -> Vec<Columns> {
 }
 
 /// Of several interpreters: each figure with a column an interpreter, and together what is the same with all.
-fn side_by_side(report: &Report) -> Vec<Columns> {
-    let by_run: Vec<Vec<Columns>> = report.runs.iter().map(of_run).collect();
+fn side_by_side(report: &Report) -> Vec<Part> {
+    let by_run: Vec<Vec<Part>> = report.runs.iter().map(of_run).collect();
     let labels = labels(report);
     let tables = by_run.iter().map(Vec::len).max().unwrap_or(0);
     let mut all = Vec::new();
     for table in 0..tables {
-        let of_runs: Vec<Option<&Columns>> = by_run.iter().map(|run| run.get(table)).collect();
+        let parts = || by_run.iter().map(|run| run.get(table));
+        let Some(Part { title, .. }) = parts().flatten().next() else {
+            continue;
+        };
+        let of_runs: Vec<Option<&Columns>> =
+            parts().map(|part| part.map(|part| &part.columns)).collect();
         let Some(first) = of_runs.iter().flatten().next() else {
             continue;
         };
@@ -146,7 +164,12 @@ fn side_by_side(report: &Report) -> Vec<Columns> {
                 let mut named = named_rows(columns);
                 named.find(|(name, _)| name == row).map(|(_, cells)| cells)
             });
-            found.map_or_else(|| "–".to_owned(), |cells| cells[column].clone())
+            found.map(|cells| cells[column].clone())
+        };
+        // What a run has no row of differs from nothing.
+        let of_all = |row: &(String, String), column: usize| -> Vec<String> {
+            let runs = 0..labels.len();
+            runs.filter_map(|run| cell(run, row, column)).collect()
         };
         let titled =
             |header: Vec<String>, columns: &dyn Fn(&(String, String)) -> Vec<String>, numbers| {
@@ -172,9 +195,7 @@ fn side_by_side(report: &Report) -> Vec<Columns> {
         for column in 1..first.header.len() {
             let number = first.numbers.contains(&column);
             let alike = rows.iter().all(|row| {
-                let cells: Vec<String> = (0..labels.len())
-                    .map(|run| cell(run, row, column))
-                    .collect();
+                let cells = of_all(row, column);
                 cells.windows(2).all(|pair| pair[0] == pair[1])
             });
             if alike && !number {
@@ -183,24 +204,39 @@ fn side_by_side(report: &Report) -> Vec<Columns> {
             }
             let header = std::iter::once(first.header[column].clone()).chain(labels.clone());
             let numbers = if number { 1..labels.len() + 1 } else { 0..0 };
-            all.push(titled(
+            let columns = titled(
                 header.collect(),
                 &|row| {
                     (0..labels.len())
-                        .map(|run| cell(run, row, column))
+                        .map(|run| cell(run, row, column).unwrap_or_else(|| "–".into()))
                         .collect()
                 },
                 numbers,
-            ));
+            );
+            all.push(Part {
+                title: format!("{title}: {}", first.header[column]),
+                first: table == 0 && column == 1,
+                columns,
+            });
         }
         if !same.is_empty() {
             let header = std::iter::once("with each".to_owned())
                 .chain(same.iter().map(|column| first.header[*column].clone()));
-            all.push(titled(
+            let columns = titled(
                 header.collect(),
-                &|row| same.iter().map(|column| cell(0, row, *column)).collect(),
+                &|row| {
+                    let columns = same.iter();
+                    columns
+                        .map(|column| of_all(row, *column).swap_remove(0))
+                        .collect()
+                },
                 0..0,
-            ));
+            );
+            all.push(Part {
+                title: title.clone(),
+                first: true,
+                columns,
+            });
         }
     }
     all
@@ -239,7 +275,7 @@ fn rows_of_all(of_runs: &[Option<&Columns>]) -> Vec<(String, String)> {
 }
 
 /// Figures, then properties, then what can be done about lists.
-fn of_run(run: &Run) -> Vec<Columns> {
+fn of_run(run: &Run) -> Vec<Part> {
     let page_size = run.environment.page_size_bytes;
     let columns = |names: [&str; 6], numbers| Columns {
         header: names.map(str::to_owned).to_vec(),
@@ -287,10 +323,16 @@ fn of_run(run: &Run) -> Vec<Columns> {
         }
     }
     let mut all = Vec::new();
+    let part = |title: &str, columns| Part {
+        title: title.to_owned(),
+        first: true,
+        columns,
+    };
     if !run.alternatives.is_empty() {
-        all.extend([figures, properties]);
+        all.push(part("What each way costs", figures));
+        all.push(part("What figures do not say", properties));
     }
-    all.extend(mitigated(run));
+    all.extend(mitigated(run).map(|columns| part("What can be done about lists", columns)));
     all
 }
 
@@ -334,7 +376,7 @@ fn section_row(name: &str, columns: usize) -> Vec<String> {
 }
 
 /// The way, with its start method where that is not fork, or where the way has several here.
-fn label(run: &Run, alternative: &Alternative) -> String {
+pub(super) fn label(run: &Run, alternative: &Alternative) -> String {
     let several = run.alternatives.iter().any(|other| {
         other.way == alternative.way && other.start_method != alternative.start_method
     });

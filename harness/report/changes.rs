@@ -1,5 +1,6 @@
 //! What changes from one version of Python to the next, each with the fact that tells of it.
 
+use super::claims::escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, labels, legend};
 use crate::claims::Claims;
@@ -7,13 +8,77 @@ use crate::compare;
 use crate::model::{ComparedRuns, Outcome, Report, Row, RowKey, RowValue};
 use crate::numbers::{count, share, signed};
 
-/// Adds, of several interpreters, every change between neighbours, the versions in ascending order.
+/// The changes from one interpreter to the next.
+pub struct Step {
+    /// `3.8.18 → 3.9.18`; several, where nothing changed.
+    pub title: String,
+    /// What changed.
+    pub lines: Vec<Line>,
+}
+
+/// A sentence, or one that belongs under the one before.
+pub struct Line {
+    /// 1, or 2 for one that belongs under another.
+    pub depth: usize,
+    /// The sentence.
+    pub words: String,
+}
+
+/// Of several interpreters, every change between neighbours, the versions in ascending order.
+pub fn between_neighbours(report: &Report) -> Vec<Step> {
+    let facts = Claims::versions();
+    let all = compare::neighbours(report, facts);
+    let labels = labels(report);
+    let told: Vec<(&ComparedRuns, &str, Vec<Line>)> = all
+        .iter()
+        .zip(labels.windows(2))
+        .map(|(runs, pair)| (runs, &pair[1][..], of_runs(runs, facts)))
+        .collect();
+    let mut from = labels.first().cloned().unwrap_or_default();
+    let mut steps = Vec::new();
+    // Steps without a change stand together.
+    let mut told = told.into_iter().peekable();
+    while let Some((runs, label, mut lines)) = told.next() {
+        let mut title = format!("{from} → {label}");
+        let mut last = label;
+        if lines.is_empty() {
+            let mut compared = !runs.rows.is_empty();
+            while let Some((runs, label, _)) = told.next_if(|(.., lines)| lines.is_empty()) {
+                title += &format!(" → {label}");
+                last = label;
+                compared |= !runs.rows.is_empty();
+            }
+            let words = match compared {
+                true => "nothing by more than noise",
+                false => "nothing was compared: no pages, verdicts or facts",
+            };
+            lines.push(Line {
+                depth: 1,
+                words: words.to_owned(),
+            });
+        }
+        steps.push(Step { title, lines });
+        from = last.to_owned();
+    }
+    steps
+}
+
+/// What counts as a change.
+pub fn note() -> String {
+    let tolerance = compare::TOLERANCE;
+    format!(
+        "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
+         lie in where a build's memory begins.",
+        tolerance.pages,
+        share(tolerance.share)
+    )
+}
+
+/// Adds these changes, if there are several interpreters.
 pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) {
     if report.runs.len() < 2 {
         return;
     }
-    let facts = Claims::versions();
-    let all = compare::neighbours(report, facts);
     if !text.ends_with("\n\n") {
         text.push('\n');
     }
@@ -21,57 +86,32 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
         Style::Markdown => "### Changes\n",
         Style::Terminal { .. } => "Changes between neighbours\n",
     };
-    let tolerance = compare::TOLERANCE;
     for words in legend(report) {
         *text += &line(style, 0, &words);
     }
-    let labels = labels(report);
-    let told: Vec<(&ComparedRuns, &str, String)> = all
-        .iter()
-        .zip(labels.windows(2))
-        .map(|(runs, pair)| (runs, &pair[1][..], of_runs(runs, facts, style)))
-        .collect();
-    // Steps without a change stand together.
-    let mut title = labels[0].clone();
-    for steps in told.chunk_by(|(.., one), (.., next)| one.is_empty() && next.is_empty()) {
-        let (.., changes) = &steps[0];
-        for (_, label, _) in steps {
-            title += &format!(" → {label}");
-        }
+    for step in between_neighbours(report) {
         *text += &match style {
-            Style::Markdown => format!("\n**{title}**\n\n"),
+            Style::Markdown => format!("\n**{}**\n\n", escaped(&step.title)),
             Style::Terminal { width, .. } => {
-                format!("\n{}", wrapped(&title, width.unwrap_or(READABLE), ""))
+                format!("\n{}", wrapped(&step.title, width.unwrap_or(READABLE), ""))
             }
         };
-        *text += &match changes.is_empty() {
-            true if steps.iter().all(|(runs, ..)| runs.rows.is_empty()) => line(
-                style,
-                1,
-                "nothing was compared: no pages, verdicts or facts",
-            ),
-            true => line(style, 1, "nothing by more than noise"),
-            false => changes.clone(),
-        };
-        title = steps[steps.len() - 1].1.to_owned();
+        for Line { depth, words } in step.lines {
+            *text += &line(style, depth, &words);
+        }
     }
-    let note = format!(
-        "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
-         lie in where a build's memory begins.",
-        tolerance.pages,
-        share(tolerance.share)
-    );
     text.push('\n');
-    *text += &line(style, 0, &note);
+    *text += &line(style, 0, &note());
 }
 
 /// The changes of two runs, those that a fact tells of under that.
-pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
+fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
     let rows = || runs.rows.iter();
     let told: Vec<&Row> = rows().filter(|row| row.status.is_change()).collect();
     let own = |row: &&Row| row.because.as_deref() == Some(compare::INTERPRETERS_OWN);
     let rest: Vec<&Row> = rows().filter(own).collect();
-    let mut text = String::new();
+    let mut lines = Vec::new();
+    let mut say = |depth, words| lines.push(Line { depth, words });
     for fact in &facts.facts {
         let rows: Vec<&Row> = told
             .iter()
@@ -79,10 +119,12 @@ pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
             .filter(|row| row.facts.contains(&fact.id))
             .collect();
         if !rows.is_empty() {
-            let title = format!("{}: {} [{}]", fact.id, fact.statement, fact.source);
-            text += &line(style, 1, &title);
+            say(
+                1,
+                format!("{}: {} [{}]", fact.id, fact.statement, fact.source),
+            );
             for change in merged(&rows) {
-                text += &line(style, 2, &change);
+                say(2, change);
             }
         }
     }
@@ -91,15 +133,15 @@ pub fn of_runs(runs: &ComparedRuns, facts: &Claims, style: Style) -> String {
         .filter(|row| row.facts.is_empty())
         .collect();
     if !unknown.is_empty() {
-        text += &line(style, 1, "of which no fact tells:");
+        say(1, "of which no fact tells:".into());
         for change in merged(&unknown) {
-            text += &line(style, 2, &change);
+            say(2, change);
         }
     }
     if let Some(words) = of_the_interpreter(&rest) {
-        text += &line(style, 1, &words);
+        say(1, words);
     }
-    text
+    lines
 }
 
 /// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in them.
@@ -230,7 +272,7 @@ fn line(style: Style, depth: usize, words: &str) -> String {
             let indent = "  ".repeat(depth);
             wrapped(words, width.unwrap_or(READABLE), &indent)
         }
-        Style::Markdown if depth == 0 => format!("{words}\n"),
-        Style::Markdown => format!("{}- {words}\n", "  ".repeat(depth - 1)),
+        Style::Markdown if depth == 0 => format!("{}\n", escaped(words)),
+        Style::Markdown => format!("{}- {}\n", "  ".repeat(depth - 1), escaped(words)),
     }
 }

@@ -3,9 +3,9 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
-use super::columns::Columns;
+use super::columns::{Columns, cut};
 use super::table::wrapped;
-use super::{READABLE, Style, changes, labels, warnings};
+use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::claims::Statement;
 use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
 use crate::numbers::{bytes, count, share, time};
@@ -16,7 +16,7 @@ const WIDE: u16 = 130;
 /// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
 /// each has a column, and every change from one to the next is named.
 pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = beginning(report, style);
     if explained.is_empty() {
         text += &match &report.runs[..] {
             [run] => table(&run.claims, style),
@@ -40,29 +40,17 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
                     "",
                 );
             }
-            Style::Markdown => text += &format!("\n> Warning: {warning}\n"),
+            Style::Markdown => {
+                text += &format!("\n> Warning: {}\n", escaped(&warning));
+            }
         }
     }
     changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 
-/// The claim of that id, in each run.
-fn of_runs<'a>(report: &'a Report, id: &str) -> Vec<Option<&'a Claim>> {
-    let claims = report.runs.iter().map(|run| &run.claims);
-    claims
-        .map(|claims| claims.iter().find(|claim| claim.id == id))
-        .collect()
-}
-
 /// The verdicts with a column an interpreter, and below them what decides each with the newest.
 fn side_by_side(report: &Report, style: Style) -> String {
-    let mut ids: Vec<&str> = Vec::new();
-    for claim in report.runs.iter().flat_map(|run| &run.claims) {
-        if !ids.contains(&&claim.id[..]) {
-            ids.push(&claim.id);
-        }
-    }
     let labels = labels(report);
     let mut columns = Columns {
         header: std::iter::once("claim".to_owned())
@@ -73,8 +61,8 @@ fn side_by_side(report: &Report, style: Style) -> String {
         numbers: 0..0,
     };
     let mut unexpected = false;
-    for id in &ids {
-        let cells = of_runs(report, id).into_iter().map(|claim| match claim {
+    for found in report.statements() {
+        let cells = found.claims.iter().map(|claim| match claim {
             None => String::new(),
             Some(claim) if claim.verdict == claim.expected => short(claim.verdict).to_owned(),
             Some(claim) => {
@@ -82,7 +70,7 @@ fn side_by_side(report: &Report, style: Style) -> String {
                 format!("{} !", short(claim.verdict))
             }
         });
-        let row = std::iter::once((*id).to_owned()).chain(cells);
+        let row = std::iter::once(found.id.to_owned()).chain(cells);
         columns.rows.push(row.collect());
     }
     let mut legend =
@@ -103,6 +91,10 @@ fn side_by_side(report: &Report, style: Style) -> String {
     };
     // The newest says in full what decides each.
     if let Some((run, label)) = report.runs.iter().zip(&labels).next_back() {
+        let label = match style {
+            Style::Markdown => &escaped(label),
+            Style::Terminal { .. } => label,
+        };
         text += &format!("With CPython {label}:\n\n");
         text += &table(&run.claims, style);
     }
@@ -184,25 +176,39 @@ fn markdown_table(claims: &[Claim]) -> String {
     for claim in claims {
         let found = found(claim).join(" ");
         table.add_row(
-            [&claim.id, &verdict(claim), &claim.statement, &found].map(|text| escaped(text)),
+            [&claim.id, &verdict(claim), &claim.statement, &found].map(|text| escaped(&cut(text))),
         );
     }
     format!("{table}\n")
 }
 
-/// Text that ends no cell of a Markdown table, and begins no HTML.
+/// Text as Markdown shows it letter by letter: it ends no cell of a table, and begins no HTML, link, picture or code.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let mut before = [' '; 3];
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
-        let next = letters.peek().copied().unwrap_or(' ');
-        match letter {
-            '|' => escaped.push_str("\\|"),
-            // `< 0.01 %` begins none.
-            '<' if !next.is_whitespace() => escaped.push_str("\\<"),
-            '\n' => escaped.push(' '),
-            _ => escaped.push(letter),
+        let next = letters.peek().copied();
+        let acts = match letter {
+            '\\' | '|' | '`' | '*' | '[' | ']' | '~' | '$' => true,
+            // `< 0.01 %` begins none. What may follow behind the text's end is not known.
+            '<' => next.is_none_or(|next| !next.is_whitespace()),
+            '&' => next.is_some_and(|next| next == '#' || next.is_alphanumeric()),
+            // Within a word it is a letter.
+            '_' => !before[2].is_alphanumeric() && next.is_some_and(|next| !next.is_whitespace()),
+            // GitHub makes links of addresses: `https://…`, `www.…`.
+            '/' => before[2] == ':' && next == Some('/'),
+            '.' => before.iter().all(|letter| matches!(letter, 'w' | 'W')),
+            _ => false,
+        };
+        if acts {
+            escaped.push('\\');
         }
+        escaped.push(match letter {
+            '\n' | '\r' => ' ',
+            _ => letter,
+        });
+        before = [before[1], before[2], letter];
     }
     escaped
 }
@@ -243,27 +249,32 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
         Style::Terminal { .. } => text += &wrapped(words, width.unwrap_or(READABLE), indent),
         Style::Markdown => text += &format!("{words}\n"),
     };
+    // What a document says.
+    let said = |words: &str| match style {
+        Style::Terminal { .. } => words.to_owned(),
+        Style::Markdown => escaped(words),
+    };
     let heading = |words: &str| match style {
         Style::Terminal { .. } => words.to_owned(),
         Style::Markdown => format!("\n**{words}**\n"),
     };
-    let claims = of_runs(report, &statement.id);
+    let all = report.statements();
+    let Some(found_of_runs) = all.iter().find(|one| one.id == statement.id) else {
+        return text;
+    };
+    let claims = &found_of_runs.claims;
     let labels = labels(report);
     let Some(first) = claims.iter().flatten().next() else {
         return text;
     };
     // Verdicts with the interpreters that gave them, those that came to the same together.
-    let mut verdicts: Vec<(&Claim, Vec<&str>)> = Vec::new();
-    for (claim, label) in claims.iter().zip(&labels) {
-        let Some(claim) = claim else { continue };
-        let same = |known: &&mut (&Claim, Vec<&str>)| {
-            (known.0.verdict, known.0.expected) == (claim.verdict, claim.expected)
-        };
-        match verdicts.iter_mut().find(same) {
-            Some((_, labels)) => labels.push(label),
-            None => verdicts.push((claim, vec![label])),
-        }
-    }
+    let verdicts = found_of_runs.by_verdict().into_iter();
+    let verdicts: Vec<(&Claim, Vec<&str>)> = verdicts
+        .map(|(claim, places)| {
+            let of = places.into_iter().map(|place| &labels[place][..]);
+            (claim, of.collect())
+        })
+        .collect();
     let title = match &verdicts[..] {
         [(claim, _)] => format!("{}: {}", statement.id, claim.verdict),
         several => {
@@ -275,16 +286,16 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     };
     match style {
         Style::Terminal { .. } => say(&title, ""),
-        Style::Markdown => say(&format!("## {title}\n"), ""),
+        Style::Markdown => say(&format!("## {}\n", said(&title)), ""),
     }
-    say(&first.statement, "  ");
+    say(&said(&first.statement), "  ");
     say("", "");
     for (claim, labels) in &verdicts {
         if verdicts.len() > 1 {
-            say(&format!("{}:", labels.join(", ")), "  ");
+            say(&said(&format!("{}:", labels.join(", "))), "  ");
         }
         for words in found(claim) {
-            say(&words, "  ");
+            say(&said(&words), "  ");
         }
         if claim.verdict != claim.expected {
             say(&format!("Expected: {}.", claim.expected), "  ");
@@ -292,7 +303,10 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     }
     say("", "");
     say(
-        &heading(&format!("Measured, with CPython {}", labels.join(", "))),
+        &heading(&said(&format!(
+            "Measured, with CPython {}",
+            labels.join(", ")
+        ))),
         "",
     );
     let value = |claim: &Option<&Claim>, name: &str| match claim {
@@ -305,11 +319,9 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     if let [only] = &claims[..] {
         let mut figures = Table::new();
         for rule in &statement.figures {
-            figures.add_row([
-                rule.name.clone(),
-                value(only, &rule.name),
-                rule.means.clone(),
-            ]);
+            figures.add_row(
+                [&rule.name, &value(only, &rule.name), &rule.means].map(|cell| said(&cut(cell))),
+            );
         }
         if style == Style::Markdown {
             figures.set_header(["figure", "value", "what it is"]);
@@ -360,7 +372,7 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
         for rule in &statement.figures {
             let words = format!("{}: {}", rule.name, rule.means);
             match style {
-                Style::Markdown => say(&format!("- {words}"), ""),
+                Style::Markdown => say(&format!("- {}", said(&words)), ""),
                 Style::Terminal { .. } => say(&words, "  "),
             }
         }
@@ -393,13 +405,14 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
         "  ",
     );
     say("", "");
-    say(&format!("Evidence: {}.", first.evidence.join(", ")), "");
+    let evidence = format!("Evidence: {}.", first.evidence.join(", "));
+    say(&said(&evidence), "");
     say("", "");
     text
 }
 
 /// A figure with its unit.
-pub(super) fn shown(figure: &Figure) -> String {
+pub(in crate::report) fn shown(figure: &Figure) -> String {
     match (&figure.value, figure.unit) {
         (Value::Truth(true), _) => "yes".into(),
         (Value::Truth(false), _) => "no".into(),

@@ -1,11 +1,23 @@
 //! Rows and columns: on a terminal, columns that do not fit side by side stand below, with the leading ones again.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 
 use super::claims::escaped;
+
+/// More than any name or sentence has. Every row of a table is as wide as its widest.
+const MOST_LETTERS: usize = 2_000;
+
+/// As much of a text as a cell has room for.
+pub fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
 
 /// A table.
 #[derive(Clone, Debug)]
@@ -69,10 +81,10 @@ impl Columns {
     fn table(&self, part: &[usize], style: TableStyle) -> Table {
         let chosen: Vec<usize> = (0..self.leading).chain(part.iter().copied()).collect();
         let pick = |row: &[String]| -> Vec<String> {
-            let cells = chosen.iter().map(|column| &row[*column]);
+            let cells = chosen.iter().map(|column| cut(&row[*column]));
             match style == ASCII_MARKDOWN {
-                true => cells.map(|cell| escaped(cell)).collect(),
-                false => cells.cloned().collect(),
+                true => cells.map(|cell| escaped(&cell)).collect(),
+                false => cells.map(Cow::into_owned).collect(),
             }
         };
         let mut table = Table::new();

@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table};
 
 use super::changes::{merged, transition, value};
 use super::claims::escaped;
+use super::columns::cut;
 use super::table::{say, wrapped};
 use super::{READABLE, Style};
 use crate::claims::Claims;
@@ -34,7 +35,7 @@ pub fn render(comparison: &Comparison, style: Style) -> Vec<u8> {
 fn sentence(style: Style, words: &str) -> String {
     match style {
         Style::Terminal { width, .. } => wrapped(words, width.unwrap_or(READABLE), ""),
-        Style::Markdown => format!("{words}\n\n"),
+        Style::Markdown => format!("{}\n\n", escaped(words)),
     }
 }
 
@@ -80,7 +81,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
             say(&mut text, width, &title);
             say(&mut text, width, &allowed);
         }
-        Style::Markdown => text += &format!("**{title}**\n\n{allowed}\n"),
+        Style::Markdown => text += &format!("**{}**\n\n{allowed}\n", escaped(&title)),
     }
     text.push('\n');
     let told: Vec<&Row> = Status::ALL
@@ -193,7 +194,7 @@ fn table(rows: &[&Row]) -> String {
             status,
             row.facts.join(", "),
         ];
-        table.add_row(cells.map(|cell| escaped(&cell)));
+        table.add_row(cells.map(|cell| escaped(&cut(&cell))));
     }
     format!("{table}\n\n")
 }

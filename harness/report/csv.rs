@@ -1,71 +1,184 @@
-//! CSV: one row a region of a child, or one a group of its copied pages.
+//! CSV: one row a region of a child, one a group of its copied pages, one a child, or one a claim.
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Error;
-use crate::model::{By, Cause, Child, Measurement, Region, RegionName, Report, Run};
+use crate::model::{By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict};
 
-/// Of which child a row is, with the words of the JSON.
+/// A text in a cell. One that a spreadsheet would take for a formula has an apostrophe before it (OWASP, "CSV Injection"):
+/// fixtures and types have any names, and a document may be anybody's.
+#[derive(Clone)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&no_formula(&self.0))
+    }
+}
+
+/// Letters that begin a formula, those of Chinese and Japanese keyboards too.
+const BEGIN_FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
+fn no_formula(text: &str) -> Cow<'_, str> {
+    // Where a spreadsheet divides by semicolons or tabs, what is behind one is a cell, quoted or not.
+    let divides = |letter: char| matches!(letter, ';' | '\t' | '\r' | '\n');
+    let is_plain = text
+        .split(divides)
+        .all(|part| !part.starts_with(BEGIN_FORMULA));
+    if is_plain && !text.starts_with(BEGIN_FORMULA) {
+        return Cow::Borrowed(text);
+    }
+    let mut guarded = String::with_capacity(text.len() + 1);
+    let mut begins = true;
+    for letter in text.chars() {
+        if begins && BEGIN_FORMULA.contains(&letter) {
+            guarded.push('\'');
+        }
+        guarded.push(letter);
+        begins = divides(letter);
+    }
+    Cow::Owned(guarded)
+}
+
+/// Of which data and visit a row is, with the words of the JSON.
 #[derive(Serialize)]
-struct Whose<'a> {
-    fixture: &'a str,
-    visit: &'a str,
-    prepare: Option<&'a str>,
-    sharing: &'a str,
+struct Visited<'a> {
+    fixture: Text<'a>,
+    visit: Text<'a>,
+    prepare: Option<Text<'a>>,
+    sharing: Text<'a>,
     count: Option<u64>,
     item_bytes: Option<u64>,
-    parameters: Option<String>,
-    arguments: Option<String>,
-    python: &'a str,
-    executable: Cow<'a, str>,
-    architecture: &'a str,
-    kernel: &'a str,
+    parameters: Option<Text<'a>>,
+    arguments: Option<Text<'a>>,
+    python: Text<'a>,
+}
+
+/// Where it was measured.
+#[derive(Serialize)]
+struct Machine<'a> {
+    executable: Text<'a>,
+    architecture: Text<'a>,
+    kernel: Text<'a>,
+}
+
+/// Of which child it is.
+#[derive(Serialize)]
+struct Number {
     child: usize,
 }
 
-impl<'a> Whose<'a> {
-    fn of(run: &'a Run, measurement: &'a Measurement, child: usize) -> Self {
+impl<'a> Visited<'a> {
+    fn of(run: &'a Run, measurement: &'a Measurement) -> Self {
         let Measurement {
+            fixture,
+            visit,
+            prepare,
+            sharing,
             parameters,
             arguments,
             ..
         } = measurement;
         Self {
-            fixture: &measurement.fixture,
-            visit: &measurement.visit,
-            prepare: measurement.prepare.as_deref(),
-            sharing: &measurement.sharing,
+            fixture: fixture.into(),
+            visit: visit.into(),
+            prepare: prepare.as_ref().map(Text::from),
+            sharing: sharing.into(),
             count: measurement.count,
             item_bytes: measurement.item_bytes,
             parameters: in_json(parameters, parameters.is_empty()),
             arguments: in_json(arguments, arguments.is_empty()),
-            python: &run.python.version,
-            executable: run.python.executable.to_string_lossy(),
-            architecture: &run.environment.architecture,
-            kernel: &run.environment.kernel,
-            child,
+            python: (&run.python.version).into(),
+        }
+    }
+}
+
+impl<'a> Machine<'a> {
+    fn of(run: &'a Run) -> Self {
+        Self {
+            executable: run.python.executable.to_string_lossy().into(),
+            architecture: (&run.environment.architecture).into(),
+            kernel: (&run.environment.kernel).into(),
         }
     }
 }
 
 /// What has more than one value, in one field.
-fn in_json(values: &impl Serialize, none: bool) -> Option<String> {
+fn in_json(values: &impl Serialize, none: bool) -> Option<Text<'static>> {
     match none {
         true => None,
-        false => serde_json::to_string(values).ok(),
+        false => serde_json::to_string(values).ok().map(Text::from),
     }
 }
 
-/// A region of a child.
+/// What the kernel says of a child, and its clock: another in each run.
 #[derive(Serialize)]
-struct OfRegion {
+struct OfChild {
     visit_seconds: f64,
     minor_faults: u64,
     uss_bytes_before: Option<u64>,
     uss_bytes_after: Option<u64>,
     pages_copied_by_fork: u64,
+}
+
+impl OfChild {
+    fn of(child: &Child) -> Self {
+        Self {
+            visit_seconds: child.visit_seconds,
+            minor_faults: child.minor_faults,
+            uss_bytes_before: child.uss_bytes_before,
+            uss_bytes_after: child.uss_bytes_after,
+            pages_copied_by_fork: child.pages_copied_by_fork,
+        }
+    }
+}
+
+/// What a child has of the region `rest`: how many pages of libraries are there to be shared depends on the page cache.
+#[derive(Serialize)]
+struct OfRest {
+    rest_pages: Option<u64>,
+    rest_unshared: Option<u64>,
+    rest_identical: Option<u64>,
+}
+
+impl OfRest {
+    fn of(child: &Child) -> Self {
+        let rest = child.region(RegionName::Rest);
+        Self {
+            rest_pages: rest.map(|rest| rest.pages),
+            rest_unshared: rest.map(|rest| rest.unshared),
+            rest_identical: rest.and_then(|rest| rest.identical),
+        }
+    }
+}
+
+/// How long the data of a child took.
+#[derive(Serialize)]
+struct Built {
+    build_seconds: f64,
+}
+
+/// A verdict.
+#[derive(Serialize)]
+struct OfClaim<'a> {
+    python: Text<'a>,
+    id: Text<'a>,
+    statement: Text<'a>,
+    verdict: Verdict,
+    expected: Verdict,
+}
+
+/// A region of a child.
+#[derive(Serialize)]
+struct OfRegion {
     region: RegionName,
     pages: u64,
     unshared: u64,
@@ -81,14 +194,9 @@ struct OfRegion {
 }
 
 impl OfRegion {
-    fn of(child: &Child, region: &Region) -> Self {
+    fn of(region: &Region) -> Self {
         let of = |cause| region.causes.map(|causes| causes.of(cause));
         Self {
-            visit_seconds: child.visit_seconds,
-            minor_faults: child.minor_faults,
-            uss_bytes_before: child.uss_bytes_before,
-            uss_bytes_after: child.uss_bytes_after,
-            pages_copied_by_fork: child.pages_copied_by_fork,
             region: region.name,
             pages: region.pages,
             unshared: region.unshared,
@@ -109,50 +217,153 @@ impl OfRegion {
 struct OfGroup<'a> {
     by: &'static str,
     /// Empty where that is not known of them.
-    key: Option<&'a str>,
+    key: Option<Text<'a>>,
     unshared: u64,
     identical: Option<u64>,
 }
 
 /// All regions under a line of names. What is absent is an empty field.
 pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
-    rows(report, |child| {
-        let all = child.regions.iter();
-        all.map(|region| OfRegion::of(child, region)).collect()
-    })
+    table(children(report).flat_map(|of| {
+        let all = of.child.regions.iter();
+        all.map(move |region| (of.whose(), OfChild::of(of.child), OfRegion::of(region)))
+    }))
 }
 
 /// Copied pages that have something in common, the most first.
 pub fn render_by(report: &Report, by: By) -> Result<Vec<u8>, Error> {
-    rows(report, |child| {
-        let all = child.written_by(by).into_iter();
-        all.map(|(key, unshared, identical)| OfGroup {
-            by: by.as_str(),
-            key,
-            unshared,
-            identical,
+    table(children(report).flat_map(|of| {
+        let all = of.child.written_by(by).into_iter();
+        all.map(move |(key, unshared, identical)| {
+            let group = OfGroup {
+                by: by.as_str(),
+                key: key.map(Text::from),
+                unshared,
+                identical,
+            };
+            (of.whose(), group)
         })
-        .collect()
+    }))
+}
+
+/// The dataset's regions, with nothing that is another when the same command runs again on the same machine.
+///
+/// # Errors
+/// None that is known of.
+pub fn render_pages(report: &Report) -> Result<Vec<u8>, Error> {
+    table(children(report).flat_map(|of| {
+        let all = of.child.regions.iter();
+        let all = all.filter(|region| region.name != RegionName::Rest);
+        all.map(move |region| (of.visited(), of.number(), OfRegion::of(region)))
+    }))
+}
+
+/// What [`render_pages`] leaves out, one row a child.
+///
+/// # Errors
+/// When a time is no number.
+pub fn render_times(report: &Report) -> Result<Vec<u8>, Error> {
+    table(children(report).map(|of| {
+        let built = Built {
+            build_seconds: of.measurement.build_seconds,
+        };
+        let machine = Machine::of(of.run);
+        (
+            of.visited(),
+            of.number(),
+            OfChild::of(of.child),
+            OfRest::of(of.child),
+            built,
+            machine,
+        )
+    }))
+}
+
+/// The verdict on each claim, one row an interpreter.
+///
+/// # Errors
+/// None that is known of.
+pub fn render_claims_csv(report: &Report) -> Result<Vec<u8>, Error> {
+    table(report.runs.iter().flat_map(|run| {
+        run.claims.iter().map(|claim| OfClaim {
+            python: (&run.python.version).into(),
+            id: (&claim.id).into(),
+            statement: (&claim.statement).into(),
+            verdict: claim.verdict,
+            expected: claim.expected,
+        })
+    }))
+}
+
+/// A child, with all that it is of.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    run: &'a Run,
+    measurement: &'a Measurement,
+    number: usize,
+    child: &'a Child,
+}
+
+impl<'a> Of<'a> {
+    fn visited(self) -> Visited<'a> {
+        Visited::of(self.run, self.measurement)
+    }
+
+    fn number(self) -> Number {
+        Number { child: self.number }
+    }
+
+    fn whose(self) -> (Visited<'a>, Machine<'a>, Number) {
+        (self.visited(), Machine::of(self.run), self.number())
+    }
+}
+
+fn children(report: &Report) -> impl Iterator<Item = Of<'_>> {
+    let measurements = report
+        .runs
+        .iter()
+        .flat_map(|run| run.measurements.iter().map(move |one| (run, one)));
+    measurements.flat_map(|(run, measurement)| {
+        let children = (1..).zip(&measurement.children);
+        children.map(move |(number, child)| Of {
+            run,
+            measurement,
+            number,
+            child,
+        })
     })
 }
 
-fn rows<'a, Row: Serialize>(
-    report: &'a Report,
-    of: impl Fn(&'a Child) -> Vec<Row>,
-) -> Result<Vec<u8>, Error> {
+/// Rows under a line of their names.
+fn table<Row: Serialize>(rows: impl Iterator<Item = Row>) -> Result<Vec<u8>, Error> {
     let fail = |error: csv::Error| Error(error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for run in &report.runs {
-        for measurement in &run.measurements {
-            for (number, child) in (1..).zip(&measurement.children) {
-                for row in of(child) {
-                    let whose = Whose::of(run, measurement, number);
-                    writer.serialize((whose, row)).map_err(fail)?;
-                }
-            }
-        }
+    for row in rows {
+        writer.serialize(row).map_err(fail)?;
     }
     writer
         .into_inner()
         .map_err(|error| Error(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("=HYPERLINK(\"x\")", "'=HYPERLINK(\"x\")")]
+    #[case("+1", "'+1")]
+    #[case("-1+1", "'-1+1")]
+    #[case("@SUM(1)", "'@SUM(1)")]
+    #[case("\t=1", "'\t'=1")]
+    #[case("\r=1", "'\r'=1")]
+    #[case("＝1", "'＝1")]
+    #[case("a;=1;b", "a;'=1;b")]
+    #[case("three_lists", "three_lists")]
+    #[case("a=b-c", "a=b-c")]
+    #[case("", "")]
+    fn a_text_begins_no_formula(#[case] text: &str, #[case] cell: &str) {
+        assert_eq!(no_formula(text), cell);
+    }
 }

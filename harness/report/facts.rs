@@ -1,9 +1,12 @@
 //! What is known of versions of Python, with what came of it on each.
 
-use super::claims::shown;
-use super::columns::Columns;
+use comfy_table::presets::ASCII_MARKDOWN;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use super::claims::{escaped, shown};
+use super::columns::{Columns, cut};
 use super::table::wrapped;
-use super::{READABLE, Style, changes, labels, warnings};
+use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::claims::Claims;
 use crate::model::{Fact, Outcome, Report};
 
@@ -12,18 +15,14 @@ const NAME_WIDTH: usize = 32;
 
 /// Each fact with its figures, a column an interpreter.
 pub fn render(report: &Report, facts: &Claims, style: Style) -> Vec<u8> {
-    let mut text = String::new();
-    let mut ids: Vec<&str> = Vec::new();
-    for fact in report.runs.iter().flat_map(|run| &run.facts) {
-        if !ids.contains(&&fact.id[..]) {
-            ids.push(&fact.id);
-        }
-    }
-    if style == Style::Markdown && ids.len() > 1 {
+    let mut text = beginning(report, style);
+    let told = told(report, facts);
+    if style == Style::Markdown && told.len() > 1 {
+        let ids: Vec<&str> = told.iter().map(|fact| &fact.id[..]).collect();
         text += &contents(report, &ids);
     }
-    for id in ids {
-        text += &one(report, facts, id, style);
+    for fact in told {
+        text += &one(fact, style);
         text.push('\n');
     }
     for warning in warnings(report) {
@@ -32,7 +31,7 @@ pub fn render(report: &Report, facts: &Claims, style: Style) -> Vec<u8> {
                 let words = format!("warning: {warning}");
                 wrapped(&words, width.unwrap_or(READABLE), "")
             }
-            Style::Markdown => format!("> Warning: {warning}\n\n"),
+            Style::Markdown => format!("> Warning: {}\n\n", escaped(&warning)),
         };
     }
     changes::add_between_neighbours(&mut text, report, style);
@@ -45,54 +44,71 @@ fn contents(report: &Report, ids: &[&str]) -> String {
         let all = report.runs.iter().flat_map(|run| &run.facts);
         all.filter(|fact| fact.id == id).collect()
     };
-    let rows = ids.iter().map(|id| {
+    let mut table = Table::new();
+    table
+        .load_style(ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["fact", "changed in", "as predicted"]);
+    for id in ids {
         let facts = of_id(id);
         let count = |outcome| facts.iter().filter(|fact| fact.outcome == outcome).count();
         let tested = facts.len() - count(Outcome::NotTestableHere);
         let changes = facts.first().map_or(&[][..], |fact| &fact.changes);
-        vec![
-            format!("[{id}](#{id})"),
-            changes.join(", "),
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        table.add_row([
+            match id.chars().all(plain) {
+                true => format!("[{id}](#{id})"),
+                false => escaped(&cut(id)),
+            },
+            escaped(&cut(&changes.join(", "))),
             format!("{} of {tested}", count(Outcome::AsPredicted)),
-        ]
-    });
-    let columns = Columns {
-        header: ["fact", "changed in", "as predicted"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: rows.collect(),
-        leading: 1,
-        numbers: 2..3,
-    };
-    format!("{}\n\n", columns.markdown())
+        ]);
+    }
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n\n")
 }
 
-fn one(report: &Report, facts: &Claims, id: &str, style: Style) -> String {
+/// A fact, with what came of it.
+pub struct Told {
+    /// Its short name.
+    pub id: String,
+    /// What is known.
+    pub statement: String,
+    /// Who says so.
+    pub source: String,
+    /// From which versions on it is another.
+    pub since: String,
+    /// Its figures, a column an interpreter.
+    pub columns: Columns,
+    /// What was predicted and did not come true, and what could not be tested, each with the interpreters.
+    pub notes: Vec<String>,
+}
+
+/// All facts of a report, in their order.
+pub fn told(report: &Report, facts: &Claims) -> Vec<Told> {
+    let mut ids: Vec<&str> = Vec::new();
+    for fact in report.runs.iter().flat_map(|run| &run.facts) {
+        if !ids.contains(&&fact.id[..]) {
+            ids.push(&fact.id);
+        }
+    }
+    ids.into_iter()
+        .filter_map(|id| tell(report, facts, id))
+        .collect()
+}
+
+fn tell(report: &Report, facts: &Claims, id: &str) -> Option<Told> {
     let found: Vec<Option<&Fact>> = report
         .runs
         .iter()
         .map(|run| run.facts.iter().find(|fact| fact.id == id))
         .collect();
-    let Some(fact) = found.iter().flatten().next() else {
-        return String::new();
-    };
+    let fact = found.iter().flatten().next()?;
     let since = match &fact.changes[..] {
         [] => "on every version".to_owned(),
         changes => format!("changed in {}", changes.join(", ")),
-    };
-    let mut text = match style {
-        Style::Markdown => format!(
-            "### {id}\n\n{} ({}; {since})\n\n",
-            fact.statement, fact.source
-        ),
-        Style::Terminal { width, .. } => {
-            let width = width.unwrap_or(READABLE);
-            let mut text = format!("{id}: {since}\n");
-            text += &wrapped(&fact.statement, width, "  ");
-            text += &wrapped(&format!("Source: {}", fact.source), width, "  ");
-            text.push('\n');
-            text
-        }
     };
     let known = facts.facts.iter().find(|known| known.id == id);
     let names: Vec<String> = match known {
@@ -139,18 +155,10 @@ fn one(report: &Report, facts: &Claims, id: &str, style: Style) -> String {
         rows: Vec::new(),
     };
     for (name, cells) in rows {
-        let name = match style {
-            Style::Markdown => name,
-            Style::Terminal { .. } => textwrap::fill(&name, NAME_WIDTH),
-        };
         columns
             .rows
             .push(std::iter::once(name).chain(cells).collect());
     }
-    text += &match style {
-        Style::Markdown => format!("{}\n", columns.markdown()),
-        Style::Terminal { width, .. } => columns.text(width),
-    };
     // What was predicted, where it did not come true or could not be tested; else of the last, in words.
     let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     for (label, fact) in labels.iter().zip(&found) {
@@ -170,11 +178,57 @@ fn one(report: &Report, facts: &Claims, id: &str, style: Style) -> String {
             }
         }
     }
-    for (words, labels) in said {
-        let words = format!("{}: {words}", labels.join(", "));
+    let notes = said.into_iter();
+    Some(Told {
+        id: id.to_owned(),
+        statement: fact.statement.clone(),
+        source: fact.source.clone(),
+        since,
+        columns,
+        notes: notes
+            .map(|(words, labels)| format!("{}: {words}", labels.join(", ")))
+            .collect(),
+    })
+}
+
+fn one(mut fact: Told, style: Style) -> String {
+    let Told {
+        id,
+        statement,
+        source,
+        since,
+        ..
+    } = &fact;
+    let mut text = match style {
+        Style::Markdown => format!(
+            "### {}\n\n{} ({}; {})\n\n",
+            escaped(id),
+            escaped(statement),
+            escaped(source),
+            escaped(since)
+        ),
+        Style::Terminal { width, .. } => {
+            let width = width.unwrap_or(READABLE);
+            let mut text = format!("{id}: {since}\n");
+            text += &wrapped(statement, width, "  ");
+            text += &wrapped(&format!("Source: {source}"), width, "  ");
+            text.push('\n');
+            text
+        }
+    };
+    text += &match style {
+        Style::Markdown => format!("{}\n", fact.columns.markdown()),
+        Style::Terminal { width, .. } => {
+            for row in &mut fact.columns.rows {
+                row[0] = textwrap::fill(&row[0], NAME_WIDTH);
+            }
+            fact.columns.text(width)
+        }
+    };
+    for words in fact.notes {
         text += &match style {
             Style::Terminal { width, .. } => wrapped(&words, width.unwrap_or(READABLE), "  "),
-            Style::Markdown => format!("\n{words}\n"),
+            Style::Markdown => format!("\n{}\n", escaped(&words)),
         };
     }
     text

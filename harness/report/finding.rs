@@ -1,10 +1,20 @@
 //! A run in one sentence.
 
-use crate::model::{Measurement, RegionName, Run, Summary};
-use crate::numbers::{count, share, spread};
+use crate::advice::signed;
+use crate::model::{FactTally, Measurement, OfOneVerdict, RegionName, Run, Summary, Verdict};
+use crate::numbers::{bytes, count, share, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
 pub fn finding(run: &Run) -> String {
+    let parts = parts(run);
+    match parts.is_empty() {
+        true => "Found: nothing was measured.".into(),
+        false => format!("Found: {}.", parts.join("; ")),
+    }
+}
+
+/// The same, one for each way of sharing.
+pub(super) fn parts(run: &Run) -> Vec<String> {
     let page_size = run.environment.page_size_bytes;
     let all: Vec<(&Measurement, Summary)> = run
         .measurements
@@ -20,7 +30,7 @@ pub fn finding(run: &Run) -> String {
         }
         sharings
     };
-    let parts: Vec<String> = sharings
+    sharings
         .into_iter()
         .filter_map(|sharing| {
             let of_sharing = all
@@ -37,12 +47,94 @@ pub fn finding(run: &Run) -> String {
                 })
                 .map(|(measurement, summary)| most(measurement, summary))
         })
-        .collect();
-    if parts.is_empty() {
-        "Found: nothing was measured.".into()
-    } else {
-        format!("Found: {}.", parts.join("; "))
+        .collect()
+}
+
+/// What was found in a run that put no statement to the test: of what was asked for, without a full stop.
+pub(super) fn of_run(run: &Run) -> Vec<String> {
+    if !run.advice.is_empty() {
+        let all = run.advice.iter();
+        return all
+            .map(|advice| {
+                let finding = advice.finding.trim_end_matches('.');
+                format!("{finding} ({}, {})", advice.fixture, advice.visit)
+            })
+            .collect();
     }
+    let mut all: Vec<String> = run
+        .extreme_ways()
+        .map(|[(least, least_bytes), (most, most_bytes)]| {
+            format!(
+                "of {} handed over, a child copied the most by {} ({}): {}; the least by {} ({}): {}",
+                bytes(most.size_bytes),
+                most.title,
+                most.start_method,
+                signed(most_bytes),
+                least.title,
+                least.start_method,
+                signed(least_bytes),
+            )
+        })
+        .into_iter()
+        .collect();
+    all.extend(parts(run));
+    all
+}
+
+/// How many statements came to each verdict.
+pub(super) fn of_claims(
+    all: usize,
+    source: &str,
+    groups: &[OfOneVerdict<'_, '_>],
+    pythons: &str,
+) -> String {
+    // What holds first, and last what is not known.
+    let (untested, tested): (Vec<_>, Vec<_>) = groups
+        .iter()
+        .partition(|(verdict, _)| *verdict == Some(Verdict::NotTestableHere));
+    let parts: Vec<String> = tested
+        .iter()
+        .rev()
+        .chain(&untested)
+        .map(|(verdict, statements)| {
+            let number = statements.len();
+            let word =
+                |one: &'static str, several: &'static str| if number == 1 { one } else { several };
+            let words = match verdict {
+                Some(Verdict::Holds) => word("holds", "hold"),
+                Some(Verdict::HoldsWithLimits) => word("holds with limits", "hold with limits"),
+                Some(Verdict::DoesNotHold) => word("does not hold", "do not hold"),
+                Some(Verdict::NotTestableHere) => "could not be tested here",
+                None => word("depends on the version", "depend on the version"),
+            };
+            format!("{} {words}", count(number as u64))
+        })
+        .collect();
+    let statements = if all == 1 { "statement" } else { "statements" };
+    format!(
+        "Of {} {statements}{source}, put to the test on {pythons}: {}.",
+        count(all as u64),
+        parts.join(", ")
+    )
+}
+
+/// How many facts came true.
+pub(super) fn of_facts(tally: &FactTally<'_>, pythons: &str) -> String {
+    let all = tally.as_predicted + tally.otherwise.len() + tally.not_testable.len();
+    let mut sentence = format!(
+        "Of {} facts about versions of Python, {} are as predicted on {pythons}",
+        count(all as u64),
+        count(tally.as_predicted as u64)
+    );
+    for (words, ids) in [
+        ("not so", &tally.otherwise),
+        ("not testable here", &tally.not_testable),
+    ] {
+        if !ids.is_empty() {
+            sentence += &format!("; {words}: {}", ids.join(", "));
+        }
+    }
+    sentence + "."
 }
 
 /// The share of the data that a child copied, to order measurements by.

@@ -165,7 +165,7 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
 }
 
 /// What the data was made with, if anything is known of it.
-fn made_of(measurement: &Measurement) -> Option<String> {
+pub(super) fn made_of(measurement: &Measurement) -> Option<String> {
     let a_list = match measurement.parameters.is_empty() && measurement.arguments.is_empty() {
         true => " a list",
         false => "",

@@ -17,7 +17,7 @@ pub fn render(reproduction: &Reproduction, width: Option<u16>) -> Vec<u8> {
             continue;
         }
         text.push('\n');
-        text += &wrapped(&name(&run.recorded), width, "");
+        text += &wrapped(&names(reproduction, run), width, "");
         for line in of_run(run) {
             text += &wrapped(&line, width, "  ");
         }
@@ -68,11 +68,27 @@ fn answer(reproduction: &Reproduction) -> String {
     format!("{}: {}", reproduction.answer, parts.join(", "))
 }
 
-fn name(run: &RunName) -> String {
-    format!(
-        "CPython {}, {} (Linux {}, {})",
-        run.version, run.executable, run.kernel, run.architecture
-    )
+/// A recorded run, and that of now where it is of something else. Programs are named where versions do not tell them apart.
+fn names(reproduction: &Reproduction, run: &Repeated) -> String {
+    let Repeated { recorded, now, .. } = run;
+    let mut all = reproduction.runs.iter();
+    let alone = all.all(|one| one == run || one.recorded.version != recorded.version);
+    let same_program = |now: &RunName| now.executable == recorded.executable;
+    let with_program = !alone || !now.as_ref().is_none_or(same_program);
+    let name = |run: &RunName| {
+        let program = match with_program {
+            true => format!(", {}", run.executable),
+            false => String::new(),
+        };
+        format!(
+            "CPython {}{program} (Linux {}, {})",
+            run.version, run.kernel, run.architecture
+        )
+    };
+    match now {
+        Some(now) if now != recorded => format!("{} → {}", name(recorded), name(now)),
+        _ => name(recorded),
+    }
 }
 
 fn of_run(run: &Repeated) -> Vec<String> {
@@ -107,7 +123,7 @@ fn difference(difference: &Difference) -> String {
     let because = difference.because.as_ref();
     let both = match (&difference.recorded, &difference.now) {
         (None, None) => String::new(),
-        (recorded, now) => format!(" {} recorded, {} now", or_none(recorded), or_none(now)),
+        (recorded, now) => format!(": {} recorded, {} now", or_none(recorded), or_none(now)),
     };
     let because = because.map_or_else(String::new, |why| format!(" ({why})"));
     format!("{}{both}{because}", difference.of)

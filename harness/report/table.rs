@@ -3,12 +3,13 @@
 use super::claims::escaped;
 use super::finding::finding;
 use super::grid::grids;
-use super::{Style, changes, warnings, why};
+use super::{Style, beginning, changes, warnings, why};
 use crate::model::{By, Report};
 
 /// For a terminal: visits that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
-    let mut text = String::new();
+    let style = plain(width);
+    let mut text = beginning(report, style);
     for grid in grids(report) {
         text.push_str(&format!("{}\n{}\n\n", grid.title, grid.subtitle));
         text.push_str(&grid.columns.text(width));
@@ -22,17 +23,13 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
         }
         say(&mut text, width, &finding(run));
     }
-    let style = Style::Terminal {
-        width,
-        colours: false,
-    };
     changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
 }
 
 /// The copied pages of all visits, cut another way, for a terminal.
 pub fn render_by(report: &Report, by: By, width: Option<u16>) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = beginning(report, plain(width));
     for cut in why::cuts(report, by) {
         text.push_str(&format!("{}\n{}\n\n", cut.title, cut.subtitle));
         text.push_str(&cut.columns.text(width));
@@ -45,16 +42,23 @@ pub fn render_by(report: &Report, by: By, width: Option<u16>) -> Vec<u8> {
 
 /// The same for a page.
 pub fn render_markdown_by(report: &Report, by: By) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = beginning(report, Style::Markdown);
     for cut in why::cuts(report, by) {
-        text.push_str(&format!("**{}** ({})\n\n", cut.title, cut.subtitle));
+        text.push_str(&titled(&cut.title, &cut.subtitle));
         text.push_str(&cut.columns.markdown());
         text.push_str("\n\n");
     }
     for warning in warnings(report) {
-        text.push_str(&format!("> Warning: {warning}\n\n"));
+        text.push_str(&format!("> Warning: {}\n\n", escaped(&warning)));
     }
     text.into_bytes()
+}
+
+fn plain(width: Option<u16>) -> Style {
+    Style::Terminal {
+        width,
+        colours: false,
+    }
 }
 
 /// Adds a sentence, in lines no longer than the terminal's.
@@ -82,22 +86,27 @@ pub(super) fn wrapped(words: &str, width: u16, indent: &str) -> String {
     text
 }
 
+/// What stands over a table on a page.
+fn titled(title: &str, subtitle: &str) -> String {
+    format!("**{}** ({})\n\n", escaped(title), escaped(subtitle))
+}
+
 /// For a page: one table a dataset.
 pub fn render_markdown(report: &Report) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = beginning(report, Style::Markdown);
     for grid in grids(report) {
-        text.push_str(&format!("**{}** ({})\n\n", grid.title, grid.subtitle));
+        text.push_str(&titled(&grid.title, &grid.subtitle));
         text.push_str(&grid.columns.markdown());
         text.push_str("\n\n");
     }
     for warning in warnings(report) {
-        text.push_str(&format!("> Warning: {warning}\n\n"));
+        text.push_str(&format!("> Warning: {}\n\n", escaped(&warning)));
     }
     if let [run] = &report.runs[..] {
         for sentence in why::sentences(run) {
             text += &format!("- {}\n", escaped(&sentence));
         }
-        text += &format!("\n{}\n", finding(run));
+        text += &format!("\n{}\n", escaped(&finding(run)));
     }
     changes::add_between_neighbours(&mut text, report, Style::Markdown);
     text.into_bytes()

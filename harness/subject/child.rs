@@ -20,7 +20,7 @@ use crate::interpreter::{compare, finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{map, released};
+use crate::{apart, map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
 pub enum Work<'a, 'py> {
@@ -124,6 +124,10 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 
 /// The whole life of a forked process.
 fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
+    if matches!(work, Work::Map { .. }) {
+        // Before anything is allocated in the heap that is to be mapped.
+        apart::begin();
+    }
     if python.is_some() {
         #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
         // SAFETY: see `fork_python`, whose "before" this answers in the child; the thread is attached.

@@ -2,6 +2,7 @@
 //!
 //! Started by `refcow` alone, which inherits it a control socket and the children's channels.
 
+mod apart;
 mod child;
 mod interpreter;
 mod map;

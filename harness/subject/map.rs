@@ -39,10 +39,15 @@ const COMPARED: u32 = 8;
 /// process too, goes to [`MAP_FD`].
 pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
+    // Before anything else: what is free now is free in the parent, and all objects are the parent's.
     let own = match objects {
-        // Before anything else: what is free now is free in the parent.
         true => allocators_own(&Heap::of_this_process(py)?),
         false => Vec::new(),
+    };
+    let tracked = match objects {
+        // It holds all of them alive.
+        true => Some(py.import("gc")?.call_method0("get_objects")?),
+        false => None,
     };
     let mut walk = Walk::new(py)?;
     walk.records_wanted = objects;
@@ -56,10 +61,8 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         payload: walk.regions.payload.ranges(),
         not_walked: walk.not_walked.iter().cloned().collect(),
     };
-    if objects {
+    if let Some(tracked) = tracked {
         walk.of_dataset = false;
-        // The first holds all others alive.
-        let tracked = py.import("gc")?.call_method0("get_objects")?;
         let modules = py.import("sys")?.getattr("modules")?;
         walk.follow(modules.as_ptr())?;
         for object in tracked.cast::<PyList>()?.iter() {
@@ -73,8 +76,7 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
 
 /// What the allocators have for themselves, neighbours joined.
 fn allocators_own(heap: &Heap) -> Vec<Range<usize>> {
-    // So large that it is a mapping of its own.
-    let mut own: Vec<Range<usize>> = Vec::with_capacity(1 << 16);
+    let mut own: Vec<Range<usize>> = Vec::new();
     heap.own_memory(|range| match own.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => own.push(range),

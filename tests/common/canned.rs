@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use refcow::model::{
-    Advice, Calibration, Cause, Causes, Child, Claim, Compared, CrossChecks, Environment, Fate,
-    Figure, HugePages, Ksm, MeasuredAgain, Measurement, PageMap, Privileges, Python, Region,
-    RegionName, Run, Tree, Tried, Unit, Value, Verdict, Warning, Written,
+    Advice, AfterKill, Alternative, Calibration, Cause, Causes, Child, Claim, Compared, Contents,
+    CrossChecks, Environment, Fact, Fate, Figure, HugePages, Ksm, Leftover, MeasuredAgain,
+    Measurement, Outcome, PageMap, Privileges, Python, Receiver, Region, RegionName, Run,
+    StartMethod, Tree, Tried, Unit, Value, Verdict, Warning, Written,
 };
 
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
@@ -447,4 +448,75 @@ pub fn run_with_advice(version: &str) -> Run {
         ),
     ];
     run
+}
+
+/// Ways to hand data over: one with everything known, one that hangs and of which little is known.
+pub fn alternatives() -> Vec<Alternative> {
+    let receiver = |copied_pages: i64, piped_bytes| Receiver {
+        first_read_seconds: 0.000_003,
+        read_all_seconds: 0.017,
+        own_pages: 4_300,
+        copied_pages,
+        piped_bytes,
+    };
+    let list = Alternative {
+        way: "list".into(),
+        title: "fork: list of ints".into(),
+        contents: Contents::Ints,
+        start_method: StartMethod::Fork,
+        size_bytes: 4 << 20,
+        start_seconds: 0.002,
+        prepare_seconds: None,
+        handover_seconds: 0.004,
+        pss_bytes_held: Some(43 << 20),
+        pss_bytes_read: Some(75 << 20),
+        writes_seen_by_parent: false,
+        writes_seen_by_sibling: Some(false),
+        container_survives: true,
+        elements_survive: true,
+        after_child_killed: AfterKill::Usable,
+        left_after_kill: Vec::new(),
+        reference_own_pages: 160,
+        children: vec![receiver(4_115, Some(0)), receiver(4_116, Some(0))],
+    };
+    let pool = Alternative {
+        way: "pool".into(),
+        title: "Pool.map | <b>".into(),
+        contents: Contents::Bitarrays,
+        start_method: StartMethod::Spawn,
+        prepare_seconds: Some(0.01),
+        pss_bytes_read: None,
+        container_survives: false,
+        elements_survive: false,
+        after_child_killed: AfterKill::Hangs { after_seconds: 2.0 },
+        left_after_kill: vec![Leftover::Socket, Leftover::File],
+        children: vec![receiver(-2, None), receiver(12, None)],
+        ..list.clone()
+    };
+    vec![list, pool]
+}
+
+/// A fact that came true and one that did not.
+pub fn facts() -> Vec<Fact> {
+    let fact = |id: &str, outcome, found: &str| Fact {
+        id: id.into(),
+        statement: format!("What is known as {id}."),
+        source: "PEP 683; gh-84436".into(),
+        changes: vec!["3.12".into()],
+        outcome,
+        found: Some(found.into()),
+        not_testable_because: None,
+        figures: BTreeMap::from([(
+            "rise".into(),
+            Figure {
+                value: Value::Count(1_000),
+                unit: Unit::Count,
+            },
+        )]),
+        evidence: vec!["observed/refcounts".into()],
+    };
+    vec![
+        fact("immortal", Outcome::AsPredicted, "counts rise"),
+        fact("smaller", Outcome::Otherwise, "counts | rise"),
+    ]
 }

@@ -84,6 +84,8 @@ impl Place {
         mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
         let said = File::options()
             .read(true)
+            // With a writer of its own it is never at its end, and the next run can say something, too.
+            .write(true)
             // Not to wait for a writer that may never come.
             .custom_flags(nix::libc::O_NONBLOCK)
             .open(fifo)

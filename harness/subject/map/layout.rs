@@ -107,7 +107,7 @@ pub struct Layouts {
     minor: u8,
     /// Types that have an item size and no head that counts items, since 3.11: they hold a frame.
     with_frame: Vec<usize>,
-    /// Bits of `PyASCIIObject.state` that ASCII texts have and others have not. Where the bit is differs between versions.
+    /// The bit of `PyASCIIObject.state` that ASCII texts have and others have not. Where it is differs between versions.
     ascii: usize,
 }
 
@@ -128,10 +128,12 @@ impl Layouts {
         let layouts = Self {
             minor: py.version_info().minor,
             with_frame: with_frame?,
-            // Two that differ in nothing else but their length.
+            // Two that differ in nothing else but their length, and in the bits behind the last field, which nobody sets: there
+            // is what was in this memory before. So the lowest.
             ascii: {
                 let state = |text: &str| word_of(PyString::new(py, text).as_ptr(), TEXT_STATE);
-                state("a text") & !state("ein Fuß") & 0xffff_ffff
+                let differ = state("a text") & !state("ein Fuß") & 0xffff_ffff;
+                differ & differ.wrapping_neg()
             },
         };
         let unknown = |what: &str| {

@@ -1,0 +1,236 @@
+//! The words of a command line: those that say what to measure, and those that go on with it.
+
+use std::ffi::OsString;
+use std::iter;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
+
+use crate::cli::Cli;
+use crate::model::{By, printable};
+
+/// Options, by their names in the parser, that change nothing of what is measured: where it is written and in which form, what
+/// it is compared with, what is expected of it, and what is there already.
+const BESIDE: [&str; 9] = [
+    "output",
+    "report",
+    "format",
+    "by",
+    "quiet",
+    "resume",
+    "save_baseline",
+    "baseline",
+    "expect",
+];
+
+/// What a command line says, sorted as its command declares it.
+struct Parts {
+    /// The command, what it is about, and its options.
+    words: Vec<String>,
+    /// What stands behind `--`.
+    last: Vec<String>,
+}
+
+impl Parts {
+    fn joined(mut self) -> Vec<String> {
+        if !self.last.is_empty() {
+            self.words.push("--".into());
+            self.words.append(&mut self.last);
+        }
+        self.words
+    }
+}
+
+/// The words of a command line, without the program's name, that measure the same again: its command, and every option that
+/// says what is measured, in the order in which the command declares them. They parse to the same plan.
+///
+/// Empty if there is one that a document has no place for: no UTF-8, or with a letter that acts on a terminal.
+pub fn command_words(arguments: &[OsString]) -> Vec<String> {
+    let parts = parts(arguments, &BESIDE);
+    parts.map(Parts::joined).unwrap_or_default()
+}
+
+/// The words that go on with a run that is in a file: all that were given, and `--resume FILE`. `None` where
+/// [`command_words`] finds none.
+pub fn going_on(arguments: &[OsString], file: &str) -> Option<Vec<String>> {
+    let mut parts = parts(arguments, &["resume"])?;
+    parts.words.extend(option("resume", file));
+    Some(parts.joined())
+}
+
+fn parts(arguments: &[OsString], without: &[&str]) -> Option<Parts> {
+    let program = Cli::command();
+    let all = iter::once("refcow".into()).chain(arguments.iter().cloned());
+    let matches = program.clone().try_get_matches_from(all).ok()?;
+    let mut parts = Parts {
+        words: Vec::new(),
+        last: Vec::new(),
+    };
+    let (name, command, matches) = match matches.subcommand() {
+        Some((name, matches)) => (name, program.find_subcommand(name)?, matches),
+        // Options of the whole program are those of this command.
+        None => ("claims", &program, &matches),
+    };
+    parts.words.push(name.to_owned());
+    let given = |argument: &&Arg| {
+        let id = argument.get_id().as_str();
+        !without.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let (named, options): (Vec<_>, Vec<_>) = command
+        .get_arguments()
+        .filter(given)
+        .partition(|argument| argument.is_positional());
+    for argument in named {
+        let values = values(matches, argument.get_id().as_str())?;
+        match argument.is_last_set() {
+            true => parts.last.extend(values),
+            false => parts.words.extend(values),
+        }
+    }
+    for argument in options {
+        let id = argument.get_id().as_str();
+        let name = argument.get_long()?;
+        match argument.get_action() {
+            ArgAction::SetTrue => parts.words.push(format!("--{name}")),
+            _ => {
+                for value in values(matches, id)? {
+                    parts.words.extend(option(name, &value));
+                }
+            }
+        }
+    }
+    // A cut by line has lines logged, which is more than a form.
+    let by = matches.try_get_one::<By>("by").ok().flatten();
+    let lines = "--lines".to_owned();
+    if without.contains(&"by") && by == Some(&By::Line) && !parts.words.contains(&lines) {
+        parts.words.push(lines);
+    }
+    let mut all = parts.words.iter().chain(&parts.last);
+    all.all(|word| printable(word) == **word).then_some(parts)
+}
+
+/// What an argument was given, as it was written.
+fn values(matches: &ArgMatches, id: &str) -> Option<Vec<String>> {
+    let values = matches.get_raw(id)?;
+    values
+        .map(|value| value.to_str().map(str::to_owned))
+        .collect()
+}
+
+/// An option with its value, which may begin as an option does.
+fn option(name: &str, value: &str) -> Vec<String> {
+    match value.starts_with('-') {
+        true => vec![format!("--{name}={value}")],
+        false => vec![format!("--{name}"), value.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Command;
+    use crate::experiment::Plan;
+    use clap::Parser;
+    use rstest::rstest;
+
+    fn arguments(text: &str) -> Vec<OsString> {
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(Into::into)
+            .collect()
+    }
+
+    #[rstest]
+    #[case::nothing("", "claims")]
+    #[case::of_the_whole_program(
+        "--quick --format=json --output F --python 3.12",
+        "claims --quick --python 3.12"
+    )]
+    #[case::a_claim("claims shm-new --expect E --claims C -q", "claims shm-new --claims C")]
+    #[case::in_the_order_of_the_command(
+        "measure --children=4 ints --visit read lists --visit idle",
+        "measure ints lists --visit read --visit idle --children 4"
+    )]
+    #[case::with_a_baseline(
+        "measure ints --save-baseline B --prepare freeze",
+        "measure ints --prepare freeze"
+    )]
+    #[case::cut_by_type("measure ints --by type", "measure ints")]
+    #[case::cut_by_line("measure ints --by line", "measure ints --lines")]
+    #[case::cut_by_line_with_lines("measure ints --by=line --lines", "measure ints --lines")]
+    #[case::going_on(
+        "versions a b --resume R.json --quiet --timeout 5",
+        "versions a b --timeout 5"
+    )]
+    #[case::words_of_the_files_own(
+        "advise x.py:go --set n=-1 --format json -- --output F",
+        "advise x.py:go --set n=-1 -- --output F"
+    )]
+    #[case::a_value_like_an_option("measure ints --python=-x", "measure ints --python=-x")]
+    #[case::a_default_that_was_given("alternatives --size 4194304", "alternatives --size 4194304")]
+    fn what_says_what_to_measure_stays(#[case] given: &str, #[case] words: &str) {
+        assert_eq!(command_words(&arguments(given)).join(" "), words);
+    }
+
+    fn plan(words: impl IntoIterator<Item = OsString>) -> Plan {
+        let words = iter::once("refcow".into()).chain(words);
+        let cli = Cli::try_parse_from(words).unwrap();
+        let claims = |cli: &Cli| {
+            let (ids, options) = cli.claims();
+            options.plan(crate::claims::Claims::builtin(), ids)
+        };
+        match &cli.command {
+            None | Some(Command::Claims(_)) => claims(&cli).unwrap(),
+            Some(Command::Measure(measure)) => measure.plan().unwrap(),
+            Some(Command::Advise(advise)) => advise.plan().unwrap(),
+            Some(Command::Alternatives(options)) => options.plan().unwrap(),
+            Some(Command::Versions(options)) => {
+                options.plan(crate::claims::Claims::versions()).unwrap()
+            }
+            other => panic!("{other:?} measures nothing"),
+        }
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("--full --children 3 --format markdown")]
+    #[case("claims entire-list shm-new --quick --force --output F")]
+    #[case("measure ints small_ints:idle --visit=iterate --count 7 --python all --python 3.9")]
+    #[case("measure ints --by line --format csv")]
+    #[case("measure lists --no-causes --prepare freeze --save-baseline B")]
+    #[case("measure tests/fixtures/acts.py:act --set count=3 --timeout 0.5 -- --format json -q")]
+    #[case("advise lists --visit iterate --set count=3 --format json")]
+    #[case("alternatives --way args --start-method spawn --size 8192 --quiet")]
+    #[case("versions --format json --resume R")]
+    fn the_words_make_the_same_plan(#[case] given: &str) {
+        let given = arguments(given);
+        let words = command_words(&given);
+        let again: Vec<OsString> = words.iter().map(Into::into).collect();
+        assert_eq!(
+            format!("{:?}", plan(again.clone())),
+            format!("{:?}", plan(given))
+        );
+        // And are words that stay.
+        assert_eq!(command_words(&again), words);
+    }
+
+    #[test]
+    fn what_a_document_has_no_place_for_is_no_command() {
+        use std::os::unix::ffi::OsStringExt;
+        let no_text = OsString::from_vec(vec![b'a', 0xff]);
+        let of = |path: OsString| command_words(&["claims".into(), "--claims".into(), path]);
+        assert_eq!(of("a".into()).len(), 3);
+        assert!(of(no_text).is_empty());
+        assert!(of("a\u{1b}[31m".into()).is_empty());
+    }
+
+    #[test]
+    fn a_run_goes_on_where_it_was_to_be_written() {
+        let given = arguments("measure x.py --output F --resume OLD --format json -- a");
+        let words = going_on(&given, "a b.json").unwrap();
+        assert_eq!(
+            crate::shell::line("target/refcow", &words),
+            "target/refcow measure x.py --format json --output F --resume 'a b.json' -- a"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! `refcow report`, and the folder that `--report` asks for.
+
+use std::path::Path;
+
+use super::Error;
+use crate::cli::{ReportFormat, ReportOptions};
+use crate::model::Report;
+use crate::output::{Folder, Output};
+use crate::report::charts::{Chart, charts, png};
+use crate::{documents, report};
+
+/// Writes what is asked for of a document.
+pub(super) fn report(options: &ReportOptions) -> Result<(), Error> {
+    let output = options.output.as_deref();
+    let Some(format) = options.format else {
+        let place = output.ok_or(Error::NoFolder {
+            what: "a page, its charts and tables",
+            remedy: "add --output DIR, or choose one of them with --format",
+        })?;
+        let document = documents::read(&options.run)?.report;
+        return write(Some(folder(place)?), &document);
+    };
+    let document = documents::read(&options.run)?.report;
+    let bytes = match format {
+        ReportFormat::Svg | ReportFormat::Png => return pictures(options, format, &document),
+        _ if options.chart.is_some() => return Err(Error::NoChart),
+        ReportFormat::Html => {
+            let output = Output::open(output)?;
+            let charts = charts(&document)?;
+            return Ok(output.write(&report::render_html(&document, &charts)?)?);
+        }
+        ReportFormat::Markdown => report::render_page_markdown(&document, &charts(&document)?)?,
+        ReportFormat::Json => report::render(&document, report::Format::Json)?,
+        ReportFormat::Csv => report::render_pages(&document)?,
+    };
+    Ok(Output::open(output)?.write(&bytes)?)
+}
+
+/// Writes charts: one to where it is asked for, or all to a folder.
+fn pictures(options: &ReportOptions, format: ReportFormat, document: &Report) -> Result<(), Error> {
+    let all = charts(document)?;
+    let bytes = |chart: &Chart| match format {
+        ReportFormat::Png => png(&chart.svg),
+        _ => Ok(chart.svg.clone().into_bytes()),
+    };
+    let output = options.output.as_deref();
+    if let Some(name) = &options.chart {
+        let Some(chart) = all.iter().find(|chart| chart.name == *name) else {
+            let names: Vec<_> = all.iter().map(|chart| &chart.name[..]).collect();
+            return Err(Error::NoSuchChart {
+                name: name.clone(),
+                offer: match names.is_empty() {
+                    true => "it has none".to_owned(),
+                    false => format!("there are: {}", names.join(", ")),
+                },
+            });
+        };
+        return Ok(Output::open(output)?.write(&bytes(chart)?)?);
+    }
+    let place = output.ok_or(Error::NoFolder {
+        what: "charts",
+        remedy: "add --output DIR, or choose one with --chart NAME",
+    })?;
+    let end = match format {
+        ReportFormat::Png => ".png",
+        _ => ".svg",
+    };
+    let folder = Folder::open(place, |name| name.ends_with(end))?;
+    let files: Result<Vec<_>, report::Error> = all
+        .iter()
+        .map(|chart| Ok((format!("{}{end}", chart.name), bytes(chart)?)))
+        .collect();
+    Ok(folder.write(&files?)?)
+}
+
+/// The same, if there is to be one.
+pub(super) fn place(place: Option<&Path>) -> Result<Option<Folder>, Error> {
+    place.map(folder).transpose()
+}
+
+/// A place for a report, found writable before anything is measured.
+fn folder(place: &Path) -> Result<Folder, Error> {
+    Ok(Folder::open(place, |name| {
+        report::FILES.contains(&name) || name == report::CHARTS
+    })?)
+}
+
+/// Writes all of a report, if there is a place for it.
+pub(super) fn write(folder: Option<Folder>, document: &Report) -> Result<(), Error> {
+    match folder {
+        Some(folder) => Ok(folder.write(&report::all(document)?)?),
+        None => Ok(()),
+    }
+}

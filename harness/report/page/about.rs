@@ -1,0 +1,314 @@
+//! The report as a whole: what was found, on what, how, and by which command.
+
+use super::{Block, Item, Table};
+use crate::model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
+use crate::numbers::{bytes, count, signed};
+use crate::report::columns::Columns;
+use crate::report::{finding, labels, warnings};
+use crate::{claims::Claims, shell};
+
+/// Of the document.
+pub fn title(report: &Report) -> String {
+    let with = pythons(report);
+    match with.is_empty() {
+        true => "refcow".into(),
+        false => format!("refcow: what fork() shares with {with}"),
+    }
+}
+
+/// What was measured with, and on what.
+pub fn measured_with(report: &Report) -> String {
+    let mut parts = vec![pythons(report)];
+    let environments = || report.runs.iter().map(|run| &run.environment);
+    let mut machines: Vec<String> = Vec::new();
+    for one in environments() {
+        let cpu = one
+            .cpu
+            .as_ref()
+            .map_or_else(String::new, |cpu| format!(", {cpu}"));
+        let machine = format!("Linux {}, {}{cpu}", one.kernel, one.architecture);
+        if !machines.contains(&machine) {
+            machines.push(machine);
+        }
+    }
+    parts.append(&mut machines);
+    let mut versions: Vec<String> = Vec::new();
+    for one in environments() {
+        let version = format!("refcow {}", one.refcow_version);
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    parts.append(&mut versions);
+    parts.retain(|part| !part.is_empty());
+    parts.join(" · ")
+}
+
+/// `CPython 3.8.18 to 3.13.0`.
+fn pythons(report: &Report) -> String {
+    let labels = labels(report);
+    let ascending = report
+        .runs
+        .windows(2)
+        .all(|pair| pair[0].python.order() <= pair[1].python.order());
+    match &labels[..] {
+        [] => String::new(),
+        [only] => format!("CPython {only}"),
+        [one, other] => format!("CPython {one} and {other}"),
+        [first, .., last] if ascending => format!("CPython {first} to {last}"),
+        several => format!("CPython {}", several.join(", ")),
+    }
+}
+
+/// Interpreters by their places: of those that follow each other the first and the last.
+pub fn ranges(places: &[usize], labels: &[String]) -> String {
+    let mut parts = Vec::new();
+    for group in places.chunk_by(|one, next| one + 1 == *next) {
+        match group {
+            [first, _, .., last] => parts.push(format!("{} to {}", labels[*first], labels[*last])),
+            few => parts.extend(few.iter().map(|place| labels[*place].clone())),
+        }
+    }
+    parts.join(", ")
+}
+
+/// The finding in a sentence, and what else there is to say.
+pub fn findings(report: &Report) -> (String, Vec<String>) {
+    let statements = report.statements();
+    if !statements.is_empty() {
+        return of_claims(report, &statements);
+    }
+    let labels = labels(report);
+    let several = labels.len() > 1;
+    // What several interpreters say alike is said once.
+    let mut said: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut say = |place: usize, words: String| match said.iter_mut().find(|one| one.0 == words) {
+        Some((_, places)) if places.contains(&place) => {}
+        Some((_, places)) => places.push(place),
+        None => said.push((words, vec![place])),
+    };
+    for (place, run) in report.runs.iter().enumerate() {
+        for words in finding::of_run(run) {
+            say(place, words);
+        }
+    }
+    let all =
+        said.into_iter().map(
+            |(words, places)| match several && places.len() < labels.len() {
+                true => format!("With CPython {}: {words}.", ranges(&places, &labels)),
+                false => format!("{}.", capital(&words)),
+            },
+        );
+    let tally = report.fact_tally();
+    let facts = tally.map(|tally| finding::of_facts(&tally, &pythons(report)));
+    let mut all = facts.into_iter().chain(all);
+    let first = all.next().unwrap_or_else(|| "Nothing was measured.".into());
+    (first, all.collect())
+}
+
+fn of_claims(report: &Report, statements: &[Statement<'_>]) -> (String, Vec<String>) {
+    let known = |one: &Statement<'_>| Claims::builtin().find(one.id).is_ok();
+    let source = match statements.iter().all(known) {
+        true => " of the article",
+        false => "",
+    };
+    let groups = by_verdict(statements);
+    let finding = finding::of_claims(statements.len(), source, &groups, &pythons(report));
+    let newest = |one: &Statement<'_>| one.newest().map(|claim| claim.statement.clone());
+    let refuted = groups
+        .iter()
+        .filter(|(verdict, _)| *verdict == Some(Verdict::DoesNotHold));
+    let refuted = refuted
+        .flat_map(|(_, all)| all)
+        .filter_map(|one| newest(one));
+    let refuted: Vec<String> = refuted
+        .map(|statement| format!("Does not hold: {statement}"))
+        .collect();
+    (finding, refuted)
+}
+
+/// With a capital letter in front.
+pub fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// How it was measured, whether the instrument was right, and what limits the figures.
+pub fn method(report: &Report) -> Vec<Block> {
+    let mut blocks = vec![
+        Block::text(
+            "A fresh process embeds CPython, builds the data and forks: first a witness that only waits, so that every page of \
+             the parent has a second user, then the children. While all wait, refcow, which is none of them, reads from \
+             /proc/PID/pagemap which pages parent and child have in common. Then one child after the other visits the data, \
+             and refcow reads again before any of them ends: a page that was common and is now the child's alone was copied. \
+             The bytes of each copy are compared with the original's. Where page faults could be recorded, the first write to \
+             each page, and a map of all objects made before, say what was written there.",
+        ),
+        Block::Terms {
+            terms: TERMS
+                .map(|(term, means)| (term.to_owned(), means.to_owned()))
+                .to_vec(),
+        },
+    ];
+    if !report.runs.is_empty() {
+        blocks.push(Block::heading("Calibration and cross-checks"));
+        blocks.push(Block::text(
+            "Before each run a child without Python writes a known set of pages. Had refcow counted another number, there \
+             would be no report.",
+        ));
+        blocks.push(Block::Table(calibration(report)));
+    }
+    if let Some(checks) = report.cross_checks() {
+        blocks.push(Block::text(cross_checks(&checks)));
+    }
+    let warnings = warnings(report);
+    if !warnings.is_empty() {
+        blocks.push(Block::heading("Warnings"));
+        blocks.extend(warnings.into_iter().map(|text| Block::Warning { text }));
+    }
+    blocks
+}
+
+/// The words of all tables. docs/architecture.md has them all.
+const TERMS: [(&str, &str); 9] = [
+    (
+        "page",
+        "the unit in which the kernel shares and copies memory: 4 KiB on most machines",
+    ),
+    (
+        "shared page",
+        "in parent and child the same memory when the child's visit begins",
+    ),
+    (
+        "unshared page",
+        "a shared page of which the child has a copy of its own when its visit has ended: it was copied",
+    ),
+    (
+        "identical copy",
+        "an unshared page whose bytes are still those of the parent's: a copy that serves nothing",
+    ),
+    (
+        "region",
+        "header: the objects themselves, with their reference counts; spine: arrays of pointers and tables; payload: what \
+         arrays and buffers hold; segment: memory that is shared by nature; rest: all else in the process",
+    ),
+    (
+        "cause",
+        "what the first write to an unshared page changed. refcount: the count of an object's users; gc: what the garbage \
+         collector keeps in front of an object; payload: memory of an object's out of line; body: another field of an object; \
+         allocator: the allocator's own words; kernel: the kernel wrote; unattributed: not known",
+    ),
+    (
+        "visit",
+        "what a child does with the data: nothing (idle), iterate, read, …",
+    ),
+    (
+        "USS",
+        "unique set size: the memory that a process has for itself",
+    ),
+    (
+        "PSS",
+        "proportional set size: memory that several processes share is divided among them, so that a sum counts it once",
+    ),
+];
+
+/// What a known set of writes was counted as, before each run.
+fn calibration(report: &Report) -> Table {
+    let rows = report.runs.iter().zip(labels(report)).map(|(run, label)| {
+        vec![
+            label,
+            count(run.calibration.pages_written),
+            count(run.calibration.pages_counted),
+        ]
+    });
+    let header = ["CPython", "pages written", "pages counted"];
+    Table::of(
+        "Calibration",
+        Columns {
+            header: header.map(str::to_owned).to_vec(),
+            rows: rows.collect(),
+            leading: 1,
+            numbers: 1..3,
+        },
+    )
+}
+
+fn cross_checks(checks: &CrossCheckSpread) -> String {
+    let between = |spread: &crate::model::Spread<i64>| match spread.start() == spread.end() {
+        true => signed(*spread.end()),
+        false => format!("{} to {}", signed(*spread.start()), signed(*spread.end())),
+    };
+    let uss = checks.uss_pages_minus_unshared.as_ref();
+    format!(
+        "Two cruder instruments, over all children: page faults less unshared pages {}; growth of the USS in pages less \
+         unshared pages {}. They need not be 0: a fault may also map a page without a copy, or give the child a new one.",
+        between(&checks.faults_minus_unshared),
+        uss.map_or_else(|| "unknown".into(), between),
+    )
+}
+
+/// The command, and how to check a report.
+pub fn repeat(report: &Report) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if report.command.is_empty() {
+        blocks.push(Block::text(
+            "The document does not say by which command it was made: it was put together of several, or an older refcow wrote \
+             it.",
+        ));
+    } else {
+        let words = report.command.iter().map(String::as_str);
+        blocks.push(Block::text("The same measurements again:"));
+        blocks.push(Block::Code {
+            text: shell::line("refcow", words),
+        });
+        blocks.push(Block::text("The same, compared with these figures:"));
+        blocks.push(Block::Code {
+            text: "refcow reproduce run.json".into(),
+        });
+    }
+    if !report.sources.is_empty() {
+        let rows = report.sources.iter();
+        let rows = rows.map(|source| vec![source.path.clone(), source.sha256.clone()]);
+        let mut table = Table::of(
+            "Files that the command names",
+            Columns {
+                header: ["file", "SHA-256"].map(str::to_owned).to_vec(),
+                rows: rows.collect(),
+                leading: 1,
+                numbers: 0..0,
+            },
+        );
+        for cell in table.rows_mut().flat_map(|row| &mut row.cells) {
+            cell.code = true;
+        }
+        blocks.push(Block::Table(table));
+    }
+    blocks
+}
+
+/// A list of sentences.
+pub fn list(sentences: impl IntoIterator<Item = String>) -> Block {
+    Block::List {
+        items: sentences.into_iter().map(Item::of).collect(),
+    }
+}
+
+/// A table's words for bytes that may not be known.
+pub fn known_bytes(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".into(), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interpreters_that_follow_each_other_are_a_range() {
+        let labels = ["3.8", "3.9", "3.10", "3.11", "3.12"].map(str::to_owned);
+        assert_eq!(ranges(&[0, 1, 2, 4], &labels), "3.8 to 3.10, 3.12");
+        assert_eq!(ranges(&[0, 1, 3], &labels), "3.8, 3.9, 3.11");
+    }
+}

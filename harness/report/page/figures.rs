@@ -1,0 +1,215 @@
+//! What was measured: pages, ways of sharing, memory, remedies.
+
+use super::about::{known_bytes, list};
+use super::{Block, Table};
+use crate::model::{Measurement, Report, Run};
+use crate::remedies::remedy;
+use crate::report::charts::{Chart, Kind};
+use crate::report::columns::Columns;
+use crate::report::{advice as told, alternatives as ways, grid, labels, why};
+
+/// Page maps that are shown at first.
+const OPEN: usize = 2;
+
+/// The pictures of pages.
+pub fn maps(charts: &[Chart]) -> Vec<Block> {
+    let maps: Vec<&Chart> = charts
+        .iter()
+        .filter(|chart| chart.kind == Kind::Pages)
+        .collect();
+    if maps.is_empty() {
+        return Vec::new();
+    }
+    let mut blocks = vec![Block::text(
+        "Each small square is a page of the data, or several that follow each other, in the order of their addresses. What \
+         has another colour after the visit is a page that the child now has for itself, and the colour tells what was \
+         written on it first.",
+    )];
+    let (first, others) = maps.split_at(maps.len().min(OPEN));
+    blocks.extend(first.iter().copied().map(Block::chart));
+    blocks.extend(
+        others
+            .iter()
+            .map(|chart| Block::fold(&chart.title, false, vec![Block::chart(chart)])),
+    );
+    blocks
+}
+
+/// Ways to hand data to children, and how what they copied is drawn.
+pub fn alternatives(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+    let mut blocks = charts;
+    let Some(title) = ways::title(report) else {
+        return blocks;
+    };
+    blocks.push(Block::text(format!("{title}:")));
+    for part in ways::all(report) {
+        blocks.push(match part.first {
+            true => Block::Table(Table::of(part.title, part.columns)),
+            false => Block::folded_table(part.title, part.columns),
+        });
+    }
+    blocks.extend(ways::notes(report).into_iter().map(Block::note));
+    blocks
+}
+
+/// Memory of all processes of a measurement together, by how many children had visited the data.
+pub fn tree(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+    let mut blocks = charts;
+    let labels = labels(report);
+    let several = labels.len() > 1;
+    let mut tables: Vec<Block> = Vec::new();
+    for (run, label) in report.runs.iter().zip(&labels) {
+        let Some(columns) = tree_columns(run) else {
+            continue;
+        };
+        let caption = format!("PSS of parent, witness and children of CPython {label}");
+        tables.push(match several {
+            true => Block::folded_table(caption, columns),
+            false => Block::Table(Table::of(caption, columns)),
+        });
+    }
+    if !tables.is_empty() {
+        blocks.push(Block::text(
+            "All processes together, each page's bytes divided among those that share it: what is copied adds to the sum.",
+        ));
+    }
+    blocks.append(&mut tables);
+    blocks
+}
+
+fn tree_columns(run: &Run) -> Option<Columns> {
+    let known = |one: &&Measurement| {
+        one.tree.pss_bytes_before.is_some() || one.tree.pss_bytes_after.is_some()
+    };
+    let measured = || run.measurements.iter().filter(known);
+    let most = measured()
+        .map(|one| one.tree.pss_bytes_after_each.len())
+        .max()?;
+    let after = |number: usize| match number {
+        1 => "1 child".to_owned(),
+        number => format!("{number} children"),
+    };
+    let mut header = vec![
+        "data".to_owned(),
+        "visited by".to_owned(),
+        "no child yet".to_owned(),
+    ];
+    header.extend((1..most).map(after));
+    header.push("all children".into());
+    let mut rows = Vec::new();
+    let all: Vec<&Measurement> = measured().collect();
+    for group in all.chunk_by(|one, next| grid::same_data(one, next)) {
+        for (index, one) in group.iter().enumerate() {
+            let each = &one.tree.pss_bytes_after_each;
+            let data = if index == 0 {
+                name_of_data(&[run], one)
+            } else {
+                String::new()
+            };
+            let mut row = vec![
+                data,
+                one.visit.clone(),
+                known_bytes(one.tree.pss_bytes_before),
+            ];
+            // The last of them is that of all children.
+            let last = each.len().saturating_sub(1);
+            row.extend((1..most).map(|number| match each[..last].get(number - 1) {
+                Some(sum) => known_bytes(Some(*sum)),
+                None => String::new(),
+            }));
+            row.push(known_bytes(one.tree.pss_bytes_after));
+            rows.push(row);
+        }
+    }
+    Some(Columns {
+        numbers: 2..header.len(),
+        header,
+        rows,
+        leading: 2,
+    })
+}
+
+/// A dataset, with what it was made of where another has the same name.
+pub fn name_of_data(runs: &[&Run], one: &Measurement) -> String {
+    let mut all = runs.iter().flat_map(|run| &run.measurements);
+    let another = all.any(|other| {
+        other.data() == one.data() && other.sharing == one.sharing && !grid::same_data(one, other)
+    });
+    let made_of = grid::made_of(one).filter(|_| another);
+    match made_of {
+        Some(words) => format!("{} ({words})", one.data()),
+        None => one.data(),
+    }
+}
+
+/// What could be done about what is copied.
+pub fn advice(report: &Report) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut helping: Vec<&str> = Vec::new();
+    for (run, label) in report.runs.iter().zip(labels(report)) {
+        for advice in &run.advice {
+            let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
+                continue;
+            };
+            let head = told::head(advice, as_it_is, &label);
+            blocks.push(Block::heading(&head));
+            blocks.push(Block::text(&advice.finding));
+            let measured = advice
+                .remedies
+                .iter()
+                .filter(|one| one.saved_bytes.is_some());
+            if measured.clone().next().is_some() {
+                let columns = told::columns(run, advice, as_it_is, measured);
+                blocks.push(Block::Table(Table::of(head, columns).under_its_name()));
+            }
+        }
+        let not_measured = told::not_measured(run).into_iter();
+        let not_measured = not_measured
+            .map(|(reason, titles)| format!("Not measured: {}: {reason}.", titles.join(", ")));
+        let all: Vec<_> = not_measured.chain(told::nothing_returned(run)).collect();
+        if !all.is_empty() {
+            blocks.push(list(all));
+        }
+        for name in told::helping(run) {
+            if !helping.contains(&name) {
+                helping.push(name);
+            }
+        }
+    }
+    if !helping.is_empty() {
+        blocks.push(Block::note(told::LEGEND));
+    }
+    for known in helping.into_iter().filter_map(remedy) {
+        let lines = told::explained(known);
+        let lines = lines.map(|(what, words)| (what.to_owned(), format!("{words}.")));
+        let terms = Block::Terms {
+            terms: lines.to_vec(),
+        };
+        blocks.push(Block::fold(&known.title, false, vec![terms]));
+    }
+    blocks
+}
+
+/// Every figure, and who wrote.
+pub fn measurements(report: &Report) -> Vec<Block> {
+    let grids = grid::grids(report).into_iter();
+    let mut blocks: Vec<Block> = grids
+        .map(|grid| {
+            let title = format!("{} ({})", grid.title, grid.subtitle);
+            Block::folded_table(title, grid.columns)
+        })
+        .collect();
+    let several = report.runs.len() > 1;
+    for (run, label) in report.runs.iter().zip(labels(report)) {
+        let sentences = why::sentences(run);
+        if sentences.is_empty() {
+            continue;
+        }
+        let title = match several {
+            true => format!("Who wrote to the copied pages, with CPython {label}"),
+            false => "Who wrote to the copied pages".to_owned(),
+        };
+        blocks.push(Block::fold(title, false, vec![list(sentences)]));
+    }
+    blocks
+}

@@ -1,0 +1,290 @@
+//! A document measured again: what counts as the same, and what does not.
+
+mod common;
+
+use std::fs;
+
+use common::canned;
+use common::{Finished, Place};
+use refcow::compare::TOLERANCE;
+use refcow::model::{
+    self, Answer, Difference, Environment, RegionName, Report, Reproduction, Run, Verdict, Weight,
+};
+use refcow::report;
+use refcow::reproduce::{Again, reproduction};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// What comes of a canned run of which another one is measured now.
+fn against(change: impl Fn(&mut Run)) -> Reproduction {
+    let recorded = canned::run_with_claims("3.12.1");
+    let mut now = recorded.clone();
+    change(&mut now);
+    reproduction(&Report::of(recorded), &[Again::Run(&now)], TOLERANCE)
+}
+
+fn heaviest(reproduction: &Reproduction) -> &Difference {
+    &reproduction.runs[0].differences[0]
+}
+
+/// Another number of copied pages of a region, in each child of `three_lists/iterate`.
+fn unshared(run: &mut Run, name: RegionName, pages: u64) {
+    let visited = run
+        .measurements
+        .iter_mut()
+        .find(|one| one.visit == "iterate");
+    for child in &mut visited.unwrap().children {
+        canned::without_causes(child);
+        let region = child.regions.iter_mut().find(|region| region.name == name);
+        region.unwrap().unshared = pages;
+    }
+}
+
+#[test]
+fn the_same_pages_and_verdicts_are_reproduced_whatever_it_took() {
+    let same = against(|run| {
+        for measurement in &mut run.measurements {
+            measurement.build_seconds *= 2.0;
+            measurement.tree.pss_bytes_before = Some(1);
+            for child in &mut measurement.children {
+                child.visit_seconds *= 3.0;
+                child.minor_faults += 1;
+            }
+        }
+        run.claims[0].decided_by = Some("in another time".into());
+    });
+    assert_eq!(same.answer, Answer::Reproduced);
+    assert!(same.compared() > 40, "{}", same.compared());
+    assert!(same.runs[0].differences.is_empty(), "{same:?}");
+}
+
+#[rstest]
+#[case::a_page(120, Weight::WithinTolerance, Answer::WithinTolerance)]
+#[case::many(90, Weight::Differs, Answer::Differs)]
+// Fewer than the tolerance would be allowed to have none.
+#[case::none(0, Weight::Differs, Answer::Differs)]
+fn copied_pages_may_differ_by_the_tolerance(
+    #[case] pages: u64,
+    #[case] weight: Weight,
+    #[case] answer: Answer,
+) {
+    let other = against(|run| unshared(run, RegionName::Header, pages));
+    assert_eq!(other.answer, answer);
+    let first = heaviest(&other);
+    assert_eq!(first.weight, weight);
+    assert_eq!(
+        first.of,
+        "three_lists/iterate (2000 × 65536 bytes), child 1, header unshared"
+    );
+    let figures = (first.recorded.as_deref(), first.now.as_deref());
+    assert_eq!(figures, (Some("121"), Some(&pages.to_string()[..])));
+}
+
+#[rstest]
+#[case::a_few(12, Some(Weight::DoesNotCount), Answer::Reproduced)]
+#[case::many(200, Some(Weight::Differs), Answer::Differs)]
+fn what_is_not_the_datasets_moves(
+    #[case] pages: u64,
+    #[case] weight: Option<Weight>,
+    #[case] answer: Answer,
+) {
+    let other = against(|run| unshared(run, RegionName::Rest, pages));
+    assert_eq!(other.answer, answer);
+    assert_eq!(Some(heaviest(&other).weight), weight);
+}
+
+#[test]
+fn what_another_build_has_of_its_own_does_not_count() {
+    let other = against(|run| {
+        run.python.build = Some("3.12.1 (another) [clang]".into());
+        unshared(run, RegionName::Rest, 900);
+    });
+    assert_eq!(other.answer, Answer::Reproduced);
+    assert_eq!(other.runs[0].differs, ["build of Python"]);
+    assert_eq!(heaviest(&other).weight, Weight::DoesNotCount);
+}
+
+#[test]
+fn another_verdict_differs() {
+    let other = against(|run| run.claims[0].verdict = Verdict::DoesNotHold);
+    assert_eq!(other.answer, Answer::Differs);
+    let first = heaviest(&other);
+    assert_eq!(first.of, "claim zero-deletes");
+    let words = (first.recorded.as_deref(), first.now.as_deref());
+    assert_eq!(words, (Some("holds"), Some("does not hold")));
+}
+
+#[rstest]
+#[case::size(|run: &mut Run| run.measurements[0].count = Some(3_000), "other data")]
+#[case::children(|run: &mut Run| drop(run.measurements[0].children.pop()), "other children")]
+#[case::gone(|run: &mut Run| drop(run.measurements.remove(0)), "did not measure it again")]
+#[case::page_size(|run: &mut Run| run.environment.page_size_bytes = 65_536, "pages of 4096 and of 65536 bytes")]
+fn what_is_not_of_the_same_cannot_be_compared(#[case] change: fn(&mut Run), #[case] because: &str) {
+    let other = against(change);
+    assert_eq!(other.answer, Answer::NotComparable);
+    let first = heaviest(&other);
+    assert!(
+        first.because.as_ref().unwrap().contains(because),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn a_document_that_lacks_something_is_only_excused_where_it_says_so() {
+    let mut recorded = canned::run("3.12.1");
+    let now = recorded.clone();
+    recorded.measurements.pop();
+    let mut recorded = Report::of(recorded);
+    for (interrupted, answer) in [(false, Answer::NotComparable), (true, Answer::Reproduced)] {
+        recorded.interrupted = interrupted;
+        let other = reproduction(&recorded, &[Again::Run(&now)], TOLERANCE);
+        assert_eq!(other.answer, answer);
+    }
+}
+
+#[test]
+fn a_run_that_could_not_be_repeated_is_named_beside_those_that_were() {
+    let runs = ["3.11.7", "3.12.1"].map(canned::run);
+    let again = [
+        Again::Run(&runs[0]),
+        Again::Not("there is no CPython 3.12 here"),
+    ];
+    let recorded = Report::of_all(runs.to_vec(), Vec::new());
+    let half = reproduction(&recorded, &again, TOLERANCE);
+    assert_eq!(half.answer, Answer::NotComparable);
+    let text = String::from_utf8(report::render_reproduction(&half, Some(80))).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("reproduction_without_one", text);
+    });
+}
+
+#[test]
+fn differences_are_told_in_their_order() {
+    let other = against(|run| {
+        let environment: &mut Environment = &mut run.environment;
+        environment.kernel = "6.13.0".into();
+        unshared(run, RegionName::Header, 0);
+        unshared(run, RegionName::Rest, 900);
+        run.claims[1].verdict = Verdict::Holds;
+        run.measurements[0].count = Some(9);
+    });
+    let text = String::from_utf8(report::render_reproduction(&other, Some(80))).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("reproduction_differs", text);
+    });
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    let schema = jsonschema::validator_for(&model::reproduction_schema().to_value()).unwrap();
+    let document = serde_json::to_value(&other).unwrap();
+    assert!(schema.is_valid(&document), "{document:#}");
+}
+
+/// A real run in a file, and a place to measure it again in.
+fn recorded(place: &Place) -> (String, Value) {
+    let text = "def build(rows: int = 300):\n    return [[n] for n in range(rows)]\n\n\
+                def visit_look(data):\n    for row in data:\n        row[0]\n";
+    let fixture = place.file("mine.py", text);
+    let run = place.path("run.json").to_str().unwrap().to_owned();
+    let measure = place.measure([
+        &format!("{fixture}:look"),
+        "--format",
+        "json",
+        "--output",
+        &run,
+    ]);
+    place.run(measure).exits_with(0);
+    let document = serde_json::from_str(&fs::read_to_string(&run).unwrap()).unwrap();
+    (run, document)
+}
+
+fn reproduce(place: &Place, run: &str) -> Finished {
+    place.run(place.refcow(["reproduce", run]))
+}
+
+#[test]
+fn a_run_is_reproduced_on_its_machine() {
+    let place = Place::new();
+    let (run, _) = recorded(&place);
+    let finished = reproduce(&place, &run).exits_with(0);
+    assert!(finished.stdout.starts_with("reproduced: "), "{finished}");
+}
+
+/// A document in which something was changed, measured again.
+fn changed(change: impl Fn(&mut Value)) -> Finished {
+    let place = Place::new();
+    let (_, mut document) = recorded(&place);
+    change(&mut document);
+    let run = place.file("changed.json", &document.to_string());
+    reproduce(&place, &run).exits_with(1)
+}
+
+#[test]
+fn a_changed_size_is_named() {
+    let finished = changed(|document| {
+        document["runs"][0]["measurements"][0]["parameters"] = json!({"rows": 900});
+    });
+    let text = finished.stdout.replace("\n  ", " ");
+    assert!(text.starts_with("not comparable"), "{finished}");
+    assert!(
+        text.contains("rows=900 recorded, nothing set now"),
+        "{finished}"
+    );
+}
+
+#[test]
+fn a_missing_version_is_named() {
+    let finished = changed(|document| {
+        document["runs"][0]["python"]["version"] = "3.99.1".into();
+    });
+    let text = finished.stdout.replace("\n  ", " ");
+    assert!(text.contains("there is no CPython 3.99 here"), "{finished}");
+}
+
+/// What is said of a document that somebody else has written, of which nothing may be run.
+fn refused(place: &Place, command: Value, sources: Value) -> Finished {
+    let mut document = serde_json::to_value(Report::of(canned::run("3.12.1"))).unwrap();
+    document["command"] = command;
+    document["sources"] = sources;
+    let run = place.file("run.json", &document.to_string());
+    let finished = reproduce(place, &run).exits_with(1);
+    assert!(
+        finished.stdout.starts_with("not comparable: "),
+        "{finished}"
+    );
+    finished
+}
+
+#[rstest]
+#[case::none(json!([]), "does not say by which command")]
+#[case::unknown(json!(["explode"]), "does not understand")]
+#[case::of_no_measuring(json!(["doctor"]), "measures nothing")]
+#[case::of_no_fixture(json!(["measure", "/etc/passwd"]), "passwd")]
+#[case::that_writes(json!(["measure", "ints", "--output", "victim"]), "does more than measure")]
+#[case::that_keeps(json!(["measure", "ints", "--save-baseline", "victim"]), "does more than measure")]
+fn a_command_that_does_not_only_measure_is_not_run(#[case] command: Value, #[case] why: &str) {
+    let place = Place::new();
+    let finished = refused(&place, command, json!([]));
+    let text = finished.stdout.replace('\n', " ");
+    assert!(text.contains(why), "{finished}");
+    assert!(!place.path("victim").exists());
+}
+
+#[rstest]
+#[case::another(|path: &str| json!([{"path": path, "sha256": "0".repeat(64)}]), "another SHA-256")]
+#[case::not_told(|_: &str| json!([]), "does not say what was in")]
+fn a_file_that_is_not_the_one_that_was_measured_is_not_run(
+    #[case] sources: fn(&str) -> Value,
+    #[case] why: &str,
+) {
+    let place = Place::new();
+    let acts = format!("open({:?}, 'w')\n", place.path("victim"));
+    let file = place.file("mine.py", &format!("{acts}def build():\n    {acts}"));
+    let finished = refused(&place, json!(["measure", &file]), sources(&file));
+    assert!(
+        finished.stdout.replace('\n', " ").contains(why),
+        "{finished}"
+    );
+    assert!(!place.path("victim").exists());
+}
