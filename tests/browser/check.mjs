@@ -20,7 +20,6 @@ const PHONE = 360;
 const DESK = 1200;
 const SCHEMES = ["light", "dark"];
 const MOST_STOPS = 5000;
-const CLAIMS = "details.claim, #claims details";
 
 let failed = false;
 function told(what, wrong) {
@@ -77,7 +76,7 @@ async function opened({ width = PHONE, colorScheme = "light", javaScriptEnabled 
   return page;
 }
 
-const title = async (claim) => (await claim.textContent()).trim().slice(0, 60);
+const title = async (part) => (await part.textContent()).trim().slice(0, 60);
 
 async function screenshot(page, name) {
   if (!screenshots) return;
@@ -121,34 +120,36 @@ try {
 
   {
     const page = await opened();
-    const claims = await page.locator(CLAIMS).count();
+    const parts = page.locator("details");
+    const number = await parts.count();
+    const claims = await page.locator("details.claim").count();
     const wrong = [];
-    // Tab goes through all that can be reached, and leaves the page after the last. Each claim is unfolded on the way.
+    // Tab goes through all that can be reached, and leaves the page after the last. Each part is unfolded on the way.
     const reached = new Set();
     for (let stop = 0; stop < MOST_STOPS; stop++) {
       await page.keyboard.press("Tab");
-      const [left, index] = await page.evaluate((claims) => {
+      const [left, index] = await page.evaluate(() => {
         const focused = document.activeElement;
-        const all = [...document.querySelectorAll(claims)];
+        const all = [...document.querySelectorAll("details")];
         return [focused === document.body, focused?.localName === "summary" ? all.indexOf(focused.parentElement) : -1];
-      }, CLAIMS);
+      });
       if (left) break;
       if (index < 0 || reached.has(index)) continue;
       reached.add(index);
-      const claim = page.locator(CLAIMS).nth(index);
-      const look = () => claim.evaluate((details) => [details.open, isUnfolded(details)]);
+      const part = parts.nth(index);
+      const look = () => part.evaluate((details) => [details.open, isUnfolded(details)]);
       const [openBefore] = await look();
       await page.keyboard.press("Enter");
       const [open, shown] = await look();
-      if (open === openBefore) wrong.push(`${await title(claim)}: Enter does not unfold it`);
-      else if (open && !shown) wrong.push(`${await title(claim)}: nothing is shown when it is unfolded`);
+      if (open === openBefore) wrong.push(`${await title(part)}: Enter does not unfold it`);
+      else if (open && !shown) wrong.push(`${await title(part)}: nothing is shown when it is unfolded`);
       // What was folded stays unfolded: there may be more to unfold in it.
       else if (!open) await page.keyboard.press("Enter");
     }
-    for (let index = 0; index < claims; index++) {
-      if (!reached.has(index)) wrong.push(`${await title(page.locator(CLAIMS).nth(index))}: Tab does not lead to it`);
+    for (let index = 0; index < number; index++) {
+      if (!reached.has(index)) wrong.push(`${await title(parts.nth(index))}: Tab does not lead to it`);
     }
-    told(`${claims} claims unfold by keyboard`, claims === 0 ? ["there is no claim on the page"] : wrong);
+    told(`${number} folded parts, ${claims} of them claims, unfold by keyboard`, wrong);
     await page.context().close();
   }
 
@@ -171,6 +172,9 @@ try {
   {
     const page = await opened({ width: DESK });
     await page.emulateMedia({ media: "print" });
+    // The other style sheet takes a moment.
+    const all = () => [...document.querySelectorAll("details")].every(isUnfolded);
+    await page.waitForFunction(all, null, { timeout: 3000 }).catch(() => {});
     const hidden = await page.evaluate(() => {
       const folded = [...document.querySelectorAll("details")].filter((details) => !isUnfolded(details));
       return folded.map((details) => details.textContent.trim().slice(0, 60));
