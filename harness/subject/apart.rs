@@ -19,7 +19,6 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, m
 const MOST_BYTES: usize = 1 << 40;
 /// Where a limit (RLIMIT_AS) does not leave twice as many, the mapper needs them elsewhere.
 const LEAST_BYTES: usize = 1 << 26;
-const NO_ACCESS: ProtFlags = ProtFlags::PROT_NONE;
 
 #[global_allocator]
 static APART: Apart = Apart {
@@ -166,7 +165,7 @@ impl Reserved {
             #[expect(unsafe_code, reason = "addresses are reserved by mapping them")]
             // SAFETY: a new mapping where the kernel likes; nobody can refer to it yet, so that half of it can go again.
             let start = unsafe {
-                let Ok(start) = mmap_anonymous(None, twice, NO_ACCESS, flags) else {
+                let Ok(start) = mmap_anonymous(None, twice, ProtFlags::PROT_NONE, flags) else {
                     continue;
                 };
                 munmap(start.byte_add(bytes), bytes).ok()?;
