@@ -198,7 +198,9 @@ fn a_page_of_a_run_that_was_ended_says_so_at_its_top() {
         ended.stdout.contains("\nfirst, shared by fork\n"),
         "{ended}"
     );
-    let ended = ended.says("interrupted: what is complete has been written\nhelp: a run that is written by --format json");
+    let ended = ended.says(
+        "interrupted: what is complete has been written\nhelp: a run that is kept by --report DIR",
+    );
 
     let arguments = ["--format", "markdown"];
     let again = end_in_the_second(&place, measure(&place, &arguments), Signal::INT);
@@ -385,7 +387,7 @@ fn altered(place: &Place, alter: impl Fn(&mut Value)) -> String {
 #[rstest]
 #[case::without_a_command("/command", json!([]), "does not say which command", "merged")]
 #[case::of_another_command("/command/1", json!("ints"), "is of another command:\n    refcow measure ints", "measure again")]
-#[case::of_another_file("/sources/1/sha256", json!("00"), "second.py: that has changed since", "measure again")]
+#[case::of_another_file("/sources/1/sha256", json!("0".repeat(64)), "second.py: that has changed since", "measure again")]
 #[case::of_another_kernel("/runs/0/environment/kernel", json!("5.3.0"), "the kernel of CPython", "measure again")]
 #[case::of_another_refcow("/runs/0/environment/refcow_version", json!("9.9.9"), "was 9.9.9", "measure again")]
 #[case::of_another_commit("/runs/0/environment/refcow_commit", json!("abc"), "(abc), and is", "measure again")]
