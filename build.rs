@@ -1,6 +1,7 @@
 //! Leaves the subject's Python symbols open: whoever starts it chooses the interpreter with `LD_PRELOAD`. And tells refcow
 //! which commit it is built from.
 
+use std::path::Path;
 use std::process::Command;
 
 /// What refcow is made of, as git and cargo name it.
@@ -20,8 +21,9 @@ fn main() {
     for path in SOURCES {
         println!("cargo::rerun-if-changed={path}");
     }
-    // Absent where this is no checkout, or there is no git.
-    if let Some(commit) = git(&["rev-parse", "HEAD"]) {
+    // Absent where this is no checkout, or within another project's, or there is no git.
+    let is_top = git(&["rev-parse", "--show-prefix"]).is_some_and(|prefix| prefix.is_empty());
+    if let Some(commit) = git(&["rev-parse", "HEAD"]).filter(|_| is_top) {
         let mut status = vec!["status", "--porcelain", "--"];
         status.extend(SOURCES);
         let dirty = match git(&status) {
@@ -29,9 +31,13 @@ fn main() {
             _ => "-dirty",
         };
         println!("cargo::rustc-env=REFCOW_COMMIT={commit}{dirty}");
-        // Written by every commit, and every change of branch.
-        if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
-            println!("cargo::rerun-if-changed={log}");
+        // The first is written by every commit, where it is kept. What is not there would have this run each time.
+        for path in ["logs/HEAD", "HEAD"] {
+            if let Some(path) = git(&["rev-parse", "--git-path", path])
+                && Path::new(&path).exists()
+            {
+                println!("cargo::rerun-if-changed={path}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::compare::TOLERANCE;
 use crate::model::{Advice, Cause, Measurement, RegionName, Tried};
-use crate::numbers::{bytes, count};
+use crate::numbers::{bytes, count, signed_bytes};
 use crate::remedies::{remedies, title};
 
 /// What is no saving. A remedy's own code and objects make another heap of the same data, as another build of Python
@@ -53,7 +53,7 @@ pub fn finding(advice: &Advice, as_it_is: &Measurement) -> String {
     };
     let left = advice.copied_bytes.saturating_sub(saved.unsigned_abs());
     let again = advice.measured_again.as_ref().map(|again| {
-        let saved_again = signed(again.saved_bytes);
+        let saved_again = signed_bytes(again.saved_bytes);
         let apart = again.saved_bytes.abs_diff(saved);
         match apart > advice.noise_bytes {
             true => format!("; but measured again: {saved_again} saved, so do not count on it"),
@@ -67,12 +67,6 @@ pub fn finding(advice: &Advice, as_it_is: &Measurement) -> String {
         bytes(saved.unsigned_abs()),
         again.unwrap_or_default()
     )
-}
-
-/// A saving in words.
-pub fn signed(number: i64) -> String {
-    let sign = if number < 0 { "−" } else { "" };
-    format!("{sign}{}", bytes(number.unsigned_abs()))
 }
 
 /// Why no remedy helps.

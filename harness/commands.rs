@@ -154,9 +154,6 @@ pub enum Error {
     #[error("--chart names a chart, and --format is none of svg and png")]
     #[diagnostic(help("add --format svg, or --format png"))]
     NoChart,
-    /// The command of a document is none that measures.
-    #[error("the document's command measures nothing")]
-    MeasuresNothing,
     /// A document could not be repeated.
     #[error("{}: {answer}", path.display())]
     #[diagnostic(help("the answer above says where; --report DIR keeps what was measured now"))]
@@ -221,7 +218,6 @@ impl Error {
             | Self::NoFolder { .. }
             | Self::NoSuchChart { .. }
             | Self::NoChart
-            | Self::MeasuresNothing
             | Self::NothingInCommon
             | Self::NotPython(_)
             | Self::NotCreated(_)
@@ -400,10 +396,8 @@ fn new(path: &Path) -> Result<String, Error> {
 }
 
 fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
-    let (others, read) = match &options.claims {
-        Some(path) => other_claims(path).map(|(claims, read)| (Some(claims), Some(read)))?,
-        None => (None, None),
-    };
+    let others = options.claims.as_deref().map(other_claims).transpose()?;
+    let (others, read) = others.unzip();
     let claims = others.as_ref().unwrap_or(claims::Claims::builtin());
     let plan = options.plan(claims, ids)?;
     let expectations = match &options.expect {
@@ -470,6 +464,18 @@ fn measured(
     measured.report.command = command;
     measured.report.sources = sources;
     Ok(measured)
+}
+
+/// Writes what was measured: to where it is asked for, and as a report. That one cannot be written does not keep the other from it.
+fn write(
+    output: Output,
+    bytes: &[u8],
+    folder: Option<output::Folder>,
+    report: &model::Report,
+) -> Result<(), Error> {
+    let written = output.write(bytes);
+    published::write(folder, report)?;
+    Ok(written?)
 }
 
 /// The words behind the program's name.
@@ -606,10 +612,8 @@ fn terminal(output: &Output) -> report::Style {
 }
 
 fn versions(options: &Versions) -> Result<(), Error> {
-    let (others, read) = match &options.facts {
-        Some(path) => other_claims(path).map(|(facts, read)| (Some(facts), Some(read)))?,
-        None => (None, None),
-    };
+    let others = options.facts.as_deref().map(other_claims).transpose()?;
+    let (others, read) = others.unzip();
     let facts = others.as_ref().unwrap_or(claims::Claims::versions());
     let plan = options.plan(facts)?;
     let output = Output::open(options.run.output.as_deref())?;
@@ -761,8 +765,7 @@ fn measure(command: &Measure) -> Result<(), Error> {
         bytes.extend(report::render_comparison(comparison, style));
     }
     let written = Kept::of(options.format == Format::Json, &output, &options.run);
-    published::write(folder, &measured.report)?;
-    output.write(&bytes)?;
+    write(output, &bytes, folder, &measured.report)?;
     if kept.is_some() && !measured.failures.is_empty() && !measured.report.interrupted {
         return Err(Error::NotKept(measured.failures));
     }

@@ -241,6 +241,20 @@ pub(crate) fn pairs<'a>(
     matched.chain(rest).collect()
 }
 
+/// What a dataset was made with, in words.
+pub(crate) fn made_of(measurement: &Measurement) -> String {
+    match measurement.made_of(u64::to_string, |bytes| format!("{bytes} bytes")) {
+        words if words.is_empty() => "nothing set".to_owned(),
+        words => words,
+    }
+}
+
+/// Whether all of a region was copied in one run and nothing in the other. A single page may hold other things; that two or
+/// more are all copied, or none, is no matter of where memory begins.
+pub(crate) fn all_or_nothing((base, of_base): (u64, u64), (new, of_new): (u64, u64)) -> bool {
+    of_base.min(of_new) >= 2 && (base == of_base && new == 0 || base == 0 && new == of_new)
+}
+
 /// In which way two datasets of one fixture are not the same.
 fn other_data(one: &Measurement, other: &Measurement) -> &'static str {
     match (&one.parameters, &one.arguments) == (&other.parameters, &other.arguments) {
@@ -264,22 +278,12 @@ fn page_rows(
             continue;
         };
         let not_comparable = match (one, other) {
-            (Some(one), Some(other)) if one.made_with() != other.made_with() => {
-                let words = |it: &Measurement| {
-                    let words = it.made_of(u64::to_string, |bytes| format!("{bytes} bytes"));
-                    if words.is_empty() {
-                        "nothing set".into()
-                    } else {
-                        words
-                    }
-                };
-                Some(format!(
-                    "{}: {} and {}",
-                    other_data(one, other),
-                    words(one),
-                    words(other)
-                ))
-            }
+            (Some(one), Some(other)) if one.made_with() != other.made_with() => Some(format!(
+                "{}: {} and {}",
+                other_data(one, other),
+                made_of(one),
+                made_of(other)
+            )),
             (Some(one), Some(other)) if one.children.len() != other.children.len() => Some(
                 // Each child shares pages with the others; what it copies is its own matter, but not of which.
                 format!(
@@ -351,11 +355,9 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
     else {
         return Status::NotComparable;
     };
+    let all_or_nothing = all_or_nothing((*base, *of_base), (*new, *of_new));
     let (base, new) = (*base, *new);
     let noise = allowed.of(base);
-    // A single page may hold other things; that two or more are all copied, or none, is no matter of where memory begins.
-    let all_or_nothing =
-        *of_base.min(of_new) >= 2 && (base == *of_base && new == 0 || base == 0 && new == *of_new);
     match base.abs_diff(new) {
         0 => Status::Unchanged,
         difference if difference <= noise && !all_or_nothing => Status::WithinNoise,

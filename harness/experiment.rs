@@ -492,6 +492,10 @@ pub fn run(
                 interrupted = Some(error);
             }
             Err(error) => {
+                if several {
+                    // Nor here: the document goes on to hold it.
+                    runs.extend(known.cloned());
+                }
                 warnings.push(error.interpreter_not_measured(&format!("CPython {version}")));
                 failures.push(named(error));
             }
@@ -671,13 +675,21 @@ fn run_one(
     } else if let Some(wanted) = &plan.alternatives {
         let known = there.alternatives.iter().flatten().count();
         let version = &interpreter.version;
-        let outcome = alternatives::run(wanted, there.alternatives, version, &launch, step)?;
-        let failures = outcome.failures.into_iter().map(Error::from);
-        trouble.failures.extend(failures);
-        trouble.warnings.extend(outcome.warnings);
-        trouble.interrupted = outcome.interrupted.map(Error::from);
-        compared = outcome.alternatives;
-        new |= compared.len() > known;
+        match alternatives::run(wanted, there.alternatives.clone(), version, &launch, step) {
+            Ok(outcome) => {
+                let failures = outcome.failures.into_iter().map(Error::from);
+                trouble.failures.extend(failures);
+                trouble.warnings.extend(outcome.warnings);
+                trouble.interrupted = outcome.interrupted.map(Error::from);
+                compared = outcome.alternatives;
+                new |= compared.len() > known;
+            }
+            // All else stands.
+            Err(error) => {
+                compared.extend(there.alternatives.into_iter().flatten());
+                trouble.note("alternatives", error.into())?;
+            }
+        }
     }
     let Trouble {
         warnings,

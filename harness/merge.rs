@@ -1,6 +1,6 @@
 //! Several documents made one: the runs of different machines and interpreters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{Report, Run};
 
@@ -117,8 +117,11 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
 fn origin(run: &Run) -> String {
     let environment = &run.environment;
     format!(
-        "{} {} {} {:?} {} {} {} {:?}",
+        "{} {:?} {:?} {:?} {} {} {:?} {} {} {} {:?}",
         environment.refcow_version,
+        environment.refcow_commit,
+        environment.kernel_settings,
+        environment.seeds,
         environment.kernel,
         environment.architecture,
         environment.cpu,
@@ -131,10 +134,14 @@ fn origin(run: &Run) -> String {
 
 /// Whether two runs are of one interpreter on one machine, with no package in two versions.
 fn is_of_one(one: &Run, other: &Run) -> bool {
-    let packages = &one.environment.packages;
-    let mut others = other.environment.packages.iter();
+    let agree = |of: fn(&Run) -> &BTreeMap<String, String>| {
+        let known = of(one);
+        let mut others = of(other).iter();
+        others.all(|(name, value)| known.get(name).is_none_or(|known| known == value))
+    };
     origin(one) == origin(other)
-        && others.all(|(name, version)| packages.get(name).is_none_or(|known| known == version))
+        && agree(|run| &run.environment.packages)
+        && agree(|run| &run.environment.package_sha256)
         && one.environment.privileges == other.environment.privileges
         && one.environment.transparent_huge_pages == other.environment.transparent_huge_pages
 }

@@ -44,6 +44,12 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
+/// The same, with a sign if there are fewer than none: `−8 KiB`.
+pub fn signed_bytes(number: i64) -> String {
+    let sign = if number < 0 { "−" } else { "" };
+    format!("{sign}{}", bytes(number.unsigned_abs()))
+}
+
 /// `0.04 %`; what is not nothing never reads 0.
 pub fn share(part: f64) -> String {
     let percent = part * 100.0;
@@ -63,7 +69,9 @@ pub fn share(part: f64) -> String {
 /// `41 µs`, `1.24 ms`, `3.1 s`.
 pub fn time(seconds: f64) -> String {
     let micros = seconds * 1e6;
-    if micros < 9.95 {
+    if micros > 0.0 && micros < 0.05 {
+        "< 0.1 µs".into()
+    } else if micros < 9.95 {
         format!("{micros:.1} µs")
     } else if micros < 999.5 {
         format!("{micros:.0} µs")
@@ -166,6 +174,8 @@ mod tests {
     }
 
     #[rstest]
+    #[case(0.0, "0.0 µs")]
+    #[case(0.000_000_000_1, "< 0.1 µs")]
     #[case(0.000_000_4, "0.4 µs")]
     #[case(0.000_041, "41 µs")]
     #[case(0.001_24, "1.2 ms")]

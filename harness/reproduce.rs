@@ -237,8 +237,8 @@ fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparin
             (Some(recorded), Some(now)) if recorded.made_with() != now.made_with() => comparing
                 .apart(
                     short(recorded),
-                    Some(&made_of(recorded)),
-                    Some(&made_of(now)),
+                    Some(&compare::made_of(recorded)),
+                    Some(&compare::made_of(now)),
                     "the document says that it is of other data than its command builds",
                 ),
             (Some(recorded), Some(now)) if recorded.children.len() != now.children.len() => {
@@ -265,15 +265,8 @@ fn short(measurement: &Measurement) -> String {
     format!("{}/{}", measurement.data(), measurement.visit)
 }
 
-fn made_of(measurement: &Measurement) -> String {
-    match measurement.made_of(u64::to_string, |bytes| format!("{bytes} bytes")) {
-        words if words.is_empty() => "nothing set".to_owned(),
-        words => words,
-    }
-}
-
 fn measurement(recorded: &Measurement, now: &Measurement, comparing: &mut Comparing) {
-    let name = format!("{} ({})", short(recorded), made_of(recorded));
+    let name = format!("{} ({})", short(recorded), compare::made_of(recorded));
     let children = recorded.children.iter().zip(&now.children);
     for (number, (one, other)) in (1..).zip(children) {
         for region in RegionName::ALL {
@@ -301,10 +294,7 @@ fn region_of(
         return comparing.rest(of("unshared"), unshared, unshared_now);
     }
     comparing.pages(|| of("pages"), pages, pages_now, false);
-    // A single page may hold other things; that two or more are all copied, or none, is never noise.
-    let least = pages.min(pages_now);
-    let whole = least >= 2
-        && (unshared == pages && unshared_now == 0 || unshared == 0 && unshared_now == pages_now);
+    let whole = compare::all_or_nothing((unshared, pages), (unshared_now, pages_now));
     comparing.pages(|| of("unshared"), unshared, unshared_now, whole);
     if let (Some(one), Some(other)) = (one, other) {
         // Where one of the machines does not tell, nothing is compared.

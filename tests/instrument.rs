@@ -53,6 +53,27 @@ fn every_report_carries_its_calibration() {
     assert!(report.calibration.pages_written > 0);
 }
 
+#[rstest]
+#[case(2, 2)]
+#[case(16, 16)]
+// As many sums as children, each of as many processes, take too long.
+#[case(17, 0)]
+fn memory_is_summed_up_after_each_of_some_children(#[case] children: usize, #[case] sums: usize) {
+    let number = children.to_string();
+    let arguments = [
+        "small_ints",
+        "--count",
+        "100",
+        "--visit",
+        "iterate",
+        "--children",
+        &number,
+    ];
+    let tree = &run::measure(&arguments).measurements[0].tree;
+    assert_eq!(tree.pss_bytes_after_each.len(), sums);
+    assert!(tree.pss_bytes_after.is_some());
+}
+
 #[test]
 fn twenty_runs_count_the_same_pages() {
     let counts = || -> Vec<_> {

@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use refcow::model::{RegionName, Report, Source, Verdict, Warning};
+use refcow::model::{RegionName, Report, Run, Source, Verdict, Warning};
 use refcow::report::charts::{Chart, Kind};
 use refcow::report::{render_html, render_page_markdown};
 use rstest::rstest;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use common::canned;
 
 /// Everything that a run can hold.
-fn full(version: &str) -> refcow::model::Run {
+fn full(version: &str) -> Run {
     let mut run = canned::run_with_advice(version);
     run.claims = canned::run_with_claims(version).claims;
     run.alternatives = canned::alternatives();
@@ -204,10 +204,28 @@ fn the_finding_names_what_does_not_hold() {
          1 does not hold, 1 could not be tested here."
     );
     assert!(page.contains("<li>Does not hold: What the article says of read-only"));
-    let incomplete = page.find("Incomplete.").unwrap();
+    let incomplete = page.find("Incomplete:").unwrap();
     assert!(incomplete < page.find("<h1>").unwrap());
-    assert!(markdown(&several(), &[]).starts_with("> **Incomplete.**"));
-    assert!(!html(&single(), &[]).contains("Incomplete."));
+    assert!(markdown(&several(), &[]).starts_with("> Incomplete:"));
+    assert!(!html(&single(), &[]).contains("Incomplete:"));
+}
+
+#[test]
+fn a_statement_depends_on_the_version_only_where_verdicts_differ() {
+    let mut runs = ["3.11.7", "3.12.1"].map(full);
+    for run in &mut runs {
+        run.claims.truncate(1);
+    }
+    let depends = |runs: &[Run]| {
+        let page = html(&Report::of_all(runs.to_vec(), Vec::new()), &[]);
+        page.contains("⇄</span> depends")
+    };
+    assert!(!depends(&runs));
+    // Nothing is known with this one, and so nothing that differs.
+    runs[0].claims[0].verdict = Verdict::NotTestableHere;
+    assert!(!depends(&runs));
+    runs[0].claims[0].verdict = Verdict::DoesNotHold;
+    assert!(depends(&runs));
 }
 
 #[test]
@@ -426,6 +444,7 @@ fn names_of_charts_are_no_links_to_elsewhere() {
 #[test]
 fn eight_interpreters_fit_into_a_megabyte() {
     let runs = (6..14).map(|minor| full(&format!("3.{minor}.1")));
-    let page = html(&Report::of_all(runs.collect(), Vec::new()), &[]);
+    let report = Report::of_all(runs.collect(), Vec::new());
+    let page = html(&report, &refcow::report::charts::charts(&report).unwrap());
     assert!(page.len() < 1 << 20, "{} bytes", page.len());
 }

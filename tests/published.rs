@@ -135,6 +135,35 @@ fn what_cannot_be_published_is_refused(#[case] arguments: &[&str], #[case] why: 
     assert_eq!(files(&place.path("mine")), ["notes.txt"]);
 }
 
+#[rstest]
+#[case::pictures(&["--format", "svg"], "mine.svg")]
+#[case::pages(&[], "index.html")]
+#[case::charts(&[], "charts")]
+fn a_folder_of_the_users_is_not_replaced_whatever_is_in_it(
+    #[case] format: &[&str],
+    #[case] name: &str,
+) {
+    let place = Place::new();
+    published(&place);
+    let mine = place.path("mine");
+    fs::create_dir(&mine).unwrap();
+    fs::write(mine.join(name), "mine").unwrap();
+    let run = place.path("out/run.json");
+    let mut words = vec![
+        "report",
+        run.to_str().unwrap(),
+        "--output",
+        mine.to_str().unwrap(),
+    ];
+    words.extend(format);
+    let finished = place.run(place.refcow(words)).exits_with(2);
+    assert!(
+        finished.stderr.contains(&format!("holds {name}")),
+        "{finished}"
+    );
+    assert_eq!(fs::read_to_string(mine.join(name)).unwrap(), "mine");
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_found_before_anything_is_measured() {
     let place = Place::new();

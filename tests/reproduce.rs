@@ -8,7 +8,8 @@ use common::canned;
 use common::{Finished, Place};
 use refcow::compare::TOLERANCE;
 use refcow::model::{
-    self, Answer, Difference, Environment, RegionName, Report, Reproduction, Run, Verdict, Weight,
+    self, Alternative, Answer, Difference, Environment, RegionName, Report, Reproduction, Run,
+    Verdict, Weight,
 };
 use refcow::report;
 use refcow::reproduce::{Again, reproduction};
@@ -129,6 +130,33 @@ fn what_is_not_of_the_same_cannot_be_compared(#[case] change: fn(&mut Run), #[ca
     );
 }
 
+#[rstest]
+#[case::a_few_pages(|way: &mut Alternative| way.children[0].copied_pages += 20, None)]
+#[case::many_pages(|way: &mut Alternative| way.children[0].copied_pages -= 4_000, Some(Weight::Differs))]
+#[case::through_a_pipe(
+    |way: &mut Alternative| {
+        way.children[0].piped_bytes = Some(way.size_bytes);
+        way.children[0].copied_pages -= 4_000;
+    },
+    Some(Weight::DoesNotCount)
+)]
+#[case::what_it_does(|way: &mut Alternative| way.elements_survive = false, Some(Weight::Differs))]
+fn ways_to_share_must_do_the_same_and_copy_about_as_much(
+    #[case] change: fn(&mut Alternative),
+    #[case] weight: Option<Weight>,
+) {
+    let mut recorded = canned::run("3.12.1");
+    recorded.alternatives = canned::alternatives();
+    let mut now = recorded.clone();
+    change(&mut now.alternatives[0]);
+    // What was recorded says whether it came through a pipe.
+    recorded.alternatives[0].children[0].piped_bytes = now.alternatives[0].children[0].piped_bytes;
+    let other = reproduction(&Report::of(recorded), &[Again::Run(&now)], TOLERANCE);
+    let mut found = other.runs[0].differences.iter().map(|one| one.weight);
+    assert_eq!(found.next(), weight, "{other:?}");
+    assert_eq!(found.next(), None, "{other:?}");
+}
+
 #[test]
 fn a_document_that_lacks_something_is_only_excused_where_it_says_so() {
     let mut recorded = canned::run("3.12.1");
@@ -209,6 +237,20 @@ fn a_run_is_reproduced_on_its_machine() {
     let (run, _) = recorded(&place);
     let finished = reproduce(&place, &run).exits_with(0);
     assert!(finished.stdout.starts_with("reproduced: "), "{finished}");
+}
+
+#[test]
+fn an_older_report_is_left_where_nothing_was_measured() {
+    let place = Place::new();
+    let (_, mut document) = recorded(&place);
+    document["runs"][0]["python"]["version"] = "3.99.1".into();
+    let run = place.file("changed.json", &document.to_string());
+    fs::create_dir(place.path("out")).unwrap();
+    fs::write(place.path("out/run.json"), "older").unwrap();
+    let out = place.path("out");
+    let arguments = ["reproduce", &run, "--report", out.to_str().unwrap()];
+    place.run(place.refcow(arguments)).exits_with(1);
+    assert_eq!(fs::read_to_string(out.join("run.json")).unwrap(), "older");
 }
 
 /// A document in which something was changed, measured again.

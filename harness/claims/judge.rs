@@ -147,14 +147,16 @@ pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> Stri
 
 /// Whether evidence is of what a warning names.
 fn is_of(evidence: &str, what: &str) -> bool {
-    let named = |part: &str| {
-        let part = part.split('+').next().unwrap_or(part);
-        part.strip_suffix(".py").unwrap_or(part) == what
-    };
     match evidence.strip_prefix("alternatives/") {
         Some(way) => way == what,
-        None => evidence.split('/').any(named),
+        None => evidence.split('/').any(|part| is_named(part, what)),
     }
+}
+
+/// Whether the last part of a fixture's name in evidence is this name.
+fn is_named(part: &str, name: &str) -> bool {
+    let part = part.split('+').next().unwrap_or(part);
+    part.strip_suffix(".py").unwrap_or(part) == name
 }
 
 /// Whether the run has all of this evidence, or says why not.
@@ -171,7 +173,8 @@ pub(super) fn is_settled(evidence: &[String], run: &Run) -> bool {
             prepare,
             visit,
         }) => run.measurements.iter().any(|one| {
-            is_of(&fixture, &one.fixture) && one.prepare == prepare && one.visit == visit
+            let name = fixture.rsplit('/').next().unwrap_or(&fixture);
+            is_named(name, &one.fixture) && one.prepare == prepare && one.visit == visit
         }),
         Ok(Evidence::Observed(name)) => run.observations.iter().any(|one| one.name == name),
         Ok(Evidence::Alternative { way, start_method }) => run

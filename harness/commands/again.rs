@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use super::{Error, other_claims, published, sources};
+use crate::claims::{Claims, Expectations};
 use crate::cli::{AnswerFormat, Cli, Command, Reproduce};
 use crate::command_line::command_words;
 use crate::experiment::{self, Plan};
@@ -13,7 +14,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::python::{self, Interpreter};
 use crate::reproduce::{Again, impossible, reproduction};
-use crate::{claims, documents, report, shell};
+use crate::{documents, report, shell};
 
 /// Measures a document again, and says what came of it.
 pub(super) fn reproduce(options: &Reproduce) -> Result<(), Error> {
@@ -22,7 +23,8 @@ pub(super) fn reproduce(options: &Reproduce) -> Result<(), Error> {
     let folder = published::place(options.report.as_deref())?;
     let reproduction = match again(&recorded, options)? {
         Ok((now, reproduction)) => {
-            published::write(folder, &now)?;
+            // A report of nothing would take the place of an older one.
+            published::write(folder.filter(|_| !now.runs.is_empty()), &now)?;
             reproduction
         }
         Err(why) => impossible(&recorded, why, options.tolerance.tolerance()),
@@ -45,14 +47,19 @@ pub(super) fn reproduce(options: &Reproduce) -> Result<(), Error> {
 type Repeated = Result<(Report, Reproduction), String>;
 
 fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
-    let asked = match command(recorded).and_then(|cli| asked(&cli, &recorded.command)) {
-        Ok(asked) => asked,
+    let cli = match command(recorded) {
+        Ok(cli) => cli,
         Err(why) => return Ok(Err(why)),
+    };
+    let asked = match asked(&cli, &recorded.command) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return Ok(Err("the document's command measures nothing".into())),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     if let Err(why) = same_sources(recorded, &asked) {
         return Ok(Err(why));
     }
-    let chosen = interpreters(&recorded.runs, &here(&options.pythons)?);
+    let chosen = interpreters(&recorded.runs, &named(&options.pythons)?, &usable());
     let mut pythons: Vec<String> = Vec::new();
     for interpreter in chosen.iter().flatten() {
         let path = interpreter.executable.display().to_string();
@@ -127,50 +134,42 @@ struct Asked {
 
 /// How what was measured is judged.
 enum Judge {
-    Claims(Vec<String>, Option<Box<claims::Claims>>),
-    Facts(Vec<String>, Option<Box<claims::Claims>>),
+    Claims(Vec<String>, Option<Box<Claims>>),
+    Facts(Vec<String>, Option<Box<Claims>>),
     Nothing,
 }
 
-/// What a command asks for; or why this refcow cannot do it.
-fn asked(cli: &Cli, words: &[String]) -> Result<Asked, String> {
-    let parsed = || -> Result<_, Error> {
-        Ok(match &cli.command {
-            None | Some(Command::Claims(_)) => {
-                let (ids, options) = cli.claims();
-                let others = options.claims.as_deref().map(other_claims).transpose()?;
-                let (others, read) = others.unzip();
-                let claims = others.as_ref().unwrap_or(claims::Claims::builtin());
-                let plan = options.plan(claims, ids)?;
-                (
-                    plan,
-                    read,
-                    Judge::Claims(ids.to_vec(), others.map(Box::new)),
-                )
-            }
-            Some(Command::Versions(options)) => {
-                let others = options.facts.as_deref().map(other_claims).transpose()?;
-                let (others, read) = others.unzip();
-                let facts = others.as_ref().unwrap_or(claims::Claims::versions());
-                let plan = options.plan(facts)?;
-                (
-                    plan,
-                    read,
-                    Judge::Facts(options.ids.clone(), others.map(Box::new)),
-                )
-            }
-            Some(Command::Measure(options)) => (options.plan()?, None, Judge::Nothing),
-            Some(Command::Advise(options)) => (options.plan()?, None, Judge::Nothing),
-            Some(Command::Alternatives(options)) => (options.plan()?, None, Judge::Nothing),
-            Some(_) => return Err(Error::MeasuresNothing),
-        })
+/// What a command asks for; nothing of one that does not measure.
+fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
+    let (plan, read, judge) = match &cli.command {
+        None | Some(Command::Claims(_)) => {
+            let (ids, options) = cli.claims();
+            let others = options.claims.as_deref().map(other_claims).transpose()?;
+            let (others, read) = others.unzip();
+            let plan = options.plan(others.as_ref().unwrap_or(Claims::builtin()), ids)?;
+            (
+                plan,
+                read,
+                Judge::Claims(ids.to_vec(), others.map(Box::new)),
+            )
+        }
+        Some(Command::Versions(options)) => {
+            let others = options.facts.as_deref().map(other_claims).transpose()?;
+            let (others, read) = others.unzip();
+            let plan = options.plan(others.as_ref().unwrap_or(Claims::versions()))?;
+            let judge = Judge::Facts(options.ids.clone(), others.map(Box::new));
+            (plan, read, judge)
+        }
+        Some(Command::Measure(options)) => (options.plan()?, None, Judge::Nothing),
+        Some(Command::Advise(options)) => (options.plan()?, None, Judge::Nothing),
+        Some(Command::Alternatives(options)) => (options.plan()?, None, Judge::Nothing),
+        Some(_) => return Ok(None),
     };
-    let (plan, read, judge) = parsed().map_err(|error| error.to_string())?;
-    Ok(Asked {
+    Ok(Some(Asked {
         sources: sources(&plan, read, words),
         plan,
         judge,
-    })
+    }))
 }
 
 /// Refuses to measure other files than those that were measured.
@@ -206,11 +205,11 @@ fn measure(asked: Asked, pythons: Vec<String>, quiet: bool) -> Result<Report, Er
     for run in &mut report.runs {
         match &asked.judge {
             Judge::Claims(ids, others) => {
-                let claims = others.as_deref().unwrap_or(claims::Claims::builtin());
-                run.claims = claims.judge(ids, run, &claims::Expectations::new())?;
+                let claims = others.as_deref().unwrap_or(Claims::builtin());
+                run.claims = claims.judge(ids, run, &Expectations::new())?;
             }
             Judge::Facts(ids, others) => {
-                let facts = others.as_deref().unwrap_or(claims::Claims::versions());
+                let facts = others.as_deref().unwrap_or(Claims::versions());
                 run.facts = facts.judge_facts(ids, run)?;
             }
             Judge::Nothing => {}
@@ -219,20 +218,31 @@ fn measure(asked: Asked, pythons: Vec<String>, quiet: bool) -> Result<Report, Er
     Ok(report)
 }
 
-/// The interpreters of this machine, those that the user names first.
-fn here(named: &[String]) -> Result<Vec<Interpreter>, Error> {
-    let mut all = Vec::new();
-    if !named.is_empty() {
-        let chosen = python::choose_all(named).map_err(experiment::Error::from)?;
-        all.extend(chosen.interpreters);
+/// The interpreters that the user names.
+fn named(words: &[String]) -> Result<Vec<Interpreter>, Error> {
+    match words {
+        // None would mean the machine's first.
+        [] => Ok(Vec::new()),
+        words => {
+            let chosen = python::choose_all(words).map_err(experiment::Error::from)?;
+            Ok(chosen.interpreters)
+        }
     }
-    let found = python::discover();
-    all.extend(found.into_iter().filter_map(|found| found.outcome.ok()));
-    Ok(all)
 }
 
-/// For each run the interpreter of its series that is most like the recorded one; or that there is none.
-fn interpreters(recorded: &[Run], here: &[Interpreter]) -> Vec<Result<Interpreter, String>> {
+/// The interpreters of this machine.
+fn usable() -> Vec<Interpreter> {
+    let found = python::discover().into_iter();
+    found.filter_map(|found| found.outcome.ok()).collect()
+}
+
+/// For each run the interpreter of its series that is most like the recorded one, of those that the user names if one of them
+/// is; or that there is none.
+fn interpreters(
+    recorded: &[Run],
+    named: &[Interpreter],
+    usable: &[Interpreter],
+) -> Vec<Result<Interpreter, String>> {
     recorded
         .iter()
         .map(|run| {
@@ -241,18 +251,21 @@ fn interpreters(recorded: &[Run], here: &[Interpreter]) -> Vec<Result<Interprete
                 return Err(format!("{} is no version of Python", python.version));
             };
             let series = version.series();
-            let of_series = here.iter().filter(|one| {
-                (u32::from(one.series.0), u32::from(one.series.1)) == series
-            });
-            // The first of those that have the most in common.
-            let most = of_series.rev().max_by_key(|one| {
-                (
-                    python.build.as_ref() == Some(&one.full_version),
-                    one.version == python.version,
-                    one.executable == python.executable,
-                )
-            });
-            most.cloned().ok_or_else(|| {
+            let most_like = |all: &[Interpreter]| {
+                let of_series = all.iter().filter(|one| {
+                    (u32::from(one.series.0), u32::from(one.series.1)) == series
+                });
+                // The first of those that have the most in common.
+                let most = of_series.rev().max_by_key(|one| {
+                    (
+                        python.build.as_ref() == Some(&one.full_version),
+                        one.version == python.version,
+                        one.executable == python.executable,
+                    )
+                });
+                most.cloned()
+            };
+            most_like(named).or_else(|| most_like(usable)).ok_or_else(|| {
                 format!(
                     "there is no CPython {}.{} here that can be measured; `refcow pythons` lists those that there are, and \
                      --python PATH names another",
@@ -273,4 +286,58 @@ fn not_measured(now: &Report, interpreter: &Interpreter) -> String {
     reason
         .cloned()
         .unwrap_or_else(|| "it was not measured".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interpreter(path: &str, version: &str) -> Interpreter {
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+        Interpreter {
+            executable: path.into(),
+            version: version.into(),
+            full_version: format!("{version} (main)"),
+            series: (numbers.next().unwrap(), numbers.next().unwrap()),
+            prefix: "/usr".into(),
+            base_prefix: "/usr".into(),
+            libpython: "/usr/lib/libpython.so".into(),
+        }
+    }
+
+    /// The programs that a run of `/old/python`, a 3.11.7 built as `main`, would be measured with.
+    fn chosen(named: &[Interpreter], usable: &[Interpreter]) -> Option<String> {
+        let run: Run = serde_json::from_value(serde_json::json!({
+            "python": {"version": "3.11.7", "build": "3.11.7 (main)", "executable": "/old/python", "libpython": "/l", "free_threaded": false},
+            "environment": {
+                "refcow_version": "0.1.0", "kernel": "6", "architecture": "x86_64", "page_size_bytes": 4096,
+                "transparent_huge_pages": {"disabled_in_subject": true}, "ksm": {},
+                "privileges": {"page_frame_numbers": false, "root": false},
+                "cpus": 1, "memory_total_bytes": 1, "memory_available_bytes": 1, "packages": {},
+            },
+            "calibration": {"pages_written": 1, "pages_counted": 1},
+            "warnings": [], "measurements": [],
+        }))
+        .unwrap();
+        let mut all = interpreters(&[run], named, usable);
+        let found = all.remove(0).ok()?;
+        Some(found.executable.display().to_string())
+    }
+
+    #[test]
+    fn an_interpreter_is_chosen_by_its_series_and_the_more_alike_the_better() {
+        let other = interpreter("/a", "3.12.1");
+        let patch = interpreter("/b", "3.11.2");
+        let same = interpreter("/c", "3.11.7");
+        let very_same = interpreter("/old/python", "3.11.7");
+        assert_eq!(chosen(&[], std::slice::from_ref(&other)), None);
+        let mut usable = vec![other, patch.clone()];
+        assert_eq!(chosen(&[], &usable).unwrap(), "/b");
+        usable.push(same);
+        assert_eq!(chosen(&[], &usable).unwrap(), "/c");
+        usable.push(very_same);
+        assert_eq!(chosen(&[], &usable).unwrap(), "/old/python");
+        // Whom the user names is meant.
+        assert_eq!(chosen(&[patch], &usable).unwrap(), "/b");
+    }
 }

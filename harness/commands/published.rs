@@ -24,11 +24,7 @@ pub(super) fn report(options: &ReportOptions) -> Result<(), Error> {
     let bytes = match format {
         ReportFormat::Svg | ReportFormat::Png => return pictures(options, format, &document),
         _ if options.chart.is_some() => return Err(Error::NoChart),
-        ReportFormat::Html => {
-            let output = Output::open(output)?;
-            let charts = charts(&document)?;
-            return Ok(output.write(&report::render_html(&document, &charts)?)?);
-        }
+        ReportFormat::Html => report::render_html(&document, &charts(&document)?)?,
         ReportFormat::Markdown => report::render_page_markdown(&document, &charts(&document)?)?,
         ReportFormat::Json => report::render(&document, report::Format::Json)?,
         ReportFormat::Csv => report::render_pages(&document)?,
@@ -65,12 +61,14 @@ fn pictures(options: &ReportOptions, format: ReportFormat, document: &Report) ->
         ReportFormat::Png => ".png",
         _ => ".svg",
     };
-    let folder = Folder::open(place, |name| name.ends_with(end))?;
     let files: Result<Vec<_>, report::Error> = all
         .iter()
         .map(|chart| Ok((format!("{}{end}", chart.name), bytes(chart)?)))
         .collect();
-    Ok(folder.write(&files?)?)
+    let files = files?;
+    // Pictures of the user's are not for the taking.
+    let known = |name: &str| files.iter().any(|(file, _)| file == name);
+    Ok(Folder::open(place, known)?.write(&files)?)
 }
 
 /// The same, if there is to be one.
@@ -80,8 +78,10 @@ pub(super) fn place(place: Option<&Path>) -> Result<Option<Folder>, Error> {
 
 /// A place for a report, found writable before anything is measured.
 fn folder(place: &Path) -> Result<Folder, Error> {
+    // What has no run in it is no report, whatever its files are called.
+    let is_report = place.join(report::DOCUMENT).is_file();
     Ok(Folder::open(place, |name| {
-        report::FILES.contains(&name) || name == report::CHARTS
+        is_report && (report::FILES.contains(&name) || name == report::CHARTS)
     })?)
 }
 

@@ -48,6 +48,7 @@ impl Recorded {
             let found = objects.at(one);
             one == other || (found.is_some() && found == objects.at(other))
         };
+        let mut shown: HashMap<&Place, String> = HashMap::new();
         for (page, write) in &mut self.first {
             let same = other.first.get(page).filter(|same| {
                 // The log speaks of the process's first thread.
@@ -55,20 +56,25 @@ impl Recorded {
             });
             let place = same.and_then(|same| log.at(same.time));
             write.line = place.map(|place| {
-                let name = |place: &Place| Path::new(&place.file).file_name().map(OsStr::to_owned);
-                let others = log.places().iter();
-                // Two files of one name are told apart by their paths.
-                let alone = others
-                    .filter(|other| name(other) == name(place))
-                    .all(|other| other.file == place.file);
-                let file = match name(place).filter(|_| alone) {
-                    Some(name) => name.to_string_lossy().into_owned(),
-                    None => place.file.clone(),
-                };
-                format!("{} ({file}:{})", place.function, place.line)
+                let shown = shown.entry(place).or_insert_with(|| line_of(place, log));
+                shown.clone()
             });
         }
     }
+}
+
+/// `function (file:line)`.
+fn line_of(place: &Place, log: &LineLog) -> String {
+    let name = |place: &'_ Place| Path::new(&place.file).file_name().map(OsStr::to_owned);
+    let of_place = name(place);
+    let mut others = log.places().iter();
+    // Two files of one name are told apart by their paths.
+    let alone = others.all(|other| other.file == place.file || name(other) != of_place);
+    let file = match of_place.filter(|_| alone) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => place.file.clone(),
+    };
+    format!("{} ({file}:{})", place.function, place.line)
 }
 
 /// What the recorded writes to one child's unshared pages come to.

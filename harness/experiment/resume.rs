@@ -325,7 +325,6 @@ fn take_dataset(
     // A report names a file of the user's by its name alone.
     let alike = |other: &&Dataset| {
         (&other.fixture.name, &other.prepare) == (&dataset.fixture.name, &dataset.prepare)
-            && other.fixture.path.is_some()
     };
     if dataset.fixture.path.is_some() && plan.datasets.iter().filter(alike).count() > 1 {
         return None;

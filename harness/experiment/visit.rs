@@ -19,6 +19,10 @@ use crate::side_by_side::{self, both};
 use crate::subject::{self, Forked, Subject};
 use crate::symbols::Symbols;
 
+/// With more children, their memory is summed up after the last alone: the kernel walks every process's page tables for a sum,
+/// and each child's visit changes the sum of all.
+const MOST_LOOKED_AT: usize = 16;
+
 /// What one visit showed.
 #[derive(Debug)]
 pub struct Outcome {
@@ -197,8 +201,8 @@ pub fn visit(
     let before = ready.iter().map(|child| child.before);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
-    let children = ready.iter().map(|child| child.forked.pid);
-    let everybody: Vec<i32> = children.chain([parent, witness.pid]).collect();
+    let pids = ready.iter().map(|child| child.forked.pid);
+    let everybody: Vec<i32> = pids.chain([parent, witness.pid]).collect();
     let mut visited = Vec::new();
     let mut pss_after_each = Vec::new();
     let mut written = Vec::new();
@@ -237,7 +241,10 @@ pub fn visit(
         if let Some(faults) = recorded {
             child.recorded = Some(first_writes(faults, &child)?);
         }
-        pss_after_each.push(pss_beside(&everybody, &child)?);
+        let is_last = visited.len() + 1 == children;
+        if is_last || children <= MOST_LOOKED_AT {
+            pss_after_each.push(pss_beside(&everybody, &child)?);
+        }
         visited.push(child);
         visited_one();
     }
@@ -278,7 +285,8 @@ pub fn visit(
             pss_bytes_after: pss_after_each.last().copied().flatten(),
             pss_bytes_after_each: pss_after_each
                 .into_iter()
-                .collect::<Option<_>>()
+                .collect::<Option<Vec<u64>>>()
+                .filter(|each| each.len() == children)
                 .unwrap_or_default(),
         },
         children: result,

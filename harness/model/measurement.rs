@@ -84,7 +84,8 @@ pub struct Tree {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pss_bytes_after: Option<u64>,
     /// The same sum whenever a child had ended its visit, in their order: the first with one child that has visited the
-    /// data, the last, which is `pss_bytes_after`, with all. Absent where one of them could not be had.
+    /// data, the last, which is `pss_bytes_after`, with all. Absent where one of them could not be had, and with more than 16
+    /// children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pss_bytes_after_each: Vec<u64>,
 }

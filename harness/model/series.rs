@@ -2,15 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::{Measurement, Report, Run};
+use super::{Child, Measurement, Report, Run};
 
 /// What one visit to one dataset copied, with each interpreter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopiedByRun<'a> {
     /// Its measurement in the first run that has one.
     pub first: &'a Measurement,
-    /// Pages of the dataset that the child with the most copied, run by run; `None` where it was not measured.
-    pub pages: Vec<Option<u64>>,
+    /// The child that copied the most of the dataset, run by run; `None` where it was not measured.
+    pub children: Vec<Option<&'a Child>>,
+}
+
+impl CopiedByRun<'_> {
+    /// Pages of the dataset that these children copied, run by run.
+    pub fn pages(&self) -> impl Iterator<Item = Option<u64>> {
+        let children = self.children.iter();
+        children.map(|child| child.map(|child| child.dataset().unshared))
+    }
 }
 
 /// The measurements by their data, the datasets and the measurements of each in the order that they come in.
@@ -69,12 +77,11 @@ impl Report {
                 let row = *rows.entry((place, &measurement.visit)).or_insert_with(|| {
                     dataset.push(CopiedByRun {
                         first: measurement,
-                        pages: vec![None; self.runs.len()],
+                        children: vec![None; self.runs.len()],
                     });
                     dataset.len() - 1
                 });
-                let most = measurement.most_copied();
-                dataset[row].pages[run] = most.map(|child| child.dataset().unshared);
+                dataset[row].children[run] = measurement.most_copied();
             }
         }
         datasets
@@ -112,7 +119,7 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Child, CrossChecks, Region, RegionName, Tree};
+    use crate::model::{CrossChecks, Region, RegionName, Tree};
 
     fn measurement(fixture: &str, visit: &str, copied: &[u64]) -> Measurement {
         let child = |unshared: &u64| Child {

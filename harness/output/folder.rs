@@ -100,11 +100,6 @@ impl Folder {
         })
     }
 
-    /// Where it will be.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Writes all files, each with its path in the folder, and gives the folder its name. What else was in it of its kind
     /// is gone then.
     ///

@@ -19,17 +19,17 @@ def version_of(name, module):
         return None
 
 
-def sha256_of(name):
+def sha256_of(name, version, module):
     # Of the names and hashes that RECORD (PEP 376, PEP 627) has of a package's files. What an installer adds differs: byte
-    # code, and most of what is in the .dist-info folder.
+    # code, and most of what is in the .dist-info folder. importlib.metadata would find it, too, and take longer to import.
     import hashlib
-    import importlib.metadata
 
+    folder = os.path.dirname(os.path.dirname(getattr(module, "__file__", None) or ""))
     try:
-        record = importlib.metadata.distribution(name).read_text("RECORD")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    if not record:
+        path = os.path.join(folder, "{}-{}.dist-info".format(name, version), "RECORD")
+        with open(path, encoding="utf-8") as file:
+            record = file.read()
+    except (OSError, ValueError):
         return None
     lines = [",".join(line.rsplit(",", 2)[:2]) for line in record.splitlines()]
     kept = [line for line in lines if "sha256=" in line and ".dist-info/" not in line and "__pycache__" not in line]
@@ -67,7 +67,7 @@ for name in sys.argv[1:]:
     version = version_of(name, module)
     if version is not None:
         versions[name] = version
-    sha256 = sha256_of(name)
+    sha256 = sha256_of(name, version, module)
     if sha256 is not None:
         hashes[name] = sha256
 answer = {"versions": versions, "sha256": hashes, "failures": failures, "namespaces": namespaces, "files": sorted(set(files()))}

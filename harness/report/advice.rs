@@ -1,12 +1,13 @@
 //! What could be done about what is copied: a table a visit, what came of it, and what each remedy that helps means.
 
-use super::claims::escaped;
 use super::columns::Columns;
+use super::escape::markdown as escaped;
+use super::grid::made_of;
 use super::table::wrapped;
 use super::{Style, beginning, labels, warnings};
-use crate::advice::{copied_bytes, signed};
+use crate::advice::copied_bytes;
 use crate::model::{Advice, Compared, Measurement, Report, Run, Tried};
-use crate::numbers::{bytes, time};
+use crate::numbers::{bytes, signed_bytes, time};
 use crate::remedies::{Remedy, remedy, title};
 
 /// Columns of prose where nothing else is said: the tables are no wider.
@@ -99,11 +100,7 @@ pub(super) fn head(advice: &Advice, as_it_is: &Measurement, label: &str) -> Stri
         1 => "1 child".to_owned(),
         number => format!("{number} children"),
     };
-    let made_of = as_it_is.made_of(|number| number.to_string(), |size| bytes(*size));
-    let made_of = match &made_of[..] {
-        "" => String::new(),
-        made_of => format!(" ({made_of})"),
-    };
+    let made_of = made_of(as_it_is).map_or_else(String::new, |words| format!(" ({words})"));
     format!("{fixture}{made_of}, {visit}: {children} of CPython {label}")
 }
 
@@ -137,7 +134,7 @@ pub(super) fn columns<'a>(
         rows.push(vec![
             title(&tried.remedy).to_owned(),
             bytes(of.map_or(0, |one| copied_bytes(one, page))),
-            tried.saved_bytes.map_or_else(String::new, signed),
+            tried.saved_bytes.map_or_else(String::new, signed_bytes),
             time(visit),
             match base > 0.0 {
                 true => times(visit / base),

@@ -1,14 +1,14 @@
 //! Ways to share data with children, side by side: figures, and below them what a figure cannot say.
 
-use super::claims::escaped;
 use super::columns::Columns;
+use super::escape::markdown as escaped;
 use super::table::say;
 use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{
     AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
 };
-use crate::numbers::{bytes, share, time};
+use crate::numbers::{bytes, share, signed_bytes, time};
 
 /// For a terminal: columns that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
@@ -388,10 +388,9 @@ pub(super) fn label(run: &Run, alternative: &Alternative) -> String {
 
 fn figures_of(label: &str, alternative: &Alternative, summary: &AlternativeSummary) -> Vec<String> {
     let copied = *summary.copied_bytes.end();
-    let sign = if copied < 0 { "−" } else { "" };
     vec![
         label.to_owned(),
-        format!("{sign}{}", bytes(copied.unsigned_abs())),
+        signed_bytes(copied),
         alternative
             .pss_bytes_read
             .map_or_else(|| "unknown".into(), bytes),

@@ -1,6 +1,6 @@
 //! What changes from one version of Python to the next, each with the fact that tells of it.
 
-use super::claims::escaped;
+use super::escape::markdown as escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, labels, legend};
 use crate::claims::Claims;

@@ -4,6 +4,7 @@ use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
 use super::columns::{Columns, cut};
+use super::escape::markdown as escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::claims::Statement;
@@ -180,37 +181,6 @@ fn markdown_table(claims: &[Claim]) -> String {
         );
     }
     format!("{table}\n")
-}
-
-/// Text as Markdown shows it letter by letter: it ends no cell of a table, and begins no HTML, link, picture or code.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    let mut before = [' '; 3];
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let next = letters.peek().copied();
-        let acts = match letter {
-            '\\' | '|' | '`' | '*' | '[' | ']' | '~' | '$' => true,
-            // `< 0.01 %` begins none. What may follow behind the text's end is not known.
-            '<' => next.is_none_or(|next| !next.is_whitespace()),
-            '&' => next.is_some_and(|next| next == '#' || next.is_alphanumeric()),
-            // Within a word it is a letter.
-            '_' => !before[2].is_alphanumeric() && next.is_some_and(|next| !next.is_whitespace()),
-            // GitHub makes links of addresses: `https://…`, `www.…`.
-            '/' => before[2] == ':' && next == Some('/'),
-            '.' => before.iter().all(|letter| matches!(letter, 'w' | 'W')),
-            _ => false,
-        };
-        if acts {
-            escaped.push('\\');
-        }
-        escaped.push(match letter {
-            '\n' | '\r' => ' ',
-            _ => letter,
-        });
-        before = [before[1], before[2], letter];
-    }
-    escaped
 }
 
 fn verdict(claim: &Claim) -> String {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle};
 
-use super::claims::escaped;
+use super::escape::markdown as escaped;
 
 /// More than any name or sentence has. Every row of a table is as wide as its widest.
 const MOST_LETTERS: usize = 2_000;

@@ -4,8 +4,8 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{ContentArrangement, Table};
 
 use super::changes::{merged, transition, value};
-use super::claims::escaped;
 use super::columns::cut;
+use super::escape::markdown as escaped;
 use super::table::{say, wrapped};
 use super::{READABLE, Style};
 use crate::claims::Claims;

@@ -3,8 +3,9 @@
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-use super::claims::{escaped, shown};
+use super::claims::shown;
 use super::columns::{Columns, cut};
+use super::escape::markdown as escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, beginning, changes, labels, warnings};
 use crate::claims::Claims;

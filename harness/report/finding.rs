@@ -1,8 +1,7 @@
 //! A run in one sentence.
 
-use crate::advice::signed;
 use crate::model::{FactTally, Measurement, OfOneVerdict, RegionName, Run, Summary, Verdict};
-use crate::numbers::{bytes, count, share, spread};
+use crate::numbers::{bytes, count, share, signed_bytes, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
 pub fn finding(run: &Run) -> String {
@@ -69,10 +68,10 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
                 bytes(most.size_bytes),
                 most.title,
                 most.start_method,
-                signed(most_bytes),
+                signed_bytes(most_bytes),
                 least.title,
                 least.start_method,
-                signed(least_bytes),
+                signed_bytes(least_bytes),
             )
         })
         .into_iter()

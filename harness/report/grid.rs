@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use super::labels;
-use crate::model::{Cause, Measurement, RegionName, Report, Run, Summary};
+use crate::model::{Cause, Measurement, RegionName, Report, Run, Summary, datasets};
 use crate::numbers::{bytes, count, share, signed, spread, time};
 
 /// One table.
@@ -42,28 +42,16 @@ fn of_run(run: &Run) -> Vec<Grid> {
 }
 
 pub(super) fn same_data(one: &Measurement, other: &Measurement) -> bool {
-    let key = |measurement: &Measurement| {
-        (
-            measurement.fixture.clone(),
-            measurement.prepare.clone(),
-            measurement.sharing.clone(),
-            measurement.children.len(),
-        )
-    };
-    key(one) == key(other) && one.made_with() == other.made_with()
+    (&one.fixture, &one.prepare, &one.sharing) == (&other.fixture, &other.prepare, &other.sharing)
+        && one.children.len() == other.children.len()
+        && one.made_with() == other.made_with()
 }
 
 /// One grid for each dataset that any of the interpreters visited.
 fn side_by_side(report: &Report) -> Vec<Grid> {
-    let mut datasets: Vec<&Measurement> = Vec::new();
-    for measurement in report.runs.iter().flat_map(|run| &run.measurements) {
-        if !datasets.iter().any(|one| same_data(one, measurement)) {
-            datasets.push(measurement);
-        }
-    }
-    datasets
+    datasets(report.runs.iter().flat_map(|run| &run.measurements))
         .into_iter()
-        .map(|data| columns_of_runs(report, data))
+        .map(|dataset| columns_of_runs(report, dataset[0]))
         .collect()
 }
 

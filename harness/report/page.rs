@@ -21,7 +21,7 @@ pub struct Page {
     /// Of the document.
     pub title: String,
     /// What is wrong with it as a whole: it is not complete.
-    pub incomplete: Option<String>,
+    pub incomplete: Option<&'static str>,
     /// What was found, in a sentence.
     pub finding: String,
     /// What else a reader should know before anything else.
@@ -223,9 +223,7 @@ impl Page {
         let (finding, findings) = about::findings(report);
         Self {
             title: about::title(report),
-            incomplete: report.interrupted.then(|| {
-                "This report is incomplete: the run was ended before all was measured that its command asks for.".into()
-            }),
+            incomplete: super::incomplete(report),
             finding,
             findings,
             about: about::measured_with(report),

@@ -63,7 +63,11 @@ fn answer(reproduction: &Reproduction) -> String {
         }
     }
     if parts.len() == 1 && reproduction.compared() > 0 {
-        parts.push("all are the same".into());
+        let words = match told(Weight::DoesNotCount) {
+            0 => "all are the same",
+            _ => "all that count are the same",
+        };
+        parts.push(words.into());
     }
     format!("{}: {}", reproduction.answer, parts.join(", "))
 }

@@ -1,6 +1,6 @@
 //! Tables: for a terminal, and in Markdown.
 
-use super::claims::escaped;
+use super::escape::markdown as escaped;
 use super::finding::finding;
 use super::grid::grids;
 use super::{Style, beginning, changes, warnings, why};

@@ -5,6 +5,7 @@ use refcow::compare::{self, TOLERANCE};
 use refcow::merge::{self, Named};
 use refcow::model::{self, By, Report};
 use refcow::report::{self, Format, Style, render, render_by};
+use refcow::reproduce::{Again, reproduction};
 use serde_json::Value;
 
 /// For whom a text is: what can do harm in it depends on that.
@@ -28,86 +29,31 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
     let explained: Vec<_> = Claims::builtin().statements.iter().take(4).collect();
     let with_itself = compare::compare(report, report, TOLERANCE, facts);
     let mut all = Vec::new();
-    let mut add = |name: &str, reader, bytes| all.push((name.to_owned(), reader, bytes));
-    for width in [None, Some(40)] {
-        let table = Format::Table { width };
-        let style = plain(width);
-        add("table", For::Terminal, render(report, table).unwrap());
-        let by = render_by(report, By::Type, table).unwrap();
-        add("by", For::Terminal, by);
-        add(
-            "document",
-            For::Terminal,
-            report::render_document(report, style),
-        );
-        add(
-            "claims",
-            For::Terminal,
-            report::render_claims(report, &[], style),
-        );
+    let mut of_style = |reader, style, format, width| {
+        let mut add = |name: &str, bytes| all.push((name.to_owned(), reader, bytes));
+        add("table", render(report, format).unwrap());
+        add("by", render_by(report, By::Type, format).unwrap());
+        add("document", report::render_document(report, style));
+        add("claims", report::render_claims(report, &[], style));
         add(
             "explained",
-            For::Terminal,
             report::render_claims(report, &explained, style),
         );
-        add(
-            "facts",
-            For::Terminal,
-            report::render_facts(report, facts, style),
-        );
-        add(
-            "advice",
-            For::Terminal,
-            report::render_advice(report, style),
-        );
-        add(
-            "ways",
-            For::Terminal,
-            report::render_alternatives(report, width),
-        );
-        add(
-            "comparison",
-            For::Terminal,
-            report::render_comparison(&with_itself, style),
-        );
+        add("facts", report::render_facts(report, facts, style));
+        add("advice", report::render_advice(report, style));
+        add("comparison", report::render_comparison(&with_itself, style));
+        let ways = match style {
+            Style::Terminal { .. } => report::render_alternatives(report, width),
+            Style::Markdown => report::render_alternatives_markdown(report),
+        };
+        add("ways", ways);
+    };
+    for width in [None, Some(40)] {
+        let table = Format::Table { width };
+        of_style(For::Terminal, plain(width), table, width);
     }
-    let page = Style::Markdown;
-    add(
-        "table",
-        For::Markdown,
-        render(report, Format::Markdown).unwrap(),
-    );
-    add(
-        "document",
-        For::Markdown,
-        report::render_document(report, page),
-    );
-    add(
-        "claims",
-        For::Markdown,
-        report::render_claims(report, &[], page),
-    );
-    add(
-        "explained",
-        For::Markdown,
-        report::render_claims(report, &explained, page),
-    );
-    add(
-        "facts",
-        For::Markdown,
-        report::render_facts(report, facts, page),
-    );
-    add("advice", For::Markdown, report::render_advice(report, page));
-    add(
-        "ways",
-        For::Markdown,
-        report::render_alternatives_markdown(report),
-    );
-    add(
-        "comparison",
-        For::Markdown,
-        report::render_comparison(&with_itself, page),
-    );
+    of_style(For::Markdown, Style::Markdown, Format::Markdown, None);
+    let mut add = |name: &str, reader, bytes| all.push((name.to_owned(), reader, bytes));
     for by in By::ALL {
         let markdown = render_by(report, by, Format::Markdown).unwrap();
         add("by", For::Markdown, markdown);
@@ -149,6 +95,10 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
         report::render_json(&with_itself).unwrap(),
     );
     add("annotations", For::Terminal, report::github(&with_itself));
+    let again: Vec<_> = report.runs.iter().map(Again::Run).collect();
+    let repeated = reproduction(report, &again, TOLERANCE);
+    let answer = report::render_reproduction(&repeated, Some(40));
+    add("answer", For::Terminal, answer);
     all
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width};
 use super::{Charts, Kind, head, listed, theme};
 use crate::model::{Contents, Measurement, Report, Run, datasets};
-use crate::numbers::{self, bytes, count};
+use crate::numbers::{self, bytes, count, signed_bytes};
 use crate::report::Error;
 use crate::report::alternatives::label;
 use crate::report::grid::made_of;
@@ -74,11 +74,10 @@ fn of_ways(run: &Run, contents: Contents, charts: &mut Charts) -> Result<(), Err
     let bars = of_contents.take(MOST_COPIED).filter_map(|alternative| {
         let summary = alternative.summary(run.environment.page_size_bytes)?;
         let copied = *summary.copied_bytes.end();
-        let sign = if copied < 0 { "−" } else { "" };
         Some(Bar {
             name: clean(&label(run, alternative)),
             value: copied as f64,
-            figure: format!("{sign}{}", bytes(copied.unsigned_abs())),
+            figure: signed_bytes(copied),
         })
     });
     let group = Group {
@@ -183,7 +182,7 @@ fn chart(
     }
     let mut notes = vec![note.clone()];
     if left_out > 0 {
-        notes.push(format!("{} more are left out", count(left_out as u64)));
+        notes.push(format!("left out: {}", count(left_out as u64)));
     }
     let all = || groups.iter().flat_map(|group| &group.bars);
     let figures: Vec<String> = all()

@@ -31,7 +31,10 @@ struct Line {
 
 /// One chart of the newest interpreter that knows the memory of all processes.
 pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
-    let known = |one: &Measurement| one.visit != "idle" && one.memory_by_children().len() > 1;
+    let known = |one: &Measurement| {
+        let from_none_on = one.tree.pss_bytes_before.is_some();
+        one.visit != "idle" && from_none_on && one.memory_by_children().len() > 1
+    };
     let Some(run) = report.newest(|run| run.measurements.iter().any(known)) else {
         return Ok(());
     };
@@ -51,7 +54,7 @@ pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let page_size = run.environment.page_size_bytes;
     let title = "Memory of all processes together".to_owned();
     let subtitle = format!(
-        "PSS of parent and children, by how many children have visited the data; CPython {}",
+        "PSS of parent, witness and children, by how many children have visited the data; CPython {}",
         clean(&run.python.version)
     );
     let alt = alt(&title, &subtitle, &lines);

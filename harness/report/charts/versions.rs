@@ -75,12 +75,12 @@ pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         if left_out > 0 {
             let visits = count(left_out as u64);
             notes.push(format!(
-                "{visits} visits are left out: no interpreter copied a page of theirs."
+                "Visits left out, as no interpreter copied a page of theirs: {visits}."
             ));
         }
         if index + 1 == shown.len() && all.len() > shown.len() {
             let more = count((all.len() - shown.len()) as u64);
-            notes.push(format!("{more} more charts of this kind are left out."));
+            notes.push(format!("More charts of this kind, left out: {more}."));
         }
         chart(part, &labels, columns, notes, charts)?;
     }
@@ -89,7 +89,7 @@ pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
 
 /// Whether every interpreter says that nothing was copied.
 fn is_zero(row: &CopiedByRun) -> bool {
-    row.pages.iter().all(|pages| *pages == Some(0))
+    row.pages().all(|pages| pages == Some(0))
 }
 
 /// Blocks in as many charts as it takes.
@@ -184,9 +184,10 @@ fn chart(
                 let middle_of_row = top + ROW / 2;
                 let at = (MARGIN + 10, middle_of_row);
                 figures.push((at, name, Anchor::Start, theme::INK));
-                let largest = row.pages.iter().flatten().copied().max().unwrap_or(0);
+                let pages: Vec<_> = row.pages().collect();
+                let largest = pages.iter().flatten().copied().max().unwrap_or(0);
                 for (column, middle) in columns.iter().zip(&middles) {
-                    let (figure, ink) = match row.pages[*column] {
+                    let (figure, ink) = match pages[*column] {
                         Some(pages) => {
                             let (colour, ink) = theme::HEAT[step(pages, largest)];
                             sketch.area(middle - cell / 2, top, cell - 1, ROW - 1, colour);
@@ -240,7 +241,8 @@ fn alt(
     let mut rows = Vec::new();
     for block in blocks {
         for row in &block.rows {
-            let figures = columns.iter().map(|column| row.pages[*column]);
+            let pages: Vec<_> = row.pages().collect();
+            let figures = columns.iter().map(|column| pages[*column]);
             let figures = figures.map(|pages| pages.map_or_else(|| "not measured".into(), count));
             let figures: Vec<String> = figures.collect();
             // What is the same everywhere is said once.

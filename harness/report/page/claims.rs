@@ -147,7 +147,7 @@ fn told(statement: &Statement<'_>, labels: &[String]) -> Option<Told> {
     Some(Told {
         id: statement.id.to_owned(),
         statement: newest.statement.clone(),
-        verdict: (verdicts.len() == 1).then(|| Mark::of(newest.verdict)),
+        verdict: statement.verdict().map(Mark::of),
         found: found.collect::<Option<_>>()?,
         evidence: evidence(statement, newest, labels),
     })

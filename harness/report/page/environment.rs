@@ -78,7 +78,15 @@ pub fn section(report: &Report) -> Vec<Block> {
 fn fields(run: &Run) -> Fields {
     let environment = &run.environment;
     let mut fields: Fields = Vec::new();
-    let mut say = |name: &str, value: String| fields.push((name.to_owned(), value));
+    let mut say = |name: &str, value: String| {
+        // A row without a value would be a title.
+        let value = if value.is_empty() {
+            "–".into()
+        } else {
+            value
+        };
+        fields.push((name.to_owned(), value));
+    };
     say(INTERPRETER, run.python.version.clone());
     if let Some(build) = &run.python.build {
         say("its build", build.clone());

@@ -1,8 +1,10 @@
 //! What was measured: pages, ways of sharing, memory, remedies.
 
+use std::collections::HashMap;
+
 use super::about::{known_bytes, list};
 use super::{Block, Table};
-use crate::model::{Measurement, Report, Run};
+use crate::model::{Measurement, Report, Run, datasets};
 use crate::remedies::remedy;
 use crate::report::charts::{Chart, Kind};
 use crate::report::columns::Columns;
@@ -98,11 +100,12 @@ fn tree_columns(run: &Run) -> Option<Columns> {
     header.push("all children".into());
     let mut rows = Vec::new();
     let all: Vec<&Measurement> = measured().collect();
+    let names = DataNames::of(run.measurements.iter());
     for group in all.chunk_by(|one, next| grid::same_data(one, next)) {
         for (index, one) in group.iter().enumerate() {
             let each = &one.tree.pss_bytes_after_each;
             let data = if index == 0 {
-                name_of_data(&[run], one)
+                names.name(one)
             } else {
                 String::new()
             };
@@ -129,16 +132,33 @@ fn tree_columns(run: &Run) -> Option<Columns> {
     })
 }
 
-/// A dataset, with what it was made of where another has the same name.
-pub fn name_of_data(runs: &[&Run], one: &Measurement) -> String {
-    let mut all = runs.iter().flat_map(|run| &run.measurements);
-    let another = all.any(|other| {
-        other.data() == one.data() && other.sharing == one.sharing && !grid::same_data(one, other)
-    });
-    let made_of = grid::made_of(one).filter(|_| another);
-    match made_of {
-        Some(words) => format!("{} ({words})", one.data()),
-        None => one.data(),
+/// Names of datasets, each with what it was made of where another has the same name.
+pub struct DataNames<'a>(HashMap<(String, &'a str), usize>);
+
+impl<'a> DataNames<'a> {
+    /// Of all datasets of these measurements.
+    pub fn of(all: impl Iterator<Item = &'a Measurement>) -> Self {
+        let mut number = HashMap::new();
+        for dataset in datasets(all) {
+            *number.entry(Self::key(dataset[0])).or_default() += 1;
+        }
+        Self(number)
+    }
+
+    fn key(one: &Measurement) -> (String, &str) {
+        (one.data(), &one.sharing)
+    }
+
+    /// The name of one of them.
+    pub fn name(&self, one: &'a Measurement) -> String {
+        let another = self
+            .0
+            .get(&Self::key(one))
+            .is_some_and(|number| *number > 1);
+        match grid::made_of(one).filter(|_| another) {
+            Some(words) => format!("{} ({words})", one.data()),
+            None => one.data(),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Versions of Python side by side: what each copies, what is known of them, and what changes from one to the next.
 
-use super::figures::name_of_data;
+use super::figures::DataNames;
 use super::{Block, Item, Table};
 use crate::claims::Claims;
-use crate::model::{Measurement, Report, Run};
+use crate::model::{Child, Report};
 use crate::numbers::share;
 use crate::report::columns::Columns;
-use crate::report::{changes, facts, grid, labels, legend};
+use crate::report::{changes, facts, labels, legend};
 
 /// All of it.
 pub fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
@@ -49,49 +49,29 @@ pub fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
 
 /// The part of the data that a child copied, a row a visit, a column an interpreter; `None` where none is known.
 fn heat(report: &Report) -> Option<Table> {
-    let runs: Vec<&Run> = report.runs.iter().collect();
-    let same = |one: &Measurement, other: &Measurement| {
-        grid::same_data(one, other) && one.visit == other.visit
-    };
-    let mut visits: Vec<&Measurement> = Vec::new();
-    for one in report.runs.iter().flat_map(|run| &run.measurements) {
-        if !visits.iter().any(|known| same(known, one)) {
-            // Beside the others of its data.
-            let beside = visits.iter().rposition(|known| grid::same_data(known, one));
-            visits.insert(beside.map_or(visits.len(), |place| place + 1), one);
+    let names = DataNames::of(report.runs.iter().flat_map(|run| &run.measurements));
+    let mut shares: Vec<Vec<Option<f64>>> = Vec::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for dataset in report.copied_by_run() {
+        rows.push(vec![String::new(); 2 + report.runs.len()]);
+        for (index, visit) in dataset.iter().enumerate() {
+            let data = match index {
+                0 => names.name(visit.first),
+                _ => String::new(),
+            };
+            let children = visit.children.iter();
+            let of_row: Vec<_> = children
+                .map(|child| child.and_then(Child::copied_share))
+                .collect();
+            let cells = of_row
+                .iter()
+                .map(|part| part.map_or_else(|| "–".to_owned(), share));
+            let head = [data, visit.first.visit.clone()];
+            rows.push(head.into_iter().chain(cells).collect());
+            shares.push(of_row);
         }
     }
-    let copied = |run: &Run, visit: &Measurement| {
-        let one = run.measurements.iter().find(|one| same(one, visit))?;
-        let summary = one.summary(run.environment.page_size_bytes)?;
-        summary.copied_share.map(|share| *share.end())
-    };
-    let shares: Vec<Vec<Option<f64>>> = visits
-        .iter()
-        .map(|visit| runs.iter().map(|run| copied(run, visit)).collect())
-        .collect();
     shares.iter().flatten().flatten().next()?;
-    let mut last: Option<&Measurement> = None;
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for (visit, shares) in visits.iter().zip(&shares) {
-        let data = match last.is_some_and(|last| grid::same_data(last, visit)) {
-            true => String::new(),
-            false => {
-                rows.push(vec![String::new(); 2 + runs.len()]);
-                name_of_data(&runs, visit)
-            }
-        };
-        last = Some(visit);
-        let cells = shares
-            .iter()
-            .map(|part| part.map_or_else(|| "–".to_owned(), share));
-        rows.push(
-            [data, visit.visit.clone()]
-                .into_iter()
-                .chain(cells)
-                .collect(),
-        );
-    }
     let head = ["data".to_owned(), "visit".to_owned()];
     let header: Vec<String> = head.into_iter().chain(labels(report)).collect();
     let mut table = Table::of(

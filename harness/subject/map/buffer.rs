@@ -102,7 +102,9 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     };
     let has_strides = !view.strides.is_null() && !view.shape.is_null();
     let is_object = format == c"O" && itemsize == size_of::<usize>() && has_strides;
-    let holds_more = !is_object && format.to_bytes().contains(&b'O');
+    // Names of fields stand between colons (PEP 3118).
+    let mut codes = format.to_bytes().split(|byte| *byte == b':').step_by(2);
+    let holds_more = !is_object && codes.any(|codes| codes.contains(&b'O'));
     let mut pointers = Vec::new();
     if is_object && view.len > 0 {
         // From the first item, along one dimension after the other.
