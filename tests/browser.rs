@@ -78,7 +78,10 @@ fn the_page_of_a_run_passes() {
     let page = report::render_html(&report, &charts).unwrap();
     let (failed, all) = failed_checks(std::str::from_utf8(&page).unwrap());
     assert!(failed.is_empty(), "{all}");
-    assert!(all.contains(", 4 of them claims, unfold by keyboard"), "{all}");
+    assert!(
+        all.contains(", 4 of them claims, unfold by keyboard"),
+        "{all}"
+    );
 }
 
 /// Pages that lack something, each with all checks that must fail, and no other.
