@@ -15,6 +15,16 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 page`, `96,050 pages`.
+pub fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), one_or_several(number, one, several))
+}
+
+/// The word for so many.
+pub fn one_or_several<'a>(number: u64, one: &'a str, several: &'a str) -> &'a str {
+    if number == 1 { one } else { several }
+}
+
 /// `+12`, `0`, `−3`.
 pub fn signed(number: i64) -> String {
     let sign = match number {
@@ -122,6 +132,14 @@ mod tests {
     #[case(1_234_567, "1,234,567")]
     fn counts(#[case] number: u64, #[case] text: &str) {
         assert_eq!(count(number), text);
+    }
+
+    #[rstest]
+    #[case(0, "0 pages")]
+    #[case(1, "1 page")]
+    #[case(1_000, "1,000 pages")]
+    fn counts_of_something(#[case] number: u64, #[case] text: &str) {
+        assert_eq!(counted(number, "page", "pages"), text);
     }
 
     #[rstest]

@@ -281,9 +281,7 @@ fn where_it_is_shared(place: &Place, action: &str) -> String {
 }
 
 fn advise_on(place: &Place, file: &str) -> std::process::Command {
-    let mut command = place.refcow(["advise", file, "--children", "1", "--python", python()]);
-    command.env_remove("XDG_CACHE_HOME");
-    command
+    place.refcow_with_packages(["advise", file, "--children", "1", "--python", python()])
 }
 
 fn has_no_segment(parent: &str) {

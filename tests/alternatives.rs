@@ -20,7 +20,8 @@ fn compare(place: &Place, arguments: &[&str]) -> Command {
 }
 
 fn compare_with(place: &Place, python: &str, arguments: &[&str]) -> Command {
-    let mut command = place.refcow(["alternatives", "--format", "json", "--python", python]);
+    let mut command =
+        place.refcow_with_packages(["alternatives", "--format", "json", "--python", python]);
     command.args(arguments);
     command
 }
@@ -210,7 +211,8 @@ fn one_child_has_no_sibling() {
 fn tables_fit_a_terminal_of_80_columns() {
     let place = Place::new();
     let arguments = ["alternatives", "--size", "65536", "--python", python()];
-    let table = place.run(place.refcow(arguments)).exits_with(0).stdout;
+    let table = place.run(place.refcow_with_packages(arguments));
+    let table = table.exits_with(0).stdout;
     // In a pipe sentences are wrapped at 100.
     let (tables, _notes) = table.split_once("\nshm: multiprocessing").unwrap();
     for line in tables.lines() {

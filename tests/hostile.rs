@@ -156,7 +156,7 @@ fn changed(place: &str, value: Value) -> Value {
 #[case::page_of_no_bytes("/runs/1/environment/page_size_bytes", json!(0), "runs[1].environment: a page of 0 bytes")]
 #[case::instrument_that_counts_wrong("/runs/0/calibration/pages_counted", json!(3), "runs[0].calibration: 1365 pages written, 3 counted")]
 #[case::no_children("/runs/0/measurements/1/children", json!([]), "runs[0].measurements[1]: no child")]
-#[case::memory_of_fewer_children("/runs/0/measurements/1/tree/pss_bytes_after_each", json!([2097152]), "measurements[1].tree: memory after 1 children, of 2")]
+#[case::memory_of_fewer_children("/runs/0/measurements/1/tree/pss_bytes_after_each", json!([2097152]), "measurements[1].tree: figures of memory and children differ in number: 1 and 2")]
 #[case::another_memory_at_the_end("/runs/0/measurements/1/tree/pss_bytes_after", json!(7), "measurements[1].tree: memory after the last child")]
 #[case::more_memory_than_there_is("/runs/0/measurements/1/tree/pss_bytes_after_each", json!([1, u64::MAX]), "tree.pss_bytes_after_each[1]: the number")]
 #[case::writes_to_a_region_that_is_not("/runs/0/measurements/2/children/0/written/0/region", json!("segment"), "children[0].written[0]: no pages of the region segment")]

@@ -68,11 +68,6 @@ impl PageMap {
         }
     }
 
-    /// The stretches in order.
-    pub fn stretches(&self) -> &[Stretch] {
-        &self.0
-    }
-
     /// As many pages of which none was copied.
     pub fn all_shared(&self) -> Self {
         let pages = self.pages();

@@ -59,16 +59,21 @@ pub fn identical_pages(one: i32, other: i32, pages: &PageSet) -> Result<PageSet,
     let (one_file, other_file) = (open(one)?, open(other)?);
     let page_bytes = page_bytes();
     let most = CHUNK_BYTES / page_size();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for range in ranges(pages) {
+    let bytes_of =
+        |count: u64| page_bytes * usize::try_from(count).expect("a chunk fits into memory");
+    let ranges = ranges(pages);
+    let counts = ranges.iter().map(|range| most.min(range.end - range.start));
+    // Once, for the longest: to make them longer for each range is to write zeros that are read over.
+    let longest = bytes_of(counts.max().unwrap_or(0));
+    let (mut ours, mut theirs) = (vec![0; longest], vec![0; longest]);
+    for range in ranges {
         let mut first = range.start;
         while first < range.end {
             let count = most.min(range.end - first);
-            let bytes = page_bytes * usize::try_from(count).expect("a chunk fits into memory");
-            ours.resize(bytes, 0);
-            theirs.resize(bytes, 0);
-            read(&one_file, one, &mut ours, first)?;
-            read(&other_file, other, &mut theirs, first)?;
+            let bytes = bytes_of(count);
+            let (ours, theirs) = (&mut ours[..bytes], &mut theirs[..bytes]);
+            read(&one_file, one, ours, first)?;
+            read(&other_file, other, theirs, first)?;
             let equal = ours.chunks(page_bytes).zip(theirs.chunks(page_bytes));
             for (page, (our_page, their_page)) in (first..).zip(equal) {
                 if our_page == their_page {

@@ -1,7 +1,7 @@
 //! A run in one sentence.
 
 use crate::model::{FactTally, Measurement, OfOneVerdict, RegionName, Run, Summary, Verdict};
-use crate::numbers::{bytes, count, share, signed_bytes, spread};
+use crate::numbers::{bytes, count, counted, one_or_several, share, signed_bytes, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
 pub fn finding(run: &Run) -> String {
@@ -96,9 +96,8 @@ pub(super) fn of_claims(
         .rev()
         .chain(&untested)
         .map(|(verdict, statements)| {
-            let number = statements.len();
-            let word =
-                |one: &'static str, several: &'static str| if number == 1 { one } else { several };
+            let number = statements.len() as u64;
+            let word = |one, several| one_or_several(number, one, several);
             let words = match verdict {
                 Some(Verdict::Holds) => word("holds", "hold"),
                 Some(Verdict::HoldsWithLimits) => word("holds with limits", "hold with limits"),
@@ -106,13 +105,12 @@ pub(super) fn of_claims(
                 Some(Verdict::NotTestableHere) => "could not be tested here",
                 None => word("depends on the version", "depend on the version"),
             };
-            format!("{} {words}", count(number as u64))
+            format!("{} {words}", count(number))
         })
         .collect();
-    let statements = if all == 1 { "statement" } else { "statements" };
     format!(
-        "Of {} {statements}{source}, put to the test on {pythons}: {}.",
-        count(all as u64),
+        "Of {}{source}, put to the test on {pythons}: {}.",
+        counted(all as u64, "statement", "statements"),
         parts.join(", ")
     )
 }
@@ -121,9 +119,9 @@ pub(super) fn of_claims(
 pub(super) fn of_facts(tally: &FactTally<'_>, pythons: &str) -> String {
     let all = tally.as_predicted + tally.otherwise.len() + tally.not_testable.len();
     let mut sentence = format!(
-        "Of {} facts about versions of Python, {} are as predicted on {pythons}",
-        count(all as u64),
-        count(tally.as_predicted as u64)
+        "Of {} about versions of Python, {} as predicted on {pythons}",
+        counted(all as u64, "fact", "facts"),
+        counted(tally.as_predicted as u64, "is", "are")
     );
     for (words, ids) in [
         ("not so", &tally.otherwise),

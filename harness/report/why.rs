@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::labels;
 use crate::model::{By, Group, Measurement, Report, Run, Why};
-use crate::numbers::{count, share, spread};
+use crate::numbers::{count, one_or_several, share, spread};
 
 /// Names in a sentence, before the rest of them becomes a number.
 const NAMED: usize = 3;
@@ -44,7 +44,7 @@ fn sentence(why: &Why) -> String {
         "{} {} {}: {}",
         count(why.pages),
         why.region.as_str(),
-        if why.pages == 1 { "page" } else { "pages" },
+        one_or_several(why.pages, "page", "pages"),
         causes.join(", ")
     );
     let objects = why.objects.iter().filter_map(|((of_type, line), pages)| {

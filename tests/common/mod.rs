@@ -142,7 +142,20 @@ impl Place {
         self.command(REFCOW, arguments)
     }
 
-    /// The same for another program.
+    /// The same, with the user's own cache, so that packages are not installed anew for each test.
+    pub fn refcow_with_packages<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = self.refcow(arguments);
+        match std::env::var_os("XDG_CACHE_HOME") {
+            Some(folder) => command.env("XDG_CACHE_HOME", folder),
+            None => command.env_remove("XDG_CACHE_HOME"),
+        };
+        command
+    }
+
+    /// [`Place::refcow`] for another program.
     pub fn command<S: AsRef<OsStr>>(
         &self,
         program: impl AsRef<OsStr>,

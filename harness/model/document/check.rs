@@ -153,7 +153,7 @@ fn tree_wrong(tree: &Tree, children: usize) -> Option<String> {
     let last = each.last()?;
     if each.len() != children {
         return Some(format!(
-            "memory after {} children, of {children}",
+            "figures of memory and children differ in number: {} and {children}",
             each.len()
         ));
     }
