@@ -10,6 +10,7 @@ mod counters;
 mod faults;
 mod mappings;
 mod memory;
+mod migration;
 mod pagemap;
 mod sharing;
 mod unavailable;
@@ -19,6 +20,7 @@ pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, rss_
 pub use faults::{Fault, Faults, Recorder, try_recording};
 pub use mappings::{CodeMapping, Mappings, code_mappings, mappings, ranges};
 pub use memory::{identical_pages, read_page};
+pub use migration::compare;
 pub use pagemap::{PageStates, page_size, page_states};
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};

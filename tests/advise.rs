@@ -1,11 +1,9 @@
 //! `refcow advise`: each remedy helps with the data that it is for, with none else, and says so.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Finished, Place, by_python, canned, python, run};
+use crate::common::{Finished, Place, by_python, canned, python, run};
 use refcow::model::{self, Advice, Compared, Measurement, Report, Run, Tried, Warning};
 use refcow::remedies::remedies;
 use refcow::report::{Style, render_advice, render_document};
@@ -208,7 +206,7 @@ fn where_nothing_helps_one_line_says_why(
     let unknown = |warning: &Warning| matches!(warning, Warning::CausesUnknown { .. });
     if run.warnings.iter().any(unknown) {
         assert!(advice.finding.starts_with("Nothing here helps: "));
-        return common::skipped("where_nothing_helps", "causes are not known here");
+        return crate::common::skipped("where_nothing_helps", "causes are not known here");
     }
     let finding = &advice.finding;
     assert!(

@@ -1,7 +1,5 @@
 //! The ways to share data: each does what its row says, and none leaves anything behind, however it ends.
 
-mod common;
-
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
@@ -10,7 +8,8 @@ use refcow::model::{AfterKill, Alternative, Run, StartMethod, Warning};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::{Finished, Place, Running, by_python, python, run, skipped};
+use crate::common::by_python::assert_snapshot_of;
+use crate::common::{Finished, Place, Running, by_python, python, run, skipped};
 
 /// Large enough that the data is many times what a child copies anyhow.
 const SIZE: u64 = 1 << 20;

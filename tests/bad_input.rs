@@ -1,14 +1,12 @@
 //! What cannot be measured is refused before anything is built: with a reason, a remedy and exit status 2, and a user's
 //! files stay as they were.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
-use common::{Place, REFCOW, When, python, skipped};
+use crate::common::{Place, REFCOW, When, python, skipped};
 use nix::libc::O_NONBLOCK;
 use rstest::rstest;
 

@@ -2,12 +2,10 @@
 //!
 //! It takes node, a Chromium and what `npm ci` puts into `tests/browser/node_modules`: `.ci/browser` makes them ready.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, canned, skipped};
+use crate::common::{Place, canned, skipped};
 use refcow::model::Report;
 use refcow::report;
 use rstest::rstest;

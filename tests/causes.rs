@@ -1,7 +1,5 @@
 //! Causes against known truth: a writer that touches exactly one kind of thing, and refcow names it, page by page.
 
-mod common;
-
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
@@ -10,7 +8,8 @@ use nix::unistd::geteuid;
 use refcow::model::{Cause, Child, RegionName, Run, Warning, Written};
 use rstest::rstest;
 
-use common::{Place, by_python, run};
+use crate::common::by_python::assert_snapshot_of;
+use crate::common::{Place, by_python, run};
 
 const WRITERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/writers.py");
 /// Things that the writers write to.
@@ -61,7 +60,7 @@ fn adds_up(child: &Child) {
 fn a_writer_that_touches_one_thing_is_named_page_by_page(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    if common::cannot_record("a_writer_that_touches_one_thing_is_named_page_by_page") {
+    if crate::common::cannot_record("a_writer_that_touches_one_thing_is_named_page_by_page") {
         return;
     }
     use Cause::{Allocator, Body, Gc, Payload, Refcount, Unattributed};
@@ -124,7 +123,7 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
 fn iterating_writes_reference_counts_and_collecting_gc_headers(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    if common::cannot_record("iterating_writes_reference_counts_and_collecting_gc_headers") {
+    if crate::common::cannot_record("iterating_writes_reference_counts_and_collecting_gc_headers") {
         return;
     }
     by_python::each(series, "iterate and collect", |interpreter| {
@@ -218,7 +217,7 @@ fn cut(by: &str, python: &str) -> String {
 fn the_same_pages_are_cut_by_what_was_written_and_what_wrote(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    if common::cannot_record("the_same_pages_are_cut_by_what_was_written_and_what_wrote") {
+    if crate::common::cannot_record("the_same_pages_are_cut_by_what_was_written_and_what_wrote") {
         return;
     }
     by_python::each(series, "cuts", |interpreter| {
@@ -276,7 +275,7 @@ fn without_causes_nothing_is_said_of_them() {
 
 #[test]
 fn an_ordinary_user_gets_the_causes_that_root_gets() {
-    if common::cannot_record("an_ordinary_user_gets_the_causes_that_root_gets") {
+    if crate::common::cannot_record("an_ordinary_user_gets_the_causes_that_root_gets") {
         return;
     }
     if !geteuid().is_root() {
@@ -350,7 +349,7 @@ def visit_fill(data):
 
 #[test]
 fn what_is_free_in_the_parent_is_not_the_mappers_own() {
-    if common::cannot_record("what_is_free_in_the_parent_is_not_the_mappers_own") {
+    if crate::common::cannot_record("what_is_free_in_the_parent_is_not_the_mappers_own") {
         return;
     }
     let run = of_source(HOLES, "fill");
@@ -367,7 +366,7 @@ fn what_is_free_in_the_parent_is_not_the_mappers_own() {
 
 #[test]
 fn data_with_cycles_is_walked_once() {
-    if common::cannot_record("data_with_cycles_is_walked_once") {
+    if crate::common::cannot_record("data_with_cycles_is_walked_once") {
         return;
     }
     let run = of_source(
@@ -394,7 +393,7 @@ fn data_with_cycles_is_walked_once() {
 
 #[test]
 fn a_list_a_million_deep_is_walked_to_its_end() {
-    if common::cannot_record("a_list_a_million_deep_is_walked_to_its_end") {
+    if crate::common::cannot_record("a_list_a_million_deep_is_walked_to_its_end") {
         return;
     }
     let run = of_source(
@@ -415,7 +414,7 @@ fn a_list_a_million_deep_is_walked_to_its_end() {
 
 #[test]
 fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
-    if common::cannot_record("objects_with_a_destructor_are_not_destroyed_by_being_walked") {
+    if crate::common::cannot_record("objects_with_a_destructor_are_not_destroyed_by_being_walked") {
         return;
     }
     let run = of_source(
@@ -442,7 +441,7 @@ fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
 /// of their own in one build or the other.
 #[test]
 fn a_visit_that_loads_libraries_is_measured() {
-    if common::cannot_record("a_visit_that_loads_libraries_is_measured") {
+    if crate::common::cannot_record("a_visit_that_loads_libraries_is_measured") {
         return;
     }
     let run = of_source(
@@ -625,7 +624,7 @@ fn forbid_perf() -> io::Result<()> {
 
 /// Runs refcow where page faults cannot be recorded.
 fn without_perf(arguments: &[&str]) -> Output {
-    let mut command = Command::new(common::REFCOW);
+    let mut command = Command::new(crate::common::REFCOW);
     command.args(arguments);
     #[expect(unsafe_code, reason = "a filter is set in the new process")]
     // SAFETY: between fork and exec `forbid_perf` makes two system calls, and allocates nothing.

@@ -1,7 +1,5 @@
 //! Charts: each drawn once as text that is looked at, whatever names and figures a report holds.
 
-mod common;
-
 use std::collections::BTreeSet;
 
 use refcow::model::{
@@ -11,7 +9,7 @@ use refcow::model::{
 use refcow::report::charts::{Chart, Kind, charts, css_variables, inline, png};
 use rstest::rstest;
 
-use common::canned;
+use crate::common::canned;
 
 /// A run with a map of each region, and memory after each child.
 fn run(version: &str) -> Run {

@@ -1,7 +1,5 @@
 //! The article's claims: the verdicts on this machine's interpreter, and that none of them is foregone.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, OnceLock};
@@ -10,7 +8,8 @@ use refcow::claims::{Claims, Expectations, Figures};
 use refcow::model::{Claim, Figure, Run, Unit, Value, Verdict, Warning};
 use rstest::rstest;
 
-use common::{Place, When, by_python, python, run, skipped};
+use crate::common::by_python::assert_snapshot_of;
+use crate::common::{Place, When, by_python, python, run, skipped};
 use rustix::process::Signal;
 
 /// All claims with small data, measured once for all tests here.

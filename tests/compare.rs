@@ -1,7 +1,5 @@
 //! Comparing and merging documents, and baselines: on canned documents, and once for real.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -15,7 +13,7 @@ use refcow::report::{self, Format, Style};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use common::{Place, canned, run};
+use crate::common::{Place, canned, run};
 
 const EXACT: Tolerance = Tolerance {
     pages: 0,

@@ -1,14 +1,13 @@
 //! What each visit does to each region, for every fixture: the snapshot that says what the data structures predict.
 
-mod common;
-
 use std::fmt::Write;
 
 use refcow::fixtures;
 use refcow::model::{Measurement, RegionName};
 use rstest::rstest;
 
-use common::{by_python, run};
+use crate::common::by_python::assert_snapshot_of;
+use crate::common::{by_python, run};
 
 /// Large enough that "all" and "a few" of any region but that of small ints cannot be taken for each other.
 const SIZE: [&str; 4] = ["--count", "4000", "--item-bytes", "4096"];

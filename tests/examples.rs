@@ -1,8 +1,6 @@
 //! The worked examples of the README: refcow blames the types and lines that it says, and no longer does so after the
 //! change that it names.
 
-mod common;
-
 use std::cmp::Reverse;
 use std::fs;
 
@@ -11,7 +9,7 @@ use refcow::python::Interpreter;
 use refcow::report;
 use rstest::rstest;
 
-use common::{by_python, canned, run};
+use crate::common::{by_python, canned, run};
 
 const README: &str = include_str!("../README.md");
 
@@ -108,7 +106,8 @@ fn the_types_and_lines_that_the_readme_names_have_the_most_pages(
     #[case] expected: &[Blamed],
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    if common::cannot_record("the_types_and_lines_that_the_readme_names_have_the_most_pages") {
+    if crate::common::cannot_record("the_types_and_lines_that_the_readme_names_have_the_most_pages")
+    {
         return;
     }
     by_python::each(series, "examples", |interpreter| {
@@ -155,7 +154,7 @@ fn after_the_change_they_are_gone_and_the_others_stay(
     #[case] stay: &[&str],
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    if common::cannot_record("after_the_change_they_are_gone_and_the_others_stay") {
+    if crate::common::cannot_record("after_the_change_they_are_gone_and_the_others_stay") {
         return;
     }
     by_python::each(series, "examples, changed", |interpreter| {

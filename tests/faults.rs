@@ -1,10 +1,8 @@
 //! Whatever goes wrong while refcow measures: it says what, and leaves neither a process nor a segment behind.
 
-mod common;
-
 use std::fs;
 
-use common::{Place, REFCOW, When, python, skipped, subject};
+use crate::common::{Place, REFCOW, When, python, skipped, subject};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -411,7 +409,7 @@ fn what_cannot_be_measured_does_not_keep_the_rest_from_it() {
         .run(place.refcow([&arguments[..], &["--format", "json"]].concat()))
         .exits_with(3)
         .says("raise KeyError('no')");
-    let report = common::run::the_run(&finished.stdout);
+    let report = crate::common::run::the_run(&finished.stdout);
     assert_eq!(report.measurements.len(), 1);
     let missing = refcow::model::Warning::NotMeasured {
         fixture: "acts".into(),
@@ -652,7 +650,7 @@ fn measured_beside(place: &Place, other: &str, fixture: &[&str], error: &str) ->
     // No installer but the interpreter's own.
     refcow.env("PATH", "/usr/bin:/bin");
     let finished = place.run(refcow).exits_with(3).says(error).says("help: ");
-    let report = common::run::report(&finished.stdout);
+    let report = crate::common::run::report(&finished.stdout);
     assert_eq!(report.runs.len(), 1, "{finished}");
     assert!(!report.runs[0].measurements.is_empty(), "{finished}");
     let [warning] = &report.warnings[..] else {

@@ -1,7 +1,5 @@
 //! The formats of a report: one canned report in each, and a real one against the schema.
 
-mod common;
-
 use refcow::claims::Claims;
 use refcow::model::{self, By, Report, Verdict, Warning};
 use refcow::report::{
@@ -11,7 +9,7 @@ use refcow::report::{
 use rstest::rstest;
 use serde_json::Value;
 
-use common::{canned, run};
+use crate::common::{canned, run};
 
 fn canned() -> Report {
     Report::of(canned::run("3.12.1"))
@@ -339,7 +337,7 @@ fn what_could_not_be_had_is_absent_and_still_valid() {
 
 #[test]
 fn the_json_of_a_real_run_has_this_shape() {
-    if common::cannot_record("the_json_of_a_real_run_has_this_shape") {
+    if crate::common::cannot_record("the_json_of_a_real_run_has_this_shape") {
         return;
     }
     let report = Report::of(run::measure(&[

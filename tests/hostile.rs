@@ -1,11 +1,5 @@
 //! Documents that somebody else made: what is read of them is refused with a reason, or shown in every format without harm.
 
-mod common;
-#[path = "common/forms.rs"]
-mod forms;
-#[path = "common/full.rs"]
-mod full;
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -15,7 +9,7 @@ use refcow::report::{Format, render};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use common::canned;
+use crate::common::{forms, full};
 use forms::{For, harm, harmless};
 use full::{TEXTS, full, places};
 

@@ -1,12 +1,10 @@
 //! A run that is ended keeps what is complete, and goes on from there.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Finished, Place, REFCOW, python, run, skipped};
+use crate::common::{Finished, Place, REFCOW, python, run, skipped};
 use refcow::model::{self, Alternative, Report};
 use rstest::rstest;
 use rustix::process::Signal;

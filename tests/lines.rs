@@ -1,7 +1,5 @@
 //! The log of lines says of each page fault's time which line was running, and keeps quiet where it does not know.
 
-mod common;
-
 use std::fs;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use refcow::python::{Interpreter, prepare_all};
 use refcow::subject::{Launch, Subject};
 use rstest::rstest;
 
-use common::{Place, When, by_python, run};
+use crate::common::{Place, When, by_python, run};
 
 const FIXTURE: &str = include_str!("fixtures/lines.py");
 
@@ -23,7 +21,7 @@ fn subject(interpreter: &Interpreter, place: &Place) -> Subject {
     let ready = prepare_all(vec![interpreter.clone()], &[], &mut |_| {});
     let ready = ready.into_iter().next().unwrap().unwrap();
     let launch = Launch {
-        program: common::subject(),
+        program: crate::common::subject(),
         libpython: interpreter.libpython.clone(),
         version: interpreter.full_version.clone(),
         prefix: ready.prefix,

@@ -1,11 +1,9 @@
 //! Data and code of the user's own: a Python file with `build(…)` and `visit_…(data)` is all it takes.
 
-mod common;
-
 use std::fs;
 use std::process::Command;
 
-use common::{Finished, Place, REFCOW, python, run};
+use crate::common::{Finished, Place, REFCOW, python, run};
 use refcow::model::{Measurement, Warning};
 use rstest::rstest;
 

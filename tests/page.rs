@@ -1,7 +1,5 @@
 //! The page of a report: HTML and Markdown of canned runs, and what a hostile run file can do to them.
 
-mod common;
-
 use std::collections::BTreeSet;
 
 use refcow::model::{RegionName, Report, Run, Source, Verdict, Warning};
@@ -10,7 +8,7 @@ use refcow::report::{render_html, render_page_markdown};
 use rstest::rstest;
 use serde_json::Value;
 
-use common::canned;
+use crate::common::canned;
 
 /// Everything that a run can hold.
 fn full(version: &str) -> Run {

@@ -1,11 +1,9 @@
 //! The folder of a report, and what `refcow report` makes of a run.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Finished, Place};
+use crate::common::{Finished, Place};
 use refcow::model;
 use rstest::rstest;
 

@@ -1,7 +1,5 @@
 //! The recorder of page faults against known writes.
 
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ fn subject() -> Subject {
     let interpreter = python::choose(None).expect("a usable interpreter");
     let bin = Path::new(&interpreter.prefix).join("bin");
     let launch = Launch {
-        program: Path::new(common::REFCOW).with_file_name("refcow-subject"),
+        program: Path::new(crate::common::REFCOW).with_file_name("refcow-subject"),
         libpython: interpreter.libpython,
         version: interpreter.full_version,
         prefix: interpreter.prefix,
@@ -109,7 +107,7 @@ fn monotonic() -> u64 {
 
 #[test]
 fn each_written_page_is_recorded_once_with_its_address_instruction_and_time() {
-    if common::cannot_record(
+    if crate::common::cannot_record(
         "each_written_page_is_recorded_once_with_its_address_instruction_and_time",
     ) {
         return;
@@ -138,7 +136,7 @@ fn each_written_page_is_recorded_once_with_its_address_instruction_and_time() {
 
 #[test]
 fn what_a_full_ring_has_no_room_for_is_counted() {
-    if common::cannot_record("what_a_full_ring_has_no_room_for_is_counted") {
+    if crate::common::cannot_record("what_a_full_ring_has_no_room_for_is_counted") {
         return;
     }
     let count = 20_000;
@@ -157,7 +155,7 @@ fn what_a_full_ring_has_no_room_for_is_counted() {
 
 #[test]
 fn threads_count_and_forked_processes_do_not() {
-    if common::cannot_record("threads_count_and_forked_processes_do_not") {
+    if crate::common::cannot_record("threads_count_and_forked_processes_do_not") {
         return;
     }
     let mut subject = subject();
@@ -229,7 +227,7 @@ def visit_write(data):
 
 #[test]
 fn a_recorder_that_is_dropped_ends_its_thread() {
-    if common::cannot_record("a_recorder_that_is_dropped_ends_its_thread") {
+    if crate::common::cannot_record("a_recorder_that_is_dropped_ends_its_thread") {
         return;
     }
     let mut subject = subject();
@@ -253,7 +251,7 @@ fn a_recorder_that_is_dropped_ends_its_thread() {
 
 #[test]
 fn a_process_that_ends_while_it_is_recorded_keeps_its_records() {
-    if common::cannot_record("a_process_that_ends_while_it_is_recorded_keeps_its_records") {
+    if crate::common::cannot_record("a_process_that_ends_while_it_is_recorded_keeps_its_records") {
         return;
     }
     let mut subject = subject();

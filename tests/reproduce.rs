@@ -1,11 +1,9 @@
 //! A document measured again: what counts as the same, and what does not.
 
-mod common;
-
 use std::fs;
 
-use common::canned;
-use common::{Finished, Place};
+use crate::common::canned;
+use crate::common::{Finished, Place};
 use refcow::compare::TOLERANCE;
 use refcow::model::{
     self, Alternative, Answer, Difference, Environment, RegionName, Report, Reproduction, Run,

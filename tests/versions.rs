@@ -1,7 +1,5 @@
 //! What is known of versions of Python: that it is so on each, and that none of it is foregone.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
@@ -9,7 +7,7 @@ use refcow::claims::{Claims, FactStatement, Figures};
 use refcow::model::{Fact, Figure as FigureOf, Outcome, Run, Value, Version};
 use rstest::rstest;
 
-use common::{Place, by_python, python, run};
+use crate::common::{Place, by_python, python, run};
 
 /// All facts, put to the test once for all tests here.
 fn run_of(python: &str) -> &'static Run {

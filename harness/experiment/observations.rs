@@ -89,13 +89,6 @@ impl Side {
         self.states.anonymous() & self.states.exclusive()
     }
 
-    /// Pages that are in another frame than before; `None` where the kernel hides frames.
-    fn moved(&self, before: &Self) -> Option<PageSet> {
-        let both = &self.states.present() & &before.states.present();
-        let same = self.states.same_frames(&before.states)?;
-        Some(both - same)
-    }
-
     fn changed_bytes(&self, before: &Self) -> Value {
         let pairs = self.bytes.iter().zip(&before.bytes);
         count(pairs.filter(|(now, then)| now != then).count() as u64)
@@ -144,7 +137,8 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, E
         ("writer_changed_bytes", ours.changed_bytes(ours_before)),
         ("other_changed_bytes", theirs.changed_bytes(theirs_before)),
     ]);
-    if let Some((ours, theirs)) = ours.moved(ours_before).zip(theirs.moved(theirs_before)) {
+    let moved = |now: &Side, before: &Side| now.states.moved(&before.states);
+    if let Some((ours, theirs)) = moved(ours, ours_before).zip(moved(theirs, theirs_before)) {
         agree("after one write", &copied, &(&ours & &plain))?;
         found.insert("other_moved_pages".into(), count((theirs & plain).len()));
     }

@@ -188,7 +188,7 @@ pub fn visit(
         || counters_of([parent, witness.pid]),
         || {
             let parent_before = states(parent)?;
-            let look = |child| look_before(data.map, &parent_before, child);
+            let look = |child| look_before(data.map, parent, &parent_before, child);
             // All of them wait, so that nothing changes meanwhile.
             let ready: Result<Vec<_>, _> =
                 side_by_side::each(waiting, side_by_side::processors(), look)
@@ -356,6 +356,7 @@ fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(
 
 fn look_before(
     map: &RegionMap,
+    parent: i32,
     parent_before: &PageStates,
     waiting: Waiting,
 ) -> Result<Ready, Error> {
@@ -367,7 +368,10 @@ fn look_before(
     settle(forked.pid)?;
     let mappings = mappings(forked.pid)?;
     let child = page_states(forked.pid, &mappings.ranges)?;
-    let fork = Fork::new(&mappings, parent_before, &child, &written_since)?;
+    let look = || Ok::<_, Error>([states(parent)?, page_states(forked.pid, &mappings.ranges)?]);
+    let fork = observe::compare([parent_before, &child], look, |[parent, child]| {
+        Fork::new(&mappings, parent, child, &written_since)
+    })?;
     Ok(Ready {
         regions: Regions::new(map, &fork),
         before: counters(forked.pid)?,
@@ -398,12 +402,11 @@ fn look_after(
     if faults > 0 {
         return Err(Error::ParentFaulted { faults });
     }
-    // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile
-    // (compaction, NUMA balancing), in which case both are looked at again.
-    let unshared = match ready.fork.unshared(parent_before, &child) {
-        Ok(unshared) => unshared,
-        Err(_) => ready.fork.unshared(&states(parent)?, &states(pid)?)?,
-    };
+    // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile.
+    let look = || Ok::<_, Error>([states(parent)?, states(pid)?]);
+    let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {
+        ready.fork.unshared(parent, child)
+    })?;
     Ok(Visited {
         swapped: ready.fork.swapped(&child),
         unshared,

@@ -66,19 +66,24 @@ fn compare<E>(parent: i32, child: i32) -> Result<AtFork, E>
 where
     E: From<Error> + From<Disagreement>,
 {
-    let theirs = mappings(parent)?;
-    let parent = page_states(parent, &theirs.ranges)?;
-    let child = page_states(child, &mappings(child)?.ranges)?;
-    let pages = &parent.anonymous() & &theirs.private;
-    let shared = &(&pages & &child.present()) - &child.exclusive();
-    let frames = parent.same_frames(&child);
-    if let Some(frames) = &frames {
-        agree("at the fork", &shared, &(frames & &pages))?;
-    }
-    Ok(AtFork {
-        pages: pages.len(),
-        shared: shared.len(),
-        frames_compared: frames.is_some(),
+    let (ours, theirs) = (mappings(parent)?, mappings(child)?);
+    let look = || {
+        let parent = page_states(parent, &ours.ranges)?;
+        Ok::<_, E>([parent, page_states(child, &theirs.ranges)?])
+    };
+    let [parent_seen, child_seen] = look()?;
+    super::compare([&parent_seen, &child_seen], look, |[parent, child]| {
+        let pages = &parent.anonymous() & &ours.private;
+        let shared = &(&pages & &child.present()) - &child.exclusive();
+        let frames = parent.same_frames(child);
+        if let Some(frames) = &frames {
+            agree("at the fork", &shared, &(frames & &pages))?;
+        }
+        Ok(AtFork {
+            pages: pages.len(),
+            shared: shared.len(),
+            frames_compared: frames.is_some(),
+        })
     })
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use procfs::process::{MemoryPageFlags, Process};
 
@@ -46,9 +47,14 @@ const WORD: usize = size_of::<u64>();
 /// Pages asked of the kernel in one read: 32 KiB of words, which stay in the processor's nearest cache.
 const PAGES_PER_READ: usize = 4096;
 
+/// While the kernel moves a page to another frame, pagemap shows it as one in swap (`PM_SWAP` of Linux `fs/proc/task_mmu.c`).
+/// Compaction has pages on their way for some milliseconds; what is longer in swap than this is there.
+const MOVING: Duration = Duration::from_millis(20);
+
 /// Reads the state of all pages in `ranges`, which are page numbers in ascending order.
 ///
-/// Frame numbers need CAP_SYS_ADMIN; without it the kernel shows 0 for each (Linux 4.2), and they are absent here.
+/// Frame numbers need CAP_SYS_ADMIN; without it the kernel shows 0 for each (Linux 4.2), and they are absent here. Pages that
+/// are on their way to another frame are waited for.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -56,7 +62,13 @@ pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error>
     let file = Process::new(pid)
         .and_then(|process| process.open_relative("pagemap"))
         .map_err(reading(pid, "pagemap"))?;
-    read(&file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()))
+    let read = || read(&file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()));
+    let mut states = read()?;
+    let until = Instant::now() + MOVING;
+    while !states.swapped().is_empty() && Instant::now() < until {
+        states = read()?;
+    }
+    Ok(states)
 }
 
 fn read(pagemap: &File, ranges: &[Range<u64>]) -> std::io::Result<PageStates> {

@@ -86,7 +86,6 @@ pub fn snapshots_of_versions() -> Vec<(String, Version)> {
 }
 
 /// Compares a text with the snapshot that holds for the version.
-#[macro_export]
 macro_rules! assert_snapshot_of {
     ($version:expr, $name:expr, $text:expr) => {
         insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
@@ -94,3 +93,5 @@ macro_rules! assert_snapshot_of {
         });
     };
 }
+
+pub(crate) use assert_snapshot_of;

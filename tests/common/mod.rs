@@ -3,10 +3,10 @@
 //! Nothing here waits for a time to pass: a test hears from a fixture over a FIFO, and learns of a process's end by a
 //! pidfd. The limits only turn a test that would hang for ever into one that fails.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 pub mod by_python;
 pub mod canned;
+pub mod forms;
+pub mod full;
 pub mod run;
 
 use std::ffi::OsStr;

@@ -1,0 +1,29 @@
+//! The tests that spawn refcow or look at what it prints, in one program: it is linked once, and no core waits for the end of a
+//! file. `cargo test --test all -- NAME::` runs those of one file.
+//!
+//! What changes the process that it runs in, by its environment or by a signal, is in `python.rs`, a program of its own.
+
+mod common;
+
+mod advise;
+mod alternatives;
+mod bad_input;
+mod browser;
+mod causes;
+mod charts;
+mod claims;
+mod compare;
+mod effects;
+mod examples;
+mod faults;
+mod formats;
+mod hostile;
+mod instrument;
+mod interrupted;
+mod lines;
+mod own_modules;
+mod page;
+mod published;
+mod recorder;
+mod reproduce;
+mod versions;
