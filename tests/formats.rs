@@ -364,6 +364,7 @@ fn the_json_of_a_real_run_has_this_shape() {
             ".runs[].measurements[].children[].uss_bytes_before" => "[bytes]",
             ".runs[].measurements[].children[].uss_bytes_after" => "[bytes]",
             ".runs[].measurements[].children[].pages_copied_by_fork" => "[pages]",
+            ".runs[].measurements[].children[].new_pages" => "[pages]",
             ".runs[].measurements[].children[].cross_checks.*" => "[pages]",
             ".runs[].measurements[].children[].regions[].pages" => "[pages]",
             ".runs[].measurements[].children[].regions[].unshared" => "[pages]",

@@ -14,6 +14,7 @@ use refcow::python;
 use refcow::subject::{Error, Forked, Launch, Subject};
 use rstest::rstest;
 
+use crate::common::Place;
 use crate::common::run;
 
 #[rstest]
@@ -264,5 +265,37 @@ fn regions_are_disjoint_and_named_once() {
             RegionName::Rest,
         ];
         assert_eq!(names, expected);
+    }
+}
+
+#[test]
+fn what_a_child_fills_anew_is_counted_and_what_it_maps_of_a_file_is_not() {
+    let place = Place::new();
+    let pages = 256;
+    let bytes = usize::try_from(pages * page_size()).unwrap();
+    // Nobody else has mapped it, so that it counts for the USS.
+    let file = place.file("large", &"x".repeat(bytes));
+    let fixture = place.file(
+        "mine.py",
+        &format!(
+            "import mmap\nkept = []\n\ndef build():\n    return [object() for _ in range(10)]\n\n\
+             def visit_fill(data):\n    kept.append(b'x' * {bytes})\n\n\
+             def visit_map(data):\n    file = open({file:?}, 'rb')\n    \
+             kept.append(mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ))\n    kept[0][::{}]\n",
+            page_size()
+        ),
+    );
+    let visits = ["--visit", "fill", "--visit", "map", "--format", "json"];
+    let finished = place.run(place.measure([&[&fixture[..]], &visits[..]].concat()));
+    let report = run::the_run(&finished.exits_with(0).stdout);
+    let child = |index: usize| &report.measurements[index].children[0];
+    // Besides: what it takes to do that.
+    let few = 40;
+    let filled = child(0).new_pages.unwrap();
+    assert!((pages..pages + few).contains(&filled), "{filled}");
+    let mapped = child(1).new_pages.unwrap();
+    assert!(mapped < few, "{mapped}");
+    if let Some(in_uss) = child(1).cross_checks.uss_pages_minus_unshared {
+        assert!(in_uss >= pages.cast_signed(), "{in_uss}");
     }
 }

@@ -47,10 +47,7 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
     let optional = [
         ("share", number(summary.copied_share.as_ref())),
         ("identical", number(summary.identical.as_ref())),
-        (
-            "new_pages",
-            number(summary.uss_pages_minus_unshared.as_ref()),
-        ),
+        ("new_pages", number(summary.new_pages.as_ref())),
         (
             "pss_bytes",
             measurement.tree.pss_bytes_before.map(Value::from),

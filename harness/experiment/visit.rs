@@ -114,12 +114,16 @@ struct Ready {
     fork: Fork,
     regions: Regions,
     before: Counters,
+    /// Pages that were the child's alone.
+    own: PageSet,
 }
 
 /// A child after its visit.
 struct Visited {
     ready: Ready,
     unshared: PageSet,
+    /// Pages that are the child's alone, that it has not copied, and that were not its own before.
+    new: u64,
     /// Pages that had been shared and are now in swap: whether they were copied before cannot be told.
     swapped: u64,
     after: Counters,
@@ -375,6 +379,7 @@ fn look_before(
     Ok(Ready {
         regions: Regions::new(map, &fork),
         before: counters(forked.pid)?,
+        own: own(&child),
         fork,
         forked,
     })
@@ -409,6 +414,7 @@ fn look_after(
     })?;
     Ok(Visited {
         swapped: ready.fork.swapped(&child),
+        new: (&(&own(&child) - &ready.own) - &unshared).len(),
         unshared,
         ready,
         after,
@@ -491,6 +497,7 @@ impl Visited {
             uss_bytes_before: before.uss_bytes,
             uss_bytes_after: after.uss_bytes,
             pages_copied_by_fork: self.ready.fork.copied_by_fork,
+            new_pages: Some(self.new),
             cross_checks: CrossChecks {
                 faults_minus_unshared: difference(minor_faults, unshared),
                 uss_pages_minus_unshared: before.uss_bytes.zip(after.uss_bytes).map(

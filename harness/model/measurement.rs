@@ -107,6 +107,11 @@ pub struct Child {
     /// Pages that were shared at the fork and that the fork's own bookkeeping, in parent or child, had already copied
     /// when the visit began. They belong to no region and to no visit.
     pub pages_copied_by_fork: u64,
+    /// Anonymous pages that the child alone has after the visit, and that are neither copies nor were its own before: what it
+    /// has filled anew. Not the growth of the USS, in which pages of files count that no other process happens to have mapped.
+    /// Absent in documents of earlier versions of refcow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_pages: Option<u64>,
     /// Disjoint regions, together all pages that could be shared at the fork and still were when the visit began.
     pub regions: Vec<Region>,
     /// The unshared pages again, by what was first written on them, most pages first. Absent where causes were not
@@ -346,6 +351,7 @@ mod tests {
             uss_bytes_before: None,
             uss_bytes_after: None,
             pages_copied_by_fork: 0,
+            new_pages: None,
             regions: vec![
                 region(RegionName::Header, 3, Some(2)),
                 region(RegionName::Rest, 4, None),

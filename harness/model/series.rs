@@ -128,6 +128,7 @@ mod tests {
             uss_bytes_before: None,
             uss_bytes_after: None,
             pages_copied_by_fork: 0,
+            new_pages: None,
             regions: vec![Region {
                 name: RegionName::Header,
                 pages: 10,

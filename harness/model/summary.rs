@@ -71,6 +71,8 @@ pub struct Summary {
     pub faults_minus_unshared: Spread<i64>,
     /// Growth of the USS in pages less copies.
     pub uss_pages_minus_unshared: Option<Spread<i64>>,
+    /// Anonymous pages that a child alone has besides its copies; `None` if that is not known of each.
+    pub new_pages: Option<Spread<u64>>,
     /// How long the visit took.
     pub seconds: Spread<f64>,
 }
@@ -111,6 +113,7 @@ impl Measurement {
             .iter()
             .map(|checks| checks.uss_pages_minus_unshared)
             .collect();
+        let new: Option<Vec<_>> = self.children.iter().map(|child| child.new_pages).collect();
         let shares = self.children.iter().filter_map(Child::copied_share);
         Some(Summary {
             regions: regions.collect(),
@@ -128,6 +131,7 @@ impl Measurement {
                 checks.iter().map(|checks| checks.faults_minus_unshared),
             )?,
             uss_pages_minus_unshared: uss.and_then(|uss| spread(uss.into_iter())),
+            new_pages: new.and_then(|new| spread(new.into_iter())),
             seconds: spread(self.children.iter().map(|child| child.visit_seconds))?,
         })
     }

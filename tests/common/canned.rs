@@ -27,6 +27,7 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
         uss_bytes_before: Some(655_360),
         uss_bytes_after: None,
         pages_copied_by_fork: 160,
+        new_pages: None,
         regions,
         written: Vec::new(),
         lost_faults: 0,
