@@ -104,15 +104,31 @@ pub(crate) fn members(group: i32) -> Vec<i32> {
 
 /// Whether this is the process that `multiprocessing` starts to remove the shared memory that its users leave behind.
 /// It does so when the last of them is gone, so killing it together with them would leave the segments in /dev/shm.
+///
+/// One that has just been started is waited for until it has words: the kernel lets whoever started it go on (vfork) when the
+/// old program has gone, and sets the words of the new one last (Linux `fs/exec.c`, `fs/binfmt_elf.c`).
 fn is_resource_tracker(pid: i32) -> bool {
-    procfs::process::Process::new(pid)
-        .and_then(|process| process.cmdline())
-        .is_ok_and(|words| {
-            words
-                .iter()
-                .any(|word| word.contains("multiprocessing.resource_tracker"))
-        })
+    let until = Instant::now() + EXEC_TIME;
+    let Ok(process) = procfs::process::Process::new(pid) else {
+        return false;
+    };
+    loop {
+        let Ok(words) = process.cmdline() else {
+            return false;
+        };
+        let lives = || process.stat().is_ok_and(|stat| stat.state != 'Z');
+        if words.is_empty() && lives() && Instant::now() < until {
+            std::thread::yield_now();
+            continue;
+        }
+        return words
+            .iter()
+            .any(|word| word.contains("multiprocessing.resource_tracker"));
+    }
 }
+
+/// What a process gets to become another program.
+const EXEC_TIME: Duration = Duration::from_secs(1);
 
 /// Waits until every one of these processes has ended, or the deadline has passed. Not for interruptions: this is the
 /// tidying up that follows one.
