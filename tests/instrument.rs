@@ -14,8 +14,7 @@ use refcow::python;
 use refcow::subject::{Error, Forked, Launch, Subject};
 use rstest::rstest;
 
-use crate::common::Place;
-use crate::common::run;
+use crate::common::{Place, REFCOW, python as python_path, run};
 
 #[rstest]
 #[case("none", 0)]
@@ -93,19 +92,19 @@ fn twenty_runs_count_the_same_pages() {
 /// Python keeps the path of its working folder: one that is longer once shifted a page.
 #[test]
 fn counts_do_not_depend_on_the_folder_that_refcow_is_run_in() {
-    let place = crate::common::Place::new();
+    let place = Place::new();
     let deep = place.path("a/folder/with/a/path/that/is/longer/than/most/others/are");
     std::fs::create_dir_all(&deep).unwrap();
     let counts = |folder: &std::path::Path| -> Vec<_> {
         let names = ["three_lists", "bitarrays", "ints", "strings"];
-        let mut command = Command::new(crate::common::REFCOW);
+        let mut command = Command::new(REFCOW);
         command
             .arg("measure")
             .args(names)
             .args([
                 "--count", "2000", "--visit", "iterate", "--visit", "collect",
             ])
-            .args(["--format", "json", "--python", crate::common::python()])
+            .args(["--format", "json", "--python", python_path()])
             .current_dir(folder);
         let printed = run::succeeded("refcow measure", run::output(&mut command));
         let measurements = run::the_run(&printed).measurements.into_iter();
@@ -145,9 +144,9 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
     } else {
         let mut without = Command::new("setpriv");
         without
-            .args(["--bounding-set=-sys_admin", crate::common::REFCOW])
+            .args(["--bounding-set=-sys_admin", REFCOW])
             .args(&arguments);
-        let mut with = Command::new(crate::common::REFCOW);
+        let mut with = Command::new(REFCOW);
         with.args(&arguments);
         (report(with), report(without))
     };
@@ -164,7 +163,7 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
 fn plain_pages() -> (Subject, Forked, PageSet) {
     let interpreter = python::choose(None).expect("a usable interpreter");
     let launch = Launch {
-        program: std::path::Path::new(crate::common::REFCOW).with_file_name("refcow-subject"),
+        program: std::path::Path::new(REFCOW).with_file_name("refcow-subject"),
         libpython: interpreter.libpython,
         version: interpreter.full_version,
         prefix: interpreter.prefix,

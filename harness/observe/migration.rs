@@ -4,7 +4,7 @@
 
 use super::{Disagreement, PageSet, PageStates};
 
-/// How often the same is looked at before it is given up: the kernel moves pages for a moment, and then for seconds none.
+/// How often the same is looked at before it is given up: where pages move all the time, no two readings are of one time.
 const LOOKS: usize = 20;
 
 impl PageStates {

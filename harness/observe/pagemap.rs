@@ -48,7 +48,7 @@ const WORD: usize = size_of::<u64>();
 const PAGES_PER_READ: usize = 4096;
 
 /// While the kernel moves a page to another frame, pagemap shows it as one in swap (`PM_SWAP` of Linux `fs/proc/task_mmu.c`).
-/// Compaction has pages on their way for some milliseconds; what is longer in swap than this is there.
+/// It takes up to a batch of pages at a time, and many readings may see them on their way; what is there for longer is in swap.
 const MOVING: Duration = Duration::from_millis(20);
 
 /// Reads the state of all pages in `ranges`, which are page numbers in ascending order.
