@@ -1,5 +1,5 @@
-//! Leaves the subject's Python symbols open: whoever starts it chooses the interpreter with `LD_PRELOAD`. And tells refcow
-//! which commit it is built from.
+//! Links the subject as a shared library whose Python symbols stay open: it is preloaded into the program of whichever
+//! interpreter is to be measured. And tells refcow which commit it is built from.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,9 +14,18 @@ const SOURCES: [&str; 5] = [
 ];
 
 fn main() {
-    println!(
-        "cargo::rustc-link-arg-bin=refcow-subject=-Wl,--unresolved-symbols=ignore-in-object-files"
-    );
+    // A binary to cargo, so that `cargo install` puts it beside refcow, as it does with no library.
+    for argument in ["-shared", "-Wl,--unresolved-symbols=ignore-in-object-files"] {
+        println!("cargo::rustc-link-arg-bin=refcow-subject={argument}");
+    }
+    // All that the program it is loaded into may see of it. -Xlinker takes any path, -Wl none with a comma.
+    let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/subject/exports.map");
+    for argument in [
+        "-Xlinker",
+        &format!("--version-script={}", exports.display()),
+    ] {
+        println!("cargo::rustc-link-arg-bin=refcow-subject={argument}");
+    }
     // include_dir! reads python_fixtures at compile time; a fixture added there is one refcow has.
     for path in SOURCES {
         println!("cargo::rerun-if-changed={path}");

@@ -927,7 +927,7 @@ fn pythons() -> Result<String, experiment::Error> {
                     Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
                     _ => "a private environment is made on first use".to_owned(),
                 };
-                line("library", &interpreter.libpython.display().to_string());
+                line("program", &interpreter.program.display().to_string());
                 line(&modules.join(", "), &packages);
             }
             Err(reason) => {
@@ -970,7 +970,7 @@ fn doctor() -> String {
                 let words = format!(
                     "CPython {}, {}",
                     interpreter.version,
-                    interpreter.libpython.display()
+                    interpreter.program.display()
                 );
                 say(State::Good, &path, &words, None, None);
             }

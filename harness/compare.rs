@@ -156,7 +156,10 @@ pub(crate) fn differences(base: &Run, new: &Run) -> Vec<String> {
         base.python.version == new.python.version
             && (base.python.build.is_none()
                 || base.python.build != new.python.build
-                || base.python.libpython != new.python.libpython),
+                || [&base.python.libpython, &new.python.libpython]
+                    .iter()
+                    .all(|one| one.is_some())
+                    && base.python.libpython != new.python.libpython),
     );
     differ(
         "environment of Python",

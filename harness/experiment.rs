@@ -19,12 +19,10 @@ use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Environment, Measurement, Observation, Report, Run, Warning};
+use crate::places::Places;
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
-use crate::subject::{self, Launch, Subject};
-
-/// Home and working folder of refcow's own fixtures, which need none: the same for every user, wherever refcow is run.
-const NO_HOME: &str = "/";
+use crate::subject::{self, Launch, Subject, Surroundings};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -297,6 +295,10 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// There is nowhere to write.
+    #[error("cannot make a folder for the measured processes: {0}")]
+    #[diagnostic(help("name a folder that you may write to in TMPDIR"))]
+    Places(std::io::Error),
     /// The program beside refcow is not where it should be.
     #[error("there is no refcow-subject beside {}", beside.display())]
     #[diagnostic(help("refcow needs both of its programs in one folder: build or install both"))]
@@ -362,7 +364,8 @@ impl Error {
                     | visit::Error::Subject(
                         subject::Error::OtherInterpreter { .. }
                             | subject::Error::OtherEnvironment { .. }
-                            | subject::Error::NoLibrary { .. }
+                            | subject::Error::NoInterpreter { .. }
+                            | subject::Error::NotLoaded { .. }
                     )
             ),
             _ => false,
@@ -587,8 +590,7 @@ fn run_one(
         });
     }
     let interpreter = &ready.interpreter;
-    let launch = launch(interpreter, ready.bin.clone(), plan.children, plan.timeout)?;
-    let launch = launch_of(ready, &launch);
+    let launch = launch(ready, plan.children, plan.timeout)?;
     let mut environment = environment_of(ready)?;
     step(Step::Preparing("calibrating"));
     // For an earlier run, too: its own check was of the machine as it was then, and what is measured now is to be vouched for.
@@ -736,42 +738,37 @@ pub fn calibrate(
     options: calibration::Options,
     timeout: Duration,
 ) -> Result<model::Calibration, Error> {
-    let interpreter = python::choose(python)?;
-    let bin = PathBuf::new();
-    let launch = launch(&interpreter, bin, 1, timeout)?;
+    let ready = python::prepare(python::choose(python)?, &[], &|_| {})?;
+    let launch = launch(&ready, 1, timeout)?;
     Ok(calibration::calibrate(&launch, options)?)
 }
 
-fn launch(
-    interpreter: &Interpreter,
-    bin: PathBuf,
-    children: usize,
-    timeout: Duration,
-) -> Result<Launch, Error> {
+/// How subjects of an interpreter are started that run refcow's own code.
+///
+/// # Errors
+/// When refcow-subject is not there, or there is nowhere to write.
+pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, Error> {
+    let interpreter = &ready.interpreter;
+    let is_environment = ready.prefix != interpreter.base_prefix;
+    let places = Places::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Places)?;
     Ok(Launch {
-        program: subject_program()?,
-        libpython: interpreter.libpython.clone(),
+        library: subject_library()?,
+        interpreter: ready.program.clone(),
+        // Outside of environments Python follows links; so it has one name, whichever it was chosen by.
+        executable: match is_environment {
+            true => ready.executable.clone(),
+            false => ready.program.clone(),
+        },
         version: interpreter.full_version.clone(),
-        prefix: interpreter.prefix.clone(),
-        bin,
-        home: NO_HOME.into(),
-        folder: Some(NO_HOME.into()),
+        prefix: ready.prefix.clone(),
+        surroundings: Surroundings::Fixed(places),
         channels: children + 1,
         timeout,
     })
 }
 
-/// The same in another environment of its interpreter.
-fn launch_of(ready: &Ready, launch: &Launch) -> Launch {
-    Launch {
-        prefix: ready.prefix.clone(),
-        bin: ready.bin.clone(),
-        ..launch.clone()
-    }
-}
-
 /// refcow-subject, beside this program (or a folder up, for cargo's tests and benches).
-fn subject_program() -> Result<PathBuf, Error> {
+fn subject_library() -> Result<PathBuf, Error> {
     let beside = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("refcow"));
     let folders = beside.ancestors().skip(1).take(2);
     let mut candidates = folders.map(|folder| folder.join("refcow-subject"));
@@ -860,9 +857,7 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
     let mut warnings = BTreeSet::new();
     let mut launch = launch.clone();
     if fixture.path.is_some() {
-        // Code of the user's own may need what is there.
-        launch.home = std::env::var_os("HOME").unwrap_or_else(|| NO_HOME.into());
-        launch.folder = None;
+        launch.surroundings = Surroundings::Users;
     }
     let mut subject = Subject::start(&launch).map_err(failed)?;
     let started = subject.start_python().map_err(failed)?;
@@ -1039,7 +1034,7 @@ fn model_of(interpreter: &Interpreter) -> model::Python {
         version: interpreter.version.clone(),
         build: Some(interpreter.full_version.clone()),
         executable: interpreter.executable.clone(),
-        libpython: interpreter.libpython.clone(),
+        libpython: None,
         free_threaded: false,
     }
 }

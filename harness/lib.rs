@@ -3,7 +3,7 @@
 #![doc = r"refcow (observer, CLI; no Python in it)
   │  starts, over a socket pair: one line of JSON a message
   ▼
-refcow-subject (PyO3; LD_PRELOAD decides which CPython)
+a CPython's own program, with refcow-subject preloaded (PyO3)
   │  builds the fixture, sends the region map, then forks:
   ├── witness   sleeps to the end
   ├── child 1   waits · visits · waits
@@ -33,6 +33,7 @@ pub mod numbers;
 pub mod objects;
 pub mod observe;
 pub mod output;
+pub mod places;
 pub mod progress;
 pub mod protocol;
 pub mod python;

@@ -1,8 +1,10 @@
-//! The messages between observer and subject: one line of JSON each, over inherited sockets.
+//! The messages between observer and subject: one line of JSON each, over sockets.
 //!
-//! The observer talks to the parent over [`CONTROL_FD`] and to each child over a channel of its own, so that the
-//! parent can stay blocked in `read(2)` while children run. A single byte ([`GO`]) releases a blocked process: reading
-//! it writes to no page that the process has not written before.
+//! The observer talks to the parent over the control socket, which is the subject's standard input when it starts, and to
+//! each child over a channel of its own, so that the parent can stay blocked in `read(2)` while children run. The first
+//! thing on the control socket is one byte ([`GO`]) that carries the other descriptors (`SCM_RIGHTS`, unix(7)): the file
+//! of the object map, then the channels. Nobody chooses their numbers. Later a single such byte releases a blocked
+//! process: reading it writes to no page that the process has not written before.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -12,14 +14,8 @@ use serde_json::Value;
 
 use crate::model::RegionMap;
 
-/// The subject's end of the control socket. High, so that it cannot meet the descriptors that `Command` itself opens.
-pub const CONTROL_FD: RawFd = 100;
-
-/// The subject's descriptor of the file that carries the map of objects to the observer: memory (`memfd_create(2)`), as
-/// the map of many objects is large. Its first [`ASKED_BYTES`] say what the mapper is about.
-pub const MAP_FD: RawFd = CONTROL_FD - 1;
-
-/// Bytes in front of the map of objects.
+/// Bytes in front of the map of objects, in the file that carries it to the observer: memory (`memfd_create(2)`), as the
+/// map of many objects is large. They say what the mapper is about.
 pub const ASKED_BYTES: u64 = 1 << 16;
 
 /// The most children a measurement may have: each has a channel, and descriptors are limited (`ulimit -n`).
@@ -31,17 +27,19 @@ pub const GO: u8 = b'\n';
 /// The channel of the witness, and of the mapper before there is a witness. Children have 1 to [`MOST_CHILDREN`].
 pub const WITNESS: usize = 0;
 
-/// The subject's end of channel `index`.
-pub fn channel_fd(index: usize) -> RawFd {
-    CONTROL_FD + 1 + RawFd::try_from(index).expect("a channel's number is small")
-}
+/// The exit status of an interpreter in which refcow-subject does not run: the loader took no notice of `LD_PRELOAD`, and
+/// Python's own `main` did what its arguments say.
+pub const NOT_LOADED: i32 = 93;
 
 /// What the observer asks of the parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Start the interpreter. Answer: [`Answer::Started`]. All but the plain pages below need it.
-    Start,
+    Start {
+        /// What `sys.executable` is to be: by it Python finds its library, and its environment.
+        executable: PathBuf,
+    },
     /// Execute the fixture's module. Answer: [`Answer::Loaded`].
     Load {
         /// Modules that the fixture may import, in the order they are to be executed.
@@ -233,7 +231,7 @@ pub enum Job {
     },
     /// Find the pages of the dataset. A process of its own does this, so that it costs the measured ones nothing.
     Map {
-        /// Write a table of all objects to [`MAP_FD`], too.
+        /// Write a table of all objects to the map's file, too.
         objects: bool,
     },
 }
@@ -318,6 +316,8 @@ pub struct Started {
     pub prefix: PathBuf,
     /// Whether the kernel lets this process have its mappings at the same addresses in each run.
     pub addresses_fixed: bool,
+    /// The number of its end of the control socket, for a fixture whose processes end with the observer.
+    pub control: RawFd,
 }
 
 /// A fixture's own estimate of what its `build` allocates, in bytes.

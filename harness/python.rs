@@ -1,6 +1,6 @@
-//! Finds the CPython interpreters of this machine with their libpython, and gives one the packages that fixtures import.
+//! Finds the CPython interpreters of this machine, and gives one the packages that fixtures import.
 //!
-//! Nothing here embeds Python: programs are run and asked. Every one of them has a time limit, ends when refcow is
+//! Nothing here loads Python: programs are run and asked. Every one of them has a time limit, ends when refcow is
 //! interrupted, and does not outlive it.
 
 mod cache;
@@ -11,6 +11,7 @@ mod find;
 mod imports;
 mod inquiry;
 mod older;
+mod preloadable;
 mod probe;
 mod pyenv;
 
@@ -22,6 +23,7 @@ pub use environment::{Installed, Ready, prepare, prepare_all};
 pub use find::{Found, discover};
 pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};
+pub use preloadable::NotPreloadable;
 pub use probe::{Interpreter, Unusable};
 
 /// Why there is no interpreter, or no environment for it. [`help`](miette::Diagnostic::help) says what to do.
@@ -31,8 +33,7 @@ pub enum Error {
     /// Nothing was asked for in particular, and nothing on this machine serves.
     #[error("no usable CPython on this machine{refused}")]
     #[diagnostic(help(
-        "install CPython 3.8 or newer with its shared library (Debian and Ubuntu: python3 and libpython3.N, N as in \
-         python3 --version), or give the path of one with --python"
+        "install CPython 3.8 or newer (Debian and Ubuntu: the package python3), or give the path of one with --python"
     ))]
     NoInterpreter {
         /// Those that were found, a line each, with what is wrong with them.
@@ -83,7 +84,7 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
-    /// The program that was asked for cannot be embedded.
+    /// The program that was asked for cannot be measured.
     #[error("{} cannot be used: {reason}", path.display())]
     #[diagnostic(help("{}", help_of(reason)))]
     Unusable {

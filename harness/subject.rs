@@ -7,9 +7,9 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde::Serialize;
@@ -32,31 +33,46 @@ use crate::leftovers;
 use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
+use crate::places::Places;
 use crate::protocol::{
-    ASKED_BYTES, Answer, Arguments, BuiltWith, CONTROL_FD, Footprint, Fork, GO, Job, MAP_FD,
-    Module, Raised, Report, Request, Started, WITNESS, channel_fd,
+    ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, GO, Job, Module, NOT_LOADED,
+    Raised, Report, Request, Started, WITNESS,
 };
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
-    /// The program could not be started.
-    #[error("cannot start {}: {source}", program.display())]
+    /// The interpreter could not be started with refcow-subject in it.
+    #[error("cannot start an interpreter with {}: {source}", library.display())]
     #[diagnostic(help("refcow-subject belongs beside refcow: install or build both"))]
     Start {
         /// refcow-subject.
-        program: PathBuf,
+        library: PathBuf,
         /// The system's answer.
         source: io::Error,
     },
     /// The interpreter has gone since it was found.
-    #[error("there is no {} any more", libpython.display())]
+    #[error("{}: {source}", interpreter.display())]
     #[diagnostic(help(
         "the interpreter was removed, or replaced by another version, while refcow ran: run it again"
     ))]
-    NoLibrary {
-        /// Its library.
-        libpython: PathBuf,
+    NoInterpreter {
+        /// Its program.
+        interpreter: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The dynamic loader did not load refcow-subject into the interpreter, or could not.
+    #[error("refcow-subject does not run inside {} (status {status})", interpreter.display())]
+    #[diagnostic(help(
+        "refcow preloads a library into the interpreter's own program (LD_PRELOAD), which must be linked dynamically with \
+         glibc and export Python's functions; what the loader said stands above. Choose another interpreter: --python"
+    ))]
+    NotLoaded {
+        /// The interpreter's program.
+        interpreter: PathBuf,
+        /// The exit status.
+        status: i32,
     },
     /// Too few descriptors.
     #[error("cannot open the sockets of a subject: {0}")]
@@ -109,16 +125,16 @@ pub enum Error {
         help: String,
     },
     /// Another Python answered than the one that was chosen.
-    #[error("{} is CPython {found}, not {wanted} as its program says", libpython.display())]
+    #[error("{} is CPython {found} now, and was {wanted} when it was asked", interpreter.display())]
     #[diagnostic(help(
-        "the interpreter and its libpython are not of one build: reinstall it, or choose another"
+        "the interpreter was replaced while refcow ran: run it again, or choose another"
     ))]
     OtherInterpreter {
-        /// The library that was embedded.
-        libpython: PathBuf,
-        /// What the embedded one says.
+        /// Its program.
+        interpreter: PathBuf,
+        /// What it says now.
         found: String,
-        /// What the program said.
+        /// What it said.
         wanted: String,
     },
     /// Python found itself in another environment than the one that was chosen.
@@ -127,7 +143,7 @@ pub enum Error {
         "the environment was removed or damaged while refcow ran: make it anew, or choose another interpreter"
     ))]
     OtherEnvironment {
-        /// `sys.prefix` of the embedded one.
+        /// `sys.prefix` of the running one.
         found: PathBuf,
         /// What it was to be.
         wanted: PathBuf,
@@ -188,25 +204,32 @@ fn bus_note(status: Option<ExitStatus>) -> &'static str {
 /// How a subject is to be started.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The `refcow-subject` program.
-    pub program: PathBuf,
-    /// The interpreter's shared library.
-    pub libpython: PathBuf,
-    /// `sys.version` as the interpreter's program says it: what the embedded one must say too.
+    /// refcow-subject, a library that is preloaded into the interpreter.
+    pub library: PathBuf,
+    /// The interpreter's own program, no link to it.
+    pub interpreter: PathBuf,
+    /// What its `sys.executable` is to be: by it Python finds its environment.
+    pub executable: PathBuf,
+    /// `sys.version` as the interpreter says it: what the running one must say too.
     pub version: String,
     /// `sys.prefix` of the environment that it must find itself in.
     pub prefix: PathBuf,
-    /// The folder of the environment's `python3`, by which the embedded interpreter finds its packages.
-    pub bin: PathBuf,
-    /// Its HOME. Where it is not set, Python looks the user up, and the heap of one user is not that of another.
-    pub home: OsString,
-    /// Its working folder; `None` for refcow's own. Python keeps its path, and the heap of one that starts elsewhere is
-    /// another by some bytes.
-    pub folder: Option<PathBuf>,
+    /// What it finds around itself.
+    pub surroundings: Surroundings,
     /// How many channels it needs: the witness and all children.
     pub channels: usize,
     /// The time that one request or one visit may take.
     pub timeout: Duration,
+}
+
+/// What a subject finds around itself: all of it can reach the heap that is measured.
+#[derive(Clone, Debug)]
+pub enum Surroundings {
+    /// The same everywhere, for code that needs nothing of the user's: paths of one length, a home and a working folder
+    /// that every machine has, no variable and no descriptor of whoever started refcow.
+    Fixed(Places),
+    /// The user's own home, working folder, temporary files and descriptors: what a program of the user's would have.
+    Users,
 }
 
 /// A running subject: the parent of a measurement.
@@ -217,11 +240,8 @@ pub struct Subject {
     channels: Vec<Line>,
     /// What the mapper writes to.
     map: File,
-    timeout: Duration,
     mark: String,
-    libpython: PathBuf,
-    version: String,
-    prefix: PathBuf,
+    launch: Launch,
 }
 
 /// A forked process of a subject: the witness or a child.
@@ -240,72 +260,74 @@ impl Subject {
     /// When there is no such program, or no socket.
     pub fn start(launch: &Launch) -> Result<Self, Error> {
         let fail = |source| Error::Start {
-            program: launch.program.clone(),
+            library: launch.library.clone(),
             source,
         };
-        // The dynamic loader only warns of a library that is not there, and goes on without.
-        if !launch.libpython.is_file() {
-            let libpython = launch.libpython.clone();
-            return Err(Error::NoLibrary { libpython });
-        }
+        let interpreter = open(&launch.interpreter).map_err(|source| Error::NoInterpreter {
+            interpreter: launch.interpreter.clone(),
+            source,
+        })?;
+        let library = open(&launch.library).map_err(fail)?;
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..=launch.channels {
-            let (our_end, their_end) = UnixStream::pair().map_err(fail)?;
-            ours.push(our_end);
-            // Far above the numbers that the subject will know them by, so that placing one overwrites no other.
-            theirs.push(
-                rustix::io::fcntl_dupfd_cloexec(&their_end, CONTROL_FD * 3)
-                    .map_err(|errno| Error::Descriptors(errno.into()))?,
-            );
+            let (our_end, their_end) = UnixStream::pair().map_err(Error::Descriptors)?;
+            ours.push(Line::new(our_end));
+            theirs.push(OwnedFd::from(their_end));
         }
         let map = memfd_create("refcow-map", MFdFlags::MFD_CLOEXEC)
             .map(File::from)
             .map_err(|errno| Error::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;
-        let mut places: Vec<_> = theirs
-            .iter()
-            .map(AsRawFd::as_raw_fd)
-            .zip(numbers())
-            .collect();
-        places.push((map.as_raw_fd(), MAP_FD));
         let mark = leftovers::mark().map_err(fail)?;
-        let mut command = Command::new(&launch.program);
+        // Of what this process was given itself, a program of the user's own gets all.
+        let closed = match &launch.surroundings {
+            Surroundings::Fixed(_) => inherited().map_err(Error::Descriptors)?,
+            Surroundings::Users => Vec::new(),
+        };
+        let kept = library.as_raw_fd();
+        let control = theirs.remove(0);
+        // By their descriptors, whose names have one length, and no space or colon, at which the loader would split.
+        let mut command = Command::new(by_descriptor(&interpreter));
         command
             .arg0("refcow-subject")
+            // For Python's own `main`, which only runs if refcow-subject does not run in its place.
+            .args(["-I", "-S", "-c", &format!("raise SystemExit({NOT_LOADED})")])
             .env_clear()
             .envs(variables(launch))
+            .env("LD_PRELOAD", by_descriptor(&library))
             .env(leftovers::MARK, &mark)
-            .stdin(Stdio::null())
+            .stdin(control)
             // What a fixture prints must not get between the lines of the report.
             .stdout(Stdio::from(io::stderr()))
             .process_group(0);
-        if let Some(folder) = &launch.folder {
-            command.current_dir(folder);
+        if let Surroundings::Fixed(_) = &launch.surroundings {
+            command.current_dir(NO_HOME);
         }
-        #[expect(
-            unsafe_code,
-            reason = "std has no safe way to pass descriptors on, nor a personality"
-        )]
+        let fixed = matches!(launch.surroundings, Surroundings::Fixed(_));
+        #[expect(unsafe_code, reason = "std has no safe way to do any of this")]
         // SAFETY: the closure runs between fork and exec and only makes system calls, none of which allocates or
-        // takes a lock: dup2, prctl, personality, setrlimit. `places` was allocated before.
+        // takes a lock: fcntl, prctl, personality, getrlimit, setrlimit. `closed` was allocated before.
         unsafe {
-            command.pre_exec(move || prepare(&places));
+            command.pre_exec(move || prepare(kept, &closed, fixed));
         }
         let process = command.spawn().map_err(fail)?;
-        let mut lines = ours.into_iter().map(Line::new);
-        let control = lines.next().expect("there is a pair for control");
-        Ok(Self {
+        drop(command);
+        let mut subject = Self {
             process,
-            control,
-            channels: lines.collect(),
+            control: ours.remove(0),
+            channels: ours,
             map,
-            timeout: launch.timeout,
             mark,
-            libpython: launch.libpython.clone(),
-            version: launch.version.clone(),
-            prefix: launch.prefix.clone(),
-        })
+            launch: launch.clone(),
+        };
+        let handed: Vec<_> = std::iter::once(subject.map.as_raw_fd())
+            .chain(theirs.iter().map(AsRawFd::as_raw_fd))
+            .collect();
+        match subject.control.hand_over(&handed) {
+            Ok(()) => Ok(subject),
+            Err(error) => Err(subject.lost("starting", error)),
+        }
     }
 
     /// The parent's process.
@@ -318,18 +340,22 @@ impl Subject {
     /// # Errors
     /// As [`Error`] tells; when it is not the Python that was chosen, too.
     pub fn start_python(&mut self) -> Result<Started, Error> {
-        match self.ask(&Request::Start, "starting Python")? {
-            Answer::Started(started) if started.full_version != self.version => {
+        let executable = match &self.launch.surroundings {
+            Surroundings::Fixed(places) => places.standing_for(&self.launch.executable),
+            Surroundings::Users => self.launch.executable.clone(),
+        };
+        match self.ask(&Request::Start { executable }, "starting Python")? {
+            Answer::Started(started) if started.full_version != self.launch.version => {
                 Err(Error::OtherInterpreter {
-                    libpython: self.libpython.clone(),
+                    interpreter: self.launch.interpreter.clone(),
                     found: started.full_version,
-                    wanted: self.version.clone(),
+                    wanted: self.launch.version.clone(),
                 })
             }
-            Answer::Started(started) if !same(&started.prefix, &self.prefix) => {
+            Answer::Started(started) if !same(&started.prefix, &self.launch.prefix) => {
                 Err(Error::OtherEnvironment {
                     found: started.prefix,
-                    wanted: self.prefix.clone(),
+                    wanted: self.launch.prefix.clone(),
                 })
             }
             Answer::Started(started) => Ok(started),
@@ -532,7 +558,7 @@ impl Subject {
         let mut compared = None;
         let pid = self.pid();
         let doing = "forking";
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.launch.timeout;
         let forked = self.fork_by(vec![fork], |subject, _| {
             // Both use it, one after the other.
             let subject = RefCell::new(subject);
@@ -615,7 +641,7 @@ impl Subject {
     /// # Errors
     /// As [`Error`] tells.
     pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, Error> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.launch.timeout;
         match self.channels[forked.channel].next(&forked.ended, deadline) {
             Ok(Report::Raised(raised)) => Err(Error::Raised {
                 doing: doing.into(),
@@ -725,7 +751,7 @@ impl Subject {
     }
 
     fn answer(&mut self, doing: &str) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.launch.timeout;
         let answer = watch(self.pid())
             .map_err(Lost::Broken)
             .and_then(|ended| self.control.next(&ended, deadline));
@@ -765,7 +791,14 @@ impl Subject {
     fn lost(&mut self, doing: &str, lost: impl Into<Lost>) -> Error {
         let lost = lost.into();
         let status = lost.is_end().then(|| self.process.wait().ok()).flatten();
-        lost.explain("parent", doing, status, self.timeout)
+        match status.and_then(|status| status.code()) {
+            // 127: the loader found a library, or a symbol, missing.
+            Some(status @ (NOT_LOADED | 127)) => Error::NotLoaded {
+                interpreter: self.launch.interpreter.clone(),
+                status,
+            },
+            _ => lost.explain("parent", doing, status, self.launch.timeout),
+        }
     }
 
     /// Why a child does not answer. Its parent knows how it ended.
@@ -780,7 +813,7 @@ impl Subject {
         } else {
             None
         };
-        lost.explain("child", doing, status, self.timeout)
+        lost.explain("child", doing, status, self.launch.timeout)
     }
 }
 
@@ -790,22 +823,68 @@ impl Drop for Subject {
     }
 }
 
-/// The subject's numbers of its sockets: control, then the channels.
-fn numbers() -> impl Iterator<Item = RawFd> {
-    std::iter::once(CONTROL_FD).chain((0..).map(channel_fd))
+/// A home and a working folder for code that needs none: every machine has it, and every user may enter it.
+const NO_HOME: &str = "/";
+
+/// Opens a file to be found by its descriptor.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_PATH)
+        .open(path)?;
+    // A folder can be opened so, too.
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::from(io::ErrorKind::PermissionDenied)),
+    }
+}
+
+/// A path of one length for any file: what stands in the environment, and the path of the program, are on the stack.
+fn by_descriptor(file: &File) -> String {
+    format!("/proc/self/fd/{:/>8}", file.as_raw_fd())
+}
+
+/// Descriptors that programs which this process starts would have, besides the first three: those of whoever started it.
+fn inherited() -> io::Result<Vec<RawFd>> {
+    let own = procfs::process::Process::myself().map_err(io::Error::other)?;
+    let all = own.fd().map_err(io::Error::other)?.flatten();
+    let numbers = all.map(|entry| entry.fd).filter(|number| *number > 2);
+    Ok(numbers
+        .filter(|number| {
+            let flags = nix::libc::FD_CLOEXEC;
+            get_flags(*number).is_ok_and(|set| set & flags == 0)
+        })
+        .collect())
+}
+
+fn get_flags(number: RawFd) -> io::Result<i32> {
+    #[expect(unsafe_code, reason = "the descriptor has no owner in this program")]
+    // SAFETY: F_GETFD reads a flag of a descriptor, and fails with EBADF where there is none.
+    let flags = unsafe { nix::libc::fcntl(number, nix::libc::F_GETFD) };
+    Ok(nix::errno::Errno::result(flags)?)
+}
+
+fn set_flags(number: RawFd, flags: i32) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "the descriptor has no owner in this program")]
+    // SAFETY: F_SETFD writes a flag of a descriptor of this process alone, which is about to become another program; it
+    // fails with EBADF where there is none.
+    let set = unsafe { nix::libc::fcntl(number, nix::libc::F_SETFD, flags) };
+    nix::errno::Errno::result(set)?;
+    Ok(())
 }
 
 /// Runs in the new process between fork and exec: async-signal-safe calls only.
-fn prepare(places: &[(RawFd, RawFd)]) -> io::Result<()> {
-    for (source, target) in places {
-        #[expect(
-            unsafe_code,
-            reason = "placing a descriptor at a number of one's own choice"
-        )]
-        // SAFETY: `source` is open here (a copy of the observer's), and nothing in this process owns `target`, whose
-        // number is above all that were open; what exec then keeps is this copy alone.
-        let placed = unsafe { nix::libc::dup2(*source, *target) };
-        nix::errno::Errno::result(placed)?;
+fn prepare(kept: RawFd, closed: &[RawFd], fixed: bool) -> io::Result<()> {
+    for number in closed {
+        // One that has gone meanwhile needs no flag.
+        let _ = set_flags(*number, nix::libc::FD_CLOEXEC);
+    }
+    set_flags(kept, 0)?;
+    if fixed {
+        // Where the kernel begins with mappings depends on it.
+        const STACK_BYTES: u64 = 8 << 20;
+        let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
+        setrlimit(Resource::RLIMIT_STACK, STACK_BYTES.min(most), most)?;
     }
     // Killed with the observer, however that ends. (prctl(2): of the thread that started it, which is the main one.)
     prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -823,12 +902,8 @@ pub const HASH_SEED: u64 = 0;
 
 /// The subject's whole environment: what makes runs alike, and no more of the user's than Python needs.
 fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
-    let mut path = launch.bin.clone().into_os_string();
-    path.push(":/usr/local/bin:/usr/bin:/bin");
+    const SYSTEMS: &str = "/usr/local/bin:/usr/bin:/bin";
     let mut variables: Vec<(&str, OsString)> = vec![
-        ("PATH", path),
-        ("LD_PRELOAD", launch.libpython.clone().into()),
-        ("HOME", launch.home.clone()),
         ("LANG", "C.UTF-8".into()),
         ("PYTHONHASHSEED", HASH_SEED.to_string().into()),
         ("PYTHONNOUSERSITE", "1".into()),
@@ -841,8 +916,27 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
         // NumPy asks for huge pages by itself (numpy/numpy#15769).
         ("NUMPY_MADVISE_HUGEPAGE", "0".into()),
     ];
-    // OpenBLAS and where temporary files go are the machine's matter.
-    for name in ["OPENBLAS_CORETYPE", "TMPDIR"] {
+    // OpenBLAS, and where shared libraries are, are the machine's matter.
+    let mut users = vec!["OPENBLAS_CORETYPE", "LD_LIBRARY_PATH"];
+    match &launch.surroundings {
+        Surroundings::Fixed(places) => {
+            variables.extend([
+                ("PATH", SYSTEMS.into()),
+                // Where it is not set, Python looks the user up.
+                ("HOME", NO_HOME.into()),
+                ("TMPDIR", places.temporary().into()),
+            ]);
+        }
+        Surroundings::Users => {
+            let bin = launch.executable.parent().unwrap_or(Path::new("/"));
+            let mut path = bin.as_os_str().to_owned();
+            path.push(":");
+            path.push(SYSTEMS);
+            variables.push(("PATH", path));
+            users.extend(["HOME", "TMPDIR"]);
+        }
+    }
+    for name in users {
         variables.extend(std::env::var_os(name).map(|value| (name, value)));
     }
     variables
@@ -916,6 +1010,19 @@ impl Line {
             socket,
             received: Vec::new(),
         }
+    }
+
+    /// Sends descriptors, with the first byte that the subject reads.
+    fn hand_over(&mut self, descriptors: &[RawFd]) -> Result<(), Lost> {
+        let sent = sendmsg::<()>(
+            self.socket.as_raw_fd(),
+            &[IoSlice::new(&[GO])],
+            &[ControlMessage::ScmRights(descriptors)],
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
+        sent.map(drop)
+            .map_err(|errno| io::Error::from(errno).into())
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Lost> {

@@ -417,12 +417,26 @@ mod tests {
     }
 
     #[test]
-    fn a_function_of_libpython_is_found_by_its_exported_name() {
+    fn a_function_of_cpython_is_found_by_its_exported_name() {
         let interpreter = python::choose(None).expect("a usable interpreter");
-        let path = interpreter.libpython.canonicalize().unwrap();
-        let file = cached(&path);
-        let mut all = file.functions.sorted.iter();
-        let exported = all.find(|function| function.name == "PyList_New").unwrap();
+        let (major, minor) = interpreter.series;
+        // In the program, or in a library of its own.
+        let library = format!("lib/libpython{major}.{minor}.so.1.0");
+        let files = [
+            interpreter.program.clone(),
+            interpreter.base_prefix.join(library),
+        ];
+        let (path, file, place) = files
+            .iter()
+            .filter_map(|path| {
+                let (path, file) = (path.canonicalize().ok()?, cached(path));
+                let mut all = file.functions.sorted.iter();
+                let place = all.position(|function| function.name == "PyList_New")?;
+                Some((path, file, place))
+            })
+            .next()
+            .expect("CPython exports it");
+        let exported = &file.functions.sorted[place];
         let mut segments = file.segments.iter();
         let (bytes, address) = segments.next().expect("code").clone();
         // Mapped as the loader does it: by whole pages, wherever there is room.

@@ -105,32 +105,31 @@ fn force_measures_what_is_said_not_to_fit(
 }
 
 /// What probe.py would print in an interpreter.
-fn probe_answer(implementation: &str, version: &str, library: &str, gil_disabled: bool) -> String {
-    let series = version.rsplit_once('.').unwrap().0;
+fn probe_answer(implementation: &str, version: &str, program: &str, gil_disabled: bool) -> String {
     let numbers = version.replace('.', ",");
     format!(
-        r#"refcow-probe:{{"implementation":"{implementation}","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":"/nowhere/lib","multiarch":null,"instsoname":"{library}","ldlibrary":"{library}","ldversion":"{series}","gil_disabled":{gil_disabled},"loaded":[],"packages":{{}}}}"#
+        r#"refcow-probe:{{"implementation":"{implementation}","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","program":"{program}","gil_disabled":{gil_disabled},"loaded":[]}}"#
     )
 }
 
 #[rstest]
-#[case::static_build(
-    probe_answer("cpython", "3.11.7", "libpython3.11.a", false),
-    "has no shared libpython (looked for /nowhere/lib/libpython3.11.so.1.0",
-    "libpython3.11;"
+#[case::no_elf(
+    probe_answer("cpython", "3.11.7", "/etc/passwd", false),
+    "refcow-subject cannot be preloaded into /etc/passwd: it is no 64-bit ELF program",
+    "refcow's own architecture"
 )]
 #[case::free_threaded(
-    probe_answer("cpython", "3.13.1", "libpython3.13t.so.1.0", true),
+    probe_answer("cpython", "3.13.1", "/bin/python", true),
     "free-threaded build (3.13.1)",
     "with the GIL"
 )]
 #[case::pypy(
-    probe_answer("pypy", "3.10.13", "libpypy3.10-c.so", false),
+    probe_answer("pypy", "3.10.13", "/bin/python", false),
     "it is pypy, not CPython",
     "CPython 3.8 or newer"
 )]
 #[case::too_old(
-    probe_answer("cpython", "3.7.16", "libpython3.7m.so.1.0", false),
+    probe_answer("cpython", "3.7.16", "/bin/python", false),
     "it is Python 3.7.16; 3.8 is the oldest",
     "CPython 3.8 or newer"
 )]
@@ -484,13 +483,13 @@ fn pythons_lists_what_is_there_and_says_why_it_is_of_no_use(
     #[case] program: &str,
 ) {
     let place = Place::new();
-    let answer = probe_answer("cpython", "3.7.16", "libpython3.7m.so.1.0", false);
+    let answer = probe_answer("cpython", "3.7.16", "/bin/python", false);
     let python = place.program(program, &format!("#!/bin/sh\necho '{answer}'\n"));
     let mut refcow = place.refcow(["pythons"]);
     refcow.env(variable, place.path(folder));
     let finished = place.run(refcow).exits_with(0);
     let expected = format!(
-        "no       {python}: it is Python 3.7.16; 3.8 is the oldest that refcow can embed\n         \
+        "no       {python}: it is Python 3.7.16; 3.8 is the oldest that refcow can measure\n         \
          remedy: choose a CPython 3.8 or newer\n"
     );
     assert!(finished.stdout.contains(&expected), "{finished}");

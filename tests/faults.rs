@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Place, REFCOW, When, python, skipped, subject};
+use crate::common::{Place, REFCOW, When, python, skipped};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -185,12 +185,10 @@ fn nothing_survives_a_refcow_that_is_killed(
 /// A run that is making a private environment, with an installer that says so and hangs.
 fn measure_and_hang_in_the_installer(place: &Place) -> std::process::Command {
     let said = place.path("said");
-    // An interpreter without NumPy. refcow itself stands in for its library: it is of the right architecture.
+    // An interpreter without NumPy. refcow itself stands in for its program: it is of the right architecture.
     let answer = format!(
-        r#"refcow-probe:{{"implementation":"cpython","version":"3.11.7 (main)","version_info":[3,11,7],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":null,"multiarch":null,"instsoname":null,"ldlibrary":null,"ldversion":null,"gil_disabled":false,"loaded":["{}"],"packages":{{}}}}"#,
-        place.path("libpython3.11.so.1.0").display()
+        r#"refcow-probe:{{"implementation":"cpython","version":"3.11.7 (main)","version_info":[3,11,7],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","program":"{REFCOW}","gil_disabled":false,"loaded":[]}}"#
     );
-    std::os::unix::fs::symlink(REFCOW, place.path("libpython3.11.so.1.0")).unwrap();
     let imports = r#"refcow-import:{"versions":{},"failures":{"numpy":"none here"}}"#;
     let python = place.program(
         "python3",
@@ -589,9 +587,13 @@ fn a_calibration_that_fails_is_no_measurement() {
 
 #[rstest]
 #[case::missing(None, "there is no refcow-subject beside ", "in one folder")]
-#[case::not_executable(Some(0o644), "cannot start ", "belongs beside refcow")]
+#[case::damaged(
+    Some("no library"),
+    "refcow-subject does not run inside ",
+    "what the loader said stands above"
+)]
 fn refcow_without_its_subject_says_so(
-    #[case] mode: Option<u32>,
+    #[case] content: Option<&str>,
     #[case] error: &str,
     #[case] help: &str,
 ) {
@@ -609,10 +611,8 @@ fn refcow_without_its_subject_says_so(
         assert!(done.unwrap().success());
     };
     copy(REFCOW.as_ref());
-    if let Some(mode) = mode {
-        copy(&subject());
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        fs::set_permissions(bin.join("refcow-subject"), permissions).unwrap();
+    if let Some(content) = content {
+        fs::write(bin.join("refcow-subject"), content).unwrap();
     }
     let measure = ["measure", "ints", "--count", "10", "--python", python()];
     place
@@ -621,12 +621,12 @@ fn refcow_without_its_subject_says_so(
     place.nothing_remains();
 }
 
-/// What a probe would hear from an interpreter of this version with this library.
-fn answer(version: &str, library: &std::path::Path) -> String {
+/// What a probe would hear from an interpreter of this version with this program.
+fn answer(version: &str, program: &std::path::Path) -> String {
     let numbers = version.replace('.', ",");
     format!(
-        r#"refcow-probe:{{"implementation":"cpython","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","libdir":null,"multiarch":null,"instsoname":null,"ldlibrary":null,"ldversion":null,"gil_disabled":false,"loaded":["{}"],"packages":{{}}}}"#,
-        library.display()
+        r#"refcow-probe:{{"implementation":"cpython","version":"{version} (main)","version_info":[{numbers}],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","program":"{}","gil_disabled":false,"loaded":[]}}"#,
+        program.display()
     )
 }
 
@@ -665,14 +665,14 @@ const INTS: [&str; 5] = ["ints", "--count", "100", "--visit", "idle"];
 #[test]
 fn an_interpreter_that_disappears_does_not_keep_another_from_being_measured() {
     let place = Place::new();
-    let library = place.path("libpython3.99.so.1.0");
-    fs::copy(REFCOW, &library).unwrap();
-    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    let program = place.path("program");
+    fs::copy(REFCOW, &program).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &program));
     // The older one comes first, and its child does it.
-    let action = format!("os.unlink('{}')", library.display());
+    let action = format!("os.unlink('{}')", program.display());
     let fixture = place.fixture_that(When::Visit, &action);
     let fixture = [&fixture, "--count", "10", "--visit", "act"];
-    let gone = format!("there is no {} any more", library.display());
+    let gone = format!("{}: No such file", program.display());
     let warning = measured_beside(
         &place,
         &other,
@@ -711,14 +711,14 @@ fn an_environment_that_disappears_is_not_measured_as_another() {
 }
 
 #[test]
-fn a_library_of_another_version_than_its_program_is_not_measured() {
+fn a_program_of_another_version_than_it_said_is_not_measured() {
     let place = Place::new();
-    // The library of the real one, under a program that says otherwise.
+    // The program of the real one, behind a wrapper that says otherwise.
     let real = refcow::python::choose(Some(python())).unwrap();
     let version = format!("{}.{}.99", real.series.0, real.series.1);
-    let other = interpreter(&place, "other/python3", &answer(&version, &real.libpython));
+    let other = interpreter(&place, "other/python3", &answer(&version, &real.program));
     let says = format!(
-        "is CPython {}, not {version} (main) as its program says",
+        "is CPython {} now, and was {version} (main) when it was asked",
         real.full_version
     );
     let warning = measured_beside(&place, &other, &INTS, &says);
@@ -733,20 +733,19 @@ fn a_library_of_another_version_than_its_program_is_not_measured() {
         place
             .run(refcow)
             .exits_with(3)
-            .says(&format!("not {version} (main) as its program says"));
+            .says(&format!("and was {version} (main) when it was asked"));
     }
 }
 
 #[test]
-fn a_library_for_another_processor_does_not_keep_another_from_being_measured() {
+fn a_program_for_another_processor_does_not_keep_another_from_being_measured() {
     let place = Place::new();
-    let library = place.path("libpython3.99.so.1.0");
-    // An ELF header of 32-bit x86 and no more.
-    let mut header = [0; 64];
-    header[..7].copy_from_slice(b"\x7fELF\x01\x01\x01");
-    header[18] = 3;
-    fs::write(&library, header).unwrap();
-    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    let program = place.path("program");
+    // S/390.
+    let mut bytes = fs::read(REFCOW).unwrap();
+    bytes[18] = 22;
+    fs::write(&program, bytes).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &program));
     let warning = measured_beside(&place, &other, &INTS, "is built for another architecture");
     assert!(warning.contains(&other), "{warning}");
 }
@@ -754,9 +753,9 @@ fn a_library_for_another_processor_does_not_keep_another_from_being_measured() {
 #[test]
 fn an_environment_that_cannot_be_made_does_not_keep_another_from_being_measured() {
     let place = Place::new();
-    let library = place.path("libpython3.99.so.1.0");
-    fs::copy(REFCOW, &library).unwrap();
-    let other = interpreter(&place, "other/python3", &answer("3.99.0", &library));
+    let program = place.path("program");
+    fs::copy(REFCOW, &program).unwrap();
+    let other = interpreter(&place, "other/python3", &answer("3.99.0", &program));
     let fixture = [
         "numpy_arrays",
         "--count",
@@ -776,10 +775,10 @@ fn an_environment_that_cannot_be_made_does_not_keep_another_from_being_measured(
 #[test]
 fn if_all_of_several_fail_nothing_was_measured() {
     let place = Place::new();
-    let library = place.path("libpython3.99.so.1.0");
-    fs::copy(REFCOW, &library).unwrap();
-    let one = interpreter(&place, "one/python3", &answer("3.99.0", &library));
-    let two = interpreter(&place, "two/python3", &answer("3.99.1", &library));
+    let program = place.path("program");
+    fs::copy(REFCOW, &program).unwrap();
+    let one = interpreter(&place, "one/python3", &answer("3.99.0", &program));
+    let two = interpreter(&place, "two/python3", &answer("3.99.1", &program));
     let mut refcow = place.refcow(["measure", "numpy_arrays"]);
     refcow
         .args(["--python", &one, "--python", &two])

@@ -3,7 +3,6 @@
 use std::io::IoSliceMut;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Pid, geteuid};
@@ -11,7 +10,7 @@ use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
 use refcow::protocol::{Fork, Job, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Forked, Launch, Subject};
+use refcow::subject::{Error, Forked, Subject};
 use rstest::rstest;
 
 use crate::common::{Place, REFCOW, python as python_path, run};
@@ -162,17 +161,7 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
 /// A subject with plain pages and one process that shares them, and the pages' numbers.
 fn plain_pages() -> (Subject, Forked, PageSet) {
     let interpreter = python::choose(None).expect("a usable interpreter");
-    let launch = Launch {
-        program: std::path::Path::new(REFCOW).with_file_name("refcow-subject"),
-        libpython: interpreter.libpython,
-        version: interpreter.full_version,
-        prefix: interpreter.prefix,
-        bin: "/usr/bin".into(),
-        home: "/".into(),
-        folder: None,
-        channels: 1,
-        timeout: Duration::from_secs(60),
-    };
+    let launch = crate::common::launch(&interpreter, 0);
     let mut subject = Subject::start(&launch).unwrap();
     let pages = 16;
     let first = subject.fill(pages, false).unwrap();

@@ -1,14 +1,13 @@
 //! The log of lines says of each page fault's time which line was running, and keeps quiet where it does not know.
 
 use std::fs;
-use std::time::Duration;
 
 use refcow::experiment::lines::LineLog;
 use refcow::experiment::visit::{Data, visit};
 use refcow::model::{RegionMap, RegionName, Run, Warning};
 use refcow::protocol::{Arguments, Job, Module, Size};
-use refcow::python::{Interpreter, prepare_all};
-use refcow::subject::{Launch, Subject};
+use refcow::python::Interpreter;
+use refcow::subject::Subject;
 use rstest::rstest;
 
 use crate::common::{Place, When, by_python, run};
@@ -17,20 +16,7 @@ const FIXTURE: &str = include_str!("fixtures/lines.py");
 
 /// A subject with the fixture's data, and the path of its notes.
 fn subject(interpreter: &Interpreter, place: &Place) -> Subject {
-    // Without modules nothing is installed.
-    let ready = prepare_all(vec![interpreter.clone()], &[], &mut |_| {});
-    let ready = ready.into_iter().next().unwrap().unwrap();
-    let launch = Launch {
-        program: crate::common::subject(),
-        libpython: interpreter.libpython.clone(),
-        version: interpreter.full_version.clone(),
-        prefix: ready.prefix,
-        bin: ready.bin,
-        home: "/".into(),
-        folder: Some("/".into()),
-        channels: 2,
-        timeout: Duration::from_secs(60),
-    };
+    let launch = crate::common::launch(interpreter, 1);
     let notes = place.path("notes").to_str().unwrap().to_owned();
     let module = Module {
         name: "lines".into(),

@@ -28,18 +28,37 @@ fn script(path: &Path, body: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// A folder with an "installation" in it: `bin/python3` answers as an interpreter would, and libpython exists (a copy of
-/// the start of this very program, whose architecture is right).
-fn installation(root: &Path, version: &str, changes: &str) -> PathBuf {
-    let series = version.rsplit_once('.').unwrap().0;
-    let library = root.join(format!("lib/libpython{series}.so.1.0"));
-    fs::create_dir_all(library.parent().unwrap()).unwrap();
-    let mut header = [0; 64];
+/// The start of this very program, which says how it is loaded, with some bytes changed.
+fn elf(path: &Path, change: impl FnOnce(&mut [u8])) {
+    let mut start = [0; 4096];
     fs::File::open(std::env::current_exe().unwrap())
         .unwrap()
-        .read_exact(&mut header)
+        .read_exact(&mut start)
         .unwrap();
-    fs::write(library, header).unwrap();
+    change(&mut start);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, start).unwrap();
+}
+
+/// For another processor: S/390.
+fn foreign(start: &mut [u8]) {
+    start[18] = 22;
+}
+
+/// Without a dynamic loader: among the program headers, behind the file's 64 bytes, none names one.
+fn fixed(start: &mut [u8]) {
+    for header in start[64..].chunks_mut(56).take(32) {
+        if header[0] == 3 {
+            header[0] = 4;
+        }
+    }
+}
+
+/// A folder with an "installation" in it: `bin/python3` answers as an interpreter would, and `lib/program` could be its
+/// program.
+fn installation(root: &Path, version: &str, changes: &str) -> PathBuf {
+    let program = root.join("lib/program");
+    elf(&program, |_| {});
 
     let mut answer = serde_json::json!({
         "implementation": "cpython",
@@ -48,11 +67,7 @@ fn installation(root: &Path, version: &str, changes: &str) -> PathBuf {
         "executable": root.join("bin/python3"),
         "prefix": root,
         "base_prefix": root,
-        "libdir": root.join("lib"),
-        "multiarch": null,
-        "instsoname": format!("libpython{series}.so.1.0"),
-        "ldlibrary": null,
-        "ldversion": series,
+        "program": program,
         "gil_disabled": false,
         "loaded": [],
         "packages": {},
@@ -103,10 +118,7 @@ fn an_interpreter_is_taken_by_its_path_and_by_its_folder() {
         let found = choose(path).unwrap();
         assert_eq!(found.version, "3.12.1");
         assert_eq!(found.executable, program);
-        assert_eq!(
-            found.libpython,
-            root.path().join("lib/libpython3.12.so.1.0")
-        );
+        assert_eq!(found.program, root.path().join("lib/program"));
     }
 }
 
@@ -114,31 +126,26 @@ fn an_interpreter_is_taken_by_its_path_and_by_its_folder() {
 #[case::too_old("3.7.16", "{}", "3.8 is the oldest")]
 #[case::other("3.10.14", r#"{"implementation": "pypy"}"#, "pypy, not CPython")]
 #[case::free_threaded("3.13.0", r#"{"gil_disabled": true}"#, "free-threaded")]
-#[case::static_build(
-    "3.11.7",
-    r#"{"libdir": "/nowhere", "base_prefix": "/nowhere"}"#,
-    "no shared libpython"
-)]
-#[case::other_processor(
-    "3.11.7",
-    r#"{"loaded": ["/dev/null/libpython3.11.so"], "libdir": "FOREIGN"}"#,
-    "another architecture"
-)]
-fn what_cannot_be_embedded_is_refused_with_its_reason_and_a_remedy(
+#[case::statically_linked("3.11.7", r#"{"program": "FIXED"}"#, "linked statically")]
+#[case::other_processor("3.11.7", r#"{"program": "FOREIGN"}"#, "another architecture")]
+#[case::script("3.11.7", r#"{"program": "SCRIPT"}"#, "no 64-bit ELF program")]
+#[case::gone("3.11.7", r#"{"program": "/nowhere/python3"}"#, "No such file")]
+fn what_cannot_be_measured_is_refused_with_its_reason_and_a_remedy(
     #[case] version: &str,
     #[case] changes: &str,
     #[case] says: &str,
 ) {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
-    let foreign = root.path().join("foreign");
-    fs::create_dir(&foreign).unwrap();
-    fs::write(
-        foreign.join("libpython3.11.so.1.0"),
-        "not an ELF file, by no means",
-    )
-    .unwrap();
-    let changes = changes.replace("FOREIGN", foreign.to_str().unwrap());
+    let at = |name: &str| root.path().join(name);
+    elf(&at("fixed"), fixed);
+    elf(&at("foreign"), foreign);
+    script(&at("script"), "exec python3");
+    let mut changes = changes.to_owned();
+    for name in ["fixed", "foreign", "script"] {
+        let path = at(name).to_str().unwrap().to_owned();
+        changes = changes.replace(&name.to_uppercase(), &path);
+    }
     let program = installation(root.path(), version, &changes);
     let error = choose(&program).unwrap_err();
     assert!(error.to_string().contains(says), "{error}");
@@ -249,7 +256,7 @@ fn an_interpreter_that_imports_all_is_used_as_it_is() {
         panic!("nothing to do, and yet: {line}")
     })
     .unwrap();
-    assert_eq!(ready.bin, root.path().join("bin"));
+    assert_eq!(ready.executable, root.path().join("bin/python3"));
     assert_eq!(ready.installed.versions["numpy"], "9.9");
     assert_eq!(ready.interpreter, interpreter);
 }
@@ -524,7 +531,7 @@ fn in_a_process_of_its_own() {
                 "said: {} numpy {} in {}",
                 ready.interpreter.version,
                 ready.installed.versions["numpy"],
-                ready.bin.display()
+                ready.executable.parent().unwrap().display()
             ),
             Err(error) => println!("said: error: {}", one_line(error.to_string())),
         }
@@ -607,18 +614,15 @@ fn what_cannot_be_used_is_refused_beside_what_can() {
         "3.10.14",
         r#"{"implementation": "pypy"}"#,
     );
-    installation(
-        &place.at("static"),
-        "3.11.7",
-        r#"{"libdir": "/nowhere", "base_prefix": "/nowhere"}"#,
-    );
+    installation(&place.at("static"), "3.11.7", "{}");
+    elf(&place.at("static/lib/program"), fixed);
     installation(&place.at("free"), "3.13.0", r#"{"gil_disabled": true}"#);
     script(
         &place.at("fails/bin/python3"),
         "echo out of order >&2; exit 3",
     );
     installation(&place.at("foreign"), "3.13.1", "{}");
-    fs::write(place.at("foreign/lib/libpython3.13.so.1.0"), [0; 64]).unwrap();
+    elf(&place.at("foreign/lib/program"), foreign);
     script(&place.at("hello/bin/python3"), "echo hello");
     // An environment whose base has gone.
     fs::create_dir_all(place.at("env/bin")).unwrap();
@@ -640,8 +644,10 @@ fn what_cannot_be_used_is_refused_beside_what_can() {
     let all = [
         "refused: env/bin/python3 cannot be used: it does not run: it is a link to gone/bin/python3, which is not there",
         "refused: fails/bin/python3 cannot be used: it does not run: exit status 3: out of order",
-        "refused: foreign/bin/python3 cannot be used: its foreign/lib/libpython3.13.so.1.0 is built for another \
-         architecture than refcow",
+        "refused: static/bin/python3 cannot be used: refcow-subject cannot be preloaded into static/lib/program: it is linked \
+         statically, so that nothing can be loaded into it",
+        "refused: foreign/bin/python3 cannot be used: refcow-subject cannot be preloaded into foreign/lib/program: it is built \
+         for another architecture than refcow",
         "3.12.1 good/bin/python3",
     ];
     assert_eq!(place.choose(&["all"]), all);
@@ -649,7 +655,7 @@ fn what_cannot_be_used_is_refused_beside_what_can() {
     assert_eq!(place.choose(&["all", env.to_str().unwrap()]), all);
 
     let (good, old) = (good.to_str().unwrap(), old.to_str().unwrap());
-    let refused = "old/bin/python3 cannot be used: it is Python 3.7.16; 3.8 is the oldest that refcow can embed";
+    let refused = "old/bin/python3 cannot be used: it is Python 3.7.16; 3.8 is the oldest that refcow can measure";
     let both = [
         format!("refused: {refused}"),
         "3.12.1 good/bin/python3".into(),
@@ -721,9 +727,9 @@ fn a_program_is_started_again_only_when_something_has_changed() {
     expect(3, "pyvenv.cfg");
     fs::write(place.at("one/pyvenv.cfg"), "home = elsewhere").unwrap();
     expect(4, "pyvenv.cfg of another size");
-    let library = place.at("one/lib/libpython3.12.so.1.0");
-    touch(&library);
-    expect(5, "libpython");
+    let own = place.at("one/lib/program");
+    touch(&own);
+    expect(5, "its program");
     // Another file with the same bytes.
     let copy = place.at("copy");
     let copied = Command::new("cp")
@@ -743,14 +749,14 @@ fn a_program_is_started_again_only_when_something_has_changed() {
     expect(11, "another refcow's");
 
     // The program is not asked, and still what follows from its answer is looked at.
-    fs::rename(&library, place.at("library")).unwrap();
+    fs::rename(&own, place.at("away")).unwrap();
     assert!(
         place
             .choose(&["all"])
             .iter()
             .all(|line| !line.contains("one/"))
     );
-    fs::rename(place.at("library"), &library).unwrap();
+    fs::rename(place.at("away"), &own).unwrap();
     fs::rename(place.at("one"), place.at("moved")).unwrap();
     assert!(
         place
@@ -773,7 +779,7 @@ fn a_refusal_is_remembered_too_and_a_failure_is_not() {
         assert_eq!(
             place.run("discover", &[]).lines,
             [
-                "old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can embed",
+                "old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can measure",
                 "silent/bin/python3: it does not run: exit status 1"
             ]
         );
@@ -897,10 +903,9 @@ fn a_shim_of_pyenvs_is_followed_without_starting_it() {
 fn pythons_says_of_each_what_it_is_and_what_would_help() {
     let _alone = alone();
     let mut place = Elsewhere::new();
-    let nowhere = r#""libdir": "/nowhere", "base_prefix": "/nowhere""#;
     let fakes = [
         ("good", "3.12.1", "{}".to_owned()),
-        ("static", "3.11.7", format!("{{{nowhere}}}")),
+        ("static", "3.11.7", "{}".to_owned()),
         ("free", "3.13.0", r#"{"gil_disabled": true}"#.to_owned()),
         (
             "pypy",
@@ -913,7 +918,8 @@ fn pythons_says_of_each_what_it_is_and_what_would_help() {
     for (name, version, changes) in &fakes {
         installation(&place.at(name), version, changes);
     }
-    fs::write(place.at("foreign/lib/libpython3.13.so.1.0"), [0; 64]).unwrap();
+    elf(&place.at("foreign/lib/program"), foreign);
+    elf(&place.at("static/lib/program"), fixed);
     maker(&place, "bare", "3.9.18", "", "");
     let names = fakes.iter().map(|(name, ..)| *name).chain(["bare"]);
     let named: Vec<_> = names.map(|name| place.at(name)).collect();
@@ -933,19 +939,18 @@ fn pythons_says_of_each_what_it_is_and_what_would_help() {
     };
     let said = pythons();
     for block in [
-        "3.12.1   good/bin/python3\n         library: good/lib/libpython3.12.so.1.0\n         \
+        "3.12.1   good/bin/python3\n         program: good/lib/program\n         \
          bitarray, numpy: its own\n",
-        "no       static/bin/python3: it has no shared libpython (looked for /nowhere/libpython3.11.so.1.0, ",
-        "         remedy: Debian and Ubuntu: install the package libpython3.11; Fedora: python3-libs; pyenv: \
-         PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force 3.11.7; from source: configure --enable-shared\n",
+        "no       static/bin/python3: refcow-subject cannot be preloaded into static/lib/program: it is linked statically, so \
+         that nothing can be loaded into it\n         remedy: choose an interpreter that is linked dynamically with glibc",
         "no       free/bin/python3: it is a free-threaded build (3.13.0), which has another ABI\n         \
          remedy: choose the build of the same version with the GIL",
         "no       pypy/bin/python3: it is pypy, not CPython\n         remedy: refcow measures CPython's",
-        "no       old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can embed\n         \
+        "no       old/bin/python3: it is Python 3.7.16; 3.8 is the oldest that refcow can measure\n         \
          remedy: choose a CPython 3.8 or newer\n",
-        "no       foreign/bin/python3: its foreign/lib/libpython3.13.so.1.0 is built for another architecture than \
-         refcow\n         remedy: choose an interpreter of refcow's own architecture",
-        "3.9.18   bare/bin/python3\n         library: bare/lib/libpython3.9.so.1.0\n         \
+        "no       foreign/bin/python3: refcow-subject cannot be preloaded into foreign/lib/program: it is built for another \
+         architecture than refcow\n         remedy: choose an interpreter of refcow's own architecture",
+        "3.9.18   bare/bin/python3\n         program: bare/lib/program\n         \
          bitarray, numpy: a private environment is made on first use\n",
     ] {
         assert!(said.contains(block), "{block}\nin\n{said}");

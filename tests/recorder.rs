@@ -1,30 +1,16 @@
 //! The recorder of page faults against known writes.
 
-use std::path::Path;
-use std::time::Duration;
-
 use nix::libc;
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
 };
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Forked, Launch, Subject};
+use refcow::subject::{Error, Forked, Subject};
 
 fn subject() -> Subject {
     let interpreter = python::choose(None).expect("a usable interpreter");
-    let bin = Path::new(&interpreter.prefix).join("bin");
-    let launch = Launch {
-        program: Path::new(crate::common::REFCOW).with_file_name("refcow-subject"),
-        libpython: interpreter.libpython,
-        version: interpreter.full_version,
-        prefix: interpreter.prefix,
-        bin,
-        home: "/".into(),
-        folder: None,
-        channels: 2,
-        timeout: Duration::from_secs(60),
-    };
+    let launch = crate::common::launch(&interpreter, 1);
     Subject::start(&launch).unwrap()
 }
 

@@ -52,7 +52,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 }
 
 fn measure(interpreter: &Interpreter, kind: u64) -> Outcome<(Duration, usize)> {
-    let mut subject = Subject::start(&launch(interpreter))?;
+    let mut subject = Subject::start(&launch(interpreter)?)?;
     subject.start_python()?;
     let module = Module {
         name: "objects_of_kinds".into(),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use refcow::experiment;
 use refcow::model::{self, Run};
 use refcow::protocol::{Fork, Job, WITNESS};
-use refcow::python::Interpreter;
+use refcow::python::{self, Interpreter};
 use refcow::subject::{Error, Forked, Launch, Subject};
 
 use crate::Outcome;
@@ -20,7 +21,7 @@ pub struct Plain {
 
 impl Plain {
     pub fn start(interpreter: &Interpreter, pages: u64) -> Outcome<Self> {
-        let mut subject = Subject::start(&launch(interpreter))?;
+        let mut subject = Subject::start(&launch(interpreter)?)?;
         let first_page = subject.fill(pages, false)?;
         let fork = |channel, job| Fork { channel, job };
         let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
@@ -42,22 +43,9 @@ impl Plain {
 }
 
 /// A subject with this interpreter, and room for a witness and a child.
-pub fn launch(interpreter: &Interpreter) -> Launch {
-    Launch {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_refcow-subject")),
-        libpython: interpreter.libpython.clone(),
-        version: interpreter.full_version.clone(),
-        prefix: interpreter.prefix.clone(),
-        bin: interpreter
-            .executable
-            .parent()
-            .map(Path::to_owned)
-            .unwrap_or_default(),
-        home: "/".into(),
-        folder: None,
-        channels: 2,
-        timeout: Duration::from_secs(120),
-    }
+pub fn launch(interpreter: &Interpreter) -> Outcome<Launch> {
+    let ready = python::prepare(interpreter.clone(), &[], &|_| {})?;
+    Ok(experiment::launch(&ready, 1, Duration::from_secs(120))?)
 }
 
 /// `refcow ARGUMENTS --format json`.

@@ -20,7 +20,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
         let what = format!("visit `{visit}` of {fixture} : in a plain script");
         let modules = refcow::fixtures::find(fixture)?.modules;
         let ready = python::prepare(interpreter.clone(), &modules, &|line| eprintln!("{line}"))?;
-        let program = ready.bin.join("python3");
+        let program = ready.executable.clone();
 
         let ours = || {
             let arguments = ["measure", fixture, "--visit", visit, "--children", CHILDREN];

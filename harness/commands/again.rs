@@ -301,7 +301,7 @@ mod tests {
             series: (numbers.next().unwrap(), numbers.next().unwrap()),
             prefix: "/usr".into(),
             base_prefix: "/usr".into(),
-            libpython: "/usr/lib/libpython.so".into(),
+            program: "/usr/bin/python3.11".into(),
         }
     }
 

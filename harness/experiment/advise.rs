@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Built, Dataset, Error, Measured, Plan, Step, build, launch_of, measure, visit_all};
+use super::{Built, Dataset, Error, Measured, Plan, Step, build, measure, visit_all};
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
@@ -285,7 +285,10 @@ fn launch_for(
     let step = RefCell::new(step);
     let progress = |line: &str| (step.borrow_mut())(Step::Installing(line));
     match python::prepare(ready.interpreter.clone(), &modules, &progress) {
-        Ok(ready) => Ok(Ok((launch_of(&ready, launch), ready.installed))),
+        Ok(ready) => {
+            let launch = super::launch(&ready, plan.children, plan.timeout)?;
+            Ok(Ok((launch, ready.installed)))
+        }
         Err(python::Error::Interrupted) => Err(python::Error::Interrupted.into()),
         Err(error) => {
             let error = error.to_string();

@@ -29,7 +29,7 @@ use crate::model::{AfterKill, Alternative, Contents, Leftover, Receiver, StartMe
 use crate::observe::{
     self, PageSet, PageStates, agree, bytes_read, counters, mappings, page_states, settle,
 };
-use crate::protocol::{CONTROL_FD, Module, Started};
+use crate::protocol::{Module, Started};
 use crate::subject::{self, Launch, Subject, watch};
 
 /// How long a result is waited for that a killed process owes.
@@ -634,7 +634,7 @@ fn measure_in(
             json!(wanted.bytes()),
             json!(wanted.children),
             json!(fixtures::program("ways/child")),
-            json!(CONTROL_FD),
+            json!(started.control),
             json!(folder.path()),
         ],
     )?;

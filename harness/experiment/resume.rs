@@ -149,7 +149,7 @@ impl Earlier {
         let (then, now) = (&run.python, &model_of(interpreter));
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".into());
         let build = ("build", text(&then.build), text(&now.build));
-        let library = |python: &crate::model::Python| python.libpython.display().to_string();
+        let library = |python: &crate::model::Python| python.executable.display().to_string();
         let library = ("library", library(then), library(now));
         let before = facts(&run.environment);
         let here = facts(environment);

@@ -64,8 +64,9 @@ pub struct Python {
     pub build: Option<String>,
     /// The program that was chosen.
     pub executable: PathBuf,
-    /// The shared library that was embedded.
-    pub libpython: PathBuf,
+    /// The shared library that an earlier version of refcow embedded. This one runs the program itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub libpython: Option<PathBuf>,
     /// Whether it was built without the GIL. Such builds have another ABI and are refused, so this is `false`.
     pub free_threaded: bool,
 }

@@ -344,7 +344,7 @@ impl Search {
 /// What makes two interpreters one installation: an environment has the library and the version of its base.
 fn installation(interpreter: &Interpreter) -> (PathBuf, String) {
     (
-        real(&interpreter.libpython),
+        real(&interpreter.base_prefix),
         interpreter.full_version.clone(),
     )
 }
@@ -356,23 +356,20 @@ fn real(path: &Path) -> PathBuf {
 /// Whether something is the matter with it, rather than that it is of another kind.
 fn is_broken(reason: &Unusable) -> bool {
     match reason {
-        Unusable::DoesNotRun { .. }
-        | Unusable::Hangs { .. }
-        | Unusable::WrongArchitecture { .. } => true,
+        Unusable::DoesNotRun { .. } | Unusable::Hangs { .. } | Unusable::NotPreloadable { .. } => {
+            true
+        }
         Unusable::NotPython
         | Unusable::NotCPython { .. }
         | Unusable::TooOld { .. }
         | Unusable::FreeThreaded { .. }
-        | Unusable::Static { .. }
         | Unusable::Interrupted => false,
     }
 }
 
 fn of_version(reason: &Unusable) -> Option<&str> {
     match reason {
-        Unusable::TooOld { version }
-        | Unusable::FreeThreaded { version }
-        | Unusable::Static { version, .. } => Some(version),
+        Unusable::TooOld { version } | Unusable::FreeThreaded { version } => Some(version),
         _ => None,
     }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -46,9 +45,11 @@ const QUOTED_LINES: usize = 8;
 pub struct Ready {
     /// As it was chosen: an environment made for it does not take its place here.
     pub interpreter: Interpreter,
-    /// The folder to put first on PATH. Its `python3` is the interpreter, or that of its private environment; an
-    /// embedded interpreter finds its `sys.prefix` by it.
-    pub bin: PathBuf,
+    /// What `sys.executable` is to be: the interpreter's, or that of its private environment. Python finds its
+    /// `sys.prefix` by it.
+    pub executable: PathBuf,
+    /// The program to run, no link to it.
+    pub program: PathBuf,
     /// What `sys.prefix` is in it.
     pub prefix: PathBuf,
     /// What was asked for.
@@ -93,17 +94,13 @@ pub fn prepare(
         && !modules.is_empty()
         && let Some(found) = usable(&environment, modules)?
     {
-        return Ok(Ready {
-            bin: environment.join("bin"),
-            prefix: environment,
-            installed: found.installed(),
-            interpreter,
-        });
+        return Ok(in_environment(interpreter, environment, found));
     }
     let own = import(&interpreter.executable, modules)?;
     if own.failures.is_empty() {
         return Ok(Ready {
-            bin: folder_of(&interpreter)?,
+            executable: interpreter.executable.clone(),
+            program: interpreter.program.clone(),
             prefix: interpreter.prefix.clone(),
             installed: own.installed(),
             interpreter,
@@ -126,7 +123,6 @@ pub fn prepare(
     }
 
     let environment = place_for(&interpreter)?;
-    let bin = environment.join("bin");
     let found = match usable(&environment, modules)? {
         Some(found) => found,
         None => {
@@ -141,12 +137,19 @@ pub fn prepare(
             make(&interpreter, &wanted, &environment, progress)?
         }
     };
-    Ok(Ready {
-        interpreter,
-        bin,
+    Ok(in_environment(interpreter, environment, found))
+}
+
+fn in_environment(interpreter: Interpreter, environment: PathBuf, found: Imports) -> Ready {
+    let executable = environment.join("bin/python3");
+    Ready {
+        // A link, but where the file system has none.
+        program: fs::canonicalize(&executable).unwrap_or_else(|_| executable.clone()),
+        executable,
         prefix: environment,
         installed: found.installed(),
-    })
+        interpreter,
+    }
 }
 
 /// At once; installing is half waiting for the network, and the rest of it work for a processor.
@@ -207,35 +210,6 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
         interpreter.full_version.as_bytes(),
         text.as_bytes(),
     ])
-}
-
-/// The folder whose `python3` is this interpreter: its own, or, where `python3` is another version there, one in the
-/// cache that holds nothing but a link of that name.
-fn folder_of(interpreter: &Interpreter) -> Result<PathBuf, Error> {
-    let same = |program: &Path| {
-        matches!(
-            (fs::canonicalize(program), fs::canonicalize(&interpreter.executable)),
-            (Ok(a), Ok(b)) if a == b
-        )
-    };
-    let own = interpreter.executable.parent().unwrap_or(Path::new("/"));
-    // An environment finds itself by the pyvenv.cfg beside its bin/, which a link elsewhere would hide.
-    if interpreter.is_environment() || same(&own.join("python3")) {
-        return Ok(own.to_owned());
-    }
-    let folder = cache::folder()?.join("links").join(name(interpreter, ""));
-    let link = folder.join("python3");
-    if !same(&link) {
-        fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let new = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(&folder)
-            .map_err(at(&folder))?;
-        let made = new.path().join("python3");
-        symlink(&interpreter.executable, &made).map_err(at(&made))?;
-        fs::rename(&made, &link).map_err(at(&link))?;
-    }
-    Ok(folder)
 }
 
 /// The environment's packages, if it is there and imports all.
@@ -734,7 +708,7 @@ mod tests {
             series: (3, 11),
             prefix: "/opt/py".into(),
             base_prefix: "/opt/py".into(),
-            libpython: "/opt/py/lib/libpython3.11.so.1.0".into(),
+            program: "/opt/py/bin/python3.11".into(),
         }
     }
 

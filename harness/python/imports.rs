@@ -129,7 +129,7 @@ fn packages_of(
 ) -> Result<Packages, Error> {
     let imports_all = |executable: &Path| {
         Ok::<_, Error>(
-            remembered(executable, &interpreter.libpython, modules, kept)?
+            remembered(executable, &interpreter.program, modules, kept)?
                 .failures
                 .is_empty(),
         )
@@ -150,7 +150,7 @@ fn packages_of(
 /// [`import`], or what came of it when it was last done.
 fn remembered(
     executable: &Path,
-    libpython: &Path,
+    program: &Path,
     modules: &[String],
     kept: &Cache,
 ) -> Result<Imports, Error> {
@@ -169,7 +169,7 @@ fn remembered(
             .files
             .iter()
             .map(PathBuf::as_path)
-            .chain([libpython])
+            .chain([program])
             .all(|file| watched.add(file).is_some())
     {
         kept.keep(question, &imports, watched, time);

@@ -131,18 +131,18 @@ pub(super) fn of_program(program: &Path) -> Option<(String, Watched)> {
     for folder in program.ancestors().skip(1).take(2) {
         watched.add(&folder.join("pyvenv.cfg"))?;
     }
-    // Which libpython the name of one leads to.
+    // Which library the name of one leads to.
     watched.add(Path::new("/etc/ld.so.cache"))?;
     Some((parts.join("\n"), watched))
 }
 
-/// What else it depends on, by the answer itself. Where a libpython is that is not loaded is looked up each time anew.
+/// What else it depends on, by the answer itself.
 fn after(answer: &Answer, watched: &mut Watched) -> Option<()> {
     for library in &answer.loaded {
         watched.add(library)?;
     }
     if let Ok(interpreter) = probe::usable(answer.clone(), Path::new("/")) {
-        watched.add(&interpreter.libpython)?;
+        watched.add(&interpreter.program)?;
         // The file by which CPython knows its standard library: without it no program runs.
         let (major, minor) = interpreter.series;
         for lib in ["lib", "lib64"] {

@@ -1,4 +1,4 @@
-//! Interpreters that are too old to be embedded, asked what they have by running them.
+//! Interpreters that are too old to be measured, asked what they have by running them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,11 +6,20 @@ import sys
 sys.path[:] = [entry for entry in sys.path if entry]
 
 import json
+import os
 import sysconfig
 
 
+def program():
+    # Behind a wrapper, too: the file that this very process runs.
+    try:
+        return os.readlink("/proc/self/exe")
+    except (IOError, OSError):
+        return None
+
+
 def loaded():
-    # What this very process maps is a better answer than any build-time variable.
+    # Where CPython itself is in a library: a new one under the same name is another interpreter.
     try:
         with open("/proc/self/maps") as maps:
             paths = [line.rstrip("\n").split(None, 5)[-1] for line in maps if "/libpython" in line]
@@ -30,11 +39,7 @@ answer = {
     "executable": sys.executable,
     "prefix": sys.prefix,
     "base_prefix": getattr(sys, "base_prefix", sys.prefix),
-    "libdir": sysconfig.get_config_var("LIBDIR"),
-    "multiarch": sysconfig.get_config_var("MULTIARCH"),
-    "instsoname": sysconfig.get_config_var("INSTSONAME"),
-    "ldlibrary": sysconfig.get_config_var("LDLIBRARY"),
-    "ldversion": sysconfig.get_config_var("LDVERSION"),
+    "program": program(),
     "gil_disabled": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "loaded": loaded(),
 }

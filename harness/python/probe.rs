@@ -1,7 +1,5 @@
-//! Asks a program whether it is an interpreter that refcow can embed.
+//! Asks a program whether it is an interpreter that refcow can measure.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,16 +7,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::child::{self, Failure};
+use super::preloadable::{NotPreloadable, preloadable};
 
 pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
 /// An interpreter answers in a tenth of a second, through a version manager's shim in half of one. The rest is for a
 /// cold disk and a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The oldest series that PyO3's stable ABI, as refcow is built, can embed.
+/// The oldest series that has all of PyO3's stable ABI, as refcow is built.
 const OLDEST_SERIES: (u8, u8) = (3, 8);
 
-/// A usable interpreter: CPython 3.8 or newer, with the GIL, with a libpython of this machine's architecture.
+/// A usable interpreter: CPython 3.8 or newer, with the GIL, in a program that refcow-subject can be preloaded into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
     /// `sys.executable`: the real interpreter behind a version manager's shim, an environment's own `bin/python` in an
@@ -26,7 +25,7 @@ pub struct Interpreter {
     pub executable: PathBuf,
     /// `3.11.7`, `3.15.0b1`: the first word of `sys.version`.
     pub version: String,
-    /// All of `sys.version`, to compare with what the embedded interpreter says of itself.
+    /// All of `sys.version`, to compare with what the measured interpreter says of itself.
     pub full_version: String,
     /// Major and minor version.
     pub series: (u8, u8),
@@ -34,8 +33,8 @@ pub struct Interpreter {
     pub prefix: PathBuf,
     /// `sys.base_prefix`: the installation.
     pub base_prefix: PathBuf,
-    /// The shared library to embed. It exists and is built for this architecture.
-    pub libpython: PathBuf,
+    /// The file that the kernel runs: behind links and wrappers, the interpreter's own program.
+    pub program: PathBuf,
 }
 
 impl Interpreter {
@@ -77,7 +76,7 @@ pub enum Unusable {
         implementation: String,
     },
     /// Before 3.8.
-    #[error("it is Python {version}; 3.8 is the oldest that refcow can embed")]
+    #[error("it is Python {version}; 3.8 is the oldest that refcow can measure")]
     #[diagnostic(help("choose a CPython 3.8 or newer"))]
     TooOld {
         /// The first word of `sys.version`.
@@ -92,42 +91,18 @@ pub enum Unusable {
         /// The first word of `sys.version`.
         version: String,
     },
-    /// There is no shared library to embed.
-    #[error("it has no shared libpython (looked for {})", list(looked_for))]
-    #[diagnostic(help(
-        "Debian and Ubuntu: install the package libpython{series}; Fedora: python3-libs; \
-         pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force {version}; \
-         from source: configure --enable-shared"
-    ))]
-    Static {
-        /// `3.11`.
-        series: String,
-        /// The first word of `sys.version`.
-        version: String,
-        /// Files that could have been it, none of which exists.
-        looked_for: Vec<PathBuf>,
-    },
-    /// Its library is for another kind of processor.
-    #[error("its {} is built for another architecture than refcow", libpython.display())]
-    #[diagnostic(help(
-        "choose an interpreter of refcow's own architecture ({})",
-        std::env::consts::ARCH
-    ))]
-    WrongArchitecture {
-        /// The library.
-        libpython: PathBuf,
+    /// Its program cannot have refcow-subject preloaded.
+    #[error("refcow-subject cannot be preloaded into {}: {reason}", program.display())]
+    #[diagnostic(help("{}", reason.help()))]
+    NotPreloadable {
+        /// Its program.
+        program: PathBuf,
+        /// Why not.
+        reason: NotPreloadable,
     },
     /// refcow was told to end while it asked.
     #[error("interrupted")]
     Interrupted,
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    paths.join(", ")
 }
 
 /// What probe.py prints.
@@ -139,11 +114,7 @@ pub(super) struct Answer {
     pub(super) executable: Option<PathBuf>,
     pub(super) prefix: PathBuf,
     pub(super) base_prefix: PathBuf,
-    libdir: Option<PathBuf>,
-    multiarch: Option<String>,
-    instsoname: Option<String>,
-    ldlibrary: Option<String>,
-    ldversion: Option<String>,
+    program: Option<PathBuf>,
     gil_disabled: bool,
     pub(super) loaded: Vec<PathBuf>,
 }
@@ -180,13 +151,13 @@ pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
     decode(&output.stdout).ok_or(Unusable::NotPython)
 }
 
-/// What follows from an answer, with the libraries that are there now.
+/// What follows from an answer, with the files that are there now.
 ///
 /// # Errors
 ///
 /// All of [`Unusable`] that [`ask`] does not tell.
 pub(super) fn usable(answer: Answer, program: &Path) -> Result<Interpreter, Unusable> {
-    judge(answer, program, &Path::is_file, &same_architecture)
+    judge(answer, program, &preloadable)
 }
 
 fn decode(stdout: &[u8]) -> Option<Answer> {
@@ -196,8 +167,7 @@ fn decode(stdout: &[u8]) -> Option<Answer> {
 fn judge(
     answer: Answer,
     program: &Path,
-    exists: &dyn Fn(&Path) -> bool,
-    fits: &dyn Fn(&Path) -> bool,
+    preloadable: &dyn Fn(&Path) -> Result<(), NotPreloadable>,
 ) -> Result<Interpreter, Unusable> {
     let version = answer
         .version
@@ -220,107 +190,25 @@ fn judge(
     if answer.gil_disabled {
         return Err(Unusable::FreeThreaded { version });
     }
-    let candidates = libraries(&answer);
-    let Some(libpython) = candidates.iter().find(|path| exists(path)).cloned() else {
-        return Err(Unusable::Static {
-            series: format!("{major}.{minor}"),
-            version,
-            looked_for: candidates,
-        });
+    // Python leaves it empty when it cannot tell, which happens under an unusual argv[0].
+    let executable = match answer.executable {
+        Some(path) if path.is_absolute() => path,
+        _ => std::path::absolute(program).unwrap_or_else(|_| program.to_owned()),
     };
-    if !fits(&libpython) {
-        return Err(Unusable::WrongArchitecture { libpython });
+    // Without /proc it cannot be told; nor can anything be measured.
+    let program = answer.program.unwrap_or_else(|| executable.clone());
+    if let Err(reason) = preloadable(&program) {
+        return Err(Unusable::NotPreloadable { program, reason });
     }
     Ok(Interpreter {
-        // Python leaves it empty when it cannot tell, which happens under an unusual argv[0].
-        executable: match answer.executable {
-            Some(path) if path.is_absolute() => path,
-            _ => std::path::absolute(program).unwrap_or_else(|_| program.to_owned()),
-        },
+        executable,
         version,
         full_version: answer.version,
         series: (major, minor),
         prefix: answer.prefix,
         base_prefix: answer.base_prefix,
-        libpython,
+        program,
     })
-}
-
-/// Where the shared library of this interpreter can be, likeliest first, each path once.
-fn libraries(answer: &Answer) -> Vec<PathBuf> {
-    let series = format!("{}.{}", answer.version_info.0, answer.version_info.1);
-    let own_name = format!("libpython{series}");
-    let mut found: Vec<PathBuf> = Vec::new();
-    let mut add = |path: PathBuf| {
-        if !found.contains(&path) {
-            found.push(path);
-        }
-    };
-    // Not libpython3.so, which is only the door to the real one.
-    for path in &answer.loaded {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(&own_name) && name.contains(".so") {
-            add(path.clone());
-        }
-    }
-
-    let mut names: Vec<String> = [&answer.instsoname, &answer.ldlibrary]
-        .into_iter()
-        .flatten()
-        .filter(|name| name.starts_with("libpython") && name.contains(".so"))
-        .cloned()
-        .collect();
-    // A static build names its archive (libpython3.11.a). Its distribution may ship the shared library beside it.
-    names.push(format!(
-        "libpython{}.so.1.0",
-        answer.ldversion.as_deref().unwrap_or(&series)
-    ));
-
-    let mut folders: Vec<PathBuf> = Vec::new();
-    let base_lib = answer.base_prefix.join("lib");
-    // A relocated build (uv's, conda's) keeps the LIBDIR of the machine it was built on: base_prefix tells its place.
-    for folder in [answer.libdir.as_ref(), Some(&base_lib)]
-        .into_iter()
-        .flatten()
-    {
-        folders.push(folder.clone());
-        folders.extend(
-            answer
-                .multiarch
-                .as_ref()
-                .filter(|arch| !arch.is_empty())
-                .map(|arch| folder.join(arch)),
-        );
-    }
-    folders.push(answer.base_prefix.join("lib64"));
-    for name in &names {
-        for folder in &folders {
-            add(folder.join(name));
-        }
-    }
-    found
-}
-
-/// Whether an ELF file has the class, byte order and machine of the program that asks.
-fn same_architecture(library: &Path) -> bool {
-    match (
-        architecture(Path::new("/proc/self/exe")),
-        architecture(library),
-    ) {
-        (Some(own), Some(other)) => own == other,
-        // Without /proc nothing is known of oneself; the subject's start will tell.
-        (None, _) => true,
-        (Some(_), None) => false,
-    }
-}
-
-/// `EI_CLASS`, `EI_DATA` and `e_machine` of an ELF file. `None` for anything else.
-fn architecture(path: &Path) -> Option<[u8; 4]> {
-    let mut header = [0; 20];
-    File::open(path).ok()?.read_exact(&mut header).ok()?;
-    header
-        .starts_with(b"\x7fELF")
-        .then(|| [header[4], header[5], header[18], header[19]])
 }
 
 #[cfg(test)]
@@ -337,11 +225,7 @@ mod tests {
             "executable": "/opt/py/bin/python3",
             "prefix": "/opt/py",
             "base_prefix": "/opt/py",
-            "libdir": "/opt/py/lib",
-            "multiarch": "x86_64-linux-gnu",
-            "instsoname": "libpython3.11.so.1.0",
-            "ldlibrary": "libpython3.11.so",
-            "ldversion": "3.11",
+            "program": "/opt/py/bin/python3.11",
             "gil_disabled": false,
             "loaded": [],
         });
@@ -351,102 +235,42 @@ mod tests {
         decode(format!("site says hello\nrefcow-probe:{answer}\n").as_bytes()).unwrap()
     }
 
-    fn judged(changes: Value, there: &[&str]) -> Result<Interpreter, Unusable> {
+    fn judged(changes: Value) -> Result<Interpreter, Unusable> {
         judge(
             answer(changes),
             Path::new("/bin/asked"),
-            &|path| there.iter().any(|known| Path::new(known) == path),
-            &|path| !path.starts_with("/other-arch"),
+            &|program| match program.starts_with("/musl") {
+                true => Err(NotPreloadable::OtherLoader {
+                    loader: "/lib/ld-musl-x86_64.so.1".into(),
+                }),
+                false => Ok(()),
+            },
         )
     }
 
     #[test]
-    fn a_shared_build_is_usable() {
-        let found = judged(json!({}), &["/opt/py/lib/libpython3.11.so.1.0"]).unwrap();
+    fn a_build_with_the_gil_is_usable() {
+        let found = judged(json!({})).unwrap();
         assert_eq!(found.version, "3.11.7");
         assert_eq!(found.series, (3, 11));
         assert_eq!(found.executable, Path::new("/opt/py/bin/python3"));
+        assert_eq!(found.program, Path::new("/opt/py/bin/python3.11"));
         assert!(!found.is_environment());
-    }
-
-    #[test]
-    fn what_it_has_loaded_comes_before_what_it_was_built_for() {
-        let found = judged(
-            json!({"loaded": ["/opt/py/lib/libpython3.so", "/moved/libpython3.11.so.1.0"]}),
-            &[
-                "/opt/py/lib/libpython3.so",
-                "/moved/libpython3.11.so.1.0",
-                "/opt/py/lib/libpython3.11.so.1.0",
-            ],
-        )
-        .unwrap();
-        assert_eq!(found.libpython, Path::new("/moved/libpython3.11.so.1.0"));
-    }
-
-    #[test]
-    fn a_distribution_may_ship_the_library_of_a_static_program_apart() {
-        let found = judged(
-            json!({
-                "base_prefix": "/usr", "libdir": "/usr/lib",
-                "instsoname": "libpython3.11.a", "ldlibrary": "libpython3.11.a",
-            }),
-            &["/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0"],
-        )
-        .unwrap();
-        assert_eq!(
-            found.libpython,
-            Path::new("/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0")
-        );
-    }
-
-    #[test]
-    fn a_relocated_build_is_found_by_its_base_prefix() {
-        let found = judged(
-            json!({"libdir": "/install/lib", "prefix": "/venv"}),
-            &["/opt/py/lib/libpython3.11.so.1.0"],
-        )
-        .unwrap();
-        assert_eq!(
-            found.libpython,
-            Path::new("/opt/py/lib/libpython3.11.so.1.0")
-        );
-        assert!(found.is_environment());
-    }
-
-    #[test]
-    fn a_static_build_names_its_series_and_where_it_was_looked_for() {
-        let refused = judged(
-            json!({"instsoname": "libpython3.11.a", "ldlibrary": "libpython3.11.a"}),
-            &[],
-        )
-        .unwrap_err();
-        let Unusable::Static { looked_for, .. } = &refused else {
-            panic!("{refused:?}");
-        };
-        assert!(looked_for.contains(&PathBuf::from("/opt/py/lib/libpython3.11.so.1.0")));
-        assert!(
-            !looked_for
-                .iter()
-                .any(|path| path.to_string_lossy().ends_with(".a"))
-        );
-        let help = refused.help().unwrap().to_string();
-        assert!(help.contains("libpython3.11;"), "{help}");
-        assert!(help.contains("pyenv install --force 3.11.7"), "{help}");
+        assert!(judged(json!({"prefix": "/venv"})).unwrap().is_environment());
     }
 
     #[test]
     fn an_executable_that_python_does_not_know_is_the_program_that_was_asked() {
-        let there = ["/opt/py/lib/libpython3.11.so.1.0"];
         for unknown in [json!(null), json!("")] {
-            let found = judged(json!({ "executable": unknown }), &there).unwrap();
+            let found = judged(json!({ "executable": unknown })).unwrap();
             assert_eq!(found.executable, Path::new("/bin/asked"));
         }
     }
 
     #[test]
-    fn what_cannot_be_embedded_is_refused_before_its_library_is_looked_for() {
-        use Unusable::{FreeThreaded, NotCPython, TooOld};
-        let refused = |changes| judged(changes, &[]).unwrap_err();
+    fn what_cannot_be_measured_is_refused() {
+        use Unusable::{FreeThreaded, NotCPython, NotPreloadable, TooOld};
+        let refused = |changes| judged(changes).unwrap_err();
         assert!(matches!(
             refused(json!({"implementation": "pypy"})),
             NotCPython { .. }
@@ -463,15 +287,9 @@ mod tests {
             refused(json!({"gil_disabled": true})),
             FreeThreaded { .. }
         ));
-    }
-
-    #[test]
-    fn a_library_for_another_processor_is_refused() {
-        let refused = judged(
-            json!({"libdir": "/other-arch"}),
-            &["/other-arch/libpython3.11.so.1.0"],
-        );
-        assert!(matches!(refused, Err(Unusable::WrongArchitecture { .. })));
+        let musl = refused(json!({"program": "/musl/python3.11"}));
+        assert!(matches!(musl, NotPreloadable { .. }));
+        assert!(musl.help().unwrap().to_string().contains("glibc"), "{musl}");
     }
 
     #[test]
@@ -486,19 +304,5 @@ mod tests {
         ] {
             assert!(decode(garbage).is_none(), "{garbage:?}");
         }
-    }
-
-    #[test]
-    fn elf_headers_tell_the_architecture() {
-        assert!(same_architecture(&std::env::current_exe().unwrap()));
-        let mut foreign = tempfile::NamedTempFile::new().unwrap();
-        let mut header = *b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x03\0";
-        std::io::Write::write_all(&mut foreign, &header).unwrap();
-        // 32-bit x86, whatever this machine is.
-        assert_eq!(architecture(foreign.path()), Some([1, 1, 3, 0]));
-        assert!(!same_architecture(foreign.path()));
-        header[0] = b'!';
-        std::fs::write(foreign.path(), header).unwrap();
-        assert!(!same_architecture(foreign.path()));
     }
 }

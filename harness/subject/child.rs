@@ -5,7 +5,6 @@
 
 use std::hint::black_box;
 use std::io;
-use std::os::fd::RawFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -21,7 +20,7 @@ use crate::interpreter::{compare, finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{apart, map, released};
+use crate::{apart, handed, map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
 pub enum Work<'a, 'py> {
@@ -47,8 +46,8 @@ pub enum Work<'a, 'py> {
     },
 }
 
-/// A process to be: the number of its channel's descriptor, and its work.
-type Planned<'a, 'py> = (RawFd, Work<'a, 'py>);
+/// A process to be: which channel it has, and its work.
+type Planned<'a, 'py> = (usize, Work<'a, 'py>);
 
 /// Forks with the calls that CPython's own `os.fork` makes around it.
 ///
@@ -124,7 +123,7 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 }
 
 /// The whole life of a forked process.
-fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
+fn run(channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     if matches!(work, Work::Map { .. }) {
         // Before anything is allocated in the heap that is to be mapped.
         apart::begin();
@@ -136,7 +135,7 @@ fn run(channel: RawFd, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
             ffi::PyOS_AfterFork_Child();
         }
     }
-    let mut wire = Wire::new(channel);
+    let mut wire = Wire::new(handed::channel(channel));
     // A panic must not unwind into the parent's request loop, of which this process has a copy.
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(&mut wire, work)))
         .unwrap_or_else(|_| Err(io::Error::other("panicked")));

@@ -1,8 +1,9 @@
 //! The embedded interpreter and the fixture in it.
 
-use std::cell::RefCell;
 use std::ffi::CString;
-use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pyo3::call::PyCallArgs;
@@ -13,20 +14,21 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow::protocol::{
     Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Report, Size, Started,
-    channel_fd,
 };
 use serde_json::Value;
 
-use crate::addresses_fixed;
 use crate::child::Work;
 use crate::trace::Trace;
+use crate::{addresses_fixed, handed};
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
-thread_local! {
-    /// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
-    static SOURCES: RefCell<Vec<Module>> = const { RefCell::new(Vec::new()) };
+/// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
+static SOURCES: Mutex<Vec<Module>> = Mutex::new(Vec::new());
+
+fn sources() -> MutexGuard<'static, Vec<Module>> {
+    SOURCES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running interpreter and, once loaded and built, a fixture.
@@ -40,7 +42,8 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
-    pub fn start() -> PyResult<(Self, Started)> {
+    pub fn start(executable: &Path) -> PyResult<(Self, Started)> {
+        name_program(executable);
         Python::initialize();
         let started = Python::attach(|py| -> PyResult<Started> {
             let sys = py.import("sys")?;
@@ -48,6 +51,7 @@ impl Interpreter {
                 full_version: sys.getattr("version")?.extract()?,
                 prefix: sys.getattr("prefix")?.extract()?,
                 addresses_fixed: addresses_fixed(),
+                control: handed::control(),
             })
         })?;
         Ok((Self::default(), started))
@@ -259,7 +263,7 @@ impl Interpreter {
         &'a self,
         py: Python<'py>,
         forks: Vec<Fork>,
-    ) -> PyResult<Vec<(RawFd, Work<'a, 'py>)>> {
+    ) -> PyResult<Vec<(usize, Work<'a, 'py>)>> {
         let work = forks.into_iter().map(|fork| {
             let work = match fork.job {
                 Job::Wait => Work::Wait,
@@ -284,7 +288,7 @@ impl Interpreter {
                 },
                 Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
             };
-            Ok((channel_fd(fork.channel), work))
+            Ok((fork.channel, work))
         });
         work.collect()
     }
@@ -301,6 +305,20 @@ impl Interpreter {
         match &self.fixture {
             Some(fixture) => Ok(fixture.bind(py)),
             None => Err(PyValueError::new_err("no fixture is loaded")),
+        }
+    }
+}
+
+/// Tells Python which program it is. It would look for a `python3` on PATH.
+fn name_program(executable: &Path) {
+    let name = CString::new(executable.as_os_str().as_bytes()).expect("a path has no NUL");
+    #[expect(unsafe_code, reason = "PyO3 wraps it not")]
+    // SAFETY: both may be called before Python is initialised (C API, "Before Python Initialization"). Python keeps a copy
+    // of the name, and the decoded one is never freed: it has no owner but this.
+    unsafe {
+        let name = ffi::Py_DecodeLocale(name.as_ptr(), std::ptr::null_mut());
+        if !name.is_null() {
+            ffi::Py_SetProgramName(name);
         }
     }
 }
@@ -413,21 +431,19 @@ fn execute<'py>(py: Python<'py>, module: &Module) -> PyResult<Bound<'py, PyModul
         text(&module.file)?,
         text(&module.name)?,
     );
-    SOURCES.with_borrow_mut(|modules| modules.push(module.clone()));
+    sources().push(module.clone());
     PyModule::from_code(py, &source, &file, &name)
 }
 
 /// Lets a traceback show the lines of modules that are in no file.
 fn show_sources(py: Python<'_>) -> PyResult<()> {
     let cache = py.import("linecache")?.getattr("cache")?;
-    SOURCES.with_borrow(|modules| {
-        for module in modules {
-            let lines: Vec<_> = module.source.split_inclusive('\n').collect();
-            let entry = (module.source.len(), py.None(), lines, &module.file);
-            cache.set_item(&module.file, entry)?;
-        }
-        Ok(())
-    })
+    for module in sources().iter() {
+        let lines: Vec<_> = module.source.split_inclusive('\n').collect();
+        let entry = (module.source.len(), py.None(), lines, &module.file);
+        cache.set_item(&module.file, entry)?;
+    }
+    Ok(())
 }
 
 /// An exception as text, with its traceback as Python prints it.

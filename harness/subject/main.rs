@@ -1,12 +1,15 @@
-//! The measured side: embeds the CPython that `LD_PRELOAD` chose, builds a dataset, forks, and never measures itself.
+//! The measured side: runs inside a CPython's own program, builds a dataset, forks, and never measures itself.
 //!
-//! Started by `refcow` alone, which inherits it a control socket and the children's channels.
+//! It is a shared library that `refcow` preloads into that program (`LD_PRELOAD`, ld.so(8)), so that it needs nothing of an
+//! interpreter but what starts it, and is linked to none.
 
 mod apart;
 mod child;
+mod handed;
 mod interpreter;
 mod map;
 mod plain;
+mod preload;
 mod trace;
 mod wire;
 
@@ -17,20 +20,15 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use pyo3::prelude::*;
-use refcow::protocol::{Answer, CONTROL_FD, Fork, GO, Raised, Request};
+use refcow::protocol::{Answer, Fork, GO, Raised, Request};
 
 use interpreter::{Interpreter, raised};
 use plain::PlainPages;
 use wire::Wire;
 
+/// What cargo wants of a program. `preload` runs [`serve`].
 fn main() -> ExitCode {
-    match serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("refcow-subject: {error}; it is started by refcow, which speaks to it");
-            ExitCode::from(2)
-        }
-    }
+    ExitCode::from(2)
 }
 
 /// Answers the observer's requests until it closes the socket.
@@ -39,16 +37,11 @@ fn serve() -> std::io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // Huge pages would be unshared 512 base pages at a time. Inherited by the children.
     prctl::set_thp_disable(true)?;
-    #[expect(
-        unsafe_code,
-        reason = "no child of Python's may inherit the preloaded libpython"
-    )]
-    // SAFETY: this process has one thread, so nobody reads the environment meanwhile.
-    unsafe {
-        std::env::remove_var("LD_PRELOAD");
-    }
+    // The kernel names it by the descriptor that it was started by.
+    prctl::set_name(c"refcow-subject")?;
+    let control = handed::receive()?;
     let mut subject = Subject {
-        control: Wire::new(CONTROL_FD),
+        control: Wire::new(control),
         dataset: Dataset::None,
     };
     while let Some(request) = subject.control.receive::<Request>()? {
@@ -89,8 +82,8 @@ impl Subject {
                 }
                 _ => misuse("there are no plain pages"),
             },
-            Request::Start => {
-                let (interpreter, started) = match Interpreter::start() {
+            Request::Start { executable } => {
+                let (interpreter, started) = match Interpreter::start(&executable) {
                     Ok(both) => both,
                     Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
                 };

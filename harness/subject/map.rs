@@ -23,20 +23,20 @@ use pyo3::types::{
 use refcow::model::RegionMap;
 use refcow::objects::{Builder, Kind, Part};
 use refcow::observe::{PageSet, page_size};
-use refcow::protocol::{ASKED_BYTES, MAP_FD};
+use refcow::protocol::ASKED_BYTES;
 
 use allocator::Heap;
 use asked::Asked;
 use buffer::Buffer;
 use layout::{Layout, Layouts, Size, Table};
 
-use crate::wire::inherited;
+use crate::handed;
 
 /// Objects of a type whose size is compared with what was found of them.
 const COMPARED: u32 = 8;
 
 /// The pages of everything in `data`, to any depth. With `objects`, the table of all objects, those of the rest of the
-/// process too, goes to [`MAP_FD`].
+/// process too, goes to the map's file.
 pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
     // Before anything else: what is free now is free in the parent, and all objects are the parent's.
@@ -456,9 +456,9 @@ impl<'py> Walk<'py> {
 
     /// The table goes behind what the mapper is about.
     fn write(self) -> io::Result<()> {
-        let mut file = inherited(MAP_FD);
+        let mut file = handed::map();
         file.seek(SeekFrom::Start(ASKED_BYTES))?;
-        self.objects.write(&mut *file)
+        self.objects.write(&mut file)
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::RawFd;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use refcow::observe::page_size;
-use refcow::protocol::{Fork, Job, channel_fd};
+use refcow::protocol::{Fork, Job};
 
 use crate::child::Work;
 
@@ -90,7 +89,7 @@ impl PlainPages {
     }
 
     /// What each process is to do. A job that needs Python, which the observer never asks for here, is to do nothing.
-    pub fn work(&self, forks: Vec<Fork>) -> Vec<(RawFd, Work<'_, '_>)> {
+    pub fn work(&self, forks: Vec<Fork>) -> Vec<(usize, Work<'_, '_>)> {
         let work = forks.into_iter().map(|fork| {
             let work = match fork.job {
                 Job::Write { pages, unreported } => Work::Write(self, pages, unreported),
@@ -101,7 +100,7 @@ impl PlainPages {
                 | Job::Compare { .. }
                 | Job::Map { .. } => Work::Idle,
             };
-            (channel_fd(fork.channel), work)
+            (fork.channel, work)
         });
         work.collect()
     }

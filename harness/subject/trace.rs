@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::ptr::null_mut;
 
@@ -23,7 +22,9 @@ use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use refcow::protocol::{Interval, Lines, MOST_CHILDREN, Place, channel_fd};
+use refcow::protocol::{Interval, Lines, Place};
+
+use crate::handed;
 
 /// The most entries of a log: 32 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
 const CAPACITY: u64 = 1 << 20;
@@ -225,19 +226,31 @@ struct State {
     dropped: Cell<u64>,
 }
 
-thread_local! {
-    // Nothing in it has to be dropped, so that it is plain memory, there from the start.
-    static STATE: State = const {
-        State {
-            frames: Cell::new(None),
-            log: OnceCell::new(),
-            faults: RefCell::new(None),
-            running: Cell::new(NOTHING),
-            since: Cell::new(0),
-            entries: Cell::new(0),
-            dropped: Cell::new(0),
-        }
-    };
+/// Plain memory, there from the start. Not a thread's own: rustc takes what a program has of that for part of the program's
+/// image, and this one is a library.
+static STATE: Traced = Traced(State {
+    frames: Cell::new(None),
+    log: OnceCell::new(),
+    faults: RefCell::new(None),
+    running: Cell::new(NOTHING),
+    since: Cell::new(0),
+    entries: Cell::new(0),
+    dropped: Cell::new(0),
+});
+
+/// What only the traced thread touches.
+struct Traced(State);
+
+#[expect(unsafe_code, reason = "a static must be shareable")]
+// SAFETY: `Trace` is used by the one thread that makes the visit, which the trace function is set for alone (`PyEval_SetTrace`
+// is of the calling thread), and `forked` runs in a new process before any second thread is there. So no two threads of a
+// process ever use it at once.
+unsafe impl Sync for Traced {}
+
+impl Traced {
+    fn with<T>(&self, act: impl FnOnce(&State) -> T) -> T {
+        act(&self.0)
+    }
 }
 
 /// What a child needs to keep a log of lines.
@@ -261,9 +274,7 @@ impl Trace {
     pub fn rehearse(&self, py: Python<'_>) -> PyResult<()> {
         let log =
             memfd_create("refcow-lines", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from)?;
-        // Above all that the fixture opens: one that closes descriptors it does not know should not get it as a file.
-        let log: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&log, channel_fd(MOST_CHILDREN + 1))
-            .map_err(std::io::Error::from)?;
+        let log = handed::above(log)?;
         STATE.with(|state| {
             // There is one rehearsal in a process.
             let _ = state.log.set(ManuallyDrop::new(File::from(log)));

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,26 +10,28 @@ use serde::de::DeserializeOwned;
 /// The longest message of [`Wire::send_small`].
 const SMALL: usize = 256;
 
-/// What the observer has opened at this number.
-pub fn inherited(number: RawFd) -> ManuallyDrop<File> {
-    #[expect(unsafe_code, reason = "an inherited descriptor has no other way in")]
-    // SAFETY: the observer opened it at this number for this process before it started; nothing else here knows of it, and
-    // nobody closes it: `ManuallyDrop` keeps `File` from doing so. If a stranger starts this program without it, reads
-    // and writes fail with EBADF.
-    ManuallyDrop::new(unsafe { File::from_raw_fd(number) })
-}
-
 /// One end of a socket that carries a line of JSON a message.
 pub struct Wire {
-    /// Never closed: a descriptor of the same number is the next child's, too.
-    socket: ManuallyDrop<File>,
+    /// Never closed: the next child has it, too.
+    socket: &'static File,
+    /// The inode. A fixture may close what it does not know, and the next file that is opened gets the number.
+    is: u64,
 }
 
 impl Wire {
-    /// The socket that the observer has opened at this number.
-    pub fn new(number: RawFd) -> Self {
-        Self {
-            socket: inherited(number),
+    /// The socket that the observer has handed over.
+    pub fn new(socket: &'static File) -> Self {
+        let is = socket.metadata().map_or(0, |found| found.ino());
+        Self { socket, is }
+    }
+
+    /// The socket, if it is still the one.
+    fn socket(&self) -> io::Result<&'static File> {
+        match self.socket.metadata() {
+            Ok(found) if found.ino() == self.is => Ok(self.socket),
+            _ => Err(io::Error::other(
+                "the fixture has closed descriptors that it did not open",
+            )),
         }
     }
 
@@ -40,7 +41,7 @@ impl Wire {
         let mut chunk = [0; 4096];
         // Requests come one at a time, each answered before the next, so nothing follows the end of a line.
         while line.last() != Some(&b'\n') {
-            match self.socket.read(&mut chunk) {
+            match self.socket()?.read(&mut chunk) {
                 Ok(0) => return Ok(None),
                 Ok(bytes) => line.extend_from_slice(&chunk[..bytes]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -54,7 +55,7 @@ impl Wire {
     pub fn receive_byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         loop {
-            match self.socket.read(&mut byte) {
+            match self.socket()?.read(&mut byte) {
                 Ok(0) => return Ok(None),
                 Ok(_) => return Ok(Some(byte[0])),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -67,7 +68,7 @@ impl Wire {
     pub fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        self.socket.write_all(&line)
+        self.socket()?.write_all(&line)
     }
 
     /// Sends a short message without a heap, so that sending writes to the stack alone.
@@ -77,6 +78,6 @@ impl Wire {
         serde_json::to_writer(&mut rest, message)?;
         rest.write_all(b"\n")?;
         let unused = rest.len();
-        self.socket.write_all(&line[..SMALL - unused])
+        self.socket()?.write_all(&line[..SMALL - unused])
     }
 }

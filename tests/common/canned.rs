@@ -133,7 +133,7 @@ fn python(version: &str) -> Python {
         version: version.into(),
         build: Some(format!("{version} (main) [GCC]")),
         executable: format!("/usr/bin/python{version}").into(),
-        libpython: format!("/usr/lib/libpython{version}.so.1.0").into(),
+        libpython: None,
         free_threaded: false,
     }
 }

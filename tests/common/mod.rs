@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
+use refcow::python::Interpreter;
+use refcow::subject::Launch;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tempfile::TempDir;
@@ -499,6 +501,13 @@ impl fmt::Display for Finished {
 /// refcow-subject beside refcow.
 pub fn subject() -> PathBuf {
     Path::new(REFCOW).with_file_name("refcow-subject")
+}
+
+/// How a subject of an interpreter is started, with room for a witness and so many children.
+pub fn launch(interpreter: &Interpreter, children: usize) -> Launch {
+    // Without modules nothing is installed.
+    let ready = refcow::python::prepare(interpreter.clone(), &[], &|_| {}).unwrap();
+    refcow::experiment::launch(&ready, children, PATIENCE).unwrap()
 }
 
 /// The interpreter that refcow chooses by itself here: looked for once, not in every run.

@@ -92,7 +92,9 @@ fn fields(run: &Run) -> Fields {
         say("its build", build.clone());
     }
     say("its program", run.python.executable.display().to_string());
-    say("its library", run.python.libpython.display().to_string());
+    if let Some(libpython) = &run.python.libpython {
+        say("its library", libpython.display().to_string());
+    }
     say("refcow", environment.refcow_version.clone());
     if let Some(commit) = &environment.refcow_commit {
         say("refcow's commit", commit.clone());

@@ -4,11 +4,11 @@
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
-use refcow::protocol::{ASKED_BYTES, MAP_FD};
+use refcow::protocol::ASKED_BYTES;
 
-use crate::wire::inherited;
+use crate::handed;
 
-/// The head of the file at [`MAP_FD`]: first where the name of the type stands whose object is being asked (0: none),
+/// The head of the map's file: first where the name of the type stands whose object is being asked (0: none),
 /// then names, each behind its length, all numbers as 64 bits.
 pub struct Asked {
     words: NonNull<u64>,
@@ -32,7 +32,7 @@ impl Asked {
                 length,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_SHARED,
-                &*inherited(MAP_FD),
+                handed::map(),
                 0,
             )
         }?;

@@ -1,0 +1,96 @@
+//! The descriptors that the observer hands over, as files that stay open to the end.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use refcow::protocol::MOST_CHILDREN;
+
+static HANDED: OnceLock<Handed> = OnceLock::new();
+
+struct Handed {
+    control: File,
+    map: File,
+    channels: Vec<File>,
+}
+
+/// Where descriptors begin that are refcow's: a fixture that closes those which a program usually has finds none of them,
+/// and what it opens itself has the numbers that it would have in a plain script.
+const FIRST: RawFd = 100;
+
+/// Takes everything over from standard input, which is /dev/null from then on; the control socket.
+pub fn receive() -> io::Result<&'static File> {
+    let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+
+    let mut byte = [0];
+    let mut place = [IoSliceMut::new(&mut byte)];
+    let mut room = cmsg_space!([RawFd; MOST_CHILDREN + 2]);
+    let message = recvmsg::<()>(
+        control.as_raw_fd(),
+        &mut place,
+        Some(&mut room),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    let mut files = Vec::new();
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = part {
+            for number in numbers {
+                files.push(File::from(above(received(number))?));
+            }
+        }
+    }
+    // More than there was room for (`MSG_CTRUNC`), or than this process may have open, is not there.
+    if files.is_empty() || message.flags.contains(MsgFlags::MSG_CTRUNC) {
+        return Err(io::Error::other("not all descriptors came over"));
+    }
+    let map = files.remove(0);
+    let handed = Handed {
+        control: control.into(),
+        map,
+        channels: files,
+    };
+    Ok(&HANDED.get_or_init(|| handed).control)
+}
+
+/// What `recvmsg` has just opened in this process.
+fn received(number: RawFd) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    #[expect(unsafe_code, reason = "nix gives descriptors as bare numbers")]
+    // SAFETY: the kernel has made this descriptor for this process in the call that gave its number, and nothing else has
+    // seen the number.
+    unsafe {
+        OwnedFd::from_raw_fd(number)
+    }
+}
+
+/// The same file under a number that a fixture is not likely to have in mind. Where the limit of open files allows none, as
+/// it is.
+pub fn above(file: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(&file, FIRST).or_else(|errno| match errno {
+        rustix::io::Errno::INVAL | rustix::io::Errno::MFILE => Ok(file),
+        errno => Err(errno.into()),
+    })
+}
+
+fn handed() -> &'static Handed {
+    HANDED.get().expect("`receive` comes first")
+}
+
+/// The number of the control socket.
+pub fn control() -> RawFd {
+    handed().control.as_raw_fd()
+}
+
+/// The file of the object map.
+pub fn map() -> &'static File {
+    &handed().map
+}
+
+/// A child's socket.
+pub fn channel(index: usize) -> &'static File {
+    &handed().channels[index]
+}
