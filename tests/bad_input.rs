@@ -216,7 +216,7 @@ fn a_machine_without_any_python_is_told_what_to_install() {
     place.run(command).refuses(
         3,
         "no usable CPython on this machine",
-        "install CPython 3.8 or newer with its shared library",
+        "install CPython 3.8 or newer (Debian and Ubuntu: the package python3)",
     );
 }
 

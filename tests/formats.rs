@@ -349,6 +349,8 @@ fn the_json_of_a_real_run_has_this_shape() {
         "--children",
         "1",
     ]));
+    let mut report = serde_json::to_value(report).unwrap();
+    without_the_interpreters_own(&mut report);
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_json_snapshot!("json_of_a_run", report, {
             ".runs[].environment.*" => "[this machine's]",
@@ -369,8 +371,24 @@ fn the_json_of_a_real_run_has_this_shape() {
             ".runs[].measurements[].children[].regions[].pages" => "[pages]",
             ".runs[].measurements[].children[].regions[].unshared" => "[pages]",
             ".runs[].measurements[].children[].regions[].identical" => "[pages]",
+            // As long as where the data begins on a page has it.
+            ".runs[].measurements[].children[].regions[].map" => "[pages]",
         });
     });
+}
+
+/// Single pages of the interpreter's own are nobody's matter: which of them a visit writes, a new build may change.
+fn without_the_interpreters_own(report: &mut Value) {
+    let child = &mut report["runs"][0]["measurements"][0]["children"][0];
+    for region in child["regions"].as_array_mut().unwrap() {
+        if region["name"] == "rest" {
+            for pages in region["causes"].as_object_mut().unwrap().values_mut() {
+                *pages = "[pages]".into();
+            }
+        }
+    }
+    let written = child["written"].as_array_mut().unwrap();
+    written.retain(|row| row["region"] != "rest");
 }
 
 #[rstest]
@@ -383,7 +401,7 @@ fn the_json_of_a_real_run_has_this_shape() {
 #[case(&["man", "claims"], "\\-\\-quick")]
 #[case(&["fixtures"], "three_lists (by fork)")]
 #[case(&["fixtures", "shared_numpy"], "(by shared_memory)")]
-#[case(&["pythons"], "library: /")]
+#[case(&["pythons"], "program: /")]
 #[case(&["doctor"], "calibration: 1365 pages written, 1365 counted")]
 fn commands_that_measure_no_fixture_print_what_they_are_for(
     #[case] arguments: &[&str],

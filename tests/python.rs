@@ -644,8 +644,6 @@ fn what_cannot_be_used_is_refused_beside_what_can() {
     let all = [
         "refused: env/bin/python3 cannot be used: it does not run: it is a link to gone/bin/python3, which is not there",
         "refused: fails/bin/python3 cannot be used: it does not run: exit status 3: out of order",
-        "refused: static/bin/python3 cannot be used: refcow-subject cannot be preloaded into static/lib/program: it is linked \
-         statically, so that nothing can be loaded into it",
         "refused: foreign/bin/python3 cannot be used: refcow-subject cannot be preloaded into foreign/lib/program: it is built \
          for another architecture than refcow",
         "3.12.1 good/bin/python3",
@@ -750,11 +748,10 @@ fn a_program_is_started_again_only_when_something_has_changed() {
 
     // The program is not asked, and still what follows from its answer is looked at.
     fs::rename(&own, place.at("away")).unwrap();
+    let said = place.choose(&["all"]);
     assert!(
-        place
-            .choose(&["all"])
-            .iter()
-            .all(|line| !line.contains("one/"))
+        said[0].starts_with("refused: one/bin/python3 cannot be used: "),
+        "{said:?}"
     );
     fs::rename(place.at("away"), &own).unwrap();
     fs::rename(place.at("one"), place.at("moved")).unwrap();

@@ -1,5 +1,7 @@
 //! The kernel's own sums about a process: cruder than pages, and independent of them.
 
+use std::os::unix::fs::FileExt as _;
+
 use procfs::process::{Process, SmapsRollup};
 
 use super::{Error, reading};
@@ -79,8 +81,8 @@ pub fn bytes_read(pid: i32) -> Option<u64> {
     io.ok().map(|io| io.rchar)
 }
 
-/// The living children of a process that still run its program: forked, and nothing executed since. Those that run
-/// another one share no page with it.
+/// The living children of a process that go on in its program: forked, and nothing executed since. Those that have executed
+/// a program, be it the same, share no page with it.
 ///
 /// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process
 /// that there is. A child of a child that has ended is among them if the process is a subreaper (prctl(2)).
@@ -108,10 +110,29 @@ pub fn copies_of(pid: i32) -> Result<Vec<i32>, Error> {
             .collect(),
     };
     let program = |pid| Process::new(pid).and_then(|process| process.exe()).ok();
-    let own = program(pid);
-    // A zombie has no program any more.
-    let same = |child: &i32| own.is_some() && program(*child) == own;
+    let (own, start) = (program(pid), start_of(pid));
+    let same = |child: &i32| {
+        // A zombie has no program any more. Where it cannot be told when the program was started, it may be the same.
+        own.is_some()
+            && program(*child) == own
+            && (start.is_none() || start_of(*child).is_none_or(|other| Some(other) == start))
+    };
     Ok(children.into_iter().filter(same).collect())
+}
+
+/// The random bytes that the kernel gives a program when it starts it (`AT_RANDOM`, getauxval(3)): a fork has its parent's, and
+/// no other process has them, also if it runs the same program. `None` where they cannot be read.
+fn start_of(pid: i32) -> Option<[u8; 16]> {
+    const AT_RANDOM: u64 = 25;
+    let process = Process::new(pid).ok()?;
+    let address = *process.auxv().ok()?.get(&AT_RANDOM)?;
+    let mut bytes = [0; 16];
+    process
+        .mem()
+        .ok()?
+        .read_exact_at(&mut bytes, address)
+        .ok()?;
+    Some(bytes)
 }
 
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.

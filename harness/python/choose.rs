@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::find::{Found, Places, identity, is_program, minor_in_name, without_repetitions};
 use super::inquiry::{Candidate, Inquiry, missing_behind};
+use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
 use crate::model;
 
@@ -356,9 +357,13 @@ fn real(path: &Path) -> PathBuf {
 /// Whether something is the matter with it, rather than that it is of another kind.
 fn is_broken(reason: &Unusable) -> bool {
     match reason {
-        Unusable::DoesNotRun { .. } | Unusable::Hangs { .. } | Unusable::NotPreloadable { .. } => {
-            true
-        }
+        Unusable::DoesNotRun { .. } | Unusable::Hangs { .. } => true,
+        Unusable::NotPreloadable { reason, .. } => !matches!(
+            reason,
+            NotPreloadable::Static
+                | NotPreloadable::OtherLoader { .. }
+                | NotPreloadable::Privileged
+        ),
         Unusable::NotPython
         | Unusable::NotCPython { .. }
         | Unusable::TooOld { .. }

@@ -189,6 +189,9 @@ pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
         .join(name(interpreter, REQUIREMENTS)))
 }
 
+/// What [`Build`] makes of the same pins. A new number for each change of that, so that no old environment is used.
+const RECIPE: &str = "2";
+
 /// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
 fn name(interpreter: &Interpreter, requirements: &str) -> String {
     format!(
@@ -209,6 +212,7 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
         executable.as_os_str().as_bytes(),
         interpreter.full_version.as_bytes(),
         text.as_bytes(),
+        RECIPE.as_bytes(),
     ])
 }
 
@@ -485,17 +489,29 @@ impl Build<'_> {
                     }
                     Some(detail)
                 }
-                done => return done.map(|()| self.environment.clone()),
+                done => return done.and_then(|()| self.finish()),
             },
             None => None,
         };
         match (self.with_pip(&requirements), with_uv) {
-            (Ok(()), _) => Ok(self.environment.clone()),
+            (Ok(()), _) => self.finish(),
             (Err(Error::NotInstalled { detail, .. }), Some(first)) => {
                 Err(self.not_installed(format!("{first}\n{detail}")))
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// Python reads all of pyvenv.cfg when it starts. Since 3.11 it tells where the environment was made, by which the same
+    /// environment would give another heap in each place.
+    fn finish(&self) -> Result<PathBuf, Error> {
+        let path = self.environment.join("pyvenv.cfg");
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        let kept = text
+            .split_inclusive('\n')
+            .filter(|line| line.split('=').next().map(str::trim) != Some("command"));
+        fs::write(&path, kept.collect::<String>()).map_err(at(&path))?;
+        Ok(self.environment.clone())
     }
 
     fn with_uv(&self, uv: &Path, requirements: &Path) -> Result<(), Error> {
