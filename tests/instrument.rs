@@ -6,11 +6,12 @@ use std::process::Command;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Pid, geteuid};
+use procfs::process::{MMapPath, Process};
 use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
-use refcow::protocol::{Fork, Job, WITNESS};
+use refcow::protocol::{Argument, Arguments, Fork, Job, Named, Reading, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Forked, Subject};
+use refcow::subject::{Error, Forked, Launch, Subject};
 use rstest::rstest;
 
 use crate::common::{Place, REFCOW, python as python_path, run};
@@ -158,11 +159,14 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
     assert_eq!(regions(&plain), regions(&root));
 }
 
+fn launch() -> Launch {
+    let interpreter = python::choose(None).expect("a usable interpreter");
+    crate::common::launch(&interpreter, 0)
+}
+
 /// A subject with plain pages and one process that shares them, and the pages' numbers.
 fn plain_pages() -> (Subject, Forked, PageSet) {
-    let interpreter = python::choose(None).expect("a usable interpreter");
-    let launch = crate::common::launch(&interpreter, 0);
-    let mut subject = Subject::start(&launch).unwrap();
+    let mut subject = Subject::start(&launch()).unwrap();
     let pages = 16;
     let first = subject.fill(pages, false).unwrap();
     let fork = Fork {
@@ -178,6 +182,40 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
 fn own(pid: i32, pages: &PageSet) -> PageSet {
     let states = page_states(pid, &mappings(pid).unwrap().ranges).unwrap();
     states.exclusive() & pages
+}
+
+/// Python's heap is where the C library's is, which an allocation of the subject's own would move.
+#[test]
+fn what_the_observer_sends_leaves_the_heap_as_python_alone_would_have_it() {
+    let heap = |requests: usize| {
+        let mut subject = Subject::start(&launch()).unwrap();
+        for request in 1..=requests {
+            let argument = |index: usize| Argument {
+                name: format!("name_{index}"),
+                text: "x".repeat(37 * request + index),
+                reading: Reading::Text,
+            };
+            let otherwise = Size {
+                count: 1,
+                item_bytes: 1,
+            };
+            let set = (0..10).map(argument).collect();
+            let refused = subject.build(&Arguments::Named(Named { set, otherwise }));
+            assert!(refused.is_err(), "Python has not been started");
+        }
+        subject.start_python().unwrap();
+        let maps = Process::new(subject.pid()).and_then(|process| process.maps());
+        let heap = maps.unwrap();
+        let heap = heap.iter().find(|map| map.pathname == MMapPath::Heap);
+        let (start, end) = heap.expect("glibc's heap").address;
+        let pages = start / page_size()..end / page_size();
+        let states = page_states(subject.pid(), &[pages]).unwrap();
+        let present = states.present();
+        (end - start, present.len())
+    };
+    let alone = heap(0);
+    assert_eq!(heap(1), alone);
+    assert_eq!(heap(100), alone);
 }
 
 #[test]

@@ -7,6 +7,10 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 
 use super::{Error, PageSet, page_size, reading};
 
+/// Addresses of which no page counts: there a process that is measured keeps what it needs for being measured. Far from where the
+/// kernel puts programs, heaps, mappings and stacks.
+pub const UNCOUNTED: Range<u64> = 0x2000_0000_0000..0x2100_0000_0000;
+
 /// The parts of an address space that matter to sharing, in page numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mappings {
@@ -33,7 +37,7 @@ impl Mappings {
         }
         // Nor can anybody touch a reservation (`PROT_NONE`), and reading a pagemap takes time for every page of it.
         let access = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE;
-        if !map.perms.intersects(access) {
+        if !map.perms.intersects(access) || UNCOUNTED.contains(&map.address.0) {
             return;
         }
         let pages = map.address.0 / page_size()..map.address.1 / page_size();
@@ -148,6 +152,7 @@ mod tests {
             line(80, 1, "r--p 00000000 00:00 0 [vvar]"),
             line(81, 1, "r--p 00000000 00:00 0 [vvar_vclock]"),
             line(82, 1, "r-xp 00000000 00:00 0 [vdso]"),
+            line(UNCOUNTED.start / page, 8, "rw-p 00000000 00:00 0 "),
         ]
         .concat();
         let mappings = parse(&text);

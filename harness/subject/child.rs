@@ -124,10 +124,7 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 
 /// The whole life of a forked process.
 fn run(channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
-    if matches!(work, Work::Map { .. }) {
-        // Before anything is allocated in the heap that is to be mapped.
-        apart::begin();
-    }
+    apart::forked();
     if python.is_some() {
         #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
         // SAFETY: see `fork_python`, whose "before" this answers in the child; the thread is attached.

@@ -159,6 +159,9 @@ fn addresses_fixed() -> bool {
 }
 
 /// Waits for the byte that releases this process; `false` when the observer has gone.
+///
+/// Never inlined: the code that waits after a visit is that which waited before it, so that its page is there.
+#[inline(never)]
 fn released(wire: &mut Wire) -> std::io::Result<bool> {
     Ok(wire.receive_byte()? == Some(GO))
 }

@@ -62,6 +62,9 @@ impl Heap {
             ) else {
                 continue;
             };
+            if crate::apart::is_own(start) {
+                continue;
+            }
             match &map.pathname {
                 MMapPath::Heap => heap.main_arena = Some(start..end),
                 // CPython names its arenas since 3.15, where the kernel lets it (PR_SET_VMA_ANON_NAME).
