@@ -19,6 +19,9 @@ use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{By, StartMethod, Tolerance};
 use crate::protocol::MOST_CHILDREN;
 
+/// How long a step may take by default.
+const TIMEOUT_SECONDS: f64 = 300.0;
+
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
 const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 
@@ -69,8 +72,8 @@ pub enum Command {
     /// Measure again what a document holds, and say whether it comes out the same [status 1 if not]
     ///
     /// The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
-    /// lists, and files of the user's own must be those that were measured, to the byte. Page counts, verdicts and what ways to
-    /// share do are compared, times are not.
+    /// lists, and files of the user's own must be those that were measured, to the byte, with what they import from beside them.
+    /// Their code is run only with --run-code. Page counts, verdicts and what ways to share do are compared, times are not.
     Reproduce(Reproduce),
     /// Join the JSON documents of several runs, machines or interpreters into one
     Merge(Merge),
@@ -253,6 +256,12 @@ pub struct Reproduce {
     /// An interpreter that is not on PATH, to measure runs of its series with; repeat for several
     #[arg(long = "python", value_name = "PYTHON", value_hint = ValueHint::AnyPath)]
     pub pythons: Vec<String>,
+    /// Run the code of the Python files that the document names, which are those that were measured. Without, it is refused
+    #[arg(long)]
+    pub run_code: bool,
+    /// Seconds that each step may take, whatever the document's command says
+    #[arg(long, value_name = "S", default_value_t = TIMEOUT_SECONDS, value_parser = seconds)]
+    pub timeout: f64,
     /// How to write the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: AnswerFormat,
@@ -465,7 +474,7 @@ pub struct RunOptions {
     #[arg(long, short)]
     pub quiet: bool,
     /// Seconds that each step may take: building a dataset, one visit, a hand-over
-    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = TIMEOUT_SECONDS, value_parser = seconds)]
     timeout: f64,
     /// Measure even if the data seems not to fit into memory
     #[arg(long)]
@@ -473,6 +482,14 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Takes back what is for whoever runs a command to say, and not for a document of somebody else's: how long a step may
+    /// take, which programs are started, and to measure what does not fit into memory.
+    fn not_the_documents(&mut self, timeout: f64) {
+        self.timeout = timeout;
+        self.force = false;
+        self.pythons.clear();
+    }
+
     fn children(&self) -> usize {
         usize::try_from(self.children).unwrap_or(MOST_CHILDREN)
     }
@@ -621,6 +638,23 @@ pub struct Calibrate {
 }
 
 impl Cli {
+    /// A document's command as it is run again: what it says about limits does not count.
+    pub fn of_a_document(mut self, timeout: f64) -> Self {
+        let run = match &mut self.command {
+            None => Some(&mut self.default_claims.run),
+            Some(Command::Claims(claims)) => Some(&mut claims.options.run),
+            Some(Command::Versions(options)) => Some(&mut options.run),
+            Some(Command::Measure(measure)) => Some(&mut measure.options.run),
+            Some(Command::Advise(advise)) => Some(&mut advise.run),
+            Some(Command::Alternatives(options)) => Some(&mut options.run),
+            Some(_) => None,
+        };
+        if let Some(run) = run {
+            run.not_the_documents(timeout);
+        }
+        self
+    }
+
     /// The claims to test and how: of `refcow claims`, or of refcow without a command.
     pub fn claims(&self) -> (&[String], &ClaimsOptions) {
         match &self.command {

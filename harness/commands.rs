@@ -163,6 +163,19 @@ pub enum Error {
         /// Whether it differs, or cannot be compared.
         answer: model::Answer,
     },
+    /// A document names files, and their code was not asked to be run.
+    #[error("{}: its command, `{measures}`, runs the code of these files:{files}", path.display())]
+    #[diagnostic(help("if you have read them and would run them as you, say so: {command}"))]
+    RunsCode {
+        /// The document.
+        path: PathBuf,
+        /// The document's command.
+        measures: String,
+        /// A line each, with its SHA-256.
+        files: String,
+        /// The command with --run-code.
+        command: String,
+    },
     /// Ctrl-C would go unheard.
     #[error("cannot listen for signals: {0}")]
     #[diagnostic(help("raise the limit of open files (ulimit -n)"))]
@@ -219,6 +232,7 @@ impl Error {
             | Self::NoSuchChart { .. }
             | Self::NoChart
             | Self::NothingInCommon
+            | Self::RunsCode { .. }
             | Self::NotPython(_)
             | Self::NotCreated(_)
             | Self::Output(
@@ -549,10 +563,12 @@ fn sources(
         let mut named = named.filter(|name| name.ends_with(".py"));
         let is_path =
             |name: &&str| fixtures::absolute(Path::new(name)).is_ok_and(|one| one == *path);
-        let source = match named.find(is_path) {
-            Some(name) => documents::source(Path::new(name), fixture.source.as_bytes()),
-            None => documents::source(path, fixture.source.as_bytes()),
-        };
+        let name = named.find(is_path).map_or(path.as_path(), Path::new);
+        let mut source = model::Source::of(name, fixture.source.as_bytes());
+        match fixtures::beside::imports(fixture) {
+            Ok(imports) => source.imports = imports,
+            Err(why) => source.imports_unknown = Some(why),
+        }
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -705,7 +721,7 @@ fn other_claims(path: &Path) -> Result<(claims::Claims, model::Source), claims::
     };
     let text = read_text(path).map_err(|error| fail(error.to_string()))?;
     let claims = claims::Claims::parse(&text).map_err(|error| fail(error.to_string()))?;
-    Ok((claims, documents::source(path, text.as_bytes())))
+    Ok((claims, model::Source::of(path, text.as_bytes())))
 }
 
 fn expectations(
@@ -925,6 +941,7 @@ fn pythons() -> Result<String, experiment::Error> {
                 let packages = match packages.next() {
                     Some(Packages::Own) => "its own".to_owned(),
                     Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
+                    Some(Packages::Nowhere(why)) => format!("none: {why}"),
                     _ => "a private environment is made on first use".to_owned(),
                 };
                 line("program", &interpreter.program.display().to_string());

@@ -4,10 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::merge::Named;
-use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES, Report, Source, printable};
+use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES, Report};
 use crate::output::{self, Output};
 
 /// Where baselines are, in the folder that refcow is run in: they are there to be looked at, and to be committed.
@@ -91,15 +89,6 @@ pub fn read(path: &Path) -> Result<Named, Error> {
             help: miette::Diagnostic::help(&source).map(|help| help.to_string()),
             source,
         }),
-    }
-}
-
-/// What a document says of a file of the user's that was read.
-pub fn source(path: &Path, bytes: &[u8]) -> Source {
-    let digest = Sha256::digest(bytes);
-    Source {
-        path: printable(&path.to_string_lossy()),
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

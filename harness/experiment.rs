@@ -82,7 +82,7 @@ pub enum Wanted {
     AtFork(Box<Dataset>),
     /// One byte, written by either side of a fork.
     OneByte,
-    /// The interpreters of this machine that are older than shared memory blocks.
+    /// An interpreter of this machine that is older than shared memory blocks.
     OlderPythons,
     /// What a program of `python_fixtures/facts/` says.
     Facts {
@@ -770,7 +770,12 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
 /// refcow-subject, beside this program (or a folder up, for cargo's tests and benches).
 fn subject_library() -> Result<PathBuf, Error> {
     let beside = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("refcow"));
-    let folders = beside.ancestors().skip(1).take(2);
+    let own = beside.parent();
+    // Only from cargo's folder: what is above another one may be anybody's, as /tmp is.
+    let above = own
+        .filter(|own| own.ends_with("deps"))
+        .and_then(Path::parent);
+    let folders = own.into_iter().chain(above);
     let mut candidates = folders.map(|folder| folder.join("refcow-subject"));
     match candidates.find(|candidate| candidate.is_file()) {
         Some(program) => Ok(program),
@@ -806,7 +811,7 @@ fn observe(
         }
         Wanted::OneByte => observations::one_byte(launch).map_err(at)?,
         Wanted::OlderPythons => {
-            let here = python::ask(&interpreter.executable, &interpreter.version)?;
+            let here = python::ask(&interpreter.executable)?;
             let here = here.ok_or_else(|| {
                 let error = std::io::Error::other("it no longer answers");
                 at(subject::Error::Protocol {

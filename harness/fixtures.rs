@@ -3,6 +3,7 @@
 //! The files of `python_fixtures/` are part of the program. Each is a fixture, but for those whose name begins with `_`:
 //! they are modules that fixtures import. A fixture can also be a file of the user's own, named by its path.
 
+pub mod beside;
 mod literal;
 pub mod parameters;
 mod syntax;

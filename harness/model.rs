@@ -28,8 +28,8 @@ pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
 pub use document::{
-    DocumentError, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line, printable,
-    printable_lines, read,
+    DocumentError, Import, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line,
+    printable, printable_lines, read, sha256,
 };
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};

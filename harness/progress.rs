@@ -53,6 +53,16 @@ impl Progress {
         }
     }
 
+    /// Says something that is not about how far it is.
+    pub fn say(&self, line: &str) {
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.println(format!("refcow: {line}")),
+            // If nobody reads it, nothing is lost.
+            Shown::Lines { .. } => drop(writeln!(io::stderr(), "refcow: {line}")),
+        }
+    }
+
     /// Shows a step.
     pub fn show(&mut self, step: &Step<'_>) {
         let now = self.begun.elapsed();
@@ -82,8 +92,7 @@ impl Progress {
                     _ => None,
                 };
                 if let Some(line) = line {
-                    // If nobody reads it, nothing is lost.
-                    drop(writeln!(io::stderr(), "refcow: {line}"));
+                    self.say(&line);
                 }
             }
         }

@@ -14,6 +14,7 @@ mod older;
 mod preloadable;
 mod probe;
 mod pyenv;
+mod trust;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};
 pub use preloadable::NotPreloadable;
 pub use probe::{Interpreter, Unusable};
+pub use trust::Distrust;
 
 /// Why there is no interpreter, or no environment for it. [`help`](miette::Diagnostic::help) says what to do.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -116,7 +118,7 @@ pub enum Error {
     )]
     #[diagnostic(help(
         "with a network, try again; without one, install them into an environment and give that (--python FOLDER), \
-         or point pip at a folder or an index that has their wheels (PIP_FIND_LINKS, PIP_INDEX_URL); \
+         or point pip at a folder or an index that has their wheels, to the byte (PIP_FIND_LINKS, PIP_INDEX_URL); \
          fixtures that need neither run as they are: ints, small_ints, int_arrays"
     ))]
     NotInstalled {
@@ -167,6 +169,18 @@ pub enum Error {
         path: PathBuf,
         /// What the kernel answered.
         source: io::Error,
+    },
+    /// Somebody else could have put something into the cache folder.
+    #[error("the private environments in {} are not used: {why}", folder.display())]
+    #[diagnostic(help(
+        "what is there would be started as you. Take the permission away (chmod go-w {}), or name a folder in \
+         XDG_CACHE_HOME that only you can write to", why.path().display()
+    ))]
+    CacheNotTrusted {
+        /// The cache folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: Distrust,
     },
     /// The user has no home, and no cache folder is named.
     #[error("this user has no home folder to keep a private environment under")]

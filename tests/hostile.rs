@@ -146,6 +146,7 @@ fn changed(place: &str, value: Value) -> Value {
 #[rstest]
 #[case::no_sum("/sources/0/sha256", json!("0123"), "sources[0].sha256: \"0123\" is no SHA-256")]
 #[case::capitals("/sources/0/sha256", json!("A".repeat(64)), "is no SHA-256")]
+#[case::no_sum_of_an_import("/sources/0/imports/0/sha256", json!("x"), "sources[0].imports[0].sha256: \"x\" is no SHA-256")]
 #[case::no_sum_of_a_package("/runs/0/environment/package_sha256/numpy", json!("x"), "runs[0].environment.package_sha256.numpy: ")]
 #[case::page_of_no_bytes("/runs/1/environment/page_size_bytes", json!(0), "runs[1].environment: a page of 0 bytes")]
 #[case::instrument_that_counts_wrong("/runs/0/calibration/pages_counted", json!(3), "runs[0].calibration: 1365 pages written, 3 counted")]

@@ -26,4 +26,5 @@ mod page;
 mod published;
 mod recorder;
 mod reproduce;
+mod trust;
 mod versions;

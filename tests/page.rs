@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use refcow::model::{RegionName, Report, Run, Source, Verdict, Warning};
+use refcow::model::{Import, RegionName, Report, Run, Source, Verdict, Warning};
 use refcow::report::charts::{Chart, Kind};
 use refcow::report::{render_html, render_page_markdown};
 use rstest::rstest;
@@ -45,6 +45,11 @@ fn single() -> Report {
     report.sources = vec![Source {
         path: "a b.py".into(),
         sha256: "00ff".into(),
+        imports: vec![Import {
+            path: "beside.py".into(),
+            sha256: "ff00".into(),
+        }],
+        imports_unknown: None,
     }];
     report
 }

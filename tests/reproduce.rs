@@ -225,8 +225,9 @@ fn recorded(place: &Place) -> (String, Value) {
     (run, document)
 }
 
+/// Of a document whose files the user trusts.
 fn reproduce(place: &Place, run: &str) -> Finished {
-    place.run(place.refcow(["reproduce", run]))
+    place.run(place.refcow(["reproduce", run, "--run-code"]))
 }
 
 #[test]
@@ -246,7 +247,13 @@ fn an_older_report_is_left_where_nothing_was_measured() {
     fs::create_dir(place.path("out")).unwrap();
     fs::write(place.path("out/run.json"), "older").unwrap();
     let out = place.path("out");
-    let arguments = ["reproduce", &run, "--report", out.to_str().unwrap()];
+    let arguments = [
+        "reproduce",
+        &run,
+        "--run-code",
+        "--report",
+        out.to_str().unwrap(),
+    ];
     place.run(place.refcow(arguments)).exits_with(1);
     assert_eq!(fs::read_to_string(out.join("run.json")).unwrap(), "older");
 }
@@ -303,6 +310,14 @@ fn refused(place: &Place, command: Value, sources: Value) -> Finished {
 #[case::of_no_fixture(json!(["measure", "/etc/passwd"]), "passwd")]
 #[case::that_writes(json!(["measure", "ints", "--output", "victim"]), "does more than measure")]
 #[case::that_keeps(json!(["measure", "ints", "--save-baseline", "victim"]), "does more than measure")]
+#[case::that_reports(json!(["measure", "ints", "--report", "victim"]), "does more than measure")]
+#[case::that_says_nothing(json!(["measure", "ints", "--quiet"]), "does more than measure")]
+#[case::that_reads_what_is_expected(json!(["claims", "--expect", "/etc/passwd"]), "does more than measure")]
+#[case::that_writes_a_file(json!(["new", "victim.py"]), "measures nothing")]
+#[case::that_repeats(json!(["reproduce", "run.json"]), "measures nothing")]
+#[case::that_starts_a_program(json!(["calibrate", "--python", "victim"]), "measures nothing")]
+#[case::that_asks_for_help(json!(["measure", "--help"]), "does not understand")]
+#[case::of_words_for_python(json!(["measure", "ints", "-c", "open('victim', 'w')"]), "does not understand")]
 fn a_command_that_does_not_only_measure_is_not_run(#[case] command: Value, #[case] why: &str) {
     let place = Place::new();
     let finished = refused(&place, command, json!([]));
@@ -327,4 +342,202 @@ fn a_file_that_is_not_the_one_that_was_measured_is_not_run(
         "{finished}"
     );
     assert!(!place.path("victim").exists());
+}
+
+/// A file that leaves a mark where its code runs, with a module and a package beside it, measured; and its document.
+fn that_imports(place: &Place) -> (String, String, Value) {
+    fs::create_dir_all(place.path("code/package")).unwrap();
+    place.file("code/beside.py", "ROWS = 300\n");
+    place.file("code/package/__init__.py", "");
+    place.file("code/package/deep.py", "from beside import ROWS\n");
+    let victim = place.path("victim");
+    let text = format!(
+        "from package.deep import ROWS\nopen({victim:?}, 'w').close()\n\
+         def build():\n    return [[n] for n in range(ROWS)]\n\
+         def visit_look(data):\n    for row in data:\n        row[0]\n"
+    );
+    let file = place.file("code/mine.py", &text);
+    let run = place.path("run.json").to_str().unwrap().to_owned();
+    let look = format!("{file}:look");
+    let measure = place.measure([&look, "--format", "json", "--output", &run]);
+    place.run(measure).exits_with(0);
+    fs::remove_file(victim).unwrap();
+    let document = serde_json::from_str(&fs::read_to_string(&run).unwrap()).unwrap();
+    (file, run, document)
+}
+
+fn sha256(path: impl AsRef<std::path::Path>) -> String {
+    model::sha256(&fs::read(path).unwrap())
+}
+
+#[test]
+fn what_a_file_imports_from_beside_it_is_recorded() {
+    let place = Place::new();
+    let (file, _, document) = that_imports(&place);
+    let import =
+        |path: &str| json!({"path": path, "sha256": sha256(place.path("code").join(path))});
+    let imports = ["beside.py", "package/__init__.py", "package/deep.py"].map(import);
+    let source = json!({"path": file, "sha256": sha256(&file), "imports": imports});
+    assert_eq!(document["sources"], json!([source]));
+    let schema = jsonschema::validator_for(&model::schema().to_value()).unwrap();
+    assert!(schema.is_valid(&document));
+}
+
+#[test]
+fn code_of_files_is_run_only_if_the_user_says_so() {
+    let place = Place::new();
+    let (file, run, _) = that_imports(&place);
+    let refused = place.run(place.refcow(["reproduce", &run]));
+    let refused = refused.refuses(2, &file, "reproduce");
+    let refused = refused
+        .says(&format!(" reproduce {run} --run-code"))
+        .says(&format!("`refcow measure {file}:look "));
+    let paths = ["code/mine.py", "code/beside.py", "code/package/deep.py"];
+    let sums = paths.map(|path| sha256(place.path(path)));
+    for sum in &sums {
+        assert!(refused.stderr.contains(sum), "{sum}\n{refused}");
+    }
+    assert!(!place.path("victim").exists(), "{refused}");
+
+    let done = reproduce(&place, &run).exits_with(0);
+    for sum in &sums {
+        let told = done.stderr.lines();
+        let told: Vec<_> = told.filter(|line| line.contains(sum)).collect();
+        assert_eq!(told.len(), 1, "{sum}\n{done}");
+        assert!(told[0].starts_with("refcow: runs the code of "), "{done}");
+    }
+    assert!(place.path("victim").exists(), "{done}");
+}
+
+#[rstest]
+#[case::another(
+    "beside.py",
+    Some("ROWS = 200\n"),
+    "imports beside.py, which is not what was measured: it has another SHA-256"
+)]
+#[case::another_of_a_package(
+    "package/__init__.py",
+    Some("x = 1\n"),
+    "imports package/__init__.py, which is not what was measured"
+)]
+#[case::gone(
+    "package/__init__.py",
+    None,
+    "imported package/__init__.py, which is not there or not imported now"
+)]
+#[case::new(
+    "package/more.py",
+    Some(""),
+    "imports package/more.py, and the document does not say what was in it"
+)]
+#[case::in_the_place_of_a_package(
+    "package.py",
+    Some(""),
+    "imports package.py, and the document does not say"
+)]
+fn what_was_changed_beside_a_file_is_named_and_not_run(
+    #[case] path: &str,
+    #[case] text: Option<&str>,
+    #[case] why: &str,
+) {
+    let place = Place::new();
+    let (_, run, _) = that_imports(&place);
+    let path = place.path("code").join(path);
+    match text {
+        Some(text) => fs::write(path, text).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+    let finished = reproduce(&place, &run).exits_with(1);
+    let said = finished.stdout.replace("\n  ", " ").replace('\n', " ");
+    assert!(said.starts_with("not comparable: "), "{finished}");
+    assert!(said.contains(why), "{finished}");
+    assert!(!place.path("victim").exists(), "{finished}");
+}
+
+#[test]
+fn every_file_that_was_changed_is_named() {
+    let place = Place::new();
+    let (file, run, _) = that_imports(&place);
+    fs::write(place.path("code/beside.py"), "ROWS = 200\n").unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "\n").unwrap();
+    let finished = reproduce(&place, &run).exits_with(1);
+    let said = finished.stdout.replace('\n', " ");
+    assert_eq!(said.matches("another SHA-256").count(), 2, "{finished}");
+}
+
+/// A document of refcow's own data, whose command has these words more than the run that it is of.
+fn of_ints(place: &Place, more: &[&str]) -> String {
+    let words = [
+        "measure",
+        "ints",
+        "--visit",
+        "idle",
+        "--count",
+        "1000",
+        "--children",
+        "1",
+    ];
+    let mut measure = place.refcow(words);
+    measure.args(["--python", crate::common::python(), "--format", "json"]);
+    let finished = place.run(measure).exits_with(0);
+    let mut document: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let words: Vec<&str> = words.into_iter().chain(more.iter().copied()).collect();
+    document["command"] = json!(words);
+    place.file("run.json", &document.to_string())
+}
+
+#[test]
+fn data_of_refcows_own_is_measured_again_without_further_words() {
+    let place = Place::new();
+    let run = of_ints(&place, &[]);
+    place.run(place.refcow(["reproduce", &run])).exits_with(0);
+}
+
+#[test]
+fn the_time_limit_of_a_document_does_not_count() {
+    let place = Place::new();
+    let run = of_ints(&place, &["--timeout", "0.000001"]);
+    place.run(place.refcow(["reproduce", &run])).exits_with(0);
+    let own = ["reproduce", &run, "--timeout", "0.000001"];
+    let finished = place.run(place.refcow(own));
+    assert_ne!(finished.status.code(), Some(0), "{finished}");
+}
+
+#[test]
+fn a_document_starts_no_program_that_it_names() {
+    let place = Place::new();
+    let victim = place.path("victim");
+    let program = place.program(
+        "python3",
+        &format!("#!/bin/sh\ntouch '{}'\n", victim.display()),
+    );
+    let run = of_ints(&place, &["--python", &program]);
+    place.run(place.refcow(["reproduce", &run])).exits_with(0);
+    assert!(!victim.exists());
+}
+
+/// 32 TiB: no machine has room for it, and no allocator tries.
+#[test]
+fn data_beyond_memory_is_refused_whatever_the_document_says() {
+    let place = Place::new();
+    let run = of_ints(&place, &[]);
+    let mut document: Value = serde_json::from_str(&fs::read_to_string(&run).unwrap()).unwrap();
+    document["command"] = json!([
+        "measure",
+        "bytes_objects",
+        "--visit",
+        "idle",
+        "--count",
+        "1",
+        "--item-bytes",
+        "35184372088832",
+        "--children",
+        "1",
+        "--force"
+    ]);
+    let run = place.file("changed.json", &document.to_string());
+    let finished = place.run(place.refcow(["reproduce", &run])).exits_with(1);
+    let said = finished.stdout.replace("\n  ", " ");
+    assert!(said.contains("needs about 64.0 TiB"), "{finished}");
 }

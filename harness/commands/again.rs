@@ -1,5 +1,6 @@
 //! `refcow reproduce`: the command of a document, run again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::Parser;
@@ -9,7 +10,7 @@ use crate::claims::{Claims, Expectations};
 use crate::cli::{AnswerFormat, Cli, Command, Reproduce};
 use crate::command_line::command_words;
 use crate::experiment::{self, Plan};
-use crate::model::{Answer, Report, Reproduction, Run, Source, Warning};
+use crate::model::{Answer, Report, Reproduction, Run, Source, Warning, printable};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::python::{self, Interpreter};
@@ -48,7 +49,7 @@ type Repeated = Result<(Report, Reproduction), String>;
 
 fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
     let cli = match command(recorded) {
-        Ok(cli) => cli,
+        Ok(cli) => cli.of_a_document(options.timeout),
         Err(why) => return Ok(Err(why)),
     };
     let asked = match asked(&cli, &recorded.command) {
@@ -56,8 +57,17 @@ fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
         Ok(None) => return Ok(Err("the document's command measures nothing".into())),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if let Err(why) = same_sources(recorded, &asked) {
+    if let Err(why) = same_sources(&recorded.sources, &asked.sources) {
         return Ok(Err(why));
+    }
+    let code = code_of(&asked);
+    if !code.is_empty() && !options.run_code {
+        return Err(Error::RunsCode {
+            path: options.run.clone(),
+            measures: shell::line("refcow", &recorded.command),
+            files: code.iter().map(|line| format!("\n  {line}")).collect(),
+            command: with_run_code(),
+        });
     }
     let chosen = interpreters(&recorded.runs, &named(&options.pythons)?, &usable());
     let mut pythons: Vec<String> = Vec::new();
@@ -69,7 +79,7 @@ fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
     }
     let mut now = Report::of_all(Vec::new(), Vec::new());
     if !pythons.is_empty() {
-        match measure(asked, pythons, options.quiet) {
+        match measure(asked, pythons, &code, options.quiet) {
             Ok(report) => now = report,
             Err(Error::Experiment(error)) if error.is_interruption() => return Err(error.into()),
             // What cannot be found here, or data that does not fit.
@@ -172,31 +182,103 @@ fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
     }))
 }
 
-/// Refuses to measure other files than those that were measured.
-fn same_sources(recorded: &Report, asked: &Asked) -> Result<(), String> {
-    for source in &asked.sources {
+/// Refuses to measure other files than those that were measured: all that are, in words.
+fn same_sources(recorded: &[Source], now: &[Source]) -> Result<(), String> {
+    let mut others = Vec::new();
+    for source in now {
         let path = &source.path;
-        let mut known = recorded.sources.iter();
-        match known.find(|known| known.path == *path) {
-            Some(known) if known.sha256 == source.sha256 => {}
-            Some(_) => {
-                return Err(format!(
-                    "{path} is not what was measured: it has another SHA-256"
-                ));
+        match recorded.iter().find(|known| known.path == *path) {
+            Some(known) => {
+                if known.sha256 != source.sha256 {
+                    others.push(format!(
+                        "{path} is not what was measured: it has another SHA-256"
+                    ));
+                }
+                others.extend(other_imports(known, source));
             }
-            None => return Err(format!("the document does not say what was in {path}")),
+            None => others.push(format!("the document does not say what was in {path}")),
         }
     }
-    Ok(())
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(others.join("; ")),
+    }
+}
+
+/// What a file imports from beside it, where that is not what was measured.
+fn other_imports(recorded: &Source, now: &Source) -> Vec<String> {
+    let path = &now.path;
+    let why = [&recorded.imports_unknown, &now.imports_unknown];
+    if let Some(why) = why.into_iter().flatten().next() {
+        return vec![format!(
+            "it is not known what {path} imports from beside it: {why}"
+        )];
+    }
+    let sums = |source: &Source| -> BTreeMap<String, String> {
+        let imports = source.imports.iter().cloned();
+        imports.map(|one| (one.path, one.sha256)).collect()
+    };
+    let (recorded, now) = (sums(recorded), sums(now));
+    let names: BTreeSet<&String> = recorded.keys().chain(now.keys()).collect();
+    let differs = names
+        .into_iter()
+        .filter_map(|name| match (recorded.get(name), now.get(name)) {
+            (Some(one), Some(other)) if one == other => None,
+            (Some(_), Some(_)) => Some(format!(
+                "{path} imports {name}, which is not what was measured: it has another SHA-256"
+            )),
+            (Some(_), None) => Some(format!(
+                "{path} imported {name}, which is not there or not imported now"
+            )),
+            (None, _) => Some(format!(
+                "{path} imports {name}, and the document does not say what was in it"
+            )),
+        });
+    differs.collect()
+}
+
+/// The files whose code a plan runs, each with its SHA-256, as a line.
+fn code_of(asked: &Asked) -> Vec<String> {
+    let mut lines = Vec::new();
+    for source in asked
+        .sources
+        .iter()
+        .filter(|source| source.path.ends_with(".py"))
+    {
+        lines.push(format!("{} (SHA-256 {})", source.path, source.sha256));
+        for import in &source.imports {
+            let (of, path) = (&source.path, &import.path);
+            lines.push(format!(
+                "{path}, which {of} imports (SHA-256 {})",
+                import.sha256
+            ));
+        }
+    }
+    lines
+}
+
+/// This command, and that it may run code.
+fn with_run_code() -> String {
+    let mut words = std::env::args_os().map(|word| printable(&word.to_string_lossy()));
+    let program = words.next().unwrap_or_else(|| "refcow".into());
+    shell::line(&program, words.chain(["--run-code".to_owned()]))
 }
 
 /// Measures with these interpreters.
-fn measure(asked: Asked, pythons: Vec<String>, quiet: bool) -> Result<Report, Error> {
+fn measure(
+    asked: Asked,
+    pythons: Vec<String>,
+    code: &[String],
+    quiet: bool,
+) -> Result<Report, Error> {
     let plan = Plan {
         pythons,
         ..asked.plan
     };
     let mut progress = Progress::new(plan.steps(), quiet);
+    for line in code {
+        progress.say(&format!("runs the code of {line}"));
+    }
     let mut report = experiment::run(&plan, None, &mut |step| progress.show(&step))?.report;
     if report.interrupted {
         // Half of a document says nothing of the other half.

@@ -3,9 +3,12 @@
 mod bounds;
 mod check;
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python,
@@ -44,13 +47,46 @@ pub struct Report {
 }
 
 /// A file that a run read: a dataset of the user's own, or claims.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// As the command names it.
     pub path: String,
     /// Of its bytes, in hexadecimal digits.
     pub sha256: String,
+    /// The modules in its folder that it imports, and those that they do; of a package all that Python could load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
+    /// Why those are not known. Absent: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imports_unknown: Option<String>,
+}
+
+/// A module that a file imports from beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// From the folder of the file that imports it.
+    pub path: String,
+    /// Of its bytes, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Source {
+    /// A file by the name that a command has for it.
+    pub fn of(path: &Path, bytes: &[u8]) -> Self {
+        Self {
+            path: printable(&path.to_string_lossy()),
+            sha256: sha256(bytes),
+            ..Self::default()
+        }
+    }
+}
+
+/// The SHA-256 of these bytes, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[expect(

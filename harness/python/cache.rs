@@ -6,9 +6,9 @@
 //! one wins, and what the other had to add is asked once more.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,17 +19,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::Error;
+use super::{Error, trust};
 
 /// More than the answers of a hundred interpreters: what is larger is not refcow's.
 const SIZE_LIMIT_BYTES: u64 = 16 << 20;
 /// Then it starts anew. A machine has some tens of interpreters.
 const ANSWERS_LIMIT: usize = 1000;
 
-/// The user's cache folder for refcow.
+/// The user's cache folder for refcow, whether it is there or not. Programs in it are started, and answers name
+/// programs: it is none if another user could write there.
 pub(super) fn folder() -> Result<PathBuf, Error> {
     let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
-    Ok(user.cache_dir().join("refcow"))
+    let folder = user.cache_dir().join("refcow");
+    match trust::check(&folder) {
+        Ok(()) => Ok(folder),
+        Err(why) => Err(Error::CacheNotTrusted { folder, why }),
+    }
+}
+
+/// Makes a folder in the cache for this user alone, with those above it that are missing.
+///
+/// # Errors
+/// [`Error::Cache`] and [`Error::CacheNotTrusted`].
+pub(super) fn make(folder: &Path) -> Result<(), Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| Error::Cache {
+        path: folder.to_owned(),
+        source,
+    })?;
+    // Another user may have made it first, in a folder that all may write to.
+    trust::check(folder).map_err(|why| Error::CacheNotTrusted {
+        folder: folder.to_owned(),
+        why,
+    })
 }
 
 /// A file as it was: rewritten, replaced or touched, it differs.
@@ -159,7 +181,7 @@ impl Cache {
             return Ok(());
         };
         let folder = file.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(folder)?;
+        make(folder).map_err(io::Error::other)?;
         // Another run may have added something since.
         let mut answers = read(file, &self.asked_by);
         answers.retain(|_, kept| kept.watched.unchanged());
@@ -198,7 +220,7 @@ fn read(path: &Path, asked_by: &str) -> BTreeMap<String, Kept> {
         .unwrap_or_default()
 }
 
-/// The file's bytes, if it is this user's own. An answer names a library that is loaded later: nobody else may give it.
+/// The file's bytes, if nobody else can have written them. An answer names a program that is started later.
 fn bytes(path: &Path) -> Option<Vec<u8>> {
     // Opening a FIFO would wait for the other side.
     if !fs::metadata(path).ok()?.is_file() {
@@ -206,8 +228,7 @@ fn bytes(path: &Path) -> Option<Vec<u8>> {
     }
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
-    let own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !own || metadata.mode() & 0o022 != 0 || metadata.len() > SIZE_LIMIT_BYTES {
+    if metadata.len() > SIZE_LIMIT_BYTES || trust::check(path).is_err() {
         return None;
     }
     let mut bytes = Vec::new();

@@ -6,12 +6,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::Mode;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::interrupt::{self, Wake};
 
 /// More than any of these programs has to say; a program that floods its output is stopped here.
 const OUTPUT_LIMIT_BYTES: usize = 8 << 20;
+const OTHERS_WRITE: Mode = Mode::WGRP.union(Mode::WOTH);
 
 /// What a program left behind.
 pub(super) struct Output {
@@ -48,6 +50,9 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         .stderr(Stdio::piped())
         .process_group(0);
     let die_with_parent = move || {
+        // What is installed is started later: whatever the user's umask, nobody else may write to it.
+        let umask = rustix::process::umask(OTHERS_WRITE);
+        rustix::process::umask(umask | OTHERS_WRITE);
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died between the fork and the call above; then no signal comes any more.
         if rustix::process::getppid() == Some(parent) {
@@ -61,7 +66,7 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         reason = "the parent-death signal can be set only by the child itself"
     )]
     // SAFETY: the closure runs in the forked child of a process that may have other threads, where only
-    // async-signal-safe work is allowed. It makes two system calls, touches no lock and no memory but its own copy of
+    // async-signal-safe work is allowed. It makes system calls alone, touches no lock and no memory but its own copy of
     // a pid, and its error values are built without allocating. The signal fires when the *thread* that forks ends:
     // this function stays in it until the child has been reaped.
     unsafe {

@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::find::{Found, Places, identity, is_program, minor_in_name, without_repetitions};
+use super::find::{
+    Found, Places, identity, is_program, minor_in_name, minor_told, without_repetitions,
+};
 use super::inquiry::{Candidate, Inquiry, missing_behind};
 use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
@@ -67,6 +69,11 @@ impl<'a> Version<'a> {
             (Some(named), Some(wanted)) => u32::from(named) == *wanted,
             _ => true,
         }
+    }
+
+    /// Whether a path tells that its program is of this series.
+    fn is_told_by(&self, path: &Path) -> bool {
+        minor_told(path).map(u32::from).as_ref() == self.numbers.get(1)
     }
 }
 
@@ -217,7 +224,7 @@ impl Search {
     }
 
     fn default(&self) -> Result<Interpreter, Error> {
-        // PATH's python3 nearly always serves; the others are asked only when it does not.
+        // One after the other: no program is started that is not needed. PATH's python3 nearly always serves.
         let (first, others): (Vec<Candidate>, Vec<_>) = self
             .places
             .worth_asking(&self.inquiry)
@@ -227,27 +234,19 @@ impl Search {
                 on_path.any(|folder| folder.join("python3") == candidate.path)
             });
         let mut found = Vec::new();
-        for candidate in first {
-            let asked = self.inquiry.ask_all(vec![candidate]);
-            interrupted(&asked)?;
-            for one in asked {
-                match one.outcome {
-                    Ok(interpreter) => return Ok(interpreter),
-                    refused => found.push(Found {
-                        path: one.path,
-                        outcome: refused,
-                    }),
-                }
+        for candidate in first.into_iter().chain(others) {
+            match self.inquiry.ask_candidate(&candidate) {
+                Ok(interpreter) => return Ok(interpreter),
+                Err(Unusable::Interrupted) => return Err(Error::Interrupted),
+                refused => found.push(Found {
+                    path: candidate.path,
+                    outcome: refused,
+                }),
             }
         }
-        found.extend(self.inquiry.ask_all(others));
-        interrupted(&found)?;
-        match found.iter().find_map(|one| one.outcome.as_ref().ok()) {
-            Some(interpreter) => Ok(interpreter.clone()),
-            None => Err(Error::NoInterpreter {
-                refused: refused_list(&found),
-            }),
-        }
+        Err(Error::NoInterpreter {
+            refused: refused_list(&found),
+        })
     }
 
     fn version(&self, text: &str, version: &Version<'_>) -> Result<Interpreter, Error> {
@@ -265,7 +264,9 @@ impl Search {
         // The wanted one may be there and unusable: that is the answer then, not its absence.
         for one in found {
             if let Err(reason) = one.outcome
-                && of_version(&reason).is_some_and(|refused| version.matches(refused))
+                && (of_version(&reason).is_some_and(|refused| version.matches(refused))
+                    || matches!(reason, Unusable::NotTrusted { .. })
+                        && version.is_told_by(&one.path))
             {
                 return Err(Error::Unusable {
                     path: one.path,
@@ -368,6 +369,7 @@ fn is_broken(reason: &Unusable) -> bool {
         | Unusable::NotCPython { .. }
         | Unusable::TooOld { .. }
         | Unusable::FreeThreaded { .. }
+        | Unusable::NotTrusted { .. }
         | Unusable::Interrupted => false,
     }
 }

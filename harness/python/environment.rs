@@ -19,16 +19,18 @@ use rustix::event::{PollFd, PollFlags};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::Error;
 use super::cache;
 use super::child::{self, Failure};
 use super::find;
 use super::imports::{Imports, import};
 use super::probe::Interpreter;
+use super::{Error, trust};
 use crate::interrupt::{self, Wake};
 use crate::side_by_side;
 
 const REQUIREMENTS: &str = include_str!("../../python_fixtures/requirements.txt");
+/// What takes the place of a pip that is too old.
+const NEWER_PIP: &str = include_str!("../../python_fixtures/pip.txt");
 /// As an error names it.
 pub(super) const REQUIREMENTS_NAME: &str = "python_fixtures/requirements.txt";
 /// A step without network use.
@@ -216,30 +218,47 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
     ])
 }
 
-/// The environment's packages, if it is there and imports all.
-fn usable(environment: &Path, modules: &[String]) -> Result<Option<Imports>, Error> {
+/// The program of the environment, if it is there.
+///
+/// # Errors
+/// [`Error::CacheNotTrusted`].
+pub(super) fn program_of(environment: &Path) -> Result<Option<PathBuf>, Error> {
     let python = environment.join("bin/python3");
     if !python.exists() {
         return Ok(None);
     }
+    match trust::check_environment(environment) {
+        Ok(()) => Ok(Some(python)),
+        Err(why) => Err(Error::CacheNotTrusted {
+            folder: environment.to_owned(),
+            why,
+        }),
+    }
+}
+
+/// The environment's packages, if it is there and imports all.
+fn usable(environment: &Path, modules: &[String]) -> Result<Option<Imports>, Error> {
+    let Some(python) = program_of(environment)? else {
+        return Ok(None);
+    };
     let found = import(&python, modules)?;
     Ok(found.failures.is_empty().then_some(found))
 }
 
-/// One line of requirements.txt that holds for a series.
+/// One pin of requirements.txt that holds for a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pin<'a> {
     name: &'a str,
     version: &'a str,
 }
 
-/// The pins for one series. requirements.txt keeps to `NAME==VERSION ; python_version OP "X.Y"`; pip reads it too, and
-/// a test holds it to that form.
+/// The pins for one series. requirements.txt keeps to `NAME==VERSION ; python_version OP "X.Y"`, with the hashes in lines
+/// of their own, which are for the installer; a test holds it to that form.
 fn pins(requirements: &str, series: (u8, u8)) -> Vec<Pin<'_>> {
     requirements
         .lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty())
+        .map(|line| line.split(['#', '\\']).next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty() && !line.starts_with("--hash="))
         .filter_map(|line| {
             let (pin, marker) = line.split_once(';').unwrap_or((line, ""));
             let (name, version) = pin.split_once("==")?;
@@ -302,7 +321,7 @@ fn make(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    fs::create_dir_all(place).map_err(at(place))?;
+    cache::make(place)?;
     let _lock = lock(
         &place.join(format!("{name}.lock")),
         &interpreter.version,
@@ -535,7 +554,7 @@ impl Build<'_> {
             ])
             .arg("--python")
             .arg(self.environment.join("bin/python3"))
-            .arg("--requirement")
+            .args(["--require-hashes", "--requirement"])
             .arg(requirements);
         self.install("uv", &mut install, INSTALL_TIMEOUT)
     }
@@ -563,11 +582,14 @@ impl Build<'_> {
         if let (pip_now, true) = &pip {
             self.say("its pip is too old for current packages: fetching a newer one first");
             let newer = self.scratch.path().join("pip");
+            let pinned = self.scratch.path().join("pip.txt");
+            fs::write(&pinned, NEWER_PIP).map_err(at(&pinned))?;
             let mut fetch = self.pip_command(pip_now);
             fetch
                 .args(["install", "--only-binary=:all:", "--target"])
                 .arg(&newer)
-                .arg(format!("pip>={}.{}", OLDEST_PIP.0, OLDEST_PIP.1));
+                .args(["--require-hashes", "--requirement"])
+                .arg(pinned);
             self.install("pip", &mut fetch, INSTALL_TIMEOUT)?;
             pip = (Pip::Path(newer.join("pip")), false);
         }
@@ -578,7 +600,7 @@ impl Build<'_> {
         install
             .args(["install", "--only-binary=:all:", "--target"])
             .arg(site)
-            .arg("--requirement")
+            .args(["--require-hashes", "--requirement"])
             .arg(requirements);
         self.install("pip", &mut install, INSTALL_TIMEOUT)
     }
@@ -754,11 +776,49 @@ mod tests {
 
     #[test]
     fn every_line_of_the_requirements_has_the_form_that_is_read_here() {
-        for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
-            let (pin, marker) = line.split_once(';').unwrap();
-            assert!(pin.contains("=="), "{line}");
-            assert!(holds(marker, (3, 8)).is_some(), "{line}");
+        for (pin, marker, _) in requirements() {
+            assert!(pin.contains("=="), "{pin}");
+            assert!(holds(&marker, (3, 8)).is_some(), "{pin}");
         }
+    }
+
+    /// Each pin with its marker and its hashes.
+    fn requirements() -> Vec<(String, String, Vec<String>)> {
+        let text = REQUIREMENTS.replace("\\\n", "");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let mut words = line.split(" --hash=sha256:").map(str::trim);
+                let (pin, marker) = words.next().unwrap().split_once(';').unwrap();
+                let hashes = words.map(str::to_owned).collect();
+                (pin.to_owned(), marker.to_owned(), hashes)
+            })
+            .collect()
+    }
+
+    /// The series that have wheels, each for two kinds of processors.
+    #[test]
+    fn every_pin_has_the_hash_of_each_wheel() {
+        let mut all = std::collections::HashSet::new();
+        for (pin, marker, hashes) in requirements() {
+            let series = (8..=15).filter(|minor| holds(&marker, (3, *minor)) == Some(true));
+            assert_eq!(hashes.len(), 2 * series.count(), "{pin}");
+            for hash in hashes {
+                let digits = hash.bytes().filter(u8::is_ascii_hexdigit).count();
+                assert_eq!((hash.len(), digits), (64, 64), "{pin}: {hash}");
+                assert!(all.insert(hash), "{pin}: twice");
+            }
+        }
+        let newer: Vec<&str> = NEWER_PIP
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert!(
+            newer[0].starts_with("pip==") && newer[1].contains("--hash=sha256:"),
+            "{newer:?}"
+        );
+        let version = newer[0].trim_start_matches("pip==").trim_end_matches(" \\");
+        assert!(!is_too_old(version), "{version}");
     }
 
     #[test]

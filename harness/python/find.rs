@@ -96,12 +96,11 @@ impl Places {
             .chain(self.system.iter().cloned())
             .flat_map(|bin| in_folder(&bin));
         let mut seen = HashSet::new();
-        on_path
-            .chain(beside)
-            .chain(named)
-            .chain(elsewhere)
-            .filter(|path| is_program(path).is_ok() || is_broken_environment(path))
-            .filter_map(|path| inquiry.follow(path))
+        let named = on_path.chain(beside).chain(named).map(|path| (path, true));
+        named
+            .chain(elsewhere.map(|path| (path, false)))
+            .filter(|(path, _)| is_program(path).is_ok() || is_broken_environment(path))
+            .filter_map(|(path, named)| inquiry.follow(path, named))
             .filter(|candidate| seen.insert(identity(&candidate.program)))
             .collect()
     }
@@ -222,6 +221,22 @@ pub(super) fn minor_in_name(path: &Path) -> Option<u8> {
         .then(|| minor.parse().ok())?
 }
 
+/// The minor version that a program's path tells: by its own name, that of the file behind it, or that of its
+/// installation (`…/versions/3.7.16/bin/python3`).
+pub(super) fn minor_told(path: &Path) -> Option<u8> {
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let of_installation = |path: &Path| {
+        let name = path.parent()?.parent()?.file_name()?.to_str()?;
+        let number = name.split(|c: char| !c.is_ascii_digit() && c != '.');
+        let mut numbers = number.filter_map(|number| number.strip_prefix("3."));
+        numbers.next()?.split('.').next()?.parse().ok()
+    };
+    minor_in_name(&file)
+        .or_else(|| minor_in_name(path))
+        .or_else(|| of_installation(&file))
+        .or_else(|| of_installation(path))
+}
+
 /// What makes two paths the same interpreter before either is run: the file, and the environment it stands in, since
 /// the program of an environment is a link to that of its base.
 pub(super) fn identity(path: &Path) -> (PathBuf, Option<PathBuf>) {
@@ -257,7 +272,9 @@ pub(super) fn command(name: &str) -> Option<PathBuf> {
 
 /// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose()) would prefer.
 ///
-/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen.
+/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen,
+/// and what another user could have put there is listed without being started, unless it is on PATH or in
+/// `REFCOW_PYTHONS`.
 pub fn discover() -> Vec<Found> {
     discover_in(&Places::of_this_machine())
 }

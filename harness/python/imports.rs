@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::cache::Cache;
 use super::child::{self, Failure};
-use super::environment::{Installed, is_pinned, place_for};
+use super::environment::{Installed, is_pinned, place_for, program_of};
 use super::inquiry;
 use super::probe::Interpreter;
 use crate::side_by_side;
@@ -102,6 +102,8 @@ pub enum Packages {
     Ready(PathBuf),
     /// The first run that needs them makes one.
     OnFirstUse,
+    /// There is no place for one: why.
+    Nowhere(String),
 }
 
 /// Where `modules` would come from, for each interpreter, without making anything.
@@ -134,16 +136,22 @@ fn packages_of(
                 .is_empty(),
         )
     };
-    if let Ok(environment) = place_for(interpreter) {
-        let python = environment.join("bin/python3");
-        if python.exists() && imports_all(&python)? {
-            return Ok(Packages::Ready(environment));
-        }
+    let place = place_for(interpreter);
+    let program = match &place {
+        Ok(environment) => program_of(environment),
+        Err(_) => Ok(None),
+    };
+    if let (Ok(environment), Ok(Some(python))) = (&place, &program)
+        && imports_all(python)?
+    {
+        return Ok(Packages::Ready(environment.clone()));
     }
-    Ok(if imports_all(&interpreter.executable)? {
-        Packages::Own
-    } else {
-        Packages::OnFirstUse
+    if imports_all(&interpreter.executable)? {
+        return Ok(Packages::Own);
+    }
+    Ok(match (place, program) {
+        (Err(why), _) | (_, Err(why)) => Packages::Nowhere(why.to_string()),
+        _ => Packages::OnFirstUse,
     })
 }
 

@@ -11,6 +11,7 @@ use super::cache::{Cache, Watched};
 use super::find::Found;
 use super::probe::{self, Answer, Interpreter, Unusable};
 use super::pyenv::{self, Leads, Surroundings};
+use super::trust::{self, Distrust};
 use crate::side_by_side;
 
 /// A program by the name of an interpreter.
@@ -22,6 +23,9 @@ pub(super) struct Candidate {
     pub(super) program: PathBuf,
     /// The root of the pyenv whose shim it is, if only pyenv can tell where it leads.
     pub(super) left_to_pyenv: Option<PathBuf>,
+    /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds by itself elsewhere
+    /// is started only if it is trusted.
+    pub(super) named: bool,
 }
 
 /// One search for interpreters. What it has learnt is kept for the next run when it is dropped.
@@ -41,7 +45,7 @@ impl Inquiry {
     }
 
     /// The program that a candidate leads to. `None`: it is a shim that would find nothing.
-    pub(super) fn follow(&self, path: PathBuf) -> Option<Candidate> {
+    pub(super) fn follow(&self, path: PathBuf, named: bool) -> Option<Candidate> {
         let (program, left_to_pyenv) = match pyenv::leads(&path, &self.surroundings) {
             Leads::To(program) => (program, None),
             Leads::Elsewhere => (path.clone(), None),
@@ -52,12 +56,13 @@ impl Inquiry {
             path,
             program,
             left_to_pyenv,
+            named,
         })
     }
 
     /// What the program at `path` is.
     pub(super) fn ask(&self, path: &Path) -> Result<Interpreter, Unusable> {
-        match self.follow(path.to_owned()) {
+        match self.follow(path.to_owned(), true) {
             Some(candidate) => self.ask_program(&candidate.program),
             // It says best itself what is missing.
             None => self.ask_program(path),
@@ -69,9 +74,17 @@ impl Inquiry {
         // Half of a probe is waiting for the disk or the shim's own start.
         let most = 2 * side_by_side::processors();
         side_by_side::each(candidates, most, |candidate| Found {
-            outcome: self.ask_program(&candidate.program),
+            outcome: self.ask_candidate(&candidate),
             path: candidate.path,
         })
+    }
+
+    /// What a candidate is, if it may be started.
+    pub(super) fn ask_candidate(&self, candidate: &Candidate) -> Result<Interpreter, Unusable> {
+        if !candidate.named {
+            trusted(candidate).map_err(|why| Unusable::NotTrusted { why })?;
+        }
+        self.ask_program(&candidate.program)
     }
 
     fn ask_program(&self, program: &Path) -> Result<Interpreter, Unusable> {
@@ -112,6 +125,15 @@ impl Inquiry {
             self.kept.keep(question, &answer, watched, time);
         }
         Ok(answer)
+    }
+}
+
+/// Whether nobody else can have put a program there.
+pub(super) fn trusted(candidate: &Candidate) -> Result<(), Distrust> {
+    trust::check_program(&candidate.path)?;
+    match candidate.program == candidate.path {
+        true => Ok(()),
+        false => trust::check_program(&candidate.program),
     }
 }
 

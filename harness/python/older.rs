@@ -1,15 +1,22 @@
-//! Interpreters that are too old to be measured, asked what they have by running them.
+//! An interpreter that is too old to be measured, asked what it has by running it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use super::Error;
 use super::child::{self, Failure};
-use super::{Error, Unusable, discover};
+use super::find::{Places, minor_told};
+use super::inquiry::{self, Inquiry};
+use super::probe::OLDEST_SERIES;
 
 /// Importing two modules takes a tenth of a second.
 const TIMEOUT: Duration = Duration::from_secs(20);
+const MARK: &str = "refcow-older:";
+const SCRIPT: &str = include_str!("older.py");
 
 /// What an interpreter has of shared memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,54 +29,70 @@ pub struct Older {
     pub shared_memory: bool,
     /// `multiprocessing.RawArray`, since 2.6.
     pub raw_array: bool,
+    series: (u8, u8),
 }
 
-/// Every Python 3 before 3.8 on this machine that answers. They are asked once, however many others are measured.
+/// What [`SCRIPT`] prints.
+#[derive(Deserialize)]
+struct Answer {
+    series: (u8, u8),
+    version: String,
+    shared_memory: bool,
+    raw_array: bool,
+}
+
+/// A Python 3 before 3.8 of this machine: the first that answers, of those whose path says that they are one and that
+/// nobody but the user and root can change. No other program is started, and it is asked once, however many interpreters
+/// are measured.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn older() -> Result<&'static [Older], Error> {
-    static ALL: OnceLock<Vec<Older>> = OnceLock::new();
-    if let Some(all) = ALL.get() {
-        return Ok(all);
+pub fn older() -> Result<Option<&'static Older>, Error> {
+    static FOUND: OnceLock<Option<Older>> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found.as_ref());
     }
-    let mut all = Vec::new();
-    for found in discover() {
-        if let Err(Unusable::TooOld { version }) = &found.outcome
-            && version.starts_with("3.")
-            && let Some(answer) = ask(&found.path, version)?
+    let found = first(&Places::of_this_machine(), &Inquiry::new())?;
+    Ok(FOUND.get_or_init(|| found).as_ref())
+}
+
+fn first(places: &Places, inquiry: &Inquiry) -> Result<Option<Older>, Error> {
+    let (major, oldest) = OLDEST_SERIES;
+    for candidate in places.candidates(inquiry) {
+        let path = &candidate.program;
+        // Also one on PATH: nobody has asked for it.
+        if candidate.left_to_pyenv.is_none()
+            && minor_told(path).is_some_and(|minor| minor < oldest)
+            && inquiry::trusted(&candidate).is_ok()
+            && let Some(answer) = ask(path)?
+            && answer.series.0 == major
+            && answer.series < OLDEST_SERIES
         {
-            all.push(answer);
+            return Ok(Some(answer));
         }
     }
-    Ok(ALL.get_or_init(|| all))
+    Ok(None)
 }
 
 /// Asks one interpreter; `None` if it does not answer.
 ///
 /// # Errors
 /// [`Error::Interrupted`].
-pub fn ask(path: &Path, version: &str) -> Result<Option<Older>, Error> {
-    let can = |code: &str| {
-        let mut command = Command::new(path);
-        match child::run(command.args(["-I", "-c", code]), TIMEOUT) {
-            Ok(output) => Ok(Some(output.status.success())),
-            Err(Failure::Interrupted) => Err(Error::Interrupted),
-            Err(_) => Ok(None),
-        }
+pub fn ask(path: &Path) -> Result<Option<Older>, Error> {
+    let mut command = Command::new(path);
+    // -I is not there before 3.4.
+    let output = match child::run(command.args(["-E", "-s", "-B", "-c", SCRIPT]), TIMEOUT) {
+        Ok(output) => output,
+        Err(Failure::Interrupted) => return Err(Error::Interrupted),
+        Err(_) => return Ok(None),
     };
-    let answers = (
-        can("pass")?,
-        can("import multiprocessing.shared_memory")?,
-        can("import multiprocessing; multiprocessing.RawArray('b', 1)")?,
-    );
-    Ok(match answers {
-        (Some(true), Some(shared_memory), Some(raw_array)) => Some(Older {
-            path: path.to_owned(),
-            version: version.to_owned(),
-            shared_memory,
-            raw_array,
-        }),
-        _ => None,
-    })
+    let answer: Option<Answer> =
+        child::marked_line(&output.stdout, MARK).and_then(|line| serde_json::from_slice(line).ok());
+    Ok(answer.map(|answer| Older {
+        path: path.to_owned(),
+        version: answer.version,
+        shared_memory: answer.shared_memory,
+        raw_array: answer.raw_array,
+        series: answer.series,
+    }))
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Failure};
 use super::preloadable::{NotPreloadable, preloadable};
+use super::trust::Distrust;
 
 pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
@@ -15,7 +16,7 @@ const MARK: &str = "refcow-probe:";
 /// cold disk and a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The oldest series that has all of PyO3's stable ABI, as refcow is built.
-const OLDEST_SERIES: (u8, u8) = (3, 8);
+pub(super) const OLDEST_SERIES: (u8, u8) = (3, 8);
 
 /// A usable interpreter: CPython 3.8 or newer, with the GIL, in a program that refcow-subject can be preloaded into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,15 @@ pub enum Unusable {
         program: PathBuf,
         /// Why not.
         reason: NotPreloadable,
+    },
+    /// refcow found it by itself, and somebody else could have put it there. It was not started.
+    #[error("it is not started: {why}")]
+    #[diagnostic(help(
+        "refcow starts by itself only what nobody but you and root can change; if you trust it, name it: --python PATH"
+    ))]
+    NotTrusted {
+        /// What is wrong with it, or with a folder above it.
+        why: Distrust,
     },
     /// refcow was told to end while it asked.
     #[error("interrupted")]

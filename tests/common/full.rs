@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use refcow::model::{
-    self, AfterKill, Alternative, Contents, Fact, Figure, Leftover, Measurement, Observation,
-    Outcome, Receiver, Report, Source, StartMethod, Tree, Unit, Warning,
+    self, AfterKill, Alternative, Contents, Fact, Figure, Import, Leftover, Measurement,
+    Observation, Outcome, Receiver, Report, Source, StartMethod, Tree, Unit, Warning,
 };
 use serde_json::{Value, json};
 
@@ -142,6 +142,11 @@ fn make_full() -> Report {
     report.sources = vec![Source {
         path: "own.py".into(),
         sha256: sum(),
+        imports: vec![Import {
+            path: "beside.py".into(),
+            sha256: sum(),
+        }],
+        imports_unknown: Some("it is no file".into()),
     }];
     report
 }

@@ -28,6 +28,12 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
             let what = format!("{:?} is no SHA-256", shortened(&source.sha256));
             return wrong(format!("sources[{index}].sha256"), what);
         }
+        for (number, import) in source.imports.iter().enumerate() {
+            if !is_sha256(&import.sha256) {
+                let what = format!("{:?} is no SHA-256", shortened(&import.sha256));
+                return wrong(format!("sources[{index}].imports[{number}].sha256"), what);
+            }
+        }
     }
     for (number, run) in report.runs.iter().enumerate() {
         let page = run.environment.page_size_bytes;

@@ -270,10 +270,15 @@ pub fn repeat(report: &Report) -> Vec<Block> {
         });
     }
     if !report.sources.is_empty() {
-        let rows = report.sources.iter();
-        let rows = rows.map(|source| vec![source.path.clone(), source.sha256.clone()]);
+        let rows = report.sources.iter().flat_map(|source| {
+            let imports = source.imports.iter().map(|import| {
+                let path = format!("{}: {}", source.path, import.path);
+                vec![path, import.sha256.clone()]
+            });
+            std::iter::once(vec![source.path.clone(), source.sha256.clone()]).chain(imports)
+        });
         let mut table = Table::of(
-            "Files that the command names",
+            "Files that the command names, and what they import from beside them",
             Columns {
                 header: ["file", "SHA-256"].map(str::to_owned).to_vec(),
                 rows: rows.collect(),
@@ -285,6 +290,14 @@ pub fn repeat(report: &Report) -> Vec<Block> {
             cell.code = true;
         }
         blocks.push(Block::Table(table));
+        for source in &report.sources {
+            if let Some(why) = &source.imports_unknown {
+                let path = &source.path;
+                blocks.push(Block::text(format!(
+                    "What {path} imports from beside it is not known: {why}."
+                )));
+            }
+        }
     }
     blocks
 }
