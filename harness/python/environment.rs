@@ -192,7 +192,7 @@ pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
 }
 
 /// What [`Build`] makes of the same pins. A new number for each change of that, so that no old environment is used.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 
 /// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
 fn name(interpreter: &Interpreter, requirements: &str) -> String {
@@ -521,15 +521,24 @@ impl Build<'_> {
         }
     }
 
-    /// Python reads all of pyvenv.cfg when it starts. Since 3.11 it tells where the environment was made, by which the same
-    /// environment would give another heap in each place.
+    /// Takes out of the environment what would give it another heap in each place: Python reads all of pyvenv.cfg, which
+    /// since 3.11 tells where it was made, and byte code names the file that it was compiled from.
     fn finish(&self) -> Result<PathBuf, Error> {
+        /// In the place of the environment's folder.
+        const COMPILED_IN: &str = "/environment";
         let path = self.environment.join("pyvenv.cfg");
         let text = fs::read_to_string(&path).map_err(at(&path))?;
         let kept = text
             .split_inclusive('\n')
             .filter(|line| line.split('=').next().map(str::trim) != Some("command"));
         fs::write(&path, kept.collect::<String>()).map_err(at(&path))?;
+
+        let mut compile = self.command(&self.environment.join("bin/python3"));
+        compile
+            .args(["-I", "-m", "compileall", "-q", "-f", "-d", COMPILED_IN])
+            .arg(self.environment.join("lib"));
+        // Packages bring files that this version cannot compile, nor import; compileall's status is theirs.
+        self.step(&mut compile, INSTALL_TIMEOUT)?;
         Ok(self.environment.clone())
     }
 
@@ -550,7 +559,6 @@ impl Build<'_> {
                 "install",
                 "--only-binary",
                 ":all:",
-                "--compile-bytecode",
             ])
             .arg("--python")
             .arg(self.environment.join("bin/python3"))
@@ -598,7 +606,7 @@ impl Build<'_> {
         // --target, not the environment's own interpreter: it works with every pip, in an interpreter whose packages a
         // distribution manages too (PEP 668), and does not take the interpreter's other packages for the environment's.
         install
-            .args(["install", "--only-binary=:all:", "--target"])
+            .args(["install", "--no-compile", "--only-binary=:all:", "--target"])
             .arg(site)
             .args(["--require-hashes", "--requirement"])
             .arg(requirements);
