@@ -39,6 +39,9 @@ pub enum Request {
     Start {
         /// What `sys.executable` is to be: by it Python finds its library, and its environment.
         executable: PathBuf,
+        /// Variables of the environment that the C libraries of packages look for, and Python does not: it starts without
+        /// them, so that the heap of a machine that sets them is no other.
+        variables: Vec<(String, String)>,
     },
     /// Execute the fixture's module. Answer: [`Answer::Loaded`].
     Load {

@@ -340,11 +340,14 @@ impl Subject {
     /// # Errors
     /// As [`Error`] tells; when it is not the Python that was chosen, too.
     pub fn start_python(&mut self) -> Result<Started, Error> {
-        let executable = match &self.launch.surroundings {
-            Surroundings::Fixed(places) => places.standing_for(&self.launch.executable),
-            Surroundings::Users => self.launch.executable.clone(),
+        let start = Request::Start {
+            executable: match &self.launch.surroundings {
+                Surroundings::Fixed(places) => places.standing_for(&self.launch.executable),
+                Surroundings::Users => self.launch.executable.clone(),
+            },
+            variables: of_libraries(),
         };
-        match self.ask(&Request::Start { executable }, "starting Python")? {
+        match self.ask(&start, "starting Python")? {
             Answer::Started(started) if started.full_version != self.launch.version => {
                 Err(Error::OtherInterpreter {
                     interpreter: self.launch.interpreter.clone(),
@@ -916,8 +919,8 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
         // NumPy asks for huge pages by itself (numpy/numpy#15769).
         ("NUMPY_MADVISE_HUGEPAGE", "0".into()),
     ];
-    // OpenBLAS, and where shared libraries are, are the machine's matter.
-    let mut users = vec!["OPENBLAS_CORETYPE", "LD_LIBRARY_PATH"];
+    // Where shared libraries are is the machine's matter.
+    variables.extend(std::env::var_os(LIBRARY_PATH).map(|value| (LIBRARY_PATH, value)));
     match &launch.surroundings {
         Surroundings::Fixed(places) => {
             variables.extend([
@@ -932,14 +935,25 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
             let mut path = bin.as_os_str().to_owned();
             path.push(":");
             path.push(SYSTEMS);
-            variables.push(("PATH", path));
-            users.extend(["HOME", "TMPDIR"]);
+            variables.push(("PATH", path.into()));
+            for name in ["HOME", "TMPDIR"] {
+                variables.extend(std::env::var_os(name).map(|value| (name, value)));
+            }
         }
     }
-    for name in users {
-        variables.extend(std::env::var_os(name).map(|value| (name, value)));
-    }
     variables
+}
+
+/// Where an interpreter may have its shared libraries (ld.so(8)): the one variable of the user's that stands in every subject's
+/// environment from the beginning, if it is set.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// Variables by which OpenBLAS is told what the machine's processor can do.
+fn of_libraries() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("OPENBLAS_") && name != "OPENBLAS_NUM_THREADS")
+        .collect()
 }
 
 /// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes than one's own

@@ -554,12 +554,7 @@ impl Build<'_> {
         install
             // Not the user's folder: a pyproject.toml or uv.toml there is about something else.
             .current_dir(self.scratch.path())
-            .args([
-                "pip",
-                "install",
-                "--only-binary",
-                ":all:",
-            ])
+            .args(["pip", "install", "--only-binary", ":all:"])
             .arg("--python")
             .arg(self.environment.join("bin/python3"))
             .args(["--require-hashes", "--requirement"])

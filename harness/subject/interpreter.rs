@@ -1,6 +1,6 @@
 //! The embedded interpreter and the fixture in it.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,9 +42,11 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
-    pub fn start(executable: &Path) -> PyResult<(Self, Started)> {
+    pub fn start(executable: &Path, variables: &[(String, String)]) -> PyResult<(Self, Started)> {
         name_program(executable);
         Python::initialize();
+        // `os.environ` stands by now.
+        add_variables(variables);
         let started = Python::attach(|py| -> PyResult<Started> {
             let sys = py.import("sys")?;
             Ok(Started {
@@ -320,6 +322,33 @@ fn name_program(executable: &Path) {
         if !name.is_null() {
             ffi::Py_SetProgramName(name);
         }
+    }
+}
+
+/// Adds to what getenv(3) finds. Not by setenv(3), whose copies are chunks of Python's heap.
+fn add_variables(variables: &[(String, String)]) {
+    #[expect(unsafe_code, reason = "the C library's environment")]
+    unsafe extern "C" {
+        static mut environ: *const *const c_char;
+    }
+    let added = variables.iter().filter_map(|(name, value)| {
+        // As all that follows, it stays to the end.
+        CString::new(format!("{name}={value}"))
+            .ok()
+            .map(CString::into_raw)
+    });
+    let mut all: Vec<*const c_char> = added.map(<*mut c_char>::cast_const).collect();
+    #[expect(unsafe_code, reason = "the environment is shared by nature")]
+    // SAFETY: no other thread runs before a fixture is loaded. `environ` is null or an array that ends with null, and what takes
+    // its place is one, of strings that are never freed; the C library copies it before it changes it (environ(7)).
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            all.push(*entry);
+            entry = entry.add(1);
+        }
+        all.push(std::ptr::null());
+        environ = Box::leak(all.into_boxed_slice()).as_ptr();
     }
 }
 

@@ -82,8 +82,11 @@ impl Subject {
                 }
                 _ => misuse("there are no plain pages"),
             },
-            Request::Start { executable } => {
-                let (interpreter, started) = match Interpreter::start(&executable) {
+            Request::Start {
+                executable,
+                variables,
+            } => {
+                let (interpreter, started) = match Interpreter::start(&executable, &variables) {
                     Ok(both) => both,
                     Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
                 };
