@@ -26,5 +26,6 @@ mod page;
 mod published;
 mod recorder;
 mod reproduce;
+mod surroundings;
 mod trust;
 mod versions;
