@@ -1030,8 +1030,14 @@ fn maker(place: &Elsewhere, name: &str, version: &str, venv: &str, pip: &str) {
             "-E -s -B") cat answer;;
             "-I -m venv") echo made >>starts; {venv}
                 mkdir -p "$5/bin" "$5/lib/python{series}/site-packages"
+                echo 'home = nowhere' >"$5/pyvenv.cfg"
                 cp environments_python "$5/bin/python3"; chmod 755 "$5/bin/python3";;
-            "-I -m pip") {pip} mkdir "$7/numpy"; touch "$7/numpy/__init__.py";;
+            "-I -m pip")
+                for word; do
+                    case $last in --target) site=$word;; --requirement) requirements=$word;; esac
+                    last=$word
+                done
+                {pip} mkdir "$site/numpy"; touch "$site/numpy/__init__.py";;
             *) case "$4" in *refcow-pip*) echo 'refcow-pip:{{"module":"99.0","bundled":null}}';; *) exit 1;; esac;;
             esac"#,
             root = root.display()
@@ -1063,7 +1069,7 @@ fn one_that_fails_half_way_does_not_keep_another_from_being_made() {
         "bad",
         "3.11.7",
         &first,
-        "touch \"$7/half\"; echo no network >&2; exit 1;",
+        "touch \"$site/half\"; echo no network >&2; exit 1;",
     );
     maker(&place, "good", "3.12.1", &second, "");
     place.path(&["good/bin"]);
@@ -1420,7 +1426,7 @@ fn what_is_made_in_the_cache_is_for_this_user_alone_whatever_the_umask() {
 }
 
 /// What pip is told, a line each time, by an interpreter of [`maker`].
-const SAYS_WHAT_PIP_IS_TOLD: &str = "echo \"$*\" >>pip; cp \"${10}\" requirements;";
+const SAYS_WHAT_PIP_IS_TOLD: &str = "echo \"$*\" >>pip; cp \"$requirements\" requirements;";
 
 #[test]
 fn wheels_are_installed_by_their_hashes() {
@@ -1445,7 +1451,7 @@ fn a_pip_that_is_too_old_gives_way_to_a_pinned_one() {
     let place = Elsewhere::new();
     // It "fetches" itself: what is run then is `SITE/pip` with these arguments.
     let fetch = format!(
-        "{SAYS_WHAT_PIP_IS_TOLD} case \"$7\" in */pip) mkdir \"$7\"; echo 'exit 3' >\"$7/pip\"; exit;; esac;"
+        "{SAYS_WHAT_PIP_IS_TOLD} case \"$site\" in */pip) mkdir \"$site\"; echo 'exit 3' >\"$site/pip\"; exit;; esac;"
     );
     maker(&place, "one", "3.12.1", "", &fetch);
     let one = place.at("one");
