@@ -759,6 +759,7 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
             true => ready.executable.clone(),
             false => ready.program.clone(),
         },
+        needs_library_path: interpreter.needs_library_path,
         version: interpreter.full_version.clone(),
         prefix: ready.prefix.clone(),
         surroundings: Surroundings::Fixed(places),

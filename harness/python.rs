@@ -25,6 +25,7 @@ pub use find::{Found, discover};
 pub use imports::{Packages, packages};
 pub use older::{Older, ask, older};
 pub use preloadable::NotPreloadable;
+pub(crate) use probe::LIBRARY_PATH;
 pub use probe::{Interpreter, Unusable};
 pub use trust::Distrust;
 

@@ -38,6 +38,7 @@ use crate::protocol::{
     ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, GO, Job, Module, NOT_LOADED,
     Raised, Report, Request, Started, WITNESS,
 };
+use crate::python::LIBRARY_PATH;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -210,6 +211,8 @@ pub struct Launch {
     pub interpreter: PathBuf,
     /// What its `sys.executable` is to be: by it Python finds its environment.
     pub executable: PathBuf,
+    /// Whether it only starts with the user's `LD_LIBRARY_PATH`.
+    pub needs_library_path: bool,
     /// `sys.version` as the interpreter says it: what the running one must say too.
     pub version: String,
     /// `sys.prefix` of the environment that it must find itself in.
@@ -919,10 +922,12 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
         // NumPy asks for huge pages by itself (numpy/numpy#15769).
         ("NUMPY_MADVISE_HUGEPAGE", "0".into()),
     ];
-    // Where shared libraries are is the machine's matter.
-    variables.extend(std::env::var_os(LIBRARY_PATH).map(|value| (LIBRARY_PATH, value)));
+    let mut users = Vec::new();
     match &launch.surroundings {
         Surroundings::Fixed(places) => {
+            if launch.needs_library_path {
+                users.push(LIBRARY_PATH);
+            }
             variables.extend([
                 ("PATH", SYSTEMS.into()),
                 // Where it is not set, Python looks the user up.
@@ -936,17 +941,14 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
             path.push(":");
             path.push(SYSTEMS);
             variables.push(("PATH", path.into()));
-            for name in ["HOME", "TMPDIR"] {
-                variables.extend(std::env::var_os(name).map(|value| (name, value)));
-            }
+            users.extend(["HOME", "TMPDIR", LIBRARY_PATH]);
         }
+    }
+    for name in users {
+        variables.extend(std::env::var_os(name).map(|value| (name, value)));
     }
     variables
 }
-
-/// Where an interpreter may have its shared libraries (ld.so(8)): the one variable of the user's that stands in every subject's
-/// environment from the beginning, if it is set.
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 /// Variables by which OpenBLAS is told what the machine's processor can do.
 fn of_libraries() -> Vec<(String, String)> {

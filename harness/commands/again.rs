@@ -384,6 +384,7 @@ mod tests {
             prefix: "/usr".into(),
             base_prefix: "/usr".into(),
             program: "/usr/bin/python3.11".into(),
+            needs_library_path: false,
         }
     }
 

@@ -750,6 +750,7 @@ mod tests {
             prefix: "/opt/py".into(),
             base_prefix: "/opt/py".into(),
             program: "/opt/py/bin/python3.11".into(),
+            needs_library_path: false,
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Interpreter {
     pub base_prefix: PathBuf,
     /// The file that the kernel runs: behind links and wrappers, the interpreter's own program.
     pub program: PathBuf,
+    /// Whether it only starts with the user's `LD_LIBRARY_PATH`.
+    pub needs_library_path: bool,
 }
 
 impl Interpreter {
@@ -127,6 +129,9 @@ pub(super) struct Answer {
     program: Option<PathBuf>,
     gil_disabled: bool,
     pub(super) loaded: Vec<PathBuf>,
+    /// Of the asking, not of the answer.
+    #[serde(default)]
+    needs_library_path: bool,
 }
 
 /// Runs `program` and asks it.
@@ -135,20 +140,13 @@ pub(super) struct Answer {
 ///
 /// [`Unusable::DoesNotRun`], [`Unusable::Hangs`], [`Unusable::NotPython`] and [`Unusable::Interrupted`].
 pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
-    let mut command = Command::new(program);
-    // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject), and no bytecode
-    // written into someone's installation. (-I would do more, but 2.7 has no -I and should name its version.)
-    command.args(["-E", "-s", "-B", "-c", SCRIPT]);
-    let output = child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
-        Failure::TimedOut(limit) => Unusable::Hangs {
-            seconds: limit.as_secs(),
-        },
-        Failure::Interrupted => Unusable::Interrupted,
-        Failure::TooMuchOutput => Unusable::NotPython,
-        Failure::Start(_) | Failure::Wait(_) => Unusable::DoesNotRun {
-            reason: failure.to_string(),
-        },
-    })?;
+    // Without the user's list of libraries first: what is measured is to depend on it only if it must.
+    let mut output = run(program, false)?;
+    let needs_library_path =
+        output.status.code() == Some(NOT_LINKED) && std::env::var_os(LIBRARY_PATH).is_some();
+    if needs_library_path {
+        output = run(program, true)?;
+    }
     if !output.status.success() {
         let mut reason = child::ending(output.status);
         let said = child::tail(&output.stderr, 3);
@@ -158,7 +156,35 @@ pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
         }
         return Err(Unusable::DoesNotRun { reason });
     }
-    decode(&output.stdout).ok_or(Unusable::NotPython)
+    let mut answer = decode(&output.stdout).ok_or(Unusable::NotPython)?;
+    answer.needs_library_path = needs_library_path;
+    Ok(answer)
+}
+
+/// Where the dynamic linker looks for libraries first (ld.so(8)).
+pub(crate) const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// The exit status of a program for which the dynamic linker lacks a library.
+const NOT_LINKED: i32 = 127;
+
+fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusable> {
+    let mut command = Command::new(program);
+    if !with_library_path {
+        command.env_remove(LIBRARY_PATH);
+    }
+    // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject), and no bytecode
+    // written into someone's installation. (-I would do more, but 2.7 has no -I and should name its version.)
+    command.args(["-E", "-s", "-B", "-c", SCRIPT]);
+    child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
+        Failure::TimedOut(limit) => Unusable::Hangs {
+            seconds: limit.as_secs(),
+        },
+        Failure::Interrupted => Unusable::Interrupted,
+        Failure::TooMuchOutput => Unusable::NotPython,
+        Failure::Start(_) | Failure::Wait(_) => Unusable::DoesNotRun {
+            reason: failure.to_string(),
+        },
+    })
 }
 
 /// What follows from an answer, with the files that are there now.
@@ -218,6 +244,7 @@ fn judge(
         prefix: answer.prefix,
         base_prefix: answer.base_prefix,
         program,
+        needs_library_path: answer.needs_library_path,
     })
 }
 
