@@ -467,9 +467,6 @@ pub struct RunOptions {
     /// Write a report to this folder as well: a page, its charts, tables, and the run itself
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub report: Option<PathBuf>,
-    /// Go on with a run that was interrupted, which this file holds as JSON: what is in it is not measured again
-    #[arg(long, value_name = "RUN.json", value_hint = ValueHint::FilePath)]
-    pub resume: Option<PathBuf>,
     /// Say nothing while it runs: errors alone go to standard error
     #[arg(long, short)]
     pub quiet: bool,

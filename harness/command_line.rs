@@ -1,4 +1,4 @@
-//! The words of a command line: those that say what to measure, and those that go on with it.
+//! The words of a command line that say what to measure.
 
 use std::ffi::OsString;
 use std::iter;
@@ -10,71 +10,41 @@ use crate::cli::Cli;
 use crate::model::{By, printable};
 
 /// Options, by their names in the parser, that change nothing of what is measured: where it is written and in which form, what
-/// it is compared with, what is expected of it, and what is there already.
-const BESIDE: [&str; 9] = [
+/// it is compared with, and what is expected of it.
+const BESIDE: [&str; 8] = [
     "output",
     "report",
     "format",
     "by",
     "quiet",
-    "resume",
     "save_baseline",
     "baseline",
     "expect",
 ];
-
-/// What a command line says, sorted as its command declares it.
-struct Parts {
-    /// The command, what it is about, and its options.
-    words: Vec<String>,
-    /// What stands behind `--`.
-    last: Vec<String>,
-}
-
-impl Parts {
-    fn joined(mut self) -> Vec<String> {
-        if !self.last.is_empty() {
-            self.words.push("--".into());
-            self.words.append(&mut self.last);
-        }
-        self.words
-    }
-}
 
 /// The words of a command line, without the program's name, that measure the same again: its command, and every option that
 /// says what is measured, in the order in which the command declares them. They parse to the same plan.
 ///
 /// Empty if there is one that a document has no place for: no UTF-8, or with a letter that acts on a terminal.
 pub fn command_words(arguments: &[OsString]) -> Vec<String> {
-    let parts = parts(arguments, &BESIDE);
-    parts.map(Parts::joined).unwrap_or_default()
+    words_that_measure(arguments).unwrap_or_default()
 }
 
-/// The words that go on with a run that is in a file: all that were given, and `--resume FILE`. `None` where
-/// [`command_words`] finds none.
-pub fn going_on(arguments: &[OsString], file: &str) -> Option<Vec<String>> {
-    let mut parts = parts(arguments, &["resume"])?;
-    parts.words.extend(option("resume", file));
-    Some(parts.joined())
-}
-
-fn parts(arguments: &[OsString], without: &[&str]) -> Option<Parts> {
+fn words_that_measure(arguments: &[OsString]) -> Option<Vec<String>> {
     let program = Cli::command();
     let all = iter::once("refcow".into()).chain(arguments.iter().cloned());
     let matches = program.clone().try_get_matches_from(all).ok()?;
-    let mut parts = Parts {
-        words: Vec::new(),
-        last: Vec::new(),
-    };
     let (name, command, matches) = match matches.subcommand() {
         Some((name, matches)) => (name, program.find_subcommand(name)?, matches),
         // Options of the whole program are those of this command.
         None => ("claims", &program, &matches),
     };
-    parts.words.push(name.to_owned());
+    let mut words = vec![name.to_owned()];
+    // What stands behind `--`.
+    let mut last = Vec::new();
     let given = |argument: &&Arg| {
         let id = argument.get_id().as_str();
-        !without.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
+        !BESIDE.contains(&id) && matches.value_source(id) == Some(ValueSource::CommandLine)
     };
     let (named, options): (Vec<_>, Vec<_>) = command
         .get_arguments()
@@ -83,18 +53,18 @@ fn parts(arguments: &[OsString], without: &[&str]) -> Option<Parts> {
     for argument in named {
         let values = values(matches, argument.get_id().as_str())?;
         match argument.is_last_set() {
-            true => parts.last.extend(values),
-            false => parts.words.extend(values),
+            true => last.extend(values),
+            false => words.extend(values),
         }
     }
     for argument in options {
         let id = argument.get_id().as_str();
         let name = argument.get_long()?;
         match argument.get_action() {
-            ArgAction::SetTrue => parts.words.push(format!("--{name}")),
+            ArgAction::SetTrue => words.push(format!("--{name}")),
             _ => {
                 for value in values(matches, id)? {
-                    parts.words.extend(option(name, &value));
+                    words.extend(option(name, &value));
                 }
             }
         }
@@ -102,11 +72,15 @@ fn parts(arguments: &[OsString], without: &[&str]) -> Option<Parts> {
     // A cut by line has lines logged, which is more than a form.
     let by = matches.try_get_one::<By>("by").ok().flatten();
     let lines = "--lines".to_owned();
-    if without.contains(&"by") && by == Some(&By::Line) && !parts.words.contains(&lines) {
-        parts.words.push(lines);
+    if by == Some(&By::Line) && !words.contains(&lines) {
+        words.push(lines);
     }
-    let mut all = parts.words.iter().chain(&parts.last);
-    all.all(|word| printable(word) == **word).then_some(parts)
+    if !last.is_empty() {
+        words.push("--".into());
+        words.append(&mut last);
+    }
+    let mut all = words.iter();
+    all.all(|word| printable(word) == **word).then_some(words)
 }
 
 /// What an argument was given, as it was written.
@@ -158,8 +132,8 @@ mod tests {
     #[case::cut_by_type("measure ints --by type", "measure ints")]
     #[case::cut_by_line("measure ints --by line", "measure ints --lines")]
     #[case::cut_by_line_with_lines("measure ints --by=line --lines", "measure ints --lines")]
-    #[case::going_on(
-        "versions a b --resume R.json --quiet --timeout 5",
+    #[case::told_to_be_quiet(
+        "versions a b --report D --quiet --timeout 5",
         "versions a b --timeout 5"
     )]
     #[case::words_of_the_files_own(
@@ -201,7 +175,7 @@ mod tests {
     #[case("measure tests/fixtures/acts.py:act --set count=3 --timeout 0.5 -- --format json -q")]
     #[case("advise lists --visit iterate --set count=3 --format json")]
     #[case("alternatives --way args --start-method spawn --size 8192 --quiet")]
-    #[case("versions --format json --resume R")]
+    #[case("versions --format json --report R")]
     fn the_words_make_the_same_plan(#[case] given: &str) {
         let given = arguments(given);
         let words = command_words(&given);
@@ -222,15 +196,5 @@ mod tests {
         assert_eq!(of("a".into()).len(), 3);
         assert!(of(no_text).is_empty());
         assert!(of("a\u{1b}[31m".into()).is_empty());
-    }
-
-    #[test]
-    fn a_run_goes_on_where_it_was_to_be_written() {
-        let given = arguments("measure x.py --output F --resume OLD --format json -- a");
-        let words = going_on(&given, "a b.json").unwrap();
-        assert_eq!(
-            crate::shell::line("target/refcow", &words),
-            "target/refcow measure x.py --format json --output F --resume 'a b.json' -- a"
-        );
     }
 }

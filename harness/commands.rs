@@ -16,9 +16,8 @@ use crate::cli::{
     Advise, Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare,
     ComparisonFormat, Document, Format, Measure, Merge, PlanError, RunOptions, Versions,
 };
-use crate::command_line::{self, command_words};
+use crate::command_line::command_words;
 use crate::documents::{self, Baseline};
-use crate::experiment::resume::Earlier;
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
 use crate::output::{self, Output};
@@ -59,14 +58,12 @@ pub enum Error {
     NotKept(Vec<experiment::Error>),
     /// The run was ended, and something of it is complete.
     #[error("{}interrupted: {kept}", above(failures))]
-    #[diagnostic(help("{help}"))]
+    #[diagnostic(help("run the same command again to measure everything"))]
     Interrupted {
         /// Why some of it was not measured.
         failures: Vec<experiment::Error>,
         /// Where what is complete is.
         kept: String,
-        /// How to go on.
-        help: String,
     },
     /// An unknown claim, or a file of expectations that is none.
     #[error(transparent)]
@@ -436,10 +433,9 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_claims(&measured.report, &explained, style),
     };
-    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
-    published::write(folder, &measured.report)?;
-    output.write(&bytes)?;
-    complete(&measured.report, measured.failures, &kept)?;
+    let kept = where_kept(options.format == ClaimsFormat::Json, &output, &options.run);
+    write(output, &bytes, folder, &measured.report)?;
+    complete(&measured.report, measured.failures, kept)?;
     let runs = &measured.report.runs;
     let unexpected: Vec<_> = of_all(runs, |run| &run.claims)
         .filter(|(_, claim)| claim.verdict != claim.expected)
@@ -457,24 +453,16 @@ fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
     }
 }
 
-/// Measures what is not there already, and shows how far it is. `read` is what else was read of the user's.
+/// Measures, and shows how far it is. `read` is what else was read of the user's.
 fn measured(
     plan: &experiment::Plan,
     options: &RunOptions,
     read: Option<model::Source>,
 ) -> Result<experiment::Outcome, Error> {
-    let command = command_words(&arguments());
+    let command = command_words(&std::env::args_os().skip(1).collect::<Vec<_>>());
     let sources = sources(plan, read, &command);
-    let earlier = match &options.resume {
-        Some(path) => {
-            let document = documents::read(path)?;
-            let earlier = Earlier::new(document, &command, &sources);
-            Some(earlier.map_err(experiment::Error::from)?)
-        }
-        None => None,
-    };
     let mut progress = Progress::new(plan.steps(), options.quiet);
-    let mut measured = experiment::run(plan, earlier.as_ref(), &mut |step| progress.show(&step))?;
+    let mut measured = experiment::run(plan, &mut |step| progress.show(&step))?;
     measured.report.command = command;
     measured.report.sources = sources;
     Ok(measured)
@@ -492,59 +480,16 @@ fn write(
     Ok(written?)
 }
 
-/// The words behind the program's name.
-fn arguments() -> Vec<OsString> {
-    std::env::args_os().skip(1).collect()
-}
-
-/// What there is of a run once it is written.
-enum Kept {
-    /// The document, in a file.
-    Document(PathBuf),
-    /// The document, on standard output or in a pipe.
-    PassedOn,
-    /// Something that no run can be gone on with.
-    Pages,
-}
-
-impl Kept {
-    fn of(is_document: bool, output: &Output, options: &RunOptions) -> Self {
-        match (is_document, output, &options.output, &options.report) {
-            (true, Output::File { .. }, Some(path), _) => Self::Document(path.clone()),
-            (.., Some(folder)) => Self::Document(folder.join(report::DOCUMENT)),
-            (true, ..) => Self::PassedOn,
-            (false, ..) => Self::Pages,
-        }
-    }
-
-    /// Where what is complete is, and how to go on.
-    fn told(&self) -> (String, String) {
-        let program = std::env::args().next().unwrap_or_else(|| "refcow".into());
-        let going_on = |file: &str| {
-            let words = command_line::going_on(&arguments(), file)?;
-            Some(shell::line(&program, &words))
-        };
-        let no_words = "a command with letters that are no text cannot be gone on with";
-        let go_on = |words: Option<String>, before: &str| match words {
-            Some(words) => format!("{before}go on with: {words}"),
-            None => no_words.to_owned(),
-        };
-        match self {
-            Self::Document(path) => {
-                let path = path.display().to_string();
-                let words = going_on(&path);
-                (format!("what is complete is in {path}"), go_on(words, ""))
-            }
-            Self::PassedOn => (
-                "what is complete has been written".to_owned(),
-                go_on(going_on("RUN.json"), "keep it as RUN.json, and "),
-            ),
-            Self::Pages => (
-                "what is complete has been written".to_owned(),
-                "a run that is kept by --report DIR, or --format json --output RUN.json, can be gone on with by --resume"
-                    .to_owned(),
-            ),
-        }
+/// Where what is complete is, once it is written.
+fn where_kept(is_document: bool, output: &Output, options: &RunOptions) -> String {
+    let file = match (is_document, output, &options.output, &options.report) {
+        (true, Output::File { .. }, Some(path), _) => Some(path.clone()),
+        (.., Some(folder)) => Some(folder.join(report::DOCUMENT)),
+        _ => None,
+    };
+    match file {
+        Some(path) => format!("what is complete is in {}", path.display()),
+        None => "what is complete has been written".to_owned(),
     }
 }
 
@@ -580,15 +525,10 @@ fn sources(
 fn complete(
     report: &model::Report,
     failures: Vec<experiment::Error>,
-    kept: &Kept,
+    kept: String,
 ) -> Result<(), Error> {
     if report.interrupted {
-        let (kept, help) = kept.told();
-        return Err(Error::Interrupted {
-            failures,
-            kept,
-            help,
-        });
+        return Err(Error::Interrupted { failures, kept });
     }
     match failures.is_empty() {
         true => Ok(()),
@@ -645,10 +585,9 @@ fn versions(options: &Versions) -> Result<(), Error> {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_facts(&measured.report, facts, style),
     };
-    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
-    published::write(folder, &measured.report)?;
-    output.write(&bytes)?;
-    complete(&measured.report, measured.failures, &kept)?;
+    let kept = where_kept(options.format == ClaimsFormat::Json, &output, &options.run);
+    write(output, &bytes, folder, &measured.report)?;
+    complete(&measured.report, measured.failures, kept)?;
     let otherwise: Vec<_> = of_all(&measured.report.runs, |run| &run.facts)
         .filter(|(_, fact)| fact.outcome == model::Outcome::Otherwise)
         .map(|(of, fact)| {
@@ -780,12 +719,12 @@ fn measure(command: &Measure) -> Result<(), Error> {
         bytes.push(b'\n');
         bytes.extend(report::render_comparison(comparison, style));
     }
-    let written = Kept::of(options.format == Format::Json, &output, &options.run);
+    let written = where_kept(options.format == Format::Json, &output, &options.run);
     write(output, &bytes, folder, &measured.report)?;
     if kept.is_some() && !measured.failures.is_empty() && !measured.report.interrupted {
         return Err(Error::NotKept(measured.failures));
     }
-    complete(&measured.report, measured.failures, &written)?;
+    complete(&measured.report, measured.failures, written)?;
     let mut all = measured
         .report
         .runs
@@ -809,10 +748,9 @@ fn advise(options: &Advise) -> Result<(), Error> {
         None => report::render(&measured.report, report::Format::Json)?,
         Some(style) => report::render_advice(&measured.report, style),
     };
-    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
-    published::write(folder, &measured.report)?;
-    output.write(&bytes)?;
-    complete(&measured.report, measured.failures, &kept)
+    let kept = where_kept(options.format == ClaimsFormat::Json, &output, &options.run);
+    write(output, &bytes, folder, &measured.report)?;
+    complete(&measured.report, measured.failures, kept)
 }
 
 fn alternatives(options: &Alternatives) -> Result<(), Error> {
@@ -825,10 +763,9 @@ fn alternatives(options: &Alternatives) -> Result<(), Error> {
         ClaimsFormat::Markdown => report::render_alternatives_markdown(&measured.report),
         ClaimsFormat::Table => report::render_alternatives(&measured.report, width_of(&output)),
     };
-    let kept = Kept::of(options.format == ClaimsFormat::Json, &output, &options.run);
-    published::write(folder, &measured.report)?;
-    output.write(&bytes)?;
-    complete(&measured.report, measured.failures, &kept)
+    let kept = where_kept(options.format == ClaimsFormat::Json, &output, &options.run);
+    write(output, &bytes, folder, &measured.report)?;
+    complete(&measured.report, measured.failures, kept)
 }
 
 fn format(format: Format, output: &Output) -> report::Format {

@@ -6,7 +6,6 @@ pub mod calibration;
 pub mod causes;
 pub mod lines;
 pub mod observations;
-pub mod resume;
 pub mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::experiment::lines::LineLog;
-use crate::experiment::resume::{Earlier, There};
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
@@ -140,7 +138,7 @@ pub enum Step<'a> {
     },
     /// A dataset stands, one child has ended its visit, or something was observed.
     Done,
-    /// What would have been done so often is there already, or will not be.
+    /// What would have been done so often will not be: something before it failed.
     Passed {
         /// How often.
         steps: usize,
@@ -211,10 +209,6 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Alternatives(#[from] alternatives::Error),
-    /// What was measured earlier does not belong to this.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Resume(#[from] resume::Refusal),
     /// A fixture could not be measured.
     #[error("{fixture}: {error}")]
     Fixture {
@@ -377,7 +371,6 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
-            Self::Resume(_) => true,
             Self::Alternatives(error) => error.is_bad_input(),
             Self::Fixture { error, .. } => matches!(
                 **error,
@@ -410,18 +403,14 @@ pub struct Outcome {
     pub failures: Vec<Error>,
 }
 
-/// Measures everything in the plan that no earlier run has, with one interpreter after the other. What cannot be measured,
+/// Measures everything in the plan, with one interpreter after the other. What cannot be measured,
 /// with an interpreter or at all, does not keep the rest from it. Where the run is ended before all is measured, its report
 /// has what is complete: whole datasets, observations, ways.
 ///
 /// # Errors
 /// When nothing could be measured, the first reason; when the run was interrupted and nothing is complete, or of a single
-/// interpreter the instrument contradicted itself, that; an earlier run that does not belong to this. Nothing is left behind.
-pub fn run(
-    plan: &Plan,
-    earlier: Option<&Earlier>,
-    step: &mut dyn FnMut(Step<'_>),
-) -> Result<Outcome, Error> {
+/// interpreter the instrument contradicted itself, that. Nothing is left behind.
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
         wanted.fits(&machine::memory()?)?;
@@ -431,9 +420,6 @@ pub fn run(
         interpreters,
         refused,
     } = python::choose_all(&plan.pythons)?;
-    if let Some(earlier) = earlier {
-        earlier.has_only(&interpreters)?;
-    }
     let several = interpreters.len() + refused.len() > 1;
     let mut failures: Vec<Error> = Vec::new();
     let mut warnings: Vec<Warning> = Vec::new();
@@ -446,30 +432,12 @@ pub fn run(
     let all = python::prepare_all(interpreters.clone(), &modules, &mut |line| {
         step(Step::Installing(line));
     });
-    let mut prepared = Vec::new();
-    for (interpreter, ready) in interpreters.iter().zip(all) {
-        let known = earlier.and_then(|earlier| earlier.run_of(interpreter));
-        // Before anything is measured for nothing.
-        let ready = match (earlier, known, ready) {
-            (Some(earlier), Some(run), Ok(ready)) => {
-                earlier.is_of(run, interpreter, &environment_of(&ready)?)?;
-                Ok(ready)
-            }
-            (_, Some(_), Err(error)) if !matches!(error, python::Error::Interrupted) => {
-                return Err(error.into());
-            }
-            (_, _, ready) => ready,
-        };
-        prepared.push((interpreter, ready, known));
-    }
     let mut runs = Vec::new();
     let mut interrupted: Option<Error> = None;
     let of = interpreters.len();
-    for (number, (interpreter, ready, known)) in (1..).zip(prepared) {
+    for (number, (interpreter, ready)) in (1..).zip(interpreters.iter().zip(all)) {
         if interrupted.is_some() {
-            // What an earlier run has is not lost.
-            runs.extend(known.cloned());
-            continue;
+            break;
         }
         let version = &interpreter.version;
         step(Step::Interpreter {
@@ -479,7 +447,7 @@ pub fn run(
         });
         let measured = ready
             .map_err(Error::from)
-            .and_then(|ready| run_one(plan, &ready, known, step));
+            .and_then(|ready| run_one(plan, &ready, step));
         let named = |error: Error| match several {
             true => error.of_interpreter(interpreter),
             false => error,
@@ -490,15 +458,8 @@ pub fn run(
                 failures.extend(measured.failures.into_iter().map(named));
                 interrupted = measured.interrupted;
             }
-            Err(error) if error.is_interruption() => {
-                runs.extend(known.cloned());
-                interrupted = Some(error);
-            }
+            Err(error) if error.is_interruption() => interrupted = Some(error),
             Err(error) => {
-                if several {
-                    // Nor here: the document goes on to hold it.
-                    runs.extend(known.cloned());
-                }
                 warnings.push(error.interpreter_not_measured(&format!("CPython {version}")));
                 failures.push(named(error));
             }
@@ -574,123 +535,77 @@ fn of_steps<T>(
     done
 }
 
-/// Everything in the plan that an earlier run has not, with one interpreter.
-fn run_one(
-    plan: &Plan,
-    ready: &Ready,
-    earlier: Option<&Run>,
-    step: &mut dyn FnMut(Step<'_>),
-) -> Result<OfOne, Error> {
-    let there = There::of(plan, earlier);
-    if let (Some(run), true) = (earlier, there.is_all()) {
-        return Ok(OfOne {
-            run: run.clone(),
-            failures: Vec::new(),
-            interrupted: None,
-        });
-    }
+/// Everything in the plan, with one interpreter.
+fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result<OfOne, Error> {
     let interpreter = &ready.interpreter;
     let launch = launch(ready, plan.children, plan.timeout)?;
     let mut environment = environment_of(ready)?;
     step(Step::Preparing("calibrating"));
-    // For an earlier run, too: its own check was of the machine as it was then, and what is measured now is to be vouched for.
-    let mut calibration = calibration::calibrate(&launch, calibration::Options::default())?;
+    let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
 
     let mut trouble = Trouble {
-        warnings: there.warnings(),
+        warnings: machine_warnings(&environment),
         ..Trouble::default()
     };
-    trouble.warnings.extend(machine_warnings(&environment));
-    if let Some(earlier) = earlier {
-        // Those of remedies.
-        let Environment {
-            packages,
-            package_sha256,
-            ..
-        } = earlier.environment.clone();
-        environment.packages.extend(packages);
-        environment.package_sha256.extend(package_sha256);
-    }
-    let mut new = false;
     let mut measurements = Vec::new();
-    for (dataset, there) in plan.datasets.iter().zip(there.datasets) {
+    for dataset in &plan.datasets {
+        if trouble.interrupted.is_some() {
+            break;
+        }
         let steps = plan.steps_of(dataset);
-        if let Some(there) = there {
-            measurements.extend(there);
-            step(Step::Passed { steps });
-        } else if trouble.interrupted.is_none() {
-            match of_steps(steps, step, |step| measure(plan, dataset, &launch, step)) {
-                Ok(measured) => {
-                    new = true;
-                    measurements.extend(measured.measurements);
-                    trouble.warnings.extend(measured.warnings);
-                }
-                Err(error) => trouble.note(&dataset.fixture.name, error)?,
+        match of_steps(steps, step, |step| measure(plan, dataset, &launch, step)) {
+            Ok(measured) => {
+                measurements.extend(measured.measurements);
+                trouble.warnings.extend(measured.warnings);
             }
+            Err(error) => trouble.note(&dataset.fixture.name, error)?,
         }
     }
     let mut advice = Vec::new();
-    for (dataset, there) in plan.advise.iter().zip(there.advise) {
+    for dataset in &plan.advise {
+        if trouble.interrupted.is_some() {
+            break;
+        }
         let steps = advise::steps(dataset, plan.children);
-        if let Some((with, there)) = there {
-            measurements.extend(with);
-            advice.extend(there);
-            step(Step::Passed { steps });
-        } else if trouble.interrupted.is_none() {
-            let advised = of_steps(steps, step, |step| {
-                advise::run(plan, dataset, ready, &launch, step)
-            });
-            match advised {
-                Ok(outcome) => {
-                    new = true;
-                    measurements.extend(outcome.measurements);
-                    trouble.warnings.extend(outcome.warnings);
-                    environment.packages.extend(outcome.installed.versions);
-                    environment.package_sha256.extend(outcome.installed.sha256);
-                    advice.extend(outcome.advice);
-                }
-                Err(error) => trouble.note(&dataset.fixture.name, error)?,
+        let advised = of_steps(steps, step, |step| {
+            advise::run(plan, dataset, ready, &launch, step)
+        });
+        match advised {
+            Ok(outcome) => {
+                measurements.extend(outcome.measurements);
+                trouble.warnings.extend(outcome.warnings);
+                environment.packages.extend(outcome.installed.versions);
+                environment.package_sha256.extend(outcome.installed.sha256);
+                advice.extend(outcome.advice);
             }
+            Err(error) => trouble.note(&dataset.fixture.name, error)?,
         }
     }
     let mut observations = Vec::new();
-    for (wanted, there) in plan.observations.iter().zip(there.observations) {
-        if let Some(there) = there {
-            observations.push(there);
-            step(Step::Passed { steps: 1 });
-        } else if trouble.interrupted.is_none() {
-            let name = wanted.name();
-            step(Step::Observing { name });
-            match observe(plan, wanted, interpreter, &launch) {
-                Ok(observation) => {
-                    new = true;
-                    observations.push(observation);
-                }
-                Err(error) => trouble.note(name, error)?,
-            }
-            step(Step::Done);
+    for wanted in &plan.observations {
+        if trouble.interrupted.is_some() {
+            break;
         }
+        let name = wanted.name();
+        step(Step::Observing { name });
+        match observe(plan, wanted, interpreter, &launch) {
+            Ok(observation) => observations.push(observation),
+            Err(error) => trouble.note(name, error)?,
+        }
+        step(Step::Done);
     }
     let mut compared = Vec::new();
-    if trouble.interrupted.is_some() {
-        compared.extend(there.alternatives.into_iter().flatten());
-    } else if let Some(wanted) = &plan.alternatives {
-        let known = there.alternatives.iter().flatten().count();
-        let version = &interpreter.version;
-        match alternatives::run(wanted, there.alternatives.clone(), version, &launch, step) {
+    if let (None, Some(wanted)) = (&trouble.interrupted, &plan.alternatives) {
+        match alternatives::run(wanted, &interpreter.version, &launch, step) {
             Ok(outcome) => {
                 let failures = outcome.failures.into_iter().map(Error::from);
                 trouble.failures.extend(failures);
                 trouble.warnings.extend(outcome.warnings);
                 trouble.interrupted = outcome.interrupted.map(Error::from);
                 compared = outcome.alternatives;
-                new |= compared.len() > known;
             }
             // All else stands.
-            Err(error) => {
-                compared.extend(there.alternatives.into_iter().flatten());
-                trouble.note("alternatives", error.into())?;
-            }
+            Err(error) => trouble.note("alternatives", error.into())?,
         }
     }
     let Trouble {
@@ -704,11 +619,6 @@ fn run_one(
             None if !failures.is_empty() => return Err(failures.remove(0)),
             None => {}
         }
-    }
-    if let (Some(earlier), false) = (earlier, new) {
-        // All figures are still of then.
-        environment = earlier.environment.clone();
-        calibration = earlier.calibration;
     }
     let run = Run {
         python: model_of(interpreter),

@@ -1,14 +1,14 @@
-//! A run that is ended keeps what is complete, and goes on from there.
+//! A run that is ended keeps what is complete.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::{Finished, Place, REFCOW, python, run, skipped};
-use refcow::model::{self, Alternative, Report};
+use crate::common::{Finished, Place, python, run, skipped};
+use refcow::model::{self, Report};
 use rstest::rstest;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A dataset that notes each time that it is built. The `slow` one hangs while there is a file `hang`, in the interpreters
 /// whose prefix ends with what stands in that.
@@ -53,10 +53,6 @@ fn builds(place: &Place) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn forget_builds(place: &Place) {
-    let _ = fs::remove_file(place.path("builds"));
-}
-
 fn read(path: &PathBuf) -> Report {
     run::report(&fs::read_to_string(path).unwrap())
 }
@@ -81,32 +77,6 @@ fn end_in_the_second(place: &Place, command: Command, signal: Signal) -> Finishe
     finished
 }
 
-/// What a document says of pages, without times and identifiers.
-fn pages(report: &Report) -> Value {
-    let runs = report.runs.iter().map(|run| {
-        let measurements = run.measurements.iter().map(|one| {
-            let children = one
-                .children
-                .iter()
-                .map(|child| json!([child.regions, child.written]));
-            json!([
-                one.fixture,
-                one.visit,
-                one.prepare,
-                one.parameters,
-                children.collect::<Vec<_>>()
-            ])
-        });
-        json!([run.python, run.warnings, measurements.collect::<Vec<_>>()])
-    });
-    json!([
-        report.command,
-        report.sources,
-        report.interrupted,
-        runs.collect::<Vec<_>>()
-    ])
-}
-
 fn is_valid(document: &[u8]) -> bool {
     let schema: Value = serde_json::from_str(&run::stdout(&["schema"])).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
@@ -114,37 +84,30 @@ fn is_valid(document: &[u8]) -> bool {
 }
 
 #[rstest]
-fn what_is_complete_is_kept_and_not_measured_again(
+fn what_is_complete_is_written(
     #[values(Signal::INT, Signal::TERM)] signal: Signal,
+    #[values("--output", "--report")] kept: &str,
 ) {
     let place = Place::new();
-    let (whole, part) = (place.path("whole.json"), place.path("a part.json"));
-    let to = |path: &PathBuf| {
-        ["--format", "json", "--output", path.to_str().unwrap()].map(str::to_owned)
+    let (arguments, part) = match kept {
+        "--output" => {
+            let part = place.path("a part.json");
+            let words = ["--format", "json", kept, part.to_str().unwrap()];
+            (words.map(str::to_owned).to_vec(), part)
+        }
+        _ => {
+            let folder = place.path("a report");
+            let words = [kept, folder.to_str().unwrap()].map(str::to_owned);
+            (words.to_vec(), folder.join("run.json"))
+        }
     };
-    let to = |path: &PathBuf, more: &[&str]| {
-        let words = to(path);
-        let words: Vec<&str> = words
-            .iter()
-            .map(String::as_str)
-            .chain(more.iter().copied())
-            .collect();
-        measure(&place, &words)
-    };
-    place.run(to(&whole, &[])).exits_with(0);
-    forget_builds(&place);
-
-    let ended = end_in_the_second(&place, to(&part, &[]), signal);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = end_in_the_second(&place, measure(&place, &words), signal);
     assert_eq!(builds(&place), ["first", "second"]);
-    let [first, second] = fixtures(&place);
-    let told = format!(
-        "what is complete is in {0}\nhelp: go on with: {REFCOW} measure {first} {second} --format json --children 1 \
-         --python {1} --output '{0}' --resume '{0}'\n",
-        part.display(),
-        python()
-    );
-    let ended = ended.says(&told);
-    assert_eq!(ended.stdout, "");
+    ended.says(&format!(
+        "error: interrupted: what is complete is in {}\nhelp: run the same command again to measure everything\n",
+        part.display()
+    ));
     let report = read(&part);
     assert!(report.interrupted);
     assert!(is_valid(&fs::read(&part).unwrap()));
@@ -154,34 +117,15 @@ fn what_is_complete_is_kept_and_not_measured_again(
         .collect();
     assert_eq!(visits, ["first idle", "first look", "first turn"]);
     let sums: Vec<_> = report.sources.iter().map(|source| &source.path).collect();
+    let [first, second] = fixtures(&place);
     assert_eq!(sums, [&first, &second]);
 
-    // By the very words that were told.
-    forget_builds(&place);
-    let (_, words) = ended.stderr.rsplit_once("go on with: ").unwrap();
-    let went_on = place.run(place.command("sh", ["-c", words]));
-    went_on.exits_with(0);
-    assert_eq!(builds(&place), ["second"]);
-    assert_eq!(pages(&read(&part)), pages(&read(&whole)));
-    let times = |report: &Report| report.runs[0].measurements[0].build_seconds;
-    assert_eq!(times(&read(&part)).to_bits(), times(&report).to_bits());
+    // The same command again measures everything.
+    place.run(measure(&place, &words)).exits_with(0);
+    let report = read(&part);
+    assert!(!report.interrupted);
+    assert_eq!(report.runs[0].measurements.len(), 6);
     place.nothing_remains();
-}
-
-#[test]
-fn of_a_document_that_is_whole_nothing_is_measured_again() {
-    let place = Place::new();
-    let (whole, again) = (place.path("whole.json"), place.path("again.json"));
-    let arguments = ["--format", "json", "--output", whole.to_str().unwrap()];
-    place.run(measure(&place, &arguments)).exits_with(0);
-    forget_builds(&place);
-    let resume = ["--resume", whole.to_str().unwrap(), "--format", "json"];
-    let mut resume = measure(&place, &resume);
-    resume.arg("--output").arg(&again);
-    let finished = place.run(resume).exits_with(0);
-    assert_eq!(finished.stderr, "");
-    assert!(builds(&place).is_empty());
-    assert_eq!(fs::read(whole).unwrap(), fs::read(again).unwrap());
 }
 
 #[test]
@@ -196,9 +140,7 @@ fn a_page_of_a_run_that_was_ended_says_so_at_its_top() {
         ended.stdout.contains("\nfirst, shared by fork\n"),
         "{ended}"
     );
-    ended.says(
-        "interrupted: what is complete has been written\nhelp: a run that is kept by --report DIR",
-    );
+    ended.says("error: interrupted: what is complete has been written\n");
 
     let arguments = ["--format", "markdown"];
     let again = end_in_the_second(&place, measure(&place, &arguments), Signal::INT);
@@ -209,13 +151,12 @@ fn a_page_of_a_run_that_was_ended_says_so_at_its_top() {
 }
 
 #[test]
-fn a_document_on_standard_output_can_be_kept() {
+fn a_document_on_standard_output_is_whole_json() {
     let place = Place::new();
     let ended = end_in_the_second(&place, measure(&place, &["--format", "json"]), Signal::INT);
     assert!(run::report(&ended.stdout).interrupted);
-    ended
-        .says("help: keep it as RUN.json, and go on with: ")
-        .says(" --resume RUN.json\n");
+    assert!(is_valid(ended.stdout.as_bytes()));
+    ended.says("error: interrupted: what is complete has been written\n");
 }
 
 #[test]
@@ -225,21 +166,6 @@ fn a_baseline_is_not_kept_of_a_run_that_was_ended() {
     measure.current_dir(place.path(""));
     end_in_the_second(&place, measure, Signal::INT);
     assert!(!place.path("baselines").exists());
-}
-
-#[test]
-fn what_a_run_goes_on_from_is_not_lost_when_it_is_ended_again() {
-    let place = Place::new();
-    let part = place.path("part.json");
-    let path = part.to_str().unwrap();
-    let arguments = ["--format", "json", "--output", path];
-    end_in_the_second(&place, measure(&place, &arguments), Signal::INT);
-    let first = read(&part);
-    let arguments = [&arguments[..], &["--resume", path]].concat();
-    end_in_the_second(&place, measure(&place, &arguments), Signal::INT);
-    assert_eq!(pages(&read(&part)), pages(&first));
-    assert!(read(&part).interrupted);
-    assert_eq!(builds(&place), ["first", "second", "second"]);
 }
 
 #[test]
@@ -268,34 +194,6 @@ fn what_is_whole_of_each_interpreter_is_kept() {
         .map(|run| run.measurements.len())
         .collect();
     assert_eq!(counts, [6, 3]);
-
-    fs::remove_file(place.path("hang")).unwrap();
-    forget_builds(&place);
-    let resume = ["--resume", part.to_str().unwrap()];
-    let went_on = place.run(measure(&place, &[&all[..], &resume[..]].concat()));
-    went_on.exits_with(0);
-    assert_eq!(builds(&place), ["second"]);
-    let report = read(&part);
-    assert!(!report.interrupted);
-    let counts: Vec<_> = report
-        .runs
-        .iter()
-        .map(|run| run.measurements.len())
-        .collect();
-    assert_eq!(counts, [6, 6]);
-
-    // Without the environment, the command means another interpreter.
-    fs::remove_dir_all(&venv).unwrap();
-    let installation = PathBuf::from(python());
-    let installation = installation.parent().unwrap().parent().unwrap();
-    std::os::unix::fs::symlink(installation, &venv).unwrap();
-    place
-        .run(measure(&place, &[&all[..], &resume[..]].concat()))
-        .refuses(
-            2,
-            "none of the interpreters that this command finds now",
-            "bring it back",
-        );
 }
 
 const CLAIMS: &str = r#"
@@ -352,175 +250,6 @@ fn a_verdict_needs_all_of_its_evidence() {
         .map(|source| source.path)
         .collect();
     assert_eq!(sources, [claims.clone(), first, second]);
-
-    let resume = ["--resume", part.to_str().unwrap()];
-    let resume = [&arguments[..], &resume[..]].concat();
-    place
-        .run(place.refcow(&resume))
-        .exits_with(1)
-        .says("one: holds, expected: does not hold");
-    assert_eq!(judged(&read(&part)), ["one", "two"]);
-
-    place.file(
-        "claims.toml",
-        &text.replace("is looked at", "was looked at"),
-    );
-    place.run(place.refcow(&resume)).refuses(
-        2,
-        "claims.toml: that has changed since",
-        "measure again",
-    );
-}
-
-/// A document of both datasets, with something else in it than was written.
-fn altered(place: &Place, alter: impl Fn(&mut Value)) -> String {
-    let path = place.path("run.json");
-    let arguments = ["--format", "json", "--output", path.to_str().unwrap()];
-    place.run(measure(place, &arguments)).exits_with(0);
-    let mut document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    alter(&mut document);
-    place.file("run.json", &document.to_string())
-}
-
-#[rstest]
-#[case::without_a_command("/command", json!([]), "does not say which command", "merged")]
-#[case::of_another_command("/command/1", json!("ints"), "is of another command:\n    refcow measure ints", "measure again")]
-#[case::of_another_file("/sources/1/sha256", json!("0".repeat(64)), "second.py: that has changed since", "measure again")]
-#[case::of_another_kernel("/runs/0/environment/kernel", json!("5.3.0"), "the kernel of CPython", "measure again")]
-#[case::of_another_refcow("/runs/0/environment/refcow_version", json!("9.9.9"), "was 9.9.9", "measure again")]
-#[case::of_another_commit("/runs/0/environment/refcow_commit", json!("abc"), "(abc), and is", "measure again")]
-#[case::with_other_privileges("/runs/0/environment/privileges/root", json!(null), "privileges", "measure again")]
-#[case::with_huge_pages("/runs/0/environment/transparent_huge_pages/disabled_in_subject", json!(false), "huge pages", "measure again")]
-#[case::with_other_settings("/runs/0/environment/kernel_settings", json!({"a": "1"}), "the kernel's settings", "measure again")]
-#[case::of_another_build("/runs/0/python/build", json!("3.11.7 (of mine)"), "build of CPython", "measure again")]
-#[case::of_another_interpreter("/runs/0/python/executable", json!("/nowhere/python3"), "(/nowhere/python3), which is none", "bring it back")]
-fn what_does_not_belong_together_is_refused(
-    #[case] pointer: &str,
-    #[case] value: Value,
-    #[case] error: &str,
-    #[case] help: &str,
-) {
-    let place = Place::new();
-    let document = altered(&place, |document| {
-        if pointer.ends_with("/refcow_commit") {
-            // A build that is of no checkout has none.
-            document["runs"][0]["environment"]["refcow_commit"] = Value::Null;
-        }
-        let there = document.pointer_mut(pointer).unwrap();
-        // The opposite, whatever it is.
-        *there = match there.as_bool() {
-            Some(yes) => json!(!yes),
-            None => value.clone(),
-        };
-        // Something is to be measured.
-        document["runs"][0]["measurements"]
-            .as_array_mut()
-            .unwrap()
-            .pop();
-    });
-    forget_builds(&place);
-    place
-        .run(measure(&place, &["--resume", &document]))
-        .refuses(2, error, help);
-    assert!(builds(&place).is_empty());
-}
-
-#[rstest]
-#[case::another_option(&["--visit", "look"], "is of another command")]
-#[case::nothing_is_there(&["--resume", "/nowhere.json"], "cannot read /nowhere.json")]
-fn another_command_line_is_refused(#[case] arguments: &[&str], #[case] error: &str) {
-    let place = Place::new();
-    let document = altered(&place, |_| {});
-    let resume = match arguments {
-        ["--resume", _] => arguments.to_vec(),
-        _ => [arguments, &["--resume", &document]].concat(),
-    };
-    place.run(measure(&place, &resume)).refuses(2, error, "");
-}
-
-#[test]
-fn a_dataset_that_lacks_a_visit_is_measured_anew() {
-    let place = Place::new();
-    let document = altered(&place, |document| {
-        document["runs"][0]["measurements"]
-            .as_array_mut()
-            .unwrap()
-            .remove(1);
-    });
-    forget_builds(&place);
-    let resume = ["--resume", &document, "--format", "json"];
-    let finished = place.run(measure(&place, &resume)).exits_with(0);
-    assert_eq!(builds(&place), ["first"]);
-    assert_eq!(run::the_run(&finished.stdout).measurements.len(), 6);
-}
-
-#[test]
-fn ways_that_are_there_are_not_measured_again() {
-    let place = Place::new();
-    let arguments = "alternatives --size 8192 --way array --way args --start-method fork --format json --children 1";
-    let arguments: Vec<&str> = arguments.split(' ').chain(["--python", python()]).collect();
-    let whole = place.run(place.refcow(&arguments)).exits_with(0);
-    let mut document: Value = serde_json::from_str(&whole.stdout).unwrap();
-    let ways = document["runs"][0]["alternatives"].as_array_mut().unwrap();
-    assert_eq!(ways.len(), 2);
-    ways.remove(0);
-    let path = place.file("part.json", &document.to_string());
-    let resume = [&arguments[..], &["--resume", &path]].concat();
-    let went_on = place.run(place.refcow(resume)).exits_with(0);
-    let ways = |text: &str| -> Vec<Alternative> { run::the_run(text).alternatives };
-    let (then, now) = (ways(&whole.stdout), ways(&went_on.stdout));
-    assert_eq!(then[1], now[1]);
-    assert_eq!(then[0].way, now[0].way);
-    assert_ne!(
-        then[0].start_seconds.to_bits(),
-        now[0].start_seconds.to_bits()
-    );
-}
-
-#[test]
-fn advice_is_taken_over_with_its_measurements() {
-    let place = Place::new();
-    let [first, _] = fixtures(&place);
-    let path = place.path("advice.json");
-    let arguments = [
-        "advise",
-        &first,
-        "--set",
-        "rows=200000",
-        "--visit",
-        "look",
-        "--children",
-        "1",
-    ];
-    let written = [
-        "--python",
-        python(),
-        "--format",
-        "json",
-        "--output",
-        path.to_str().unwrap(),
-    ];
-    let arguments = [&arguments[..], &written[..]].concat();
-    place.run(place.refcow(&arguments)).exits_with(0);
-    let then = fs::read(&path).unwrap();
-    assert_eq!(read(&path).runs[0].advice.len(), 1);
-    forget_builds(&place);
-    let resume = [&arguments[..], &["--resume", path.to_str().unwrap()]].concat();
-    place.run(place.refcow(resume)).exits_with(0);
-    assert!(builds(&place).is_empty());
-    assert_eq!(fs::read(&path).unwrap(), then);
-
-    // Half of it is none.
-    let mut document: Value = serde_json::from_slice(&then).unwrap();
-    document["runs"][0]
-        .as_object_mut()
-        .unwrap()
-        .remove("advice");
-    let half = place.file("half.json", &document.to_string());
-    let resume = [&arguments[..], &["--resume", &half]].concat();
-    place.run(place.refcow(resume)).exits_with(0);
-    assert!(builds(&place).len() > 1);
-    assert_eq!(read(&path).runs[0].advice.len(), 1);
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn measure(
     for line in code {
         progress.say(&format!("runs the code of {line}"));
     }
-    let mut report = experiment::run(&plan, None, &mut |step| progress.show(&step))?.report;
+    let mut report = experiment::run(&plan, &mut |step| progress.show(&step))?.report;
     if report.interrupted {
         // Half of a document says nothing of the other half.
         return Err(experiment::Error::from(python::Error::Interrupted).into());

@@ -455,31 +455,29 @@ pub struct Compared {
     pub interrupted: Option<Error>,
 }
 
-/// Measures each way, all of which [fit](Wanted::fits), in a subject of its own; of those that are `there` already none. One
-/// that fails does not keep the others from it. `Step::Done` comes once a way that is measured.
+/// Measures each way, all of which [fit](Wanted::fits), in a subject of its own. One that fails does not keep the others from it.
+/// `Step::Done` comes once a way that is measured.
 ///
 /// # Errors
 /// Before anything is measured: a start method that was asked for and is not there. After it: that the interpreter can do
 /// nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Wanted,
-    there: Vec<Option<Alternative>>,
     version: &str,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Compared, Error> {
     let mut compared = Compared::default();
-    let mut all = wanted.chosen.iter().zip(&there);
-    let known = match all.find(|(_, there)| there.is_none()) {
-        None => Vec::new(),
-        Some((first, _)) => match start_methods(launch).map_err(Error::of(first)) {
-            Ok(known) => known,
-            Err(error) if error.is_interruption() => {
-                compared.interrupted = Some(error);
-                Vec::new()
-            }
-            Err(error) => return Err(error),
-        },
+    let Some(first) = wanted.chosen.first() else {
+        return Ok(compared);
+    };
+    let known = match start_methods(launch).map_err(Error::of(first)) {
+        Ok(known) => known,
+        Err(error) if error.is_interruption() => {
+            compared.interrupted = Some(error);
+            return Ok(compared);
+        }
+        Err(error) => return Err(error),
     };
     let has = |method: StartMethod| known.iter().any(|name| name == method.as_str());
     if let Some(method) = wanted.required
@@ -493,15 +491,7 @@ pub fn run(
         });
     }
     let mut not_possible = None;
-    for (chosen, there) in wanted.chosen.iter().zip(there) {
-        if let Some(alternative) = there {
-            compared.alternatives.push(alternative);
-            step(Step::Passed { steps: 1 });
-            continue;
-        }
-        if compared.interrupted.is_some() {
-            continue;
-        }
+    for chosen in &wanted.chosen {
         let name = chosen.name();
         step(Step::Observing { name: &name });
         if has(chosen.start_method) {
@@ -512,7 +502,7 @@ pub fn run(
                 }
                 Err(error) if error.is_interruption() => {
                     compared.interrupted = Some(error);
-                    continue;
+                    break;
                 }
                 Err(error) => {
                     compared.warnings.insert(error.warning(chosen));
