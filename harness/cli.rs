@@ -464,7 +464,8 @@ pub struct RunOptions {
     /// Where to write the report, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Write a report to this folder as well: a page, its charts, tables, and the run itself
+    /// Write a report to this folder as well: a page, its charts, tables, and the run itself. Your own files in it are left
+    /// alone
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub report: Option<PathBuf>,
     /// Say nothing while it runs: errors alone go to standard error

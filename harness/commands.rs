@@ -235,7 +235,9 @@ impl Error {
             | Self::Output(
                 output::Error::NotWritable { .. }
                 | output::Error::NotAFolder { .. }
-                | output::Error::Occupied { .. },
+                | output::Error::Occupied { .. }
+                | output::Error::Manifest { .. }
+                | output::Error::Busy { .. },
             ) => 2,
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
@@ -475,9 +477,10 @@ fn write(
     folder: Option<output::Folder>,
     report: &model::Report,
 ) -> Result<(), Error> {
-    let written = output.write(bytes);
-    published::write(folder, report)?;
-    Ok(written?)
+    // The report first: the other may be asked for in its folder.
+    let published = published::write(folder, report);
+    output.write(bytes)?;
+    published
 }
 
 /// Where what is complete is, once it is written.

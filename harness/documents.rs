@@ -177,7 +177,6 @@ impl Baseline {
 /// A place that a baseline can be kept in.
 #[derive(Debug)]
 pub struct Place {
-    // Dropped before the folder: a draft is in it.
     output: Output,
     _made: Option<MadeFolder>,
 }

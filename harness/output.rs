@@ -1,19 +1,25 @@
 //! Where a report goes: standard output, or a file that is written whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::libc::O_NONBLOCK;
-use tempfile::NamedTempFile;
 
+use self::draft::{Draft, folder_of};
+
+mod draft;
 mod folder;
+mod manifest;
 
-pub use folder::Folder;
+pub use folder::{Folder, Kind};
 
-/// How names of files begin that are not whole yet.
-const DRAFT: &str = ".refcow-";
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
 
 /// A place that was found writable before anything was measured.
 #[derive(Debug)]
@@ -27,12 +33,10 @@ pub enum Output {
         /// Open for writing.
         file: File,
     },
-    /// A new file beside the one to be replaced.
+    /// A file, new or to be replaced.
     File {
-        /// Its name in the end, links followed.
+        /// Its name, links followed.
         path: PathBuf,
-        /// What is written until then. Removed if that never comes.
-        draft: NamedTempFile,
     },
 }
 
@@ -61,16 +65,32 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
-    /// The folder is the user's.
-    #[error("{} holds {other}, which is no part of a report", path.display())]
+    /// Something of the user's is where a file of the report would be.
+    #[error("{} is not what refcow wrote there, or has been changed since", path.display())]
     #[diagnostic(help(
-        "a report takes the whole folder's place: give another one, or move that away"
+        "a report would replace it: move it away, or give another folder; other files of yours in it are left alone"
     ))]
     Occupied {
+        /// The file, or what it is instead.
+        path: PathBuf,
+    },
+    /// What refcow wrote into a folder earlier is not known.
+    #[error("{} does not say which files refcow wrote: {reason}", path.display())]
+    #[diagnostic(help(
+        "remove it, and the report that is there, or give another folder: refcow replaces only files that it wrote"
+    ))]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody else is at it.
+    #[error("another program has been writing a report to {} for {} s", path.display(), folder::PATIENCE.as_secs())]
+    #[diagnostic(help("wait until it has ended, or give another folder"))]
+    Busy {
         /// The folder.
         path: PathBuf,
-        /// The first such name in it.
-        other: String,
     },
     /// What was measured is lost.
     #[error("cannot write {}: {source}", path.display())]
@@ -90,7 +110,8 @@ impl Error {
             Self::NotWritable { source, .. }
             | Self::NotAFolder { source, .. }
             | Self::NotWritten { source, .. } => source,
-            Self::Occupied { .. } => io::ErrorKind::DirectoryNotEmpty.into(),
+            Self::Occupied { .. } | Self::Manifest { .. } => io::ErrorKind::AlreadyExists.into(),
+            Self::Busy { .. } => io::ErrorKind::ResourceBusy.into(),
         }
     }
 }
@@ -134,31 +155,20 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), CreateError> {
         path: path.to_owned(),
         source,
     };
-    let mut draft = draft_beside(path).map_err(fail)?;
-    let written = draft
-        .write_all(bytes)
-        .and_then(|()| draft.as_file().sync_all());
-    written.map_err(fail)?;
-    match draft.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+    remove_drafts_of(path);
+    let mut draft = Draft::beside(path).map_err(fail)?;
+    draft.fill(bytes).map_err(fail)?;
+    match draft.create() {
         // Somebody else was first.
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
-        Err(error) => Err(fail(error.error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
+        created => created.map_err(fail),
     }
 }
 
-/// A file in the folder of another. Removed unless it takes that one's place.
-fn draft_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(DRAFT);
-    // A report is no secret; the user's umask says who may read it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+/// Removes what killed runs have left of this file.
+fn remove_drafts_of(path: &Path) {
+    let name: Option<&OsStr> = path.file_name();
+    draft::remove_abandoned(folder_of(path), name.into_iter());
 }
 
 impl Output {
@@ -174,29 +184,28 @@ impl Output {
             path: path.to_owned(),
             source,
         };
-        let mut target = path.to_owned();
-        // A link that leads nowhere yet is followed too.
-        if let (Ok(aim), false) = (fs::read_link(path), path.exists()) {
-            target = path.parent().unwrap_or(Path::new("")).join(aim);
+        if path.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(fail(io::ErrorKind::IsADirectory.into()));
         }
-        // Where nothing is yet, the folder decides.
-        if let Ok(there) = fs::metadata(path) {
-            if there.is_dir() {
-                return Err(fail(io::ErrorKind::IsADirectory.into()));
-            }
-            if !there.is_file() {
+        let target = match aim(path).map_err(fail)? {
+            Aim::Path(target) => target,
+            Aim::Descriptor(own, number) => return descriptor(path, own, number).map_err(fail),
+        };
+        match fs::metadata(&target) {
+            Ok(there) if there.is_dir() => return Err(fail(io::ErrorKind::IsADirectory.into())),
+            Ok(there) if !there.is_file() => {
                 return Ok(Self::Special {
                     path: path.to_owned(),
                     file: special(path).map_err(fail)?,
                 });
             }
-            // A link stays a link.
-            target = fs::canonicalize(path).map_err(fail)?;
+            // Where nothing is yet, the folder decides.
+            _ => {}
         }
-        Ok(Self::File {
-            draft: draft_beside(&target).map_err(fail)?,
-            path: target,
-        })
+        remove_drafts_of(&target);
+        // Only to see that it can be: what is measured meanwhile may be killed, and would leave it.
+        drop(Draft::beside(&target).map_err(fail)?);
+        Ok(Self::File { path: target })
     }
 
     /// Writes everything and, for a file, gives it its name. A reader that has closed the pipe has read enough.
@@ -207,23 +216,72 @@ impl Output {
         match self {
             Self::Standard => pour(bytes, io::stdout().lock(), "standard output".into()),
             Self::Special { path, file } => pour(bytes, file, path),
-            Self::File { path, mut draft } => {
-                let written = draft
-                    .write_all(bytes)
-                    .and_then(|()| draft.as_file().sync_all());
-                written
-                    .and_then(|()| draft.persist(&path).map_err(|error| error.error))
-                    .map(drop)
-                    .map_err(|source| Error::NotWritten { path, source })
+            Self::File { path } => {
+                let write = || {
+                    let mut draft = Draft::beside(&path)?;
+                    draft.fill(bytes)?;
+                    draft.replace()
+                };
+                write().map_err(|source| Error::NotWritten { path, source })
             }
         }
     }
 }
 
-/// Opens a device or a pipe without waiting for whoever is to read it: a pipe without a reader is an error.
+/// Where a path leads.
+enum Aim {
+    /// A place in a file system that is no link, whether something is there or not.
+    Path(PathBuf),
+    /// An open file of a process, and whether it is this one. `/dev/stdout` is one.
+    Descriptor(bool, String),
+}
+
+/// Follows links, up to where nothing is.
+fn aim(path: &Path) -> io::Result<Aim> {
+    let mut at = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if !at.symlink_metadata().is_ok_and(|there| there.is_symlink()) {
+            // A folder of that name is found by its parent, or is `..` or `/`.
+            return Ok(Aim::Path(at));
+        }
+        let folder = fs::canonicalize(folder_of(&at))?;
+        let name = at.file_name().unwrap_or_default();
+        if let Some(own) = is_of_descriptors(&folder) {
+            return Ok(Aim::Descriptor(own, name.to_string_lossy().into_owned()));
+        }
+        at = folder.join(fs::read_link(&at)?);
+    }
+    Err(rustix::io::Errno::LOOP.into())
+}
+
+/// Whether a folder lists the open files of a process, and then, whether of this one.
+fn is_of_descriptors(folder: &Path) -> Option<bool> {
+    let words: Vec<_> = folder.components().map(Component::as_os_str).collect();
+    match words[..] {
+        [_, proc, pid, fd] | [_, proc, pid, _, _, fd] if proc == "proc" && fd == "fd" => {
+            Some(pid.to_str() == Some(&std::process::id().to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// An open file is written to where it stands. A file in the place of the one that it is of would take from the user what is
+/// written to it before and after.
+fn descriptor(path: &Path, own: bool, number: String) -> io::Result<Output> {
+    let file = match (own, number.as_str()) {
+        (true, "1") => return Ok(Output::Standard),
+        (true, "2") => io::stderr().as_fd().try_clone_to_owned()?.into(),
+        // Of a file, the end: that it stands anywhere else in it is not to be seen from here.
+        _ => special(path)?,
+    };
+    let path = path.to_owned();
+    Ok(Output::Special { path, file })
+}
+
+/// Opens what is there without waiting for whoever is to read it: a pipe without a reader is an error.
 fn special(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).custom_flags(O_NONBLOCK).open(path)?;
+    let file = options.append(true).custom_flags(O_NONBLOCK).open(path)?;
     // Opened so, but written as usual: a slow reader is waited for.
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)

@@ -134,8 +134,8 @@ pub fn render_json(document: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
 /// The document in the folder of a report.
 pub const DOCUMENT: &str = "run.json";
 
-/// The names in the folder of a report, but for [`CHARTS`].
-pub const FILES: [&str; 6] = [
+/// The names in the folder of a report, but for those in [`CHARTS`].
+const FILES: [&str; 6] = [
     "index.html",
     "report.md",
     DOCUMENT,
@@ -147,7 +147,26 @@ pub const FILES: [&str; 6] = [
 /// The folder of charts in it.
 pub const CHARTS: &str = "charts";
 
-/// All files of a report, by their paths in its folder: the page, the same in Markdown, the document, the tables for programs, and
+/// Whether a file of a report's folder may have this path in it.
+pub fn is_file(path: &str) -> bool {
+    match path
+        .strip_prefix(CHARTS)
+        .and_then(|path| path.strip_prefix('/'))
+    {
+        Some(name) => ["svg", "png"].iter().any(|end| is_picture(name, end)),
+        None => FILES.contains(&path),
+    }
+}
+
+/// Whether a chart's file may have this name, with this end.
+pub fn is_picture(name: &str, end: &str) -> bool {
+    let stem = name
+        .strip_suffix(end)
+        .and_then(|name| name.strip_suffix('.'));
+    stem.is_some_and(charts::is_name)
+}
+
+/// All files of a report, by their paths in its folder, the document last: the page, the same in Markdown, the document, the tables for programs, and
 /// each chart as SVG and as PNG. `claims.csv` is there if there are verdicts.
 ///
 /// # Errors
@@ -157,7 +176,6 @@ pub fn all(report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut files = vec![
         ("index.html", render_html(report, &charts)?),
         ("report.md", render_page_markdown(report, &charts)?),
-        (DOCUMENT, json::render(report)?),
         ("pages.csv", csv::render_pages(report)?),
         ("times.csv", csv::render_times(report)?),
     ];
@@ -173,6 +191,8 @@ pub fn all(report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
         all.push((path("svg"), chart.svg.clone().into_bytes()));
         all.push((path("png"), charts::png(&chart.svg)?));
     }
+    // Who finds a new one finds all of it new.
+    all.push((DOCUMENT.to_owned(), json::render(report)?));
     Ok(all)
 }
 

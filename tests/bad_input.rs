@@ -3,12 +3,16 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::{Place, REFCOW, When, python, skipped};
+use crate::common::{Place, REFCOW, When, canned, python, skipped};
 use nix::libc::O_NONBLOCK;
+use nix::unistd::geteuid;
+use refcow::model::Report;
 use rstest::rstest;
+use rustix::process::Signal;
 
 #[rstest]
 #[case::near_a_fixture(&["measure", "three_list"], "no fixture `three_list`", "did you mean `three_lists`?")]
@@ -401,6 +405,157 @@ fn a_report_goes_into_a_device_or_through_a_link_and_replaces_neither() {
     measure(link.to_str().unwrap());
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().starts_with("fixture,"));
+}
+
+/// `refcow report` of a run in a file of this place: quick, and its output is that of all commands.
+fn written_to(place: &Place, output: &Path) -> Command {
+    let run = Report::of(canned::run("3.12.1"));
+    let run = place.file("run.json", &serde_json::to_string(&run).unwrap());
+    let mut command = place.refcow(["report", &run, "--format", "csv", "--output"]);
+    command.arg(output);
+    command
+}
+
+#[test]
+fn a_report_has_the_permissions_and_the_owner_of_what_it_replaces() {
+    let place = Place::new();
+    let output = place.path("report.csv");
+    place.run(written_to(&place, &output)).exits_with(0);
+    let fresh = fs::metadata(&output).unwrap();
+    for mode in [0o640, 0o600, 0o666, 0o444] {
+        fs::write(&output, "old").unwrap();
+        fs::set_permissions(&output, PermissionsExt::from_mode(mode)).unwrap();
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&output, Some(12), Some(34)).unwrap();
+        }
+        let before = fs::metadata(&output).unwrap();
+        place.run(written_to(&place, &output)).exits_with(0);
+        let after = fs::metadata(&output).unwrap();
+        assert_eq!(after.mode(), before.mode(), "{mode:o}");
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+        assert_eq!(after.len(), fresh.len());
+    }
+}
+
+#[test]
+fn links_are_followed_to_where_nothing_is_yet_and_stay() {
+    let place = Place::new();
+    let link = place.path("link.csv");
+    symlink("second", &link).unwrap();
+    symlink("real.csv", place.path("second")).unwrap();
+    for _ in 0..2 {
+        place.run(written_to(&place, &link)).exits_with(0);
+        assert!(link.is_symlink() && place.path("second").is_symlink());
+        let real = fs::symlink_metadata(place.path("real.csv")).unwrap();
+        assert!(real.is_file());
+    }
+    symlink("round", place.path("round")).unwrap();
+    place
+        .run(written_to(&place, &place.path("round")))
+        .refuses(2, "symbolic links", "--output");
+}
+
+/// A hard link is another name of the older file, and says so in the documentation.
+#[test]
+fn another_name_of_a_file_keeps_the_older_bytes() {
+    let place = Place::new();
+    let (output, other) = (place.path("report.csv"), place.path("other.csv"));
+    fs::write(&output, "old").unwrap();
+    fs::hard_link(&output, &other).unwrap();
+    place.run(written_to(&place, &output)).exits_with(0);
+    assert!(fs::read_to_string(&output).unwrap().starts_with("fixture,"));
+    assert_eq!(fs::read_to_string(&other).unwrap(), "old");
+}
+
+#[rstest]
+#[case::standard_output("/dev/stdout")]
+#[case::by_its_number("/dev/fd/1")]
+#[case::another_name_of_it("/proc/self/fd/1")]
+#[case::another_descriptor("/dev/fd/3")]
+fn an_open_file_is_written_to_and_not_replaced(#[case] output: &str) {
+    let place = Place::new();
+    let log = place.path("log");
+    fs::write(&log, "before\n").unwrap();
+    let inode = fs::metadata(&log).unwrap().ino();
+    let command = written_to(&place, output.as_ref());
+    // What the shell opens, it opens once for all.
+    let script = "{ \"$0\" \"$@\"; echo after; } >> \"$LOG\" 3>> \"$LOG\"";
+    let mut shell = place.command("sh", ["-c", script]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.env("LOG", &log);
+    place.run(shell).exits_with(0);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.starts_with("before\nfixture,"), "{text}");
+    assert!(text.ends_with("\nafter\n"), "{text}");
+    assert_eq!(fs::metadata(&log).unwrap().ino(), inode);
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_is_found_before_the_measurement() {
+    let place = Place::new();
+    let output = place.path("report.csv");
+    fs::write(&output, "old").unwrap();
+    let slashed = format!("{}/", output.display());
+    place
+        .run(written_to(&place, slashed.as_ref()))
+        .refuses(2, "is a directory", "--output");
+    let path = output.to_str().unwrap();
+    let mount = format!("touch {path}; mount --bind {path} {path}");
+    let build = "open(os.path.join(PLACE, 'built'), 'w').close()";
+    let fixture = place.fixture_that(When::Build, build);
+    let arguments = ["measure", &fixture, "--output", path];
+    match place.refcow_in_mounts(&mount, &arguments) {
+        Ok(command) => {
+            place
+                .run(command)
+                .refuses(2, "it is a mount point", "--output");
+        }
+        Err(why) => skipped("a file that is a mount point", &why),
+    }
+    assert!(!place.path("built").exists());
+    assert_eq!(fs::read_to_string(&output).unwrap(), "old");
+}
+
+#[test]
+fn a_file_of_another_user_in_a_sticky_folder_is_not_promised_to_be_replaced() {
+    let place = Place::new();
+    let folder = place.path("sticky");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o1777)).unwrap();
+    if !geteuid().is_root() {
+        return skipped("a file of another user", "only root can make one");
+    }
+    let output = folder.join("report.csv");
+    fs::write(&output, "old").unwrap();
+    let mut command = match place.measure_as_ordinary_user() {
+        Ok(command) => command,
+        Err(why) => return skipped("a file of another user", &why),
+    };
+    command
+        .args(["ints", "--count", "10", "--output"])
+        .arg(&output);
+    place
+        .run(command)
+        .refuses(2, "another user's", "may write to");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "old");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nothing_beside_its_output() {
+    let place = Place::new();
+    let folder = place.path("reports");
+    fs::create_dir(&folder).unwrap();
+    let output = folder.join("report.json");
+    fs::write(&output, "old").unwrap();
+    let mut measure = place.measure_fixture_that(When::Build, "say('building')\nsignal.pause()");
+    measure.arg("--output").arg(&output);
+    let mut run = place.start(measure);
+    run.hear();
+    run.signal(Signal::KILL);
+    run.wait().killed_by(Signal::KILL);
+    assert_eq!(fs::read_to_string(&output).unwrap(), "old");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    place.nothing_remains();
 }
 
 #[test]

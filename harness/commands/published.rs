@@ -5,9 +5,25 @@ use std::path::Path;
 use super::Error;
 use crate::cli::{ReportFormat, ReportOptions};
 use crate::model::Report;
-use crate::output::{Folder, Output};
+use crate::output::{Folder, Kind, Output};
 use crate::report::charts::{Chart, charts, png};
 use crate::{documents, report};
+
+/// The folder of a report.
+const REPORT: Kind = Kind {
+    folders: &[report::CHARTS],
+    has: report::is_file,
+};
+
+/// A folder of charts.
+const SVG: Kind = Kind {
+    folders: &[],
+    has: |name| report::is_picture(name, "svg"),
+};
+const PNG: Kind = Kind {
+    folders: &[],
+    has: |name| report::is_picture(name, "png"),
+};
 
 /// Writes what is asked for of a document.
 pub(super) fn report(options: &ReportOptions) -> Result<(), Error> {
@@ -57,18 +73,16 @@ fn pictures(options: &ReportOptions, format: ReportFormat, document: &Report) ->
         what: "charts",
         remedy: "add --output DIR, or choose one with --chart NAME",
     })?;
-    let end = match format {
-        ReportFormat::Png => ".png",
-        _ => ".svg",
+    let (kind, end) = match format {
+        ReportFormat::Png => (PNG, "png"),
+        _ => (SVG, "svg"),
     };
+    let folder = Folder::open(place, kind)?;
     let files: Result<Vec<_>, report::Error> = all
         .iter()
-        .map(|chart| Ok((format!("{}{end}", chart.name), bytes(chart)?)))
+        .map(|chart| Ok((format!("{}.{end}", chart.name), bytes(chart)?)))
         .collect();
-    let files = files?;
-    // Pictures of the user's are not for the taking.
-    let known = |name: &str| files.iter().any(|(file, _)| file == name);
-    Ok(Folder::open(place, known)?.write(&files)?)
+    Ok(folder.write(&files?)?)
 }
 
 /// The same, if there is to be one.
@@ -78,11 +92,7 @@ pub(super) fn place(place: Option<&Path>) -> Result<Option<Folder>, Error> {
 
 /// A place for a report, found writable before anything is measured.
 fn folder(place: &Path) -> Result<Folder, Error> {
-    // What has no run in it is no report, whatever its files are called.
-    let is_report = place.join(report::DOCUMENT).is_file();
-    Ok(Folder::open(place, |name| {
-        is_report && (report::FILES.contains(&name) || name == report::CHARTS)
-    })?)
+    Ok(Folder::open(place, REPORT)?)
 }
 
 /// Writes all of a report, if there is a place for it.

@@ -1,242 +1,692 @@
-//! A folder of files that belong together: all of them new, or all of them as they were.
+//! A folder of files that belong together, in which the user may have others.
+//!
+//! Each file is replaced by rename, so that it is the older or the newer one at any time, and the last file comes last. What is
+//! replaced or removed is what the folder's [`Manifest`] says that refcow wrote, as long as it is still that. The manifest
+//! names the new files before the first of them is there, and forgets the older ones after the last is gone: a run that is
+//! killed leaves nothing that the next one does not know for refcow's.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use tempfile::TempDir;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Error;
+use super::draft::{Draft, Lock, folder_of, lock, remove_abandoned, replaceable};
+use super::manifest::{Content, Manifest, NAME, There};
+
+/// How long another refcow is waited for, which is writing to the folder: a second, on a slow disk.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether it has ended.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// What files of a folder may be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The folders in it.
+    pub folders: &'static [&'static str],
+    /// Whether a file, by its path in the folder, may be one of them. Nothing else in the folder is touched.
+    pub has: fn(&str) -> bool,
+}
 
 /// A place for a folder, found writable before anything was measured.
 #[derive(Debug)]
 pub struct Folder {
-    /// Its name in the end, links followed.
+    /// Links followed.
     path: PathBuf,
-    /// What is written until then. Removed if that never comes.
-    draft: TempDir,
-    /// Whether the draft is beside the folder, and can take its place at once. Else it is in it: a folder that is a mount
-    /// point, or whose parent is not the user's, cannot be replaced, but what is in it can.
-    beside: bool,
+    kind: Kind,
 }
 
-/// Permissions of a folder, less the user's umask: a report is no secret.
-const MODE: u32 = 0o777;
-
 impl Folder {
-    /// Opens the place, without changing what is there. `known` says of a name in it whether it is one of those that a
-    /// folder of this kind consists of.
+    /// Opens the place, without changing what is there.
     ///
     /// # Errors
-    /// When it can be told already that writing will fail, or something else is in the folder.
-    pub fn open(path: &Path, known: impl Fn(&str) -> bool) -> Result<Self, Error> {
+    /// When it can be told already that writing will fail, or that a file of the user's would be in the way.
+    pub fn open(path: &Path, kind: Kind) -> Result<Self, Error> {
         let fail = |source| Error::NotAFolder {
             path: path.to_owned(),
             source,
         };
-        let there = match fs::metadata(path) {
-            Ok(there) if !there.is_dir() => return Err(fail(io::ErrorKind::NotADirectory.into())),
-            Ok(there) => Some(there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(fail(error)),
-        };
-        let path = match there {
-            // A link stays a link.
-            Some(_) => fs::canonicalize(path).map_err(fail)?,
-            // One that leads nowhere is in the way.
-            None if path.symlink_metadata().is_ok() => {
-                return Err(fail(io::ErrorKind::AlreadyExists.into()));
+        match fs::metadata(path) {
+            Ok(there) if !there.is_dir() => Err(fail(io::ErrorKind::NotADirectory.into())),
+            Ok(_) => {
+                // A link stays a link.
+                let folder = Self {
+                    path: fs::canonicalize(path).map_err(fail)?,
+                    kind,
+                };
+                let _lock = folder.lock()?;
+                let manifest = Manifest::read(&folder.path)?;
+                folder.look(&manifest).map_err(|why| why.or(fail))?;
+                Ok(folder)
             }
-            None => path.to_owned(),
-        };
-        for entry in there.iter().flat_map(|_| fs::read_dir(&path)).flatten() {
-            let name = entry.map_err(fail)?.file_name();
-            let name = name.to_string_lossy();
-            // What another run is writing, or has left when it was killed.
-            if !known(&name) && !name.starts_with(super::DRAFT) {
-                return Err(Error::Occupied {
-                    path,
-                    other: name.into_owned(),
-                });
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(error)),
+            Err(_) if path.symlink_metadata().is_ok() => {
+                let why = "it is a link to something that does not exist";
+                Err(fail(io::Error::other(why)))
             }
-        }
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let draft = |place: &Path| {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(super::DRAFT);
-            builder.permissions(fs::Permissions::from_mode(MODE));
-            builder.tempdir_in(place)
-        };
-        let replaceable = match &there {
-            None => true,
-            // Of a mount point, the two are on different devices, or it is the root.
-            Some(there) => {
-                fs::metadata(&parent).is_ok_and(|parent| parent.dev() == there.dev())
-                    && path.parent().is_some()
-            }
-        };
-        if replaceable {
-            match draft(&parent) {
-                Ok(draft) => {
-                    return Ok(Self {
-                        path,
-                        draft,
-                        beside: true,
-                    });
-                }
-                Err(error) if there.is_none() => return Err(fail(error)),
-                Err(_) => {}
+            // Its own folder decides.
+            Err(_) => {
+                drop(Draft::beside(path).map_err(fail)?);
+                let path = path.to_owned();
+                Ok(Self { path, kind })
             }
         }
-        Ok(Self {
-            draft: draft(&path).map_err(fail)?,
-            path,
-            beside: false,
-        })
     }
 
-    /// Writes all files, each with its path in the folder, and gives the folder its name. What else was in it of its kind
-    /// is gone then.
+    /// Looks whether everything could be written that this kind of folder has, and nothing is in the way.
+    fn look(&self, manifest: &Manifest) -> Result<(), Why> {
+        self.has_folders()?;
+        self.remove_abandoned(manifest);
+        for folder in self.folders() {
+            let path = self.path.join(folder);
+            let entries = match fs::read_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            // Only to see that it can be.
+            drop(Draft::beside(&path.join(NAME))?);
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name();
+                let name = match folder {
+                    "" => name.to_string_lossy().into_owned(),
+                    folder => format!("{folder}/{}", name.to_string_lossy()),
+                };
+                if (self.kind.has)(&name) && self.is_free(manifest, &name)? == There::Ours {
+                    replaceable(&entry.path(), &entry.metadata()?)
+                        .map_err(|why| io::Error::other(format!("{name}: {why}")))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder itself, and those in it.
+    fn folders(&self) -> impl Iterator<Item = &'static str> {
+        [""].into_iter().chain(self.kind.folders.iter().copied())
+    }
+
+    /// Writes all files, each with its path in the folder, in this order. Files that refcow wrote here earlier, of names that this kind of
+    /// folder has, are gone then if they are none of these.
     ///
     /// # Errors
-    /// When the disk is full. What was there is then as it was.
+    /// When the disk is full, or something of the user's has come into the way. Each file is the older or the newer one then.
     pub fn write(self, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
-        let path = self.path.clone();
-        self.place(files)
-            .map_err(|source| Error::NotWritten { path, source })
+        let fail = |source| Error::NotWritten {
+            path: self.path.clone(),
+            source,
+        };
+        let mut made = Made::default();
+        made.folder(&self.path).map_err(fail)?;
+        let _lock = self.lock()?;
+        self.place(files, &mut made).map_err(|why| why.or(fail))
     }
 
-    fn place(self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let draft = self.draft.path();
+    fn place(&self, files: &[(String, Vec<u8>)], made: &mut Made) -> Result<(), Why> {
+        let before = Manifest::read(&self.path)?;
+        let after = self.manifest(&before, files)?;
+        let both = before.clone().and(&after);
+        self.has_folders()?;
+        self.remove_abandoned(&both);
+        let mut drafts = Vec::new();
         for (name, bytes) in files {
-            let file = draft.join(name);
-            if let Some(folder) = file.parent() {
-                fs::create_dir_all(folder)?;
+            self.is_free(&before, name)?;
+            let path = self.path.join(name);
+            made.folder(folder_of(&path))?;
+            let mut draft = Draft::beside(&path)?;
+            draft.fill(bytes)?;
+            drafts.push((name, draft));
+        }
+        both.write(&self.path)?;
+        let last = drafts.len().saturating_sub(1);
+        for (number, (name, draft)) in drafts.into_iter().enumerate() {
+            if number == 0 || number == last {
+                self.to_disk();
             }
-            let mut file = File::create(&file)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-        }
-        if !self.beside {
-            return self.one_by_one(files);
-        }
-        match renameat_with(CWD, draft, CWD, &self.path, RenameFlags::NOREPLACE) {
-            Ok(()) => {
-                // It has another name now.
-                let _ = self.draft.keep();
-                return Ok(());
+            match self.is_free(&both, name)? {
+                There::Nothing => draft.create()?,
+                _ => draft.replace()?,
             }
-            Err(rustix::io::Errno::EXIST) => {}
-            // A file system that knows no flags (NFS): onto nothing, or an empty folder.
-            Err(error) => match fs::rename(draft, &self.path) {
-                Ok(()) => {
-                    let _ = self.draft.keep();
-                    return Ok(());
-                }
-                Err(_) if self.path.exists() => {}
-                Err(_) => return Err(error.into()),
-            },
         }
-        match renameat_with(CWD, draft, CWD, &self.path, RenameFlags::EXCHANGE) {
-            // The draft's name is that of the older folder now, which goes.
-            Ok(()) => self.draft.close(),
-            // It cannot be replaced (it is a process's working folder on some file systems, or there are no flags).
-            Err(_) => self.one_by_one(files),
+        self.to_disk();
+        self.remove_stale(&before, &after);
+        after.write(&self.path)?;
+        Ok(())
+    }
+
+    /// What refcow has written when all of these files are written: they, and what is of another kind.
+    fn manifest(&self, before: &Manifest, files: &[(String, Vec<u8>)]) -> io::Result<Manifest> {
+        let others = before.files.iter();
+        let mut all: BTreeMap<_, _> = others
+            .filter(|(name, _)| !(self.kind.has)(name))
+            .map(|(name, contents)| (name.clone(), contents.clone()))
+            .collect();
+        for (name, bytes) in files {
+            if !(self.kind.has)(name) {
+                // The next report would take it for the user's.
+                return Err(io::Error::other(format!("no file is called {name}")));
+            }
+            all.insert(name.clone(), vec![Content::of(bytes)]);
+        }
+        Ok(Manifest::of(all))
+    }
+
+    /// Whether a file may be written, over one of refcow's or where none is.
+    fn is_free(&self, manifest: &Manifest, name: &str) -> Result<There, Error> {
+        match manifest.there(&self.path, name) {
+            There::Theirs => Err(Error::Occupied {
+                path: self.path.join(name),
+            }),
+            there => Ok(there),
         }
     }
 
-    /// Each file in its turn. Who is killed between two of them leaves some of the older ones.
-    fn one_by_one(self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        for (name, _) in files {
-            let target = self.path.join(name);
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder)?;
+    /// Refuses links and files in the place of folders: a link may lead to other files of the user's.
+    fn has_folders(&self) -> Result<(), Error> {
+        for folder in self.kind.folders {
+            let path = self.path.join(folder);
+            let there = path.symlink_metadata();
+            if there.is_ok_and(|there| !there.is_dir()) {
+                return Err(Error::Occupied { path });
             }
-            fs::rename(self.draft.path().join(name), target)?;
         }
-        self.draft.close()
+        Ok(())
     }
+
+    /// Removes files of an older report that the new one has not, and folders that are empty then.
+    fn remove_stale(&self, before: &Manifest, after: &Manifest) {
+        let stale = before.files.keys();
+        for name in stale.filter(|name| (self.kind.has)(name) && !after.files.contains_key(*name)) {
+            let path = self.path.join(name);
+            if before.there(&self.path, name) == There::Ours && fs::remove_file(&path).is_ok() {
+                let folder = folder_of(&path);
+                if folder != self.path {
+                    // Not if something is in it.
+                    let _ = fs::remove_dir(folder);
+                }
+            }
+        }
+    }
+
+    /// Removes what killed runs have left.
+    fn remove_abandoned(&self, manifest: &Manifest) {
+        for folder in self.folders() {
+            let names = manifest.files.keys().filter(|name| in_folder(name, folder));
+            let names = names.map(|name| last_of(name)).chain([NAME]);
+            remove_abandoned(&self.path.join(folder), names.map(OsStr::new));
+        }
+    }
+
+    /// Keeps others from writing here, for as long as it is not dropped. Where the file system has no locks, nothing does.
+    fn lock(&self) -> Result<File, Error> {
+        let folder = File::open(&self.path).map_err(|source| Error::NotAFolder {
+            path: self.path.clone(),
+            source,
+        })?;
+        let deadline = Instant::now() + PATIENCE;
+        while lock(&folder) == Lock::Taken {
+            if Instant::now() > deadline {
+                let path = self.path.clone();
+                return Err(Error::Busy { path });
+            }
+            thread::sleep(INTERVAL);
+        }
+        Ok(folder)
+    }
+
+    /// Has the order of what was done so far survive a failure of the machine's power, where the file system can.
+    fn to_disk(&self) {
+        for folder in self.folders() {
+            if let Ok(folder) = File::open(self.path.join(folder)) {
+                let _ = folder.sync_all();
+            }
+        }
+    }
+}
+
+/// Why nothing was written.
+enum Why {
+    Known(Error),
+    Kernel(io::Error),
+}
+
+impl Why {
+    fn or(self, of: impl FnOnce(io::Error) -> Error) -> Error {
+        match self {
+            Self::Known(error) => error,
+            Self::Kernel(source) => of(source),
+        }
+    }
+}
+
+impl From<Error> for Why {
+    fn from(error: Error) -> Self {
+        Self::Known(error)
+    }
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+/// Folders that were made. They go if nothing comes into them.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn folder(&mut self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Ok(()) => {
+                self.0.push(path.to_owned());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
+/// Whether a file is in this folder, and in none of that one's.
+fn in_folder(name: &str, folder: &str) -> bool {
+    match name.rsplit_once('/') {
+        Some((of, _)) => of == folder,
+        None => folder.is_empty(),
+    }
+}
+
+/// The name of a file in its own folder.
+fn last_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, last)| last)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rstest::rstest;
+    use rustix::fs::inotify;
+
     use super::*;
 
-    fn files(words: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-        let all = words.iter();
-        all.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+    const KIND: Kind = Kind {
+        folders: &["charts"],
+        has: |name| ["a", "b", "last", "charts/c", "charts/d"].contains(&name),
+    };
+
+    /// All of a report of three files.
+    const NAMES: [&str; 3] = ["a", "charts/c", "last"];
+
+    fn files(names: &[&str], text: &str) -> Vec<(String, Vec<u8>)> {
+        let all = names.iter();
+        all.map(|name| ((*name).to_owned(), format!("{text} {name}").into_bytes()))
             .collect()
     }
 
+    fn write(place: &Path, names: &[&str], text: &str) -> Result<(), Error> {
+        Folder::open(place, KIND)?.write(&files(names, text))
+    }
+
+    /// All names in a folder and in those in it, sorted, but for the manifest.
     fn names(folder: &Path) -> Vec<String> {
-        let all = fs::read_dir(folder).unwrap();
-        let mut all: Vec<_> = all
-            .map(|one| one.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => {
+                    let inside = names(&entry.path());
+                    all.push(format!("{name}/"));
+                    all.extend(inside.iter().map(|file| format!("{name}/{file}")));
+                }
+                false if name == NAME => {}
+                false => all.push(name),
+            }
+        }
         all.sort_unstable();
         all
     }
 
+    fn text(place: &Path, name: &str) -> String {
+        fs::read_to_string(place.join(name)).unwrap()
+    }
+
     #[test]
-    fn a_new_folder_takes_the_place_of_an_older_one() {
+    fn a_report_replaces_an_older_one_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
-        for text in ["first", "second"] {
-            let folder = Folder::open(&place, |name| name == "a" || name == "charts").unwrap();
-            let other = format!("charts/{text}");
-            folder.write(&files(&[("a", text), (&other, "")])).unwrap();
-            assert_eq!(fs::read_to_string(place.join("a")).unwrap(), text);
-            assert_eq!(names(&place.join("charts")), [text]);
-            assert_eq!(names(root.path()), ["out"]);
+        write(&place, &["a", "b", "charts/c", "last"], "first").unwrap();
+        for mine in ["mine", "charts/mine", ".refcow-mine"] {
+            fs::write(place.join(mine), "mine").unwrap();
+        }
+        write(&place, &["a", "charts/d", "last"], "second").unwrap();
+        let now = [
+            ".refcow-mine",
+            "a",
+            "charts/",
+            "charts/d",
+            "charts/mine",
+            "last",
+            "mine",
+        ];
+        assert_eq!(names(&place), now);
+        assert_eq!(text(&place, "a"), "second a");
+        // A folder that is empty is gone, and one that is not stays.
+        write(&place, &["last"], "third").unwrap();
+        assert_eq!(
+            names(&place),
+            [".refcow-mine", "charts/", "charts/mine", "last", "mine"]
+        );
+        fs::remove_file(place.join("charts/mine")).unwrap();
+        write(&place, &["charts/c", "last"], "fourth").unwrap();
+        write(&place, &["last"], "fifth").unwrap();
+        assert_eq!(names(&place), [".refcow-mine", "last", "mine"]);
+        assert_eq!(names(root.path()).len(), 1 + 3);
+    }
+
+    #[test]
+    fn the_manifest_comes_first_and_the_last_file_last_and_then_the_older_ones_go() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path();
+        write(place, &["a", "b", "charts/c", "last"], "first").unwrap();
+        let events = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        let flags = inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::DELETE
+            | inotify::WatchFlags::MODIFY
+            | inotify::WatchFlags::DELETE_SELF;
+        for folder in ["", "charts"] {
+            inotify::add_watch(&events, place.join(folder), flags).unwrap();
+        }
+        let folder = Folder::open(place, KIND).unwrap();
+        folder
+            .write(&files(&["a", "charts/d", "last"], "second"))
+            .unwrap();
+        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 16 << 10];
+        let mut reader = inotify::Reader::new(&events, &mut buffer);
+        let mut seen = Vec::new();
+        while let Ok(event) = reader.next() {
+            let Some(name) = event.file_name().map(|name| name.to_str().unwrap()) else {
+                continue;
+            };
+            // Drafts come and go.
+            if !name.starts_with(".refcow-") {
+                seen.push(match event.events() {
+                    inotify::ReadFlags::MOVED_TO => name.to_owned(),
+                    inotify::ReadFlags::DELETE => format!("no {name}"),
+                    other => format!("{other:?} of {name}"),
+                });
+            }
+        }
+        assert_eq!(seen, [NAME, "a", "d", "last", "no b", "no c", NAME]);
+    }
+
+    #[rstest]
+    #[case::a_file("a", |path: &Path| fs::write(path, "mine"), "a")]
+    #[case::an_edited_file("last", |path: &Path| fs::write(path, "first lasT"), "last")]
+    #[case::a_file_in_a_folder("charts/d", |path: &Path| fs::write(path, "mine"), "charts/d")]
+    #[case::a_folder("b", |path: &Path| fs::create_dir(path), "b")]
+    #[case::a_link("b", |path: &Path| symlink("/dev/null", path), "b")]
+    #[case::a_link_to_nothing("b", |path: &Path| symlink("nothing", path), "b")]
+    #[case::a_link_to_what_refcow_wrote("last", |path: &Path| {
+        fs::rename(path, path.with_file_name("x")).and_then(|()| symlink("x", path))
+    }, "last")]
+    #[case::a_pipe("b", |path: &Path| Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?), "b")]
+    fn what_is_the_users_is_found_before_anything_is_written(
+        #[case] name: &str,
+        #[case] make: fn(&Path) -> io::Result<()>,
+        #[case] named: &str,
+        #[values(false, true)] later: bool,
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("out");
+        let older = match name {
+            "a" => &["charts/c", "last"][..],
+            _ => &NAMES[..],
+        };
+        write(&place, older, "first").unwrap();
+        // While something is measured, too.
+        let opened = later.then(|| Folder::open(&place, KIND).unwrap());
+        make(&place.join(name)).unwrap();
+        let before = names(&place);
+        let all = files(&["a", "b", "charts/c", "charts/d", "last"], "second");
+        let error = match opened {
+            Some(folder) => folder.write(&all).unwrap_err(),
+            None => Folder::open(&place, KIND).unwrap_err(),
+        };
+        assert!(
+            matches!(&error, Error::Occupied { path } if *path == place.join(named)),
+            "{error}"
+        );
+        assert_eq!(names(&place), before);
+        for name in older.iter().filter(|older| **older != name) {
+            assert_eq!(text(&place, name), format!("first {name}"));
         }
     }
 
     #[test]
-    fn what_is_not_written_changes_nothing() {
+    fn a_folder_in_it_that_is_a_link_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (place, mine) = (root.path().join("out"), root.path().join("mine"));
+        for folder in [&place, &mine] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(mine.join("x"), "mine").unwrap();
+        symlink(&mine, place.join("charts")).unwrap();
+        let error = write(&place, &NAMES, "first").unwrap_err();
+        assert!(matches!(error, Error::Occupied { .. }), "{error}");
+        assert_eq!(names(&mine), ["x"]);
+        assert_eq!(names(&place), ["charts"]);
+    }
+
+    #[test]
+    fn what_the_user_has_edited_stays_though_the_new_report_has_it_no_more() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
-        drop(Folder::open(&place, |_| true).unwrap());
+        write(&place, &NAMES, "first").unwrap();
+        let folder = Folder::open(&place, KIND).unwrap();
+        // Of the same length.
+        fs::write(place.join("charts/c"), "First charts/c").unwrap();
+        folder.write(&files(&["a", "last"], "second")).unwrap();
+        assert_eq!(text(&place, "charts/c"), "First charts/c");
+        assert_eq!(text(&place, "a"), "second a");
+    }
+
+    /// A manifest in which these are refcow's as they are now.
+    fn claim(place: &Path, names: &[&str]) {
+        let files = names.iter().map(|name| {
+            let bytes = fs::read(place.join(name)).unwrap_or_default();
+            ((*name).to_owned(), vec![Content::of(&bytes)])
+        });
+        Manifest::of(files.collect()).write(place).unwrap();
+    }
+
+    #[test]
+    fn a_manifest_that_somebody_has_edited_gives_nothing_away() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("out");
+        fs::create_dir_all(place.join("charts")).unwrap();
+        let outside = root.path().join("outside");
+        for path in [&outside, &place.join("mine"), &place.join("charts/mine")] {
+            fs::write(path, "mine").unwrap();
+        }
+        fs::create_dir(place.join("b")).unwrap();
+        symlink(&outside, place.join("charts/c")).unwrap();
+        let absolute = outside.to_str().unwrap();
+        let all = [
+            "../outside",
+            absolute,
+            "mine",
+            "charts/mine",
+            "charts/../../outside",
+            "",
+            ".",
+            "b",
+            "charts",
+            "charts/c",
+        ];
+        claim(&place, &all);
+        let before = names(&place);
+        // What is in the way is so still.
+        Folder::open(&place, KIND).unwrap_err();
+        let folder = Folder {
+            path: place.clone(),
+            kind: KIND,
+        };
+        folder.write(&files(&["a", "last"], "first")).unwrap();
+        let mut after = names(&place);
+        after.retain(|name| name != "a" && name != "last");
+        assert_eq!(after, before);
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
+    }
+
+    #[rstest]
+    #[case::no_json(|path: &Path| fs::write(path, "mine"), "line 1")]
+    #[case::of_other_shape(|path: &Path| fs::write(path, "{\"files\": 1}"), "line 1")]
+    #[case::of_a_later_refcow(|path: &Path| {
+        let mut manifest = serde_json::to_value(Manifest::of(BTreeMap::new())).unwrap();
+        manifest["version"] = 2.into();
+        fs::write(path, manifest.to_string())
+    }, "another version")]
+    #[case::too_long(|path: &Path| fs::write(path, " ".repeat(2 << 20)), "too long")]
+    #[case::a_folder(|path: &Path| fs::create_dir(path), "no regular file")]
+    #[case::a_link(|path: &Path| symlink("mine", path), "no regular file")]
+    #[case::a_pipe(|path: &Path| Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?), "no regular file")]
+    fn what_is_no_manifest_is_refused(
+        #[case] make: fn(&Path) -> io::Result<()>,
+        #[case] why: &str,
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        make(&root.path().join(NAME)).unwrap();
+        let error = write(root.path(), &NAMES, "first").unwrap_err();
+        assert!(matches!(error, Error::Manifest { .. }), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(names(root.path()).len() <= 1);
+    }
+
+    #[test]
+    fn files_of_another_kind_in_the_manifest_stay() {
+        const OTHER: Kind = Kind {
+            folders: &[],
+            has: |name| name.starts_with("other"),
+        };
+        let root = tempfile::tempdir().unwrap();
+        let write_other = |text: &str| {
+            let folder = Folder::open(root.path(), OTHER).unwrap();
+            folder.write(&files(&["other"], text)).unwrap();
+        };
+        write(root.path(), &NAMES, "first").unwrap();
+        write_other("second");
+        write(root.path(), &["last"], "third").unwrap();
+        write_other("fourth");
+        assert_eq!(names(root.path()), ["last", "other"]);
+        assert_eq!(text(root.path(), "other"), "fourth other");
+    }
+
+    /// As a run has left a folder that was killed before it had written so many of its files.
+    #[rstest]
+    fn a_run_that_was_killed_is_no_matter_for_the_next(#[values(0, 1, 2, 3)] written: usize) {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("out");
+        write(&place, &["a", "b", "charts/c", "last"], "first").unwrap();
+        let folder = Folder::open(&place, KIND).unwrap();
+        let second = files(&["a", "charts/d", "last"], "second");
+        let before = Manifest::read(&place).unwrap();
+        let after = folder.manifest(&before, &second).unwrap();
+        before.and(&after).write(&place).unwrap();
+        for (name, bytes) in &second[..written] {
+            fs::write(place.join(name), bytes).unwrap();
+        }
+        for (name, _) in &second[written..] {
+            let path = place.join(name);
+            let mut draft = Draft::beside(&path).unwrap();
+            draft.fill(b"half").unwrap();
+            draft.abandon();
+        }
+        write(&place, &NAMES, "third").unwrap();
+        assert_eq!(names(&place), ["a", "charts/", "charts/c", "last"]);
+        for name in NAMES {
+            assert_eq!(text(&place, name), format!("third {name}"));
+        }
+    }
+
+    #[test]
+    fn of_two_reports_at_a_time_one_is_there_in_the_end_and_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("out");
+        thread::scope(|threads| {
+            for name in ["one", "two", "three"] {
+                let place = &place;
+                threads.spawn(move || {
+                    for _ in 0..8 {
+                        write(place, &NAMES, name).unwrap();
+                    }
+                });
+            }
+        });
+        let all = NAMES.map(|name| text(&place, name).replace(name, ""));
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        assert_eq!(names(&place), ["a", "charts/", "charts/c", "last"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("out");
+        const ANY: Kind = Kind {
+            folders: &[],
+            has: |_| true,
+        };
+        drop(Folder::open(&place, ANY).unwrap());
         assert!(names(root.path()).is_empty());
-        fs::create_dir(&place).unwrap();
-        fs::write(place.join("a"), "older").unwrap();
-        let folder = Folder::open(&place, |_| true).unwrap();
+        let folder = Folder::open(&place, ANY).unwrap();
         // A name that is too long for a file.
         let wrong = "x".repeat(300);
         folder
-            .write(&files(&[("a", "new"), (&wrong, "")]))
+            .write(&files(&["a", "sub/b", &wrong], "first"))
             .unwrap_err();
-        assert_eq!(fs::read_to_string(place.join("a")).unwrap(), "older");
-        assert_eq!(names(root.path()), ["out"]);
+        assert!(names(root.path()).is_empty());
     }
 
     #[test]
-    fn a_folder_with_something_else_in_it_is_left_alone() {
+    fn a_link_to_a_folder_stays_and_what_is_no_folder_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("notes.txt"), "mine").unwrap();
-        let error = Folder::open(root.path(), |name| name == "a").unwrap_err();
-        assert!(error.to_string().contains("notes.txt"), "{error}");
-        assert!(Folder::open(&root.path().join("notes.txt"), |_| true).is_err());
-        assert!(Folder::open(&root.path().join("no/where"), |_| true).is_err());
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_replaced_is_filled() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = Folder {
-            path: root.path().to_owned(),
-            draft: tempfile::tempdir_in(root.path()).unwrap(),
-            beside: false,
-        };
-        fs::write(root.path().join("a"), "older").unwrap();
-        folder
-            .write(&files(&[("a", "new"), ("charts/b", "")]))
-            .unwrap();
-        assert_eq!(names(root.path()), ["a", "charts"]);
-        assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "new");
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir(path("real")).unwrap();
+        symlink("real", path("link")).unwrap();
+        write(&path("link"), &NAMES, "first").unwrap();
+        assert!(path("link").is_symlink());
+        assert_eq!(text(&path("real"), "last"), "first last");
+        symlink("nothing", path("nowhere")).unwrap();
+        symlink("round", path("round")).unwrap();
+        fs::write(path("file"), "mine").unwrap();
+        for (name, why) in [
+            ("nowhere", "something that does not exist"),
+            ("round", "symbolic links"),
+            ("file", "directory"),
+            ("no/where", "No such file"),
+            ("file/in", "directory"),
+        ] {
+            let error = write(&path(name), &NAMES, "first").unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .to_lowercase()
+                    .contains(&why.to_lowercase()),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_to_string(path("file")).unwrap(), "mine");
     }
 }

@@ -60,6 +60,16 @@ pub fn charts(report: &Report) -> Result<Vec<Chart>, Error> {
     Ok(all.charts)
 }
 
+/// What names of charts begin with.
+const BEGINNINGS: [&str; 5] = ["pages", "copied", "versions", "memory", "time"];
+
+/// Whether a chart may have this name.
+pub fn is_name(name: &str) -> bool {
+    let is_letter = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
+    let beginning = name.split('-').next().unwrap_or_default();
+    name.chars().all(is_letter) && BEGINNINGS.contains(&beginning)
+}
+
 /// A chart as an element of an HTML page: its colours are CSS variables ([`css_variables`]), so that the page can have a
 /// dark scheme. It has the class `refcow-chart`, and ids of its own that begin with `refcow-`.
 pub fn inline(chart: &Chart) -> String {
