@@ -244,18 +244,15 @@ fn an_older_report_is_left_where_nothing_was_measured() {
     let (_, mut document) = recorded(&place);
     document["runs"][0]["python"]["version"] = "3.99.1".into();
     let run = place.file("changed.json", &document.to_string());
-    fs::create_dir(place.path("out")).unwrap();
-    fs::write(place.path("out/run.json"), "older").unwrap();
     let out = place.path("out");
-    let arguments = [
-        "reproduce",
-        &run,
-        "--run-code",
-        "--report",
-        out.to_str().unwrap(),
-    ];
+    let folder = out.to_str().unwrap();
+    place
+        .run(place.refcow(["report", &run, "--output", folder]))
+        .exits_with(0);
+    let older = fs::read(out.join("run.json")).unwrap();
+    let arguments = ["reproduce", &run, "--run-code", "--report", folder];
     place.run(place.refcow(arguments)).exits_with(1);
-    assert_eq!(fs::read_to_string(out.join("run.json")).unwrap(), "older");
+    assert_eq!(fs::read(out.join("run.json")).unwrap(), older);
 }
 
 /// A document in which something was changed, measured again.
