@@ -18,6 +18,11 @@ fn main() {
     for argument in ["-shared", "-Wl,--unresolved-symbols=ignore-in-object-files"] {
         println!("cargo::rustc-link-arg-bin=refcow-subject={argument}");
     }
+    // What it says if somebody runs it (harness/subject/entry.rs).
+    let architecture = std::env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    if ["x86_64", "aarch64"].contains(&architecture.as_str()) {
+        println!("cargo::rustc-link-arg-bin=refcow-subject=-Wl,-e,refcow_subject_entry");
+    }
     // All that the program it is loaded into may see of it. -Xlinker takes any path, -Wl none with a comma.
     let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/subject/exports.map");
     for argument in [

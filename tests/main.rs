@@ -23,6 +23,7 @@ mod interrupted;
 mod lines;
 mod own_modules;
 mod page;
+mod preload;
 mod published;
 mod recorder;
 mod reproduce;

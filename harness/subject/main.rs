@@ -5,6 +5,8 @@
 
 mod apart;
 mod child;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod entry;
 mod handed;
 mod interpreter;
 mod map;
