@@ -34,7 +34,9 @@ const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Exit status:\n  0    done\n  1    an expectation failed\n  2    bad input: nothing was measured\n  \
-                  3    could not measure: the message says why\n  130  interrupted (Ctrl-C)"
+                  3    could not measure: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
+                  A signal that is ignored when refcow starts stays ignored: SIGINT in a script's background job, SIGHUP under nohup.\n\
+                  SIGTERM ends it then."
 )]
 pub struct Cli {
     /// What to do.

@@ -25,9 +25,6 @@ use crate::progress::Progress;
 use crate::python::Packages;
 use crate::{claims, compare, fixtures, interrupt, merge, model, python, report, shell};
 
-/// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
-
 /// A calibration takes milliseconds; one that does not end in this time never will.
 const CALIBRATION_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -239,8 +236,8 @@ impl Error {
                 | output::Error::Manifest { .. }
                 | output::Error::Busy { .. },
             ) => 2,
-            Self::Interrupted { .. } => INTERRUPTED,
-            Self::Experiment(error) if error.is_interruption() => INTERRUPTED,
+            Self::Interrupted { .. } => interrupt::STATUS,
+            Self::Experiment(error) if error.is_interruption() => interrupt::STATUS,
             Self::Experiment(E::Interpreter { .. }) => 3,
             Self::Experiment(error) if error.is_bad_input() => 2,
             Self::Experiment(E::Python(

@@ -662,6 +662,8 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
     let is_environment = ready.prefix != interpreter.base_prefix;
     let places = Places::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Places)?;
     Ok(Launch {
+        // The very program that runs, even if another has its name by now.
+        keeper: "/proc/self/exe".into(),
         library: subject_library()?,
         interpreter: ready.program.clone(),
         // Outside of environments Python follows links; so it has one name, whichever it was chosen by.

@@ -1,20 +1,28 @@
 //! SIGINT, SIGTERM and SIGHUP as something a wait can wait for.
 //!
 //! A signal sets a flag and makes a descriptor readable for good, so that every later wait ends at once too. Whoever
-//! sees it returns an error; what must not stay behind is removed by destructors on the way out.
+//! sees it returns an error; what must not stay behind is removed by destructors on the way out. A second signal ends
+//! the process where it is: its keepers end what it has started, and the next run removes its files.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::low_level::pipe;
+use signal_hook::low_level::{exit, pipe, register};
+
+/// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
+pub const STATUS: u8 = 130;
+
+/// What comes sooner after the first signal is that one once more: a shell and a terminal that go away both say so, and
+/// programs that start others pass on what these have got, too.
+const ONCE: Duration = Duration::from_millis(200);
 
 static STATE: OnceLock<State> = OnceLock::new();
 
@@ -53,8 +61,10 @@ pub fn install() -> io::Result<()> {
     let requested = Arc::new(AtomicBool::new(false));
     let (readable, writable) = UnixStream::pair()?;
     let ignored = ignored_signals();
+    let first = Arc::new(AtomicU64::new(0));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if ignored & (1 << (signal - 1)) == 0 {
+            end_at_second(signal, Arc::clone(&first))?;
             // Actions run in the order of registration: whoever is woken finds the flag set.
             signal_hook::flag::register(signal, Arc::clone(&requested))?;
             pipe::register(signal, writable.try_clone()?)?;
@@ -64,6 +74,31 @@ pub fn install() -> io::Result<()> {
         requested,
         readable,
     });
+    Ok(())
+}
+
+/// Has a signal end this process if it is not the first, whatever is being done. `first`: when that came, in
+/// milliseconds; 0 before it has.
+fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
+    let action = move || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec.cast_unsigned() * 1000 + now.tv_nsec.cast_unsigned() / 1_000_000;
+        // Never 0, which means that there was none.
+        let now = now.max(1);
+        let came = first.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
+        if came.is_err_and(|came| now >= came + ONCE.as_millis() as u64) {
+            exit(STATUS.into());
+        }
+    };
+    #[expect(
+        unsafe_code,
+        reason = "what runs in a handler of a signal is unsafe to choose"
+    )]
+    // SAFETY: the action reads a clock, changes an atomic number and may end the process by `_exit`; all of that is
+    // async-signal-safe, and none of it allocates, takes a lock or can panic.
+    unsafe {
+        register(signal, action)?;
+    }
     Ok(())
 }
 

@@ -1,165 +1,314 @@
-//! What a subject could leave behind when it ends: children, helpers that a fixture has started, shared memory.
+//! What a run could leave behind besides processes: shared memory and temporary folders.
+//!
+//! All of it has one name, which nobody else has, and a lock: the kernel lets go of that when the last process that
+//! holds it ends, however it ends. So whoever can take the lock knows that the run is dead, wherever it ran: process
+//! numbers say nothing in another PID namespace, which may have /dev/shm in common with this one.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::process::Child;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
 
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
-use procfs::process::Process;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK};
+use nix::unistd::geteuid;
+use rustix::fs::FlockOperation;
+use rustix::rand::GetRandomFlags;
 
-use crate::subject::watch;
+/// The variable in which a subject finds its [`Name`]: with that begins what it makes outside of its own memory.
+pub const VARIABLE: &str = "REFCOW_SUBJECT";
 
-/// The variable by which processes of a subject are known, wherever they went.
-pub const MARK: &str = "REFCOW_SUBJECT";
+const PREFIX: &str = "refcow-run-";
 
-/// A value for [`MARK`] that no other living subject has, always of one length: what stands in the environment moves
-/// the stack.
-///
-/// Also makes this process the parent of orphans below it (`PR_SET_CHILD_SUBREAPER`), so that [`end`] finds those that
-/// went into a session of their own.
-///
-/// # Errors
-/// When the kernel refuses, which it does not since Linux 3.4.
-pub fn mark() -> io::Result<String> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    prctl::set_child_subreaper(true)?;
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    Ok(format!("{:010}-{number:010}", std::process::id()))
+/// Bytes of a name that are random, two digits each. As few as will do: paths of sockets are short.
+const RANDOM_BYTES: usize = 6;
+
+/// Where temporary folders may be, those with short paths first, and the user's own choice last.
+pub fn temporary_places() -> impl Iterator<Item = PathBuf> {
+    let all = ["/tmp", "/var/tmp", SHARED_MEMORY].map(PathBuf::from);
+    all.into_iter()
+        .chain(std::path::absolute(std::env::temp_dir()))
 }
 
-/// Kills a subject and all processes that it or its fixture has started, and waits until they are gone.
-pub fn end(subject: &mut Child, mark: &str) {
-    let group = i32::try_from(subject.id()).expect("Linux counts processes in 31 bits");
-    // Before anyone of them is reaped: until then the group's number is nobody else's.
-    let (trackers, others): (Vec<_>, Vec<_>) = members(group)
-        .into_iter()
-        .partition(|member| is_resource_tracker(*member));
-    if !trackers.is_empty() {
-        let trackers: Vec<_> = trackers.into_iter().flat_map(watch).collect();
-        for other in others {
-            let _ = kill(Pid::from_raw(other), Signal::SIGKILL);
-        }
-        wait_for_all(&trackers, Instant::now() + TRACKER_TIME);
+/// Where segments of shared memory are.
+pub const SHARED_MEMORY: &str = "/dev/shm";
+
+/// A name that no other run has, always of one length: what stands in the environment moves the stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the kernel has no random bytes.
+    pub fn new() -> io::Result<Self> {
+        let mut bytes = [0; RANDOM_BYTES];
+        // So few come whole, or not at all (getrandom(2)).
+        rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self(format!("{PREFIX}{digits}")))
     }
-    // The whole group. Gone already is fine.
-    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    let _ = subject.kill();
-    let _ = subject.wait();
-    // Each that dies may hand its own children on. One that is not ours to wait for would be found again for ever.
-    let reap = |orphan: Pid| {
-        let _ = kill(orphan, Signal::SIGKILL);
-        waitpid(orphan, None).is_ok()
-    };
-    loop {
-        let orphans = orphans(group, mark);
-        if orphans.is_empty() || !orphans.into_iter().all(reap) {
-            break;
-        }
+
+    /// One that was written.
+    pub fn read(text: &OsStr) -> Option<Self> {
+        Self::of(text)
+            .filter(|(_, more)| !more)
+            .map(|(name, _)| name)
     }
-    remove_segments(Path::new("/dev/shm"), group);
-}
 
-/// Processes of a subject that have become this one's children, dead ones too.
-fn orphans(group: i32, mark: &str) -> Vec<Pid> {
-    let tasks = Process::myself().and_then(|process| process.tasks());
-    let children = tasks.into_iter().flatten().flatten();
-    children
-        .flat_map(|task| task.children().unwrap_or_default())
-        .filter_map(|child| i32::try_from(child).ok())
-        .filter(|child| {
-            let Ok(process) = Process::new(*child) else {
-                return false;
-            };
-            // The dead have no environment any more, but still a group.
-            process.stat().is_ok_and(|stat| stat.pgrp == group)
-                || process
-                    .environ()
-                    .is_ok_and(|all| all.get(OsStr::new(MARK)).is_some_and(|value| value == mark))
-        })
-        .map(Pid::from_raw)
-        .collect()
-}
-
-/// What a resource tracker gets to remove what it keeps track of, once those who used it are dead. It takes no
-/// hundredth of that, but for many segments.
-const TRACKER_TIME: Duration = Duration::from_secs(5);
-
-/// The living processes of a group.
-pub(crate) fn members(group: i32) -> Vec<i32> {
-    let all = procfs::process::all_processes().into_iter().flatten();
-    all.filter_map(|process| process.ok()?.stat().ok())
-        .filter(|stat| stat.pgrp == group && stat.state != 'Z')
-        .map(|stat| stat.pid)
-        .collect()
-}
-
-/// Whether this is the process that `multiprocessing` starts to remove the shared memory that its users leave behind.
-/// It does so when the last of them is gone, so killing it together with them would leave the segments in /dev/shm.
-///
-/// One that has just been started is waited for until it has words: the kernel lets whoever started it go on (vfork) when the
-/// old program has gone, and sets the words of the new one last (Linux `fs/exec.c`, `fs/binfmt_elf.c`).
-fn is_resource_tracker(pid: i32) -> bool {
-    let until = Instant::now() + EXEC_TIME;
-    let Ok(process) = procfs::process::Process::new(pid) else {
-        return false;
-    };
-    loop {
-        let Ok(words) = process.cmdline() else {
-            return false;
-        };
-        let lives = || process.stat().is_ok_and(|stat| stat.state != 'Z');
-        if words.is_empty() && lives() && Instant::now() < until {
-            std::thread::yield_now();
-            continue;
-        }
-        return words
-            .iter()
-            .any(|word| word.contains("multiprocessing.resource_tracker"));
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
-}
 
-/// What a process gets to become another program.
-const EXEC_TIME: Duration = Duration::from_secs(1);
+    /// The name with which the name of a file begins, and whether more follows.
+    fn of(file: &OsStr) -> Option<(Self, bool)> {
+        let text = file.to_str()?;
+        let (digits, rest) = text
+            .strip_prefix(PREFIX)?
+            .split_at_checked(2 * RANDOM_BYTES)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let whole = digits.bytes().all(is_digit) && (rest.is_empty() || rest.starts_with('-'));
+        whole.then(|| (Self(format!("{PREFIX}{digits}")), !rest.is_empty()))
+    }
 
-/// Waits until every one of these processes has ended, or the deadline has passed. Not for interruptions: this is the
-/// tidying up that follows one.
-fn wait_for_all(all: &[OwnedFd], deadline: Instant) {
-    for ended in all {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            let mut fds = [PollFd::new(ended, PollFlags::IN)];
-            // A second Ctrl-C changes nothing here.
-            if rustix::event::poll(&mut fds, Some(&left)) != Err(rustix::io::Errno::INTR) {
-                break;
+    /// What of this user's has this name in a folder: what begins with it, then what has no other.
+    fn bearers(&self, place: &Path) -> Vec<PathBuf> {
+        let mut all: Vec<_> = own(place)
+            .filter_map(|(path, name, more)| (name == *self).then_some((more, path)))
+            .collect();
+        all.sort_by_key(|(more, _)| !more);
+        all.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The segments of shared memory by this name.
+    pub fn segments(&self) -> Vec<PathBuf> {
+        let mut all = self.bearers(Path::new(SHARED_MEMORY));
+        all.retain(|path| path.file_name() != Some(OsStr::new(self.as_str())));
+        all
+    }
+
+    /// Removes everything by this name, the lock last: as long as there is something, the next run finds it by that.
+    pub fn remove_all(&self) {
+        for place in [std::env::temp_dir().as_path(), Path::new(SHARED_MEMORY)] {
+            for path in self.bearers(place) {
+                remove(&path);
             }
         }
     }
 }
 
-/// Removes the segments that refcow's own fixtures had not unlinked yet when they were killed: `refcow-PID-…`.
-fn remove_segments(folder: &Path, pid: i32) {
-    let prefix = format!("refcow-{pid}-");
-    // No such folder: no segments.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(prefix.as_bytes())
-        {
-            let _ = fs::remove_file(entry.path());
+/// All of this user's in a folder that has a [`Name`], and whether more follows on that.
+fn own(place: &Path) -> impl Iterator<Item = (PathBuf, Name, bool)> {
+    // No such folder: nothing in it.
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let user = geteuid().as_raw();
+    entries.filter_map(move |entry| {
+        let (name, more) = Name::of(&entry.file_name())?;
+        // Not what a link leads to.
+        let is_own = entry.metadata().is_ok_and(|there| there.uid() == user);
+        is_own.then(|| (entry.path(), name, more))
+    })
+}
+
+fn remove(path: &Path) {
+    // Gone already, or not to be removed: nobody could do anything about it.
+    let _ = match path.symlink_metadata() {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+}
+
+/// Takes the lock of a file or a folder, unless somebody holds it. Held until it is dropped, or the process ends.
+fn lock(path: &Path, flags: i32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Nor wait for whoever opens the other end of a pipe.
+    let flags = flags | O_NOFOLLOW | O_NONBLOCK;
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    // Whoever tidies up may have removed it between the two.
+    let (opened, there) = (file.metadata()?, path.symlink_metadata()?);
+    if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(file)
+}
+
+/// Says to other runs that this one lives and which segments are its. `None` where there is no /dev/shm to say so in:
+/// then there are no segments either.
+pub fn live(name: &Name) -> Option<File> {
+    let path = Path::new(SHARED_MEMORY).join(name.as_str());
+    loop {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).mode(0o600);
+        options.custom_flags(O_NOFOLLOW).open(&path).ok()?;
+        if let Some(locked) = first(lock(&path, 0)) {
+            return locked.ok();
         }
+    }
+}
+
+/// `None` if another run has taken what was just made for a dead one's.
+fn first(locked: io::Result<File>) -> Option<io::Result<File>> {
+    let late = |error: &io::Error| {
+        let kind = error.kind();
+        kind == io::ErrorKind::NotFound || kind == io::ErrorKind::WouldBlock
+    };
+    (!locked.as_ref().is_err_and(late)).then_some(locked)
+}
+
+/// A temporary folder of this process. Removed when dropped, or by the next run.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// `None` where the file system has no locks for folders: nobody but this process removes it then.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When nothing can be made there.
+    pub fn new(place: &Path) -> io::Result<Self> {
+        Self::of_length(place, 0)
+    }
+
+    /// Makes one whose path has so many bytes, if that is not less than it takes.
+    ///
+    /// # Errors
+    /// When nothing can be made there.
+    pub fn of_length(place: &Path, bytes: usize) -> io::Result<Self> {
+        loop {
+            let mut path = place.join(Name::new()?.as_str()).into_os_string();
+            while path.len() < bytes {
+                path.push("-");
+            }
+            let path = PathBuf::from(path);
+            fs::DirBuilder::new().mode(0o700).create(&path)?;
+            if let Some(locked) = first(lock(&path, O_DIRECTORY)) {
+                let _lock = locked.ok();
+                return Ok(Self { path, _lock });
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Removes what dead runs of this user have left, once in a process.
+pub fn sweep() {
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| {
+        for place in temporary_places() {
+            sweep_folders(&place);
+        }
+        sweep_segments(Path::new(SHARED_MEMORY));
+    });
+}
+
+/// Each has a lock of its own.
+fn sweep_folders(place: &Path) {
+    for (path, ..) in own(place) {
+        if let Ok(_lock) = lock(&path, O_DIRECTORY) {
+            remove(&path);
+        }
+    }
+}
+
+/// The lock is a file whose name is the beginning of all others'.
+fn sweep_segments(place: &Path) {
+    for (path, name, more) in own(place) {
+        if more {
+            continue;
+        }
+        if let Ok(_lock) = lock(&path, 0) {
+            for path in name.bearers(place) {
+                remove(&path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_again_and_nothing_else_is_taken_for_one() {
+        let name = Name::new().unwrap();
+        let of = |text: &str| Name::of(OsStr::new(text));
+        assert_eq!(of(name.as_str()), Some((name.clone(), false)));
+        assert_eq!(of(&format!("{}-a", name.0)), Some((name.clone(), true)));
+        for text in [
+            "refcow",
+            "refcow-run-",
+            "refcow-run-0123456789a",
+            "refcow-run-0123456789abc",
+            "refcow-run-0123456789aB",
+            "refcow-run-0123456789äb",
+            "refcow-run-0123456789ab_",
+            "xrefcow-run-0123456789ab",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+        assert_ne!(Name::new().unwrap(), name);
+    }
+
+    #[test]
+    fn a_dead_runs_folders_are_removed_and_a_living_ones_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let living = Folder::new(place.path()).unwrap();
+        let dead = place.path().join("refcow-run-0123456789ab-x");
+        fs::create_dir_all(dead.join("in it")).unwrap();
+        let users = place.path().join("refcow-run-mine");
+        fs::create_dir(&users).unwrap();
+        sweep_folders(place.path());
+        assert!(living.path().exists() && users.exists() && !dead.exists());
+        let path = living.path().to_owned();
+        drop(living);
+        assert!(!path.exists());
+        let long = Folder::of_length(place.path(), 100).unwrap();
+        assert_eq!(long.path().as_os_str().len(), 100);
+        sweep_folders(place.path());
+        assert!(long.path().exists());
+    }
+
+    #[test]
+    fn a_dead_runs_segments_are_removed_and_a_living_ones_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = place.path().join(name);
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let (living, its) = (
+            file("refcow-run-0123456789ab"),
+            file("refcow-run-0123456789ab-x"),
+        );
+        let (dead, left) = (
+            file("refcow-run-ba9876543210"),
+            file("refcow-run-ba9876543210-x"),
+        );
+        // Nobody can tell whose that is.
+        let unlocked = file("refcow-run-111111111111-x");
+        let held = lock(&living, 0).unwrap();
+        sweep_segments(place.path());
+        assert!(living.exists() && its.exists() && unlocked.exists());
+        assert!(!dead.exists() && !left.exists());
+        drop(held);
+        sweep_segments(place.path());
+        assert!(!living.exists() && !its.exists() && unlocked.exists());
     }
 }

@@ -1,7 +1,7 @@
 //! refcow counts, to the page, what `fork()` really shares between Python processes.
 #![doc = "\n```text"]
 #![doc = r"refcow (observer, CLI; no Python in it)
-  │  starts, over a socket pair: one line of JSON a message
+  │  starts a keeper, which starts the subject; speaks with that over socket pairs: one line of JSON a message
   ▼
 a CPython's own program, with refcow-subject preloaded (PyO3)
   │  builds the fixture, sends the region map, then forks:
@@ -24,6 +24,7 @@ pub mod documents;
 pub mod experiment;
 pub mod fixtures;
 pub mod interrupt;
+pub mod keeper;
 pub mod leftovers;
 pub mod machine;
 pub mod merge;
@@ -34,6 +35,7 @@ pub mod objects;
 pub mod observe;
 pub mod output;
 pub mod places;
+pub mod process;
 pub mod progress;
 pub mod protocol;
 pub mod python;

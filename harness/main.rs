@@ -8,9 +8,16 @@ use clap::error::ErrorKind;
 use miette::Diagnostic;
 use refcow::cli::Cli;
 use refcow::commands;
+use refcow::keeper;
 use refcow::model::printable_lines;
 
 fn main() -> ExitCode {
+    if std::env::args_os()
+        .next()
+        .is_some_and(|name| name == keeper::NAME)
+    {
+        return keep();
+    }
     let done = match Cli::try_parse() {
         Ok(cli) => commands::run(&cli),
         Err(said) if said.kind() == ErrorKind::DisplayHelp => {
@@ -31,6 +38,18 @@ fn main() -> ExitCode {
             // Not eprintln, which panics where nobody reads: the exit status still tells.
             let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// The same program in its other part.
+fn keep() -> ExitCode {
+    match keeper::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("{}: {error}; it is started by refcow\n", keeper::NAME);
+            let _ = io::stderr().write_all(text.as_bytes());
+            ExitCode::from(2)
         }
     }
 }

@@ -4,28 +4,23 @@
 //! the heap that is measured, so that the same environment in another folder would give other counts. The subject
 //! therefore finds it, and the folder for temporary files, under links in a folder whose path always has [`LENGTH`] bytes.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::{Builder, TempDir};
+use crate::leftovers::{self, Folder};
 
 /// Bytes of the folder's path. What the user's temporary folder is called must fit where nothing else can be written.
 const LENGTH: usize = 48;
-const PREFIX: &str = "refcow-";
-/// The fewest random characters.
-const LEAST_RANDOM: usize = 8;
 const ENVIRONMENT: &str = "env";
 const TEMPORARY: &str = "tmp";
 
 /// A folder with the links, which goes with the last user of it.
 #[derive(Clone, Debug)]
 pub struct Places {
-    folder: Arc<TempDir>,
+    folder: Arc<Folder>,
     /// The environment, if there is one.
     prefix: Option<PathBuf>,
 }
@@ -69,26 +64,15 @@ impl Places {
 }
 
 /// A folder in the first place that can be written, with as long a name as makes its path [`LENGTH`] bytes long.
-fn folder() -> io::Result<TempDir> {
-    let users = std::path::absolute(std::env::temp_dir())?;
-    let all = ["/tmp", "/var/tmp", "/dev/shm"].map(Path::new);
+fn folder() -> io::Result<Folder> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for place in all.into_iter().chain([users.as_path()]) {
-        match make(place) {
+    for place in leftovers::temporary_places() {
+        match Folder::of_length(&place, LENGTH) {
             Ok(folder) => return Ok(folder),
             Err(error) => last = error,
         }
     }
     Err(last)
-}
-
-fn make(place: &Path) -> io::Result<TempDir> {
-    let taken = place.as_os_str().len() + 1 + PREFIX.len();
-    let random = LENGTH.saturating_sub(taken).max(LEAST_RANDOM);
-    Builder::new()
-        .prefix(OsStr::from_bytes(PREFIX.as_bytes()))
-        .rand_bytes(random)
-        .tempdir_in(place)
 }
 
 #[cfg(test)]
@@ -115,7 +99,7 @@ mod tests {
         }
         assert_eq!(lengths[0], lengths[1]);
         for place in ["/tmp", "/dev/shm"] {
-            let folder = make(Path::new(place)).unwrap();
+            let folder = Folder::of_length(Path::new(place), LENGTH).unwrap();
             assert_eq!(folder.path().as_os_str().len(), LENGTH);
         }
     }

@@ -6,7 +6,6 @@
 //! of the object map, then the channels. Nobody chooses their numbers. Later a single such byte releases a blocked
 //! process: reading it writes to no page that the process has not written before.
 
-use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -319,8 +318,6 @@ pub struct Started {
     pub prefix: PathBuf,
     /// Whether the kernel lets this process have its mappings at the same addresses in each run.
     pub addresses_fixed: bool,
-    /// The number of its end of the control socket, for a fixture whose processes end with the observer.
-    pub control: RawFd,
 }
 
 /// A fixture's own estimate of what its `build` allocates, in bytes.

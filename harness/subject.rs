@@ -1,39 +1,38 @@
 //! Starts a `refcow-subject`, speaks the protocol with it and its children, and leaves no process behind.
 //!
 //! Every wait ends with the answer, the death of the process, the time limit or an interruption (Ctrl-C), whichever
-//! comes first. Dropping a [`Subject`] kills its process group, lets a resource tracker of Python's in it remove shared
-//! memory first, and waits for it.
+//! comes first. Dropping a [`Subject`] has its keeper end everything that it has started, and waits for that.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::personality::{self, Persona};
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::interrupt::{self, Wake};
-use crate::leftovers;
+use crate::keeper::{self, Kept};
+use crate::leftovers::{self, Name};
 use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::places::Places;
+use crate::process::watch;
 use crate::protocol::{
     ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, GO, Job, Module, NOT_LOADED,
     Raised, Report, Request, Started, WITNESS,
@@ -205,6 +204,8 @@ fn bus_note(status: Option<ExitStatus>) -> &'static str {
 /// How a subject is to be started.
 #[derive(Clone, Debug)]
 pub struct Launch {
+    /// refcow's own program, which is the subject's keeper, too.
+    pub keeper: PathBuf,
     /// refcow-subject, a library that is preloaded into the interpreter.
     pub library: PathBuf,
     /// The interpreter's own program, no link to it.
@@ -238,12 +239,12 @@ pub enum Surroundings {
 /// A running subject: the parent of a measurement.
 #[derive(Debug)]
 pub struct Subject {
-    process: std::process::Child,
+    kept: Kept,
     control: Line,
     channels: Vec<Line>,
     /// What the mapper writes to.
     map: File,
-    mark: String,
+    name: Name,
     launch: Launch,
 }
 
@@ -271,6 +272,7 @@ impl Subject {
             source,
         })?;
         let library = open(&launch.library).map_err(fail)?;
+        leftovers::sweep();
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..=launch.channels {
@@ -282,46 +284,36 @@ impl Subject {
             .map(File::from)
             .map_err(|errno| Error::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;
-        let mark = leftovers::mark().map_err(fail)?;
-        // Of what this process was given itself, a program of the user's own gets all.
-        let closed = match &launch.surroundings {
-            Surroundings::Fixed(_) => inherited().map_err(Error::Descriptors)?,
-            Surroundings::Users => Vec::new(),
-        };
-        let kept = library.as_raw_fd();
+        let name = Name::new().map_err(fail)?;
         let control = theirs.remove(0);
-        // By their descriptors, whose names have one length, and no space or colon, at which the loader would split.
-        let mut command = Command::new(by_descriptor(&interpreter));
-        command
-            .arg0("refcow-subject")
-            // For Python's own `main`, which only runs if refcow-subject does not run in its place.
-            .args(["-I", "-S", "-c", &format!("raise SystemExit({NOT_LOADED})")])
-            .env_clear()
-            .envs(variables(launch))
-            .env("LD_PRELOAD", by_descriptor(&library))
-            .env(leftovers::MARK, &mark)
-            .stdin(control)
-            // What a fixture prints must not get between the lines of the report.
-            .stdout(Stdio::from(io::stderr()))
-            .process_group(0);
-        if let Surroundings::Fixed(_) = &launch.surroundings {
-            command.current_dir(NO_HOME);
-        }
         let fixed = matches!(launch.surroundings, Surroundings::Fixed(_));
-        #[expect(unsafe_code, reason = "std has no safe way to do any of this")]
-        // SAFETY: the closure runs between fork and exec and only makes system calls, none of which allocates or
-        // takes a lock: fcntl, prctl, personality, getrlimit, setrlimit. `closed` was allocated before.
-        unsafe {
-            command.pre_exec(move || prepare(kept, &closed, fixed));
-        }
-        let process = command.spawn().map_err(fail)?;
-        drop(command);
+        let program = keeper::Program {
+            argv0: "refcow-subject".into(),
+            // For Python's own `main`, which only runs if refcow-subject does not run in its place.
+            arguments: ["-I", "-S", "-c", &format!("raise SystemExit({NOT_LOADED})")]
+                .map(OsString::from)
+                .into(),
+            variables: variables(launch),
+            fixed,
+            folder: fixed.then(|| NO_HOME.into()),
+        };
+        let handed = keeper::Handed {
+            program: interpreter.as_fd(),
+            preload: library.as_fd(),
+            stdin: control.as_fd(),
+        };
+        let kept = match keeper::start(&launch.keeper, program, &name, handed) {
+            Ok(kept) => kept,
+            Err(_) if interrupt::requested() => return Err(Error::Interrupted),
+            Err(source) => return Err(fail(source)),
+        };
+        drop(control);
         let mut subject = Self {
-            process,
+            kept,
             control: ours.remove(0),
             channels: ours,
             map,
-            mark,
+            name,
             launch: launch.clone(),
         };
         let handed: Vec<_> = std::iter::once(subject.map.as_raw_fd())
@@ -335,7 +327,12 @@ impl Subject {
 
     /// The parent's process.
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.process.id()).expect("Linux counts processes in 31 bits")
+        self.kept.pid()
+    }
+
+    /// With which the names of all begin that it makes outside of its own memory.
+    pub fn name(&self) -> &Name {
+        &self.name
     }
 
     /// Starts Python.
@@ -625,10 +622,13 @@ impl Subject {
 
     /// Releases the waiting parent.
     fn go(&mut self, doing: &str) -> Result<(), Error> {
-        match self.control.send(&[GO]) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(doing, error)),
-        }
+        self.send(&[GO], doing)
+    }
+
+    fn send(&mut self, bytes: &[u8], doing: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + self.launch.timeout;
+        let sent = self.control.send(bytes, self.kept.ended(), deadline);
+        sent.map_err(|lost| self.lost(doing, lost))
     }
 
     /// Releases a waiting process.
@@ -636,10 +636,9 @@ impl Subject {
     /// # Errors
     /// When it is gone.
     pub fn release(&mut self, forked: &Forked, doing: &str) -> Result<(), Error> {
-        match self.channels[forked.channel].send(&[GO]) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.child_lost(forked, doing, error)),
-        }
+        let deadline = Instant::now() + self.launch.timeout;
+        let sent = self.channels[forked.channel].send(&[GO], &forked.ended, deadline);
+        sent.map_err(|lost| self.child_lost(forked, doing, lost))
     }
 
     /// The next message of a forked process.
@@ -750,18 +749,13 @@ impl Subject {
     fn ask(&mut self, request: &Request, doing: &str) -> Result<Answer, Error> {
         let mut line = serde_json::to_vec(request).expect("a request is plain data");
         line.push(b'\n');
-        match self.control.send(&line) {
-            Ok(()) => self.answer(doing),
-            Err(error) => Err(self.lost(doing, error)),
-        }
+        self.send(&line, doing)?;
+        self.answer(doing)
     }
 
     fn answer(&mut self, doing: &str) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.launch.timeout;
-        let answer = watch(self.pid())
-            .map_err(Lost::Broken)
-            .and_then(|ended| self.control.next(&ended, deadline));
-        match answer {
+        match self.control.next(self.kept.ended(), deadline) {
             Ok(Answer::Raised(raised)) => Err(Error::Raised {
                 doing: doing.into(),
                 raised,
@@ -776,14 +770,11 @@ impl Subject {
     fn has_spoken(&mut self, doing: &str, deadline: Instant) -> Result<bool, Error> {
         const MOMENT: Duration = Duration::from_micros(200);
         let now = Instant::now();
-        let woken = watch(self.pid()).and_then(|ended| {
-            let mut fds = [
-                PollFd::new(&self.control.socket, PollFlags::IN),
-                PollFd::new(&ended, PollFlags::IN),
-            ];
-            interrupt::wait(&mut fds, Some(deadline.min(now + MOMENT)))
-        });
-        let lost = match woken {
+        let mut fds = [
+            PollFd::new(&self.control.socket, PollFlags::IN),
+            PollFd::new(self.kept.ended(), PollFlags::IN),
+        ];
+        let lost = match interrupt::wait(&mut fds, Some(deadline.min(now + MOMENT))) {
             Ok(Wake::Ready) => return Ok(true),
             Ok(Wake::TimedOut) if now < deadline => return Ok(false),
             Ok(Wake::TimedOut) => Lost::TimedOut,
@@ -794,9 +785,8 @@ impl Subject {
     }
 
     /// Why the parent does not answer.
-    fn lost(&mut self, doing: &str, lost: impl Into<Lost>) -> Error {
-        let lost = lost.into();
-        let status = lost.is_end().then(|| self.process.wait().ok()).flatten();
+    fn lost(&mut self, doing: &str, lost: Lost) -> Error {
+        let status = lost.is_end().then(|| self.kept.status()).flatten();
         match status.and_then(|status| status.code()) {
             // 127: the loader found a library, or a symbol, missing.
             Some(status @ (NOT_LOADED | 127)) => Error::NotLoaded {
@@ -808,8 +798,7 @@ impl Subject {
     }
 
     /// Why a child does not answer. Its parent knows how it ended.
-    fn child_lost(&mut self, forked: &Forked, doing: &str, lost: impl Into<Lost>) -> Error {
-        let lost = lost.into();
+    fn child_lost(&mut self, forked: &Forked, doing: &str, lost: Lost) -> Error {
         let status = if lost.is_end() {
             match self.reap(forked) {
                 Ok(status) => Some(status),
@@ -820,12 +809,6 @@ impl Subject {
             None
         };
         lost.explain("child", doing, status, self.launch.timeout)
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        leftovers::end(&mut self.process, &self.mark);
     }
 }
 
@@ -845,69 +828,11 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A path of one length for any file: what stands in the environment, and the path of the program, are on the stack.
-fn by_descriptor(file: &File) -> String {
-    format!("/proc/self/fd/{:/>8}", file.as_raw_fd())
-}
-
-/// Descriptors that programs which this process starts would have, besides the first three: those of whoever started it.
-fn inherited() -> io::Result<Vec<RawFd>> {
-    let own = procfs::process::Process::myself().map_err(io::Error::other)?;
-    let all = own.fd().map_err(io::Error::other)?.flatten();
-    let numbers = all.map(|entry| entry.fd).filter(|number| *number > 2);
-    Ok(numbers
-        .filter(|number| {
-            let flags = nix::libc::FD_CLOEXEC;
-            get_flags(*number).is_ok_and(|set| set & flags == 0)
-        })
-        .collect())
-}
-
-fn get_flags(number: RawFd) -> io::Result<i32> {
-    #[expect(unsafe_code, reason = "the descriptor has no owner in this program")]
-    // SAFETY: F_GETFD reads a flag of a descriptor, and fails with EBADF where there is none.
-    let flags = unsafe { nix::libc::fcntl(number, nix::libc::F_GETFD) };
-    Ok(nix::errno::Errno::result(flags)?)
-}
-
-fn set_flags(number: RawFd, flags: i32) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "the descriptor has no owner in this program")]
-    // SAFETY: F_SETFD writes a flag of a descriptor of this process alone, which is about to become another program; it
-    // fails with EBADF where there is none.
-    let set = unsafe { nix::libc::fcntl(number, nix::libc::F_SETFD, flags) };
-    nix::errno::Errno::result(set)?;
-    Ok(())
-}
-
-/// Runs in the new process between fork and exec: async-signal-safe calls only.
-fn prepare(kept: RawFd, closed: &[RawFd], fixed: bool) -> io::Result<()> {
-    for number in closed {
-        // One that has gone meanwhile needs no flag.
-        let _ = set_flags(*number, nix::libc::FD_CLOEXEC);
-    }
-    set_flags(kept, 0)?;
-    if fixed {
-        // Where the kernel begins with mappings depends on it.
-        const STACK_BYTES: u64 = 8 << 20;
-        let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
-        setrlimit(Resource::RLIMIT_STACK, STACK_BYTES.min(most), most)?;
-    }
-    // Killed with the observer, however that ends. (prctl(2): of the thread that started it, which is the main one.)
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // A fixture that crashes leaves no core file behind.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // Same addresses in each run: without it counts vary by a page or two. Containers may forbid it (a warning).
-    if let Ok(persona) = personality::get() {
-        let _ = personality::set(persona | Persona::ADDR_NO_RANDOMIZE);
-    }
-    Ok(())
-}
-
 /// Strings and bytes have the same hashes in each run, and sets the same order.
 pub const HASH_SEED: u64 = 0;
 
 /// The subject's whole environment: what makes runs alike, and no more of the user's than Python needs.
-fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
+fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
     const SYSTEMS: &str = "/usr/local/bin:/usr/bin:/bin";
     let mut variables: Vec<(&str, OsString)> = vec![
         ("LANG", "C.UTF-8".into()),
@@ -947,7 +872,8 @@ fn variables(launch: &Launch) -> Vec<(&'static str, OsString)> {
     for name in users {
         variables.extend(std::env::var_os(name).map(|value| (name, value)));
     }
-    variables
+    let owned = |(name, value): (&str, _)| (name.into(), value);
+    variables.into_iter().map(owned).collect()
 }
 
 /// Variables by which OpenBLAS is told what the machine's processor can do.
@@ -958,14 +884,6 @@ fn of_libraries() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes than one's own
-/// children, which `waitpid` does not.
-pub(crate) fn watch(pid: i32) -> io::Result<OwnedFd> {
-    let pid = rustix::process::Pid::from_raw(pid)
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
 pub(crate) fn out_of_turn(doing: &str, answer: &impl Serialize) -> Error {
     Error::Protocol {
         who: "subject",
@@ -974,7 +892,8 @@ pub(crate) fn out_of_turn(doing: &str, answer: &impl Serialize) -> Error {
     }
 }
 
-/// Why a line did not come.
+/// Why a line did not come, or could not be sent.
+#[derive(Debug)]
 enum Lost {
     Ended,
     TimedOut,
@@ -984,10 +903,7 @@ enum Lost {
 
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Ended,
-            _ => Self::Broken(error),
-        }
+        Self::Broken(error)
     }
 }
 
@@ -1013,6 +929,12 @@ impl Lost {
     }
 }
 
+/// A log of a million lines is a tenth of this.
+const LONGEST_MESSAGE: usize = 1 << 29;
+
+/// How often something is read after the time limit.
+const MOST_LATE: usize = 64;
+
 /// The observer's end of a socket.
 #[derive(Debug)]
 struct Line {
@@ -1037,20 +959,38 @@ impl Line {
             MsgFlags::MSG_NOSIGNAL,
             None,
         );
-        sent.map(drop)
-            .map_err(|errno| io::Error::from(errno).into())
+        match sent {
+            Ok(_) => Ok(()),
+            Err(nix::errno::Errno::EPIPE) => Err(Lost::Ended),
+            Err(errno) => Err(Lost::Broken(errno.into())),
+        }
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Lost> {
-        Ok(self.socket.write_all(bytes)?)
+    /// Sends to a process whose end makes `ended` readable, and which may read nothing.
+    fn send(&mut self, mut bytes: &[u8], ended: &OwnedFd, deadline: Instant) -> Result<(), Lost> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        while !bytes.is_empty() {
+            match rustix::net::send(&self.socket, bytes, flags) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.wait(PollFlags::OUT, ended, deadline)?;
+                }
+                Err(Errno::PIPE | Errno::CONNRESET) => return Err(closed(ended, deadline)),
+                Err(errno) => return Err(Lost::Broken(errno.into())),
+            }
+        }
+        Ok(())
     }
 
     /// The next message of a process whose end makes `ended` readable.
     ///
-    /// The socket's own end says nothing: other processes hold the same end open.
+    /// The socket's own end says nothing: other processes hold the same end open, and a process that has closed its own
+    /// may live on.
     fn next<T: DeserializeOwned>(&mut self, ended: &OwnedFd, deadline: Instant) -> Result<T, Lost> {
         let mut chunk = [0; 1 << 16];
         let mut searched = 0;
+        let mut late = 0;
         let end = loop {
             // Parent and observer may be a message apart: what follows the line is the next one.
             let line = self.received[searched..]
@@ -1060,26 +1000,97 @@ impl Line {
                 break searched + line;
             }
             searched = self.received.len();
-            let mut fds = [
-                PollFd::new(&self.socket, PollFlags::IN),
-                PollFd::new(ended, PollFlags::IN),
-            ];
-            match interrupt::wait(&mut fds, Some(deadline))? {
-                Wake::Interrupted => return Err(Lost::Interrupted),
-                Wake::TimedOut => return Err(Lost::TimedOut),
-                Wake::Ready => {}
+            if searched > LONGEST_MESSAGE {
+                let error = format!("more than {} MiB without an end", LONGEST_MESSAGE >> 20);
+                return Err(Lost::Broken(io::Error::other(error)));
             }
-            // What it said before it ended still counts.
-            if fds[0].revents().is_empty() {
-                return Err(Lost::Ended);
+            // What is there already counts, as after a Ctrl-Z. Who says something all the time has no end.
+            late += usize::from(Instant::now() > deadline);
+            if late > MOST_LATE {
+                return Err(Lost::TimedOut);
             }
-            match self.socket.read(&mut chunk)? {
-                0 => return Err(Lost::Ended),
-                bytes => self.received.extend_from_slice(&chunk[..bytes]),
+            self.wait(PollFlags::IN, ended, deadline)?;
+            match self.socket.read(&mut chunk) {
+                Ok(bytes) if bytes > 0 => self.received.extend_from_slice(&chunk[..bytes]),
+                Err(error) if error.kind() != io::ErrorKind::ConnectionReset => {
+                    return Err(error.into());
+                }
+                _ => return Err(closed(ended, deadline)),
             }
         };
         let message = serde_json::from_slice(&self.received[..end]).map_err(io::Error::from)?;
         self.received.drain(..=end);
         Ok(message)
+    }
+
+    /// Waits until the socket can be read from or written to. What a process said before it ended still counts.
+    fn wait(&self, event: PollFlags, ended: &OwnedFd, deadline: Instant) -> Result<(), Lost> {
+        let mut fds = [
+            PollFd::new(&self.socket, event),
+            PollFd::new(ended, PollFlags::IN),
+        ];
+        match interrupt::wait(&mut fds, Some(deadline))? {
+            Wake::Interrupted => Err(Lost::Interrupted),
+            Wake::TimedOut => Err(Lost::TimedOut),
+            Wake::Ready if fds[0].revents().is_empty() => Err(Lost::Ended),
+            Wake::Ready => Ok(()),
+        }
+    }
+}
+
+/// A process has closed its end, as it does when it ends, or as a program may that closes all that it finds open.
+fn closed(ended: &OwnedFd, deadline: Instant) -> Lost {
+    let mut fds = [PollFd::new(ended, PollFlags::IN)];
+    match interrupt::wait(&mut fds, Some(deadline)) {
+        Ok(Wake::Ready) => Lost::Ended,
+        Ok(Wake::TimedOut) => Lost::TimedOut,
+        Ok(Wake::Interrupted) => Lost::Interrupted,
+        Err(error) => Lost::Broken(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Our end of a line, the other end, and something that has not ended.
+    fn line() -> (Line, UnixStream, OwnedFd) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let lives = watch(std::process::id().cast_signed()).unwrap();
+        (Line::new(ours), theirs, lives)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(20)
+    }
+
+    #[test]
+    fn sending_to_who_does_not_read_has_a_limit() {
+        let (mut line, theirs, lives) = line();
+        let sent = line.send(&[0; 1 << 22], &lives, soon());
+        assert!(matches!(sent, Err(Lost::TimedOut)), "{sent:?}");
+        drop(theirs);
+    }
+
+    #[test]
+    fn an_end_that_is_closed_is_no_end_of_its_process() {
+        let (mut line, theirs, lives) = line();
+        drop(theirs);
+        let sent = line.send(b"x", &lives, soon());
+        assert!(matches!(sent, Err(Lost::TimedOut)), "{sent:?}");
+        let heard = line.next::<Value>(&lives, soon());
+        assert!(matches!(heard, Err(Lost::TimedOut)), "{heard:?}");
+    }
+
+    #[test]
+    fn a_word_without_an_end_has_a_limit() {
+        use std::io::Write as _;
+        let (mut line, mut theirs, lives) = line();
+        // There is always something to read, and never all.
+        let flood = std::thread::spawn(move || while theirs.write_all(&[b'x'; 1 << 16]).is_ok() {});
+        let heard = line.next::<Value>(&lives, Instant::now());
+        assert!(matches!(heard, Err(Lost::TimedOut)), "{heard:?}");
+        drop(line);
+        flood.join().unwrap();
     }
 }

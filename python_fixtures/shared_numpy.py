@@ -50,9 +50,9 @@ def segment(size):
     segment does not fit: memory that is not reserved would be missed only
     at the first write, by SIGBUS.
     """
-    # The pid lets whoever started this process find what it left, should it be
-    # killed before the name is gone.
-    name = "refcow-{}-{}".format(os.getpid(), secrets.token_hex(4))
+    # By this name whoever started this process finds what it left, should it
+    # be killed before the name is gone. A plain script has no such name.
+    name = "{}-{}".format(os.environ.get("REFCOW_SUBJECT", "refcow"), secrets.token_hex(4))
     result = Segment(name=name, create=True, size=size)
     try:
         file = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CLOEXEC)

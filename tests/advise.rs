@@ -273,7 +273,7 @@ fn where_it_is_shared(place: &Place, action: &str) -> String {
          def build(): return [1.5 + n for n in range(20_000)]\n\
          def visit_act(data):\n    for _ in data: pass\n    maps = open('/proc/self/maps').read()\n    \
          if '/dev/shm/refcow-' in maps:\n        \
-         with open(os.environ['TMPDIR'] + '/said', 'w') as said: said.write('%d\\n' % os.getppid())\n        {action}\n"
+         with open(os.environ['TMPDIR'] + '/said', 'w') as said: said.write(os.environ['REFCOW_SUBJECT'] + '\\n')\n        {action}\n"
     );
     place.file("mine.py", &text)
 }
@@ -282,8 +282,8 @@ fn advise_on(place: &Place, file: &str) -> std::process::Command {
     place.refcow_with_packages(["advise", file, "--children", "1", "--python", python()])
 }
 
-fn has_no_segment(parent: &str) {
-    let left = format!("refcow-{parent}-");
+fn has_no_segment(name: &str) {
+    let left = format!("{name}-");
     let all = fs::read_dir("/dev/shm").unwrap();
     let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<_> = names.filter(|name| name.starts_with(&left)).collect();
@@ -297,14 +297,14 @@ fn nothing_is_left_in_shared_memory_when_a_visit_crashes() {
     let mut command = advise_on(&place, &file);
     command.args(["--format", "json"]);
     let mut running = place.start(command);
-    let parent = running.hear();
+    let name = running.hear();
     let finished = running.wait().exits_with(0);
     let run = run::the_run(&finished.stdout);
     let shared = tried(advice(&run, "act"), "shared-memory");
     let reason = shared.does_not_apply.as_ref().unwrap();
     assert!(reason.contains("SIGSEGV"), "{reason}");
     assert_eq!(advice(&run, "act").best().unwrap().remedy, "packed-arrays");
-    has_no_segment(&parent);
+    has_no_segment(&name);
     place.nothing_remains();
 }
 
@@ -313,13 +313,13 @@ fn nothing_is_left_when_it_is_interrupted() {
     let place = Place::new();
     let file = where_it_is_shared(&place, "signal.pause()");
     let mut running = place.start(advise_on(&place, &file));
-    let parent = running.hear();
+    let name = running.hear();
     // Its mapping is there, and its name has gone already.
-    has_no_segment(&parent);
+    has_no_segment(&name);
     running.signal(Signal::INT);
     let finished: Finished = running.wait().exits_with(130);
     assert!(finished.stdout.is_empty(), "{finished}");
-    has_no_segment(&parent);
+    has_no_segment(&name);
     place.nothing_remains();
 }
 

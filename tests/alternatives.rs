@@ -355,15 +355,15 @@ fn a_way_that_fails_does_not_keep_the_others_from_the_table() {
 }
 
 fn hang(place: &Place, way: &str, method: &str) -> Command {
-    // The job, by the number of the process that named its segments. A child of a server has another parent.
-    let does = "say(str(os.getppid())); signal.pause()";
+    // The job, by the number of its process and by the name of its segments. A child of a server has another parent.
+    let does = "say(str(os.getppid()) + ' ' + os.environ['REFCOW_SUBJECT']); signal.pause()";
     let environment = environment_that(place, &summing_child_that(does));
     let arguments = ["--way", way, "--start-method", method, "--size", "65536"];
     compare_with(place, &environment, &arguments)
 }
 
-fn segments_of(parent: &str) -> Vec<String> {
-    let prefix = format!("refcow-{parent}-");
+fn segments_of(name: &str) -> Vec<String> {
+    let prefix = format!("{name}-");
     let entries = fs::read_dir("/dev/shm").unwrap();
     entries
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -371,14 +371,18 @@ fn segments_of(parent: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits until a child is in the middle of its reading; the parent's number.
-fn in_the_middle(run: &mut Running<'_>, way: &str) -> String {
-    let parent = run.hear();
+/// Waits until a child is in the middle of its reading; the parent's number and the name.
+fn in_the_middle(run: &mut Running<'_>, way: &str) -> (Pid, String) {
+    let heard = run.hear();
+    let (parent, name) = heard.split_once(' ').unwrap();
     if way == "shareable_list" {
         // If there were none, its absence afterwards would say nothing.
-        assert_eq!(segments_of(&parent).len(), 1);
+        assert_eq!(segments_of(name).len(), 1);
     }
-    parent
+    (
+        Pid::from_raw(parent.parse().unwrap()).unwrap(),
+        name.to_owned(),
+    )
 }
 
 #[rstest]
@@ -395,18 +399,41 @@ fn nothing_survives_an_interruption_or_a_refcow_that_is_killed(
     let (way, method) = way;
     let command = hang(&place, way, method);
     let mut run = place.start(command);
-    let parent = in_the_middle(&mut run, way);
+    let (_, name) = in_the_middle(&mut run, way);
     run.signal(signal);
     if signal == Signal::KILL {
         run.wait().killed_by(signal);
-        // Its temporary folder is the one thing that nobody is left to remove.
+        // Its temporary folder is the one thing that stays, to the next run.
         place.nothing_remains();
     } else {
         run.wait().exits_with(130).says("interrupted");
         place.nothing_remains();
         nothing_in(&place);
     }
-    assert_eq!(segments_of(&parent), [] as [&str; 0]);
+    assert_eq!(segments_of(&name), [] as [&str; 0]);
+}
+
+#[test]
+fn the_temporary_folder_of_a_run_that_was_killed_does_not_outlive_the_next() {
+    let place = Place::new();
+    let folder = |place: &Place| {
+        let entries = fs::read_dir(place.path("")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.find(|name| name.starts_with("refcow-run-"))
+    };
+    let mut run = place.start(hang(&place, "mmap_file", "fork"));
+    in_the_middle(&mut run, "mmap_file");
+    // It writes elsewhere, and has the same TMPDIR.
+    let other = Place::new();
+    let next = || other.run(place.measure(["ints", "--count", "10", "--visit", "idle"]));
+    next().exits_with(0);
+    let living = folder(&place).expect("another run does not touch it while the run lives");
+    run.signal(Signal::KILL);
+    run.wait().killed_by(Signal::KILL);
+    place.nothing_remains();
+    assert_eq!(folder(&place), Some(living));
+    next().exits_with(0);
+    nothing_in(&place);
 }
 
 #[rstest]
@@ -416,12 +443,8 @@ fn nothing_survives_a_parent_that_is_killed(
     let place = Place::new();
     let command = hang(&place, way, "fork");
     let mut run = place.start(command);
-    let parent = in_the_middle(&mut run, way);
-    kill_process(
-        Pid::from_raw(parent.parse().unwrap()).unwrap(),
-        Signal::KILL,
-    )
-    .unwrap();
+    let (parent, name) = in_the_middle(&mut run, way);
+    kill_process(parent, Signal::KILL).unwrap();
     run.wait().refuses(
         3,
         &format!("{way}/fork: the parent was killed by SIGKILL while in read()"),
@@ -429,7 +452,7 @@ fn nothing_survives_a_parent_that_is_killed(
     );
     place.nothing_remains();
     nothing_in(&place);
-    assert_eq!(segments_of(&parent), [] as [&str; 0]);
+    assert_eq!(segments_of(&name), [] as [&str; 0]);
 }
 
 const NO_SERVER: &str = "import multiprocessing.context, multiprocessing.reduction\n\

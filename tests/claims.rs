@@ -613,7 +613,8 @@ fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
                 early = lambda name: os.kill(os.getpid(), signal.SIGKILL)\n\
                 block.child_ends(early, -signal.SIGKILL)\n";
     let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/python_fixtures/facts");
-    let command = place.command(python(), ["-B", "-c", code, facts]);
+    let mut command = place.command(python(), ["-B", "-c", code, facts]);
+    command.env("REFCOW_SUBJECT", place.name());
     place
         .run(command)
         .exits_with(1)

@@ -91,6 +91,10 @@ fn a_process_that_dies_is_told_with_how_and_when(
 #[case::computing("while True: pass")]
 #[case::asleep("time.sleep(10 ** 6)")]
 #[case::deaf("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: signal.pause()")]
+#[case::stopped("os.kill(os.getpid(), signal.SIGSTOP)")]
+#[case::without_descriptors("os.closerange(3, 4096)\ntime.sleep(10 ** 6)")]
+#[case::without_any_descriptor("os.closerange(0, 4096)\ntime.sleep(10 ** 6)")]
+#[case::in_the_middle_of_a_word("to_the_observer(b'{\"')\ntime.sleep(10 ** 6)")]
 fn what_hangs_is_ended_at_the_time_limit(
     #[values(When::Build, When::Visit)] when: When,
     #[case] action: &str,
@@ -233,6 +237,31 @@ fn an_environment_in_the_making_is_given_up(#[case] signal: Signal, #[case] stat
         .filter(|name| status.is_some() || !name.starts_with(".building-"))
         .collect();
     assert!(made.is_empty(), "half-made: {made:?}");
+}
+
+#[rstest]
+fn a_signal_ends_what_has_closed_its_descriptors(
+    #[values(When::Build, When::Visit)] when: When,
+    #[values("os.closerange(3, 4096)", "os.closerange(0, 4096)")] close: &str,
+) {
+    let place = Place::new();
+    let action = format!("{close}\n{SAY_AND_HANG}");
+    let mut run = place.start(place.measure_fixture_that(when, &action));
+    run.hear();
+    run.signal(Signal::INT);
+    run.wait().exits_with(130).says("interrupted");
+    place.nothing_remains();
+}
+
+/// What never ends a word fills memory, or takes longer than it may, whichever comes first.
+#[rstest]
+fn a_flood_is_ended(#[values(When::Build, When::Visit)] when: When) {
+    let place = Place::new();
+    let mut measure =
+        place.measure_fixture_that(when, "while True: to_the_observer(bytes(1 << 16))");
+    measure.args(["--timeout", "2"]);
+    place.run(measure).exits_with(3).says("error: ");
+    place.nothing_remains();
 }
 
 #[test]
@@ -446,8 +475,7 @@ const TRACKED_SEGMENT: &str = "from multiprocessing import shared_memory\n\
      segment = shared_memory.SharedMemory(name=os.path.basename(PLACE), create=True, size=4096)\n";
 
 /// It has one that nobody else knows of, by the name that refcow's own fixtures give theirs.
-const OWN_SEGMENT: &str =
-    "open('/dev/shm/refcow-{}-{}'.format(os.getpid(), os.path.basename(PLACE)), 'w').close()\n";
+const OWN_SEGMENT: &str = "open('/dev/shm/{}-{}'.format(os.environ['REFCOW_SUBJECT'], os.path.basename(PLACE)), 'w').close()\n";
 
 #[rstest]
 #[case::of_a_run_that_ends_well("", 0)]

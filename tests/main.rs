@@ -20,6 +20,7 @@ mod formats;
 mod hostile;
 mod instrument;
 mod interrupted;
+mod leftovers;
 mod lines;
 mod own_modules;
 mod page;

@@ -13,6 +13,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use refcow::python::{self, Error, Interpreter, Unusable};
 use rstest::rstest;
+use signals::with_default_signals;
+
+#[expect(dead_code, reason = "the other tests use all of it")]
+#[path = "common/signals.rs"]
+mod signals;
 
 /// A script that is still open for writing in one thread while another one forks cannot be executed (ETXTBSY): scripts
 /// are written and run by one test at a time.
@@ -291,15 +296,10 @@ fn builder(root: &Path) {
 }
 
 fn start(root: &Path) -> Child {
-    // Signals that whoever runs the tests ignores (a script's background job) would be ignored here too.
-    Command::new("env")
-        .arg("--default-signal=INT,TERM,HUP")
-        .args([
-            env!("CARGO_BIN_EXE_refcow"),
-            "measure",
-            "numpy_arrays",
-            "--python",
-        ])
+    let mut command = Command::new(env!("CARGO_BIN_EXE_refcow"));
+    with_default_signals(&mut command);
+    command
+        .args(["measure", "numpy_arrays", "--python"])
         .arg(root.join("bin/python3"))
         .env("XDG_CACHE_HOME", root.join("cache"))
         // No uv: it would be asked first.
@@ -441,6 +441,7 @@ impl Elsewhere {
             .current_dir(self.at("work"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        with_default_signals(&mut command);
         command.spawn().unwrap()
     }
 

@@ -45,7 +45,10 @@ impl Plain {
 /// A subject with this interpreter, and room for a witness and a child.
 pub fn launch(interpreter: &Interpreter) -> Outcome<Launch> {
     let ready = python::prepare(interpreter.clone(), &[], &|_| {})?;
-    Ok(experiment::launch(&ready, 1, Duration::from_secs(120))?)
+    let launch = experiment::launch(&ready, 1, Duration::from_secs(120))?;
+    // This program is none.
+    let keeper = env!("CARGO_BIN_EXE_refcow").into();
+    Ok(Launch { keeper, ..launch })
 }
 
 /// `refcow ARGUMENTS --format json`.

@@ -6,31 +6,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::Step;
 use super::visit;
 use crate::fixtures;
 use crate::interrupt::{self, Wake};
-use crate::leftovers;
+use crate::leftovers::{Folder, SHARED_MEMORY};
 use crate::machine::MemoryLimits;
 use crate::model::{AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning};
 use crate::observe::{
     self, PageSet, PageStates, agree, bytes_read, counters, mappings, page_states, settle,
 };
+use crate::process;
 use crate::protocol::{Module, Started};
-use crate::subject::{self, Launch, Subject, watch};
+use crate::subject::{self, Launch, Subject};
 
 /// How long a result is waited for that a killed process owes.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -602,14 +599,11 @@ fn measure(
 ) -> Result<(Alternative, Option<Warning>), Error> {
     let at = Error::of(chosen);
     let folder = temporary_folder()?;
-    let measured = measure_in(&folder, wanted, chosen, launch).map_err(at);
-    // Its loss is no loss; whatever is in it is ours.
-    drop(folder.close());
-    measured
+    measure_in(folder.path(), wanted, chosen, launch).map_err(at)
 }
 
 fn measure_in(
-    folder: &TempDir,
+    folder: &Path,
     wanted: &Wanted,
     chosen: &Chosen,
     launch: &Launch,
@@ -624,8 +618,7 @@ fn measure_in(
             json!(wanted.bytes()),
             json!(wanted.children),
             json!(fixtures::program("ways/child")),
-            json!(started.control),
-            json!(folder.path()),
+            json!(folder),
         ],
     )?;
     let begun: Begun = parsed("begin", begun)?;
@@ -665,7 +658,7 @@ fn measure_in(
             after_seconds: patience,
         },
     };
-    let left_after_kill = left_after_kill(&subject, &begun.helpers, folder.path())?;
+    let left_after_kill = left_after_kill(&subject, &begun.helpers, folder)?;
     let alternative = Alternative {
         way: way.id.clone(),
         title: way.title.clone(),
@@ -691,15 +684,12 @@ fn measure_in(
 }
 
 /// A folder for what a way puts into files, sockets among them.
-fn temporary_folder() -> Result<TempDir, Error> {
+fn temporary_folder() -> Result<Folder, Error> {
     let mut place = std::env::temp_dir();
     if place.as_os_str().len() > LONGEST_FOLDER {
         place = "/tmp".into();
     }
-    let made = tempfile::Builder::new()
-        .prefix("refcow-")
-        .tempdir_in(&place);
-    made.map_err(|source| Error::Temporary { place, source })
+    Folder::new(&place).map_err(|source| Error::Temporary { place, source })
 }
 
 /// A process that waits.
@@ -740,7 +730,7 @@ impl Looked {
 /// does not tell.
 fn pss(group: i32, without: &[i32]) -> Result<Option<u64>, observe::Error> {
     let mut sum = Some(0);
-    for pid in leftovers::members(group) {
+    for pid in process::members(group) {
         settle(pid)?;
         let of_one = counters(pid)?;
         sum = sum.zip(of_one.pss_bytes).map(|(sum, one)| sum + one);
@@ -761,34 +751,31 @@ fn left_after_kill(
     folder: &Path,
 ) -> Result<Vec<Leftover>, visit::Error> {
     let group = subject.pid();
-    let all = leftovers::members(group);
-    let segments = segments_of(group, &all);
-    let (helping, killed): (Vec<i32>, Vec<i32>) = all
+    let all = process::watched_members(group);
+    let mut segments = subject.name().segments();
+    segments.extend(segments_mapped(all.iter().map(|(pid, _)| *pid)));
+    let (helping, killed): (Vec<_>, Vec<_>) = all
         .into_iter()
-        .partition(|pid| helpers.values().any(|helper| helper == pid));
+        .partition(|(pid, _)| helpers.values().any(|helper| helper == pid));
     // What a manager holds open keeps the others alive.
     let time = if helpers.contains_key("manager") {
         MANAGER_TIME
     } else {
         HELPER_TIME
     };
-    let ends: Vec<OwnedFd> = killed
-        .iter()
-        .chain(&helping)
-        .filter_map(|pid| watch(*pid).ok())
-        .collect();
-    for pid in &killed {
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    for (_, process) in &killed {
+        // Refused for another user's, and none of these is.
+        let _ = process::kill(process);
     }
     let deadline = Instant::now() + time;
-    for ended in &ends {
-        let mut fds = [PollFd::new(ended, PollFlags::IN)];
+    for (_, process) in killed.iter().chain(&helping) {
+        let mut fds = [PollFd::new(process, PollFlags::IN)];
         // Out of time, it is looked at all the same.
         if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
             return Err(subject::Error::Interrupted.into());
         }
     }
-    let mut left: Vec<Leftover> = leftovers::members(group)
+    let mut left: Vec<Leftover> = process::members(group)
         .into_iter()
         .map(|pid| {
             let helper = helpers.iter().find(|(_, helper)| **helper == pid);
@@ -800,42 +787,23 @@ fn left_after_kill(
             }
         })
         .collect();
-    left.extend(
-        segments_named(group)
-            .into_iter()
-            .chain(segments)
-            .filter(|path| path.exists())
-            .map(|_| Leftover::Segment),
-    );
+    segments.extend(subject.name().segments());
+    segments.retain(|path| path.exists());
+    left.extend(segments.iter().map(|_| Leftover::Segment));
     files(folder, &mut left);
     left.sort_unstable();
     left.dedup();
     Ok(left)
 }
 
-const SHM: &str = "/dev/shm";
-
-/// Segments by the names that the ways give theirs.
-fn segments_named(parent: i32) -> BTreeSet<PathBuf> {
-    let prefix = format!("refcow-{parent}-");
-    let entries = fs::read_dir(SHM).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
-        })
-        .collect()
-}
-
-/// Segments that processes of the job have mapped, whatever their names, or that have the job's.
-fn segments_of(parent: i32, pids: &[i32]) -> BTreeSet<PathBuf> {
-    let mut found = segments_named(parent);
+/// Segments that processes have mapped, whatever their names.
+fn segments_mapped(pids: impl Iterator<Item = i32>) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
     for pid in pids {
-        let maps = procfs::process::Process::new(*pid).and_then(|process| process.maps());
+        let maps = procfs::process::Process::new(pid).and_then(|process| process.maps());
         for map in maps.into_iter().flatten() {
             if let procfs::process::MMapPath::Path(path) = map.pathname
-                && path.starts_with(SHM)
+                && path.starts_with(SHARED_MEMORY)
                 && path.exists()
             {
                 found.insert(path);

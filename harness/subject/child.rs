@@ -10,7 +10,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, Pid, fork, getppid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -87,6 +87,7 @@ fn fork_all(
     planned: Vec<Planned<'_, '_>>,
     python: Option<Python<'_>>,
 ) -> io::Result<Option<Answer>> {
+    let parent = getpid();
     for (channel, work) in &planned {
         control.send_small(&Answer::Armed)?;
         if !released(control)? {
@@ -97,7 +98,7 @@ fn fork_all(
         // (a fixture that starts threads takes that risk itself, as it would with os.fork). The child never returns
         // from here into the request loop: it ends in `run`, by `_exit`.
         match unsafe { fork() } {
-            Ok(ForkResult::Child) => run(*channel, work, python),
+            Ok(ForkResult::Child) => run(parent, *channel, work, python),
             Ok(ForkResult::Parent { child }) => control.send_small(&Answer::Forked {
                 pid: child.as_raw(),
             })?,
@@ -123,7 +124,7 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 }
 
 /// The whole life of a forked process.
-fn run(channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
+fn run(parent: Pid, channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     apart::forked();
     if python.is_some() {
         #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
@@ -134,8 +135,10 @@ fn run(channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     }
     let mut wire = Wire::new(handed::channel(channel));
     // A panic must not unwind into the parent's request loop, of which this process has a copy.
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(&mut wire, work)))
-        .unwrap_or_else(|_| Err(io::Error::other("panicked")));
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        live(parent, &mut wire, work)
+    }))
+    .unwrap_or_else(|_| Err(io::Error::other("panicked")));
     if let Some(py) = python.filter(|_| python_runs()) {
         // What the visit printed would be lost otherwise. After the last snapshot, so it counts for nothing.
         flush(py);
@@ -148,13 +151,12 @@ fn run(channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     }
 }
 
-fn live(wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
+fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // A process that the visit forks, and whose parent then ends, comes back here, where the observer looks for it.
     prctl::set_child_subreaper(true)?;
-    // If the parent died before that call, nobody would send the signal: the process is an orphan already, and its
-    // observer gone or about to kill the group.
-    if getppid().as_raw() == 1 {
+    // If the parent died before that call, nobody would send the signal: the process is an orphan already.
+    if getppid() != parent {
         return Ok(());
     }
     wire.send_small(&Report::Ready)?;

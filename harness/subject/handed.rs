@@ -80,11 +80,6 @@ fn handed() -> &'static Handed {
     HANDED.get().expect("`receive` comes first")
 }
 
-/// The number of the control socket.
-pub fn control() -> RawFd {
-    handed().control.as_raw_fd()
-}
-
 /// The file of the object map.
 pub fn map() -> &'static File {
     &handed().map

@@ -17,9 +17,9 @@ use refcow::protocol::{
 };
 use serde_json::Value;
 
+use crate::addresses_fixed;
 use crate::child::Work;
 use crate::trace::Trace;
-use crate::{addresses_fixed, handed};
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
@@ -53,7 +53,6 @@ impl Interpreter {
                 full_version: sys.getattr("version")?.extract()?,
                 prefix: sys.getattr("prefix")?.extract()?,
                 addresses_fixed: addresses_fixed(),
-                control: handed::control(),
             })
         })?;
         Ok((Self::default(), started))

@@ -14,8 +14,8 @@ import sys
 import time
 from multiprocessing import get_context, resource_tracker, shared_memory
 
-# The pid lets whoever started this process find what it left, should it be killed.
-PREFIX = "refcow-{}-".format(os.getpid())
+# By this name whoever started this process finds what it left, should it be killed.
+PREFIX = os.environ["REFCOW_SUBJECT"] + "-"
 
 WRITTEN = 42
 

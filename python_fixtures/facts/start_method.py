@@ -14,6 +14,7 @@ both buffers are large enough to have mappings of their own, and the first
 and the last page are left out.
 """
 import ctypes
+import fcntl
 import marshal
 import mmap
 import multiprocessing
@@ -136,7 +137,9 @@ def clean_up():
 
 def observe(size=16 << 20):
     """All of it."""
-    with tempfile.TemporaryDirectory(prefix="refcow-") as folder:
+    with tempfile.TemporaryDirectory(prefix=os.environ["REFCOW_SUBJECT"] + "-") as folder:
+        # As long as somebody holds this lock, no other run takes the folder for what a dead one has left.
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
         # Where a fork server puts its socket.
         tempfile.tempdir = folder
         try:

@@ -39,8 +39,8 @@ class Shared:
     """Blocks without a name: children inherit the mapping, and nothing is left in /dev/shm however processes end."""
 
     def block(self, size):
-        # The pid lets whoever started this process find a block that was not unlinked yet when it was killed.
-        name = "refcow-{}-{}".format(os.getpid(), os.urandom(4).hex())
+        # By this name whoever started this process finds a block that was not unlinked yet when it was killed.
+        name = "{}-{}".format(os.environ["REFCOW_SUBJECT"], os.urandom(4).hex())
         block = Block(name=name, create=True, size=max(size, 1))
         try:
             file = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CLOEXEC)

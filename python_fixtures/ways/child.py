@@ -3,11 +3,9 @@
 The parent imports this, too. A child that is not forked cannot, as it is in
 no file: it gets the compiled code (see `parent.BOOT`).
 """
-import _thread
 import gc
 import json
 import os
-import select
 import time
 
 # The element that is written, and what is written there: none of the integers.
@@ -185,21 +183,6 @@ def serve(conn, transport, read, size, given, handle):
     except (EOFError, ConnectionError):
         # The parent has gone.
         os._exit(1)
-
-
-def guard(observer):
-    """Has this process end with the observer, whatever it is doing. That the
-    parent is gone a forked child would not learn by its own pipe: it has the
-    parent's end open as well.
-    """
-    def wait():
-        poller = select.poll()
-        # No event is asked for; the end of the other side is told all the same.
-        poller.register(observer.fileno(), 0)
-        poller.poll()
-        os._exit(1)
-
-    _thread.start_new_thread(wait, ())
 
 
 # What workers of a pool find by inheritance: each task names its pipe.

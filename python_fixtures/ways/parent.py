@@ -21,8 +21,7 @@ import _child
 
 # Also understood where this module cannot be imported. What it needs is in its namespace.
 BOOT = "import marshal\nexec(marshal.loads(code), globals())\n"
-CALL_SERVE = "\nguard(observer)\nserve(conn, transport, read, size, given, handle)\n"
-CALL_GUARD = "\nguard(observer)\n"
+CALL_SERVE = "\nserve(conn, transport, read, size, given, handle)\n"
 
 # The first of the integers: small ones are objects of the interpreter's own, of which there is one each.
 LEAST = 1 << 16
@@ -53,28 +52,26 @@ def methods():
 class Job:
     """One way, from the source to the last child."""
 
-    def __init__(self, way, method, size, children, child_source, control):
+    def __init__(self, way, method, size, children, child_source):
         self.transport, self.read = way["transport"], way["read"]
         self.source, self.method = way["source"], method
         self.size, self.count = size, children
         self.context = multiprocessing.get_context(method)
         self.child_source = child_source
-        # In a form that reaches a child by every start method.
-        self.observer = multiprocessing.connection.Connection(os.dup(control), writable=False)
         self.manager = self.pool = self.pending = None
         # The witness, the reference, the children.
         self.connections = []
         self.processes = []
         self.expected = [0] * children
 
-    def code(self, call):
-        return marshal.dumps(compile(self.child_source + call, "python_fixtures/ways/child.py", "exec"))
+    def code(self):
+        return marshal.dumps(compile(self.child_source + CALL_SERVE, "python_fixtures/ways/child.py", "exec"))
 
 
 JOB = []
 
 
-def begin(way, method, size, children, child_source, control, folder):
+def begin(way, method, size, children, child_source, folder):
     """Builds the source and hands it over; returns when every child has it.
 
     Before the children two more are started like them, which get nothing. The
@@ -87,7 +84,7 @@ def begin(way, method, size, children, child_source, control, folder):
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
     # Also for what multiprocessing puts into files. Whoever called removes it.
     os.environ["TMPDIR"] = tempfile.tempdir = folder
-    job = Job(way, method, size, children, child_source, control)
+    job = Job(way, method, size, children, child_source)
     JOB.append(job)
     check(job)
     prepare_seconds = 0.0
@@ -223,24 +220,24 @@ def prepare(job, source):
 
 
 def segment_name():
-    return "refcow-{}-{}".format(os.getpid(), secrets.token_hex(4))
+    return "{}-{}".format(os.environ["REFCOW_SUBJECT"], secrets.token_hex(4))
 
 
 def start_manager(job):
     from multiprocessing.managers import SyncManager
     job.manager = SyncManager(ctx=job.context)
-    # What Manager() does, with a word to the new process.
-    job.manager.start(exec, (BOOT, {"code": job.code(CALL_GUARD), "observer": job.observer}))
+    # What Manager() does.
+    job.manager.start()
 
 
 def begin_processes(job, handle):
     """Starts the reference and the children, each in a Process."""
-    code = job.code(CALL_SERVE)
+    code = job.code()
 
     def start(given):
         ours, theirs = job.context.Pipe()
         namespace = {
-            "code": code, "conn": theirs, "observer": job.observer, "transport": job.transport,
+            "code": code, "conn": theirs, "transport": job.transport,
             "read": job.read, "size": job.size, "given": given, "handle": handle if given else None,
         }
         process = job.context.Process(target=exec, args=(BOOT, namespace))
@@ -276,7 +273,7 @@ def begin_pool(job, data):
     job.connections = [ours for ours, _ in pipes]
     _child.CONNECTIONS[:] = [theirs for _, theirs in pipes]
     begun = time.monotonic()
-    job.pool = job.context.Pool(FIRST + job.count, initializer=_child.guard, initargs=(job.observer,))
+    job.pool = job.context.Pool(FIRST + job.count)
     workers = {process.pid: process for process in job.pool._pool}
     job.processes = list(workers.values())
     rest = (job.transport, job.read, job.size)

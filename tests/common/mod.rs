@@ -8,6 +8,7 @@ pub mod canned;
 pub mod forms;
 pub mod full;
 pub mod run;
+pub mod signals;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -38,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A killed process is gone in an instant; one that was not killed stays longer than this.
 const DEATH: Duration = Duration::from_secs(10);
+
+/// Between one Ctrl-C and the next.
+const PRESSING: Duration = Duration::from_millis(50);
 
 /// A user that owns nothing: `nobody` on all distributions.
 const NOBODY: u32 = 65534;
@@ -169,6 +173,7 @@ impl Place {
             .env("TMPDIR", self.folder.path())
             .env("XDG_CACHE_HOME", self.path("cache"))
             .stdin(Stdio::null());
+        signals::with_default_signals(&mut command);
         command
     }
 
@@ -326,6 +331,19 @@ impl Drop for Place {
     }
 }
 
+/// Fails unless the process of this number, as a fixture has said it, is gone, or goes soon.
+#[track_caller]
+pub fn is_gone(pid: &str) {
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    // Without one, it is gone already.
+    if let Ok(ended) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        && !ends(&ended, Instant::now() + DEATH)
+    {
+        let _ = rustix::process::pidfd_send_signal(&ended, Signal::KILL);
+        panic!("process {} survived", pid.as_raw_nonzero());
+    }
+}
+
 /// Whether a process ends before the deadline.
 fn ends(ended: &OwnedFd, deadline: Instant) -> bool {
     wait_for(&mut [PollFd::new(ended, PollFlags::IN)], deadline)
@@ -403,6 +421,15 @@ impl<'a> Running<'a> {
     /// Sends refcow a signal, and nobody else.
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Sends refcow a signal again and again, as somebody does who has no patience, to its end.
+    pub fn signal_to_the_end(self, signal: Signal) -> Finished {
+        let patience = Instant::now() + PATIENCE;
+        while !ends(&self.ended, Instant::now() + PRESSING) && Instant::now() < patience {
+            self.signal(signal);
+        }
+        self.wait()
     }
 
     /// Waits for refcow's end.
@@ -507,7 +534,10 @@ pub fn subject() -> PathBuf {
 pub fn launch(interpreter: &Interpreter, children: usize) -> Launch {
     // Without modules nothing is installed.
     let ready = refcow::python::prepare(interpreter.clone(), &[], &|_| {}).unwrap();
-    refcow::experiment::launch(&ready, children, PATIENCE).unwrap()
+    let launch = refcow::experiment::launch(&ready, children, PATIENCE).unwrap();
+    // This program is none.
+    let keeper = REFCOW.into();
+    Launch { keeper, ..launch }
 }
 
 /// The interpreter that refcow chooses by itself here: looked for once, not in every run.
