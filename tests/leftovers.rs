@@ -200,12 +200,11 @@ fn shared_memory_of_another_pid_namespace_is_left_alone() {
     if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
         return skipped("another PID namespace", &format!("{tried:?}"));
     }
-    // By the name of the subject, as refcow's own fixtures name theirs, and by its number.
+    // By the name of the subject, as refcow's own fixtures name theirs, and by any number that the second may have.
     let action = format!(
-        "name = '{{}}-{{}}'.format(os.environ['REFCOW_SUBJECT'], os.path.basename(PLACE))\n\
-         open('/dev/shm/' + name, 'w').close()\n\
-         number = 'refcow-{{}}-{{}}'.format(os.getpid(), os.path.basename(PLACE))\n\
-         open('/dev/shm/' + number, 'w').close()\nsay(name + ' ' + number)\n{HANG}"
+        "names = [os.environ['REFCOW_SUBJECT']] + ['refcow-%d' % number for number in range(400)]\n\
+         for name in names: open('/dev/shm/{{}}-{{}}'.format(name, os.path.basename(PLACE)), 'w').close()\n\
+         say(len(names))\n{HANG}"
     );
     let fixture = place.fixture_that(When::Build, &action);
     let measure = [
@@ -219,24 +218,25 @@ fn shared_memory_of_another_pid_namespace_is_left_alone() {
     ];
     let first = apart(&[&measure[..], &[&fixture, "--visit", "act"]].concat());
     let mut first = place.start(first);
-    let names = first.hear();
+    let count: usize = first.hear().parse().unwrap();
     let there = || {
-        let all = names
-            .split(' ')
-            .map(|name| Path::new("/dev/shm").join(name));
-        all.filter(|path| path.exists()).count()
+        let all = fs::read_dir("/dev/shm").unwrap();
+        let all = all.map(|entry| entry.unwrap().path());
+        all.filter(|path| path.to_str().unwrap().ends_with(place.name()))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(there(), 2);
+    assert_eq!(there().len(), count);
     let ints = place.file(
         "other.py",
         "def build(count=1): return []\ndef visit_act(data): pass\n",
     );
     let second = apart(&[&measure[..], &[&ints, "--visit", "act"]].concat());
     Place::new().run(second).exits_with(0);
-    assert_eq!(there(), 2);
+    let after = there().len();
     first.signal(Signal::KILL);
     drop(first);
-    for name in names.split(' ') {
-        let _ = fs::remove_file(Path::new("/dev/shm").join(name));
+    for path in there() {
+        let _ = fs::remove_file(path);
     }
+    assert_eq!(after, count);
 }
