@@ -865,7 +865,7 @@ fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
             let mut path = bin.as_os_str().to_owned();
             path.push(":");
             path.push(SYSTEMS);
-            variables.push(("PATH", path.into()));
+            variables.push(("PATH", path));
             users.extend(["HOME", "TMPDIR", LIBRARY_PATH]);
         }
     }
