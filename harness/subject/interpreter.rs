@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use nix::libc::wchar_t;
 use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
 use pyo3::ffi;
@@ -312,16 +313,30 @@ impl Interpreter {
 
 /// Tells Python which program it is. It would look for a `python3` on PATH.
 fn name_program(executable: &Path) {
-    let name = CString::new(executable.as_os_str().as_bytes()).expect("a path has no NUL");
+    let name: &'static [wchar_t] = Vec::leak(wide(executable));
     #[expect(unsafe_code, reason = "PyO3 wraps it not")]
-    // SAFETY: both may be called before Python is initialised (C API, "Before Python Initialization"). Python keeps a copy
-    // of the name, and the decoded one is never freed: it has no owner but this.
+    // SAFETY: it may be called before Python is initialised (C API, "Before Python Initialization"), with a string that ends with
+    // NUL and is never freed.
     unsafe {
-        let name = ffi::Py_DecodeLocale(name.as_ptr(), std::ptr::null_mut());
-        if !name.is_null() {
-            ffi::Py_SetProgramName(name);
-        }
+        ffi::Py_SetProgramName(name.as_ptr());
     }
+}
+
+/// A path as Python decodes it: from UTF-8, which is every subject's encoding (`LANG`), and what is none by PEP 383. Not
+/// `Py_DecodeLocale`, which goes by the C locale as long as Python has not been started.
+fn wide(path: &Path) -> Vec<wchar_t> {
+    let chunks = path.as_os_str().as_bytes().utf8_chunks();
+    let mut wide: Vec<wchar_t> = Vec::new();
+    for chunk in chunks {
+        wide.extend(chunk.valid().chars().map(|char| char as wchar_t));
+        let escaped = chunk
+            .invalid()
+            .iter()
+            .map(|byte| 0xdc00 | wchar_t::from(*byte));
+        wide.extend(escaped);
+    }
+    wide.push(0);
+    wide
 }
 
 /// Adds to what getenv(3) finds. Not by setenv(3), whose copies are chunks of Python's heap.
