@@ -852,6 +852,12 @@ fn visit_all(
             types: map.not_walked.join(", "),
         });
     }
+    if objects.left_out() > 0 {
+        warnings.insert(Warning::ObjectsLeftOut {
+            fixture: fixture.name.clone(),
+            objects: objects.left_out(),
+        });
+    }
     step(Step::Done);
 
     // A size is told as one, whoever set it.

@@ -54,13 +54,10 @@ pub struct Kind {
     pub bytes: u64,
 }
 
-/// There are more objects, or more kinds of them, than the table can hold.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the data has more than {limit} {of}")]
-pub struct Full {
-    limit: u64,
-    of: &'static str,
-}
+/// How many kinds of records, and how many records, a table can hold.
+pub const MOST_KINDS: u64 = KIND_MASK + 1;
+/// See [`MOST_KINDS`].
+pub const MOST_RECORDS: u64 = FIRST_MASK + 1;
 
 /// What the table says of all records, in front of them.
 #[derive(Serialize, Deserialize)]
@@ -69,6 +66,7 @@ struct Head {
     kinds: Vec<Kind>,
     pages: u64,
     records: u64,
+    left_out: u64,
 }
 
 /// A table in the making: eight bytes a record.
@@ -80,20 +78,27 @@ pub struct Builder {
     last: Option<(Kind, u32)>,
     /// The address in [`GRAIN`]s, then the kind.
     records: Vec<u64>,
+    /// Records for which there was no room.
+    left_out: u64,
 }
 
 impl Builder {
+    /// With this memory for the records, so that they need not be moved as they grow.
+    pub fn within(records: Vec<u64>) -> Self {
+        Self {
+            records,
+            ..Self::default()
+        }
+    }
+
     /// Adds a type; its place in the list.
     pub fn add_type(&mut self, name: String) -> u32 {
         self.types.push(name);
         u32::try_from(self.types.len() - 1).expect("there are fewer types than bytes of memory")
     }
 
-    /// Adds what begins at this address.
-    ///
-    /// # Errors
-    /// When there are more kinds, of a type and a size each, than a record can tell: 524,288.
-    pub fn add(&mut self, start: u64, kind: Kind) -> Result<(), Full> {
+    /// Adds what begins at this address. If it is of one kind more, of a type and a size, than [`MOST_KINDS`], it is left out.
+    pub fn add(&mut self, start: u64, kind: Kind) {
         // A buffer may begin anywhere.
         let kind = Kind {
             bytes: kind.bytes + start % GRAIN,
@@ -101,54 +106,62 @@ impl Builder {
         };
         let number = match self.last {
             Some((last, number)) if last == kind => number,
-            _ => self.number(kind)?,
+            _ => match self.number(kind) {
+                Some(number) => number,
+                None => {
+                    self.left_out += 1;
+                    return;
+                }
+            },
         };
         self.last = Some((kind, number));
         self.records
             .push((start / GRAIN) << KIND_BITS | u64::from(number));
-        Ok(())
     }
 
-    fn number(&mut self, kind: Kind) -> Result<u32, Full> {
+    fn number(&mut self, kind: Kind) -> Option<u32> {
         if let Some(number) = self.numbers.get(&kind) {
-            return Ok(*number);
+            return Some(*number);
         }
         let number = self.kinds.len() as u64;
-        if number > KIND_MASK {
-            return Err(Full {
-                limit: KIND_MASK + 1,
-                of: "kinds of objects",
-            });
+        if number >= MOST_KINDS {
+            return None;
         }
         self.kinds.push(kind);
         let number = number as u32;
         self.numbers.insert(kind, number);
-        Ok(number)
+        Some(number)
     }
 
-    /// Orders the table and writes it.
+    /// Orders the table and writes it. Of more than [`MOST_RECORDS`], those at the highest addresses are left out.
     ///
     /// # Errors
-    /// What writing answers; [`Full`], as an [`io::Error`], when there are too many records.
-    pub fn write(mut self, out: &mut impl Write) -> io::Result<()> {
-        self.records.sort_unstable();
-        let mut pages: Vec<u64> = Vec::new();
-        let mut records: Vec<u32> = Vec::with_capacity(self.records.len());
-        let grains = page_size() / GRAIN;
+    /// What writing answers.
+    pub fn write(self, out: &mut impl Write) -> io::Result<()> {
+        self.write_at_most(MOST_RECORDS, out)
+    }
+
+    fn write_at_most(mut self, most: u64, out: &mut impl Write) -> io::Result<()> {
+        let mut records = std::mem::take(&mut self.records);
+        records.sort_unstable();
+        // What stays moves to the front: as many bytes again may not be there.
+        let mut kept = 0;
         // How far the buffers reach that have begun so far.
         let mut covered = 0;
-        let mut all = self.records.iter().copied().peekable();
-        while let Some(mut record) = all.next() {
+        let mut next = 0;
+        while let Some(mut record) = records.get(next).copied() {
+            next += 1;
             // Of several that begin at one address the one that says most: an object, else the longest.
-            while let Some(other) = all.next_if(|other| *other >> KIND_BITS == record >> KIND_BITS)
+            while let Some(other) = records.get(next)
+                && other >> KIND_BITS == record >> KIND_BITS
             {
-                if self.rank(other) > self.rank(record) {
-                    record = other;
+                if self.rank(*other) > self.rank(record) {
+                    record = *other;
                 }
+                next += 1;
             }
             let kind = self.kinds[(record & KIND_MASK) as usize];
-            let start = record >> KIND_BITS;
-            let end = start * GRAIN + kind.bytes;
+            let end = (record >> KIND_BITS) * GRAIN + kind.bytes;
             if kind.part == Part::Buffer {
                 // A view of what another one owns.
                 if end <= covered {
@@ -158,32 +171,36 @@ impl Builder {
             } else if matches!(kind.part, Part::Object { .. }) {
                 covered = covered.max(end);
             }
-            let page = start / grains;
-            if pages.last().is_none_or(|last| last >> FIRST_BITS != page) {
-                let first = records.len() as u64;
-                if first > FIRST_MASK {
-                    let limit = FIRST_MASK + 1;
-                    return Err(io::Error::other(Full {
-                        limit,
-                        of: "objects",
-                    }));
-                }
-                pages.push(page << FIRST_BITS | first);
-            }
-            let offset = start % grains;
-            records.push((offset << KIND_BITS | record & KIND_MASK) as u32);
+            records[kept] = record;
+            kept += 1;
         }
-        drop(self.records);
+        let room = usize::try_from(most).unwrap_or(usize::MAX);
+        self.left_out += kept.saturating_sub(room) as u64;
+        records.truncate(kept.min(room));
+        let grains = page_size() / GRAIN;
+        let page = |record: u64| (record >> KIND_BITS) / grains;
+        let begin_pages = |index: &usize| {
+            index.checked_sub(1).map(|before| page(records[before])) != Some(page(records[*index]))
+        };
+        let pages = || (0..records.len()).filter(begin_pages);
         let head = Head {
             types: self.types,
             kinds: self.kinds,
-            pages: pages.len() as u64,
+            pages: pages().count() as u64,
             records: records.len() as u64,
+            left_out: self.left_out,
         };
         serde_json::to_writer(&mut *out, &head)?;
         out.write_all(b"\n")?;
-        write_words(out, pages.iter().map(|word| word.to_le_bytes()))?;
-        write_words(out, records.iter().map(|word| word.to_le_bytes()))
+        write_words(
+            out,
+            pages().map(|first| (page(records[first]) << FIRST_BITS | first as u64).to_le_bytes()),
+        )?;
+        let word = |record: &u64| {
+            let offset = (record >> KIND_BITS) % grains;
+            ((offset << KIND_BITS | record & KIND_MASK) as u32).to_le_bytes()
+        };
+        write_words(out, records.iter().map(word))
     }
 
     fn rank(&self, record: u64) -> (bool, u64) {
@@ -214,6 +231,7 @@ pub struct ObjectMap {
     kinds: Vec<Kind>,
     pages: Vec<u64>,
     records: Vec<u32>,
+    left_out: u64,
 }
 
 /// What stands at an address.
@@ -240,6 +258,7 @@ impl ObjectMap {
             records: read_words(&mut from, head.records, u32::from_le_bytes)?,
             types: head.types,
             kinds: head.kinds,
+            left_out: head.left_out,
         };
         let known = |record: &u32| ((u64::from(*record) & KIND_MASK) as usize) < read.kinds.len();
         let typed = |kind: &Kind| {
@@ -260,6 +279,11 @@ impl ObjectMap {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// How many objects and buffers there was no room for.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Bytes that the table takes, but for its lists of types and kinds, which do not grow with the number of objects.
@@ -383,7 +407,7 @@ mod tests {
     fn each_field_of_an_object_has_its_cause() {
         let mut builder = with_types(&["list"]);
         // Two words of a managed dict's, the GC header, then 56 bytes of the object at 0x10020.
-        builder.add(0x10000, object(0, 32, true, 32 + 56)).unwrap();
+        builder.add(0x10000, object(0, 32, true, 32 + 56));
         let map = written(builder);
         let cause = |address| map.at(address).map(|found| found.cause);
         assert_eq!(cause(0xffff), None);
@@ -402,8 +426,8 @@ mod tests {
     #[test]
     fn a_buffer_reaches_over_pages_on_which_nothing_begins() {
         let mut builder = with_types(&["bytearray", "int"]);
-        builder.add(0x20010, buffer(0, 0x3000)).unwrap();
-        builder.add(0x23010, object(1, 0, false, 28)).unwrap();
+        builder.add(0x20010, buffer(0, 0x3000));
+        builder.add(0x23010, object(1, 0, false, 28));
         let map = written(builder);
         for address in [0x20010, 0x21000, 0x22fff, 0x2300f] {
             let found = map.at(address).unwrap();
@@ -421,10 +445,10 @@ mod tests {
     fn a_view_of_a_buffer_does_not_hide_its_owner() {
         let mut builder = with_types(&["memoryview", "bytearray"]);
         // In the order in which a list of views leads to them.
-        builder.add(0x30100, buffer(0, 0x100)).unwrap();
-        builder.add(0x30000, buffer(0, 0x100)).unwrap();
-        builder.add(0x30000, buffer(1, 0x8000)).unwrap();
-        builder.add(0x30203, buffer(0, 0x100)).unwrap();
+        builder.add(0x30100, buffer(0, 0x100));
+        builder.add(0x30000, buffer(0, 0x100));
+        builder.add(0x30000, buffer(1, 0x8000));
+        builder.add(0x30203, buffer(0, 0x100));
         let map = written(builder);
         assert_eq!(map.len(), 1);
         for address in [0x30000, 0x30150, 0x30203, 0x37fff] {
@@ -440,8 +464,8 @@ mod tests {
             of_type: None,
             bytes: 64,
         };
-        builder.add(0x40000, free).unwrap();
-        builder.add(0x40000, object(0, 0, false, 24)).unwrap();
+        builder.add(0x40000, free);
+        builder.add(0x40000, object(0, 0, false, 24));
         let map = written(builder);
         assert_eq!(map.at(0x40000).unwrap().cause, Cause::Refcount);
     }
@@ -450,9 +474,7 @@ mod tests {
     fn four_bytes_a_record_and_eight_a_page() {
         let mut builder = with_types(&["int"]);
         for index in 0..100_000 {
-            builder
-                .add(0x10_0000 + index * 32, object(0, 0, false, 28))
-                .unwrap();
+            builder.add(0x10_0000 + index * 32, object(0, 0, false, 28));
         }
         let map = written(builder);
         let most = 4 * 100_000 + 8 * (100_000 * 32 / page_size() + 1);
@@ -460,9 +482,35 @@ mod tests {
     }
 
     #[test]
+    fn what_there_is_no_room_for_is_counted_and_the_others_are_found() {
+        let mut builder = with_types(&["bytes"]);
+        for kind in 0..MOST_KINDS + 2 {
+            builder.add(0x1000 + kind * 16, object(0, 0, false, 8 + kind));
+        }
+        // A kind that it has.
+        builder.add(0x10, object(0, 0, false, 8));
+        let last = 0x1000 + (MOST_KINDS - 1) * 16;
+        let map = written(builder);
+        assert_eq!((map.len() as u64, map.left_out()), (MOST_KINDS + 1, 2));
+        assert!(map.at(0x10).is_some());
+        assert!(map.at(last).is_some());
+
+        let mut builder = with_types(&["int"]);
+        for index in (0..10).rev() {
+            builder.add(0x10_0000 + index * 32, object(0, 0, false, 28));
+        }
+        let mut bytes = Vec::new();
+        builder.write_at_most(7, &mut bytes).unwrap();
+        let map = ObjectMap::read(&bytes[..]).unwrap();
+        assert_eq!((map.len(), map.left_out()), (7, 3));
+        assert!(map.at(0x10_0000).is_some());
+        assert!(map.at(0x10_0000 + 7 * 32).is_none());
+    }
+
+    #[test]
     fn a_table_that_is_cut_off_is_an_error() {
         let mut builder = with_types(&["int"]);
-        builder.add(0x1000, object(0, 0, false, 28)).unwrap();
+        builder.add(0x1000, object(0, 0, false, 28));
         let mut bytes = Vec::new();
         builder.write(&mut bytes).unwrap();
         for end in 0..bytes.len() {
@@ -482,7 +530,7 @@ mod tests {
             let mut start = 0x7000_0000;
             for (gap, bytes) in gaps {
                 start = (start + gap).next_multiple_of(8);
-                builder.add(start, object(0, 0, false, bytes)).unwrap();
+                builder.add(start, object(0, 0, false, bytes));
                 all.push(start..start + bytes);
                 start += bytes;
             }

@@ -22,6 +22,7 @@ mod instrument;
 mod interrupted;
 mod leftovers;
 mod lines;
+mod mapper;
 mod own_modules;
 mod page;
 mod preload;

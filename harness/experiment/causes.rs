@@ -183,7 +183,7 @@ mod tests {
                 of_type: Some(0),
                 bytes: 80,
             };
-            builder.add(page * page_size(), kind).unwrap();
+            builder.add(page * page_size(), kind);
         }
         let mut bytes = Vec::new();
         builder.write(&mut bytes).unwrap();

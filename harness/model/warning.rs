@@ -63,6 +63,13 @@ pub enum Warning {
         /// Their types.
         types: String,
     },
+    /// The map of objects had no room for some of them: a copy that begins with a write to one has no cause.
+    ObjectsLeftOut {
+        /// The fixture.
+        fixture: String,
+        /// How many objects and buffers.
+        objects: u64,
+    },
     /// `build` returned None: there was no data to visit.
     BuiltNothing {
         /// The fixture.
@@ -134,6 +141,12 @@ impl fmt::Display for Warning {
                 f,
                 "{fixture}: what is in objects of these types is not told from the rest of the process: {types}; \
                  regions are found in what the collector follows, in lists, dicts and sets, and in buffers"
+            ),
+            Self::ObjectsLeftOut { fixture, objects } => write!(
+                f,
+                "{fixture}: {objects} objects and buffers are not in the map of objects, and copies that began with a write to \
+                 one are counted as unattributed: it had no room for more kinds (a type and a size each), or for more objects; \
+                 choose data of fewer sizes, or smaller data"
             ),
             Self::BuiltNothing { fixture } => write!(
                 f,

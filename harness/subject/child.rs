@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use refcow::protocol::{Answer, Report};
+use refcow::protocol::{Answer, Raised, Report};
 
 use crate::interpreter::{compare, finalize, flush, python_runs, raised};
 use crate::plain::PlainPages;
@@ -46,6 +46,13 @@ pub enum Work<'a, 'py> {
     },
 }
 
+impl Work<'_, '_> {
+    /// Whether the process only looks, or waits: then it runs no Python, and nobody's hooks.
+    fn only_looks(&self) -> bool {
+        matches!(self, Self::Wait | Self::Map { .. })
+    }
+}
+
 /// A process to be: which channel it has, and its work.
 type Planned<'a, 'py> = (usize, Work<'a, 'py>);
 
@@ -65,6 +72,11 @@ pub fn fork_python(
         || unsafe { ffi::PyOS_BeforeFork() },
         || unsafe { ffi::PyOS_AfterFork_Parent() },
     );
+    // For processes that only look no hook of the user's (os.register_at_fork) runs, there or here. What they call of Python takes
+    // none of the locks that "after" would make new: it runs no bytecode and makes no thread state.
+    if planned.iter().all(|(_, work)| work.only_looks()) {
+        return fork_all(control, planned, None);
+    }
     before();
     let answer = fork_all(control, planned, Some(py));
     after();
@@ -126,6 +138,7 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 /// The whole life of a forked process.
 fn run(parent: Pid, channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     apart::forked();
+    let python = python.filter(|_| !work.only_looks());
     if python.is_some() {
         #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
         // SAFETY: see `fork_python`, whose "before" this answers in the child; the thread is attached.
@@ -175,7 +188,7 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     };
     // Neither is measured, so that neither is rehearsed.
     if let Some(answer) = answer {
-        wire.send(&answer.unwrap_or_else(|error| Report::Raised(raised(&error))))?;
+        wire.send(&answer.unwrap_or_else(|error| Report::Raised(told(work, &error))))?;
         released(wire)?;
         return Ok(());
     }
@@ -214,6 +227,17 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     }
     released(wire)?;
     Ok(())
+}
+
+/// An error of a process without a visit. As Python prints it only where Python may run.
+fn told(work: &Work<'_, '_>, error: &PyErr) -> Raised {
+    match work.only_looks() {
+        true => Raised {
+            summary: error.to_string(),
+            traceback: String::new(),
+        },
+        false => raised(error),
+    }
 }
 
 /// All of the work's preparations.

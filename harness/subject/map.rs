@@ -2,11 +2,12 @@
 //!
 //! Runs in a forked process of its own, the mapper: taking buffers writes reference counts, and lists take memory, but
 //! neither is then the measured process's. References are followed as the collector follows them, by each type's
-//! `tp_traverse`: no Python runs, and no object is made.
+//! `tp_traverse`. No code of the user's runs: no bytecode, no import, no collection, no call that is audited.
 
 mod allocator;
 mod asked;
 mod buffer;
+mod collector;
 mod layout;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,12 +15,11 @@ use std::ffi::{c_int, c_void};
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::Borrowed;
+use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyAny, PyCFunction, PyCode, PyFunction, PyInt, PyList, PyModule, PyString, PyType,
-};
+use pyo3::types::{PyAny, PyInt, PyString, PyType};
 use refcow::model::RegionMap;
 use refcow::objects::{Builder, Kind, Part};
 use refcow::observe::{PageSet, page_size};
@@ -28,6 +28,7 @@ use refcow::protocol::ASKED_BYTES;
 use allocator::Heap;
 use asked::Asked;
 use buffer::Buffer;
+use collector::Collector;
 use layout::{Layout, Layouts, Size, Table};
 
 use crate::handed;
@@ -35,24 +36,23 @@ use crate::handed;
 /// Objects of a type whose size is compared with what was found of them.
 const COMPARED: u32 = 8;
 
+/// Addresses for each of the walk's lists.
+const ROOM_BYTES: usize = 1 << 37;
+
 /// The pages of everything in `data`, to any depth. With `objects`, the table of all objects, those of the rest of the
 /// process too, goes to the map's file.
 pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
+    let collector = Collector::stopped(py);
     // Before anything else: what is free now is free in the parent, and all objects are the parent's.
     let own = match objects {
         true => allocators_own(&Heap::of_this_process(py)?),
         false => Vec::new(),
     };
-    let tracked = match objects {
-        // It holds all of them alive.
-        true => Some(py.import("gc")?.call_method0("get_objects")?),
-        false => None,
-    };
     let mut walk = Walk::new(py)?;
     walk.records_wanted = objects;
     for range in own {
-        walk.record(range, Part::Allocator, None)?;
+        walk.record(range, Part::Allocator, None);
     }
     walk.follow(data.as_ptr())?;
     let map = RegionMap {
@@ -61,12 +61,20 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         payload: walk.regions.payload.ranges(),
         not_walked: walk.not_walked.iter().cloned().collect(),
     };
-    if let Some(tracked) = tracked {
+    if objects {
         walk.of_dataset = false;
-        let modules = py.import("sys")?.getattr("modules")?;
-        walk.follow(modules.as_ptr())?;
-        for object in tracked.cast::<PyList>()?.iter() {
-            walk.follow(object.as_ptr())?;
+        #[expect(unsafe_code, reason = "PyO3 imports `sys`, and asks that")]
+        // SAFETY: the thread is attached; the dict is borrowed from the interpreter.
+        walk.follow(unsafe { ffi::PyImport_GetModuleDict() })?;
+        // What the walk does between two of them, it does while the collector goes through its lists; so afterwards.
+        let mut others = Vec::new();
+        collector.each(|object| {
+            if !walk.seen.has(object as usize) {
+                others.push(object);
+            }
+        });
+        for object in others {
+            walk.follow(object)?;
         }
         walk.write()
             .map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
@@ -125,7 +133,7 @@ struct Walk<'py> {
     not_walked: BTreeSet<String>,
     objects: Builder,
     records_wanted: bool,
-    /// What the buffers of arrays of objects lead to, and was not taken in yet.
+    /// What was led to, and is still to be taken in; the next one last.
     pending: Vec<*mut ffi::PyObject>,
     asked: Asked,
 }
@@ -144,30 +152,30 @@ impl<'py> Walk<'py> {
                 .get_item("__qualname__")?
                 .getattr("__get__")?,
             of_c: [
-                py.import("types")?
-                    .getattr("MethodDescriptorType")?
-                    .cast_into()?,
-                py.import("types")?
-                    .getattr("WrapperDescriptorType")?
-                    .cast_into()?,
+                static_type(py, &raw mut ffi::PyMethodDescr_Type),
+                static_type(py, &raw mut ffi::PyWrapperDescr_Type),
             ],
             program: [
-                py.get_type::<PyType>(),
-                py.get_type::<PyModule>(),
-                py.get_type::<PyFunction>(),
-                py.get_type::<PyCFunction>(),
-                py.get_type::<PyCode>(),
-                py.import("types")?.getattr("FrameType")?.cast_into()?,
+                // By their names, as PyO3 imports `types` for some of them.
+                static_type(py, &raw mut ffi::PyType_Type),
+                static_type(py, &raw mut ffi::PyModule_Type),
+                static_type(py, &raw mut ffi::PyCFunction_Type),
+                static_type(py, &raw mut layout::PyFunction_Type),
+                static_type(py, &raw mut layout::PyCode_Type),
+                static_type(py, &raw mut layout::PyFrame_Type),
             ],
             types: HashMap::new(),
             last: None,
-            seen: Seen::default(),
+            seen: Seen {
+                bits: roomy(),
+                ..Seen::default()
+            },
             of_dataset: true,
             regions: Regions::default(),
             not_walked: BTreeSet::new(),
-            objects: Builder::default(),
+            objects: Builder::within(roomy()),
             records_wanted: false,
-            pending: Vec::new(),
+            pending: roomy(),
             asked: Asked::new()?,
             layouts,
         })
@@ -183,37 +191,38 @@ impl<'py> Walk<'py> {
             found.push(object);
             0
         }
-        let mut found: Vec<*mut ffi::PyObject> = vec![root];
-        let mut containers: Vec<(*mut ffi::PyObject, Known)> = Vec::new();
-        loop {
-            for object in found.drain(..) {
-                // A type may visit what it does not have.
-                if object.is_null() || !self.seen.insert(object as usize) {
-                    continue;
-                }
-                let known = self.object(object)?;
-                if known.layout.refers(object) && (known.is_data || !self.of_dataset) {
-                    containers.push((object, known));
-                }
-            }
-            if !self.pending.is_empty() {
-                found.append(&mut self.pending);
+        self.pending.push(root);
+        while let Some(object) = self.pending.pop() {
+            // A type may visit what it does not have.
+            if object.is_null() || !self.seen.insert(object as usize) {
                 continue;
             }
-            let Some((container, known)) = containers.pop() else {
-                return Ok(());
-            };
+            let known = self.object(object)?;
+            if !known.layout.refers(object) || (self.of_dataset && !known.is_data) {
+                continue;
+            }
+            let found = self.pending.len();
             self.asked.at(known.of_type);
             known
                 .layout
-                .traverse(container, visit, (&raw mut found).cast());
+                .traverse(object, visit, (&raw mut self.pending).cast());
             self.asked.end();
+            // In the order in which the object has them, which is mostly that of their addresses.
+            self.pending[found..].reverse();
             if self.of_dataset {
                 // An object leads to its type (since 3.9), and that to the program.
-                let kind = type_of(container).cast::<ffi::PyObject>();
-                found.retain(|object| *object != kind);
+                let kind = type_of(object).cast::<ffi::PyObject>();
+                let mut kept = found;
+                for next in found..self.pending.len() {
+                    if self.pending[next] != kind {
+                        self.pending.swap(kept, next);
+                        kept += 1;
+                    }
+                }
+                self.pending.truncate(kept);
             }
         }
+        Ok(())
     }
 
     fn known(&mut self, kind: *mut ffi::PyTypeObject) -> PyResult<Known> {
@@ -303,8 +312,9 @@ impl<'py> Walk<'py> {
         };
         #[expect(unsafe_code, reason = "an object comes as a pointer")]
         // SAFETY: what a container refers to lives as long as the container, and nothing ends here: the walk runs no code but
-        // traverse, `__sizeof__` and the buffers of types that are written in C, none of which lets go of anything else's.
-        let bound = unsafe { Bound::from_borrowed_ptr(self.py, object) };
+        // traverse, `__sizeof__` and the buffers of types that are written in C, none of which lets go of anything else's. Not
+        // counted: writing the count would copy the object's page.
+        let bound = unsafe { Borrowed::from_ptr(self.py, object) };
         let address = object as usize;
         let start = address - before;
         let block = self
@@ -336,7 +346,7 @@ impl<'py> Walk<'py> {
         if self.of_dataset {
             self.regions.header.add(start, before + bytes);
         }
-        self.record(start..address + bytes, part, of_type)?;
+        self.record(start..address + bytes, part, of_type);
         let mut out_of_line = 0;
         if known.layout.table != Table::None {
             let mut tables = Vec::new();
@@ -357,7 +367,7 @@ impl<'py> Walk<'py> {
                     };
                     region.add(table.start, table.len());
                 }
-                self.record(table, Part::Buffer, of_type)?;
+                self.record(table, Part::Buffer, of_type);
             }
         }
         if !self.of_dataset {
@@ -386,7 +396,7 @@ impl<'py> Walk<'py> {
                 // `bytes` exports what stands in its own struct; a header first, by the order of regions.
                 self.regions.payload.add(extent.start, extent.len());
                 if !extent.is_empty() {
-                    self.record(extent, Part::Buffer, of_type)?;
+                    self.record(extent, Part::Buffer, of_type);
                 }
                 if holds_more {
                     let name = self.name_of(&object.get_type());
@@ -440,18 +450,16 @@ impl<'py> Walk<'py> {
         Ok(())
     }
 
-    fn record(&mut self, range: Range<usize>, part: Part, of_type: Option<u32>) -> PyResult<()> {
+    fn record(&mut self, range: Range<usize>, part: Part, of_type: Option<u32>) {
         if !self.records_wanted {
-            return Ok(());
+            return;
         }
         let kind = Kind {
             part,
             of_type,
             bytes: range.len() as u64,
         };
-        self.objects
-            .add(range.start as u64, kind)
-            .map_err(|full| PyRuntimeError::new_err(full.to_string()))
+        self.objects.add(range.start as u64, kind);
     }
 
     /// The table goes behind what the mapper is about.
@@ -459,6 +467,24 @@ impl<'py> Walk<'py> {
         let mut file = handed::map();
         file.seek(SeekFrom::Start(ASKED_BYTES))?;
         self.objects.write(&mut file)
+    }
+}
+
+/// A list with room for more than there can be: addresses cost nothing (`apart`), and memory comes as it is written to. So it is
+/// never moved, which would take twice its memory.
+fn roomy<T>() -> Vec<T> {
+    let mut list = Vec::new();
+    // Where the system gives no more than it has, it grows as others do.
+    let _ = list.try_reserve_exact(ROOM_BYTES / size_of::<T>());
+    list
+}
+
+/// A type of C code's own, which is never freed.
+fn static_type(py: Python<'_>, kind: *mut ffi::PyTypeObject) -> Bound<'_, PyType> {
+    #[expect(unsafe_code, reason = "PyO3 has no name for it")]
+    // SAFETY: a static of the interpreter's, and a type.
+    unsafe {
+        Bound::from_borrowed_ptr(py, kind.cast()).cast_into_unchecked()
     }
 }
 
@@ -499,29 +525,42 @@ fn is_subtype(kind: *mut ffi::PyTypeObject, other: *mut ffi::PyTypeObject) -> bo
 /// Addresses that have been seen, one bit for eight bytes.
 #[derive(Default)]
 struct Seen {
-    pages: HashMap<usize, usize>,
+    /// Which of `bits` is a page's: of pages of 4 KiB, 32 bits count 16 TiB.
+    pages: HashMap<usize, u32>,
     bits: Vec<[u64; 8]>,
-    last: Option<(usize, usize)>,
+    last: Option<(usize, u32)>,
 }
 
 impl Seen {
+    /// Whether the address has been seen.
+    fn has(&self, address: usize) -> bool {
+        let (page, word, bit) = Self::place(address);
+        self.pages
+            .get(&page)
+            .is_some_and(|place| self.bits[*place as usize][word] & bit != 0)
+    }
+
     /// Whether the address is new.
     fn insert(&mut self, address: usize) -> bool {
-        let page = address >> 12;
+        let (page, word, bit) = Self::place(address);
         let place = match self.last {
             Some((last, place)) if last == page => place,
             _ => *self.pages.entry(page).or_insert_with(|| {
                 self.bits.push([0; 8]);
-                self.bits.len() - 1
+                (self.bits.len() - 1) as u32
             }),
         };
         self.last = Some((page, place));
-        let grain = address % 4096 / 8;
-        let word = &mut self.bits[place][grain / 64];
-        let bit = 1 << (grain % 64);
+        let word = &mut self.bits[place as usize][word];
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    /// Its page of 4 KiB, and where in that page's bits.
+    fn place(address: usize) -> (usize, usize, u64) {
+        let grain = address % 4096 / 8;
+        (address >> 12, grain / 64, 1 << (grain % 64))
     }
 }
 

@@ -38,6 +38,16 @@ const TEXT_STATE: usize = 4;
 /// `PyTypeObject`, which a type of C code's own is (3.8; later versions have a word or two more).
 pub const STATIC_TYPE_BYTES: usize = 51 * WORD;
 
+#[expect(unsafe_code, reason = "not in the stable ABI")]
+unsafe extern "C" {
+    static mut PyGen_Type: ffi::PyTypeObject;
+    static mut PyCoro_Type: ffi::PyTypeObject;
+    static mut PyAsyncGen_Type: ffi::PyTypeObject;
+    pub static mut PyFrame_Type: ffi::PyTypeObject;
+    pub static mut PyFunction_Type: ffi::PyTypeObject;
+    pub static mut PyCode_Type: ffi::PyTypeObject;
+}
+
 /// `visitproc` and `traverseproc`.
 pub type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
 type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
@@ -106,7 +116,7 @@ pub enum Table {
 pub struct Layouts {
     minor: u8,
     /// Types that have an item size and no head that counts items, since 3.11: they hold a frame.
-    with_frame: Vec<usize>,
+    with_frame: [usize; 4],
     /// The bit of `PyASCIIObject.state` that ASCII texts have and others have not. Where it is differs between versions.
     ascii: usize,
 }
@@ -114,20 +124,15 @@ pub struct Layouts {
 impl Layouts {
     /// Checks the layouts against objects of which everything is known; the heap as it is when these are there.
     pub fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
-        let types = py.import("types")?;
-        let with_frame = [
-            "GeneratorType",
-            "CoroutineType",
-            "AsyncGeneratorType",
-            "FrameType",
-        ];
-        let with_frame: PyResult<Vec<_>> = with_frame
-            .into_iter()
-            .map(|name| Ok(types.getattr(name)?.as_ptr() as usize))
-            .collect();
         let layouts = Self {
             minor: py.version_info().minor,
-            with_frame: with_frame?,
+            with_frame: [
+                &raw mut PyGen_Type,
+                &raw mut PyCoro_Type,
+                &raw mut PyAsyncGen_Type,
+                &raw mut PyFrame_Type,
+            ]
+            .map(|kind| kind as usize),
             // Two that differ in nothing else but their length, and in the bits behind the last field, which nobody sets: there
             // is what was in this memory before. So the lowest.
             ascii: {
@@ -163,7 +168,7 @@ impl Layouts {
                 return Err(unknown("types"));
             }
         }
-        let key = py.eval(c"object()", None, None)?;
+        let key = py.get_type::<PyAny>().call0()?;
         let pointer = key.as_ptr() as usize;
         let dict = PyDict::new(py);
         dict.set_item(&key, 1)?;

@@ -1,0 +1,137 @@
+//! The process that finds the dataset: what it takes, what it has no room for, and that it runs nobody's code.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use procfs::process::Process;
+use refcow::model::Warning;
+use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
+use refcow::python;
+use refcow::subject::{Error, Launch, Subject};
+use rstest::rstest;
+
+use crate::common::{Place, by_python, run};
+
+#[rstest]
+fn nothing_of_the_users_runs_in_a_process_that_only_looks(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+    #[values(&[], &["--no-causes"])] more: &[&str],
+) {
+    by_python::each(series, "hooks", |interpreter| {
+        // One of them may be the allocation with which a collection is due.
+        for due in [0, 1, 2, 5, 12, 40] {
+            runs_no_hooks(interpreter, due, more);
+        }
+    });
+}
+
+fn runs_no_hooks(interpreter: &python::Interpreter, due: usize, more: &[&str]) {
+    let place = Place::new();
+    let path = place.path("log");
+    let source = include_str!("fixtures/hooks.py").replace("HOOKS_LOG", path.to_str().unwrap());
+    let file = place.file("hooks.py", &source);
+    let due = format!("due={due}");
+    let arguments = [
+        &file,
+        "--visit",
+        "nothing",
+        "--set",
+        &due,
+        "--children",
+        "2",
+    ];
+    let python = ["--python", by_python::path(interpreter)];
+    run::measure(&[&arguments[..], &python, more].concat());
+    let log = std::fs::read_to_string(&path).unwrap();
+    let lines = || log.lines().map(|line| line.split_once(' ').unwrap());
+    let of = |what: &str| -> BTreeSet<&str> {
+        let lines = lines().filter(|line| line.1 == what);
+        lines.map(|line| line.0).collect()
+    };
+    // As os.fork does for those that run Python, and for no other.
+    let (parent, children) = (of("before"), of("visit"));
+    assert_eq!((parent.len(), children.len()), (1, 2), "{log}");
+    assert_eq!(of("child"), children, "{log}");
+    let strangers: Vec<_> = lines()
+        .filter(|(pid, _)| !parent.contains(pid) && !children.contains(pid))
+        .collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+    for what in ["before", "after"] {
+        assert_eq!(lines().filter(|line| line.1 == what).count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn what_the_map_has_no_room_for_is_a_warning_and_counts_are_as_ever() {
+    let place = Place::new();
+    let file = place.file(
+        "kinds.py",
+        "def build(n=530_000):\n    view = memoryview(bytearray(n))\n    return [view[:i] for i in range(1, n)]\n\n\
+         def visit_iterate(data):\n    for _ in data:\n        pass\n",
+    );
+    let arguments = [&file[..], "--visit", "iterate", "--children", "1"];
+    let with = run::measure(&arguments);
+    let without = run::measure(&[&arguments[..], &["--no-causes"]].concat());
+    let pages = |run: &refcow::model::Run| -> Vec<_> {
+        let regions = run.measurements[0].children[0].regions.iter();
+        regions
+            .map(|region| (region.name, region.pages, region.unshared))
+            .collect()
+    };
+    assert_eq!(pages(&with), pages(&without));
+    let left_out = with.warnings.iter().find_map(|warning| match warning {
+        Warning::ObjectsLeftOut { objects, .. } => Some(*objects),
+        _ => None,
+    });
+    // Of 529,999 views, and of what else the process has.
+    assert!((5_711..60_000).contains(&left_out.unwrap()), "{left_out:?}");
+}
+
+#[test]
+fn the_mapper_needs_a_few_bytes_an_object() {
+    let own_bytes = |count: u64, objects: bool| {
+        let interpreter = python::choose(None).expect("a usable interpreter");
+        let launch = Launch {
+            program: crate::common::subject(),
+            libpython: interpreter.libpython,
+            version: interpreter.full_version,
+            bin: interpreter.prefix.join("bin"),
+            prefix: interpreter.prefix,
+            home: "/".into(),
+            folder: Some("/".into()),
+            channels: 1,
+            timeout: Duration::from_secs(60),
+        };
+        let module = Module {
+            name: "lists".into(),
+            file: "lists.py".into(),
+            folder: None,
+            source: "def build(count, item_bytes):\n    return [[] for _ in range(count)]\n".into(),
+        };
+        let mut subject = Subject::start(&launch).unwrap();
+        subject.start_python().unwrap();
+        subject.load(Vec::new(), module, Vec::new()).unwrap();
+        let item_bytes = 1;
+        subject
+            .build(&Arguments::Size(Size { count, item_bytes }))
+            .unwrap();
+        let job = Job::Map { objects };
+        let fork = Fork {
+            channel: WITNESS,
+            job,
+        };
+        let mapper = subject.fork(vec![fork], |_| Ok::<_, Error>(())).unwrap();
+        let Report::Mapped(_) = subject.hear(&mapper[0], "mapping").unwrap() else {
+            panic!("no map")
+        };
+        let status = |pid| Process::new(pid).and_then(|process| process.status());
+        // A page that it shares with its parent, and one that it has copied, both count once.
+        let parent = status(subject.pid()).unwrap().rssanon.unwrap();
+        (status(mapper[0].pid).unwrap().vmhwm.unwrap() - parent) * 1024
+    };
+    let count = 1_000_000;
+    for (objects, most) in [(false, 12), (true, 22)] {
+        let more = own_bytes(2 * count, objects) - own_bytes(count, objects);
+        assert!(more <= most * count, "{} B a list", more / count);
+    }
+}
