@@ -993,6 +993,16 @@ fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
     (helpers.collect(), module)
 }
 
+/// The smallest object, with its place in a list.
+const LEAST_OBJECT_BYTES: u64 = 32;
+/// What the mapper needs for an object besides a copy of it: its place in the list of what is to be looked at, and the bit that says
+/// that it was.
+const MAPPER_BYTES: u64 = 10;
+/// With causes: its record, and its place in the map of objects, once written and once read.
+const RECORD_BYTES: u64 = 8 + 2 * MAP_BYTES;
+/// What the map of objects keeps of it.
+const MAP_BYTES: u64 = 5;
+
 /// Refuses data that the machine has no room for.
 fn fits(
     plan: &Plan,
@@ -1012,11 +1022,19 @@ fn fits(
             free_bytes,
         });
     }
+    // The mapper has ended before there is a child.
+    let (meanwhile, afterwards) = match plan.causes {
+        true => (MAPPER_BYTES + RECORD_BYTES, MAP_BYTES),
+        false => (MAPPER_BYTES, 0),
+    };
+    let each = |bytes: u64| footprint.objects / LEAST_OBJECT_BYTES * bytes;
+    let mapper = footprint.objects.saturating_add(each(meanwhile));
+    let children = footprint.objects.saturating_mul(plan.children as u64);
     let needed_bytes = footprint
         .objects
-        .saturating_mul(plan.children as u64 + 1)
         .saturating_add(footprint.payload)
-        .saturating_add(footprint.segment);
+        .saturating_add(footprint.segment)
+        .saturating_add(mapper.max(children.saturating_add(each(afterwards))));
     if needed_bytes > memory.available_bytes {
         return Err(Error::TooLarge {
             fixture: dataset.fixture.name.clone(),

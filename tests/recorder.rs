@@ -1,6 +1,8 @@
 //! The recorder of page faults against known writes.
 
 use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
 };
@@ -137,6 +139,41 @@ fn what_a_full_ring_has_no_room_for_is_counted() {
     let mut written = visit.addresses.iter();
     let mut recorded = visit.faults.iter();
     assert!(recorded.all(|fault| written.any(|one| *one == fault.address)));
+}
+
+/// Rings are for the processors that the process may run on when it is recorded.
+#[test]
+fn faults_on_a_processor_that_was_not_allowed_before_are_lost_and_counted() {
+    let test = "faults elsewhere";
+    if crate::common::cannot_record(test) {
+        return;
+    }
+    let all = sched_getaffinity(Pid::this()).unwrap();
+    let allowed = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu) == Ok(true));
+    let allowed: Vec<_> = allowed.collect();
+    let [one, .., other] = allowed[..] else {
+        crate::common::skipped(test, "there is one processor alone");
+        return;
+    };
+    let put = |pid, processor| {
+        let mut set = CpuSet::new();
+        set.set(processor).unwrap();
+        sched_setaffinity(Pid::from_raw(pid), &set).unwrap();
+    };
+    let pages = 500;
+    let record = |later| {
+        visit(pages, (0..pages).collect(), |pid| {
+            put(pid, one);
+            let recorder = Recorder::start(pid);
+            put(pid, later);
+            recorder
+        })
+    };
+    let here = record(one);
+    assert_eq!((here.faults.len() as u64, here.lost), (pages, 0));
+    let elsewhere = record(other);
+    assert_eq!(elsewhere.faults, []);
+    assert!(elsewhere.lost >= pages, "{}", elsewhere.lost);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
 //! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
 //! `causes`, `object map`, `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`, `claims`,
-//! `rendering`.
+//! `1 TiB reserved`, `rendering`.
 
 mod causes;
 mod cost_per_page;
@@ -12,6 +12,7 @@ mod object_map;
 mod observer_memory;
 mod page_state;
 mod rendering;
+mod reserved;
 mod several;
 mod subject;
 mod table;
@@ -43,6 +44,7 @@ fn main() -> Outcome<()> {
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
     whole_run::run(&mut criterion, &interpreter, &mut table)?;
     several::run(&mut criterion, &mut table)?;
+    reserved::run(&mut criterion, &mut table)?;
     rendering::run(&mut criterion, &mut table)?;
     criterion.final_summary();
     println!("\n{table}");

@@ -1,7 +1,7 @@
 //! Records the page faults of another process one by one, with the address that was touched and the instruction.
 //!
 //! The kernel writes a record for every minor fault of user code (`PAGE_FAULTS_MIN` with a sample period of 1) into
-//! rings of memory, one a processor, out of which a thread takes them while the process runs. Faults that the kernel
+//! rings of memory, one for each processor that the process may run on, out of which a thread takes them while it runs. Faults that the kernel
 //! itself has on behalf of the process, as in `read(2)` into a buffer, are not among them (`mm_account_fault` in
 //! mm/memory.c is given no registers, or those of the kernel).
 //!
@@ -14,7 +14,7 @@ use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
 use nix::errno::Errno;
 use perf_event::events::Software;
-use perf_event::{Builder, Clock, ReadFormat, Record, SampleFlag, Sampler};
+use perf_event::{Builder, Clock, Counter, ReadFormat, Record, SampleFlag, Sampler};
 use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags};
 
@@ -39,8 +39,8 @@ pub struct Fault {
 pub struct Faults {
     /// In ascending time, those of all threads together.
     pub faults: Vec<Fault>,
-    /// Faults that the kernel counted and left no record of: a ring was full. Those of a process that this one has
-    /// forked meanwhile may be among them.
+    /// Faults that the kernel counted and left no record of: a ring was full, or the process has gone to a processor that
+    /// it could not run on before. Those of a process that this one has forked meanwhile may be among them.
     pub lost: u64,
 }
 
@@ -51,15 +51,11 @@ pub struct Recorder {
     running: Option<(PipeWriter, JoinHandle<io::Result<Faults>>)>,
 }
 
-/// Memory for the records of all processors together, in bytes, where the limits allow it. Only while recording.
+/// Memory for the rings of all processors together, in bytes, where the limits allow it. Only while recording.
 const RINGS_BYTES: usize = 32 << 20;
 
-/// At most this for one of them: 100,000 records, for which a process needs some 50 ms at least.
+/// At most this for the records of one: 100,000 records, for which a process needs some 50 ms at least.
 const RING_BYTES: usize = 4 << 20;
-
-/// What `perf_event_mlock_kb` grants everybody for each processor unless it was changed: 516 KiB, of which a page is the
-/// ring's own.
-const GRANTED_BYTES: usize = 512 << 10;
 
 /// Less than this would lose most.
 const LEAST_BYTES: usize = 32 << 10;
@@ -71,9 +67,8 @@ impl Recorder {
     /// # Errors
     /// When the kernel or a limit does not allow it, or the process has several threads already.
     pub fn start(pid: i32) -> Result<Self, Unavailable> {
-        let processors = online_processors()?;
-        let each = (RINGS_BYTES / processors.len().max(1)).clamp(GRANTED_BYTES, RING_BYTES);
-        let mut bytes = each.next_power_of_two();
+        let processors = processors_of(pid)?;
+        let mut bytes = ring_bytes(processors.len(), page_bytes());
         loop {
             // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
             // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
@@ -89,9 +84,8 @@ impl Recorder {
     /// # Errors
     /// As there, or when there is no memory for such rings.
     pub fn with_ring(pid: i32, pages: usize) -> Result<Self, Unavailable> {
-        let page = usize::try_from(page_size()).unwrap_or(usize::MAX);
-        let bytes = pages.saturating_mul(page);
-        Ok(Self::with_rings(pid, &online_processors()?, bytes)?)
+        let bytes = pages.saturating_mul(page_bytes());
+        Ok(Self::with_rings(pid, &processors_of(pid)?, bytes)?)
     }
 
     fn with_rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Self, Refused> {
@@ -108,19 +102,26 @@ impl Recorder {
             .map(|processor| ring(Some(pid), *processor, bytes))
             .collect();
         let mut rings = rings?;
+        let enabling = Attempt::Other("enabling an event").failed();
+        let mut all = event(Some(pid)).build().map_err(Attempt::Open.failed())?;
+        all.enable().map_err(&enabling)?;
         for ring in &mut rings {
-            ring.enable()
-                .map_err(Attempt::Other("enabling an event").failed())?;
+            ring.enable().map_err(&enabling)?;
         }
         let thread = ThreadBuilder::new().name(format!("faults {pid}"));
-        Ok(Self::take(thread, pid, rings)?)
+        Ok(Self::take(thread, pid, rings, Some(all))?)
     }
 
     /// Has a thread take the records up.
-    fn take(thread: ThreadBuilder, pid: i32, rings: Vec<Sampler>) -> Result<Self, Unavailable> {
+    fn take(
+        thread: ThreadBuilder,
+        pid: i32,
+        rings: Vec<Sampler>,
+        all: Option<Counter>,
+    ) -> Result<Self, Unavailable> {
         let (ending, running) = io::pipe().map_err(Attempt::Other("pipe").failed())?;
         let thread = thread
-            .spawn(move || Taken::new(pid).take_all(rings, &ending))
+            .spawn(move || Taken::new(pid).take_all(rings, all, &ending))
             .map_err(Attempt::Thread.failed())?;
         Ok(Self {
             running: Some((running, thread)),
@@ -156,7 +157,7 @@ impl Drop for Recorder {
 /// # Errors
 /// When they cannot, with the reason and what helps.
 pub fn try_recording() -> Result<(), Unavailable> {
-    for processor in online_processors()? {
+    for processor in processors_of(std::process::id().cast_signed())? {
         ring(None, processor, LEAST_BYTES)?;
     }
     Ok(())
@@ -188,22 +189,14 @@ impl From<Refused> for Unavailable {
 /// One a processor, as the kernel gives no ring to an event of all processors that threads inherit (perf_mmap in
 /// kernel/events/core.c).
 fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, Refused> {
-    let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
+    let mut event = event(pid);
     event
         .sample_period(1)
         .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
         .clockid(Clock::MONOTONIC)
-        .read_format(ReadFormat::empty())
-        .exclude_kernel(true)
-        .exclude_hv(true)
-        .inherit(true)
         .one_cpu(processor)
         // Early enough for the thread to come while there is room, and seldom enough to cost the process nothing.
         .wakeup_watermark(bytes / 4);
-    match pid {
-        Some(pid) => event.observe_pid(pid),
-        None => event.observe_self(),
-    };
     let event = event.build().map_err(Attempt::Open.failed())?;
     event.sampled(bytes).map_err(|error| {
         let memory = matches!(
@@ -217,6 +210,46 @@ fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, Ref
             Refused::Other(unavailable)
         }
     })
+}
+
+/// The event of a process or the calling thread, switched off, on whichever processor it runs.
+fn event(pid: Option<i32>) -> Builder<'static> {
+    let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
+    event
+        .read_format(ReadFormat::empty())
+        .exclude_kernel(true)
+        .exclude_hv(true)
+        .inherit(true);
+    match pid {
+        Some(pid) => event.observe_pid(pid),
+        None => event.observe_self(),
+    };
+    event
+}
+
+fn page_bytes() -> usize {
+    usize::try_from(page_size()).unwrap_or(usize::MAX)
+}
+
+/// How many bytes of records each ring has: a power of two, with a page of the ring's own within [`RINGS_BYTES`].
+fn ring_bytes(rings: usize, page: usize) -> usize {
+    let each = (RINGS_BYTES / rings.max(1)).saturating_sub(page);
+    let each = each.clamp(page, RING_BYTES);
+    // Half of the next one, rounded up, is the one before.
+    (each / 2 + 1).next_power_of_two()
+}
+
+/// Numbers of the processors that a process may run on, by its own choice or that of its cpuset, and that are switched on.
+fn processors_of(pid: i32) -> Result<Vec<usize>, Unavailable> {
+    let mut processors = online_processors()?;
+    let status = Process::new(pid).and_then(|process| process.status());
+    if let Some(allowed) = status.ok().and_then(|status| status.cpus_allowed_list) {
+        processors.retain(|processor| {
+            let mut ranges = allowed.iter();
+            ranges.any(|(first, last)| (*first as usize..=*last as usize).contains(processor))
+        });
+    }
+    Ok(processors)
 }
 
 /// Numbers of the processors that are switched on. One that is switched on later has no event.
@@ -256,7 +289,12 @@ impl Taken {
     }
 
     /// Takes records out of the rings as they come, until the other end of `ending` is closed; then what is left.
-    fn take_all(mut self, mut rings: Vec<Sampler>, ending: &PipeReader) -> io::Result<Faults> {
+    fn take_all(
+        mut self,
+        mut rings: Vec<Sampler>,
+        all: Option<Counter>,
+        ending: &PipeReader,
+    ) -> io::Result<Faults> {
         // An event whose threads have all ended is ready for ever, and has no more to say.
         let mut ended = vec![false; rings.len()];
         while !wait(&rings, &mut ended, ending)? {
@@ -268,11 +306,13 @@ impl Taken {
         for ring in &mut rings {
             ring.disable()?;
         }
-        let mut counted = 0;
         for ring in &mut rings {
             self.take(ring);
-            counted += ring.read()?;
         }
+        let counted = match all {
+            Some(mut all) => all.read()?,
+            None => 0,
+        };
         // What the kernel counts is counted before there is an attempt to write a record of it (perf_swevent_event in
         // kernel/events/core.c). So the difference is all that was lost, for whatever reason: a full ring tells of its
         // losses (PERF_RECORD_LOST) only with the next record for which there is room again. Nothing is throttled at a
@@ -397,12 +437,29 @@ mod tests {
     }
 
     #[test]
+    fn all_rings_together_are_within_their_limit() {
+        for page in [4 << 10, 64 << 10] {
+            for rings in 1..=256 {
+                let bytes = ring_bytes(rings, page);
+                assert!(bytes.is_power_of_two() && bytes >= page);
+                assert!(rings * (bytes + page) <= RINGS_BYTES, "{rings} of {bytes}");
+            }
+        }
+        assert_eq!(ring_bytes(1, 4 << 10), RING_BYTES);
+        assert_eq!(ring_bytes(7, 4 << 10), RING_BYTES);
+        assert_eq!(ring_bytes(8, 4 << 10), RING_BYTES / 2);
+        assert_eq!(ring_bytes(256, 4 << 10), 64 << 10);
+        assert_eq!(ring_bytes(0, 4 << 10), RING_BYTES);
+        assert_eq!(ring_bytes(100_000, 4 << 10), 4 << 10);
+    }
+
+    #[test]
     fn without_a_thread_there_is_no_recording() {
         // A stack of 64 TiB: more than the kernel has room for.
         let impossible = ThreadBuilder::new().stack_size(1 << 46);
-        let refused = Recorder::take(impossible, 1, Vec::new()).unwrap_err();
+        let refused = Recorder::take(impossible, 1, Vec::new(), None).unwrap_err();
         assert!(refused.reason.starts_with("no thread"), "{refused:?}");
-        let none = Recorder::take(ThreadBuilder::new(), 1, Vec::new());
+        let none = Recorder::take(ThreadBuilder::new(), 1, Vec::new(), None);
         assert_eq!(none.unwrap().stop().unwrap(), Faults::default());
     }
 

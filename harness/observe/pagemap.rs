@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{MemoryPageFlags, Process};
 
+use gaps::Gaps;
+
 use super::{Error, PageSet, reading};
+
+mod gaps;
 
 /// The kernel's base page in bytes, from `sysconf(_SC_PAGESIZE)`.
 pub fn page_size() -> u64 {
@@ -62,7 +66,7 @@ pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error>
     let file = Process::new(pid)
         .and_then(|process| process.open_relative("pagemap"))
         .map_err(reading(pid, "pagemap"))?;
-    let read = || read(&file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()));
+    let read = || read(pid, &file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()));
     let mut states = read()?;
     let until = Instant::now() + MOVING;
     while !states.swapped().is_empty() && Instant::now() < until {
@@ -71,19 +75,27 @@ pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error>
     Ok(states)
 }
 
-fn read(pagemap: &File, ranges: &[Range<u64>]) -> std::io::Result<PageStates> {
+fn read(pid: i32, pagemap: &File, ranges: &[Range<u64>]) -> std::io::Result<PageStates> {
     let mut states = PageStates::default();
     let mut buffer = vec![0_u8; PAGES_PER_READ * WORD];
+    let mut gaps = Gaps::new(pid, pagemap);
     for range in ranges {
         let mut page = range.start;
+        // A reservation may begin with nothing; where something was, something is likely to follow.
+        let mut nothing = true;
         while page < range.end {
+            if nothing && range.end - page > PAGES_PER_READ as u64 {
+                page = gaps.end(page, range)?;
+            }
             let wanted = usize::try_from(range.end - page)
                 .unwrap_or(usize::MAX)
                 .min(PAGES_PER_READ);
             let bytes = &mut buffer[..wanted * WORD];
             pagemap.read_exact_at(bytes, page * WORD as u64)?;
             let (words, _) = bytes.as_chunks::<WORD>();
+            let before = states.frames.len();
             states.extend(page, words);
+            nothing = states.frames.len() == before;
             page += wanted as u64;
         }
     }

@@ -19,7 +19,7 @@ use pyo3::Borrowed;
 use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyInt, PyString, PyType};
+use pyo3::types::{PyAny, PyString, PyType};
 use refcow::model::RegionMap;
 use refcow::objects::{Builder, Kind, Part};
 use refcow::observe::{PageSet, page_size};
@@ -115,9 +115,8 @@ struct Walk<'py> {
     py: Python<'py>,
     layouts: Layouts,
     heap: Heap,
-    /// `__sizeof__` of the two types whose objects do not tell their size themselves.
+    /// `__sizeof__` of the type whose objects do not tell their size themselves.
     sizeof_text: Bound<'py, PyAny>,
-    sizeof_integer: Bound<'py, PyAny>,
     /// `type.__qualname__`, to be called with a type.
     qualname: Bound<'py, PyAny>,
     /// What the dict of a type has for a function of C code.
@@ -145,7 +144,6 @@ impl<'py> Walk<'py> {
             py,
             heap,
             sizeof_text: py.get_type::<PyString>().getattr("__sizeof__")?,
-            sizeof_integer: py.get_type::<PyInt>().getattr("__sizeof__")?,
             qualname: py
                 .get_type::<PyType>()
                 .getattr("__dict__")?
@@ -329,7 +327,7 @@ impl<'py> Walk<'py> {
                 let says: usize = self.sizeof_text.call1((&bound,))?.extract()?;
                 block.map_or(says, |block| says.min(block))
             }
-            (None, Size::Integer) => self.sizeof_integer.call1((&bound,))?.extract()?,
+            (None, Size::Integer) => self.layouts.integer_bytes(object),
             (None, Size::Block { basic }) => block.unwrap_or(basic),
             (None, Size::Struct { basic, .. }) => basic,
         };

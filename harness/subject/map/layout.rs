@@ -85,7 +85,7 @@ pub enum Size {
     /// What `str.__sizeof__` says, within its block: its characters follow its struct, without the type saying so, and what it
     /// says includes a UTF-8 form elsewhere.
     Text,
-    /// What `int.__sizeof__` says: since 3.12 its head does not count its digits.
+    /// As many digits as its head says, in its own way ([`Layouts::integer_bytes`]).
     Integer,
     /// The whole block, as nothing else tells: attributes stand behind the struct (3.13), or a frame does, whose size is not
     /// where other objects have it.
@@ -166,6 +166,13 @@ impl Layouts {
             let said = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), slot) };
             if said as usize != word_of(class.as_ptr(), word) {
                 return Err(unknown("types"));
+            }
+        }
+        for integer in [1_i128, -1, 1 << 30, -(1 << 60), 1 << 100] {
+            let integer = integer.into_pyobject(py)?;
+            let said: usize = integer.call_method0("__sizeof__")?.extract()?;
+            if layouts.integer_bytes(integer.as_ptr()) != said {
+                return Err(unknown("integers"));
             }
         }
         let key = py.get_type::<PyAny>().call0()?;
@@ -251,6 +258,20 @@ impl Layouts {
             is_gc,
             may_export: true,
         }
+    }
+
+    /// How long an `int` is.
+    pub fn integer_bytes(&self, integer: *mut ffi::PyObject) -> usize {
+        /// `digit`, of 30 bits.
+        const DIGIT: usize = 4;
+        let head = word_of(integer, SIZE);
+        let digits = match self.minor {
+            // `lv_tag`: sign and flags, then how many.
+            12.. => head >> 3,
+            _ => head.cast_signed().unsigned_abs(),
+        };
+        // 0 has none, and room for one.
+        (SIZE + 1) * WORD + digits.max(1) * DIGIT
     }
 
     /// `tp_name`.

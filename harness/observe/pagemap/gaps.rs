@@ -1,0 +1,192 @@
+//! Where nothing is in a mapping: reservations, as CUDA and sanitizers make them, have terabytes of that.
+//!
+//! The kernel takes some 10 ms to write down in a pagemap that a GiB is nowhere.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::libc;
+use procfs::process::Process;
+
+use super::page_size;
+
+/// `PAGEMAP_SCAN`, `struct pm_scan_arg` and `struct page_region` of linux/fs.h, since Linux 6.7.
+const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
+const PAGE_IS_PRESENT: u64 = 1 << 3;
+const PAGE_IS_SWAPPED: u64 = 1 << 4;
+
+#[repr(C)]
+#[derive(Default)]
+struct Scan {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    regions: u64,
+    regions_len: u64,
+    max_pages: u64,
+    inverted: u64,
+    all_of: u64,
+    any_of: u64,
+    told: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Region {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// The gaps of one process.
+pub struct Gaps<'a> {
+    pid: i32,
+    pagemap: &'a File,
+    /// Whether this kernel has the request.
+    scans: bool,
+    /// Of a kernel without it, once asked for: the mappings of which nothing is in memory or in swap, in pages.
+    empty: Option<Vec<Range<u64>>>,
+}
+
+impl<'a> Gaps<'a> {
+    pub fn new(pid: i32, pagemap: &'a File) -> Self {
+        Self {
+            pid,
+            pagemap,
+            scans: true,
+            empty: None,
+        }
+    }
+
+    /// The next page of a range, from this one on, that may be somewhere; the range's end if none is.
+    pub fn end(&mut self, page: u64, range: &Range<u64>) -> io::Result<u64> {
+        if self.scans {
+            match self.scan(page, range.end) {
+                Err(Errno::ENOTTY | Errno::EINVAL) => self.scans = false,
+                next => return Ok(next?),
+            }
+        }
+        let empty = match &self.empty {
+            Some(empty) => empty,
+            None => self.empty.insert(empty_mappings(self.pid)?),
+        };
+        let is_empty = |mapping: &Range<u64>| mapping.contains(&page) && range.end <= mapping.end;
+        Ok(if empty.iter().any(is_empty) {
+            range.end
+        } else {
+            page
+        })
+    }
+
+    fn scan(&self, page: u64, end: u64) -> nix::Result<u64> {
+        let bytes = |page: u64| page.checked_mul(page_size()).ok_or(Errno::EINVAL);
+        let mut region = Region::default();
+        let mut scan = Scan {
+            size: size_of::<Scan>() as u64,
+            start: bytes(page)?,
+            end: bytes(end)?,
+            regions: (&raw mut region).expose_provenance() as u64,
+            regions_len: 1,
+            max_pages: 1,
+            any_of: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+            told: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+            ..Scan::default()
+        };
+        #[expect(unsafe_code, reason = "nix has no such request")]
+        // SAFETY: the request reads and writes `scan`, whose size it is told, and writes the one region that it is told there is
+        // room for; both outlive the call.
+        let found = unsafe {
+            libc::ioctl(
+                self.pagemap.as_raw_fd(),
+                PAGEMAP_SCAN as _,
+                (&raw mut scan).cast::<libc::c_void>(),
+            )
+        };
+        Ok(match Errno::result(found)? {
+            0 => end,
+            _ => (region.start / page_size()).clamp(page, end),
+        })
+    }
+}
+
+/// From smaps, which tells it of a whole mapping. One that was only read is among them: it has the kernel's one page of zeros, and
+/// nothing of its own.
+fn empty_mappings(pid: i32) -> io::Result<Vec<Range<u64>>> {
+    let maps = Process::new(pid).and_then(|process| process.smaps());
+    let maps = maps.map_err(io::Error::other)?;
+    let empty = maps.iter().filter(|map| {
+        let bytes = |name| map.extension.map.get(name).copied();
+        bytes("Rss") == Some(0) && bytes("Swap").unwrap_or(0) == 0
+    });
+    let pages = empty.map(|map| map.address.0 / page_size()..map.address.1 / page_size());
+    Ok(pages.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::ptr::NonNull;
+
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
+
+    use super::super::page_states;
+    use super::*;
+
+    /// A reservation of 1 TiB, and its pages; between two that nobody may touch, as neighbours would become one mapping.
+    fn reserved() -> (NonNull<u8>, Range<u64>) {
+        let (bytes, page) = (1_usize << 40, page_size() as usize);
+        let all = NonZeroUsize::new(bytes + 2 * page).unwrap();
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+        #[expect(unsafe_code, reason = "addresses are reserved by mapping them")]
+        // SAFETY: a new mapping, which replaces none, and stays.
+        let start = unsafe {
+            let all = mmap_anonymous(None, all, ProtFlags::PROT_NONE, flags).unwrap();
+            let start = all.byte_add(page);
+            let writable = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+            mprotect(start, bytes, writable).unwrap();
+            start.cast::<u8>()
+        };
+        let first = start.as_ptr().addr() as u64 / page_size();
+        (start, first..first + bytes as u64 / page_size())
+    }
+
+    fn write(start: NonNull<u8>, page: u64) {
+        #[expect(unsafe_code, reason = "a mapping is bare memory")]
+        // SAFETY: within the mapping of `reserved`.
+        unsafe {
+            start
+                .byte_add((page * page_size()) as usize)
+                .write_volatile(1);
+        }
+    }
+
+    #[test]
+    fn what_was_written_far_apart_is_found_and_nothing_else() {
+        let (start, pages) = reserved();
+        let pid = std::process::id().cast_signed();
+        let pagemap = File::open("/proc/self/pagemap").unwrap();
+        let without_scan = || {
+            let mut gaps = Gaps::new(pid, &pagemap);
+            gaps.scans = false;
+            gaps.end(pages.start, &pages).unwrap()
+        };
+        let read = || page_states(pid, std::slice::from_ref(&pages)).unwrap();
+        assert_eq!(without_scan(), pages.end);
+        assert!(read().present().is_empty());
+        // Near ones and far ones, the first page and the last.
+        let mut written: Vec<u64> = (0..2000).map(|index| index * index * 7).collect();
+        written.push(pages.end - pages.start - 1);
+        for page in &written {
+            write(start, *page);
+        }
+        assert_eq!(without_scan(), pages.start);
+        let present = read().present();
+        let present: Vec<_> = present.iter().map(|page| page - pages.start).collect();
+        assert_eq!(present, written);
+    }
+}
