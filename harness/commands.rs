@@ -303,6 +303,15 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
     Ok(Output::Standard.write(&text)?)
 }
 
+/// This program as it was called, whatever bytes that is made of.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    called.map_or_else(
+        || "refcow".to_owned(),
+        |called| called.to_string_lossy().into_owned(),
+    )
+}
+
 /// What clap says to --help; of a user's own file that is named before it, what that offers, too.
 ///
 /// # Errors
@@ -397,8 +406,7 @@ fn new(path: &Path) -> Result<String, Error> {
         name if name.starts_with('-') => format!("./{name}"),
         name => name.into_owned(),
     });
-    let program = std::env::args().next().unwrap_or_else(|| "refcow".into());
-    let program = shell::word(&program);
+    let program = shell::word(&program());
     Ok(format!(
         "{word} is written, and can be measured as it is:\n\n    {program} measure {word}\n\n\
          What it can be told: {program} measure {word} --help\n"

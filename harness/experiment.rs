@@ -234,11 +234,12 @@ pub enum Error {
     /// The data would not fit.
     #[error(
         "{fixture} needs about {} ({} of objects, each of which {children} children may copy, {} of buffers, {} of \
-         shared memory), and {} is free ({available_from})",
+         shared memory, {} to find their pages), and {} is free ({available_from})",
         crate::numbers::bytes(*needed_bytes),
         crate::numbers::bytes(footprint.objects),
         crate::numbers::bytes(footprint.payload),
         crate::numbers::bytes(footprint.segment),
+        crate::numbers::bytes(*mapper_bytes),
         crate::numbers::bytes(*available_bytes)
     )]
     #[diagnostic(help(
@@ -249,8 +250,10 @@ pub enum Error {
         fixture: String,
         /// What it would allocate.
         footprint: Footprint,
-        /// With what the children may copy.
+        /// With what the children may copy, and the mapper needs.
         needed_bytes: u64,
+        /// What of that the children do not need, too.
+        mapper_bytes: u64,
         /// What there is.
         available_bytes: u64,
         /// What says so.
@@ -371,6 +374,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
+            Self::Calibration(error) => matches!(error, calibration::Error::TooLarge { .. }),
             Self::Alternatives(error) => error.is_bad_input(),
             Self::Fixture { error, .. } => matches!(
                 **error,
@@ -1030,16 +1034,18 @@ fn fits(
     let each = |bytes: u64| footprint.objects / LEAST_OBJECT_BYTES * bytes;
     let mapper = footprint.objects.saturating_add(each(meanwhile));
     let children = footprint.objects.saturating_mul(plan.children as u64);
+    let most = mapper.max(children.saturating_add(each(afterwards)));
     let needed_bytes = footprint
         .objects
         .saturating_add(footprint.payload)
         .saturating_add(footprint.segment)
-        .saturating_add(mapper.max(children.saturating_add(each(afterwards))));
+        .saturating_add(most);
     if needed_bytes > memory.available_bytes {
         return Err(Error::TooLarge {
             fixture: dataset.fixture.name.clone(),
             footprint,
             needed_bytes,
+            mapper_bytes: most.saturating_sub(children),
             available_bytes: memory.available_bytes,
             available_from: memory.available_from.clone(),
             children: plan.children,

@@ -4,23 +4,25 @@
 
 mod cgroup;
 mod perf;
+mod sample;
 mod text;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use miette::Diagnostic;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::{Pid, SysconfVar, geteuid, sysconf};
-use procfs::process::{PageInfo, Process};
+use procfs::process::Process;
 use procfs::{ConfigSetting, Current, Meminfo};
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::model::{Environment, HugePages, Ksm, Privileges};
+
+use sample::Sample;
 
 const THP_ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const KSM_RUN: &str = "/sys/kernel/mm/ksm/run";
@@ -152,7 +154,7 @@ pub fn environment(
             running: read(KSM_RUN).and_then(|text| text::ksm_running(&text)),
         },
         privileges: Privileges {
-            page_frame_numbers: own_page_frame().is_ok_and(|frame| frame.is_some()),
+            page_frame_numbers: Sample::start().shows_frames().unwrap_or(false),
             root: geteuid().is_root(),
         },
         cpu: read("/proc/cpuinfo").and_then(|text| text::cpu_model(&text)),
@@ -227,13 +229,14 @@ pub fn page_mapcount_missing() -> bool {
 pub fn findings() -> Vec<Finding> {
     // Read once: unpacking /proc/config.gz takes a few milliseconds.
     let config = procfs::kernel_config().map_err(|error| error.to_string());
+    let sample = Sample::start();
     vec![
         kernel(),
         page_size_finding(),
-        page_frames(),
+        page_frames(&sample),
         page_mapcount(config.as_ref()),
         soft_dirty(config.as_ref()),
-        process_memory(),
+        process_memory(&sample),
         perf::finding(),
         huge_pages(),
         ksm(),
@@ -293,24 +296,6 @@ fn capable(capability: u32) -> bool {
     capabilities().is_some_and(|all| all >> capability & 1 == 1)
 }
 
-/// The page frame number of a page of this process's own; `None` where the kernel hides it by giving 0, which it does to
-/// whoever lacks CAP_SYS_ADMIN (Documentation/admin-guide/mm/pagemap.rst).
-fn own_page_frame() -> Result<Option<u64>, String> {
-    let value = Box::new(1u8);
-    let page = page_size().map_err(|error| error.to_string())?;
-    let index = std::ptr::from_ref(std::hint::black_box(&*value)).addr() / page as usize;
-    let entry = Process::myself()
-        .and_then(|process| process.pagemap()?.get_info(index))
-        .map_err(|error| error.to_string())?;
-    match entry {
-        PageInfo::MemoryPage(flags) => {
-            let frame = flags.get_page_frame_number().0;
-            Ok((frame != 0).then_some(frame))
-        }
-        PageInfo::SwapPage(_) => Err("the page that was looked at is in swap".to_owned()),
-    }
-}
-
 fn kernel() -> Finding {
     let name = "kernel";
     match system() {
@@ -335,14 +320,14 @@ fn page_size_finding() -> Finding {
     }
 }
 
-fn page_frames() -> Finding {
+fn page_frames(sample: &Sample) -> Finding {
     let name = "page frame numbers";
-    match own_page_frame() {
-        Ok(Some(_)) => Finding::good(
+    match sample.shows_frames() {
+        Ok(true) => Finding::good(
             name,
             "given: pages are counted in two ways, which must agree",
         ),
-        Ok(None) => Finding::less(
+        Ok(false) => Finding::less(
             name,
             State::Limited,
             "hidden (pagemap gives them only with CAP_SYS_ADMIN)",
@@ -356,7 +341,7 @@ fn page_frames() -> Finding {
         Err(reason) => Finding::less(
             name,
             State::Unavailable,
-            format!("/proc/self/pagemap cannot be read: {reason}"),
+            reason.to_string(),
             "everything: pages cannot be counted",
             "use a kernel with CONFIG_PROC_PAGE_MONITOR and a container that shows /proc/PID/pagemap",
         ),
@@ -410,44 +395,28 @@ fn soft_dirty(config: Config<'_>) -> Finding {
     }
 }
 
-/// Reads this process's own memory through /proc, which a container may mask, and Yama's rule for others'.
-fn process_memory() -> Finding {
+/// Reads memory through /proc, which a container may mask, and Yama's rule.
+fn process_memory(sample: &Sample) -> Finding {
     let name = "other processes' memory";
     let lost = "identical copies: whether a copied page still equals its original; the counts stay";
-    let original = 0x5A_u8;
-    let tried = Process::myself()
-        .and_then(|process| process.mem())
-        .map_err(|error| error.to_string())
-        .and_then(|memory| {
-            let address = (&raw const original).addr() as u64;
-            let mut copy = [0];
-            memory
-                .read_exact_at(&mut copy, address)
-                .map_err(|error| error.to_string())
-        });
-    if let Err(error) = tried {
-        return Finding::less(
-            name,
-            State::Unavailable,
-            format!("/proc/self/mem cannot be read: {error}"),
-            lost,
-            "start the container with a /proc of its own that is not masked (--security-opt systempaths=unconfined)",
-        );
-    }
     let scope = read(PTRACE_SCOPE).and_then(|text| text.trim().parse().ok());
     let (state, found) = text::ptrace_scope(scope, capable(CAP_SYS_PTRACE));
-    match state {
-        State::Good => Finding::good(name, found),
-        _ => Finding::less(
+    if state != State::Good {
+        let remedy = if scope == Some(3) {
+            "set kernel.yama.ptrace_scope to 1 at boot: 3 cannot be undone before"
+        } else {
+            "sysctl kernel.yama.ptrace_scope=1, or run as root"
+        };
+        return Finding::less(name, state, found, lost, remedy);
+    }
+    match sample.read_memory() {
+        Ok(()) => Finding::good(name, found),
+        Err(error) => Finding::less(
             name,
-            state,
-            found,
+            State::Unavailable,
+            error.to_string(),
             lost,
-            if scope == Some(3) {
-                "set kernel.yama.ptrace_scope to 1 at boot: 3 cannot be undone before"
-            } else {
-                "sysctl kernel.yama.ptrace_scope=1, or run as root"
-            },
+            "start the container with a /proc of its own that is not masked (--security-opt systempaths=unconfined)",
         ),
     }
 }

@@ -18,7 +18,9 @@ mod unavailable;
 pub use at_fork::{AtFork, at_next_fork};
 pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, rss_bytes, settle};
 pub use faults::{Fault, Faults, Recorder, try_recording};
-pub use mappings::{CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, ranges};
+pub use mappings::{
+    CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, memory_maps, ranges,
+};
 pub use memory::{identical_pages, read_page};
 pub use migration::compare;
 pub use pagemap::{PageStates, page_size, page_states};

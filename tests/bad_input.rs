@@ -58,7 +58,7 @@ fn a_size_that_means_nothing_is_refused_by_its_flag(#[case] flag: &str) {
 }
 
 #[rstest]
-#[case::terabytes(&["ints", "--count", "1000000000000"], "72.8 TiB")]
+#[case::terabytes(&["ints", "--count", "1000000000000"], "104.6 TiB")]
 #[case::more_than_64_bits_can_count(&["ints", "--count", "18446744073709551615"], "16 EiB")]
 #[case::of_buffers(&["int_arrays", "--item-bytes", "9223372036854775800"], "16 EiB")]
 fn data_that_does_not_fit_into_memory_is_refused_with_both_figures(
@@ -75,6 +75,32 @@ fn data_that_does_not_fit_into_memory_is_refused_with_both_figures(
             "B of shared memory",
             "smaller --count, --item-bytes or --children, or try all the same with --force",
         );
+    place.nothing_remains();
+}
+
+#[test]
+fn pages_that_do_not_fit_into_memory_are_refused_before_one_is_filled() {
+    let place = Place::new();
+    // The most that can be asked for: 64 GiB, and the child's copies.
+    let pages: u64 = 1 << 24;
+    let available = refcow::machine::memory().unwrap().available_bytes;
+    if available > pages * 2 * 4096 {
+        skipped(
+            "calibrate beyond memory",
+            "there is more than refcow can ask for",
+        );
+        return;
+    }
+    let start = std::time::Instant::now();
+    let (pages, most) = (pages.to_string(), "129.5 GiB");
+    place
+        .run(place.refcow(["calibrate", "--write", "all", "--pages", &pages]))
+        .says(&format!("{pages} plain pages"))
+        .says(&format!("need about {most}"))
+        .says("is free (")
+        .refuses(2, "plain pages", "choose fewer --pages");
+    // To fill what there is would take longer, or end something.
+    assert!(start.elapsed() < std::time::Duration::from_secs(10));
     place.nothing_remains();
 }
 

@@ -7,12 +7,14 @@ mod common;
 
 mod advise;
 mod alternatives;
+mod any_bytes;
 mod bad_input;
 mod browser;
 mod causes;
 mod charts;
 mod claims;
 mod compare;
+mod doctor;
 mod effects;
 mod examples;
 mod faults;

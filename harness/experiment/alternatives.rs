@@ -686,7 +686,8 @@ fn measure_in(
 /// A folder for what a way puts into files, sockets among them.
 fn temporary_folder() -> Result<Folder, Error> {
     let mut place = std::env::temp_dir();
-    if place.as_os_str().len() > LONGEST_FOLDER {
+    // Python is told of it in JSON.
+    if place.as_os_str().len() > LONGEST_FOLDER || place.to_str().is_none() {
         place = "/tmp".into();
     }
     Folder::new(&place).map_err(|source| Error::Temporary { place, source })
@@ -800,7 +801,7 @@ fn left_after_kill(
 fn segments_mapped(pids: impl Iterator<Item = i32>) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for pid in pids {
-        let maps = procfs::process::Process::new(pid).and_then(|process| process.maps());
+        let maps = observe::memory_maps(pid);
         for map in maps.into_iter().flatten() {
             if let procfs::process::MMapPath::Path(path) = map.pathname
                 && path.starts_with(SHARED_MEMORY)

@@ -1,6 +1,8 @@
 //! The instrument's own check: a child without Python writes known pages, and the count must be theirs, exactly.
 
+use crate::machine::{self, MemoryLimits};
 use crate::model::{Calibration, RegionMap};
+use crate::observe::page_size;
 use crate::protocol::Job;
 use crate::subject::{Launch, Subject};
 
@@ -22,6 +24,16 @@ pub enum Pattern {
 }
 
 impl Pattern {
+    /// No fewer than are written, of `pages` in all.
+    fn most(self, pages: u64) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::One => 1,
+            Self::Every(step) => pages / step.max(1) + 1,
+            Self::Scattered | Self::All => pages,
+        }
+    }
+
     /// The numbers of the pages to write, of `pages` in all.
     pub fn pages(self, pages: u64) -> Vec<u64> {
         match self {
@@ -72,6 +84,23 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Visit(#[from] VisitError),
+    /// The pages would not fit.
+    #[error(
+        "{pages} plain pages and what a child copies of them need about {}, and {} is free ({available_from})",
+        crate::numbers::bytes(*needed_bytes),
+        crate::numbers::bytes(*available_bytes)
+    )]
+    #[diagnostic(help("choose fewer --pages"))]
+    TooLarge {
+        /// How many were asked for.
+        pages: u64,
+        /// With the copies.
+        needed_bytes: u64,
+        /// What there is.
+        available_bytes: u64,
+        /// What says so.
+        available_from: String,
+    },
     /// It counts wrong here.
     #[error(
         "calibration failed: a child wrote {} pages and refcow counted {}",
@@ -89,6 +118,10 @@ pub enum Error {
 /// # Errors
 /// When it cannot be done, or the counts differ.
 pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error> {
+    // A machine that does not say how much it has refuses nothing.
+    if let Ok(memory) = machine::memory() {
+        fits(&options, &memory)?;
+    }
     let mut subject = Subject::start(launch).map_err(VisitError::from)?;
     let first = subject
         .fill(options.pages, false)
@@ -114,6 +147,31 @@ pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error
             .map(|child| child.totals().unshared)
             .sum(),
     })
+}
+
+/// Bytes for a page's number, as it is kept, sent and read, and for its state in parent and child.
+const NUMBER_BYTES: u64 = 96;
+
+/// Refuses pages that the machine has no room for, before there is any.
+fn fits(options: &Options, memory: &MemoryLimits) -> Result<(), Error> {
+    let pages = options.pages;
+    let written = options
+        .pattern
+        .most(pages)
+        .saturating_add(options.unreported);
+    let needed_bytes = pages
+        .saturating_add(written)
+        .saturating_mul(page_size())
+        .saturating_add(pages.saturating_mul(NUMBER_BYTES));
+    if needed_bytes > memory.available_bytes {
+        return Err(Error::TooLarge {
+            pages,
+            needed_bytes,
+            available_bytes: memory.available_bytes,
+            available_from: memory.available_from.clone(),
+        });
+    }
+    Ok(())
 }
 
 fn check(calibration: Calibration) -> Result<Calibration, Error> {

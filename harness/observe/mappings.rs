@@ -1,9 +1,13 @@
 //! Which pages of an address space fork shares copy-on-write, and which are shared by nature.
 
+use std::ffi::OsStr;
+use std::io::Read;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps, Process};
+use procfs::{FromRead, ProcResult};
 
 use super::{Error, PageSet, page_size, reading};
 
@@ -53,14 +57,63 @@ impl Mappings {
     }
 }
 
-/// Reads `/proc/PID/maps`.
+/// Reads `/proc/PID/maps`, whatever bytes the names in it are made of.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn memory_maps(pid: i32) -> Result<Vec<MemoryMap>, Error> {
+    maps_of(pid, "maps")
+}
+
+/// The same of `smaps`.
+pub(super) fn detailed_maps(pid: i32) -> Result<Vec<MemoryMap>, Error> {
+    maps_of(pid, "smaps")
+}
+
+fn maps_of(pid: i32, file: &'static str) -> Result<Vec<MemoryMap>, Error> {
+    let mut bytes = Vec::new();
+    Process::new(pid)
+        .and_then(|process| {
+            let mut opened = process.open_relative(file)?;
+            opened.read_to_end(&mut bytes)?;
+            parse(&bytes)
+        })
+        .map_err(reading(pid, file))
+}
+
+/// procfs takes UTF-8 alone, and so it is given characters in the place of what is none. The path is then made of the bytes.
+fn parse(bytes: &[u8]) -> ProcResult<Vec<MemoryMap>> {
+    let mut maps = MemoryMaps::from_read(String::from_utf8_lossy(bytes).as_bytes())?.0;
+    let strange = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| std::str::from_utf8(line).is_err());
+    for line in strange {
+        // Address, permissions, offset, device, inode, and behind spaces the path.
+        let mut path = line;
+        for _ in 0..5 {
+            let space = path.iter().position(|byte| *byte == b' ');
+            path = path[space.unwrap_or(path.len())..].trim_ascii_start();
+        }
+        let address = line.split(|byte| *byte == b'-').next();
+        let start = address
+            .and_then(|address| std::str::from_utf8(address).ok())
+            .and_then(|address| u64::from_str_radix(address, 16).ok());
+        let map = maps.iter_mut().find(|map| Some(map.address.0) == start);
+        if let Some(map) = map
+            && path.first() == Some(&b'/')
+        {
+            map.pathname = MMapPath::Path(OsStr::from_bytes(path).into());
+        }
+    }
+    Ok(maps)
+}
+
+/// The parts of an address space as [`Mappings`] has them.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
 pub fn mappings(pid: i32) -> Result<Mappings, Error> {
-    let maps = Process::new(pid)
-        .and_then(|process| process.maps())
-        .map_err(reading(pid, "maps"))?;
+    let maps = memory_maps(pid)?;
     let mut mappings = Mappings::default();
     for map in &maps {
         mappings.add(map);
@@ -85,10 +138,7 @@ pub struct CodeMapping {
 /// # Errors
 /// When the process is gone or may not be read.
 pub fn code_mappings(pid: i32) -> Result<Vec<CodeMapping>, Error> {
-    let maps = Process::new(pid)
-        .and_then(|process| process.maps())
-        .map_err(reading(pid, "maps"))?;
-    Ok(maps.iter().filter_map(code).collect())
+    Ok(memory_maps(pid)?.iter().filter_map(code).collect())
 }
 
 fn code(map: &MemoryMap) -> Option<CodeMapping> {
@@ -125,16 +175,26 @@ pub fn ranges(set: &PageSet) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use procfs::FromRead;
-    use procfs::process::MemoryMaps;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Mappings {
+    fn mappings_of(text: &str) -> Mappings {
         let mut mappings = Mappings::default();
-        for map in &MemoryMaps::from_read(text.as_bytes()).unwrap() {
+        for map in &parse(text.as_bytes()).unwrap() {
             mappings.add(map);
         }
         mappings
+    }
+
+    #[test]
+    fn a_path_is_of_any_bytes() {
+        let text = b"10000-12000 r-xp 00003000 08:02 1 /tmp/b\xff d/lib.so (deleted)\n\
+            12000-13000 rw-p 00000000 00:00 0 [anon:\xfe]\n13000-14000 rw-p 00000000 00:00 0\n";
+        let maps = parse(text).unwrap();
+        assert_eq!(maps.len(), 3);
+        let code = code(&maps[0]).unwrap();
+        let path = OsStr::from_bytes(b"/tmp/b\xff d/lib.so (deleted)");
+        assert_eq!(code.path, path);
+        assert_eq!(maps[2].pathname, MMapPath::Anonymous);
     }
 
     #[test]
@@ -155,7 +215,7 @@ mod tests {
             line(UNCOUNTED.start / page, 8, "rw-p 00000000 00:00 0 "),
         ]
         .concat();
-        let mappings = parse(&text);
+        let mappings = mappings_of(&text);
         assert_eq!(ranges(&mappings.private), [16..19, 32..33]);
         assert_eq!(ranges(&mappings.writable), [17..19, 32..33]);
         assert_eq!(ranges(&mappings.shared), [64..68]);
@@ -171,7 +231,7 @@ mod tests {
             30000-31000 rwxp 00000000 00:00 0 \n\
             40000-41000 r-xp 00000000 00:00 0 [vdso]\n\
             50000-51000 r-xp 00000000 00:00 0 [uprobes]\n";
-        let maps = MemoryMaps::from_read(text.as_bytes()).unwrap();
+        let maps = parse(text.as_bytes()).unwrap();
         let found: Vec<_> = maps.iter().filter_map(code).collect();
         let code = |start, end, offset, path: &str| CodeMapping {
             range: start..end,
@@ -190,8 +250,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_map_or_an_error(text in "[0-9a-f rwxps:/\\-\\[\\]\\n]{0,200}") {
-            let _ = MemoryMaps::from_read(text.as_bytes());
+        fn any_text_is_a_map_or_an_error(text in "[0-9a-f rwxps:/\\-\\[\\]\\n]{0,200}", byte in any::<u8>()) {
+            let mut bytes = text.into_bytes();
+            bytes.push(byte);
+            let _ = parse(&bytes);
         }
     }
 }

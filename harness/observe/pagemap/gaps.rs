@@ -9,8 +9,8 @@ use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
-use procfs::process::Process;
 
+use super::super::mappings::detailed_maps;
 use super::page_size;
 
 /// `PAGEMAP_SCAN`, `struct pm_scan_arg` and `struct page_region` of linux/fs.h, since Linux 6.7.
@@ -117,8 +117,7 @@ impl<'a> Gaps<'a> {
 /// From smaps, which tells it of a whole mapping. One that was only read is among them: it has the kernel's one page of zeros, and
 /// nothing of its own.
 fn empty_mappings(pid: i32) -> io::Result<Vec<Range<u64>>> {
-    let maps = Process::new(pid).and_then(|process| process.smaps());
-    let maps = maps.map_err(io::Error::other)?;
+    let maps = detailed_maps(pid).map_err(io::Error::other)?;
     let empty = maps.iter().filter(|map| {
         let bytes = |name| map.extension.map.get(name).copied();
         bytes("Rss") == Some(0) && bytes("Swap").unwrap_or(0) == 0

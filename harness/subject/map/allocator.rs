@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use procfs::process::{MMPermissions, MMapPath, Process};
+use procfs::process::{MMPermissions, MMapPath};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use refcow::observe::{PageSet, page_size, page_states};
+use refcow::observe::{PageSet, memory_maps, page_size, page_states};
 
 /// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
 const POOL_HEADER: usize = 48;
@@ -49,8 +49,8 @@ impl Heap {
                 false => 16 << 10,
             },
         };
-        let maps = Process::myself().and_then(|process| process.maps());
-        let maps = maps.map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let pid = nix::unistd::getpid().as_raw();
+        let maps = memory_maps(pid).map_err(|error| PyOSError::new_err(error.to_string()))?;
         for map in &maps {
             let wanted = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::PRIVATE;
             if !map.perms.contains(wanted) {
@@ -78,7 +78,6 @@ impl Heap {
             range.start as u64 / page_size()..(range.end as u64).div_ceil(page_size())
         };
         let pages: Vec<_> = heap.ranges.iter().map(pages).collect();
-        let pid = nix::unistd::getpid().as_raw();
         let states =
             page_states(pid, &pages).map_err(|error| PyOSError::new_err(error.to_string()))?;
         heap.present = states.present();
