@@ -1,13 +1,12 @@
 //! The process that finds the dataset: what it takes, what it has no room for, and that it runs nobody's code.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use procfs::process::Process;
 use refcow::model::Warning;
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Launch, Subject};
+use refcow::subject::{Error, Subject};
 use rstest::rstest;
 
 use crate::common::{Place, by_python, run};
@@ -91,17 +90,7 @@ fn what_the_map_has_no_room_for_is_a_warning_and_counts_are_as_ever() {
 fn the_mapper_needs_a_few_bytes_an_object() {
     let own_bytes = |count: u64, objects: bool| {
         let interpreter = python::choose(None).expect("a usable interpreter");
-        let launch = Launch {
-            program: crate::common::subject(),
-            libpython: interpreter.libpython,
-            version: interpreter.full_version,
-            bin: interpreter.prefix.join("bin"),
-            prefix: interpreter.prefix,
-            home: "/".into(),
-            folder: Some("/".into()),
-            channels: 1,
-            timeout: Duration::from_secs(60),
-        };
+        let launch = crate::common::launch(&interpreter, 0);
         let module = Module {
             name: "lists".into(),
             file: "lists.py".into(),
