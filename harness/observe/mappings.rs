@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_path_is_of_any_bytes() {
         let text = b"10000-12000 r-xp 00003000 08:02 1 /tmp/b\xff d/lib.so (deleted)\n\
-            12000-13000 rw-p 00000000 00:00 0 [anon:\xfe]\n13000-14000 rw-p 00000000 00:00 0\n";
+            12000-13000 rw-p 00000000 00:00 0 [anon:\xfe]\n13000-14000 rw-p 00000000 00:00 0 \n";
         let maps = parse(text).unwrap();
         assert_eq!(maps.len(), 3);
         let code = code(&maps[0]).unwrap();
