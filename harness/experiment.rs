@@ -1031,7 +1031,9 @@ fn fits(
         true => (MAPPER_BYTES + RECORD_BYTES, MAP_BYTES),
         false => (MAPPER_BYTES, 0),
     };
-    let each = |bytes: u64| footprint.objects / LEAST_OBJECT_BYTES * bytes;
+    let most = footprint.objects / LEAST_OBJECT_BYTES;
+    let number = footprint.number.map_or(most, |number| number.min(most));
+    let each = |bytes: u64| number.saturating_mul(bytes);
     let mapper = footprint.objects.saturating_add(each(meanwhile));
     let children = footprint.objects.saturating_mul(plan.children as u64);
     let most = mapper.max(children.saturating_add(each(afterwards)));

@@ -320,7 +320,7 @@ pub struct Started {
     pub addresses_fixed: bool,
 }
 
-/// A fixture's own estimate of what its `build` allocates, in bytes.
+/// A fixture's own estimate of what its `build` allocates, in bytes but for the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footprint {
     /// Objects and lists, which a child may copy.
@@ -329,6 +329,8 @@ pub struct Footprint {
     pub payload: u64,
     /// Shared memory.
     pub segment: u64,
+    /// How many objects these are, if it says so: less than their bytes would allow.
+    pub number: Option<u64>,
 }
 
 /// An exception.

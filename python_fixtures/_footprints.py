@@ -31,9 +31,13 @@ def list_of(count, element_type, item_bytes, element_bytes=None):
         "objects": count * (aligned(element_bytes) + POINTER_BYTES),
         "payload": count * payload,
         "segment": 0,
+        "number": count,
     }
 
 
 def total(*footprints):
     """Several footprints as one."""
-    return {key: sum(footprint[key] for footprint in footprints) for key in ("objects", "payload", "segment")}
+    keys = ["objects", "payload", "segment"]
+    if all("number" in footprint for footprint in footprints):
+        keys.append("number")
+    return {key: sum(footprint[key] for footprint in footprints) for key in keys}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{Finished, Place, by_python, canned, python, run};
-use refcow::model::{self, Advice, Compared, Measurement, Report, Run, Tried, Warning};
+use refcow::model::{self, Advice, Compared, Measurement, RegionName, Report, Run, Tried, Warning};
 use refcow::remedies::remedies;
 use refcow::report::{Style, render_advice, render_document};
 use rstest::rstest;
@@ -115,15 +115,28 @@ fn the_data_loader_is_best_packed_and_its_own_packed_form_saves_as_much() {
         ["packed-arrays", "shared-memory"].contains(&&best.remedy[..]),
         "{epoch:#?}"
     );
-    let of = |more: &[&str]| {
+    let own = |more: &[&str]| {
         let children = ["--children", "1"];
         let measured = run::measure(&[&[EXAMPLE], &sized[..], &children, more].concat());
-        unshared(run::visit(&measured, "data_loader", "epoch")) * PAGE
+        of_data(run::visit(&measured, "data_loader", "epoch"))
     };
-    let own = of(&[]) - of(&["--set", "paths=packed", "--set", "records=packed"]);
-    let saved = best.saved_bytes.unwrap().unsigned_abs();
-    // Its classes are others, and make other objects at each access.
-    assert!(saved.abs_diff(own) < own / 10, "{saved} {own}");
+    let packed = ["--set", "paths=packed", "--set", "records=packed"];
+    let advised = epoch.measurement(&run.measurements, Some(&best.remedy));
+    let saved = [own(&[]), of_data(advised.unwrap())];
+    // Of the interpreter's own pages there are more: what the lists took is free, and so is where the visit's own objects go.
+    assert!(saved[0] > 20 * saved[1], "{saved:?}");
+    assert!(saved[1].abs_diff(own(&packed)) < saved[0] / 50, "{saved:?}");
+}
+
+/// Pages of the dataset that the child with the most has copied.
+fn of_data(measurement: &Measurement) -> u64 {
+    let all = measurement.children.iter();
+    let of_child = all.map(|child| {
+        let regions = child.regions.iter();
+        let data = regions.filter(|region| region.name != RegionName::Rest);
+        data.map(|region| region.unshared).sum()
+    });
+    of_child.max().unwrap()
 }
 
 #[test]

@@ -578,12 +578,13 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     "if os.getuid() == 0: os.setuid(65534)\n    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))",
     "fork failed: "
 )]
+// Functions of C, as a process that only looks runs none of Python's.
 #[case::never_comes(
-    "os.register_at_fork(before=signal.pause)",
+    "before_fork(signal.pause)",
     "the parent had not ended forking after 2 s"
 )]
 #[case::kills(
-    "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGKILL))",
+    "before_fork(lambda: os.kill(os.getpid(), signal.SIGKILL))",
     "the parent was killed by SIGKILL while forking"
 )]
 fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] error: &str) {
@@ -591,7 +592,12 @@ fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] erro
     let fixture = place.file(
         "forkless.py",
         &format!(
-            "import os, resource, signal\ndef build(count=1, item_bytes=1):\n    {first}\n    return []\n\
+            "import ctypes, os, resource, signal\n\
+             def before_fork(act):\n    \
+                 global kept\n    \
+                 kept = ctypes.CFUNCTYPE(None)(act)\n    \
+                 ctypes.CDLL(None).__register_atfork(kept, None, None, None)\n\
+             def build(count=1, item_bytes=1):\n    {first}\n    return []\n\
              def visit_read(data):\n    pass\n"
         ),
     );

@@ -32,7 +32,7 @@ pub struct AtFork {
 /// so `pause` is asked in between. It waits a moment and says whether the process has gone on, or ended, without a fork.
 ///
 /// Needs ptrace attach access: the same user, and under Yama's default an ancestor; a container's seccomp profile may
-/// forbid it. The calling thread must be the one that waits for the process, as tracing is a thread's.
+/// forbid it. The process must be no child of this one, which would learn of its end in the place of whoever waits for it.
 ///
 /// # Errors
 /// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release` and `pause` return.
@@ -101,8 +101,11 @@ impl Stopped {
             pid: pid.as_raw(),
             source,
         };
-        // Not for its end: how it ended is for whoever started it to learn.
-        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+        // For its end, too: whoever started it learns of that when its tracer has (ptrace(2), "Death under ptrace").
+        let flags = WaitPidFlag::WSTOPPED
+            | WaitPidFlag::WEXITED
+            | WaitPidFlag::WNOHANG
+            | WaitPidFlag::__WALL;
         loop {
             match waitid(Id::Pid(pid), flags) {
                 Ok(WaitStatus::PtraceEvent(_, _, found)) if found == event => {
@@ -115,6 +118,7 @@ impl Stopped {
                 }
                 Ok(_) | Err(Errno::EINTR) => {
                     if pause()? {
+                        let_go(pid);
                         return Ok(None);
                     }
                 }
@@ -122,6 +126,16 @@ impl Stopped {
             }
         }
     }
+}
+
+/// Traces a process no longer that has gone on, or is about to end: then whoever started it learns of that only from here.
+fn let_go(pid: Pid) {
+    // It stops, or ends: the wait is for what comes first. Either is near.
+    let _ = ptrace::interrupt(pid);
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::__WALL;
+    while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+    // One that has ended needs no letting go.
+    let _ = ptrace::detach(pid, None);
 }
 
 fn deliver(signal: Signal) -> Option<Signal> {

@@ -385,6 +385,10 @@ fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
         objects: bytes("objects")?,
         payload: bytes("payload")?,
         segment: bytes("segment")?,
+        number: match answer.contains("number")? {
+            true => Some(bytes("number")?),
+            false => None,
+        },
     })
 }
 
