@@ -4,31 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use refcow::python::{self, Interpreter};
+use refcow::python;
 
-use crate::common::{Place, run, skipped, subject};
-
-/// Those that have CPython in their program, not in a library.
-fn static_interpreters() -> Vec<Interpreter> {
-    let all = python::choose_all(&["all".to_owned()])
-        .unwrap()
-        .interpreters;
-    let loads_library = |one: &Interpreter| {
-        let listed = Command::new("readelf")
-            .arg("-d")
-            .arg(&one.program)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&listed.stdout).contains("libpython")
-    };
-    all.into_iter().filter(|one| !loads_library(one)).collect()
-}
+use crate::common::{Place, by_python, run, skipped, subject};
 
 #[test]
 fn a_static_interpreter_needs_no_library_of_pythons() {
     let test = "a_static_interpreter_needs_no_library_of_pythons";
-    let Some(interpreter) = static_interpreters().into_iter().next() else {
-        return skipped(test, "every interpreter here has CPython in a library");
+    let Some(interpreter) = by_python::without_a_library() else {
+        return skipped(
+            test,
+            "the system's interpreter is none, or has CPython in a library",
+        );
     };
     let place = Place::new();
     // Nothing of that name is left on the machine.

@@ -1,11 +1,12 @@
-//! Tests that are made once for each interpreter: for the default one, or for every one of this machine with
-//! `REFCOW_PYTHONS=all`; and snapshots for those that differ.
+//! Tests that are made once for each interpreter: for the default one and one without a shared library, or for every one of
+//! this machine with `REFCOW_PYTHONS=all`; and snapshots for those that differ.
 //!
 //! A snapshot `NAME.snap` holds for all versions. Where something is otherwise from a version on, `NAME@3.12.snap` holds
 //! from there on, until the next: what differs between the two files is what that version has changed.
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use refcow::model::Version;
@@ -22,8 +23,30 @@ pub fn interpreters() -> &'static [Interpreter] {
     ALL.get_or_init(|| {
         let all = std::env::var_os("REFCOW_PYTHONS").is_some_and(|word| word == "all");
         let selectors: &[String] = if all { &["all".to_owned()] } else { &[] };
-        python::choose_all(selectors).unwrap().interpreters
+        let mut chosen = python::choose_all(selectors).unwrap().interpreters;
+        if let Some(one) = without_a_library()
+            && !chosen.iter().any(|other| other.program == one.program)
+        {
+            chosen.push(one.clone());
+        }
+        chosen
     })
+}
+
+/// The system's own interpreter, if it has CPython in its program, as Debian's and Ubuntu's have, and not in a library.
+pub fn without_a_library() -> Option<&'static Interpreter> {
+    static ONE: OnceLock<Option<Interpreter>> = OnceLock::new();
+    let one = ONE.get_or_init(|| {
+        let one = python::choose(Some("/usr/bin/python3")).ok()?;
+        let listed = Command::new("readelf")
+            .arg("-d")
+            .arg(&one.program)
+            .output()
+            .ok()?;
+        let loads = String::from_utf8_lossy(&listed.stdout).contains("libpython");
+        (listed.status.success() && !loads).then_some(one)
+    });
+    one.as_ref()
 }
 
 /// Does something with each interpreter of a series, of which there may be several, or none.
