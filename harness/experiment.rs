@@ -233,10 +233,11 @@ pub enum Error {
     },
     /// The data would not fit.
     #[error(
-        "{fixture} needs about {} ({} of objects, each of which {children} children may copy, {} of buffers, {} of \
+        "{fixture} needs about {} ({} of objects, each of which {} may copy, {} of buffers, {} of \
          shared memory, {} to find their pages), and {} is free ({available_from})",
         crate::numbers::bytes(*needed_bytes),
         crate::numbers::bytes(footprint.objects),
+        crate::numbers::counted(*children as u64, "child", "children"),
         crate::numbers::bytes(footprint.payload),
         crate::numbers::bytes(footprint.segment),
         crate::numbers::bytes(*mapper_bytes),

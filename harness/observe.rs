@@ -46,9 +46,7 @@ pub enum Error {
     },
     /// A file in /proc could not be read.
     #[error("cannot read {file} of process {pid}: {source}")]
-    #[diagnostic(help(
-        "the observer needs ptrace access: run it as the same user as the process, or as root, and see `refcow doctor`"
-    ))]
+    #[diagnostic(help("{}", help_of(source)))]
     Proc {
         /// The process.
         pid: i32,
@@ -68,6 +66,18 @@ pub enum Error {
         /// The kernel's answer.
         source: nix::errno::Errno,
     },
+}
+
+fn help_of(source: &ProcError) -> &'static str {
+    let full = [nix::libc::EMFILE, nix::libc::ENFILE].map(Some);
+    match source {
+        ProcError::Io(error, _) if full.contains(&error.raw_os_error()) => {
+            "raise the limit of open files: `ulimit -n 1024`"
+        }
+        _ => {
+            "the observer needs ptrace access: run it as the same user as the process, or as root, and see `refcow doctor`"
+        }
+    }
 }
 
 /// Names the file in an error of procfs.

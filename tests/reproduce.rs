@@ -11,6 +11,7 @@ use refcow::model::{
 };
 use refcow::report;
 use refcow::reproduce::{Again, reproduction};
+use refcow::shell;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -387,8 +388,11 @@ fn code_of_files_is_run_only_if_the_user_says_so() {
     let refused = place.run(place.refcow(["reproduce", &run]));
     let refused = refused.refuses(2, &file, "reproduce");
     let refused = refused
-        .says(&format!(" reproduce {run} --run-code"))
-        .says(&format!("`refcow measure {file}:look "));
+        .says(&format!(" reproduce {} --run-code", shell::word(&run)))
+        .says(&format!(
+            "`refcow measure {} ",
+            shell::word(&format!("{file}:look"))
+        ));
     let paths = ["code/mine.py", "code/beside.py", "code/package/deep.py"];
     let sums = paths.map(|path| sha256(place.path(path)));
     for sum in &sums {

@@ -174,7 +174,7 @@ fn refcow_may_be_anywhere() {
 #[case::ignored_signals(&["sh", "-c", "trap '' INT HUP CHLD PIPE; exec \"$@\"", "sh"], 0)]
 #[case::another_stack(&["sh", "-c", "ulimit -s 1024; exec \"$@\"", "sh"], 0)]
 #[case::a_stack_without_limit(&["sh", "-c", "ulimit -s unlimited || ulimit -s 65536 || :; exec \"$@\"", "sh"], 0)]
-#[case::few_files(&["sh", "-c", "ulimit -n 64; exec \"$@\"", "sh"], 0)]
+#[case::few_files(&["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"], 0)]
 #[case::another_umask(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], 0)]
 fn whoever_starts_refcow_leaves_no_trace(#[case] starter: &[&str], #[case] variables: usize) {
     let words = [starter, &[REFCOW], &MEASURED].concat();

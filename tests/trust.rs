@@ -131,7 +131,11 @@ fn a_wheel_that_is_not_the_pinned_one_is_not_installed() {
     measure
         .arg(&environment)
         .env("PIP_NO_INDEX", "1")
-        .env("PIP_FIND_LINKS", &wheels)
+        // pip takes spaces for what is between two places.
+        .env(
+            "PIP_FIND_LINKS",
+            format!("file://{}", wheels.display()).replace(' ', "%20"),
+        )
         // No uv, which would not read these.
         .env("PATH", "/usr/bin:/bin");
     let finished = place.run(measure);
