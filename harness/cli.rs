@@ -632,7 +632,7 @@ pub struct Calibrate {
     /// Write so many pages more without saying so, to see the calibration fail
     #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
     unreported: u64,
-    /// Whose shared library the subject is started with
+    /// The interpreter whose program the subject runs in
     #[arg(long, value_name = "PATH_OR_VERSION", value_hint = ValueHint::AnyPath)]
     pub python: Option<String>,
 }

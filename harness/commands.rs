@@ -44,11 +44,11 @@ pub enum Error {
     #[diagnostic(transparent)]
     Experiment(#[from] experiment::Error),
     /// The report lacks datasets.
-    #[error("{}", listed(.0))]
+    #[error("{}", experiment::told(.0))]
     #[diagnostic(help("the report holds all else; measure these alone to go on"))]
     Partly(Vec<experiment::Error>),
     /// So does what was to be a baseline.
-    #[error("{}", listed(.0))]
+    #[error("{}", experiment::told(.0))]
     #[diagnostic(help(
         "the report holds all else, and is not kept as a baseline: it would lack these"
     ))]
@@ -176,23 +176,11 @@ pub enum Error {
     Signals(io::Error),
 }
 
-/// One error below the other, each with its remedy, as main.rs writes a single one.
-fn listed(errors: &[experiment::Error]) -> String {
-    let errors: Vec<_> = errors
-        .iter()
-        .map(|error| match error.help() {
-            Some(help) => format!("{error}\nhelp: {help}"),
-            None => error.to_string(),
-        })
-        .collect();
-    errors.join("\nerror: ")
-}
-
-/// The same above another error.
+/// Errors above another one.
 fn above(errors: &[experiment::Error]) -> String {
     match errors {
         [] => String::new(),
-        errors => format!("{}\nerror: ", listed(errors)),
+        errors => format!("{}\nerror: ", experiment::told(errors)),
     }
 }
 
@@ -209,8 +197,6 @@ impl From<PlanError> for Error {
 impl Error {
     /// The documented exit status.
     pub fn exit_code(&self) -> u8 {
-        use experiment::Error as E;
-        use python::Error as P;
         match self {
             Self::Unexpected(_)
             | Self::NotAsPredicted(_)
@@ -237,25 +223,34 @@ impl Error {
                 | output::Error::Busy { .. },
             ) => 2,
             Self::Interrupted { .. } => interrupt::STATUS,
-            Self::Experiment(error) if error.is_interruption() => interrupt::STATUS,
-            Self::Experiment(E::Interpreter { .. }) => 3,
-            Self::Experiment(error) if error.is_bad_input() => 2,
-            Self::Experiment(E::Python(
-                P::NoSuchVersion { .. }
-                | P::NotFound { .. }
-                | P::NotAnEnvironment { .. }
-                | P::NotExecutable { .. }
-                | P::Unreadable { .. }
-                | P::Unusable { .. },
-            )) => 2,
-            Self::Experiment(_)
-            | Self::Partly(_)
+            Self::Experiment(error) => exit_code_of(error.first()),
+            Self::Partly(_)
             | Self::NotKept(_)
             | Self::NoCauses
             | Self::Output(_)
             | Self::Report(_)
             | Self::Signals(_) => 3,
         }
+    }
+}
+
+/// That of what keeps everything from being measured.
+fn exit_code_of(error: &experiment::Error) -> u8 {
+    use experiment::Error as E;
+    use python::Error as P;
+    match error {
+        error if error.is_interruption() => interrupt::STATUS,
+        E::Interpreter { .. } => 3,
+        error if error.is_bad_input() => 2,
+        E::Python(
+            P::NoSuchVersion { .. }
+            | P::NotFound { .. }
+            | P::NotAnEnvironment { .. }
+            | P::NotExecutable { .. }
+            | P::Unreadable { .. }
+            | P::Unusable { .. },
+        ) => 2,
+        _ => 3,
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::experiment::lines::LineLog;
+use crate::failures::{Failed, Failure, Message, messages};
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
@@ -293,6 +294,15 @@ pub enum Error {
         #[help]
         help: Option<String>,
     },
+    /// Nothing could be measured, for each of these.
+    #[error("{}", listed(failures))]
+    Several {
+        /// Why not, in the order of what was to be measured.
+        failures: Vec<Error>,
+        /// What to do about the last that is told.
+        #[help]
+        help: Option<String>,
+    },
     /// There is nowhere to write.
     #[error("cannot make a folder for the measured processes: {0}")]
     #[diagnostic(help("name a folder that you may write to in TMPDIR"))]
@@ -326,6 +336,71 @@ impl Error {
         }
     }
 
+    /// All of these, of which there is at least one.
+    fn of_all(mut failures: Vec<Self>) -> Self {
+        match failures.len() {
+            1 => failures.remove(0),
+            _ => Self::Several {
+                help: messages_of(&failures).pop().and_then(|last| last.help),
+                failures,
+            },
+        }
+    }
+
+    /// What this tells of, one by one.
+    fn failures(&self) -> Vec<Failure> {
+        let failure = |interpreter, what: Option<&String>, reason: String| Failure {
+            failed: Failed {
+                interpreter,
+                what: what.cloned(),
+            },
+            alone: self.to_string(),
+            reason,
+            help: miette::Diagnostic::help(self).map(|help| help.to_string()),
+        };
+        let one = match self {
+            Self::Several { failures, .. } => {
+                return failures.iter().flat_map(Self::failures).collect();
+            }
+            Self::Interpreter {
+                version,
+                executable,
+                error,
+                ..
+            } => {
+                let name = format!("CPython {version} ({})", executable.display());
+                let named = |mut failure: Failure| {
+                    failure.alone = format!("{name}: {}", failure.alone);
+                    failure.failed.interpreter = Some(name.clone());
+                    failure
+                };
+                return error.failures().into_iter().map(named).collect();
+            }
+            Self::Python(error) => {
+                let (name, reason) = error.reason();
+                failure(name, None, reason)
+            }
+            Self::Fixture { fixture, error, .. } => failure(None, Some(fixture), error.to_string()),
+            Self::Alternatives(alternatives::Error::Failed { way, error, .. }) => {
+                failure(None, Some(way), error.to_string())
+            }
+            Self::Alternatives(
+                alternatives::Error::ChildDied { way, reason }
+                | alternatives::Error::NotPossible { way, reason },
+            ) => failure(None, Some(way), reason.clone()),
+            error => failure(None, None, error.to_string()),
+        };
+        vec![one]
+    }
+
+    /// The first, which decides on the exit status.
+    pub fn first(&self) -> &Self {
+        match self {
+            Self::Several { failures, .. } => failures[0].first(),
+            error => error,
+        }
+    }
+
     /// The warning in a report that lacks this.
     fn not_measured(&self, what: &str) -> Warning {
         Warning::NotMeasured {
@@ -347,9 +422,17 @@ impl Error {
 
     /// The warning in a report that lacks an interpreter.
     fn interpreter_not_measured(&self, python: &str) -> Warning {
+        let (name, reason) = match self {
+            Self::Python(error) => error.reason(),
+            error => {
+                let messages = messages(error.failures()).into_iter();
+                let lines: Vec<_> = messages.map(|message| message.line).collect();
+                (None, lines.join("; "))
+            }
+        };
         Warning::InterpreterNotMeasured {
-            python: python.to_owned(),
-            reason: model::one_line(&self.to_string()),
+            python: name.unwrap_or_else(|| python.to_owned()),
+            reason: model::one_line(&reason),
         }
     }
 
@@ -377,6 +460,7 @@ impl Error {
             Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
             Self::Calibration(error) => matches!(error, calibration::Error::TooLarge { .. }),
             Self::Alternatives(error) => error.is_bad_input(),
+            Self::Several { .. } => self.first().is_bad_input(),
             Self::Fixture { error, .. } => matches!(
                 **error,
                 visit::Error::Subject(subject::Error::Refused { .. })
@@ -399,6 +483,33 @@ impl Error {
     }
 }
 
+fn messages_of(errors: &[Error]) -> Vec<Message> {
+    messages(errors.iter().flat_map(Error::failures))
+}
+
+/// Errors in words, one for each reason, below each other, each with what to do about it.
+pub fn told(errors: &[Error]) -> String {
+    in_words(messages_of(errors))
+}
+
+/// The same, but what to do about the last.
+fn listed(errors: &[Error]) -> String {
+    let mut messages = messages_of(errors);
+    if let Some(last) = messages.last_mut() {
+        last.help = None;
+    }
+    in_words(messages)
+}
+
+fn in_words(messages: Vec<Message>) -> String {
+    let words = |message: Message| match message.help {
+        Some(help) => format!("{}\nhelp: {help}", message.text),
+        None => message.text,
+    };
+    let words: Vec<_> = messages.into_iter().map(words).collect();
+    words.join("\nerror: ")
+}
+
 /// What came of a plan.
 #[derive(Debug)]
 pub struct Outcome {
@@ -413,7 +524,7 @@ pub struct Outcome {
 /// has what is complete: whole datasets, observations, ways.
 ///
 /// # Errors
-/// When nothing could be measured, the first reason; when the run was interrupted and nothing is complete, or of a single
+/// When nothing could be measured, all reasons; when the run was interrupted and nothing is complete, or of a single
 /// interpreter the instrument contradicted itself, that. Nothing is left behind.
 pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
@@ -471,7 +582,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
         }
     }
     if runs.is_empty() {
-        return Err(interrupted.unwrap_or_else(|| failures.remove(0)));
+        return Err(interrupted.unwrap_or_else(|| Error::of_all(failures)));
     }
     let mut report = Report::of_all(runs, warnings);
     report.interrupted = interrupted.is_some();
@@ -615,13 +726,13 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     }
     let Trouble {
         warnings,
-        mut failures,
+        failures,
         interrupted,
     } = trouble;
     if measurements.is_empty() && observations.is_empty() && compared.is_empty() {
         match interrupted {
             Some(error) => return Err(error),
-            None if !failures.is_empty() => return Err(failures.remove(0)),
+            None if !failures.is_empty() => return Err(Error::of_all(failures)),
             None => {}
         }
     }
@@ -644,7 +755,7 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     })
 }
 
-/// Calibrates alone, with any usable interpreter's library: Python itself is not started.
+/// Calibrates alone, in any usable interpreter's program: Python itself is not started.
 ///
 /// # Errors
 /// When there is no interpreter, or the counts differ.

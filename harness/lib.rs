@@ -22,6 +22,7 @@ pub mod commands;
 pub mod compare;
 pub mod documents;
 pub mod experiment;
+pub mod failures;
 pub mod fixtures;
 pub mod interrupt;
 pub mod keeper;

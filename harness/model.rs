@@ -43,7 +43,7 @@ pub use series::{CopiedByRun, datasets};
 pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;
-pub use warning::Warning;
+pub use warning::{Warning, not_measured};
 
 /// The JSON Schema of [`Report`], as `refcow schema` prints it.
 pub fn schema() -> schemars::Schema {

@@ -32,6 +32,8 @@ pub type PageSet = roaring::RoaringTreemap;
 
 use procfs::ProcError;
 
+use crate::process;
+
 /// What went wrong, with the file it went wrong on.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
@@ -69,10 +71,9 @@ pub enum Error {
 }
 
 fn help_of(source: &ProcError) -> &'static str {
-    let full = [nix::libc::EMFILE, nix::libc::ENFILE].map(Some);
     match source {
-        ProcError::Io(error, _) if full.contains(&error.raw_os_error()) => {
-            "raise the limit of open files: `ulimit -n 1024`"
+        ProcError::Io(error, _) if process::is_out_of_descriptors(error) => {
+            process::RAISE_OPEN_FILES
         }
         _ => {
             "the observer needs ptrace access: run it as the same user as the process, or as root, and see `refcow doctor`"

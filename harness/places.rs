@@ -2,7 +2,7 @@
 //!
 //! An interpreter keeps the paths of its environment: in each module, in each code object, in `sys.path`. They are objects on
 //! the heap that is measured, so that the same environment in another folder would give other counts. The subject
-//! therefore finds it, and the folder for temporary files, under links in a folder whose path always has [`LENGTH`] bytes.
+//! therefore finds it, and the folder for temporary files, under links in a folder whose path always has one length.
 
 use std::fs;
 use std::io;

@@ -18,6 +18,16 @@ pub fn watch(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+/// What to do where a process may open no more files.
+pub const RAISE_OPEN_FILES: &str = "raise the limit of open files: `ulimit -n 1024`";
+
+/// Whether that is why something was not opened.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
+}
+
 /// Ends the process of this descriptor, if it has not ended yet.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ mod pyenv;
 mod trust;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use choose::{Chosen, choose, choose_all};
 pub use environment::{Installed, Ready, prepare, prepare_all};
@@ -190,6 +190,57 @@ pub enum Error {
     /// refcow was told to end.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl Error {
+    /// What cannot be measured, where no interpreter is known yet, and why, without the name of an interpreter: so the
+    /// reason is the same for all that have it.
+    pub fn reason(&self) -> (Option<String>, String) {
+        let of = |path: &Path, reason: String| (Some(path.display().to_string()), reason);
+        match self {
+            Self::NoSuchVersion { wanted, .. } => (
+                Some(format!("Python {wanted}")),
+                "not on this machine".into(),
+            ),
+            Self::NotFound { wanted, place, .. } => (
+                Some(format!("{wanted:?}")),
+                format!("no Python there: {place}"),
+            ),
+            Self::NotAnEnvironment { path } => {
+                of(path, "no Python environment: there is no bin/python".into())
+            }
+            Self::NotExecutable { path } => of(path, "not executable".into()),
+            Self::Unreadable { path, source } => of(path, source.to_string()),
+            Self::Unusable { path, reason } => of(path, format!("not usable: {reason}")),
+            Self::NotPinned { modules, .. } => (
+                None,
+                format!(
+                    "cannot import {modules}, which {} has no pin for",
+                    environment::REQUIREMENTS_NAME
+                ),
+            ),
+            Self::NotInstalled {
+                packages, detail, ..
+            } => (
+                None,
+                format!(
+                    "no {packages}, and installing the pinned packages into a private environment failed:\n{detail}"
+                ),
+            ),
+            Self::NoEnvironment { reason, .. } => {
+                (None, format!("cannot make an environment: {reason}"))
+            }
+            Self::ImportFails { detail, .. } => (
+                None,
+                format!("imports fail in the private environment:\n{detail}"),
+            ),
+            Self::NoInterpreter { .. }
+            | Self::Cache { .. }
+            | Self::CacheNotTrusted { .. }
+            | Self::NoHome
+            | Self::Interrupted => (None, self.to_string()),
+        }
+    }
 }
 
 fn help_of(reason: &Unusable) -> String {

@@ -32,8 +32,11 @@ pub use finding::finding;
 pub use html::{render_html, render_page_markdown};
 pub use reproduction::render as render_reproduction;
 
+use std::collections::BTreeSet;
+
 use crate::claims::Claims;
-use crate::model::{By, Report, Run, Warning};
+use crate::failures::{Failed, names, together};
+use crate::model::{self, By, Report, Run, Warning};
 
 /// Columns of prose for a pipe or a file, which have no width of their own.
 const READABLE: u16 = 100;
@@ -266,24 +269,59 @@ fn beginning(report: &Report, style: Style) -> String {
     }
 }
 
-/// All warnings, each with the interpreter that it is of, if there are several.
+/// All warnings, each with the interpreter that it is of, if there are several. What is missing for one reason is one
+/// warning.
 fn warnings(report: &Report) -> Vec<String> {
-    let several = report.runs.len() > 1;
-    let mut all: Vec<String> = report.warnings.iter().map(Warning::to_string).collect();
-    let mut said: Vec<(&Warning, Vec<String>)> = Vec::new();
-    for (run, label) in report.runs.iter().zip(labels(report)) {
-        for warning in &run.warnings {
-            match said.iter_mut().find(|(known, _)| *known == warning) {
-                Some((_, labels)) => labels.push(label.clone()),
-                None => said.push((warning, vec![label.clone()])),
+    let interpreters = report.warnings.iter().map(|warning| match warning {
+        Warning::InterpreterNotMeasured { python, reason } => {
+            let failed = Failed {
+                interpreter: Some(python.clone()),
+                what: None,
+            };
+            (Ok(&**reason), failed)
+        }
+        other => (Err(other.to_string()), Failed::default()),
+    });
+    let runs = report.runs.iter().zip(labels(report));
+    let of_runs = together(runs.flat_map(|(run, label)| {
+        let warnings = run.warnings.iter();
+        warnings.map(move |warning| (warning, label.clone()))
+    }));
+    let of_runs = of_runs.into_iter().flat_map(|(warning, labels)| {
+        let of_some = labels.len() < report.runs.len();
+        match warning {
+            Warning::NotMeasured { fixture, reason } => {
+                let failed = |interpreter| Failed {
+                    interpreter,
+                    what: Some(fixture.clone()),
+                };
+                let failed: Vec<_> = match of_some {
+                    true => labels.into_iter().map(Some).map(failed).collect(),
+                    false => vec![failed(None)],
+                };
+                let failed = failed.into_iter();
+                failed.map(|failed| (Ok(&**reason), failed)).collect()
+            }
+            other => {
+                let said = match of_some {
+                    true => format!("{}: {other}", labels.join(", ")),
+                    false => other.to_string(),
+                };
+                vec![(Err(said), Failed::default())]
             }
         }
-    }
-    for (warning, labels) in said {
-        all.push(match several && labels.len() < report.runs.len() {
-            true => format!("{}: {warning}", labels.join(", ")),
-            false => warning.to_string(),
-        });
-    }
-    all
+    });
+    let said = |(reason, failed): (Result<&str, String>, Vec<Failed>)| match reason {
+        Ok(reason) => {
+            let whats = failed.iter().filter_map(|one| one.what.as_ref());
+            let number = match whats.collect::<BTreeSet<_>>().len() {
+                0 => failed.len(),
+                number => number,
+            };
+            model::not_measured(&names(&failed), number, reason)
+        }
+        Err(said) => said,
+    };
+    let all = [together(interpreters), together(of_runs)];
+    all.into_iter().flatten().map(said).collect()
 }

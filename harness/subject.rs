@@ -32,7 +32,7 @@ use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::places::Places;
-use crate::process::watch;
+use crate::process::{self, watch};
 use crate::protocol::{
     ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, GO, Job, Module, NOT_LOADED,
     Raised, Report, Request, Started, WITNESS,
@@ -75,8 +75,8 @@ pub enum Error {
         status: i32,
     },
     /// Too few descriptors.
-    #[error("cannot open the sockets of a subject: {0}")]
-    #[diagnostic(help("raise the limit of open files: `ulimit -n 1024`"))]
+    #[error("cannot open all that measuring takes: {0}")]
+    #[diagnostic(help("{}", process::RAISE_OPEN_FILES))]
     Descriptors(io::Error),
     /// It ended by itself.
     #[error("the {who} {} while {doing}{}", how(*status), bus_note(*status))]
@@ -173,6 +173,14 @@ pub enum Error {
     },
 }
 
+/// Why something was not opened.
+fn opening(source: io::Error, otherwise: impl FnOnce(io::Error) -> Error) -> Error {
+    match process::is_out_of_descriptors(&source) {
+        true => Error::Descriptors(source),
+        false => otherwise(source),
+    }
+}
+
 /// Whether two paths lead to one folder.
 fn same(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
@@ -263,13 +271,17 @@ impl Subject {
     /// # Errors
     /// When there is no such program, or no socket.
     pub fn start(launch: &Launch) -> Result<Self, Error> {
-        let fail = |source| Error::Start {
-            library: launch.library.clone(),
-            source,
+        let fail = |source| {
+            opening(source, |source| Error::Start {
+                library: launch.library.clone(),
+                source,
+            })
         };
-        let interpreter = open(&launch.interpreter).map_err(|source| Error::NoInterpreter {
-            interpreter: launch.interpreter.clone(),
-            source,
+        let interpreter = open(&launch.interpreter).map_err(|source| {
+            opening(source, |source| Error::NoInterpreter {
+                interpreter: launch.interpreter.clone(),
+                source,
+            })
         })?;
         let library = open(&launch.library).map_err(fail)?;
         leftovers::sweep();
@@ -596,10 +608,12 @@ impl Subject {
                 Answer::ForkFailed { errno } => return Err(Error::Fork { errno }.into()),
                 other => return Err(out_of_turn(doing, &other).into()),
             };
-            let ended = watch(pid).map_err(|source| Error::Protocol {
-                who: "child",
-                doing: doing.into(),
-                source,
+            let ended = watch(pid).map_err(|source| {
+                opening(source, |source| Error::Protocol {
+                    who: "child",
+                    doing: doing.into(),
+                    source,
+                })
             })?;
             forked.push(Forked {
                 pid,

@@ -164,7 +164,7 @@ fn probe_answer(implementation: &str, version: &str, program: &str, gil_disabled
     "CPython 3.8 or newer"
 )]
 #[case::no_python("hello".to_owned(), "not a Python interpreter", "give the path of a python3 program")]
-fn an_interpreter_that_cannot_be_embedded_is_refused_with_the_reason(
+fn an_interpreter_that_cannot_be_measured_is_refused_with_the_reason(
     #[case] answer: String,
     #[case] error: &str,
     #[case] help: &str,

@@ -813,6 +813,220 @@ fn if_all_of_several_fail_nothing_was_measured() {
         .env("PATH", "/usr/bin:/bin");
     place
         .run(refcow)
-        .says(&format!("CPython 3.99.0 ({one}): "))
-        .refuses(3, "cannot make an environment", "python3-venv");
+        .says(&format!("CPython 3.99.0 ({one}),"))
+        .says(&format!("CPython 3.99.1 ({two}): "))
+        .refuses(3, "error: CPython ", "python3-venv");
+}
+
+/// A fixture of this name that raises what the others raise.
+fn that_raises(place: &Place, name: &str) -> String {
+    let text = "def build():\n    raise RuntimeError('no such luck')\n\n\ndef visit_act(data):\n    pass\n";
+    place.file(name, text)
+}
+
+/// Of a run in which all but `ints` fails: its errors, the warnings of its document, and those of its table.
+fn told_and_warned(place: &Place, arguments: &[&str]) -> (String, Vec<String>, Vec<String>) {
+    let run = |format: &str| {
+        let mut refcow = place.refcow(["measure", "--children", "1", "--quiet"]);
+        refcow.args(arguments).args(["--format", format]);
+        place.run(refcow).exits_with(3)
+    };
+    let document = run("json");
+    let report = crate::common::run::report(&document.stdout);
+    let of_runs = report.runs.iter().flat_map(|run| &run.warnings);
+    let missing = report.warnings.iter().chain(of_runs);
+    let missing = missing
+        .map(ToString::to_string)
+        .filter(|warning| warning.contains("not measured"));
+    let table = run("table");
+    assert_eq!(document.stderr, table.stderr);
+    let warnings = table
+        .stdout
+        .lines()
+        .filter(|line| line.contains("not measured"));
+    let warnings = warnings.map(str::to_owned).collect();
+    (document.stderr, missing.collect(), warnings)
+}
+
+#[test]
+fn what_several_datasets_fail_for_is_said_once() {
+    let place = Place::new();
+    let (one, two) = (that_raises(&place, "one.py"), that_raises(&place, "two.py"));
+    let arguments = [&one, &two, "ints", "--python", python()];
+    let (told, document, table) = told_and_warned(&place, &arguments);
+    let reason = "RuntimeError: no such luck while building the dataset";
+    assert!(
+        told.starts_with(&format!("error: one, two: {reason}\n")),
+        "{told}"
+    );
+    assert_eq!(told.matches("while building").count(), 1, "{told}");
+    assert_eq!(told.matches("fixture's own code").count(), 1, "{told}");
+    // Each with its own line.
+    assert!(told.contains(&format!("{one}\", line 2")), "{told}");
+    assert!(told.contains(&format!("{two}\", line 2")), "{told}");
+    let each = ["one", "two"].map(|name| format!("{name} was not measured: {reason}"));
+    assert_eq!(document, each);
+    assert_eq!(
+        table,
+        [format!("warning: one, two were not measured: {reason}")]
+    );
+}
+
+#[test]
+fn what_several_interpreters_fail_for_with_a_dataset_is_said_once() {
+    let place = Place::new();
+    let venv = place.path("venv");
+    let mut make = place.command(python(), ["-m", "venv", "--without-pip"]);
+    make.arg(&venv);
+    place.run(make).exits_with(0);
+    let other = venv.join("bin/python3").display().to_string();
+    let fixture = that_raises(&place, "one.py");
+    let arguments = [&fixture, "ints", "--python", python(), "--python", &other];
+    let (told, document, table) = told_and_warned(&place, &arguments);
+    let reason = "RuntimeError: no such luck while building the dataset";
+    let joined = told.replace('\n', " ");
+    assert!(
+        joined.contains(&format!("({other}): one: {reason}")),
+        "{told}"
+    );
+    assert_eq!(joined.matches("CPython ").count(), 2, "{told}");
+    assert_eq!(
+        told.matches("RuntimeError: no such luck while").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(told.matches("Traceback").count(), 1, "{told}");
+    assert_eq!(document, vec![format!("one was not measured: {reason}"); 2]);
+    assert_eq!(table, [format!("warning: one was not measured: {reason}")]);
+}
+
+#[test]
+fn what_several_interpreters_fail_for_is_said_once() {
+    let place = Place::new();
+    let program = place.path("program");
+    fs::copy(REFCOW, &program).unwrap();
+    let made = ["3.99.0", "3.99.1", "3.99.2"]
+        .map(|version| interpreter(&place, version, &answer(version, &program)));
+    let [one, two, three] = &made;
+    // A fixture that the real one measures, and the others have no packages for.
+    let others = ["--python", one, "--python", two, "--python", three];
+    let names =
+        format!("CPython 3.99.0 ({one}), CPython 3.99.1 ({two}), CPython 3.99.2 ({three}): ");
+    let failed = |told: &str| {
+        let joined = told.replace('\n', " ");
+        assert!(joined.starts_with(&format!("error: {names}")), "{told}");
+        assert_eq!(
+            joined.matches("cannot make an environment").count(),
+            1,
+            "{told}"
+        );
+        assert_eq!(told.matches("python3-venv").count(), 1, "{told}");
+    };
+    let sizes = [
+        "numpy_arrays",
+        "--count=10",
+        "--item-bytes=64",
+        "--visit=idle",
+    ];
+    let mut none = place.refcow([&["measure", "--quiet"], &sizes[..], &others].concat());
+    none.env("PATH", "/usr/bin:/bin");
+    let none = place
+        .run(none)
+        .refuses(3, "error: CPython ", "python3-venv");
+    failed(&none.stderr);
+
+    let beside = [
+        &["measure", "--quiet"],
+        &sizes[..],
+        &others,
+        &["--python", python()],
+    ]
+    .concat();
+    let mut beside = place.refcow_with_packages(beside);
+    beside.env("PATH", "/usr/bin:/bin");
+    let beside = place.run(beside).exits_with(3);
+    failed(&beside.stderr);
+    let said = "warning: CPython 3.99.0, CPython 3.99.1, CPython 3.99.2 were not measured: cannot make an environment: ";
+    assert!(beside.stdout.contains(said), "{beside}");
+    assert_eq!(beside.stdout.matches("not measured").count(), 1, "{beside}");
+}
+
+#[test]
+fn if_no_dataset_can_be_measured_all_reasons_are_told() {
+    let place = Place::new();
+    let one = that_raises(&place, "one.py");
+    let two = place.file(
+        "two.py",
+        "def build():\n    raise KeyError('no')\n\n\ndef visit_act(data):\n    pass\n",
+    );
+    let measure = place.measure([&*one, &*two]);
+    let finished = place
+        .run(measure)
+        .says("error: one: RuntimeError: no such luck while building the dataset\n")
+        .refuses(
+            3,
+            "error: two: KeyError: 'no' while building the dataset\n",
+            "fixture's own code",
+        );
+    assert_eq!(finished.stderr.matches("\nhelp: ").count(), 2, "{finished}");
+}
+
+/// refcow where so many files may be open, with so many that whoever started it has left open.
+fn with_descriptors(place: &Place, limit: usize, inherited: usize) -> std::process::Command {
+    let start = format!(
+        "import os, resource, sys\n\
+         for _ in range({inherited}): os.set_inheritable(os.dup(1), True)\n\
+         resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))\n\
+         os.execv(sys.argv[1], sys.argv[1:])"
+    );
+    let mut refcow = place.command(python(), ["-c", &start, REFCOW, "measure"]);
+    refcow.args(["--python", python(), "--count", "10"]);
+    refcow
+}
+
+#[rstest]
+fn descriptors_that_are_inherited_are_in_nobodys_way(
+    #[values(3, 30, 80, 120)] inherited: usize,
+    #[values(2, 64)] children: usize,
+    #[values(256, 1024)] limit: usize,
+    #[values(true, false)] of_the_users: bool,
+) {
+    let place = Place::new();
+    let mut refcow = with_descriptors(&place, limit, inherited);
+    refcow.args(["--children", &children.to_string(), "--visit"]);
+    match of_the_users {
+        // It inherits them, too.
+        true => refcow
+            .arg("act")
+            .arg(place.fixture_that(When::Import, "pass")),
+        false => refcow.args(["iterate", "ints"]),
+    };
+    let finished = place.run(refcow);
+    // Both ends of a socket for each child: more than that cannot be had.
+    if inherited + 2 * children < limit - 16 {
+        finished.exits_with(0);
+    } else {
+        finished.refuses(3, "Too many open files", "ulimit -n");
+    }
+    place.nothing_remains();
+}
+
+/// Whatever cannot be opened first.
+#[rstest]
+#[case::sockets(12, 0, "2")]
+#[case::what_watches_the_keeper(20, 0, "2")]
+#[case::files_of_the_processes(24, 0, "2")]
+#[case::those_of_many(256, 108, "64")]
+fn too_few_descriptors_are_told_with_the_limit_to_raise(
+    #[case] limit: usize,
+    #[case] inherited: usize,
+    #[case] children: &str,
+) {
+    let place = Place::new();
+    let mut refcow = with_descriptors(&place, limit, inherited);
+    refcow.args(["ints", "--visit", "iterate", "--children", children]);
+    place
+        .run(refcow)
+        .refuses(3, "Too many open files", "raise the limit of open files");
+    place.nothing_remains();
 }

@@ -101,15 +101,23 @@ pub enum Warning {
     },
 }
 
+/// What is said of so many things by these names.
+pub fn not_measured(names: &str, number: usize, reason: &str) -> String {
+    let were = if number == 1 { "was" } else { "were" };
+    format!("{names} {were} not measured: {reason}")
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotMeasured { fixture, reason } => {
-                write!(f, "{fixture} was not measured: {reason}")
+            Self::NotMeasured {
+                fixture: name,
+                reason,
             }
-            Self::InterpreterNotMeasured { python, reason } => {
-                write!(f, "{python} was not measured: {reason}")
-            }
+            | Self::InterpreterNotMeasured {
+                python: name,
+                reason,
+            } => f.write_str(&not_measured(name, 1, reason)),
             Self::IdenticalUnknown { reason } => write!(
                 f,
                 "identical copies are not known: reading the processes' memory failed ({reason}); \

@@ -1,4 +1,4 @@
-//! The embedded interpreter and the fixture in it.
+//! The interpreter and the fixture in it.
 
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;

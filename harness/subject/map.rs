@@ -496,7 +496,7 @@ fn type_of(object: *mut ffi::PyObject) -> *mut ffi::PyTypeObject {
 
 #[expect(unsafe_code, reason = "see `lookup`")]
 unsafe extern "C" {
-    /// Private, and exported by every libpython from 3.8 to 3.15.
+    /// Private, and exported by every CPython from 3.8 to 3.15.
     fn _PyType_Lookup(kind: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
     -> *mut ffi::PyObject;
 }

@@ -43,8 +43,8 @@ type TraceFunction = unsafe extern "C" fn(
 /// `PyTrace_RETURN`: of a frame that returns, yields, or is left by an exception.
 const RETURN: c_int = 3;
 
-// Not in the stable ABI, because other Pythons than CPython may have no such thing; in every libpython from 3.8 to 3.15.
-// The subject is bound to libpython at its start as a whole (BIND_NOW, rustc's default): a function that some version
+// Not in the stable ABI, because other Pythons than CPython may have no such thing; in every CPython from 3.8 to 3.15.
+// The subject is bound to Python's functions at its start as a whole (BIND_NOW, rustc's default): a function that some version
 // does not have cannot be declared like this, see `Frames`.
 #[expect(unsafe_code, reason = "see the comment")]
 unsafe extern "C" {

@@ -140,7 +140,7 @@ pub fn capital(words: &str) -> String {
 pub fn method(report: &Report) -> Vec<Block> {
     let mut blocks = vec![
         Block::text(
-            "A fresh process embeds CPython, builds the data and forks: first a witness that only waits, so that every page of \
+            "A fresh process of CPython builds the data and forks: first a witness that only waits, so that every page of \
              the parent has a second user, then the children. While all wait, refcow, which is none of them, reads from \
              /proc/PID/pagemap which pages parent and child have in common. Then one child after the other visits the data, \
              and refcow reads again before any of them ends: a page that was common and is now the child's alone was copied. \

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (bpo-45459). PyO3
-/// declares it for 3.11 and later only; the functions are in every libpython.
+/// declares it for 3.11 and later only; the functions are in every CPython.
 #[repr(C)]
 struct PyBuffer {
     buf: *mut c_void,
