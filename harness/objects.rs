@@ -3,7 +3,8 @@
 //! The subject's mapper makes it ([`Builder`]), before there is a child; the observer keeps it ([`ObjectMap`]) and asks it
 //! for the address of each page's first write. A record is an object, a buffer of one's, or memory that the allocator
 //! has for itself. It takes four bytes, and a page on which records begin takes eight more: the size and the type of what
-//! begins there are in a list of [`Kind`]s, of which there are few, because many objects are alike.
+//! begins there are in a list of [`Kind`]s, of which there are few, because many objects are alike. Where four or more of a
+//! kind follow each other on a page at one distance, as in a pool of the allocator's, they take twelve bytes together.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,6 +19,11 @@ const GRAIN: u64 = 8;
 /// Bits of a record that say its [`Kind`]; the others, in how many [`GRAIN`]s into its page it begins.
 const KIND_BITS: u32 = 19;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
+/// In the place of a kind: the records from the one before to the one behind are all of their kind, so many [`GRAIN`]s apart as
+/// stands in the place of where one begins.
+const REPEATED: u64 = KIND_MASK;
+/// Fewer take no more room one by one.
+const FEWEST_REPEATED: usize = 4;
 /// Bits of a page's entry that say its first record; the others are the page's number.
 const FIRST_BITS: u32 = 28;
 const FIRST_MASK: u64 = (1 << FIRST_BITS) - 1;
@@ -55,7 +61,7 @@ pub struct Kind {
 }
 
 /// How many kinds of records, and how many records, a table can hold.
-pub const MOST_KINDS: u64 = KIND_MASK + 1;
+pub const MOST_KINDS: u64 = REPEATED;
 /// See [`MOST_KINDS`].
 pub const MOST_RECORDS: u64 = FIRST_MASK + 1;
 
@@ -66,6 +72,8 @@ struct Head {
     kinds: Vec<Kind>,
     pages: u64,
     records: u64,
+    /// What they take, in words of four bytes.
+    words: u64,
     left_out: u64,
 }
 
@@ -177,8 +185,9 @@ impl Builder {
         let room = usize::try_from(most).unwrap_or(usize::MAX);
         self.left_out += kept.saturating_sub(room) as u64;
         records.truncate(kept.min(room));
+        let number = records.len() as u64;
+        join_repeated(&mut records);
         let grains = page_size() / GRAIN;
-        let page = |record: u64| (record >> KIND_BITS) / grains;
         let begin_pages = |index: &usize| {
             index.checked_sub(1).map(|before| page(records[before])) != Some(page(records[*index]))
         };
@@ -187,11 +196,14 @@ impl Builder {
             types: self.types,
             kinds: self.kinds,
             pages: pages().count() as u64,
-            records: records.len() as u64,
+            records: number,
+            words: records.len() as u64,
             left_out: self.left_out,
         };
-        serde_json::to_writer(&mut *out, &head)?;
-        out.write_all(b"\n")?;
+        // Whole: a file is written to once a word otherwise.
+        let mut line = serde_json::to_vec(&head)?;
+        line.push(b'\n');
+        out.write_all(&line)?;
         write_words(
             out,
             pages().map(|first| (page(records[first]) << FIRST_BITS | first as u64).to_le_bytes()),
@@ -207,6 +219,65 @@ impl Builder {
         let kind = &self.kinds[(record & KIND_MASK) as usize];
         (matches!(kind.part, Part::Object { .. }), kind.bytes)
     }
+}
+
+/// The number of the page that a record of a [`Builder`]'s begins on.
+fn page(record: u64) -> u64 {
+    (record >> KIND_BITS) / (page_size() / GRAIN)
+}
+
+/// Leaves of records in ascending order that are alike, see [`REPEATED`], the first and the last, and puts between them how far
+/// they are apart. What stays moves to the front.
+fn join_repeated(records: &mut Vec<u64>) {
+    let mut kept = 0;
+    let mut next = 0;
+    while next < records.len() {
+        let first = records[next];
+        let distance = records.get(next + 1).map_or(0, |second| second - first);
+        // Of one kind, else the distance has something of both.
+        let alike = records[next..]
+            .windows(2)
+            .take_while(|pair| {
+                distance & KIND_MASK == 0
+                    && pair[1] - pair[0] == distance
+                    && page(pair[1]) == page(first)
+            })
+            .count();
+        records[kept] = first;
+        kept += 1;
+        if alike + 1 >= FEWEST_REPEATED {
+            let last = records[next + alike];
+            let begin = page(first) * (page_size() / GRAIN);
+            records[kept] = (begin << KIND_BITS) + (distance | REPEATED);
+            records[kept + 1] = last;
+            kept += 2;
+            next += alike;
+        }
+        next += 1;
+    }
+    records.truncate(kept);
+}
+
+/// The last record of a page that begins at `grain` or before.
+fn last_until(words: &[u32], grain: u32) -> Option<u32> {
+    let mut found: Option<u32> = None;
+    let mut distance = None;
+    for &word in words {
+        if u64::from(word) & KIND_MASK == REPEATED {
+            distance = Some(word >> KIND_BITS);
+            continue;
+        }
+        if word >> KIND_BITS > grain {
+            let between = found.zip(distance).map(|(first, distance)| {
+                let beyond = grain - (first >> KIND_BITS);
+                first + ((beyond - beyond % distance) << KIND_BITS)
+            });
+            return between.or(found);
+        }
+        found = Some(word);
+        distance = None;
+    }
+    found
 }
 
 fn write_words<const BYTES: usize>(
@@ -230,7 +301,9 @@ pub struct ObjectMap {
     types: Vec<String>,
     kinds: Vec<Kind>,
     pages: Vec<u64>,
-    records: Vec<u32>,
+    /// Records, and what stands for several.
+    words: Vec<u32>,
+    records: u64,
     left_out: u64,
 }
 
@@ -255,17 +328,21 @@ impl ObjectMap {
         let head: Head = serde_json::from_slice(&line)?;
         let read = Self {
             pages: read_words(&mut from, head.pages, u64::from_le_bytes)?,
-            records: read_words(&mut from, head.records, u32::from_le_bytes)?,
+            words: read_words(&mut from, head.words, u32::from_le_bytes)?,
+            records: head.records,
             types: head.types,
             kinds: head.kinds,
             left_out: head.left_out,
         };
-        let known = |record: &u32| ((u64::from(*record) & KIND_MASK) as usize) < read.kinds.len();
+        let known = |word: &u32| match u64::from(*word) & KIND_MASK {
+            REPEATED => word >> KIND_BITS > 0,
+            kind => (kind as usize) < read.kinds.len(),
+        };
         let typed = |kind: &Kind| {
             kind.of_type
                 .is_none_or(|of| (of as usize) < read.types.len())
         };
-        match read.records.iter().all(known) && read.kinds.iter().all(typed) {
+        match read.words.iter().all(known) && read.kinds.iter().all(typed) {
             true => Ok(read),
             false => Err(io::Error::other("a record of an unknown kind")),
         }
@@ -273,12 +350,12 @@ impl ObjectMap {
 
     /// How many records there are.
     pub fn len(&self) -> usize {
-        self.records.len()
+        usize::try_from(self.records).unwrap_or(usize::MAX)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.records == 0
     }
 
     /// How many objects and buffers there was no room for.
@@ -288,7 +365,7 @@ impl ObjectMap {
 
     /// Bytes that the table takes, but for its lists of types and kinds, which do not grow with the number of objects.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.pages[..]) + size_of_val(&self.records[..])
+        size_of_val(&self.pages[..]) + size_of_val(&self.words[..])
     }
 
     /// What stands at this address, if that is known.
@@ -297,29 +374,28 @@ impl ObjectMap {
         let after = self
             .pages
             .partition_point(|entry| entry >> FIRST_BITS <= page);
-        let entry = self.pages[..after].last()?;
-        let first = (entry & FIRST_MASK) as usize;
-        let end = match self.pages.get(after) {
-            Some(next) => (next & FIRST_MASK) as usize,
-            None => self.records.len(),
-        };
-        let here = &self.records[first..end];
         let grain = (address % page_size() / GRAIN) as u32;
-        let before = match entry >> FIRST_BITS == page {
-            true => here.partition_point(|record| record >> KIND_BITS <= grain),
-            false => here.len(),
+        let on_page = |index: usize, grain| {
+            let first = |entry: &u64| (entry & FIRST_MASK) as usize;
+            let end = self.pages.get(index + 1).map_or(self.words.len(), first);
+            let words = self.words.get(first(&self.pages[index])..end)?;
+            Some((self.pages[index] >> FIRST_BITS, last_until(words, grain)?))
         };
-        match before {
+        let last = after.checked_sub(1)?;
+        let here = (self.pages[last] >> FIRST_BITS == page).then(|| on_page(last, grain));
+        let (page, record) = match here {
+            None => on_page(last, u32::MAX)?,
+            Some(Some(found)) => found,
             // The last one that began on an earlier page may reach over to this.
-            0 => self.within(after.checked_sub(2)?, first.checked_sub(1)?, address),
-            _ => self.within(after - 1, first + before - 1, address),
-        }
+            Some(None) => on_page(last.checked_sub(1)?, u32::MAX)?,
+        };
+        self.within(page, record, address)
     }
 
     /// What a record says of an address, if it reaches that far.
-    fn within(&self, page: usize, record: usize, address: u64) -> Option<Found<'_>> {
-        let record = u64::from(self.records[record]);
-        let start = (self.pages[page] >> FIRST_BITS) * page_size() + (record >> KIND_BITS) * GRAIN;
+    fn within(&self, page: u64, record: u32, address: u64) -> Option<Found<'_>> {
+        let record = u64::from(record);
+        let start = page * page_size() + (record >> KIND_BITS) * GRAIN;
         let kind = &self.kinds[(record & KIND_MASK) as usize];
         let offset = address - start;
         if offset >= kind.bytes {
@@ -474,11 +550,34 @@ mod tests {
     fn four_bytes_a_record_and_eight_a_page() {
         let mut builder = with_types(&["int"]);
         for index in 0..100_000 {
+            // No three at one distance.
+            builder.add(
+                0x10_0000 + index * 32 + index % 2 * 8,
+                object(0, 0, false, 8),
+            );
+        }
+        let map = written(builder);
+        let pages = 100_000 * 32 / page_size() + 1;
+        assert_eq!(map.len(), 100_000);
+        assert!(map.bytes() as u64 <= 4 * 100_000 + 8 * pages);
+    }
+
+    #[test]
+    fn records_of_one_kind_at_one_distance_take_twelve_bytes_a_page() {
+        let mut builder = with_types(&["int"]);
+        for index in 0..100_000 {
             builder.add(0x10_0000 + index * 32, object(0, 0, false, 28));
         }
         let map = written(builder);
-        let most = 4 * 100_000 + 8 * (100_000 * 32 / page_size() + 1);
-        assert!(map.bytes() as u64 <= most);
+        assert_eq!(map.len(), 100_000);
+        assert!(map.bytes() as u64 <= (12 + 8) * (100_000 * 32 / page_size() + 1));
+        for index in 0..100_000 {
+            let address = 0x10_0000 + index * 32;
+            let cause = |offset| map.at(address + offset).map(|found| found.cause);
+            let causes = [0, 7, 8, 27, 28, 31].map(cause);
+            let (count, body) = (Some(Cause::Refcount), Some(Cause::Body));
+            assert_eq!(causes, [count, count, body, body, None, None], "{index}");
+        }
     }
 
     #[test]
@@ -518,12 +617,21 @@ mod tests {
         }
     }
 
+    /// What stands between objects, and their sizes: often alike, as in a pool of the allocator's.
+    fn gap_and_bytes() -> impl Strategy<Value = (u64, u64)> {
+        prop_oneof![
+            6 => Just((0, 32)),
+            2 => Just((16, 40)),
+            1 => (0u64..700, 1u64..900),
+        ]
+    }
+
     proptest! {
         /// Against the plain way: look at all of them.
         #[test]
         fn what_stands_somewhere_is_found(
-            gaps in proptest::collection::vec((0u64..700, 1u64..900), 1..200),
-            probes in proptest::collection::vec(0u64..200_000, 50),
+            gaps in proptest::collection::vec(gap_and_bytes(), 1..200),
+            probes in proptest::collection::vec(prop_oneof![0u64..4000, 0u64..200_000], 50),
         ) {
             let mut builder = with_types(&["one"]);
             let mut all = Vec::new();
@@ -537,8 +645,12 @@ mod tests {
             let map = written(builder);
             for probe in probes {
                 let address = 0x7000_0000 + probe;
-                let there = all.iter().any(|range| range.contains(&address));
-                prop_assert_eq!(map.at(address).is_some(), there);
+                let there = all.iter().find(|range| range.contains(&address));
+                let cause = there.map(|range| match address - range.start < REFCOUNT_BYTES {
+                    true => Cause::Refcount,
+                    false => Cause::Body,
+                });
+                prop_assert_eq!(map.at(address).map(|found| found.cause), cause);
             }
         }
     }

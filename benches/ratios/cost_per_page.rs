@@ -1,84 +1,65 @@
-//! Whether a page costs the same in a large process as in a small one.
+//! Whether a page costs the same in a large process as in a small one, beside what reading its pagemap costs there.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use criterion::Criterion;
 use refcow::observe::{mappings, page_size, page_states};
 use refcow::python::Interpreter;
 
 use crate::Outcome;
+use crate::page_state::bare;
 use crate::subject::Plain;
 use crate::table::Table;
+use crate::turns;
 
 const GIB: u64 = 1 << 30;
-/// What is called flat: the dearest page costs so much more than the cheapest.
-const FLAT: f64 = 1.15;
+const LIMIT: f64 = 1.15;
 /// Beside the pages themselves: their page tables in three processes, and everybody else.
 const RESERVE: u64 = 2 * GIB;
 
 pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
-    let what = "cost per page from 1 to 8 GiB: dearest : cheapest";
-    let mut costs = Vec::new();
-    let mut ten = std::mem::take(criterion).sample_size(10);
     for size in [1, 2, 4, 8] {
+        let what = format!("cost per page at {size} GiB : bare pread of its pagemap");
         let available = refcow::machine::memory()?.available_bytes;
         if available < size * GIB + RESERVE {
             let reason = format!("{size} GiB do not fit: {} MiB are free", available >> 20);
-            table.absent(what, FLAT, "x", reason);
-            *criterion = ten.sample_size(50);
-            return Ok(());
+            table.absent(&what, LIMIT, "x", reason);
+            continue;
         }
         let pages = size * GIB / page_size();
-        let mut times: Vec<Duration> = Vec::new();
-        let mut plain = None;
-        let mut failed = None;
-        ten.bench_function(&format!("cost per page at {size} GiB"), |bencher| {
-            bencher.iter_custom(|iterations| {
-                let mut sum = Duration::ZERO;
-                for _ in 0..iterations {
-                    match read(&mut plain, interpreter, pages) {
-                        Ok(time) => times.push(time),
-                        Err(error) => {
-                            failed.get_or_insert(error);
-                            times.push(Duration::from_secs(1));
-                        }
-                    }
-                    sum += times[times.len() - 1];
-                }
-                sum
-            });
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if times.is_empty() {
+        // Started on the first turn: not at all if this size is filtered out.
+        let plain = std::cell::OnceCell::new();
+        let child = || -> Outcome<i32> {
+            if plain.get().is_none() {
+                let _ = plain.set(Plain::start(interpreter, pages)?);
+            }
+            Ok(plain.get().map_or(0, Plain::child))
+        };
+        let ours = || {
+            let child = child()?;
+            let start = Instant::now();
+            let ranges = mappings(child)?.ranges;
+            std::hint::black_box(page_states(child, &ranges)?);
+            Ok(start.elapsed())
+        };
+        let theirs = || {
+            let child = child()?;
+            bare(child, &mappings(child)?)
+        };
+        let turns = {
+            let mut ten = std::mem::take(criterion).sample_size(10);
+            let turns = turns::take(&mut ten, &what, ours, theirs);
             *criterion = ten.sample_size(50);
-            return Ok(());
+            turns?
+        };
+        if let Some(turns) = turns {
+            let nanoseconds = |times| {
+                turns::median::<std::time::Duration>(times).as_secs_f64() * 1e9 / pages as f64
+            };
+            let (ours, theirs) = (nanoseconds(&turns.ours), nanoseconds(&turns.theirs));
+            let figures = format!("{ours:.1} ns : {theirs:.1} ns a page; {}", turns.times());
+            table.add(&what, turns.ratio(), LIMIT, "x", figures);
         }
-        // The fastest: the sizes come one after the other, so that nothing else evens out what other programs took.
-        let fastest = times.iter().min().copied().unwrap_or_default();
-        costs.push((size, fastest.as_secs_f64() * 1e9 / pages as f64));
     }
-    *criterion = ten.sample_size(50);
-    let cost = |(_, cost): &(u64, f64)| *cost;
-    let dearest = costs.iter().map(cost).fold(f64::MIN, f64::max);
-    let cheapest = costs.iter().map(cost).fold(f64::MAX, f64::min);
-    let figures: Vec<_> = costs
-        .iter()
-        .map(|(size, cost)| format!("{size} GiB {cost:.1} ns"))
-        .collect();
-    table.add(what, dearest / cheapest, FLAT, "x", figures.join(", "));
     Ok(())
-}
-
-/// Starts the process on the first call: not at all if this size is filtered out.
-fn read(plain: &mut Option<Plain>, interpreter: &Interpreter, pages: u64) -> Outcome<Duration> {
-    let plain = match plain {
-        Some(plain) => plain,
-        None => plain.insert(Plain::start(interpreter, pages)?),
-    };
-    let start = Instant::now();
-    let ranges = mappings(plain.child())?.ranges;
-    std::hint::black_box(page_states(plain.child(), &ranges)?);
-    Ok(start.elapsed())
 }

@@ -70,7 +70,8 @@ fn regions(pid: i32, parent: &PageStates, map: &RegionMap) -> Outcome<Regions> {
 /// As many bytes a read as refcow itself takes.
 const BYTES_PER_READ: u64 = 32 << 10;
 
-fn bare(pid: i32, mappings: &Mappings) -> Outcome<Duration> {
+/// Reads the pagemap, as much at a time as refcow does, and forgets it.
+pub fn bare(pid: i32, mappings: &Mappings) -> Outcome<Duration> {
     let start = Instant::now();
     let file = File::open(format!("/proc/{pid}/pagemap"))?;
     let mut buffer = vec![0; usize::try_from(BYTES_PER_READ)?];
