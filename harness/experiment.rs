@@ -21,6 +21,7 @@ use crate::model::{self, Environment, Measurement, Observation, Report, Run, War
 use crate::places::Places;
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
+use crate::side_by_side::both;
 use crate::subject::{self, Launch, Subject, Surroundings};
 
 /// What to measure.
@@ -657,7 +658,14 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     let launch = launch(ready, plan.children, plan.timeout)?;
     let mut environment = environment_of(ready)?;
     step(Step::Preparing("calibrating"));
-    let calibration = calibration::calibrate(&launch, calibration::Options::default())?;
+    // Both wait for new processes most of the time. Code of the user's waits until the instrument has been checked.
+    let first = plan.datasets.first();
+    let first = first.filter(|dataset| dataset.fixture.path.is_none());
+    let (calibration, started) = both(
+        || calibration::calibrate(&launch, calibration::Options::default()),
+        || first.map(|dataset| start(plan, dataset, &launch)),
+    );
+    let (calibration, mut started) = (calibration?, started);
 
     let mut trouble = Trouble {
         warnings: machine_warnings(&environment),
@@ -669,7 +677,10 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
             break;
         }
         let steps = plan.steps_of(dataset);
-        match of_steps(steps, step, |step| measure(plan, dataset, &launch, step)) {
+        let started = started.take();
+        match of_steps(steps, step, |step| {
+            measure(plan, dataset, &launch, started, step)
+        }) {
             Ok(measured) => {
                 measurements.extend(measured.measurements);
                 trouble.warnings.extend(measured.warnings);
@@ -870,24 +881,16 @@ struct Built {
     warnings: BTreeSet<Warning>,
 }
 
-/// Builds a dataset in a subject of its own.
-fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error> {
+/// A subject that has loaded what builds a dataset.
+struct Loaded {
+    subject: Subject,
+    warnings: BTreeSet<Warning>,
+}
+
+/// Starts a subject for a dataset.
+fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Loaded, Error> {
     let fixture = &dataset.fixture;
-    let at = Error::of(&fixture.name);
-    let failed = |error: subject::Error| at(error.into());
-    let refused = |error: subject::Error| match (error, &dataset.given.arguments) {
-        // Of a user's own code it may mean anything.
-        (subject::Error::Raised { raised, .. }, Arguments::Size(size))
-            if raised.summary.starts_with("ValueError") =>
-        {
-            Error::Refused {
-                fixture: fixture.name.clone(),
-                size: *size,
-                raised,
-            }
-        }
-        (error, _) => failed(error),
-    };
+    let failed = |error: subject::Error| Error::of(&fixture.name)(error.into());
     let mut warnings = BTreeSet::new();
     let mut launch = launch.clone();
     if fixture.path.is_some() {
@@ -904,6 +907,36 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
         None => Vec::new(),
     };
     subject.load(helpers, module, arguments).map_err(failed)?;
+    Ok(Loaded { subject, warnings })
+}
+
+/// Builds a dataset in a subject of its own.
+fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error> {
+    build_in(plan, dataset, start(plan, dataset, launch)?)
+}
+
+/// Builds a dataset in the subject that was started for it.
+fn build_in(plan: &Plan, dataset: &Dataset, loaded: Loaded) -> Result<Built, Error> {
+    let fixture = &dataset.fixture;
+    let at = Error::of(&fixture.name);
+    let failed = |error: subject::Error| at(error.into());
+    let refused = |error: subject::Error| match (error, &dataset.given.arguments) {
+        // Of a user's own code it may mean anything.
+        (subject::Error::Raised { raised, .. }, Arguments::Size(size))
+            if raised.summary.starts_with("ValueError") =>
+        {
+            Error::Refused {
+                fixture: fixture.name.clone(),
+                size: *size,
+                raised,
+            }
+        }
+        (error, _) => failed(error),
+    };
+    let Loaded {
+        mut subject,
+        mut warnings,
+    } = loaded;
     if !plan.force {
         let footprint = subject
             .footprint(&dataset.given.arguments)
@@ -932,17 +965,19 @@ struct Measured {
     warnings: BTreeSet<Warning>,
 }
 
-/// One dataset in a subject of its own.
+/// One dataset in a subject of its own, which may have been started.
 fn measure(
     plan: &Plan,
     dataset: &Dataset,
     launch: &Launch,
+    started: Option<Result<Loaded, Error>>,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Measured, Error> {
     step(Step::Building {
         fixture: &dataset.fixture.name,
     });
-    let built = build(plan, dataset, launch)?;
+    let loaded = started.unwrap_or_else(|| start(plan, dataset, launch))?;
+    let built = build_in(plan, dataset, loaded)?;
     visit_all(plan, dataset, built, step)
 }
 

@@ -573,7 +573,7 @@ mod tests {
         assert!(map.bytes() as u64 <= (12 + 8) * (100_000 * 32 / page_size() + 1));
         for index in 0..100_000 {
             let address = 0x10_0000 + index * 32;
-            let cause = |offset| map.at(address + offset).map(|found| found.cause);
+            let cause = |offset: u64| map.at(address + offset).map(|found| found.cause);
             let causes = [0, 7, 8, 27, 28, 31].map(cause);
             let (count, body) = (Some(Cause::Refcount), Some(Cause::Body));
             assert_eq!(causes, [count, count, body, body, None, None], "{index}");

@@ -163,7 +163,7 @@ pub fn run(
     };
     let mut explained = Vec::new();
     if !dataset.visits.is_empty() {
-        let measured = measure(with_causes, &dataset, launch, step)?;
+        let measured = measure(with_causes, &dataset, launch, None, step)?;
         warnings.extend(measured.warnings);
         explained = measured.measurements;
     }

@@ -26,7 +26,7 @@ pub struct FirstWrite {
     /// By which thread.
     pub thread: i32,
     /// The Python line that was running, if that was asked for and one was.
-    pub line: Option<String>,
+    pub line: Option<Arc<str>>,
 }
 
 /// What was recorded of one child's visit.
@@ -48,7 +48,7 @@ impl Recorded {
             let found = objects.at(one);
             one == other || (found.is_some() && found == objects.at(other))
         };
-        let mut shown: HashMap<&Place, String> = HashMap::new();
+        let mut shown: HashMap<&Place, Arc<str>> = HashMap::new();
         for (page, write) in &mut self.first {
             let same = other.first.get(page).filter(|same| {
                 // The log speaks of the process's first thread.
@@ -56,8 +56,10 @@ impl Recorded {
             });
             let place = same.and_then(|same| log.at(same.time));
             write.line = place.map(|place| {
-                let shown = shown.entry(place).or_insert_with(|| line_of(place, log));
-                shown.clone()
+                let shown = shown
+                    .entry(place)
+                    .or_insert_with(|| line_of(place, log).into());
+                Arc::clone(shown)
             });
         }
     }
@@ -313,11 +315,11 @@ mod tests {
                 .map(|(_, write)| write.line)
                 .collect::<Vec<_>>()
         };
-        let named = |line| Some(format!("visit_it (mine.py:{line})"));
+        let named = |line| Some(Arc::<str>::from(format!("visit_it (mine.py:{line})")));
         let named = [None, named(3), None, named(4), named(4), named(4)];
         assert_eq!(lines(7), named);
         // Another thread's faults.
-        assert_eq!(lines(8), [const { None }; 6]);
+        assert_eq!(lines(8), [const { None::<Arc<str>> }; 6]);
     }
 
     proptest! {

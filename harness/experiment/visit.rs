@@ -235,19 +235,28 @@ pub fn visit(
             }
             None => None,
         };
-        let mut child = look_after(
-            parent,
-            &parent_before,
-            parent_counters.minor_faults,
-            child,
-            seconds,
-        )?;
+        let is_last = visited.len() + 1 == children;
+        let others =
+            (is_last || children <= MOST_LOOKED_AT).then(|| beside(&everybody, child.forked.pid));
+        // All of them wait.
+        let (others, looked) = both(
+            || others.map(counters_of_all).transpose(),
+            || {
+                look_after(
+                    parent,
+                    &parent_before,
+                    parent_counters.minor_faults,
+                    child,
+                    seconds,
+                )
+            },
+        );
+        let mut child = looked?;
         if let Some(faults) = recorded {
             child.recorded = Some(first_writes(faults, &child)?);
         }
-        let is_last = visited.len() + 1 == children;
-        if is_last || children <= MOST_LOOKED_AT {
-            pss_after_each.push(pss_beside(&everybody, &child)?);
+        if let Some(others) = others? {
+            pss_after_each.push(pss(others.into_iter().chain([child.after])));
         }
         visited.push(child);
         visited_one();
@@ -532,16 +541,18 @@ fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
     all.map(|one| one.pss_bytes).sum()
 }
 
-/// The PSS of everybody, when this child has been looked at. A copy gives those who share its original a larger part of
-/// that, so that all of them are asked again.
-fn pss_beside(everybody: &[i32], child: &Visited) -> Result<Option<u64>, observe::Error> {
+/// Everybody but this child, when it has made its visit. A copy gives those who share its original a larger part of that, so that
+/// all of them are asked again.
+fn beside(everybody: &[i32], child: i32) -> Vec<i32> {
     let others = everybody.iter().copied();
-    let others = others
-        .filter(|pid| *pid != child.ready.forked.pid)
-        .collect();
-    let others = side_by_side::each(others, side_by_side::processors(), counters);
-    let others: Result<Vec<_>, _> = others.into_iter().collect();
-    Ok(pss(others?.into_iter().chain([child.after])))
+    others.filter(|pid| *pid != child).collect()
+}
+
+/// The counters of processes that wait.
+fn counters_of_all(all: Vec<i32>) -> Result<Vec<Counters>, observe::Error> {
+    side_by_side::each(all, side_by_side::processors(), counters)
+        .into_iter()
+        .collect()
 }
 
 /// The counters of two processes that wait.

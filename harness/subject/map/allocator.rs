@@ -122,7 +122,10 @@ impl Heap {
 
     /// Tells `found` of each range that is the allocators' own.
     pub fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
-        for mapping in &self.ranges {
+        // Pools lie in mappings of CPython's own (`_PyObject_ArenaMmap`); where glibc's chunks are, each pool that one could begin
+        // would be looked for in the middle of somebody's data.
+        let others = self.ranges.iter();
+        for mapping in others.filter(|range| self.main_arena.as_ref() != Some(range)) {
             let pages = mapping.start as u64 / page_size()..mapping.end as u64 / page_size();
             let mut there = PageSet::new();
             there.insert_range(pages);

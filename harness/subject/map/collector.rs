@@ -10,6 +10,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use refcow::observe::page_size;
 
 const WORD: usize = size_of::<usize>();
 /// `struct gc_generation` (until 3.11): the head of its list, its threshold and its count.
@@ -105,13 +106,19 @@ fn first_generation() -> Option<usize> {
     if word(start) == 0 {
         return None;
     }
-    let is_first = |first: &usize| {
+    let is_first = |node: usize, first: &usize| {
         let has_ring = |place: &usize| {
             let head = first.wrapping_add(*place);
             let next = word_if_there(head)?;
             Some(word_if_there(next.wrapping_add(WORD))? & PREVIOUS == head)
         };
-        word_if_there(first.wrapping_add(TO_POINTER)) == Some(*first)
+        let pointer = first.wrapping_add(TO_POINTER);
+        // The kernel is asked for what is on another page than the node.
+        let there = match pointer as u64 / page_size() == node as u64 / page_size() {
+            true => Some(word(pointer)),
+            false => word_if_there(pointer),
+        };
+        there == Some(*first)
             && GENERATIONS
                 .iter()
                 .all(|place| has_ring(place) == Some(true))
@@ -119,7 +126,7 @@ fn first_generation() -> Option<usize> {
     let mut node = start;
     loop {
         let mut firsts = GENERATIONS.iter().map(|place| node.wrapping_sub(*place));
-        if let Some(first) = firsts.find(is_first) {
+        if let Some(first) = firsts.find(|first| is_first(node, first)) {
             return Some(first);
         }
         // Backwards: modules are older than most.
@@ -145,7 +152,7 @@ fn symbol(name: &CStr) -> Option<*mut c_void> {
 
 fn word(address: usize) -> usize {
     #[expect(unsafe_code, reason = "the stable ABI hides the lists")]
-    // SAFETY: callers follow the collector's lists, whose every node is in memory; no other thread runs that could change them.
+    // SAFETY: callers follow the collector's lists, whose every node is in memory, or stay on a node's page; no other thread runs that could change them.
     unsafe {
         *(address as *const usize)
     }
