@@ -122,7 +122,12 @@ pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error
     if let Ok(memory) = machine::memory() {
         fits(&options, &memory)?;
     }
-    let mut subject = Subject::start(launch).map_err(VisitError::from)?;
+    let launch = Launch {
+        // The witness, and the child that writes.
+        channels: 2,
+        ..launch.clone()
+    };
+    let mut subject = Subject::start(&launch).map_err(VisitError::from)?;
     let first = subject
         .fill(options.pages, false)
         .map_err(VisitError::from)?;
