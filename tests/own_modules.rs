@@ -554,7 +554,10 @@ fn a_new_file_is_measured_by_the_command_that_is_printed() {
         .lines()
         .find_map(|line| line.strip_prefix("    "))
         .unwrap();
-    assert!(command.starts_with(REFCOW), "{printed}");
+    assert!(
+        command.starts_with(&refcow::shell::word(REFCOW)),
+        "{printed}"
+    );
     let mut shell = place.command("sh", ["-c", &format!("{command} --python '{}'", python())]);
     shell.current_dir(place.path(""));
     let finished = place.run(shell).exits_with(0);
