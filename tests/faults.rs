@@ -975,6 +975,7 @@ fn if_no_dataset_can_be_measured_all_reasons_are_told() {
 fn with_descriptors(place: &Place, limit: usize, inherited: usize) -> std::process::Command {
     let start = format!(
         "import os, resource, sys\n\
+         os.closerange(3, 4096)\n\
          for _ in range({inherited}): os.set_inheritable(os.dup(1), True)\n\
          resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))\n\
          os.execv(sys.argv[1], sys.argv[1:])"
