@@ -1,7 +1,7 @@
 //! Which remedy helps, from what was measured: an order, and a sentence.
 
 use crate::compare::TOLERANCE;
-use crate::model::{Advice, Cause, Measurement, RegionName, Tried};
+use crate::model::{Advice, Cause, Measurement, Tried};
 use crate::numbers::{bytes, count, signed_bytes};
 use crate::remedies::{remedies, title};
 
@@ -83,9 +83,7 @@ fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
     };
     let all = child.totals().unshared;
     let of_all = |pages: u64| format!("{} of {} pages", count(pages), count(all));
-    let rest = child
-        .region(RegionName::Rest)
-        .map_or(0, |rest| rest.unshared);
+    let rest = child.around().unshared;
     // More than half of it is the story.
     if rest * 2 > all {
         return format!(
@@ -99,7 +97,7 @@ fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
             .map(|causes| wanted.iter().map(|cause| causes.of(*cause)).sum::<u64>())
             .sum()
     };
-    let content = pages(&[Cause::Payload, Cause::Body, Cause::Kernel]);
+    let content = pages(&[Cause::Buffer, Cause::Body, Cause::Kernel]);
     if content * 2 > all {
         return format!(
             "the visit itself writes to the data ({}), and what is written to must be copied",

@@ -297,9 +297,19 @@ fn page_rows(
             ),
             _ => other_circumstances.map(str::to_owned),
         };
-        for region in RegionName::ALL {
+        // All of the process around the dataset in one row: older documents divide it no further.
+        let compared = RegionName::ALL
+            .into_iter()
+            .filter(|region| region.is_data() || *region == RegionName::Rest);
+        for region in compared {
             let [base, new] = summaries.each_ref().map(|summary| {
                 let summary = summary.as_ref()?;
+                if region == RegionName::Rest {
+                    return Some(RowValue::Pages {
+                        unshared: *summary.around.1.end(),
+                        of: *summary.around.0.end(),
+                    });
+                }
                 let found = summary.regions.iter().find(|one| one.name == region);
                 // A region without pages is one of 0 pages, if the measurement was made.
                 Some(

@@ -402,7 +402,7 @@ impl ObjectMap {
             return None;
         }
         let cause = match kind.part {
-            Part::Buffer => Cause::Payload,
+            Part::Buffer => Cause::Buffer,
             Part::Allocator => Cause::Allocator,
             Part::Object { before, collected } => {
                 let before = u64::from(before);
@@ -509,7 +509,7 @@ mod tests {
             let found = map.at(address).unwrap();
             assert_eq!(
                 (found.cause, found.of_type),
-                (Cause::Payload, Some("bytearray"))
+                (Cause::Buffer, Some("bytearray"))
             );
         }
         assert_eq!(map.at(0x23010).unwrap().cause, Cause::Refcount);

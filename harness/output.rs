@@ -86,7 +86,7 @@ pub enum Error {
         reason: String,
     },
     /// Somebody else is at it.
-    #[error("another program has been writing a report to {} for {} s", path.display(), folder::PATIENCE.as_secs())]
+    #[error("another refcow is writing a report to {}", path.display())]
     #[diagnostic(help("wait until it has ended, or give another folder"))]
     Busy {
         /// The folder.

@@ -291,7 +291,12 @@ fn region_of(
         |found: Option<&crate::model::Region>| found.map_or((0, 0), |it| (it.pages, it.unshared));
     let ((pages, unshared), (pages_now, unshared_now)) = (pages(one), pages(other));
     if region == RegionName::Rest {
-        return comparing.rest(of("unshared"), unshared, unshared_now);
+        // With all of the process around the dataset that has a name.
+        let (one, other) = (recorded.around().unshared, now.around().unshared);
+        return comparing.rest(of("unshared"), one, other);
+    }
+    if !region.is_data() {
+        return;
     }
     comparing.pages(|| of("pages"), pages, pages_now, false);
     let whole = compare::all_or_nothing((unshared, pages), (unshared_now, pages_now));

@@ -63,14 +63,14 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
     if crate::common::cannot_record("a_writer_that_touches_one_thing_is_named_page_by_page") {
         return;
     }
-    use Cause::{Allocator, Body, Gc, Payload, Refcount, Unattributed};
+    use Cause::{Allocator, Body, Buffer, Gc, Refcount, Unattributed};
     use RegionName::{Header, Rest};
     by_python::each(series, "writers", |interpreter| {
         let visits = [
             ("refcount", Header, Refcount, Some("bytes")),
             ("gc", Header, Gc, Some("tuple")),
             ("body", Header, Body, Some("tuple")),
-            ("payload", RegionName::Payload, Payload, Some("bytearray")),
+            ("payload", RegionName::Payload, Buffer, Some("bytearray")),
             ("block", Rest, Allocator, None),
             ("pool", Rest, Allocator, None),
             ("unknown", Rest, Unattributed, None),
@@ -102,7 +102,7 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
         let filled = pages(kernel, RegionName::Payload, Cause::Kernel, None);
         assert!((3 * COUNT..=5 * COUNT).contains(&filled), "{filled}");
         let payload = kernel.region(RegionName::Payload).unwrap();
-        assert_eq!(payload.causes.unwrap().payload, 0, "{payload:?}");
+        assert_eq!(payload.causes.unwrap().buffer, 0, "{payload:?}");
         let by_kernel = kernel.written.iter().find(|one| one.cause == Cause::Kernel);
         assert_eq!(by_kernel.unwrap().function, None);
 
@@ -112,7 +112,7 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
             (Header, Refcount, "bytes"),
             (Header, Gc, "tuple"),
             (Header, Body, "tuple"),
-            (RegionName::Payload, Payload, "bytearray"),
+            (RegionName::Payload, Buffer, "bytearray"),
         ] {
             assert_eq!(pages(mix, region, cause, Some(of_type)), COUNT, "{cause:?}");
         }

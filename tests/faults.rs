@@ -257,6 +257,24 @@ fn a_signal_ends_what_has_closed_its_descriptors(
     place.nothing_remains();
 }
 
+/// A file that gets the number of a descriptor that was refcow's is not written to.
+#[test]
+fn what_takes_the_place_of_a_closed_descriptor_is_left_alone() {
+    let place = Place::new();
+    let mine = place.path("mine");
+    let action = format!(
+        "import fcntl\n\
+         control, *others = sorted(int(fd) for fd in os.listdir('/proc/self/fd') if int(fd) >= 100)\n\
+         os.closerange(others[0], 4096)\n\
+         mine = open({mine:?}, 'w')\n\
+         for fd in others: fcntl.fcntl(mine, fcntl.F_DUPFD, others[0])"
+    );
+    let finished = place.run(place.measure_fixture_that(When::Build, &action));
+    finished.refuses(3, "exited with status ", "a plain Python script");
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "");
+    place.nothing_remains();
+}
+
 /// What never ends a word fills memory, or takes longer than it may, whichever comes first.
 #[rstest]
 fn a_flood_is_ended(#[values(When::Build, When::Visit)] when: When) {

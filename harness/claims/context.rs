@@ -67,11 +67,14 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
     for name in RegionName::ALL {
         let region = summary.regions.iter().find(|region| region.name == name);
         // A region that the dataset has no pages in is one of 0 pages.
-        let (all, copied) = region.map_or((0, 0), |region| {
-            (*region.pages.end(), *region.unshared.end())
-        });
+        let (all, copied) = match (name, region) {
+            // With all that has a name in it.
+            (RegionName::Rest, _) => (*summary.around.0.end(), *summary.around.1.end()),
+            (_, Some(region)) => (*region.pages.end(), *region.unshared.end()),
+            (_, None) => (0, 0),
+        };
         put(name.as_str(), json!({"pages": all, "unshared": copied}));
-        if name != RegionName::Rest {
+        if name.is_data() {
             pages += all;
             unshared += copied;
         }

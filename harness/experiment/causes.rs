@@ -133,6 +133,8 @@ pub fn attribute(
                 of_type: of_type.map(model::printable),
                 function: function.map(model::printable),
                 line: line.map(model::printable),
+                own_line: None,
+                package: None,
                 pages,
                 identical: identical.map(|_| equal),
             },

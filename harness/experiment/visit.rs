@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::causes::{self, Attributed, FirstWrite, Recorded};
 use super::lines::{self, LineLog};
-use crate::model::{
-    Child, CrossChecks, Fate, PageMap, Region, RegionMap, RegionName, Tree, Written,
-};
+use crate::model::{Child, CrossChecks, Fate, PageMap, Region, RegionMap, Tree, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Disagreement, Faults, Fork, PageSet, PageStates, Recorder, Regions,
@@ -494,7 +492,7 @@ impl Visited {
                 unshared: pages.intersection_len(&self.unshared),
                 identical: identical.map(|identical| pages.intersection_len(identical)),
                 causes: causes.get(&name).copied(),
-                map: (name != RegionName::Rest).then(|| PageMap::of(pages.iter().map(fate))),
+                map: name.is_data().then(|| PageMap::of(pages.iter().map(fate))),
             })
             .collect();
         let (before, after) = (&self.ready.before, &self.after);
@@ -507,6 +505,12 @@ impl Visited {
             uss_bytes_after: after.uss_bytes,
             pages_copied_by_fork: self.ready.fork.copied_by_fork,
             new_pages: Some(self.new),
+            file_pages: None,
+            peak: None,
+            made: Vec::new(),
+            imported: Vec::new(),
+            processes: None,
+            copied_on_the_way: Vec::new(),
             cross_checks: CrossChecks {
                 faults_minus_unshared: difference(minor_faults, unshared),
                 uss_pages_minus_unshared: before.uss_bytes.zip(after.uss_bytes).map(

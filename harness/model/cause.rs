@@ -16,8 +16,9 @@ pub enum Cause {
     Refcount,
     /// The GC header of an object: the two words in front of it (`PyGC_Head`).
     Gc,
-    /// Memory of an object's out of line: a buffer, an array of pointers, a table.
-    Payload,
+    /// Memory of an object's out of line: a buffer, an array of pointers, a table. `payload` in documents of schema version 1
+    /// and 2.
+    Buffer,
     /// Another field of an object.
     Body,
     /// What the allocator has for itself: the header of a pool, a block that was free, the size of a chunk.
@@ -35,7 +36,7 @@ impl Cause {
     pub const ALL: [Self; 7] = [
         Self::Refcount,
         Self::Gc,
-        Self::Payload,
+        Self::Buffer,
         Self::Body,
         Self::Allocator,
         Self::Kernel,
@@ -47,7 +48,7 @@ impl Cause {
         match self {
             Self::Refcount => "refcount",
             Self::Gc => "gc",
-            Self::Payload => "payload",
+            Self::Buffer => "buffer",
             Self::Body => "body",
             Self::Allocator => "allocator",
             Self::Kernel => "kernel",
@@ -64,8 +65,8 @@ pub struct Causes {
     pub refcount: u64,
     /// [`Cause::Gc`].
     pub gc: u64,
-    /// [`Cause::Payload`].
-    pub payload: u64,
+    /// [`Cause::Buffer`].
+    pub buffer: u64,
     /// [`Cause::Body`].
     pub body: u64,
     /// [`Cause::Allocator`].
@@ -82,7 +83,7 @@ impl Causes {
         match cause {
             Cause::Refcount => self.refcount,
             Cause::Gc => self.gc,
-            Cause::Payload => self.payload,
+            Cause::Buffer => self.buffer,
             Cause::Body => self.body,
             Cause::Allocator => self.allocator,
             Cause::Kernel => self.kernel,
@@ -95,7 +96,7 @@ impl Causes {
         match cause {
             Cause::Refcount => &mut self.refcount,
             Cause::Gc => &mut self.gc,
-            Cause::Payload => &mut self.payload,
+            Cause::Buffer => &mut self.buffer,
             Cause::Body => &mut self.body,
             Cause::Allocator => &mut self.allocator,
             Cause::Kernel => &mut self.kernel,
@@ -136,6 +137,13 @@ pub struct Written {
     /// was running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+    /// The innermost line of the user's own file that was running, or had called what was: `FUNCTION (FILE:LINE)`. Absent
+    /// where that is `line`, and where none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_line: Option<String>,
+    /// Of an object of the region `modules`: the top-level package whose module leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// How many pages.
     pub pages: u64,
     /// Those of which the copy equals the parent's page. Absent when the memory could not be read.
@@ -156,16 +164,19 @@ pub enum By {
     Function,
     /// The Python line that was running.
     Line,
+    /// The top-level package whose modules lead to the object.
+    Package,
 }
 
 impl By {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Type,
         Self::Region,
         Self::Cause,
         Self::Function,
         Self::Line,
+        Self::Package,
     ];
 
     /// The name as tables and CSV spell it.
@@ -176,6 +187,7 @@ impl By {
             Self::Cause => "cause",
             Self::Function => "function",
             Self::Line => "line",
+            Self::Package => "package",
         }
     }
 }
@@ -199,6 +211,7 @@ impl Written {
             By::Cause => Some(self.cause.as_str()),
             By::Function => self.function.as_deref(),
             By::Line => self.line.as_deref(),
+            By::Package => self.package.as_deref(),
         }
     }
 }

@@ -11,14 +11,15 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python,
-    Warning,
+    Advice, Alternative, Calibration, Cause, Claim, Environment, Fact, Measurement, Observation,
+    Python, Warning,
 };
 
 /// The version of the JSON document. It grows by one whenever a field changes its meaning or goes away.
 ///
-/// 1 had one interpreter, named in every entry; 2 has a list of runs.
-pub const SCHEMA_VERSION: u32 = 2;
+/// 1 had one interpreter, named in every entry; 2 has a list of runs; in 3 the cause of a write to memory out of line is
+/// `buffer`, where it was `payload`, and what was `rest` is divided.
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// A larger file is no document of refcow's: all fixtures and visits of eight interpreters are some MiB.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
@@ -256,7 +257,11 @@ pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
     let report = match version {
         1 => {
             let first = serde_json::from_slice(bytes).map_err(|error| malformed("", &error))?;
-            in_shape(from_first(first)?)?
+            in_shape(from_second(from_first(first)?))?
+        }
+        2 => {
+            let second = serde_json::from_slice(bytes).map_err(|error| malformed("", &error))?;
+            in_shape(from_second(second))?
         }
         _ => in_shape(&mut serde_json::Deserializer::from_slice(bytes))?,
     };
@@ -343,6 +348,55 @@ fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentError> {
     Ok(json!({"schema_version": SCHEMA_VERSION, "runs": [run]}))
 }
 
+/// A document of version 2 in today's shape: with other words for one cause.
+fn from_second(mut document: Value) -> Value {
+    const THEN: &str = "payload";
+    let now = Cause::Buffer.as_str();
+    if let Some(version) = document.get_mut("schema_version") {
+        *version = json!(SCHEMA_VERSION);
+    }
+    let runs = document.get_mut("runs").and_then(Value::as_array_mut);
+    for run in runs.into_iter().flatten() {
+        let again = list(run, "advice").filter_map(|advice| {
+            let again = advice.get_mut("measured_again")?;
+            again.get_mut("measurement")
+        });
+        let mut children: Vec<&mut Value> = again.flat_map(|one| list(one, "children")).collect();
+        for child in &mut children {
+            rename(child, THEN, now);
+        }
+        for measurement in list(run, "measurements") {
+            list(measurement, "children").for_each(|child| rename(child, THEN, now));
+        }
+    }
+    document
+}
+
+/// Gives a cause another name in all that is said of a child, and the letter of that in the maps of its pages.
+fn rename(child: &mut Value, then: &str, now: &str) {
+    for written in list(child, "written") {
+        if let Some(cause) = written.get_mut("cause").filter(|cause| *cause == then) {
+            *cause = json!(now);
+        }
+    }
+    for region in list(child, "regions") {
+        if let Some(causes) = region.get_mut("causes").and_then(Value::as_object_mut)
+            && let Some(pages) = causes.remove(then)
+        {
+            causes.insert(now.to_owned(), pages);
+        }
+        if let Some(Value::String(map)) = region.get_mut("map") {
+            *map = map.replace('p', "f");
+        }
+    }
+}
+
+/// The entries of a list, if that is one.
+fn list<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    let list = value.get_mut(name).and_then(Value::as_array_mut);
+    list.into_iter().flatten()
+}
+
 /// Whether a letter would do something else on a terminal, or in a log that commands are read from, than be shown:
 /// controls, line ends among them, and what turns the direction of writing (Unicode's UAX #9).
 fn is_no_letter(letter: char) -> bool {
@@ -410,9 +464,9 @@ mod tests {
 
     #[test]
     fn a_newer_document_names_the_refcow_that_it_takes() {
-        let text = r#"{"schema_version": 3, "runs": [{"environment": {"refcow_version": "9.1.0"}}], "more": 1}"#;
+        let text = r#"{"schema_version": 4, "runs": [{"environment": {"refcow_version": "9.1.0"}}], "more": 1}"#;
         let error = read(text.as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("schema version 3"), "{error}");
+        assert!(error.to_string().contains("schema version 4"), "{error}");
         let help = miette::Diagnostic::help(&error).unwrap().to_string();
         assert!(help.contains("refcow 9.1.0"), "{help}");
     }

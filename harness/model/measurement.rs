@@ -113,6 +113,26 @@ pub struct Child {
     /// Absent in documents of earlier versions of refcow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_pages: Option<u64>,
+    /// Pages of files that the child has mapped in during the visit, whether others have them, too, or not. Absent in documents
+    /// of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_pages: Option<u64>,
+    /// What it had at most during the visit. Absent in documents of earlier versions, and where it could not be looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<Peak>,
+    /// The new pages again, by who filled them, most pages first. Absent where faults were not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<Made>,
+    /// Modules that the visit imported, as `sys.modules` names them, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported: Vec<String>,
+    /// Processes that the visit started by `fork`. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Processes>,
+    /// The pages of `pages_copied_by_fork` by region, as far as they are more than the fork's own: of a collection, say, that
+    /// fell due between the fork and the visit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copied_on_the_way: Vec<OnTheWay>,
     /// Disjoint regions, together all pages that could be shared at the fork and still were when the visit began.
     pub regions: Vec<Region>,
     /// The unshared pages again, by what was first written on them, most pages first. Absent where causes were not
@@ -124,6 +144,77 @@ pub struct Child {
     pub lost_faults: u64,
     /// What two cruder instruments say about the same visit.
     pub cross_checks: CrossChecks,
+}
+
+/// What a child had at most during its visit, of pages that were neither shared with the parent nor its own before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Peak {
+    /// Copied and new bytes together, at the moment at which it was seen to have most. It may have had more between two looks.
+    pub bytes: u64,
+    /// How often it was looked.
+    pub looks: u64,
+    /// Pages that were copied at any time, whether the child still had the copy at the end or had given it back. Absent where
+    /// faults were not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_pages: Option<u64>,
+}
+
+/// New pages that were filled alike: for the same type, by the same function and line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// The type of most objects on them. Absent: no object that refcow knows is there.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub of_type: Option<String>,
+    /// The function that touched them first, as in [`Written`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The Python line that was running, as in [`Written`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The line of the user's own file that was running or had called, as in [`Written`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_line: Option<String>,
+    /// How many pages.
+    pub pages: u64,
+}
+
+/// Processes that a child forked during its visit, and that have ended with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Processes {
+    /// How many there were, those that were not followed included.
+    pub number: u64,
+    /// Each of which the pages could be looked at when it ended, in the order of their forks.
+    pub followed: Vec<Followed>,
+    /// Copied and new bytes of all of them together, at the moment at which they were seen to have most. Absent where none was
+    /// followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
+    /// Why some were not followed. Absent: all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_followed: Option<String>,
+}
+
+/// One process that a visit forked, at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Followed {
+    /// Pages of each region that it shared when it was forked, and of which it had a copy of its own.
+    pub regions: Vec<OnTheWay>,
+    /// Anonymous pages that it alone had besides.
+    pub new_pages: u64,
+}
+
+/// Copied pages of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnTheWay {
+    /// Which.
+    pub region: RegionName,
+    /// How many.
+    pub pages: u64,
 }
 
 /// Differences between what the kernel's counters say and what was counted page by page.
@@ -153,21 +244,46 @@ pub enum RegionName {
     Spine,
     /// Buffers out of line: what an array holds.
     Payload,
+    /// Memory that was allocated while the dataset was built, is still there, and that no object was found to hold: C code owns
+    /// it (SQLite, tries, Arrow).
+    Native,
     /// A mapping that is shared by nature (`MAP_SHARED`): never copied on write.
     Segment,
-    /// Every other page of the process that could be shared at the fork.
+    /// Objects that only modules and classes lead to: the program.
+    Modules,
+    /// Objects that the interpreter itself leads to, and its variables.
+    Interpreter,
+    /// Writable pages of other files: variables of libraries.
+    Libraries,
+    /// Stacks of threads.
+    Stack,
+    /// Every other page of the process that could be shared at the fork. In documents of schema version 1 and 2 the four before
+    /// it, and `native`, are part of it.
     Rest,
 }
 
 impl RegionName {
     /// All regions, in the order of precedence.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Header,
         Self::Spine,
         Self::Payload,
+        Self::Native,
         Self::Segment,
+        Self::Modules,
+        Self::Interpreter,
+        Self::Libraries,
+        Self::Stack,
         Self::Rest,
     ];
+
+    /// Whether it is part of the dataset, and not of the process around it.
+    pub fn is_data(self) -> bool {
+        match self {
+            Self::Header | Self::Spine | Self::Payload | Self::Native | Self::Segment => true,
+            Self::Modules | Self::Interpreter | Self::Libraries | Self::Stack | Self::Rest => false,
+        }
+    }
 
     /// The name as the JSON and the tables spell it.
     pub fn as_str(self) -> &'static str {
@@ -175,7 +291,12 @@ impl RegionName {
             Self::Header => "header",
             Self::Spine => "spine",
             Self::Payload => "payload",
+            Self::Native => "native",
             Self::Segment => "segment",
+            Self::Modules => "modules",
+            Self::Interpreter => "interpreter",
+            Self::Libraries => "libraries",
+            Self::Stack => "stack",
             Self::Rest => "rest",
         }
     }
@@ -192,6 +313,15 @@ pub struct RegionMap {
     pub spine: Vec<Range<u64>>,
     /// Buffers.
     pub payload: Vec<Range<u64>>,
+    /// Allocated while building, owned by C.
+    #[serde(default)]
+    pub native: Vec<Range<u64>>,
+    /// Objects that only modules and classes lead to.
+    #[serde(default)]
+    pub modules: Vec<Range<u64>>,
+    /// Objects of the interpreter's own.
+    #[serde(default)]
+    pub interpreter: Vec<Range<u64>>,
     /// Types of objects that hold more than was looked for.
     pub not_walked: Vec<String>,
 }
@@ -213,7 +343,7 @@ pub struct Region {
     /// it was to be).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causes: Option<Causes>,
-    /// Its pages one by one. Absent of `rest`, which is no part of the dataset.
+    /// Its pages one by one. Absent of regions that are no part of the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<PageMap>,
 }
@@ -307,9 +437,14 @@ impl Child {
         self.sum(|_| true)
     }
 
-    /// The dataset alone: all regions but [`RegionName::Rest`].
+    /// The dataset alone: the regions that are data.
     pub fn dataset(&self) -> Totals {
-        self.sum(|name| name != RegionName::Rest)
+        self.sum(RegionName::is_data)
+    }
+
+    /// The process around the dataset: all other regions.
+    pub fn around(&self) -> Totals {
+        self.sum(|name| !name.is_data())
     }
 
     /// One region, if the dataset has pages in it.
@@ -353,6 +488,12 @@ mod tests {
             uss_bytes_after: None,
             pages_copied_by_fork: 0,
             new_pages: None,
+            file_pages: None,
+            peak: None,
+            made: Vec::new(),
+            imported: Vec::new(),
+            processes: None,
+            copied_on_the_way: Vec::new(),
             regions: vec![
                 region(RegionName::Header, 3, Some(2)),
                 region(RegionName::Rest, 4, None),

@@ -9,8 +9,8 @@ use super::{Cause, Causes};
 
 /// A region's pages in the order of their addresses, each with what became of it.
 ///
-/// In JSON a text of stretches: a number of pages, then `.` if they are still shared; else the first letter of the cause of
-/// the first write (`r`, `g`, `p`, `b`, `a`, `k`, `u`), or `c` (copied) where it is not known, and behind that `=` if the
+/// In JSON a text of stretches: a number of pages, then `.` if they are still shared; else the letter of the cause of
+/// the first write (`r`efcount, `g`c, bu`f`fer, `b`ody, `a`llocator, `k`ernel, `u`nattributed), or `c` (copied) where it is not known, and behind that `=` if the
 /// copies are identical to their originals and `!` if they are not. `3. 117r= 1g!`: three shared pages, 117 identical copies
 /// that a reference count has caused, and one copy with other bytes, caused by the collector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,9 +165,12 @@ impl fmt::Display for PageMap {
     }
 }
 
-/// The first letter of a cause.
+/// The letter of a cause, its first but of one of the two that have it.
 fn letter(cause: Cause) -> char {
-    cause.as_str().chars().next().unwrap_or('?')
+    match cause {
+        Cause::Buffer => 'f',
+        _ => cause.as_str().chars().next().unwrap_or('?'),
+    }
 }
 
 impl FromStr for PageMap {
@@ -227,10 +230,10 @@ impl JsonSchema for PageMap {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^([1-9][0-9]*(\\.|[rgpbakuc][=!]?)( [1-9][0-9]*(\\.|[rgpbakuc][=!]?))*)?$",
+            "pattern": "^([1-9][0-9]*(\\.|[rgfbakuc][=!]?)( [1-9][0-9]*(\\.|[rgfbakuc][=!]?))*)?$",
             "description": "The region's pages in the order of their addresses, as stretches: a number of pages, then `.` if \
-                they are still shared; else the first letter of the cause of the first write, or `c` where it is not known, \
-                and behind that `=` if the copies are identical to their originals and `!` if they are not.",
+                they are still shared; else the letter of the cause of the first write (`f` of `buffer`, of others their first), or \
+                `c` where it is not known, and behind that `=` if the copies are identical to their originals and `!` if they are not.",
         })
     }
 }

@@ -129,6 +129,12 @@ mod tests {
             uss_bytes_after: None,
             pages_copied_by_fork: 0,
             new_pages: None,
+            file_pages: None,
+            peak: None,
+            made: Vec::new(),
+            imported: Vec::new(),
+            processes: None,
+            copied_on_the_way: Vec::new(),
             regions: vec![Region {
                 name: RegionName::Header,
                 pages: 10,

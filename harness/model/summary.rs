@@ -57,6 +57,8 @@ pub struct Why {
 pub struct Summary {
     /// The regions that have pages.
     pub regions: Vec<RegionSummary>,
+    /// The process around the dataset: shared pages when the visit began, and those that the visit copied.
+    pub around: (Spread<u64>, Spread<u64>),
     /// Copies equal to their originals, of all regions.
     pub identical: Option<Spread<u64>>,
     /// Bytes that one child copied, of all regions.
@@ -117,6 +119,10 @@ impl Measurement {
         let shares = self.children.iter().filter_map(Child::copied_share);
         Some(Summary {
             regions: regions.collect(),
+            around: (
+                per_child(|child| child.around().pages)?,
+                per_child(|child| child.around().unshared)?,
+            ),
             identical: identical.and_then(|identical| spread(identical.into_iter())),
             copied_bytes: bytes(*copied.start())..=bytes(*copied.end()),
             copied_bytes_all: bytes(
@@ -210,7 +216,7 @@ impl Measurement {
             return Vec::new();
         };
         let regions = child.regions.iter().filter(|region| {
-            region.name != RegionName::Rest && region.unshared > 0 && region.causes.is_some()
+            region.name.is_data() && region.unshared > 0 && region.causes.is_some()
         });
         regions
             .map(|region| {

@@ -138,6 +138,8 @@ impl Regions {
             set
         };
         let (header, spine, payload) = (set(&map.header), set(&map.spine), set(&map.payload));
+        let [native, modules, interpreter] =
+            [&map.native, &map.modules, &map.interpreter].map(|ranges| set(ranges));
         let segment = &(&(&header | &spine) | &payload) & in_segments;
         let mut left = shared | &segment;
         let mut take = |name, wanted: &PageSet| {
@@ -149,7 +151,12 @@ impl Regions {
             take(RegionName::Header, &(&header - &segment)),
             take(RegionName::Spine, &(&spine - &segment)),
             take(RegionName::Payload, &(&payload - &segment)),
+            take(RegionName::Native, &(&native - &segment)),
             take(RegionName::Segment, &segment),
+            take(RegionName::Modules, &modules),
+            take(RegionName::Interpreter, &interpreter),
+            take(RegionName::Libraries, &PageSet::new()),
+            take(RegionName::Stack, &PageSet::new()),
             (RegionName::Rest, left),
         ])
     }
@@ -266,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn regions_are_disjoint_and_together_everything(
-            header in 0u64..60, spine in 0u64..60, payload in 0u64..60, length in 1u64..20,
+            header in 0u64..60, spine in 0u64..60, payload in 0u64..60, others in 0u64..60, length in 1u64..20,
             gone in proptest::collection::vec(any::<bool>(), 64),
         ) {
             let before = states(0, &[OURS; 64]);
@@ -276,6 +283,9 @@ mod tests {
                 header: vec![header..header + length],
                 spine: vec![spine..spine + length],
                 payload: vec![payload..payload + length],
+                native: vec![others..others + length],
+                modules: vec![others / 2..others / 2 + length],
+                interpreter: vec![others / 3..others / 3 + length],
                 not_walked: Vec::new(),
             };
             let regions = Regions::new(&map, &fork);

@@ -10,15 +10,15 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Error;
 use super::draft::{Draft, Lock, folder_of, lock, remove_abandoned, replaceable};
 use super::manifest::{Content, Manifest, NAME, There};
+use crate::{interrupt, process};
 
 /// How long another refcow is waited for, which is writing to the folder: a second, on a slow disk.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether it has ended.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -227,12 +227,16 @@ impl Folder {
             source,
         })?;
         let deadline = Instant::now() + PATIENCE;
+        // What a run has that was ended is written all the same, so that only an end that is asked for now is one.
+        let ended_before = interrupt::requested();
         while lock(&folder) == Lock::Taken {
-            if Instant::now() > deadline {
+            // flock() has no descriptor that could be waited for.
+            process::wait(&mut [], Instant::now() + INTERVAL);
+            let ended = interrupt::requested() && !ended_before;
+            if ended || Instant::now() > deadline {
                 let path = self.path.clone();
                 return Err(Error::Busy { path });
             }
-            thread::sleep(INTERVAL);
         }
         Ok(folder)
     }
@@ -625,7 +629,7 @@ mod tests {
     fn of_two_reports_at_a_time_one_is_there_in_the_end_and_whole() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
-        thread::scope(|threads| {
+        std::thread::scope(|threads| {
             for name in ["one", "two", "three"] {
                 let place = &place;
                 threads.spawn(move || {

@@ -141,7 +141,7 @@ impl OfChild {
     }
 }
 
-/// What a child has of the region `rest`: how many pages of libraries are there to be shared depends on the page cache.
+/// What a child has of the process around the dataset: how many pages of libraries are there to be shared depends on the page cache.
 #[derive(Serialize)]
 struct OfRest {
     rest_pages: Option<u64>,
@@ -151,11 +151,11 @@ struct OfRest {
 
 impl OfRest {
     fn of(child: &Child) -> Self {
-        let rest = child.region(RegionName::Rest);
+        let rest = child.around();
         Self {
-            rest_pages: rest.map(|rest| rest.pages),
-            rest_unshared: rest.map(|rest| rest.unshared),
-            rest_identical: rest.and_then(|rest| rest.identical),
+            rest_pages: Some(rest.pages),
+            rest_unshared: Some(rest.unshared),
+            rest_identical: rest.identical,
         }
     }
 }
@@ -185,7 +185,7 @@ struct OfRegion {
     identical: Option<u64>,
     refcount: Option<u64>,
     gc: Option<u64>,
-    payload: Option<u64>,
+    buffer: Option<u64>,
     body: Option<u64>,
     allocator: Option<u64>,
     /// The machine's kernel has the shorter name.
@@ -203,7 +203,7 @@ impl OfRegion {
             identical: region.identical,
             refcount: of(Cause::Refcount),
             gc: of(Cause::Gc),
-            payload: of(Cause::Payload),
+            buffer: of(Cause::Buffer),
             body: of(Cause::Body),
             allocator: of(Cause::Allocator),
             by_kernel: of(Cause::Kernel),
@@ -253,7 +253,7 @@ pub fn render_by(report: &Report, by: By) -> Result<Vec<u8>, Error> {
 pub fn render_pages(report: &Report) -> Result<Vec<u8>, Error> {
     table(children(report).flat_map(|of| {
         let all = of.child.regions.iter();
-        let all = all.filter(|region| region.name != RegionName::Rest);
+        let all = all.filter(|region| region.name.is_data());
         all.map(move |region| (of.visited(), of.number(), OfRegion::of(region)))
     }))
 }

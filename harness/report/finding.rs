@@ -1,6 +1,6 @@
 //! A run in one sentence.
 
-use crate::model::{FactTally, Measurement, OfOneVerdict, RegionName, Run, Summary, Verdict};
+use crate::model::{FactTally, Measurement, OfOneVerdict, Run, Summary, Verdict};
 use crate::numbers::{bytes, count, counted, one_or_several, share, signed_bytes, spread};
 
 /// What was found: the visit that copied the most of the inherited data, and what sharing by other ways copied.
@@ -146,7 +146,7 @@ fn most(measurement: &Measurement, summary: &Summary) -> String {
     let regions: Vec<String> = summary
         .regions
         .iter()
-        .filter(|region| region.name != RegionName::Rest)
+        .filter(|region| region.name.is_data())
         .map(|region| {
             format!(
                 "{} of {} {}",

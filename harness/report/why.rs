@@ -198,6 +198,7 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
         By::Cause => "cause",
         By::Function => "function that wrote",
         By::Line => "Python line",
+        By::Package => "package",
     };
     let mut header = vec![name.to_owned()];
     header.extend(group.iter().map(|measurement| measurement.visit.clone()));
@@ -226,6 +227,7 @@ fn unknown(by: By) -> &'static str {
         By::Type => "(no known object)",
         By::Function => "(no fault of the program's)",
         By::Line => "(no line)",
+        By::Package => "(no package's object)",
         By::Region | By::Cause => "(unknown)",
     }
 }

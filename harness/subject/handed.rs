@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use nix::cmsg_space;
@@ -12,9 +13,39 @@ use refcow::protocol::MOST_CHILDREN;
 static HANDED: OnceLock<Handed> = OnceLock::new();
 
 struct Handed {
-    control: File,
-    map: File,
-    channels: Vec<File>,
+    control: Kept,
+    map: Kept,
+    channels: Vec<Kept>,
+}
+
+/// A descriptor, and which file it was when it came. A fixture may close what it does not know, and the next file that it
+/// opens gets the number.
+pub struct Kept {
+    file: File,
+    is: (u64, u64),
+}
+
+impl Kept {
+    fn new(file: OwnedFd) -> io::Result<Self> {
+        let file = File::from(file);
+        let is = identity(&file)?;
+        Ok(Self { file, is })
+    }
+
+    /// The file, if it is still the one.
+    pub fn file(&self) -> io::Result<&File> {
+        match identity(&self.file) {
+            Ok(is) if is == self.is => Ok(&self.file),
+            _ => Err(io::Error::other(
+                "the fixture has closed descriptors that it did not open",
+            )),
+        }
+    }
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let found = file.metadata()?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Where descriptors begin that are refcow's: a fixture that closes those which a program usually has finds none of them,
@@ -22,7 +53,7 @@ struct Handed {
 const FIRST: RawFd = 100;
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
-pub fn receive() -> io::Result<&'static File> {
+pub fn receive() -> io::Result<&'static Kept> {
     let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
 
@@ -39,7 +70,7 @@ pub fn receive() -> io::Result<&'static File> {
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = part {
             for number in numbers {
-                files.push(File::from(above(received(number))?));
+                files.push(Kept::new(above(received(number))?)?);
             }
         }
     }
@@ -49,7 +80,7 @@ pub fn receive() -> io::Result<&'static File> {
     }
     let map = files.remove(0);
     let handed = Handed {
-        control: control.into(),
+        control: Kept::new(control)?,
         map,
         channels: files,
     };
@@ -81,11 +112,11 @@ fn handed() -> &'static Handed {
 }
 
 /// The file of the object map.
-pub fn map() -> &'static File {
-    &handed().map
+pub fn map() -> io::Result<&'static File> {
+    handed().map.file()
 }
 
 /// A child's socket.
-pub fn channel(index: usize) -> &'static File {
+pub fn channel(index: usize) -> &'static Kept {
     &handed().channels[index]
 }

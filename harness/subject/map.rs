@@ -59,6 +59,9 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         header: walk.regions.header.ranges(),
         spine: walk.regions.spine.ranges(),
         payload: walk.regions.payload.ranges(),
+        native: Vec::new(),
+        modules: Vec::new(),
+        interpreter: Vec::new(),
         not_walked: walk.not_walked.iter().cloned().collect(),
     };
     if objects {
@@ -462,7 +465,7 @@ impl<'py> Walk<'py> {
 
     /// The table goes behind what the mapper is about.
     fn write(self) -> io::Result<()> {
-        let mut file = handed::map();
+        let mut file = handed::map()?;
         file.seek(SeekFrom::Start(ASKED_BYTES))?;
         self.objects.write(&mut file)
     }

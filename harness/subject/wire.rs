@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::handed::Kept;
 
 /// The longest message of [`Wire::send_small`].
 const SMALL: usize = 256;
@@ -13,26 +14,17 @@ const SMALL: usize = 256;
 /// One end of a socket that carries a line of JSON a message.
 pub struct Wire {
     /// Never closed: the next child has it, too.
-    socket: &'static File,
-    /// The inode. A fixture may close what it does not know, and the next file that is opened gets the number.
-    is: u64,
+    socket: &'static Kept,
 }
 
 impl Wire {
     /// The socket that the observer has handed over.
-    pub fn new(socket: &'static File) -> Self {
-        let is = socket.metadata().map_or(0, |found| found.ino());
-        Self { socket, is }
+    pub fn new(socket: &'static Kept) -> Self {
+        Self { socket }
     }
 
-    /// The socket, if it is still the one.
     fn socket(&self) -> io::Result<&'static File> {
-        match self.socket.metadata() {
-            Ok(found) if found.ino() == self.is => Ok(self.socket),
-            _ => Err(io::Error::other(
-                "the fixture has closed descriptors that it did not open",
-            )),
-        }
+        self.socket.file()
     }
 
     /// The next message; `None` when the other end is closed.

@@ -204,7 +204,12 @@ fn what(name: RegionName) -> &'static str {
         RegionName::Header => "objects with their reference counts",
         RegionName::Spine => "arrays of pointers",
         RegionName::Payload => "content out of line",
+        RegionName::Native => "allocated while building, owned by C",
         RegionName::Segment => "content in shared memory",
+        RegionName::Modules => "objects of modules and classes",
+        RegionName::Interpreter => "the interpreter's own objects",
+        RegionName::Libraries => "variables of libraries",
+        RegionName::Stack => "stacks of threads",
         RegionName::Rest => "the rest of the process",
     }
 }
@@ -416,7 +421,7 @@ fn words(cause: Cause) -> &'static str {
     match cause {
         Cause::Refcount => "a reference count",
         Cause::Gc => "the garbage collector",
-        Cause::Payload => "an object's content",
+        Cause::Buffer => "an object's content",
         Cause::Body => "another field of an object",
         Cause::Allocator => "the allocator",
         Cause::Kernel => "the kernel",

@@ -32,11 +32,16 @@ pub const BAR: Colour = colour("bar", 0x1F6FB2, 0x4C9BE0);
 pub const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
 
 /// What is still shared: the colour of its region.
-const REGIONS: [Colour; 5] = [
+const REGIONS: [Colour; RegionName::ALL.len()] = [
     colour("header", 0xF7CD69, 0x3E2E0A),
     colour("spine", 0xB6DCAA, 0x21351B),
     colour("payload", 0xB2D6F4, 0x13324C),
+    colour("native", 0xF3C6C6, 0x4A1A1C),
     colour("segment", 0xE0C9F1, 0x44215D),
+    colour("modules", 0xC5E3DF, 0x17413C),
+    colour("interpreter", 0xD6DBEE, 0x2B3350),
+    colour("libraries", 0xE3DCCB, 0x403928),
+    colour("stack", 0xE6E6E0, 0x3A3B36),
     colour("rest", 0xCED2D7, 0x2D3134),
 ];
 
@@ -55,9 +60,9 @@ const CAUSES: [[Colour; 3]; Cause::ALL.len() + 1] = [
         colour("gc-copied", 0x2AAEFF, 0x42B6FE),
     ],
     [
-        colour("payload-identical", 0x00865A, 0x009160),
-        colour("payload-changed", 0x003222, 0x00FEAA),
-        colour("payload-copied", 0x00BD7E, 0x00C583),
+        colour("buffer-identical", 0x00865A, 0x009160),
+        colour("buffer-changed", 0x003222, 0x00FEAA),
+        colour("buffer-copied", 0x00BD7E, 0x00C583),
     ],
     [
         colour("body-identical", 0xCD388F, 0xD24B99),

@@ -24,6 +24,7 @@ impl Asked {
     pub fn new() -> std::io::Result<Self> {
         let length = usize::try_from(ASKED_BYTES).expect("some pages");
         let length = length.try_into().expect("more than nothing");
+        let file = handed::map()?;
         #[expect(unsafe_code, reason = "nix leaves mapping to its caller")]
         // SAFETY: a new mapping, at an address of the kernel's choice, of a file that the observer has made that long.
         let mapped = unsafe {
@@ -32,7 +33,7 @@ impl Asked {
                 length,
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_SHARED,
-                handed::map(),
+                file,
                 0,
             )
         }?;
