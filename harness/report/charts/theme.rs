@@ -38,10 +38,10 @@ const REGIONS: [Colour; RegionName::ALL.len()] = [
     colour("payload", 0xB2D6F4, 0x13324C),
     colour("native", 0xF3C6C6, 0x4A1A1C),
     colour("segment", 0xE0C9F1, 0x44215D),
-    colour("modules", 0xC5E3DF, 0x17413C),
-    colour("interpreter", 0xD6DBEE, 0x2B3350),
-    colour("libraries", 0xE3DCCB, 0x403928),
-    colour("stack", 0xE6E6E0, 0x3A3B36),
+    colour("modules", 0xC5E3DF, 0x123833),
+    colour("interpreter", 0xD6DBEE, 0x29304B),
+    colour("libraries", 0xE3DCCB, 0x383223),
+    colour("stack", 0xE6E6E0, 0x33342F),
     colour("rest", 0xCED2D7, 0x2D3134),
 ];
 
