@@ -18,6 +18,7 @@ use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{By, StartMethod, Tolerance};
 use crate::protocol::MOST_CHILDREN;
+use crate::variables::{Variable, Variables};
 
 /// How long a step may take by default.
 const TIMEOUT_SECONDS: f64 = 300.0;
@@ -34,7 +35,7 @@ const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Exit status:\n  0    done\n  1    an expectation failed\n  2    bad input: nothing was measured\n  \
-                  3    could not measure: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
+                  3    could not measure, or not everything: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
                   A signal that is ignored when refcow starts stays ignored: SIGINT in a script's background job, SIGHUP under nohup.\n\
                   SIGTERM ends it then."
 )]
@@ -332,7 +333,7 @@ pub struct Measure {
     /// Names from `refcow fixtures`, or paths of Python files with a function `build`; behind a colon one of its visits
     #[arg(required = true, value_name = "FIXTURE[:VISIT]", value_hint = ValueHint::FilePath)]
     fixtures: Vec<String>,
-    /// For Python files of one's own: their sys.argv[1:]
+    /// Arguments for your own Python files (their sys.argv[1:])
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
     /// How.
@@ -343,10 +344,11 @@ pub struct Measure {
 /// Options of `refcow measure`.
 #[derive(Debug, Args)]
 pub struct MeasureOptions {
-    /// What each child does; repeat for several [default: idle, reference, iterate and read, or all of a file's but exit]
+    /// What each worker does with the data; repeat for several [default: idle, reference, iterate and read, or all of a file's but exit]
     #[arg(long = "visit", value_name = "VISIT")]
     visits: Vec<String>,
-    /// What the parent does after building the data and before forking [default: nothing]
+    /// What the parent does after building the data and before forking: freeze, collect, collect+freeze or disable (functions
+    /// of the module gc), or a function `prepare_NAME` of the file's own [default: nothing]
     #[arg(long, value_name = "NAME")]
     prepare: Option<String>,
     /// Elements in each list [default: the fixture's]
@@ -355,22 +357,28 @@ pub struct MeasureOptions {
     /// Bytes of content in each element [default: the fixture's]
     #[arg(long, value_name = "B", value_parser = value_parser!(u64).range(1..))]
     item_bytes: Option<u64>,
-    /// Count the pages alone, without who wrote first to each
+    /// Count pages only; do not record what caused the copies
     #[arg(long)]
     no_causes: bool,
-    /// Cut the copied pages another way: by what was written first, or what wrote
-    #[arg(long, value_name = "WHAT", value_parser = by(), conflicts_with_all = ["no_causes", "baseline"])]
-    pub by: Option<By>,
+    /// Group copied pages by type, region, cause, function, line or package; several with commas (`--by type,line`)
+    #[arg(
+        long, value_name = "WHAT", value_parser = by(), value_delimiter = ',',
+        conflicts_with_all = ["no_causes", "baseline"]
+    )]
+    pub by: Vec<By>,
     /// An argument of `build`, written as in Python; repeat for several (`refcow measure FILE.py --help` lists a file's)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<Setting>,
-    /// Find out which line of Python was running at each page fault, in one more child, which takes several times as long
+    /// What the measured processes find in their environment.
+    #[command(flatten)]
+    variables: VariableOptions,
+    /// Name the Python line behind each copied page, too: one more worker makes each visit, several times slower
     #[arg(long, conflicts_with = "no_causes")]
     lines: bool,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Keep the run as baselines/NAME.json, to compare later ones with
+    /// Save the run as baselines/NAME.json, to compare later runs with it
     #[arg(long, value_name = "NAME", value_parser = baseline_name, conflicts_with = "baseline")]
     pub save_baseline: Option<String>,
     /// Compare the run with baselines/NAME.json [status 1 if something regressed]
@@ -396,6 +404,9 @@ pub struct Advise {
     /// An argument of `build`, written as in Python; repeat for several (`refcow advise FILE.py --help` lists a file's)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<Setting>,
+    /// What the measured processes find in their environment.
+    #[command(flatten)]
+    variables: VariableOptions,
     /// How to write the advice
     #[arg(long, value_enum, default_value_t)]
     pub format: ClaimsFormat,
@@ -438,18 +449,44 @@ impl Advise {
             let first = first.clone();
             return Err(fixtures::Error::NoArguments { first });
         }
+        let dataset = Dataset {
+            given: fixture.give(&self.set)?,
+            prepare: None,
+            visits,
+            fixture,
+        };
+        dataset.fixture.runs(&dataset.calls())?;
         Ok(Plan {
-            advise: vec![Dataset {
-                given: fixture.give(&self.set)?,
-                prepare: None,
-                visits,
-                fixture,
-            }],
+            advise: vec![dataset],
             arguments: self.arguments.clone(),
+            variables: self.variables.variables().resolve()?,
+            asked: self.variables.variables(),
             // Why nothing helps, where nothing does.
             causes: true,
             ..self.run.plan()
         })
+    }
+}
+
+/// Variables of the environment.
+#[derive(Debug, Args)]
+pub struct VariableOptions {
+    /// Set a variable in the environment of the measured processes, before Python starts, or pass yours on; repeat for
+    /// several [default: of yours only HOME, TMPDIR and LD_LIBRARY_PATH are passed on, to files of your own]
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = Variable::parse)]
+    env: Vec<Variable>,
+    /// Pass on all of your variables but those that would break the measurement: LD_PRELOAD, LD_AUDIT, PYTHONHOME,
+    /// PYTHONHASHSEED and the like
+    #[arg(long)]
+    env_all: bool,
+}
+
+impl VariableOptions {
+    fn variables(&self) -> Variables {
+        Variables {
+            given: self.env.clone(),
+            all: self.env_all,
+        }
     }
 }
 
@@ -501,6 +538,8 @@ impl RunOptions {
             advise: Vec::new(),
             observations: Vec::new(),
             arguments: Vec::new(),
+            variables: Vec::new(),
+            asked: Variables::default(),
             alternatives: None,
             children: self.children(),
             pythons: self.pythons.clone(),
@@ -865,8 +904,10 @@ impl MeasureOptions {
         Ok(Plan {
             datasets: datasets?,
             causes: !self.no_causes,
+            variables: self.variables.variables().resolve()?,
+            asked: self.variables.variables(),
             // Nothing else is asked for by it.
-            lines: self.lines || self.by == Some(By::Line),
+            lines: self.lines || self.by.contains(&By::Line),
             ..self.run.plan()
         })
     }
@@ -891,12 +932,14 @@ impl MeasureOptions {
         visits.retain(|visit| seen.insert(visit.clone()));
         // What one of several does not take is meant for another.
         let set = set.iter().filter(|one| fixture.takes(&one.name));
-        Ok(Dataset {
+        let dataset = Dataset {
             given: fixture.give(&set.cloned().collect::<Vec<_>>())?,
             prepare: self.prepare.clone(),
             visits,
             fixture,
-        })
+        };
+        dataset.fixture.runs(&dataset.calls())?;
+        Ok(dataset)
     }
 }
 

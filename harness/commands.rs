@@ -97,9 +97,9 @@ pub enum Error {
     #[diagnostic(transparent)]
     Merge(#[from] merge::Error),
     /// Pages were to be told apart by what wrote to them, which is not known.
-    #[error("causes of copies were asked for, and are not known")]
+    #[error("cannot tell what caused the copies: page faults could not be recorded")]
     #[diagnostic(help(
-        "the report's warning says why, and the ways to get them; `refcow doctor` says the same"
+        "the warning in the report says why and what helps, and so does `refcow doctor`"
     ))]
     NoCauses,
     /// The report has no form.
@@ -158,15 +158,15 @@ pub enum Error {
         answer: model::Answer,
     },
     /// A document names files, and their code was not asked to be run.
-    #[error("{}: its command, `{measures}`, runs the code of these files:{files}", path.display())]
-    #[diagnostic(help("if you have read them and would run them as you, say so: {command}"))]
+    #[error("{}: its command, `{measures}`, {does}", path.display())]
+    #[diagnostic(help("if you have read this and would run it as you, say so: {command}"))]
     RunsCode {
         /// The document.
         path: PathBuf,
         /// The document's command.
         measures: String,
-        /// A line each, with its SHA-256.
-        files: String,
+        /// Whose code it runs, and what that finds in its environment.
+        does: String,
         /// The command with --run-code.
         command: String,
     },
@@ -344,25 +344,32 @@ fn offered(path: &str, fixture: &fixtures::Fixture) -> String {
     let mut text = format!("{path}: {summary}\n\n");
     add_parameters(&mut text, "", fixture);
     let _ = writeln!(text, "\nVisits ({path}:NAME or --visit NAME):");
-    for visit in &fixture.visits {
-        add_entry(&mut text, "  ", &visit.name, &visit.doc);
-    }
-    if !fixture.preparations.is_empty() {
-        let _ = writeln!(text, "\nPreparations (--prepare NAME):");
-    }
-    for preparation in &fixture.preparations {
-        add_entry(&mut text, "  ", &preparation.name, &preparation.doc);
-    }
+    add_offers(&mut text, "  ", fixture, "\nPreparations (--prepare NAME):");
     text
 }
 
-/// A name, and the first line of what is said of it.
-fn add_entry(text: &mut String, margin: &str, name: &str, doc: &str) {
-    let line = format!(
-        "{margin}{name:<10} {}",
-        doc.lines().next().unwrap_or_default()
-    );
-    let _ = writeln!(text, "{}", line.trim_end());
+/// The visits, and below these words the preparations.
+fn add_offers(text: &mut String, margin: &str, fixture: &fixtures::Fixture, words: &str) {
+    let visits = fixture.visits.iter();
+    add_entries(text, margin, visits.map(|one| (&one.name, &one.doc)));
+    let _ = writeln!(text, "{words}");
+    let all = fixture.preparations.iter();
+    add_entries(text, margin, all.map(|one| (&one.name, &one.doc)));
+}
+
+/// Names, each with the first line of what is said of it, in columns.
+fn add_entries<'a>(
+    text: &mut String,
+    margin: &str,
+    all: impl Iterator<Item = (&'a String, &'a String)> + Clone,
+) {
+    let longest = all.clone().map(|(name, _)| name.chars().count()).max();
+    let width = longest.unwrap_or(0).max(10);
+    for (name, doc) in all {
+        let first = doc.lines().next().unwrap_or_default();
+        let line = format!("{margin}{name:<width$} {first}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
 }
 
 /// The parameters of a user's `build`, in columns.
@@ -706,9 +713,9 @@ fn measure(command: &Measure) -> Result<(), Error> {
     };
     let measured = measured(&plan, &options.run, None)?;
     let format = format(options.format, &output);
-    let mut bytes = match options.by {
-        Some(by) => report::render_by(&measured.report, by, format)?,
-        None => report::render(&measured.report, format)?,
+    let mut bytes = match options.by.is_empty() {
+        false => report::render_by(&measured.report, &options.by, format)?,
+        true => report::render(&measured.report, format)?,
     };
     let comparison = base.map(|base| {
         let facts = claims::Claims::versions();
@@ -733,7 +740,7 @@ fn measure(command: &Measure) -> Result<(), Error> {
         .runs
         .iter()
         .flat_map(|run| &run.measurements);
-    if options.by.is_some() && !all.all(model::Measurement::has_causes) {
+    if !options.by.is_empty() && !all.all(model::Measurement::has_causes) {
         return Err(Error::NoCauses);
     }
     if let Some(kept) = kept {
@@ -836,15 +843,7 @@ fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
             let _ = writeln!(text, "  Needs: {needs}.");
         }
         let _ = writeln!(text, "  Visits:");
-        for visit in &fixture.visits {
-            add_entry(&mut text, "    ", &visit.name, &visit.doc);
-        }
-        if !fixture.preparations.is_empty() {
-            let _ = writeln!(text, "  Preparations:");
-        }
-        for preparation in &fixture.preparations {
-            add_entry(&mut text, "    ", &preparation.name, &preparation.doc);
-        }
+        add_offers(&mut text, "    ", fixture, "  Preparations:");
     }
     Ok(text)
 }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use crate::claims::{Claims, Direction};
 use crate::model::{
-    ComparedRuns, Comparison, Environment, Measurement, Outcome, RegionName, Report, Row, RowKey,
-    RowValue, Run, RunName, SCHEMA_VERSION, Status, Tolerance, Verdict, Version, Warning,
+    ComparedRuns, Comparison, Environment, Measurement, Memory, Outcome, RegionName, Report, Row,
+    RowKey, RowValue, Run, RunName, SCHEMA_VERSION, Spread, Status, Summary, Tolerance, Verdict,
+    Version, Warning, is_noise,
 };
 
 /// Why pages of the region `rest` do not compare between builds.
@@ -180,6 +181,10 @@ pub(crate) fn differences(base: &Run, new: &Run) -> Vec<String> {
         "huge pages",
         one.transparent_huge_pages != other.transparent_huge_pages,
     );
+    differ(
+        "variables of the environment (--env)",
+        (&one.variables, one.all_variables) != (&other.variables, other.all_variables),
+    );
     let random = |run: &Run| run.warnings.contains(&Warning::AddressesRandom);
     differ(
         "addresses (random in each run)",
@@ -350,8 +355,67 @@ fn page_rows(
                 facts: Vec::new(),
             });
         }
+        rows.extend(memory_rows(
+            measurement,
+            &summaries,
+            not_comparable.as_deref(),
+            base.environment.page_size_bytes,
+        ));
     }
     rows
+}
+
+/// Why pages of files are told, and count for nothing.
+const PAGE_CACHE: &str =
+    "how many pages of files a process maps depends on what is in the page cache";
+
+/// New memory and pages of files, where both know of them. What is new differs by a few pages from run to run on one machine,
+/// too: where a heap ends is no matter of the visit.
+fn memory_rows(
+    measurement: &Measurement,
+    summaries: &[Option<Summary>; 2],
+    not_comparable: Option<&str>,
+    page_size: u64,
+) -> Vec<Row> {
+    let [Some(base), Some(new)] = summaries else {
+        return Vec::new();
+    };
+    let most = |one: &Option<Spread<u64>>| one.as_ref().map(|one| *one.end());
+    let figures = [
+        (Memory::New, most(&base.new_bytes), most(&new.new_bytes)),
+        (Memory::File, most(&base.file_bytes), most(&new.file_bytes)),
+    ];
+    let rows = figures.into_iter().filter_map(|(memory, base, new)| {
+        let (base, new) = (base?, new?);
+        let pages = |bytes: u64| bytes / page_size.max(1);
+        if is_noise(pages(base)) && is_noise(pages(new)) {
+            return None;
+        }
+        let difference = pages(base.abs_diff(new));
+        let (status, because) = match (not_comparable, memory) {
+            (Some(because), _) => (Status::NotComparable, Some(because)),
+            _ if difference == 0 => (Status::Unchanged, None),
+            _ if difference <= TOLERANCE.of(pages(base)) => (Status::WithinNoise, None),
+            (None, Memory::File) => (Status::NotComparable, Some(PAGE_CACHE)),
+            (None, Memory::New) if new < base => (Status::Improved, None),
+            (None, Memory::New) => (Status::Regressed, None),
+        };
+        Some(Row {
+            key: RowKey::Memory {
+                fixture: measurement.fixture.clone(),
+                prepare: measurement.prepare.clone(),
+                visit: measurement.visit.clone(),
+                sharing: measurement.sharing.clone(),
+                memory,
+            },
+            base: Some(RowValue::Memory { bytes: base }),
+            new: Some(RowValue::Memory { bytes: new }),
+            status,
+            because: because.map(str::to_owned),
+            facts: Vec::new(),
+        })
+    });
+    rows.collect()
 }
 
 fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {

@@ -4,11 +4,15 @@ pub mod advise;
 pub mod alternatives;
 pub mod calibration;
 pub mod causes;
+mod descendants;
 pub mod lines;
+mod made;
 pub mod observations;
+mod on_the_way;
 pub mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,11 +22,13 @@ use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Environment, Measurement, Observation, Report, Run, Warning};
+use crate::observe::page_size;
 use crate::places::Places;
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::side_by_side::both;
 use crate::subject::{self, Launch, Subject, Surroundings};
+use crate::variables::{HASH_SEED, Variables};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -35,6 +41,10 @@ pub struct Plan {
     pub observations: Vec<Wanted>,
     /// `sys.argv[1:]` of users' own files.
     pub arguments: Vec<String>,
+    /// Variables that the measured processes of datasets get.
+    pub variables: Vec<(OsString, OsString)>,
+    /// How the command line asked for them.
+    pub asked: Variables,
     /// Which ways to share data are to be compared.
     pub alternatives: Option<alternatives::Wanted>,
     /// Children of each visit, from 1 to [`protocol::MOST_CHILDREN`].
@@ -66,6 +76,17 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The functions of the fixture's that will be called.
+    pub fn calls(&self) -> Vec<String> {
+        let own = |visit: &&String| ![IDLE, EXIT].contains(&&visit[..]);
+        let visits = self.visits.iter().filter(own);
+        let prepare = self.prepare.iter();
+        std::iter::once("build".to_owned())
+            .chain(prepare.map(|name| format!("prepare_{name}")))
+            .chain(visits.map(|name| format!("visit_{name}")))
+            .collect()
+    }
+
     /// Whether this is the fixture of that name, or path.
     pub fn is(&self, name: &str) -> bool {
         match &self.fixture.path {
@@ -327,6 +348,22 @@ impl Error {
         }
     }
 
+    /// With the visit in the fixture's place, where its text has none.
+    fn of_visit(self, visit: &str) -> Self {
+        match self {
+            Self::Fixture {
+                fixture,
+                error,
+                help,
+            } if !matches!(*error, visit::Error::Subject(_)) => Self::Fixture {
+                fixture: model::named(&fixture, Some(visit)),
+                error,
+                help,
+            },
+            other => other,
+        }
+    }
+
     /// As one of several interpreters' errors.
     fn of_interpreter(self, interpreter: &Interpreter) -> Self {
         Self::Interpreter {
@@ -402,10 +439,11 @@ impl Error {
         }
     }
 
-    /// The warning in a report that lacks this.
-    fn not_measured(&self, what: &str) -> Warning {
+    /// The warning in a report that lacks this, or one visit of it.
+    fn not_measured(&self, what: &str, visit: Option<&str>) -> Warning {
         Warning::NotMeasured {
             fixture: what.to_owned(),
+            visit: visit.map(str::to_owned),
             reason: self.reason(),
         }
     }
@@ -592,7 +630,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
 
 /// What the figures of an interpreter depend on.
 fn environment_of(ready: &Ready) -> Result<Environment, machine::Error> {
-    let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), subject::HASH_SEED)]);
+    let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), HASH_SEED)]);
     let python::Installed { versions, sha256 } = ready.installed.clone();
     machine::environment(versions, sha256, seeds)
 }
@@ -626,10 +664,19 @@ impl Trouble {
         } else if error.spoils_the_run() {
             return Err(error);
         } else {
-            self.warnings.insert(error.not_measured(what));
+            self.warnings.insert(error.not_measured(what, None));
             self.failures.push(error);
         }
         Ok(())
+    }
+
+    /// Notes why visits are not in the run: none of these spoils it.
+    fn note_visits(&mut self, dataset: &Dataset, failed: Vec<FailedVisit>) {
+        for FailedVisit { visit, error } in failed {
+            let name = &dataset.fixture.name;
+            self.warnings.insert(error.not_measured(name, Some(&visit)));
+            self.failures.push(error);
+        }
     }
 }
 
@@ -657,6 +704,8 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     let interpreter = &ready.interpreter;
     let launch = launch(ready, plan.children, plan.timeout)?;
     let mut environment = environment_of(ready)?;
+    environment.variables = plan.asked.given();
+    environment.all_variables = plan.asked.all;
     step(Step::Preparing("calibrating"));
     // Both wait for new processes most of the time. Code of the user's waits until the instrument has been checked.
     let first = plan.datasets.first();
@@ -684,6 +733,7 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
             Ok(measured) => {
                 measurements.extend(measured.measurements);
                 trouble.warnings.extend(measured.warnings);
+                trouble.note_visits(dataset, measured.failed);
             }
             Err(error) => trouble.note(&dataset.fixture.name, error)?,
         }
@@ -701,6 +751,7 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
             Ok(outcome) => {
                 measurements.extend(outcome.measurements);
                 trouble.warnings.extend(outcome.warnings);
+                trouble.note_visits(dataset, outcome.failed);
                 environment.packages.extend(outcome.installed.versions);
                 environment.package_sha256.extend(outcome.installed.sha256);
                 advice.extend(outcome.advice);
@@ -802,6 +853,7 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
         version: interpreter.full_version.clone(),
         prefix: ready.prefix.clone(),
         surroundings: Surroundings::Fixed(places),
+        variables: Vec::new(),
         channels: children + 1,
         timeout,
     })
@@ -896,6 +948,7 @@ fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Loaded, Erro
     if fixture.path.is_some() {
         launch.surroundings = Surroundings::Users;
     }
+    launch.variables.clone_from(&plan.variables);
     let mut subject = Subject::start(&launch).map_err(failed)?;
     let started = subject.start_python().map_err(failed)?;
     if !started.addresses_fixed {
@@ -907,6 +960,9 @@ fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Loaded, Erro
         None => Vec::new(),
     };
     subject.load(helpers, module, arguments).map_err(failed)?;
+    if fixture.path.is_some() {
+        subject.look(dataset.calls()).map_err(failed)?;
+    }
     Ok(Loaded { subject, warnings })
 }
 
@@ -950,7 +1006,9 @@ fn build_in(plan: &Plan, dataset: &Dataset, loaded: Loaded) -> Result<Built, Err
         });
     }
     if let Some(name) = &dataset.prepare {
-        subject.prepare(name).map_err(failed)?;
+        subject
+            .prepare(name, fixtures::steps_of(name))
+            .map_err(failed)?;
     }
     Ok(Built {
         subject,
@@ -960,9 +1018,19 @@ fn build_in(plan: &Plan, dataset: &Dataset, loaded: Loaded) -> Result<Built, Err
     })
 }
 
+/// What came of the visits of a dataset.
 struct Measured {
+    /// In the order of the visits.
     measurements: Vec<Measurement>,
     warnings: BTreeSet<Warning>,
+    /// Visits that could not be measured.
+    failed: Vec<FailedVisit>,
+}
+
+/// A visit that could not be measured. That says nothing of the dataset's others.
+struct FailedVisit {
+    visit: String,
+    error: Error,
 }
 
 /// One dataset in a subject of its own, which may have been started.
@@ -978,16 +1046,88 @@ fn measure(
     });
     let loaded = started.unwrap_or_else(|| start(plan, dataset, launch))?;
     let built = build_in(plan, dataset, loaded)?;
-    visit_all(plan, dataset, built, step)
+    let anew = || build(plan, dataset, launch);
+    visit_all(plan, dataset, built, anew, step)
 }
 
-/// A dataset that stands, with all of its visits.
+/// A dataset that stands, with all of its visits. Where one leaves a subject that is of no more use, `anew` gives another
+/// with the same data.
+///
+/// # Errors
+/// When the data cannot be built, or found, or the run must end.
 fn visit_all(
     plan: &Plan,
     dataset: &Dataset,
     built: Built,
+    mut anew: impl FnMut() -> Result<Built, Error>,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Measured, Error> {
+    let mut all = Measured {
+        measurements: Vec::new(),
+        warnings: BTreeSet::new(),
+        failed: Vec::new(),
+    };
+    let mut steps = Steps {
+        step,
+        stands: false,
+        counted: BTreeSet::new(),
+    };
+    let mut left = Some((built, dataset.visits.clone()));
+    while let Some((built, visits)) = left.take() {
+        let dataset = Dataset {
+            visits,
+            ..dataset.clone()
+        };
+        let (measured, not_visited) = visit_in(plan, &dataset, built, &mut steps)?;
+        all.measurements.extend(measured.measurements);
+        all.warnings.extend(measured.warnings);
+        all.failed.extend(measured.failed);
+        if !not_visited.is_empty() {
+            steps.tell(Step::Building {
+                fixture: &dataset.fixture.name,
+            });
+            left = Some((anew()?, not_visited));
+        }
+    }
+    Ok(all)
+}
+
+/// What is told of the steps of a dataset, each of which counts once, however often it is done.
+struct Steps<'a> {
+    step: &'a mut dyn FnMut(Step<'_>),
+    /// Whether the data has stood.
+    stands: bool,
+    /// Visits that were made.
+    counted: BTreeSet<String>,
+}
+
+impl Steps<'_> {
+    fn tell(&mut self, step: Step<'_>) {
+        (self.step)(step);
+    }
+
+    fn built(&mut self) {
+        if !std::mem::replace(&mut self.stands, true) {
+            self.tell(Step::Done);
+        }
+    }
+
+    /// One child has ended this visit.
+    fn visited(&mut self, visit: &str) {
+        if !self.counted.contains(visit) {
+            self.tell(Step::Done);
+        }
+    }
+}
+
+/// Visits a dataset in one subject, until a visit leaves it of no more use; those that are then still to be made, in
+/// another one.
+fn visit_in(
+    plan: &Plan,
+    dataset: &Dataset,
+    built: Built,
+    steps: &mut Steps<'_>,
+) -> Result<(Measured, Vec<String>), Error> {
     let fixture = &dataset.fixture;
     let at = Error::of(&fixture.name);
     let Built {
@@ -1000,7 +1140,20 @@ fn visit_all(
     if !map.not_walked.is_empty() {
         warnings.insert(Warning::NotWalked {
             fixture: fixture.name.clone(),
-            types: map.not_walked.join(", "),
+            types: map
+                .not_walked
+                .iter()
+                .map(|held| held.of_type.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+            objects: Some(map.not_walked.iter().map(|held| held.objects).sum()),
+            pages: Some(
+                map.not_walked
+                    .iter()
+                    .map(|held| held.bytes)
+                    .sum::<u64>()
+                    .div_ceil(crate::observe::page_size()),
+            ),
         });
     }
     if objects.left_out() > 0 {
@@ -1009,7 +1162,7 @@ fn visit_all(
             objects: objects.left_out(),
         });
     }
-    step(Step::Done);
+    steps.built();
 
     // A size is told as one, whoever set it.
     let mut parameters = dataset.given.parameters.clone();
@@ -1026,10 +1179,14 @@ fn visit_all(
             .collect(),
         None => Vec::new(),
     };
-    let mut measurements = Vec::new();
+    let mut measured = Measured {
+        measurements: Vec::new(),
+        warnings,
+        failed: Vec::new(),
+    };
     let mut details = Vec::new();
-    for visit in &dataset.visits {
-        step(Step::Visiting {
+    for (place, visit) in dataset.visits.iter().enumerate() {
+        steps.tell(Step::Visiting {
             fixture: &fixture.name,
             visit,
         });
@@ -1047,11 +1204,32 @@ fn visit_all(
             objects: plan.causes.then_some(&objects),
         };
         let outcome = visit::visit(&mut subject, data, &job, &doing, plan.children, || {
-            step(Step::Done);
+            steps.visited(visit);
         })
-        .map_err(&at)?;
-        warnings.extend(visit_warnings(fixture, visit, &outcome));
-        measurements.push(Measurement {
+        .map_err(&at);
+        steps.counted.insert(visit.clone());
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if measured.fail(visit, error, &mut subject)? {
+                    continue;
+                }
+                let left = match details.is_empty() {
+                    true => dataset.visits[place + 1..].to_vec(),
+                    // Lines are those of the same subject, in which no other child can be forked now.
+                    false => measured.start_over(dataset),
+                };
+                return Ok((measured, left));
+            }
+        };
+        measured
+            .warnings
+            .extend(visit_warnings(fixture, visit, &outcome));
+        let mut children = outcome.children;
+        for child in &mut children {
+            child.bytes = Some(child.visit_bytes(page_size()));
+        }
+        measured.measurements.push(Measurement {
             fixture: fixture.name.clone(),
             visit: visit.clone(),
             prepare: dataset.prepare.clone(),
@@ -1062,20 +1240,18 @@ fn visit_all(
             arguments: arguments.clone(),
             build_seconds,
             tree: outcome.tree,
-            children: outcome.children,
+            children,
         });
         if plan.traces(visit) {
-            details.push((measurements.len() - 1, outcome.details));
+            details.push((visit.clone(), outcome.details));
         }
     }
     // After all that is counted: a trace function has Python allocate (frame objects, since 3.12 tables for each code
     // object), and small objects have pages in common with the dataset's. Addresses are the same in this child.
-    for (place, mut details) in details {
-        let measurement: &mut Measurement = &mut measurements[place];
-        let visit = &measurement.visit;
-        step(Step::Visiting {
+    for (visit, mut details) in details {
+        steps.tell(Step::Visiting {
             fixture: &fixture.name,
-            visit,
+            visit: &visit,
         });
         let job = Job::Visit {
             name: visit.clone(),
@@ -1086,21 +1262,71 @@ fn visit_all(
             map: &map,
             objects: Some(&objects),
         };
-        let traced = visit::visit(&mut subject, data, &job, &doing, 1, || step(Step::Done));
-        let traced = traced.map_err(&at)?;
+        let traced = visit::visit(&mut subject, data, &job, &doing, 1, || {
+            steps.tell(Step::Done);
+        });
+        let traced = match traced.map_err(&at) {
+            Ok(traced) => traced,
+            Err(error) => {
+                let goes_on = measured.fail(&visit, error, &mut subject)?;
+                measured.measurements.retain(|one| one.visit != visit);
+                if goes_on {
+                    continue;
+                }
+                let left = measured.start_over(dataset);
+                return Ok((measured, left));
+            }
+        };
+        let mut measurements = measured.measurements.iter_mut();
+        let Some(measurement) = measurements.find(|one| one.visit == visit) else {
+            continue;
+        };
         for (log, other) in traced.lines.iter().zip(&traced.details) {
-            warnings.extend(lines_warning(fixture, visit, log));
+            measured
+                .warnings
+                .extend(lines_warning(fixture, &visit, log));
             for (child, details) in measurement.children.iter_mut().zip(&mut details) {
-                let recorded = &mut details.recorded;
-                recorded.take_lines(&other.recorded, other.pid, log, &objects);
+                details.take_lines(other, log, &objects);
                 child.written = details.written(&objects);
+                child.made = details.made();
             }
         }
     }
-    Ok(Measured {
-        measurements,
-        warnings,
-    })
+    Ok((measured, Vec::new()))
+}
+
+impl Measured {
+    /// Notes why a visit was not measured; whether the subject can be gone on with.
+    ///
+    /// # Errors
+    /// When the run must end for it.
+    fn fail(&mut self, visit: &str, error: Error, subject: &mut Subject) -> Result<bool, Error> {
+        if error.spoils_the_run() {
+            return Err(error);
+        }
+        // Who raises has ended orderly, and waits as the others do. Of what was killed at the time limit, or has died, shared
+        // memory may be half written, and locks in it held.
+        let orderly = match &error {
+            Error::Fixture { error, .. } => matches!(
+                **error,
+                visit::Error::Subject(subject::Error::Raised { .. })
+            ),
+            _ => false,
+        };
+        self.failed.push(FailedVisit {
+            visit: visit.to_owned(),
+            error: error.of_visit(visit),
+        });
+        Ok(orderly && subject.end_forked())
+    }
+
+    /// Forgets what was measured; the visits that have not failed.
+    fn start_over(&mut self, dataset: &Dataset) -> Vec<String> {
+        self.measurements.clear();
+        let has_failed = |visit: &&String| self.failed.iter().any(|one| one.visit == **visit);
+        let visits = dataset.visits.iter();
+        visits.filter(|visit| !has_failed(visit)).cloned().collect()
+    }
 }
 
 /// The interpreter as reports name it.
@@ -1225,10 +1451,27 @@ fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> V
             reason: reason.clone(),
         });
     }
+    if let Some(returned) = &outcome.lazy {
+        warnings.push(Warning::NothingConsumed {
+            fixture: fixture.clone(),
+            visit: visit.to_owned(),
+            returned: model::printable(returned),
+        });
+    }
     if outcome.swapped_pages > 0 {
         warnings.push(Warning::PagesInSwap {
             fixture: fixture.clone(),
             pages: outcome.swapped_pages,
+        });
+    }
+    let on_the_way =
+        |child: &model::Child| -> u64 { child.copied_on_the_way.iter().map(|one| one.pages).sum() };
+    let most = outcome.children.iter().map(on_the_way).max();
+    if let Some(pages) = most.filter(|pages| *pages > 0) {
+        warnings.push(Warning::CopiedOnTheWay {
+            fixture: fixture.clone(),
+            visit: visit.to_owned(),
+            pages,
         });
     }
     if let Some(bytes) = outcome.parent.huge_bytes.filter(|bytes| *bytes > 0) {

@@ -19,6 +19,8 @@ use thiserror::Error;
 
 use self::parameters::Parameter;
 use self::syntax::{Binding, Function, Module, Value};
+use crate::deferred;
+use crate::protocol::Deferred;
 
 /// A fixture to begin with.
 pub const TEMPLATE: &str = include_str!("fixtures/template.py");
@@ -46,6 +48,38 @@ const OWN_VISITS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Preparations that every fixture has, unless it defines one of that name: name, functions of Python's module `gc`, and
+/// description.
+const OWN_PREPARATIONS: [(&str, &[&str], &str); 4] = [
+    (
+        "freeze",
+        &["freeze"],
+        "Runs gc.freeze(): no later collection looks at what exists now.",
+    ),
+    (
+        "collect",
+        &["collect"],
+        "Runs gc.collect(): garbage is freed, and children are not due to collect it.",
+    ),
+    (
+        "collect+freeze",
+        &["collect", "freeze"],
+        "Runs gc.collect(), then gc.freeze().",
+    ),
+    (
+        "disable",
+        &["disable"],
+        "Runs gc.disable(): no collection begins by itself.",
+    ),
+];
+
+/// The functions of `gc` that one of refcow's own preparations calls; none of another.
+pub fn steps_of(preparation: &str) -> &'static [&'static str] {
+    let mut all = OWN_PREPARATIONS.iter();
+    all.find(|(name, ..)| *name == preparation)
+        .map_or(&[], |(_, steps, _)| steps)
+}
+
 /// The name by which a fixture says how its data reaches the children.
 const SHARING: &str = "SHARING";
 
@@ -64,7 +98,8 @@ pub struct Fixture {
     pub sharing: String,
     /// What can be done with the data: [`IDLE`] and [`EXIT`], then the fixture's own in the order of the text.
     pub visits: Vec<Visit>,
-    /// What the parent can do with the data before it forks, in the order of the text.
+    /// What the parent can do with the data before it forks: the fixture's own in the order of the text, then those that it
+    /// has anyway.
     pub preparations: Vec<Preparation>,
     /// Those of [`PROVIDED`] that the fixture, or a helper module it uses, imports.
     pub modules: Vec<String>,
@@ -74,6 +109,8 @@ pub struct Fixture {
     pub default_count: Option<u64>,
     /// Bytes of content of each element, where `build` has a constant default.
     pub default_item_bytes: Option<u64>,
+    /// Functions of which the text says that a call runs nothing, each with what it is and its line.
+    pub deferred: Vec<(String, Deferred, usize)>,
     /// What `build` takes, in the order of the text. `None` where its definition is not in a text that refcow knows.
     pub parameters: Option<Vec<Parameter>>,
 }
@@ -90,7 +127,7 @@ pub struct Visit {
 /// Something the parent can do with the data before it forks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preparation {
-    /// The function's name without `prepare_`.
+    /// The function's name without `prepare_`, or that of refcow's own.
     pub name: String,
     /// The function's docstring, dedented. Empty if there is none, or if a module that refcow does not know defines it.
     pub doc: String,
@@ -179,6 +216,19 @@ pub enum Error {
         /// The path as it was given.
         path: PathBuf,
     },
+    /// A function runs nothing when it is called.
+    #[error("{}:{line}: {}", path.display(), deferred::reason(function, *kind))]
+    #[diagnostic(help("{}", deferred::help(function, *kind)))]
+    Deferred {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+        /// Its name.
+        function: String,
+        /// What it is.
+        kind: Deferred,
+    },
     /// `build` has no parameter of this name.
     #[error("`build` of {fixtures} has no parameter `{name}`")]
     UnknownParameter {
@@ -190,6 +240,10 @@ pub enum Error {
         #[help]
         help: String,
     },
+    /// A variable of the environment that cannot be had.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Variables(#[from] crate::variables::Error),
     /// A parameter has several values.
     #[error("`{name}` is set twice")]
     #[diagnostic(help(
@@ -366,13 +420,28 @@ impl Fixture {
             .ok_or_else(|| Error::UnknownPreparation {
                 fixture: self.name.clone(),
                 preparation: name.to_owned(),
-                help: if self.preparations.is_empty() {
-                    "it has none: a fixture defines them as functions `def prepare_NAME(data)`"
-                        .into()
-                } else {
+                help: format!(
+                    "{}; a file defines others as functions `def prepare_NAME(data)`",
                     offer(name, names(), "its preparations")
-                },
+                ),
             })
+    }
+
+    /// Refuses functions, of those that are to be called, that run nothing when they are.
+    ///
+    /// # Errors
+    /// [`Error::Deferred`], as far as the text tells.
+    pub fn runs(&self, calls: &[String]) -> Result<(), Error> {
+        let mut deferred = self.deferred.iter();
+        match deferred.find(|(function, ..)| calls.contains(function)) {
+            None => Ok(()),
+            Some((function, kind, line)) => Err(Error::Deferred {
+                path: self.path.clone().unwrap_or_else(|| (&self.name).into()),
+                line: *line,
+                function: function.clone(),
+                kind: *kind,
+            }),
+        }
     }
 
     /// The first line of the docstring; empty if there is none.
@@ -502,6 +571,14 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
             doc: function.doc.clone(),
         });
     }
+    for (name, _, doc) in OWN_PREPARATIONS {
+        if !preparations.iter().any(|one| one.name == name) {
+            preparations.push(Preparation {
+                name: name.to_owned(),
+                doc: doc.to_owned(),
+            });
+        }
+    }
     Ok(Fixture {
         name: name.to_owned(),
         path,
@@ -515,6 +592,14 @@ fn read(name: &str, path: Option<PathBuf>, source: String, shown: &Path) -> Resu
             .map(|&module| module.to_owned())
             .collect(),
         helpers: helpers(&module),
+        deferred: names
+            .functions
+            .iter()
+            .filter_map(|(name, function)| {
+                let (kind, line) = function.deferred?;
+                Some((name.clone(), kind, line))
+            })
+            .collect(),
         default_count: build.count,
         default_item_bytes: build.item_bytes,
         parameters: build.parameters,
@@ -738,7 +823,8 @@ mod tests {
             assert_eq!(visits, VISITS, "{}", fixture.name);
             let preparations: Vec<_> = fixture.preparations.iter().collect();
             let names: Vec<_> = preparations.iter().map(|one| one.name.as_str()).collect();
-            assert_eq!(names, ["disable", "freeze"], "{}", fixture.name);
+            let all = ["disable", "freeze", "collect", "collect+freeze"];
+            assert_eq!(names, all, "{}", fixture.name);
             assert!(preparations.iter().all(|one| !one.doc.is_empty()));
             assert!(fixture.summary().ends_with('.'), "{}", fixture.name);
             assert!(fixture.doc.contains("Expected"), "{}", fixture.name);
@@ -816,13 +902,18 @@ mod tests {
 
         assert_eq!(ints.preparation("freeze").unwrap().name, "freeze");
         let error = ints.preparation("freez").unwrap_err();
-        assert_eq!(
-            help(&error),
-            "did you mean `freeze`? its preparations: disable, freeze"
+        assert!(
+            help(&error).starts_with("did you mean `freeze`? its preparations: disable, freeze, "),
+            "{}",
+            help(&error)
         );
-        let (_folder, path) = file("mine.py", b"def build(): pass\ndef prepare_(data): pass\n");
-        let error = find(&path).unwrap().preparation("freeze").unwrap_err();
-        assert!(help(&error).starts_with("it has none"));
+        let text =
+            b"def build(): pass\ndef prepare_(data): pass\ndef prepare_freeze(data): 'Mine.'\n";
+        let (_folder, path) = file("mine.py", text);
+        let mine = find(&path).unwrap();
+        assert_eq!(mine.preparation("freeze").unwrap().doc, "Mine.");
+        assert!(mine.preparation("collect+freeze").is_ok());
+        assert!(mine.preparation("cold").is_err());
     }
 
     #[test]

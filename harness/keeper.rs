@@ -89,6 +89,8 @@ const HANDED: usize = 3;
 struct Told {
     program: Program,
     name: OsString,
+    /// Its soft limit of open files, if that is not the keeper's own, which is refcow's.
+    open_files: Option<u64>,
 }
 
 /// What the keeper says.
@@ -136,6 +138,7 @@ pub fn start(keeper: &Path, program: Program, name: &Name, handed: Handed<'_>) -
     let told = Told {
         program,
         name: name.as_str().into(),
+        open_files: process::users_open_files(),
     };
     keeper.tell(&told, handed)?;
     match keeper.hear(Instant::now() + END_TIME)? {
@@ -295,7 +298,11 @@ fn receive(mut line: &UnixStream) -> io::Result<Option<(Told, [OwnedFd; HANDED])
 
 /// Starts the program. The keeper's own descriptors are of no use to it, nor are its to the keeper.
 fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child> {
-    let Told { program, name } = told;
+    let Told {
+        program,
+        name,
+        open_files,
+    } = told;
     let [file, preload, stdin] = handed;
     if program.fixed {
         for number in inherited()? {
@@ -317,11 +324,12 @@ fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child> {
         command.current_dir(folder);
     }
     let (keeper, kept, fixed) = (getpid(), preload.as_raw_fd(), program.fixed);
+    let open_files = *open_files;
     #[expect(unsafe_code, reason = "std has no safe way to do any of this")]
     // SAFETY: the closure runs between fork and exec of a process with one thread, and only makes system calls, none
     // of which allocates or takes a lock.
     unsafe {
-        command.pre_exec(move || prepare(keeper, kept, fixed));
+        command.pre_exec(move || prepare(keeper, kept, fixed, open_files));
     }
     command.spawn()
 }
@@ -358,13 +366,19 @@ fn set_flags(number: RawFd, flags: i32) -> io::Result<()> {
 }
 
 /// Runs in the new process between fork and exec: async-signal-safe calls only.
-fn prepare(keeper: nix::unistd::Pid, kept: RawFd, fixed: bool) -> io::Result<()> {
+fn prepare(
+    keeper: nix::unistd::Pid,
+    kept: RawFd,
+    fixed: bool,
+    open_files: Option<u64>,
+) -> io::Result<()> {
     // Killed with the keeper, however that ends.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != keeper {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     set_flags(kept, 0)?;
+    process::lower_open_files(open_files)?;
     if fixed {
         // Where the kernel begins with mappings depends on it.
         const STACK_BYTES: u64 = 8 << 20;

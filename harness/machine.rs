@@ -165,6 +165,8 @@ pub fn environment(
         package_sha256,
         kernel_settings: kernel_settings(),
         seeds,
+        variables: BTreeMap::new(),
+        all_variables: false,
     })
 }
 

@@ -10,6 +10,7 @@ use refcow::cli::Cli;
 use refcow::commands;
 use refcow::keeper;
 use refcow::model::printable_lines;
+use refcow::process;
 
 fn main() -> ExitCode {
     if std::env::args_os()
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     {
         return keep();
     }
+    process::raise_open_files();
     let done = match Cli::try_parse() {
         Ok(cli) => commands::run(&cli),
         Err(said) if said.kind() == ErrorKind::DisplayHelp => {

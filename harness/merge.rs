@@ -117,11 +117,13 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
 fn origin(run: &Run) -> String {
     let environment = &run.environment;
     format!(
-        "{} {:?} {:?} {:?} {} {} {:?} {} {} {} {:?}",
+        "{} {:?} {:?} {:?} {:?} {} {} {} {:?} {} {} {} {:?}",
         environment.refcow_version,
         environment.refcow_commit,
         environment.kernel_settings,
         environment.seeds,
+        environment.variables,
+        environment.all_variables,
         environment.kernel,
         environment.architecture,
         environment.cpu,

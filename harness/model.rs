@@ -26,7 +26,9 @@ pub use alternative::{
 };
 pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
-pub use comparison::{ComparedRuns, Comparison, Row, RowKey, RowValue, RunName, Status, Tolerance};
+pub use comparison::{
+    ComparedRuns, Comparison, Memory, Row, RowKey, RowValue, RunName, Status, Tolerance,
+};
 pub use document::{
     DocumentError, Import, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line,
     printable, printable_lines, read, sha256,
@@ -34,16 +36,19 @@ pub use document::{
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
 pub use measurement::{
-    Calibration, Child, CrossChecks, Measurement, Python, Region, RegionMap, RegionName, Totals,
-    Tree,
+    Calibration, Child, CrossChecks, Followed, Made, Measurement, NotWalked, OnTheWay, Peak,
+    Processes, Python, Region, RegionMap, RegionName, Totals, Tree, UssGrowth, VisitBytes,
 };
 pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use reproduction::{Answer, Difference, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
-pub use summary::{Group, RegionSummary, Spread, Summary, TypeAndLine, Why};
+pub use summary::{
+    Cost, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spread, Summary, Why,
+    is_noise, share_of,
+};
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;
-pub use warning::{Warning, not_measured};
+pub use warning::{Warning, named, not_measured};
 
 /// The JSON Schema of [`Report`], as `refcow schema` prints it.
 pub fn schema() -> schemars::Schema {

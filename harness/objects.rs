@@ -56,6 +56,8 @@ pub struct Kind {
     pub part: Part,
     /// Of which type, as a place in the list of types; of the allocator's memory none.
     pub of_type: Option<u32>,
+    /// Of which package, as a place in the list of packages, if only modules and classes lead to it.
+    pub package: Option<u32>,
     /// How many bytes, those in front of an object included.
     pub bytes: u64,
 }
@@ -69,6 +71,7 @@ pub const MOST_RECORDS: u64 = FIRST_MASK + 1;
 #[derive(Serialize, Deserialize)]
 struct Head {
     types: Vec<String>,
+    packages: Vec<String>,
     kinds: Vec<Kind>,
     pages: u64,
     records: u64,
@@ -81,6 +84,7 @@ struct Head {
 #[derive(Default)]
 pub struct Builder {
     types: Vec<String>,
+    packages: Vec<String>,
     kinds: Vec<Kind>,
     numbers: HashMap<Kind, u32>,
     last: Option<(Kind, u32)>,
@@ -103,6 +107,13 @@ impl Builder {
     pub fn add_type(&mut self, name: String) -> u32 {
         self.types.push(name);
         u32::try_from(self.types.len() - 1).expect("there are fewer types than bytes of memory")
+    }
+
+    /// Adds a package; its place in the list.
+    pub fn add_package(&mut self, name: String) -> u32 {
+        self.packages.push(name);
+        u32::try_from(self.packages.len() - 1)
+            .expect("there are fewer packages than bytes of memory")
     }
 
     /// Adds what begins at this address. If it is of one kind more, of a type and a size, than [`MOST_KINDS`], it is left out.
@@ -194,6 +205,7 @@ impl Builder {
         let pages = || (0..records.len()).filter(begin_pages);
         let head = Head {
             types: self.types,
+            packages: self.packages,
             kinds: self.kinds,
             pages: pages().count() as u64,
             records: number,
@@ -299,6 +311,7 @@ fn write_words<const BYTES: usize>(
 #[derive(Clone, Debug, Default)]
 pub struct ObjectMap {
     types: Vec<String>,
+    packages: Vec<String>,
     kinds: Vec<Kind>,
     pages: Vec<u64>,
     /// Records, and what stands for several.
@@ -314,6 +327,8 @@ pub struct Found<'map> {
     pub cause: Cause,
     /// The type of the object, or of the one whose buffer it is.
     pub of_type: Option<&'map str>,
+    /// The top-level package whose modules and classes alone lead to it.
+    pub package: Option<&'map str>,
 }
 
 impl ObjectMap {
@@ -331,6 +346,7 @@ impl ObjectMap {
             words: read_words(&mut from, head.words, u32::from_le_bytes)?,
             records: head.records,
             types: head.types,
+            packages: head.packages,
             kinds: head.kinds,
             left_out: head.left_out,
         };
@@ -339,8 +355,10 @@ impl ObjectMap {
             kind => (kind as usize) < read.kinds.len(),
         };
         let typed = |kind: &Kind| {
-            kind.of_type
-                .is_none_or(|of| (of as usize) < read.types.len())
+            let known = |place: Option<u32>, list: &[String]| {
+                place.is_none_or(|place| (place as usize) < list.len())
+            };
+            known(kind.of_type, &read.types) && known(kind.package, &read.packages)
         };
         match read.words.iter().all(known) && read.kinds.iter().all(typed) {
             true => Ok(read),
@@ -419,7 +437,12 @@ impl ObjectMap {
             }
         };
         let of_type = kind.of_type.map(|of| self.types[of as usize].as_str());
-        Some(Found { cause, of_type })
+        let package = kind.package.map(|of| self.packages[of as usize].as_str());
+        Some(Found {
+            cause,
+            of_type,
+            package,
+        })
     }
 }
 
@@ -453,6 +476,7 @@ mod tests {
         Kind {
             part: Part::Object { before, collected },
             of_type: Some(of_type),
+            package: None,
             bytes,
         }
     }
@@ -461,6 +485,7 @@ mod tests {
         Kind {
             part: Part::Buffer,
             of_type: Some(of_type),
+            package: None,
             bytes,
         }
     }
@@ -538,6 +563,7 @@ mod tests {
         let free = Kind {
             part: Part::Allocator,
             of_type: None,
+            package: None,
             bytes: 64,
         };
         builder.add(0x40000, free);

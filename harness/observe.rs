@@ -1,31 +1,44 @@
 //! A pid and address ranges in, numbers out.
 //!
-//! Nothing here knows of Python or of who forked whom. Reading another process's `pagemap`, `maps` and `smaps_rollup`
+//! Nothing here knows of Python, but for what its objects look like ([`headers`]), or of who forked whom. Reading another process's `pagemap`, `maps` and `smaps_rollup`
 //! needs ptrace *read* access (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace
 //! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking". Recording
 //! its page faults needs ptrace read access and what `perf_event_paranoid` asks for.
 
 mod at_fork;
 mod counters;
+mod descent;
 mod faults;
+mod follow;
+mod growth;
+pub mod headers;
 mod mappings;
 mod memory;
 mod migration;
 mod pagemap;
 mod sharing;
 mod unavailable;
+mod waiting;
+mod watch;
 
 pub use at_fork::{AtFork, at_next_fork};
-pub use counters::{Counters, bytes_read, copies_of, counters, minor_faults, rss_bytes, settle};
-pub use faults::{Fault, Faults, Recorder, try_recording};
+pub use counters::{
+    Counters, bytes_read, children_of, counters, is_in_swap, minor_faults, rss_bytes, settle,
+};
+pub use descent::{Family, Grown};
+pub use faults::{Fault, Faults, Recorder, Unread, try_recording};
+pub use follow::{Descendants, Ended, Follower};
+pub use growth::{Growth, Had};
 pub use mappings::{
     CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, memory_maps, ranges,
 };
-pub use memory::{identical_pages, read_page};
+pub use memory::{Memory, identical_pages, read_page};
 pub use migration::compare;
-pub use pagemap::{PageStates, page_size, page_states};
+pub use pagemap::{PageStates, page_size, page_states, present_pages};
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};
+pub use waiting::{Locked, locked, other_threads};
+pub use watch::{Seen, Watch};
 
 /// Page numbers: virtual addresses divided by the page size.
 pub type PageSet = roaring::RoaringTreemap;

@@ -13,6 +13,10 @@ use serde_json::Value;
 
 use crate::model::RegionMap;
 
+mod own_files;
+
+pub use own_files::OwnFiles;
+
 /// Bytes in front of the map of objects, in the file that carries it to the observer: memory (`memfd_create(2)`), as the
 /// map of many objects is large. They say what the mapper is about.
 pub const ASKED_BYTES: u64 = 1 << 16;
@@ -52,6 +56,12 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         arguments: Vec<String>,
     },
+    /// Look at these functions of a user's own file, which will be called, whether a call runs them. Answer:
+    /// [`Answer::Loaded`] or [`Answer::Deferred`].
+    Look {
+        /// Their names.
+        functions: Vec<String>,
+    },
     /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
     Footprint(Size),
     /// The same of a user's own file.
@@ -64,7 +74,11 @@ pub enum Request {
     Prepare {
         /// NAME.
         name: String,
+        /// Functions of Python's module `gc` to call, one after the other, if the fixture has no such function.
+        steps: Vec<String>,
     },
+    /// Name the threads that Python knows. Answer: [`Answer::Threads`].
+    Threads,
     /// Execute these modules, call this function of the last with the data, and keep what it returns beside the data.
     /// Answer: [`Answer::Remedied`] or [`Answer::DoesNotApply`].
     Remedy {
@@ -207,16 +221,21 @@ pub enum Job {
     Wait,
     /// Go through every step of a visit but the visit: `idle`.
     Idle,
-    /// Make the data a global variable of `__main__`, let go of it, and finalise the interpreter: `exit`.
+    /// Make the data a global variable of the fixture's module, let go of both, and finalise the interpreter: `exit`.
     Exit,
-    /// Call `visit_NAME(data)`.
+    /// Call `visit_NAME(data)`, and when released after that say what it imported ([`Report::Imported`]).
     Visit {
         /// NAME.
         name: String,
-        /// Keep a log of the lines that run, and send it ([`Report::Lines`]) when released after the visit, before
-        /// waiting for the end.
+        /// Keep a log of the lines that run, and send it ([`Report::Lines`]) when released once more after the visit and after
+        /// [`Report::Imported`], before waiting for the end.
         #[serde(default)]
         lines: bool,
+    },
+    /// Go through every step up to this job but the job, with the collector stopped, and wait for the end.
+    OnlyTheWay {
+        /// To what.
+        job: Box<Job>,
     },
     /// Write one byte into each of these pages of [`Request::Fill`].
     Write {
@@ -263,6 +282,17 @@ pub enum Answer {
         /// What to do.
         help: String,
     },
+    /// A function of a user's file runs nothing when it is called.
+    Deferred {
+        /// Its name in the file.
+        function: String,
+        /// What it is.
+        kind: Deferred,
+        /// Where its code is: a file, and a line.
+        place: (String, u32),
+    },
+    /// Python's threads: the kernel's number of each, and its name.
+    Threads(Vec<(i32, String)>),
     /// The parent has prepared.
     Prepared,
     /// A remedy has done what it does.
@@ -309,6 +339,20 @@ pub enum Answer {
     Raised(Raised),
 }
 
+/// What a function is that runs nothing when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deferred {
+    /// `def` with a `yield`.
+    Generator,
+    /// `async def`.
+    Coroutine,
+    /// `async def` with a `yield`.
+    AsyncGenerator,
+    /// One of the two with a `yield` as `contextlib` decorates it.
+    ContextManager,
+}
+
 /// What the running interpreter says of itself and its process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
@@ -352,6 +396,9 @@ pub enum Report {
     Done {
         /// From entry to return.
         seconds: f64,
+        /// The type of what the visit returned, where that does something only when it is asked to: an iterator, a coroutine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lazy: Option<String>,
     },
     /// It has written so many distinct pages, and waits.
     Wrote {
@@ -368,6 +415,11 @@ pub enum Report {
         /// Whether it returned anything to tell by.
         returned: bool,
     },
+    /// Modules that the visit has imported, as `sys.modules` names them. Asked of the child after it was looked at.
+    Imported {
+        /// In the order of `sys.modules`.
+        modules: Vec<String>,
+    },
     /// Which line ran when. Finding their names writes to memory, so it is sent after the child was looked at.
     Lines(Lines),
     /// Python raised.
@@ -379,8 +431,12 @@ pub enum Report {
 /// As it was logged: [`crate::experiment::lines::LineLog`] checks it, and answers questions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lines {
-    /// Each place that an interval names, once.
+    /// The places that intervals name. One that is the user's own stands once, another once for each line of the user's own
+    /// that had called it.
     pub places: Vec<Place>,
+    /// Of each of them the number of the innermost place of the user's own that had called it, if it is not itself one.
+    #[serde(default)]
+    pub own: Vec<Option<usize>>,
     /// In the order of time.
     pub intervals: Vec<Interval>,
     /// Intervals with page faults for which the log had no room.
@@ -440,7 +496,8 @@ mod tests {
 
         #[test]
         fn a_report_comes_back_as_it_was_sent(seconds in 0.0f64..1e6, pages in any::<u64>()) {
-            for report in [Report::Done { seconds }, Report::Wrote { pages }] {
+            let lazy = None;
+            for report in [Report::Done { seconds, lazy }, Report::Wrote { pages }] {
                 let line = serde_json::to_vec(&report).unwrap();
                 prop_assert!(!line.contains(&b'\n'));
                 prop_assert_eq!(serde_json::from_slice::<Report>(&line).unwrap(), report);

@@ -18,6 +18,7 @@ mod page;
 mod reproduction;
 mod table;
 mod why;
+mod words;
 
 pub use crate::numbers::{bytes, count, share, time};
 pub use advice::render as render_advice;
@@ -28,7 +29,7 @@ pub use claims::render as render_claims;
 pub use comparison::{github, render as render_comparison};
 pub use csv::{render_claims_csv, render_pages, render_times};
 pub use facts::render as render_facts;
-pub use finding::finding;
+pub use finding::findings;
 pub use html::{render_html, render_page_markdown};
 pub use reproduction::render as render_reproduction;
 
@@ -38,13 +39,13 @@ use crate::claims::Claims;
 use crate::failures::{Failed, names, together};
 use crate::model::{self, By, Report, Run, Warning};
 
-/// Columns of prose for a pipe or a file, which have no width of their own.
-const READABLE: u16 = 100;
+/// Columns of a pipe or a file, which have no width of their own: a log is read at this width.
+const READABLE: u16 = 80;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For a terminal, at most so many columns wide; `None` for as wide as it needs.
+    /// For a terminal, at most so many columns wide; `None` for a pipe or a file.
     Table {
         /// Columns.
         width: Option<u16>,
@@ -93,7 +94,7 @@ pub fn render(report: &Report, format: Format) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 /// As [`render`].
-pub fn render_by(report: &Report, by: By, format: Format) -> Result<Vec<u8>, Error> {
+pub fn render_by(report: &Report, by: &[By], format: Format) -> Result<Vec<u8>, Error> {
     match format {
         Format::Table { width } => Ok(table::render_by(report, by, width)),
         Format::Markdown => Ok(table::render_markdown_by(report, by)),
@@ -290,10 +291,14 @@ fn warnings(report: &Report) -> Vec<String> {
     let of_runs = of_runs.into_iter().flat_map(|(warning, labels)| {
         let of_some = labels.len() < report.runs.len();
         match warning {
-            Warning::NotMeasured { fixture, reason } => {
+            Warning::NotMeasured {
+                fixture,
+                visit,
+                reason,
+            } => {
                 let failed = |interpreter| Failed {
                     interpreter,
-                    what: Some(fixture.clone()),
+                    what: Some(model::named(fixture, visit.as_deref())),
                 };
                 let failed: Vec<_> = match of_some {
                     true => labels.into_iter().map(Some).map(failed).collect(),

@@ -25,6 +25,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::deadlock;
+use crate::deferred;
 use crate::interrupt::{self, Wake};
 use crate::keeper::{self, Kept};
 use crate::leftovers::{self, Name};
@@ -38,6 +40,8 @@ use crate::protocol::{
     Raised, Report, Request, Started, WITNESS,
 };
 use crate::python::LIBRARY_PATH;
+use crate::raised::{self, Around};
+use crate::variables::HASH_SEED;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -104,16 +108,29 @@ pub enum Error {
         /// The limit.
         limit: Duration,
     },
+    /// A child waits for a lock that nobody will release.
+    #[error("the child had not ended {doing} after {} s: {why}", limit.as_secs_f64())]
+    Locked {
+        /// What it was about.
+        doing: String,
+        /// The limit.
+        limit: Duration,
+        /// What is known of the lock.
+        why: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
     /// Python raised an exception.
     #[error("{} while {doing}\n\n{}", raised.summary, raised.traceback.trim_end())]
-    #[diagnostic(help(
-        "the fixture's own code, or what it calls, has to be mended, or given other sizes"
-    ))]
     Raised {
         /// What it was about.
         doing: String,
         /// The exception.
         raised: Raised,
+        /// What to do.
+        #[help]
+        help: String,
     },
     /// A user's file, or what was set for its `build`, is not what this Python takes.
     #[error("{reason}")]
@@ -228,6 +245,8 @@ pub struct Launch {
     pub prefix: PathBuf,
     /// What it finds around itself.
     pub surroundings: Surroundings,
+    /// Variables that the user gives it, in the place of others of these names.
+    pub variables: Vec<(OsString, OsString)>,
     /// How many channels it needs: the witness and all children.
     pub channels: usize,
     /// The time that one request or one visit may take.
@@ -254,6 +273,12 @@ pub struct Subject {
     map: File,
     name: Name,
     launch: Launch,
+    /// Forked processes that have not been waited for, by their numbers, which are nobody else's until then.
+    alive: Vec<i32>,
+    /// The threads that the parent had besides the one that forks, when it last did.
+    threads_at_fork: Vec<(i32, String)>,
+    /// The user's file, once it is loaded.
+    file: Option<PathBuf>,
 }
 
 /// A forked process of a subject: the witness or a child.
@@ -266,6 +291,11 @@ pub struct Forked {
 }
 
 impl Subject {
+    /// All of `sys.version`, which the program had before it was started and has been compared with what runs.
+    pub fn version(&self) -> &str {
+        &self.launch.version
+    }
+
     /// Starts the program. Python does not run in it yet.
     ///
     /// # Errors
@@ -327,6 +357,9 @@ impl Subject {
             map,
             name,
             launch: launch.clone(),
+            alive: Vec::new(),
+            threads_at_fork: Vec::new(),
+            file: None,
         };
         let handed: Vec<_> = std::iter::once(subject.map.as_raw_fd())
             .chain(theirs.iter().map(AsRawFd::as_raw_fd))
@@ -389,6 +422,7 @@ impl Subject {
         arguments: Vec<String>,
     ) -> Result<(), Error> {
         let doing = format!("loading {}", fixture.file);
+        self.file = fixture.folder.as_ref().map(|_| fixture.file.clone().into());
         let request = Request::Load {
             helpers,
             fixture,
@@ -397,6 +431,29 @@ impl Subject {
         match self.ask(&request, &doing)? {
             Answer::Loaded => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Looks at functions of a user's file, each of which will be called: whether a call runs them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it does not; else as [`Error`] tells.
+    pub fn look(&mut self, functions: Vec<String>) -> Result<(), Error> {
+        let doing = "looking at the file's functions";
+        match self.ask(&Request::Look { functions }, doing)? {
+            Answer::Loaded => Ok(()),
+            Answer::Deferred {
+                function,
+                kind,
+                place: (file, line),
+            } => {
+                let reason = deferred::reason(&function, kind);
+                Err(Error::Refused {
+                    reason: format!("{reason} ({file}:{line})"),
+                    help: deferred::help(&function, kind),
+                })
+            }
+            other => Err(out_of_turn(doing, &other)),
         }
     }
 
@@ -439,13 +496,18 @@ impl Subject {
         }
     }
 
-    /// Has the parent prepare the data in one of the fixture's ways.
+    /// Has the parent prepare the data in one of the fixture's ways; where it has none of that name, by these functions of the
+    /// module `gc`.
     ///
     /// # Errors
     /// As [`Error`] tells.
-    pub fn prepare(&mut self, name: &str) -> Result<(), Error> {
+    pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), Error> {
         let doing = format!("preparing the data ({name})");
-        match self.ask(&Request::Prepare { name: name.into() }, &doing)? {
+        let request = Request::Prepare {
+            name: name.into(),
+            steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        };
+        match self.ask(&request, &doing)? {
             Answer::Prepared => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
         }
@@ -596,6 +658,7 @@ impl Subject {
     ) -> Result<Vec<Forked>, E> {
         let doing = "forking";
         let channels: Vec<_> = forks.iter().map(|fork| fork.channel).collect();
+        self.threads_at_fork = observe::other_threads(self.pid());
         let mut answer = self.ask(&Request::Fork(forks), doing)?;
         let mut forked = Vec::new();
         for channel in channels {
@@ -608,6 +671,7 @@ impl Subject {
                 Answer::ForkFailed { errno } => return Err(Error::Fork { errno }.into()),
                 other => return Err(out_of_turn(doing, &other).into()),
             };
+            self.alive.push(pid);
             let ended = watch(pid).map_err(|source| {
                 opening(source, |source| Error::Protocol {
                     who: "child",
@@ -662,10 +726,7 @@ impl Subject {
     pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, Error> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.channels[forked.channel].next(&forked.ended, deadline) {
-            Ok(Report::Raised(raised)) => Err(Error::Raised {
-                doing: doing.into(),
-                raised,
-            }),
+            Ok(Report::Raised(raised)) => Err(self.raised(doing, raised)),
             Ok(report) => Ok(report),
             Err(error) => Err(self.child_lost(forked, doing, error)),
         }
@@ -739,7 +800,7 @@ impl Subject {
             self.release(forked, "ending")?;
         }
         for forked in all {
-            let status = self.reap(&forked)?;
+            let status = self.reap(forked.pid)?;
             if !status.success() {
                 return Err(Error::Died {
                     who: "child",
@@ -751,11 +812,46 @@ impl Subject {
         Ok(())
     }
 
+    /// Ends all forked processes, each of which waits to be released: one of them has told why it will not go on. Whether
+    /// the subject is then as it was before it forked them; it is not where a process of theirs is left.
+    pub fn end_forked(&mut self) -> bool {
+        let alone = |pid: &i32| observe::children_of(*pid).is_ok_and(|all| all.is_empty());
+        if !self.alive.iter().all(alone) {
+            return false;
+        }
+        let kill = |pid: &i32| watch(*pid).and_then(|process| process::kill(&process));
+        let killed = self.alive.iter().map(kill).all(|killed| killed.is_ok());
+        killed
+            && self
+                .alive
+                .clone()
+                .into_iter()
+                .all(|pid| self.reap(pid).is_ok())
+    }
+
+    /// Ends a forked process that waits, whatever for.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn kill(&mut self, forked: Forked) -> Result<(), Error> {
+        let killed = process::kill(&forked.ended);
+        killed.map_err(|source| Error::Protocol {
+            who: "child",
+            doing: "being ended".into(),
+            source,
+        })?;
+        self.reap(forked.pid)?;
+        Ok(())
+    }
+
     /// How a child ended, after it did or while it does.
-    fn reap(&mut self, forked: &Forked) -> Result<ExitStatus, Error> {
+    fn reap(&mut self, pid: i32) -> Result<ExitStatus, Error> {
         let doing = "waiting for a child's end";
-        match self.ask(&Request::Reap { pid: forked.pid }, doing)? {
-            Answer::Reaped { status } => Ok(ExitStatus::from_raw(status)),
+        match self.ask(&Request::Reap { pid }, doing)? {
+            Answer::Reaped { status } => {
+                self.alive.retain(|one| *one != pid);
+                Ok(ExitStatus::from_raw(status))
+            }
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -770,10 +866,7 @@ impl Subject {
     fn answer(&mut self, doing: &str) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.control.next(self.kept.ended(), deadline) {
-            Ok(Answer::Raised(raised)) => Err(Error::Raised {
-                doing: doing.into(),
-                raised,
-            }),
+            Ok(Answer::Raised(raised)) => Err(self.raised(doing, raised)),
             Ok(Answer::Refused { reason, help }) => Err(Error::Refused { reason, help }),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
@@ -811,10 +904,65 @@ impl Subject {
         }
     }
 
+    /// An exception, and what to do about it.
+    fn raised(&self, doing: &str, raised: Raised) -> Error {
+        let around = Around {
+            file: self.file.as_deref(),
+            prefix: &self.launch.prefix,
+            executable: &self.launch.executable,
+        };
+        Error::Raised {
+            doing: doing.into(),
+            help: raised::help(&raised, around),
+            raised,
+        }
+    }
+
+    /// What is known of a lock that a child waits for at the time limit; `None` if it waits for something else.
+    fn locked(&mut self, forked: &Forked, doing: &str) -> Option<Error> {
+        let locked = observe::locked(forked.pid)?;
+        let others = self.names_of_threads();
+        let (why, help) = deadlock::told(locked, &others);
+        Some(Error::Locked {
+            doing: doing.into(),
+            limit: self.launch.timeout,
+            why,
+            help,
+        })
+    }
+
+    /// The names of the threads that the parent had at the fork: Python's, else the kernel's.
+    fn names_of_threads(&mut self) -> Vec<String> {
+        if self.threads_at_fork.is_empty() {
+            return Vec::new();
+        }
+        // Whoever waits for this has waited long enough, and a thread may not let go of Python.
+        const MOMENT: Duration = Duration::from_secs(2);
+        let limit = std::mem::replace(&mut self.launch.timeout, MOMENT);
+        let named = match self.ask(&Request::Threads, "naming its threads") {
+            Ok(Answer::Threads(named)) => named,
+            _ => Vec::new(),
+        };
+        self.launch.timeout = limit;
+        let threads = self.threads_at_fork.iter();
+        threads
+            .map(|(number, comm)| {
+                let mut named = named.iter();
+                let python = named.find(|(known, _)| known == number);
+                python.map_or_else(|| comm.clone(), |(_, name)| name.clone())
+            })
+            .collect()
+    }
+
     /// Why a child does not answer. Its parent knows how it ended.
     fn child_lost(&mut self, forked: &Forked, doing: &str, lost: Lost) -> Error {
+        if let Lost::TimedOut = lost
+            && let Some(locked) = self.locked(forked, doing)
+        {
+            return locked;
+        }
         let status = if lost.is_end() {
-            match self.reap(forked) {
+            match self.reap(forked.pid) {
                 Ok(status) => Some(status),
                 // The parent went first, and its children with it: that is the story to tell.
                 Err(error) => return error,
@@ -842,10 +990,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Strings and bytes have the same hashes in each run, and sets the same order.
-pub const HASH_SEED: u64 = 0;
-
-/// The subject's whole environment: what makes runs alike, and no more of the user's than Python needs.
+/// The subject's whole environment: what makes runs alike, what the user gives it, and no more of the user's than Python needs.
 fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
     const SYSTEMS: &str = "/usr/local/bin:/usr/bin:/bin";
     let mut variables: Vec<(&str, OsString)> = vec![
@@ -886,8 +1031,15 @@ fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
     for name in users {
         variables.extend(std::env::var_os(name).map(|value| (name, value)));
     }
-    let owned = |(name, value): (&str, _)| (name.into(), value);
-    variables.into_iter().map(owned).collect()
+    let mut all: Vec<(OsString, OsString)> = variables
+        .into_iter()
+        .map(|(name, value)| (name.into(), value))
+        .collect();
+    for (name, value) in &launch.variables {
+        all.retain(|(known, _)| known != name);
+        all.push((name.clone(), value.clone()));
+    }
+    all
 }
 
 /// Variables by which OpenBLAS is told what the machine's processor can do.

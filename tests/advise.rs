@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{Finished, Place, by_python, canned, python, run};
-use refcow::model::{self, Advice, Compared, Measurement, RegionName, Report, Run, Tried, Warning};
+use refcow::model::{self, Advice, Compared, Measurement, Report, Run, Tried, Warning};
 use refcow::remedies::remedies;
 use refcow::report::{Style, render_advice, render_document};
 use rstest::rstest;
@@ -133,7 +133,7 @@ fn of_data(measurement: &Measurement) -> u64 {
     let all = measurement.children.iter();
     let of_child = all.map(|child| {
         let regions = child.regions.iter();
-        let data = regions.filter(|region| region.name != RegionName::Rest);
+        let data = regions.filter(|region| region.name.is_data());
         data.map(|region| region.unshared).sum()
     });
     of_child.max().unwrap()

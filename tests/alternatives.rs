@@ -347,6 +347,7 @@ fn a_way_that_fails_does_not_keep_the_others_from_the_table() {
     assert_eq!(report.alternatives[0].way, "array");
     let missing = Warning::NotMeasured {
         fixture: "list/fork".into(),
+        visit: None,
         reason: "child 1 was killed by SIGKILL while reading".into(),
     };
     assert!(report.warnings.contains(&missing), "{:?}", report.warnings);
@@ -482,9 +483,9 @@ fn a_start_method_that_this_python_lacks_is_refused_or_left_out() {
         .collect();
     assert_eq!(methods, [StartMethod::Fork, StartMethod::Spawn]);
     let left_out = report.warnings.iter().any(|warning| match warning {
-        Warning::NotMeasured { fixture, reason } => {
-            fixture == "args/forkserver" && reason.contains("has no start method forkserver")
-        }
+        Warning::NotMeasured {
+            fixture, reason, ..
+        } => fixture == "args/forkserver" && reason.contains("has no start method forkserver"),
         _ => false,
     });
     assert!(left_out, "{:?}", report.warnings);

@@ -432,7 +432,7 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
 
 #[rstest]
 #[case::no_file(None, "No such file", "--format json")]
-#[case::empty(Some(""), "no document of refcow's: EOF", "--format json")]
+#[case::empty(Some(""), "not a refcow JSON file: EOF", "--format json")]
 #[case::cut_off(
     Some("{\"schema_version\": 2, \"runs\": ["),
     "EOF while parsing",
@@ -443,7 +443,7 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
     Some(
         "{\"schema_version\": 7, \"runs\": [{\"environment\": {\"refcow_version\": \"4.2.0\"}}]}"
     ),
-    "it has schema version 7, and this refcow reads 2 and older",
+    "it has schema version 7, and this refcow reads 3 and older",
     "it takes refcow 4.2.0 or newer"
 )]
 #[case::unknown_field(
@@ -678,7 +678,7 @@ fn documents_of_two_schema_versions_are_not_joined() {
     );
     place.run(place.refcow(["merge", &new, &old])).refuses(
         2,
-        &format!("{new} has schema version 2, {old} 1"),
+        &format!("{new} has schema version 3, {old} 1"),
         &format!("refcow merge {old} --output NEW"),
     );
     // As the help says.
@@ -725,7 +725,7 @@ fn a_baseline_is_kept_and_compared_with() {
             .contains("One machine and one build: every page counts."),
         "{again}"
     );
-    assert!(again.stdout.contains("3 of 3 rows unchanged"), "{again}");
+    assert!(again.stdout.contains("4 of 4 rows unchanged"), "{again}");
     assert_eq!(
         fs::read_to_string(place.path("baselines/mine.json")).unwrap(),
         kept

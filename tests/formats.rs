@@ -1,7 +1,7 @@
 //! The formats of a report: one canned report in each, and a real one against the schema.
 
 use refcow::claims::Claims;
-use refcow::model::{self, By, RegionName, Report, Verdict, Warning};
+use refcow::model::{self, By, Report, Verdict, Warning};
 use refcow::report::{
     self, Format, Style, render, render_alternatives, render_alternatives_markdown, render_by,
     render_claims, render_document,
@@ -277,14 +277,14 @@ fn every_page_of_a_run_that_was_ended_begins_with_that(#[case] run: model::Run) 
     report.interrupted = true;
     let mut pages = vec![
         render(&report, Format::Table { width: None }).unwrap(),
-        render_by(&report, By::Type, Format::Table { width: None }).unwrap(),
+        render_by(&report, &[By::Type], Format::Table { width: None }).unwrap(),
         render_alternatives(&report, None),
     ];
     for page in pages.drain(..) {
         assert!(page.starts_with(b"Incomplete: "));
     }
     pages = vec![
-        render_by(&report, By::Type, Format::Markdown).unwrap(),
+        render_by(&report, &[By::Type], Format::Markdown).unwrap(),
         render_alternatives_markdown(&report),
     ];
     for page in pages {
@@ -366,6 +366,11 @@ fn the_json_of_a_real_run_has_this_shape() {
             ".runs[].measurements[].children[].uss_bytes_after" => "[bytes]",
             ".runs[].measurements[].children[].pages_copied_by_fork" => "[pages]",
             ".runs[].measurements[].children[].new_pages" => "[pages]",
+            ".runs[].measurements[].children[].file_pages" => "[pages]",
+            ".runs[].measurements[].children[].peak.*" => "[bytes, looks, pages]",
+            ".runs[].measurements[].children[].made" => "[new pages]",
+            ".runs[].measurements[].children[].cross_checks.uss_growth.*" => "[pages]",
+            ".runs[].measurements[].children[].bytes.*" => "[bytes]",
             ".runs[].measurements[].children[].cross_checks.*" => "[pages]",
             ".runs[].measurements[].children[].regions[].pages" => "[pages]",
             ".runs[].measurements[].children[].regions[].unshared" => "[pages]",
@@ -380,9 +385,9 @@ fn the_json_of_a_real_run_has_this_shape() {
 fn without_the_interpreters_own(mut report: Report) -> Report {
     let measurements = report.runs.iter_mut().flat_map(|run| &mut run.measurements);
     for child in measurements.flat_map(|measurement| &mut measurement.children) {
-        child.written.retain(|row| row.region != RegionName::Rest);
+        child.written.retain(|row| row.region.is_data());
         for region in &mut child.regions {
-            if region.name == RegionName::Rest {
+            if !region.name.is_data() {
                 region.causes = None;
             }
         }

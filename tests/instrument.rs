@@ -288,6 +288,10 @@ fn regions_are_disjoint_and_named_once() {
             RegionName::Header,
             RegionName::Spine,
             RegionName::Payload,
+            RegionName::Modules,
+            RegionName::Interpreter,
+            RegionName::Libraries,
+            RegionName::Stack,
             RegionName::Rest,
         ];
         assert_eq!(names, expected);

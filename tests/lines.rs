@@ -109,6 +109,37 @@ fn at_each_noted_time_the_log_names_the_line_that_was_running(
 }
 
 #[rstest]
+fn of_another_file_the_log_names_the_users_own_line_that_had_called(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "the user's own line", |interpreter| {
+        let place = Place::new();
+        let mut subject = subject(interpreter, &place);
+        let library = log(&mut subject, "library");
+        let owners = ["owner", "owner through C", "owner in a recursion"];
+        let notes = notes(&place);
+        assert_eq!(notes.len(), owners.len());
+        for ((_, times), owner) in notes.iter().zip(owners) {
+            for time in times {
+                let (at, own) = library.with_caller_at(*time).unwrap();
+                assert_eq!(at.file, "/usr/lib/somewhere/library.py", "{library:#?}");
+                let own = own.unwrap();
+                assert_eq!(own.file, "lines.py");
+                assert_eq!(own.line, line(owner), "{owner}\n{library:#?}");
+            }
+        }
+        // Its own line has no other.
+        let own = log(&mut subject, "lines");
+        for interval in own.intervals() {
+            let (at, caller) = own.with_caller_at(interval.start).unwrap();
+            if at.file == "lines.py" {
+                assert_eq!(caller, None, "{at:?}");
+            }
+        }
+    });
+}
+
+#[rstest]
 fn places_have_the_names_that_tracebacks_show(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
@@ -213,12 +244,12 @@ fn with_lines_the_same_pages_of_the_dataset_are_counted(
     });
 }
 
-/// Regions, pages, unshared pages and identical copies, of all but the region `rest`.
+/// Regions, pages, unshared pages and identical copies, of all but the process around the dataset.
 fn of_the_dataset(run: &Run) -> Vec<(RegionName, u64, u64, Option<u64>)> {
     let children = run.measurements.iter().flat_map(|one| &one.children);
     let regions = children.flat_map(|child| &child.regions);
     regions
-        .filter(|region| region.name != RegionName::Rest)
+        .filter(|region| region.name.is_data())
         .map(|region| (region.name, region.pages, region.unshared, region.identical))
         .collect()
 }

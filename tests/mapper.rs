@@ -50,13 +50,16 @@ fn runs_no_hooks(interpreter: &python::Interpreter, due: usize, more: &[&str]) {
     // As os.fork does for those that run Python, and for no other.
     let (parent, children) = (of("before"), of("visit"));
     assert_eq!((parent.len(), children.len()), (1, 2), "{log}");
-    assert_eq!(of("child"), children, "{log}");
+    // Where a collection fell due on the way, one more takes the same way, without the visit.
+    let forked = of("child");
+    assert!(children.is_subset(&forked) && forked.len() <= 3, "{log}");
     let strangers: Vec<_> = lines()
-        .filter(|(pid, _)| !parent.contains(pid) && !children.contains(pid))
+        .filter(|(pid, _)| !parent.contains(pid) && !forked.contains(pid))
         .collect();
     assert!(strangers.is_empty(), "{strangers:?}");
     for what in ["before", "after"] {
-        assert_eq!(lines().filter(|line| line.1 == what).count(), 1, "{log}");
+        let times = lines().filter(|line| line.1 == what).count();
+        assert_eq!(times, forked.len() - 1, "{log}");
     }
 }
 

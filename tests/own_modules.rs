@@ -203,12 +203,12 @@ fn the_report_says_what_the_data_was_made_with() {
     let set = ["--set", "rows=2", "--set", "kind=b", "--", "-v", "x"];
     let second = table(&set);
     assert!(
-        second.contains(" in pages: kind=b, rows=2, arguments -v x; 1 child of CPython"),
+        second.contains(" in pages: kind=b, rows=2, arguments -v x; 1 worker of CPython"),
         "{second}"
     );
     let second = table(&[]);
     assert!(
-        second.contains("B in pages; 1 child of CPython"),
+        second.contains("B in pages; 1 worker of CPython"),
         "{second}"
     );
 
@@ -522,8 +522,16 @@ fn help_tells_what_a_file_offers_without_a_python(#[case] flag: &str) {
     );
     assert!(own.starts_with(&expected), "{own}");
     assert!(own.contains("  look       Looks.\n"), "{own}");
+    let (_, preparations) = own.split_once("(--prepare NAME):\n").unwrap();
+    let names: Vec<_> = preparations
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    // Its own, and those that every file has.
+    let all = ["cold", "freeze", "collect", "collect+freeze", "disable"];
+    assert_eq!(names, all, "{own}");
     assert!(
-        own.ends_with("(--prepare NAME):\n  cold       Freezes.\n"),
+        preparations.starts_with("  cold           Freezes.\n"),
         "{own}"
     );
     let described = place

@@ -8,6 +8,7 @@
 mod causes;
 mod cost_per_page;
 mod discovery;
+mod kernels_record;
 mod object_map;
 mod observer_memory;
 mod page_state;
@@ -40,6 +41,7 @@ fn main() -> Outcome<()> {
     cost_per_page::run(&mut criterion, &interpreter, &mut table)?;
     visit::run(&mut criterion, &interpreter, &mut table)?;
     causes::run(&mut criterion, &interpreter, &mut table)?;
+    kernels_record::run(&mut criterion, &interpreter, &mut table)?;
     object_map::run(&mut criterion, &interpreter, &mut table)?;
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
     whole_run::run(&mut criterion, &interpreter, &mut table)?;

@@ -1,6 +1,7 @@
 """What one would write without refcow: builds a fixture's data, forks children one after the other, times their visits.
 
-Usage: plain_fork.py FIXTURE VISIT CHILDREN. Prints the seconds of each visit as JSON. Like a subject of refcow's, the
+Usage: plain_fork.py FIXTURE VISIT CHILDREN [told]. Prints the seconds of each visit as JSON. With `told` each child first prints
+its pid, and makes its visit when it is told to: by a line on standard input. Like a subject of refcow's, the
 process has no huge pages and fixed addresses: both are inherited over exec, so it sets them and starts itself again.
 """
 import json
@@ -24,10 +25,13 @@ def prepare():
     os.execv(sys.executable, [sys.executable] + sys.argv)
 
 
-def visit_in_child(function, data):
+def visit_in_child(function, data, told):
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
+        if told:
+            os.write(1, b"%d\n" % os.getpid())
+            os.read(0, 1)
         start = time.perf_counter()
         function(data)
         seconds = time.perf_counter() - start
@@ -41,13 +45,13 @@ def visit_in_child(function, data):
 
 
 def main():
-    fixture, visit, children = sys.argv[1:]
+    fixture, visit, children, *told = sys.argv[1:]
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, os.path.join(here, "..", "..", "python_fixtures"))
     module = __import__(fixture)
     data = module.build()
     function = getattr(module, "visit_" + visit)
-    print(json.dumps([visit_in_child(function, data) for _ in range(int(children))]))
+    print(json.dumps([visit_in_child(function, data, told) for _ in range(int(children))]))
 
 
 if PREPARED in os.environ:

@@ -19,6 +19,17 @@ impl Table {
         ]);
     }
 
+    /// `what` was `value`, of which nothing is demanded.
+    pub fn tell(&mut self, what: &str, value: f64, unit: &str, figures: String) {
+        self.push([
+            what.into(),
+            format!("{value:.2}{unit}"),
+            "-".into(),
+            "-".into(),
+            figures,
+        ]);
+    }
+
     /// `what` could not be had.
     pub fn absent(&mut self, what: &str, limit: f64, unit: &str, reason: impl fmt::Display) {
         let reason = reason.to_string();

@@ -1,5 +1,6 @@
 //! A visit under refcow, against the same visit in a script that only forks.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,21 +30,8 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
             fastest(children.map(|child| child.visit_seconds))
         };
         let theirs = || {
-            // The variables that harness/subject.rs gives a subject, but for LD_PRELOAD.
-            let output = Command::new(&program)
-                .arg(beside("plain_fork.py"))
+            let output = plain_script(&program)
                 .args([fixture, visit, CHILDREN])
-                .env_clear()
-                .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-                .env("LANG", "C.UTF-8")
-                .env("PYTHONHASHSEED", "0")
-                .env("PYTHONNOUSERSITE", "1")
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .env("OPENBLAS_NUM_THREADS", "1")
-                .env("OMP_NUM_THREADS", "1")
-                .env("MKL_NUM_THREADS", "1")
-                .env("NUMPY_MADVISE_HUGEPAGE", "0")
-                .stderr(Stdio::inherit())
                 .output()?;
             if !output.status.success() {
                 return Err(format!("plain_fork.py: {}", output.status).into());
@@ -63,6 +51,25 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
         }
     }
     Ok(())
+}
+
+/// plain_fork.py, with the variables that harness/subject.rs gives a subject, but for LD_PRELOAD.
+pub fn plain_script(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg(beside("plain_fork.py"))
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .env("PYTHONHASHSEED", "0")
+        .env("PYTHONNOUSERSITE", "1")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("OPENBLAS_NUM_THREADS", "1")
+        .env("OMP_NUM_THREADS", "1")
+        .env("MKL_NUM_THREADS", "1")
+        .env("NUMPY_MADVISE_HUGEPAGE", "0")
+        .stderr(Stdio::inherit());
+    command
 }
 
 /// Of one turn's visits, which are the same work: the others were interrupted more.

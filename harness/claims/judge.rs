@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior};
 
 use super::{Error, Evidence, FigureRule, Statement};
-use crate::model::{Figure, Run, Value, Verdict, Warning};
+use crate::model::{Figure, Run, Value, Verdict, Warning, named};
 use crate::numbers;
 
 /// Figures by name. What could not be had is not among them.
@@ -132,11 +132,15 @@ pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> Stri
         .warnings
         .iter()
         .filter_map(|warning| match warning {
-            Warning::NotMeasured { fixture, reason } => Some((fixture, reason)),
+            Warning::NotMeasured {
+                fixture,
+                visit,
+                reason,
+            } => Some((fixture, visit.as_deref(), reason)),
             _ => None,
         })
-        .filter(|(what, _)| evidence.iter().any(|one| is_of(one, what)))
-        .map(|(what, reason)| format!("{what}: {reason}"))
+        .filter(|(what, visit, _)| evidence.iter().any(|one| is_of(one, what, *visit)))
+        .map(|(what, visit, reason)| format!("{}: {reason}", named(what, visit)))
         .collect();
     if reasons.is_empty() {
         format!("not to be had here: {lacking}")
@@ -145,11 +149,15 @@ pub(super) fn why_lacking(evidence: &[String], lacking: &str, run: &Run) -> Stri
     }
 }
 
-/// Whether evidence is of what a warning names.
-fn is_of(evidence: &str, what: &str) -> bool {
-    match evidence.strip_prefix("alternatives/") {
-        Some(way) => way == what,
-        None => evidence.split('/').any(|part| is_named(part, what)),
+/// Whether evidence is of what a warning names: of all of a fixture, or of one visit.
+fn is_of(evidence: &str, what: &str, visit: Option<&str>) -> bool {
+    match (evidence.strip_prefix("alternatives/"), visit) {
+        (Some(way), _) => way == what,
+        (None, None) => evidence.split('/').any(|part| is_named(part, what)),
+        (None, Some(visit)) => match evidence.rsplit_once('/') {
+            Some((data, of)) => of == visit && is_of(data, what, None),
+            None => false,
+        },
     }
 }
 
@@ -163,7 +171,9 @@ fn is_named(part: &str, name: &str) -> bool {
 pub(super) fn is_settled(evidence: &[String], run: &Run) -> bool {
     let told = |evidence: &str| {
         run.warnings.iter().any(|warning| match warning {
-            Warning::NotMeasured { fixture, .. } => is_of(evidence, fixture),
+            Warning::NotMeasured { fixture, visit, .. } => {
+                is_of(evidence, fixture, visit.as_deref())
+            }
             _ => false,
         })
     };

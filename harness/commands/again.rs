@@ -15,6 +15,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::python::{self, Interpreter};
 use crate::reproduce::{Again, impossible, reproduction};
+use crate::variables::Variables;
 use crate::{documents, report, shell};
 
 /// Measures a document again, and says what came of it.
@@ -61,11 +62,23 @@ fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
         return Ok(Err(why));
     }
     let code = code_of(&asked);
-    if !code.is_empty() && !options.run_code {
+    let variables = variables_of(&asked.plan);
+    let harmless = code.is_empty() && variables.is_empty();
+    if !harmless && !options.run_code {
+        let told = [
+            ("runs the code of these files:", &code),
+            // PYTHONPATH and the like lead to other code.
+            ("sets these variables of the environment:", &variables),
+        ];
+        let told = told.into_iter().filter(|(_, lines)| !lines.is_empty());
+        let told = told.map(|(words, lines)| {
+            let lines = lines.iter().map(|line| format!("\n  {line}"));
+            words.to_owned() + &lines.collect::<String>()
+        });
         return Err(Error::RunsCode {
             path: options.run.clone(),
             measures: shell::line("refcow", &recorded.command),
-            files: code.iter().map(|line| format!("\n  {line}")).collect(),
+            does: told.collect::<Vec<_>>().join("\nand "),
             command: with_run_code(),
         });
     }
@@ -255,6 +268,17 @@ fn code_of(asked: &Asked) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The variables that a plan gives its processes, a line each.
+fn variables_of(plan: &Plan) -> Vec<String> {
+    let Variables { given, all } = &plan.asked;
+    let given = given.iter().map(|one| match &one.value {
+        Some(value) => format!("{}={value}", one.name),
+        None => format!("{}, as you have it", one.name),
+    });
+    let all = all.then(|| "all that you have".to_owned());
+    given.chain(all).collect()
 }
 
 /// This command, and that it may run code.

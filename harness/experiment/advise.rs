@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Built, Dataset, Error, Measured, Plan, Step, build, measure, visit_all};
+use super::{Built, Dataset, Error, FailedVisit, Measured, Plan, Step, build, measure, visit_all};
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub advice: Vec<Advice>,
     /// What limits them.
     pub warnings: BTreeSet<Warning>,
+    /// Visits of the data as it is that could not be measured, and so not be advised on.
+    pub(super) failed: Vec<FailedVisit>,
     /// Modules that a remedy has imported.
     pub installed: Installed,
 }
@@ -75,10 +77,12 @@ pub fn run(
     // As `refcow measure` does, so that its figures are those.
     let built = build(plan, dataset, launch)?;
     let parent_bytes = rss_bytes(built.subject.pid());
+    let anew = || build(plan, dataset, launch);
     let Measured {
         measurements: as_it_is,
         mut warnings,
-    } = visit_all(plan, dataset, built, step)?;
+        failed,
+    } = visit_all(plan, dataset, built, anew, step)?;
 
     let mut all: Vec<Advice> = as_it_is
         .iter()
@@ -176,6 +180,7 @@ pub fn run(
         measurements,
         advice: all,
         warnings,
+        failed,
         installed,
     })
 }
@@ -352,24 +357,46 @@ fn attempt(
     if same.is_empty() {
         return Ok(Ok(trial));
     }
+    let dataset_as_it_is = dataset;
     let dataset = Dataset {
         prepare: Some(remedy.name.clone()),
         visits: same.iter().map(|(visit, _)| visit.clone()).collect(),
         ..dataset.clone()
     };
+    // What a visit's end made of no more use.
+    let anew = || {
+        let mut built = build(plan, dataset_as_it_is, launch)?;
+        let Built { subject, .. } = &mut built;
+        let done = subject.remedy(&remedy.name, modules(remedy), &remedy.function);
+        match done.map_err(|error| at(error.into()))? {
+            Ok((_, false)) => {}
+            Ok((_, true)) => subject.adopt().map_err(|error| at(error.into()))?,
+            Err(reason) => {
+                let help = "a remedy does the same in each process".to_owned();
+                return Err(at(subject::Error::Refused { reason, help }.into()));
+            }
+        }
+        Ok(built)
+    };
     let Measured {
         measurements,
         mut warnings,
-    } = match visit_all(plan, &dataset, built, step) {
+        failed,
+    } = match visit_all(plan, &dataset, built, anew, step) {
         Ok(measured) => measured,
         Err(error) => return apart(error),
     };
     // Of the data as it is that is news; of what a remedy made of it, no fault of the user's.
     warnings.retain(|warning| !matches!(warning, Warning::NotWalked { .. }));
     trial.warnings = warnings;
-    let compared = same.into_iter().map(|(_, compared)| compared);
-    for (measurement, compared) in measurements.into_iter().zip(compared) {
+    for FailedVisit { visit, error } in failed {
+        trial.visits.insert(visit, Err(error.reason()));
+    }
+    for measurement in measurements {
         let visit = measurement.visit.clone();
+        let mut same = same.iter();
+        let compared = same.find(|(known, _)| *known == visit);
+        let compared = compared.and_then(|(_, compared)| *compared);
         trial.visits.insert(visit, Ok((measurement, compared)));
     }
     Ok(Ok(trial))

@@ -435,6 +435,7 @@ impl Error {
 fn not_measured(name: String, reason: &str) -> Warning {
     Warning::NotMeasured {
         fixture: name,
+        visit: None,
         reason: reason.into(),
     }
 }

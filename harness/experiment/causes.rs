@@ -27,6 +27,8 @@ pub struct FirstWrite {
     pub thread: i32,
     /// The Python line that was running, if that was asked for and one was.
     pub line: Option<Arc<str>>,
+    /// The innermost line of the user's own that had called it, if it is not itself one.
+    pub own_line: Option<Arc<str>>,
 }
 
 /// What was recorded of one child's visit.
@@ -45,8 +47,12 @@ impl Recorded {
     /// instructions less often, and 3.11's `first, last = pair` takes its references from the last to the first.
     pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog, objects: &ObjectMap) {
         let alike = |one: u64, other: u64| {
-            let found = objects.at(one);
-            one == other || (found.is_some() && found == objects.at(other))
+            let found = |address| {
+                objects
+                    .at(address)
+                    .map(|found| (found.cause, found.of_type))
+            };
+            one == other || (found(one).is_some() && found(one) == found(other))
         };
         let mut shown: HashMap<&Place, Arc<str>> = HashMap::new();
         for (page, write) in &mut self.first {
@@ -54,19 +60,21 @@ impl Recorded {
                 // The log speaks of the process's first thread.
                 alike(same.address, write.address) && same.thread == process
             });
-            let place = same.and_then(|same| log.at(same.time));
-            write.line = place.map(|place| {
+            let mut show = |place| {
                 let shown = shown
                     .entry(place)
                     .or_insert_with(|| line_of(place, log).into());
                 Arc::clone(shown)
-            });
+            };
+            let found = same.and_then(|same| log.with_caller_at(same.time));
+            write.line = found.map(|(place, _)| show(place));
+            write.own_line = found.and_then(|(_, own)| own).map(show);
         }
     }
 }
 
 /// `function (file:line)`.
-fn line_of(place: &Place, log: &LineLog) -> String {
+pub(super) fn line_of(place: &Place, log: &LineLog) -> String {
     let name = |place: &'_ Place| Path::new(&place.file).file_name().map(OsStr::to_owned);
     let of_place = name(place);
     let mut others = log.places().iter();
@@ -105,20 +113,21 @@ pub fn attribute(
         let of_region: &mut Causes = causes.entry(region).or_default();
         for page in &(pages & unshared) {
             let write = recorded.first.get(&page);
-            let (cause, of_type) = match write {
+            let (cause, of_type, package) = match write {
                 Some(write) => match objects.at(write.address) {
-                    Some(found) => (found.cause, found.of_type),
-                    None => (Cause::Unattributed, None),
+                    Some(found) => (found.cause, found.of_type, found.package),
+                    None => (Cause::Unattributed, None, None),
                 },
                 // Nobody knows whose records were lost.
-                None if recorded.lost > 0 => (Cause::Unattributed, None),
-                None => (Cause::Kernel, None),
+                None if recorded.lost > 0 => (Cause::Unattributed, None, None),
+                None => (Cause::Kernel, None, None),
             };
             *of_region.of_mut(cause) += 1;
             by_page.insert(page, cause);
             let function = write.map(|write| &*write.function);
             let line = write.and_then(|write| write.line.as_deref());
-            let group = groups.entry((region, cause, of_type, function, line));
+            let own_line = write.and_then(|write| write.own_line.as_deref());
+            let group = groups.entry((region, cause, of_type, package, function, line, own_line));
             let (pages, equal) = group.or_default();
             *pages += 1;
             *equal += u64::from(identical.is_some_and(|identical| identical.contains(page)));
@@ -127,16 +136,18 @@ pub fn attribute(
     let mut written: Vec<_> = groups
         .into_iter()
         .map(
-            |((region, cause, of_type, function, line), (pages, equal))| Written {
-                region,
-                cause,
-                of_type: of_type.map(model::printable),
-                function: function.map(model::printable),
-                line: line.map(model::printable),
-                own_line: None,
-                package: None,
-                pages,
-                identical: identical.map(|_| equal),
+            |((region, cause, of_type, package, function, line, own_line), (pages, equal))| {
+                Written {
+                    region,
+                    cause,
+                    of_type: of_type.map(model::printable),
+                    function: function.map(model::printable),
+                    line: line.map(model::printable),
+                    own_line: own_line.map(model::printable),
+                    package: package.map(model::printable),
+                    pages,
+                    identical: identical.map(|_| equal),
+                }
             },
         )
         .collect();
@@ -147,11 +158,13 @@ pub fn attribute(
                 region,
                 cause,
                 of_type,
+                package,
                 function,
                 line,
+                own_line,
                 ..
             } = written.clone();
-            (region, cause, of_type, function, line)
+            (region, cause, of_type, package, function, line, own_line)
         };
         other
             .pages
@@ -185,6 +198,7 @@ mod tests {
                     collected: true,
                 },
                 of_type: Some(0),
+                package: None,
                 bytes: 80,
             };
             builder.add(page * page_size(), kind);
@@ -209,6 +223,7 @@ mod tests {
             time: page,
             thread: 7,
             line: None,
+            own_line: None,
         };
         (page, write)
     }

@@ -46,6 +46,12 @@ impl LineLog {
             }
             time = interval.end;
         }
+        let callers = lines.own.iter().enumerate();
+        for (entry, own) in callers {
+            if own.is_some_and(|own| own >= lines.places.len()) {
+                return Err(Error::NoPlace { entry });
+            }
+        }
         Ok(Self(lines))
     }
 
@@ -55,15 +61,26 @@ impl LineLog {
     /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another
     /// thread would get the line at which the first was then, as a rule one that waits.
     pub fn at(&self, time: u64) -> Option<&Place> {
+        self.number_at(time).map(|place| &self.0.places[place])
+    }
+
+    /// The same, and the innermost line of the user's own that had called it; `None` if it is itself one, or there was none.
+    pub fn with_caller_at(&self, time: u64) -> Option<(&Place, Option<&Place>)> {
+        let place = self.number_at(time)?;
+        let own = self.0.own.get(place).copied().flatten();
+        Some((&self.0.places[place], own.map(|own| &self.0.places[own])))
+    }
+
+    fn number_at(&self, time: u64) -> Option<usize> {
         let later = self
             .0
             .intervals
             .partition_point(|interval| interval.end <= time);
         let interval = self.0.intervals.get(later)?;
-        (interval.start <= time).then(|| &self.0.places[interval.place])
+        (interval.start <= time).then_some(interval.place)
     }
 
-    /// Every place that the log names, once.
+    /// Every place that the log names; one more than once if several lines of the user's own had called it.
     pub fn places(&self) -> &[Place] {
         &self.0.places
     }

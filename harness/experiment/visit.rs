@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use super::causes::{self, Attributed, FirstWrite, Recorded};
 use super::lines::{self, LineLog};
-use crate::model::{Child, CrossChecks, Fate, PageMap, Region, RegionMap, Tree, Written};
+use super::made::NewPages;
+use super::{descendants, on_the_way};
+use crate::model::{
+    self, Child, CrossChecks, Fate, Made, OnTheWay, PageMap, Peak, Region, RegionMap, Tree,
+    UssGrowth, Written,
+};
 use crate::objects::ObjectMap;
 use crate::observe::{
-    self, Counters, Disagreement, Faults, Fork, PageSet, PageStates, Recorder, Regions,
-    Unavailable, code_mappings, copies_of, counters, identical_pages, mappings, minor_faults,
-    page_size, page_states, settle,
+    self, Counters, Disagreement, Family, Fault, Faults, Fork, Grown, Growth, Had, Memory, PageSet,
+    PageStates, Recorder, Regions, Seen, Unavailable, Watch, code_mappings, counters,
+    headers::Headers, identical_pages, mappings, minor_faults, page_size, page_states, settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::side_by_side::{self, both};
@@ -36,6 +41,8 @@ pub struct Outcome {
     pub causes_unknown: Option<Unavailable>,
     /// Pages that were in swap: of the parent at the fork, and of a child that had shared them after its visit.
     pub swapped_pages: u64,
+    /// The type of what a child's visit returned and did nothing yet, as an iterator does.
+    pub lazy: Option<String>,
     /// The parent at the fork.
     pub parent: Counters,
     /// Of each child which line ran when, if its job was to log that.
@@ -89,7 +96,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn waiting_for(doing: &str, report: &Report) -> Self {
+    pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
         subject::Error::Protocol {
             who: "child",
             doing: doing.into(),
@@ -100,30 +107,42 @@ impl Error {
 }
 
 /// A child between its fork and its visit.
-struct Waiting {
-    forked: Forked,
+pub(super) struct Waiting {
+    pub(super) forked: Forked,
     /// What the parent has written since it forked this child.
     written_since: PageSet,
 }
 
 /// A child before its visit, with all that is known of it.
-struct Ready {
-    forked: Forked,
-    fork: Fork,
+pub(super) struct Ready {
+    pid: i32,
+    pub(super) fork: Fork,
     regions: Regions,
     before: Counters,
-    /// Pages that were the child's alone.
-    own: PageSet,
+    /// What it had.
+    had: Had,
 }
 
 /// A child after its visit.
 struct Visited {
     ready: Ready,
     unshared: PageSet,
-    /// Pages that are the child's alone, that it has not copied, and that were not its own before.
-    new: u64,
-    /// Pages that had been shared and are now in swap: whether they were copied before cannot be told.
+    /// What it has besides its copies.
+    growth: Growth,
+    /// All that is in memory.
+    states: PageStates,
+    /// What was seen of it while it ran, if anybody looked.
+    seen: Option<Seen>,
+    /// Pages that were copied at any time, if faults were recorded.
+    copied_at_any_time: Option<u64>,
+    /// What it has made, if faults were recorded.
+    made: NewPages,
+    /// The modules that it has imported.
+    imported: Vec<String>,
+    /// Pages that had been shared and are now in swap, or perhaps were: whether they were copied cannot be told.
     swapped: u64,
+    /// Whether the visit started processes.
+    grown: Grown,
     after: Counters,
     seconds: f64,
     /// The first writes, if they were recorded.
@@ -142,9 +161,22 @@ pub struct Details {
     identical: Option<PageSet>,
     /// The first writes.
     pub recorded: Recorded,
+    made: NewPages,
 }
 
 impl Details {
+    /// Takes over the lines of another child that made the same visit, of which it is known which line ran when.
+    pub fn take_lines(&mut self, other: &Self, log: &LineLog, objects: &ObjectMap) {
+        self.recorded
+            .take_lines(&other.recorded, other.pid, log, objects);
+        self.made.take_lines(&other.made, other.pid, log);
+    }
+
+    /// The new pages in groups, again.
+    pub fn made(&self) -> Vec<Made> {
+        self.made.groups()
+    }
+
     /// The copied pages in groups, again: when more is known of their first writes than when they were counted.
     pub fn written(&self, objects: &ObjectMap) -> Vec<Written> {
         let Self {
@@ -200,31 +232,45 @@ pub fn visit(
         },
     );
     let ((ready, parent_before), [parent_counters, witness_counters]) = (looked?, sums?);
-    let before = ready.iter().map(|child| child.before);
+    let before = ready.iter().map(|(_, child)| child.before);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
-    let pids = ready.iter().map(|child| child.forked.pid);
+    let pids = ready.iter().map(|(_, child)| child.pid);
     let everybody: Vec<i32> = pids.chain([parent, witness.pid]).collect();
     let mut visited = Vec::new();
     let mut pss_after_each = Vec::new();
     let mut written = Vec::new();
     let mut causes_unknown = None;
-    for child in ready {
+    let mut lazy = None;
+    let mut all = vec![witness];
+    for (forked, child) in ready {
+        let family = Family::of(child.pid)?;
         // One child at a time, so that each has all of the memory that the kernel lends for this.
         let recorder = match data.objects {
-            Some(_) if causes_unknown.is_none() => Recorder::start(child.forked.pid)
+            Some(_) if causes_unknown.is_none() => Recorder::start(child.pid)
                 .map_err(|unavailable| causes_unknown = Some(unavailable))
                 .ok(),
             _ => None,
         };
-        subject.release(&child.forked, doing)?;
+        // Not where it is the time that matters.
+        let watch = (data.objects.is_some())
+            .then(|| Watch::start(child.pid, child.had.own.clone()))
+            .flatten();
+        subject.release(&forked, doing)?;
         let mut seconds = 0.0;
-        match subject.hear(&child.forked, doing)? {
-            Report::Done { seconds: taken } => seconds = taken,
+        match subject.hear(&forked, doing)? {
+            Report::Done {
+                seconds: taken,
+                lazy: returned,
+            } => {
+                seconds = taken;
+                lazy = lazy.or(returned);
+            }
             Report::Wrote { pages } => written.push(pages),
             other => return Err(Error::waiting_for(doing, &other)),
         }
-        settle(child.forked.pid)?;
+        settle(child.pid)?;
+        let seen = watch.map(Watch::stop);
         let recorded = match recorder.map(Recorder::stop) {
             Some(Ok(faults)) => Some(faults),
             Some(Err(unavailable)) => {
@@ -234,8 +280,7 @@ pub fn visit(
             None => None,
         };
         let is_last = visited.len() + 1 == children;
-        let others =
-            (is_last || children <= MOST_LOOKED_AT).then(|| beside(&everybody, child.forked.pid));
+        let others = (is_last || children <= MOST_LOOKED_AT).then(|| beside(&everybody, child.pid));
         // All of them wait.
         let (others, looked) = both(
             || others.map(counters_of_all).transpose(),
@@ -245,51 +290,74 @@ pub fn visit(
                     &parent_before,
                     parent_counters.minor_faults,
                     child,
+                    &family,
                     seconds,
                 )
             },
         );
         let mut child = looked?;
+        child.seen = seen;
         if let Some(faults) = recorded {
-            child.recorded = Some(first_writes(faults, &child)?);
+            explain(&faults, &mut child)?;
         }
         if let Some(others) = others? {
             pss_after_each.push(pss(others.into_iter().chain([child.after])));
         }
         visited.push(child);
+        all.push(forked);
         visited_one();
     }
 
     let mut identical_unknown = None;
-    let mut result = Vec::new();
     for child in &mut visited {
-        child.identical = identical_pages(parent, child.ready.forked.pid, &child.unshared)
+        child.identical = identical_pages(parent, child.ready.pid, &child.unshared)
             .map_err(|error| identical_unknown = Some(error.to_string()))
             .ok();
-        result.push(child.count(data.objects));
     }
-    let mut logs = Vec::new();
-    if matches!(job, Job::Visit { lines: true, .. }) {
-        // When nothing more is asked of anyone's memory: the child writes to find the names of places.
-        for child in &visited {
-            logs.push(line_log(subject, &child.ready.forked)?);
+    // When nothing more is asked of anyone's pages: to read a type's name may map one in, and the child writes to make texts of
+    // names.
+    for (child, forked) in visited.iter_mut().zip(&all[1..]) {
+        if child.recorded.is_some() && !child.growth.new.is_empty() {
+            name_types(subject.version(), child);
+        }
+        if matches!(job, Job::Visit { .. }) {
+            child.imported = imported(subject, forked)?;
         }
     }
+    let is_traced = matches!(job, Job::Visit { lines: true, .. });
+    let mut logs = Vec::new();
+    if is_traced {
+        for forked in &all[1..] {
+            logs.push(line_log(subject, forked)?);
+        }
+    }
+    subject.dismiss(all)?;
+    let forks = visited.iter_mut().map(|child| &mut child.ready.fork);
+    on_the_way::tell_apart(subject, data.map, job, doing, forks)?;
+    for child in &mut visited {
+        if !child.ready.fork.on_the_way().is_empty() {
+            child.ready.regions = Regions::new(data.map, &child.ready.fork);
+        }
+    }
+    let counted = visited.iter().map(|child| child.count(data.objects));
+    let mut result: Vec<_> = counted.collect();
+    if !is_traced {
+        let grown: Vec<_> = visited.iter().map(|child| child.grown).collect();
+        descendants::tell(subject, data.map, job, doing, &grown, &mut result)?;
+    }
     let swapped_after = visited.iter().map(|child| child.swapped).max();
-    let mut all = vec![witness];
     let mut details = Vec::new();
     for child in visited {
-        let pid = child.ready.forked.pid;
-        all.push(child.ready.forked);
+        let pid = child.ready.pid;
         details.extend(child.recorded.map(|recorded| Details {
             pid,
             regions: child.ready.regions,
             unshared: child.unshared,
             identical: child.identical,
             recorded,
+            made: child.made,
         }));
     }
-    subject.dismiss(all)?;
     Ok(Outcome {
         tree: Tree {
             pss_bytes_before: pss_before,
@@ -305,10 +373,23 @@ pub fn visit(
         identical_unknown,
         causes_unknown,
         swapped_pages: parent_before.swapped().len() + swapped_after.unwrap_or(0),
+        lazy,
         parent: parent_counters,
         lines: logs,
         details,
     })
+}
+
+/// What a child has imported that has been looked at.
+pub(super) fn imported(subject: &mut Subject, forked: &Forked) -> Result<Vec<String>, Error> {
+    let doing = "naming the modules that it imported";
+    subject.release(forked, doing)?;
+    match subject.hear(forked, doing)? {
+        Report::Imported { modules } => {
+            Ok(modules.iter().map(|name| model::printable(name)).collect())
+        }
+        other => Err(Error::waiting_for(doing, &other)),
+    }
 }
 
 /// Which line ran when in a child that has been looked at.
@@ -322,7 +403,7 @@ fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog, Error> {
 }
 
 /// Forks the witness and all children, noting before each fork what the parent has written since the one before.
-fn fork_all(
+pub(super) fn fork_all(
     subject: &mut Subject,
     job: &Job,
     children: usize,
@@ -354,7 +435,11 @@ fn fork_all(
 }
 
 /// Lets every child go through the steps of the visit without the visit.
-fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(), Error> {
+pub(super) fn rehearse(
+    subject: &mut Subject,
+    waiting: &[Waiting],
+    doing: &str,
+) -> Result<(), Error> {
     for child in waiting {
         subject.release(&child.forked, doing)?;
         match subject.hear(&child.forked, doing)? {
@@ -365,12 +450,12 @@ fn rehearse(subject: &mut Subject, waiting: &[Waiting], doing: &str) -> Result<(
     Ok(())
 }
 
-fn look_before(
+pub(super) fn look_before(
     map: &RegionMap,
     parent: i32,
     parent_before: &PageStates,
     waiting: Waiting,
-) -> Result<Ready, Error> {
+) -> Result<(Forked, Ready), Error> {
     let Waiting {
         forked,
         mut written_since,
@@ -383,13 +468,14 @@ fn look_before(
     let fork = observe::compare([parent_before, &child], look, |[parent, child]| {
         Fork::new(&mappings, parent, child, &written_since)
     })?;
-    Ok(Ready {
+    let ready = Ready {
+        pid: forked.pid,
         regions: Regions::new(map, &fork),
         before: counters(forked.pid)?,
-        own: own(&child),
+        had: Had::new(&child),
         fork,
-        forked,
-    })
+    };
+    Ok((forked, ready))
 }
 
 fn look_after(
@@ -397,12 +483,14 @@ fn look_after(
     parent_before: &PageStates,
     parent_faults: u64,
     ready: Ready,
+    family: &Family,
     seconds: f64,
 ) -> Result<Visited, Error> {
-    let pid = ready.forked.pid;
-    if !copies_of(pid)?.is_empty() {
+    let pid = ready.pid;
+    if !family.copies()?.is_empty() {
         return Err(Error::ChildForked);
     }
+    let grown = family.has_grown()?;
     let (after, child) = both(|| counters(pid), || states(pid));
     let (child, after) = (child?, after?);
     if after.threads > ready.before.threads {
@@ -416,13 +504,26 @@ fn look_after(
     }
     // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile.
     let look = || Ok::<_, Error>([states(parent)?, states(pid)?]);
+    let mapped = mappings(pid)?;
     let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {
-        ready.fork.unshared(parent, child)
+        ready.fork.unshared(&mapped, parent, child)
     })?;
+    let back = match observe::is_in_swap(parent)? {
+        true => (ready.fork).perhaps_back_from_swap(&states(parent)?, &child),
+        false => PageSet::new(),
+    };
+    // What was in swap at the fork, and is the child's alone now, is as little new.
+    let known = &unshared | &parent_before.swapped();
     Ok(Visited {
-        swapped: ready.fork.swapped(&child),
-        new: (&(&own(&child) - &ready.own) - &unshared).len(),
-        unshared,
+        swapped: ready.fork.swapped(&child) + back.len(),
+        growth: ready.had.until(&child, &known),
+        unshared: unshared - back,
+        grown,
+        states: child,
+        seen: None,
+        copied_at_any_time: None,
+        made: NewPages::default(),
+        imported: Vec::new(),
         ready,
         after,
         seconds,
@@ -431,31 +532,71 @@ fn look_after(
     })
 }
 
-/// The first fault on each page that a child has copied.
-fn first_writes(faults: Faults, child: &Visited) -> Result<Recorded, Error> {
-    let mut symbols = Symbols::of(code_mappings(child.ready.forked.pid)?);
+/// What the recorded faults say of a child: the first on each page that it has copied, which made the copy; the last on each page
+/// that is new, which made what is there now; and those on pages that it had copied and has given back.
+fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error> {
+    let mut symbols = Symbols::of(code_mappings(child.ready.pid)?);
     // Most pages are written to by a handful of instructions.
     let mut names: HashMap<u64, Arc<str>> = HashMap::new();
-    let mut first = HashMap::new();
-    for fault in faults.faults {
+    let mut write = |fault: &Fault| FirstWrite {
+        address: fault.address,
+        function: names
+            .entry(fault.instruction)
+            .or_insert_with(|| symbols.locate(fault.instruction).name().into())
+            .clone(),
+        time: fault.time,
+        thread: fault.thread,
+        line: None,
+        own_line: None,
+    };
+    // A page that both still share was not copied, whatever the fault was for: where the kernel moves pages between nodes, it
+    // has processes fault at them.
+    let shared = child.ready.fork.shared();
+    let still = shared & &(child.states.present() - child.states.exclusive());
+    let (mut first, mut made) = (HashMap::new(), HashMap::new());
+    let mut copied = child.unshared.clone();
+    for fault in &faults.faults {
         let page = fault.address / page_size();
         if child.unshared.contains(page) {
-            first.entry(page).or_insert_with(|| FirstWrite {
-                address: fault.address,
-                function: names
-                    .entry(fault.instruction)
-                    .or_insert_with(|| symbols.locate(fault.instruction).name().into())
-                    .clone(),
-                time: fault.time,
-                thread: fault.thread,
-                line: None,
-            });
+            first.entry(page).or_insert_with(|| write(fault));
+        } else if shared.contains(page) {
+            if !still.contains(page) {
+                copied.insert(page);
+            }
+        } else if child.growth.new.contains(page) {
+            made.insert(page, *fault);
         }
     }
-    Ok(Recorded {
+    let made = made
+        .into_iter()
+        .map(|(page, fault)| (page, write(&fault)))
+        .collect();
+    child.made = NewPages::new(&child.growth.new, made);
+    child.copied_at_any_time = Some(copied.len());
+    child.recorded = Some(Recorded {
         first,
         lost: faults.lost,
-    })
+    });
+    Ok(())
+}
+
+/// Finds what stands on a child's new pages; what has buffers there may itself have
+/// found room on any page of the child's own. Where its memory cannot be read, nothing is known of them.
+fn name_types(version: &str, child: &mut Visited) {
+    let pid = child.ready.pid;
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok());
+    let memory = mappings(pid).and_then(|mappings| Memory::new(pid, &mappings, &child.states));
+    if let (Some(minor), Ok(memory)) = (minor, memory) {
+        let mut headers = Headers::new(minor, |address, bytes: &mut [u8]| {
+            memory.read(address, bytes)
+        });
+        child
+            .made
+            .name_types(headers.types_on(&child.growth.new, &own(&child.states)));
+    }
 }
 
 impl Visited {
@@ -474,7 +615,9 @@ impl Visited {
             }
             None => Attributed::default(),
         };
+        let on_the_way = self.ready.fork.on_the_way();
         let fate = |page| match self.unshared.contains(page) {
+            false if on_the_way.contains(page) => Fate::OnTheWay,
             false => Fate::Shared,
             true => Fate::Copied {
                 cause: by_page.get(&page).copied(),
@@ -498,19 +641,48 @@ impl Visited {
         let (before, after) = (&self.ready.before, &self.after);
         let minor_faults = after.minor_faults - before.minor_faults;
         let unshared = self.unshared.len();
+        let growth = &self.growth;
+        let new = growth.new.len();
+        let peak = self.seen.map(|Seen { most, looks }| Peak {
+            bytes: most.max(unshared + new) * page_size(),
+            // With that at the end.
+            looks: looks + 1,
+            copied_pages: self.copied_at_any_time,
+        });
+        let uss = before.uss_bytes.zip(after.uss_bytes);
+        let uss_growth = uss.map(|(before, after)| {
+            UssGrowth::new(
+                difference(after / page_size(), before / page_size()),
+                unshared,
+                new,
+                growth.others,
+                growth.own_of_files,
+                growth.given_back,
+            )
+        });
         Child {
             visit_seconds: self.seconds,
             minor_faults,
             uss_bytes_before: before.uss_bytes,
             uss_bytes_after: after.uss_bytes,
             pages_copied_by_fork: self.ready.fork.copied_by_fork,
-            new_pages: Some(self.new),
-            file_pages: None,
-            peak: None,
-            made: Vec::new(),
-            imported: Vec::new(),
+            new_pages: Some(new),
+            file_pages: Some(growth.of_files),
+            bytes: None,
+            peak,
+            made: self.made.groups(),
+            imported: self.imported.clone(),
             processes: None,
-            copied_on_the_way: Vec::new(),
+            copied_on_the_way: self
+                .ready
+                .regions
+                .iter()
+                .map(|(region, pages)| OnTheWay {
+                    region,
+                    pages: pages.intersection_len(on_the_way),
+                })
+                .filter(|of_region| of_region.pages > 0)
+                .collect(),
             cross_checks: CrossChecks {
                 faults_minus_unshared: difference(minor_faults, unshared),
                 uss_pages_minus_unshared: before.uss_bytes.zip(after.uss_bytes).map(
@@ -518,6 +690,7 @@ impl Visited {
                         difference(after / page_size(), before / page_size() + unshared)
                     },
                 ),
+                uss_growth,
             },
             regions,
             written,
@@ -531,7 +704,7 @@ fn difference(one: u64, other: u64) -> i64 {
 }
 
 /// All pages of a process that waits.
-fn states(pid: i32) -> Result<PageStates, Error> {
+pub(super) fn states(pid: i32) -> Result<PageStates, Error> {
     settle(pid)?;
     Ok(page_states(pid, &mappings(pid)?.ranges)?)
 }

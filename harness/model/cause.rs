@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ops::AddAssign;
 use std::str::FromStr;
 
@@ -204,15 +205,26 @@ impl FromStr for By {
 
 impl Written {
     /// What tells these pages from others; `None` where that is not known of them.
-    pub fn key(&self, by: By) -> Option<&str> {
+    pub fn key(&self, by: By) -> Option<Cow<'_, str>> {
         match by {
-            By::Type => self.of_type.as_deref(),
-            By::Region => Some(self.region.as_str()),
-            By::Cause => Some(self.cause.as_str()),
-            By::Function => self.function.as_deref(),
-            By::Line => self.line.as_deref(),
-            By::Package => self.package.as_deref(),
+            By::Type => self.of_type.as_deref().map(Cow::Borrowed),
+            By::Region => Some(self.region.as_str().into()),
+            By::Cause => Some(self.cause.as_str().into()),
+            By::Function => self.function.as_deref().map(Cow::Borrowed),
+            By::Line => line_and_caller(self.line.as_deref(), self.own_line.as_deref()),
+            By::Package => self.package.as_deref().map(Cow::Borrowed),
         }
+    }
+}
+
+/// The innermost line and, where that is another, the innermost one of the user's own file.
+pub(super) fn line_and_caller<'a>(
+    line: Option<&'a str>,
+    own_line: Option<&'a str>,
+) -> Option<Cow<'a, str>> {
+    match (line, own_line) {
+        (Some(line), Some(own)) if line != own => Some(format!("{line}, from {own}").into()),
+        (line, own) => line.or(own).map(Cow::Borrowed),
     }
 }
 

@@ -108,6 +108,20 @@ pub enum RowKey {
         /// The region.
         region: RegionName,
     },
+    /// Bytes that the child with the most made or mapped.
+    Memory {
+        /// The fixture.
+        fixture: String,
+        /// What the parent did before it forked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prepare: Option<String>,
+        /// The visit.
+        visit: String,
+        /// How the data reached the children.
+        sharing: String,
+        /// Of which kind.
+        memory: Memory,
+    },
     /// The verdict on a claim.
     Claim {
         /// Its id.
@@ -120,6 +134,28 @@ pub enum RowKey {
     },
 }
 
+/// Memory of a child that is no copy.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// Anonymous pages that it has filled anew.
+    New,
+    /// Pages of files that it has mapped in.
+    File,
+}
+
+impl Memory {
+    /// The name as JSON and tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::File => "file",
+        }
+    }
+}
+
 /// What a row compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -130,6 +166,11 @@ pub enum RowValue {
         unshared: u64,
         /// Of so many that were shared before.
         of: u64,
+    },
+    /// Bytes.
+    Memory {
+        /// Of the child with the most.
+        bytes: u64,
     },
     /// A verdict.
     Claim {
@@ -238,8 +279,29 @@ impl RowKey {
                 visit,
                 ..
             } => format!("{fixture}+{prepare}/{visit}"),
+            Self::Memory {
+                fixture,
+                prepare: None,
+                visit,
+                ..
+            } => format!("{fixture}/{visit}"),
+            Self::Memory {
+                fixture,
+                prepare: Some(prepare),
+                visit,
+                ..
+            } => format!("{fixture}+{prepare}/{visit}"),
             Self::Claim { id } => format!("claim {id}"),
             Self::Fact { id } => format!("fact {id}"),
+        }
+    }
+
+    /// Which of its subject's figures it is: a region, or a kind of memory. A claim and a fact have one alone.
+    pub fn part(&self) -> Option<&'static str> {
+        match self {
+            Self::Pages { region, .. } => Some(region.as_str()),
+            Self::Memory { memory, .. } => Some(memory.as_str()),
+            Self::Claim { .. } | Self::Fact { .. } => None,
         }
     }
 
@@ -247,7 +309,7 @@ impl RowKey {
     pub fn region(&self) -> Option<RegionName> {
         match self {
             Self::Pages { region, .. } => Some(*region),
-            Self::Claim { .. } | Self::Fact { .. } => None,
+            Self::Memory { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
         }
     }
 }
@@ -255,9 +317,9 @@ impl RowKey {
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.subject())?;
-        match self {
-            Self::Pages { region, .. } => write!(f, " {}", region.as_str()),
-            Self::Claim { .. } | Self::Fact { .. } => Ok(()),
+        match self.part() {
+            Some(part) => write!(f, " {part}"),
+            None => Ok(()),
         }
     }
 }

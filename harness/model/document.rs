@@ -133,12 +133,12 @@ pub struct Run {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum DocumentError {
     /// Not JSON, cut off, or of another shape.
-    #[error("it is no document of refcow's: {0}")]
-    #[diagnostic(help("a run is kept with --format json --output FILE"))]
+    #[error("this is not a refcow JSON file: {0}")]
+    #[diagnostic(help("save a run with --format json --output FILE"))]
     Malformed(String),
     /// JSON of somebody else's.
-    #[error("it is no document of refcow's: it has no schema_version")]
-    #[diagnostic(help("a run is kept with --format json --output FILE"))]
+    #[error("this is not a refcow JSON file: it has no schema_version")]
+    #[diagnostic(help("save a run with --format json --output FILE"))]
     Foreign,
     /// Written by a later refcow.
     #[error("it has schema version {found}, and this refcow reads {SCHEMA_VERSION} and older")]
@@ -476,7 +476,7 @@ mod tests {
         let said = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
         assert!(said("{").contains("line 1"), "{}", said("{"));
         assert!(said("{}").contains("no schema_version"));
-        assert!(said("[]").contains("no document"));
+        assert!(said("[]").contains("not a refcow JSON file"));
         assert!(said(r#"{"schema_version": 2}"#).contains("runs"));
         assert!(said(r#"{"schema_version": 1}"#).contains("no interpreter"));
         assert!(said(r#"{"schema_version": 0}"#).contains("schema_version: it is 0"));

@@ -47,6 +47,21 @@ pub struct Environment {
     /// Where anything is drawn at random: `PYTHONHASHSEED`. Visits that draw elements have their seed in their code.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, u64>,
+    /// Variables that the command gave the measured processes (`--env`), with their values where it has them; without, the
+    /// value was that of the user's environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Option<String>>,
+    /// Whether it gave them all of the user's variables (`--env-all`). Which those were is not recorded.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub all_variables: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// `/sys/kernel/mm/transparent_hugepage/enabled`, and whether refcow turned it off in the processes it measured.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Causes, PageMap, Written};
+use super::cause::line_and_caller;
+use super::{By, Causes, PageMap, Written};
 
 /// The known set of pages that a child without Python wrote, against the pages the observer counted.
 ///
@@ -108,15 +110,18 @@ pub struct Child {
     /// Pages that were shared at the fork and that the fork's own bookkeeping, in parent or child, had already copied
     /// when the visit began. They belong to no region and to no visit.
     pub pages_copied_by_fork: u64,
-    /// Anonymous pages that the child alone has after the visit, and that are neither copies nor were its own before: what it
-    /// has filled anew. Not the growth of the USS, in which pages of files count that no other process happens to have mapped.
+    /// Anonymous pages that the child alone has after the visit, and that were in neither process before: what it has filled
+    /// anew. Not the growth of the USS, in which pages of files count that no other process happens to have mapped.
     /// Absent in documents of earlier versions of refcow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_pages: Option<u64>,
-    /// Pages of files that the child has mapped in during the visit, whether others have them, too, or not. Absent in documents
-    /// of earlier versions.
+    /// Pages of files that the child has mapped in during the visit, whether others have them, too, or not. Shared memory is a
+    /// file in this sense. Absent in documents of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_pages: Option<u64>,
+    /// What the visit cost it in bytes: the pages above, and those of all regions. Absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<VisitBytes>,
     /// What it had at most during the visit. Absent in documents of earlier versions, and where it could not be looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<Peak>,
@@ -146,6 +151,26 @@ pub struct Child {
     pub cross_checks: CrossChecks,
 }
 
+/// What a visit cost one child, in bytes, at the end of the visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VisitBytes {
+    /// Copies of pages that it had shared with the parent, of all regions.
+    pub copied: u64,
+    /// Anonymous pages that it has filled anew. Absent where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<u64>,
+    /// Pages of files that it has mapped in, whether others have them, too, or not. Absent where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u64>,
+    /// The three together. Absent where one of them is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<u64>,
+    /// By how much its unique set size grew, as the kernel has it. Pages of files that others have mapped, too, are not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uss_growth: Option<i64>,
+}
+
 /// What a child had at most during its visit, of pages that were neither shared with the parent nor its own before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -154,8 +179,9 @@ pub struct Peak {
     pub bytes: u64,
     /// How often it was looked.
     pub looks: u64,
-    /// Pages that were copied at any time, whether the child still had the copy at the end or had given it back. Absent where
-    /// faults were not recorded.
+    /// Pages that were copied at any time, whether the child still had the copy at the end or had given it back: those of which
+    /// there was a fault, and no page of the parent's is there any more. At least so many where records of faults were lost
+    /// (`lost_faults`). Absent where faults were not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_pages: Option<u64>,
 }
@@ -167,7 +193,7 @@ pub struct Made {
     /// The type of most objects on them. Absent: no object that refcow knows is there.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub of_type: Option<String>,
-    /// The function that touched them first, as in [`Written`].
+    /// The function that touched them first, as in [`Written`]: after they had been given back and mapped anew, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
     /// The Python line that was running, as in [`Written`].
@@ -180,15 +206,27 @@ pub struct Made {
     pub pages: u64,
 }
 
+impl Made {
+    /// What tells these pages from others; `None` where that is not known of them, or is no matter of new pages.
+    pub fn key(&self, by: By) -> Option<Cow<'_, str>> {
+        match by {
+            By::Type => self.of_type.as_deref().map(Cow::Borrowed),
+            By::Function => self.function.as_deref().map(Cow::Borrowed),
+            By::Line => line_and_caller(self.line.as_deref(), self.own_line.as_deref()),
+            By::Region | By::Cause | By::Package => None,
+        }
+    }
+}
+
 /// Processes that a child forked during its visit, and that have ended with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Processes {
-    /// How many there were, those that were not followed included.
+    /// How many are known of, those that were not followed included: as many as another child started that made the same visit.
     pub number: u64,
     /// Each of which the pages could be looked at when it ended, in the order of their forks.
     pub followed: Vec<Followed>,
-    /// Copied and new bytes of all of them together, at the moment at which they were seen to have most. Absent where none was
+    /// Copied and new bytes of all of them together, at the moment at which they were seen to have most: when one ended. Absent where none was
     /// followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
@@ -201,7 +239,7 @@ pub struct Processes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Followed {
-    /// Pages of each region that it shared when it was forked, and of which it had a copy of its own.
+    /// Pages of each region that it shared when it was forked, and that were its alone at its end.
     pub regions: Vec<OnTheWay>,
     /// Anonymous pages that it alone had besides.
     pub new_pages: u64,
@@ -228,6 +266,55 @@ pub struct CrossChecks {
     /// Growth of the USS in pages less unshared pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uss_pages_minus_unshared: Option<i64>,
+    /// What the USS grew by, and what that is made of. Absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uss_growth: Option<UssGrowth>,
+}
+
+/// What the USS of a child grew by during its visit, in pages, against what was counted page by page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UssGrowth {
+    /// The growth, as the kernel's own sums have it.
+    pub pages: i64,
+    /// The unshared pages of all regions.
+    pub copied: u64,
+    /// `new_pages`.
+    pub new: u64,
+    /// Pages that the child had in common with others but not with its parent, or in swap, and that are its alone now.
+    pub others: u64,
+    /// Pages of files that no other process has mapped, less those of before. Other processes may have mapped some of them in, or
+    /// let go of them, meanwhile.
+    pub own_of_files: i64,
+    /// Anonymous pages that were the child's alone before the visit, and that it has given back.
+    pub given_back: u64,
+    /// The growth less all of these: what is not explained.
+    pub left: i64,
+}
+
+impl UssGrowth {
+    /// From the terms; what is left follows.
+    pub fn new(
+        pages: i64,
+        copied: u64,
+        new: u64,
+        others: u64,
+        own_of_files: i64,
+        given_back: u64,
+    ) -> Self {
+        // Terms are counts of pages of an address space: their sum is far from the end of the numbers.
+        let explained =
+            (copied + new + others).cast_signed() + own_of_files - given_back.cast_signed();
+        Self {
+            pages,
+            copied,
+            new,
+            others,
+            own_of_files,
+            given_back,
+            left: pages - explained,
+        }
+    }
 }
 
 /// A named part of the dataset, or the rest of the process.
@@ -319,11 +406,28 @@ pub struct RegionMap {
     /// Objects that only modules and classes lead to.
     #[serde(default)]
     pub modules: Vec<Range<u64>>,
-    /// Objects of the interpreter's own.
+    /// Objects of the interpreter's own, and its variables.
     #[serde(default)]
     pub interpreter: Vec<Range<u64>>,
-    /// Types of objects that hold more than was looked for.
-    pub not_walked: Vec<String>,
+    /// Variables of libraries that stand in no file's pages.
+    #[serde(default)]
+    pub libraries: Vec<Range<u64>>,
+    /// Stacks of threads but the first.
+    #[serde(default)]
+    pub stack: Vec<Range<u64>>,
+    /// Memory that C code holds for objects of the dataset, and that was not looked for.
+    pub not_walked: Vec<NotWalked>,
+}
+
+/// Objects of one type that hold more than the walk finds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotWalked {
+    /// Their type.
+    pub of_type: String,
+    /// How many of the dataset's objects.
+    pub objects: u64,
+    /// What they hold besides: what they say themselves, or the blocks that their structs lead to. There may be more behind those.
+    pub bytes: u64,
 }
 
 /// Pages of one region, in one child.
@@ -447,6 +551,27 @@ impl Child {
         self.sum(|name| !name.is_data())
     }
 
+    /// What the visit cost it, from what was counted.
+    pub fn visit_bytes(&self, page_size_bytes: u64) -> VisitBytes {
+        let bytes = |pages: u64| pages.saturating_mul(page_size_bytes);
+        let copied = self.totals().unshared;
+        let all = self.new_pages.zip(self.file_pages);
+        let growth = |(before, after): (u64, u64)| {
+            let difference = i128::from(after) - i128::from(before);
+            i64::try_from(difference).ok()
+        };
+        VisitBytes {
+            copied: bytes(copied),
+            new: self.new_pages.map(bytes),
+            file: self.file_pages.map(bytes),
+            sum: all.map(|(new, file)| bytes(copied.saturating_add(new).saturating_add(file))),
+            uss_growth: self
+                .uss_bytes_before
+                .zip(self.uss_bytes_after)
+                .and_then(growth),
+        }
+    }
+
     /// One region, if the dataset has pages in it.
     pub fn region(&self, name: RegionName) -> Option<&Region> {
         self.regions.iter().find(|region| region.name == name)
@@ -489,6 +614,7 @@ mod tests {
             pages_copied_by_fork: 0,
             new_pages: None,
             file_pages: None,
+            bytes: None,
             peak: None,
             made: Vec::new(),
             imported: Vec::new(),
@@ -503,6 +629,7 @@ mod tests {
             cross_checks: CrossChecks {
                 faults_minus_unshared: 0,
                 uss_pages_minus_unshared: None,
+                uss_growth: None,
             },
         };
         assert_eq!(child.totals().unshared, 7);

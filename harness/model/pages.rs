@@ -9,7 +9,8 @@ use super::{Cause, Causes};
 
 /// A region's pages in the order of their addresses, each with what became of it.
 ///
-/// In JSON a text of stretches: a number of pages, then `.` if they are still shared; else the letter of the cause of
+/// In JSON a text of stretches: a number of pages, then `.` if they are still shared; `w` if they were copied on the way from the
+/// fork to the visit; else the letter of the cause of
 /// the first write (`r`efcount, `g`c, bu`f`fer, `b`ody, `a`llocator, `k`ernel, `u`nattributed), or `c` (copied) where it is not known, and behind that `=` if the
 /// copies are identical to their originals and `!` if they are not. `3. 117r= 1g!`: three shared pages, 117 identical copies
 /// that a reference count has caused, and one copy with other bytes, caused by the collector.
@@ -31,6 +32,8 @@ pub struct Stretch {
 pub enum Fate {
     /// They still share it.
     Shared,
+    /// The child had copied it before its visit began: between the fork and the visit.
+    OnTheWay,
     /// The child has a copy.
     Copied {
         /// Of the first write. `None`: not known.
@@ -150,6 +153,7 @@ impl fmt::Display for PageMap {
             let space = if index == 0 { "" } else { " " };
             match fate {
                 Fate::Shared => write!(f, "{space}{pages}.")?,
+                Fate::OnTheWay => write!(f, "{space}{pages}w")?,
                 Fate::Copied { cause, identical } => {
                     let letter = cause.map_or('c', letter);
                     let bytes = match identical {
@@ -188,6 +192,7 @@ impl FromStr for PageMap {
             let cause = Cause::ALL.into_iter().find(|cause| letter(*cause) == first);
             let fate = match (first, cause, letters.as_str()) {
                 ('.', _, "") => Fate::Shared,
+                ('w', _, "") => Fate::OnTheWay,
                 ('c', ..) | (_, Some(_), _) => Fate::Copied {
                     cause,
                     identical: match letters.as_str() {
@@ -230,9 +235,9 @@ impl JsonSchema for PageMap {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^([1-9][0-9]*(\\.|[rgfbakuc][=!]?)( [1-9][0-9]*(\\.|[rgfbakuc][=!]?))*)?$",
+            "pattern": "^([1-9][0-9]*([.w]|[rgfbakuc][=!]?)( [1-9][0-9]*([.w]|[rgfbakuc][=!]?))*)?$",
             "description": "The region's pages in the order of their addresses, as stretches: a number of pages, then `.` if \
-                they are still shared; else the letter of the cause of the first write (`f` of `buffer`, of others their first), or \
+                they are still shared; `w` if they were copied on the way from the fork to the visit; else the letter of the cause of the first write (`f` of `buffer`, of others their first), or \
                 `c` where it is not known, and behind that `=` if the copies are identical to their originals and `!` if they are not.",
         })
     }
@@ -272,7 +277,7 @@ mod tests {
     fn each_cause_has_a_letter_of_its_own() {
         let letters: std::collections::BTreeSet<char> = Cause::ALL.map(letter).into();
         assert_eq!(letters.len(), Cause::ALL.len());
-        assert!(!letters.contains(&'c') && !letters.contains(&'.'));
+        assert!(['c', '.', 'w'].iter().all(|other| !letters.contains(other)));
     }
 
     #[test]
@@ -286,6 +291,7 @@ mod tests {
             " 1.",
             "1.  2r",
             "1r==",
+            "1w=",
             "-1.",
             "99999999999999999999.",
         ] {
@@ -309,6 +315,7 @@ mod tests {
         let cause = proptest::option::of(proptest::sample::select(Cause::ALL.to_vec()));
         prop_oneof![
             Just(Fate::Shared),
+            Just(Fate::OnTheWay),
             (cause, any::<Option<bool>>())
                 .prop_map(|(cause, identical)| Fate::Copied { cause, identical }),
         ]

@@ -130,6 +130,7 @@ mod tests {
             pages_copied_by_fork: 0,
             new_pages: None,
             file_pages: None,
+            bytes: None,
             peak: None,
             made: Vec::new(),
             imported: Vec::new(),
@@ -148,6 +149,7 @@ mod tests {
             cross_checks: CrossChecks {
                 faults_minus_unshared: 0,
                 uss_pages_minus_unshared: None,
+                uss_growth: None,
             },
         };
         Measurement {

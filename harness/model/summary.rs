@@ -1,9 +1,12 @@
 //! What a measurement comes to: the figures that tables and sentences show. Every statistic is made here.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use super::{By, Cause, Child, Measurement, RegionName, Written};
+use super::{
+    By, Cause, Child, Followed, Made, Measurement, Region, RegionName, VisitBytes, Written,
+};
 
 /// A figure over all children: the least and the most.
 pub type Spread<T> = RangeInclusive<T>;
@@ -21,35 +24,85 @@ pub struct RegionSummary {
     pub causes: Option<Vec<(Cause, Spread<u64>)>>,
 }
 
-/// Copied pages that have something in common, over all children.
+/// Pages that have something in common, over all children.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// What; `None` for those of which it is not known.
-    pub key: Option<String>,
+    /// What, in the order of what was asked for; `None` of that which is not known of them.
+    pub key: Vec<Option<String>>,
     /// How many.
     pub pages: Spread<u64>,
-    /// Which part of all pages that the children copied, from 0 to 1.
+    /// The same in bytes.
+    pub bytes: Spread<u64>,
+    /// Which part of all pages of the kind, from 0 to 1.
     pub share: f64,
+    /// The same, unless all of them together are too few for a part to say anything.
+    pub told_share: Option<f64>,
 }
 
-/// The type of an object, and the Python line that was running, as far as they are known.
-pub type TypeAndLine = (Option<String>, Option<String>);
+/// What has a name, with its pages, the most first. `None`: it has none that is known.
+pub type Named = Vec<(Option<String>, u64)>;
 
-/// Who wrote to the copied pages of one region, in the child that copied most.
+/// Pages of one region that one cause copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The cause.
+    pub cause: Cause,
+    /// How many pages.
+    pub pages: u64,
+    /// By the type of the object.
+    pub types: Named,
+    /// By the line of the user's own file, else by the innermost one.
+    pub lines: Named,
+    /// By the function that wrote.
+    pub functions: Named,
+}
+
+/// The copied pages of one region, in one child, and who wrote to them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Why {
     /// The region.
     pub region: RegionName,
     /// Its copied pages.
     pub pages: u64,
-    /// Those of each cause, the most first, as all that follow.
-    pub causes: Vec<(Cause, u64)>,
-    /// Those of each type, and of each Python line where lines are known. `None`: no known object, no line.
-    pub objects: Vec<(TypeAndLine, u64)>,
-    /// Those of each function. `None`: the program had no fault.
-    pub functions: Vec<(Option<String>, u64)>,
+    /// The same in bytes.
+    pub bytes: u64,
+    /// Which part of the region that is, if the region is large enough for a part to say anything.
+    pub share: Option<f64>,
+    /// Those of each cause, the most first. Empty: causes are not known.
+    pub reasons: Vec<Reason>,
+    /// Those of each type, and of each Python line where lines are known.
+    pub objects: Named,
+    /// Those of each function.
+    pub functions: Named,
     /// Those that equal their original.
     pub identical: Option<u64>,
+}
+
+/// What a visit cost the child that it cost most.
+#[derive(Clone, Debug)]
+pub struct Cost<'a> {
+    /// The child.
+    pub child: &'a Child,
+    /// Whether every child copied and made as much as this one, but for noise.
+    pub alike: bool,
+    /// What it has at the end.
+    pub bytes: VisitBytes,
+    /// Whether its copies are more than noise.
+    pub copied: bool,
+    /// Whether its new pages are; `None` where they were not counted.
+    pub new: Option<bool>,
+    /// What it had at most, if that is more than at the end.
+    pub peak_bytes: Option<u64>,
+    /// Bytes that it copied at any time, if it has given much of that back.
+    pub ever_copied_bytes: Option<u64>,
+    /// Bytes that processes of the visit copied, and that they made.
+    pub forked_bytes: Option<(u64, u64)>,
+    /// What visits are ordered by: at the end or at the peak, with the processes of the visit.
+    pub total_bytes: u64,
+    /// The new pages by type, by function, and by line.
+    pub made: [Named; 3],
+    /// Bytes copied between the fork and the visit, by region, the most first.
+    pub on_the_way: Vec<(RegionName, u64)>,
 }
 
 /// One measurement over all its children.
@@ -73,8 +126,18 @@ pub struct Summary {
     pub faults_minus_unshared: Spread<i64>,
     /// Growth of the USS in pages less copies.
     pub uss_pages_minus_unshared: Option<Spread<i64>>,
-    /// Anonymous pages that a child alone has besides its copies; `None` if that is not known of each.
+    /// Anonymous pages that a child alone has besides its copies; `None` if that is not known of each, as all that follow.
     pub new_pages: Option<Spread<u64>>,
+    /// The same in bytes.
+    pub new_bytes: Option<Spread<u64>>,
+    /// Pages of files that a child has mapped in, in bytes; `None` if that is not known of each.
+    pub file_bytes: Option<Spread<u64>>,
+    /// Copied, new and of files, together.
+    pub sum_bytes: Option<Spread<u64>>,
+    /// By how much the USS of a child grew.
+    pub uss_growth_bytes: Option<Spread<i64>>,
+    /// Copied and new bytes that a child had at most.
+    pub peak_bytes: Option<Spread<u64>>,
     /// How long the visit took.
     pub seconds: Spread<f64>,
 }
@@ -85,22 +148,9 @@ impl Measurement {
         let bytes = |pages: u64| pages * page_size_bytes;
         let per_child = |figure: fn(&Child) -> u64| spread(self.children.iter().map(figure));
         let copied = per_child(|child| child.totals().unshared)?;
-        let regions = RegionName::ALL.into_iter().filter_map(|name| {
-            let of = |figure: fn(&super::Region) -> u64| {
-                spread(
-                    self.children
-                        .iter()
-                        .map(|child| child.region(name).map_or(0, figure)),
-                )
-            };
-            let pages = of(|region| region.pages)?;
-            (*pages.end() > 0).then_some(RegionSummary {
-                name,
-                pages,
-                unshared: of(|region| region.unshared)?,
-                causes: self.causes(name),
-            })
-        });
+        let regions = RegionName::ALL
+            .into_iter()
+            .filter_map(|name| self.together(&[name]));
         let identical: Option<Vec<_>> = self
             .children
             .iter()
@@ -115,8 +165,18 @@ impl Measurement {
             .iter()
             .map(|checks| checks.uss_pages_minus_unshared)
             .collect();
-        let new: Option<Vec<_>> = self.children.iter().map(|child| child.new_pages).collect();
+        let of_each = |figure: fn(&Child) -> Option<u64>| {
+            let figures: Option<Vec<_>> = self.children.iter().map(figure).collect();
+            spread(figures?.into_iter())
+        };
+        let new_pages = of_each(|child| child.new_pages);
         let shares = self.children.iter().filter_map(Child::copied_share);
+        let costs: Vec<VisitBytes> = {
+            let children = self.children.iter();
+            children
+                .map(|child| child.visit_bytes(page_size_bytes))
+                .collect()
+        };
         Some(Summary {
             regions: regions.collect(),
             around: (
@@ -133,11 +193,16 @@ impl Measurement {
             ),
             dataset_bytes: bytes(*per_child(|child| child.dataset().pages)?.end()),
             copied_share: spread(shares),
+            new_bytes: of_all(&costs, |one| one.new),
+            file_bytes: of_all(&costs, |one| one.file),
+            sum_bytes: of_all(&costs, |one| one.sum),
+            uss_growth_bytes: of_all(&costs, |one| one.uss_growth),
+            peak_bytes: of_each(|child| Some(child.peak?.bytes)),
             faults_minus_unshared: spread(
                 checks.iter().map(|checks| checks.faults_minus_unshared),
             )?,
             uss_pages_minus_unshared: uss.and_then(|uss| spread(uss.into_iter())),
-            new_pages: new.and_then(|new| spread(new.into_iter())),
+            new_pages,
             seconds: spread(self.children.iter().map(|child| child.visit_seconds))?,
         })
     }
@@ -156,16 +221,35 @@ impl Measurement {
         children.max_by_key(|child| child.dataset().unshared)
     }
 
-    /// The causes of a region's copies.
-    fn causes(&self, name: RegionName) -> Option<Vec<(Cause, Spread<u64>)>> {
-        let of_children: Option<Vec<_>> = self
-            .children
-            .iter()
-            .map(|child| match child.region(name) {
-                Some(region) => region.causes,
-                None => Some(super::Causes::default()),
-            })
-            .collect();
+    /// Several regions as one, over all children; `None` if the process has no pages in them.
+    pub fn together(&self, names: &[RegionName]) -> Option<RegionSummary> {
+        let sum = |child: &Child, figure: fn(&Region) -> u64| {
+            let regions = names.iter().filter_map(|name| child.region(*name));
+            regions.map(figure).fold(0, u64::saturating_add)
+        };
+        let of = |figure: fn(&Region) -> u64| {
+            let children = self.children.iter();
+            spread(children.map(|child| sum(child, figure)))
+        };
+        let pages = of(|region| region.pages)?;
+        (*pages.end() > 0).then_some(RegionSummary {
+            name: *names.last()?,
+            pages,
+            unshared: of(|region| region.unshared)?,
+            causes: self.causes(names),
+        })
+    }
+
+    /// The causes of the copies of regions.
+    fn causes(&self, names: &[RegionName]) -> Option<Vec<(Cause, Spread<u64>)>> {
+        let of_child = |child: &Child| {
+            let mut causes = super::Causes::default();
+            for region in names.iter().filter_map(|name| child.region(*name)) {
+                causes += &region.causes?;
+            }
+            Some(causes)
+        };
+        let of_children: Option<Vec<_>> = self.children.iter().map(of_child).collect();
         let of_children = of_children?;
         let all = Cause::ALL.into_iter().filter_map(|cause| {
             let pages = spread(of_children.iter().map(|causes| causes.of(cause)))?;
@@ -175,65 +259,61 @@ impl Measurement {
     }
 
     /// The copied pages of all regions by what they have in common, the most first. `None` where causes are not known.
-    pub fn groups(&self, by: By) -> Option<Vec<Group>> {
+    pub fn groups(&self, by: &[By], page_size_bytes: u64) -> Option<Vec<Group>> {
         if !self.has_causes() {
             return None;
         }
-        let children = self.children.iter();
-        let of_children: Vec<_> = children.map(|child| child.written_by(by)).collect();
-        let copied: u64 = of_children.iter().flatten().map(|group| group.1).sum();
-        let mut keys: Vec<Option<&str>> = Vec::new();
-        for (key, ..) in of_children.iter().flatten() {
-            if !keys.contains(key) {
-                keys.push(*key);
-            }
-        }
-        let group = |key: Option<&str>| {
-            let of = |groups: &Vec<(Option<&str>, u64, _)>| {
-                let mut all = groups.iter();
-                all.find(|group| group.0 == key).map_or(0, |group| group.1)
-            };
-            let all: u64 = of_children.iter().map(of).sum();
-            Some(Group {
-                key: key.map(str::to_owned),
-                pages: spread(of_children.iter().map(of))?,
-                share: all as f64 / copied as f64,
-            })
-        };
-        let mut groups: Vec<_> = keys.into_iter().filter_map(group).collect();
-        let order = |group: &Group| (*group.pages.end(), *group.pages.start());
-        groups.sort_by(|one, other| {
-            let names = || one.key.cmp(&other.key);
-            order(other).cmp(&order(one)).then_with(names)
+        let of_children = self.children.iter().map(|child| {
+            let groups = child.written_by(by).into_iter();
+            groups.map(|(key, pages, _)| (key, pages)).collect()
         });
-        Some(groups)
+        Some(grouped(of_children.collect(), page_size_bytes))
     }
 
-    /// Who wrote to the pages of the dataset that the child with the most copies has copied. Empty where causes are not
-    /// known, or nothing was copied.
-    pub fn why(&self) -> Vec<Why> {
-        let Some(child) = self.most_copied() else {
-            return Vec::new();
-        };
-        let regions = child.regions.iter().filter(|region| {
-            region.name.is_data() && region.unshared > 0 && region.causes.is_some()
-        });
-        regions
-            .map(|region| {
-                let written = || {
-                    let all = child.written.iter();
-                    all.filter(|written| written.region == region.name)
-                };
-                Why {
-                    region: region.name,
-                    pages: region.unshared,
-                    causes: ordered(written(), |one| one.cause),
-                    objects: ordered(written(), |one| (one.of_type.clone(), one.line.clone())),
-                    functions: ordered(written(), |one| one.function.clone()),
-                    identical: region.identical,
+    /// The new pages by what they have in common, the most first. `None` where nobody knows who made any, or where they are
+    /// told apart by what only copies have.
+    pub fn made_groups(&self, by: &[By], page_size_bytes: u64) -> Option<Vec<Group>> {
+        let known = [By::Type, By::Function, By::Line];
+        let none = self.children.iter().all(|child| child.made.is_empty());
+        if none || !by.iter().all(|by| known.contains(by)) {
+            return None;
+        }
+        let of_children = self.children.iter().map(|child| {
+            let made = child.made.iter();
+            let made = made.map(|one| (by.iter().map(|by| one.key(*by)).collect(), one.pages));
+            let mut groups: Vec<(Key<'_>, u64)> = Vec::new();
+            for (key, pages) in made {
+                match groups.iter_mut().find(|group| group.0 == key) {
+                    Some((_, sum)) => *sum = sum.saturating_add(pages),
+                    None => groups.push((key, pages)),
                 }
-            })
-            .collect()
+            }
+            groups
+        });
+        Some(grouped(of_children.collect(), page_size_bytes))
+    }
+
+    /// What the visit cost the child that it cost most. `None` without children.
+    pub fn cost(&self, page_size_bytes: u64) -> Option<Cost<'_>> {
+        let costs = self
+            .children
+            .iter()
+            .map(|child| child.cost(page_size_bytes));
+        // The first of equals.
+        let mut most = costs.reduce(|most, next| match next.total_bytes > most.total_bytes {
+            true => next,
+            false => most,
+        })?;
+        let own = |child: &Child| {
+            let bytes = child.visit_bytes(page_size_bytes);
+            bytes.copied.saturating_add(bytes.new.unwrap_or(0))
+        };
+        let largest = own(most.child);
+        most.alike = self
+            .children
+            .iter()
+            .all(|child| is_noise(own(child).abs_diff(largest) / page_size_bytes.max(1)));
+        Some(most)
     }
 }
 
@@ -246,10 +326,10 @@ impl Child {
 
     /// The copied pages by what they have in common, the most first: what (`None` of those of which it is not known), how
     /// many, and those that equal their original.
-    pub fn written_by(&self, by: By) -> Vec<(Option<&str>, u64, Option<u64>)> {
-        let mut groups: Vec<(Option<&str>, u64, Option<u64>)> = Vec::new();
+    pub fn written_by(&self, by: &[By]) -> Vec<(Key<'_>, u64, Option<u64>)> {
+        let mut groups: Vec<(Key<'_>, u64, Option<u64>)> = Vec::new();
         for written in &self.written {
-            let key = written.key(by);
+            let key: Key<'_> = by.iter().map(|by| written.key(*by)).collect();
             match groups.iter_mut().find(|group| group.0 == key) {
                 Some((_, pages, identical)) => {
                     *pages += written.pages;
@@ -261,18 +341,206 @@ impl Child {
         groups.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         groups
     }
+
+    /// The copied pages of each region in which more than noise was copied, the most first.
+    pub fn why(&self, page_size_bytes: u64) -> Vec<Why> {
+        let regions = self.regions.iter();
+        let mut all: Vec<Why> = regions
+            .filter(|region| !is_noise(region.unshared))
+            .map(|region| self.why_region(region, page_size_bytes))
+            .collect();
+        // Those of as many pages stay in their order.
+        all.sort_by_key(|why| std::cmp::Reverse(why.pages));
+        all
+    }
+
+    fn why_region(&self, region: &Region, page_size_bytes: u64) -> Why {
+        let written = || {
+            let all = self.written.iter();
+            all.filter(|written| written.region == region.name)
+        };
+        let mut reasons: Vec<Reason> = Cause::ALL
+            .into_iter()
+            .filter(|_| region.causes.is_some())
+            .map(|cause| {
+                let of_cause = || written().filter(|written| written.cause == cause);
+                Reason {
+                    cause,
+                    pages: region.causes.map_or(0, |causes| causes.of(cause)),
+                    types: ordered(of_cause(), |one| one.of_type.clone()),
+                    lines: ordered(of_cause(), |one| {
+                        one.own_line.clone().or_else(|| one.line.clone())
+                    }),
+                    functions: ordered(of_cause(), |one| one.function.clone()),
+                }
+            })
+            .filter(|reason| reason.pages > 0)
+            .collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.pages));
+        Why {
+            region: region.name,
+            pages: region.unshared,
+            bytes: region.unshared.saturating_mul(page_size_bytes),
+            share: share_of(region.unshared, region.pages, page_size_bytes),
+            reasons,
+            objects: ordered(written(), |one| {
+                let line = one.key(By::Line);
+                match (one.of_type.as_deref(), line) {
+                    (of_type, None) => of_type.map(str::to_owned),
+                    (of_type, Some(line)) => Some(format!(
+                        "{} in {line}",
+                        of_type.unwrap_or("no known object")
+                    )),
+                }
+            }),
+            functions: ordered(written(), |one| one.function.clone()),
+            identical: region.identical,
+        }
+    }
+
+    fn cost(&self, page_size_bytes: u64) -> Cost<'_> {
+        let bytes = self.visit_bytes(page_size_bytes);
+        let in_bytes = |pages: u64| pages.saturating_mul(page_size_bytes);
+        let noise = |bytes: u64| is_noise(bytes / page_size_bytes.max(1));
+        let at_end = bytes.copied.saturating_add(bytes.new.unwrap_or(0));
+        // Less than a twentieth more is not worth a word.
+        let more = |bytes: u64, than: u64| {
+            let difference = bytes.saturating_sub(than);
+            !noise(difference) && difference >= than / 20
+        };
+        let peak = self.peak.map(|peak| peak.bytes);
+        let ever = self.peak.and_then(|peak| peak.copied_pages).map(in_bytes);
+        let forked = self
+            .processes
+            .as_ref()
+            .filter(|all| !all.followed.is_empty());
+        let forked_bytes = forked.map(|all| {
+            let pages =
+                |of: fn(&Followed) -> u64| all.followed.iter().map(of).fold(0, u64::saturating_add);
+            let copied = pages(|one| {
+                let regions = one.regions.iter().map(|region| region.pages);
+                regions.fold(0, u64::saturating_add)
+            });
+            (in_bytes(copied), in_bytes(pages(|one| one.new_pages)))
+        });
+        let of_forked = forked_bytes.map_or(0, |(copied, new)| copied.saturating_add(new));
+        let most = at_end.max(peak.unwrap_or(0)).max(ever.unwrap_or(0));
+        let made = |key: fn(&Made) -> Option<String>| {
+            sums(self.made.iter().map(|one| (key(one), one.pages)))
+        };
+        let mut on_the_way: Vec<_> = self
+            .copied_on_the_way
+            .iter()
+            .filter(|one| !is_noise(one.pages))
+            .map(|one| (one.region, in_bytes(one.pages)))
+            .collect();
+        on_the_way.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        Cost {
+            child: self,
+            alike: true,
+            bytes,
+            copied: !noise(bytes.copied),
+            new: bytes.new.map(|new| !noise(new)),
+            peak_bytes: peak.filter(|peak| more(*peak, at_end)),
+            ever_copied_bytes: ever.filter(|ever| more(*ever, bytes.copied)),
+            forked_bytes,
+            total_bytes: most.saturating_add(of_forked),
+            made: [
+                made(|one| one.of_type.clone()),
+                made(|one| one.function.clone()),
+                made(|one| one.own_line.clone().or_else(|| one.line.clone())),
+            ],
+            on_the_way,
+        }
+    }
+}
+
+/// What tells pages from others, in the order of what was asked for.
+type Key<'a> = Vec<Option<Cow<'a, str>>>;
+
+/// The groups of all children together, the most first.
+fn grouped(of_children: Vec<Vec<(Key<'_>, u64)>>, page_size_bytes: u64) -> Vec<Group> {
+    let sum = |pages: &mut dyn Iterator<Item = u64>| pages.fold(0, u64::saturating_add);
+    let all = sum(&mut of_children.iter().flatten().map(|group| group.1));
+    let of_each = of_children
+        .iter()
+        .map(|groups| sum(&mut groups.iter().map(|group| group.1)));
+    let most = of_each.max().unwrap_or(0);
+    let is_large = most.saturating_mul(page_size_bytes) >= SMALLEST_WHOLE_BYTES;
+    let mut by_key: HashMap<&Key<'_>, Vec<u64>> = HashMap::new();
+    for (child, groups) in of_children.iter().enumerate() {
+        for (key, pages) in groups {
+            let of_key = by_key
+                .entry(key)
+                .or_insert_with(|| vec![0; of_children.len()]);
+            of_key[child] = pages.saturating_add(of_key[child]);
+        }
+    }
+    let group = |(key, pages): (&Key<'_>, Vec<u64>)| {
+        let share = sum(&mut pages.iter().copied()) as f64 / all as f64;
+        let pages = spread(pages.into_iter())?;
+        let bytes = |pages: &u64| pages.saturating_mul(page_size_bytes);
+        Some(Group {
+            key: key
+                .iter()
+                .map(|part| part.as_ref().map(|part| part.to_string()))
+                .collect(),
+            bytes: bytes(pages.start())..=bytes(pages.end()),
+            pages,
+            share,
+            told_share: is_large.then_some(share),
+        })
+    };
+    let mut groups: Vec<_> = by_key.into_iter().filter_map(group).collect();
+    let order = |group: &Group| (*group.pages.end(), *group.pages.start());
+    groups.sort_by(|one, other| {
+        let names = || one.key.cmp(&other.key);
+        order(other).cmp(&order(one)).then_with(names)
+    });
+    groups
+}
+
+/// Of less than so many bytes no part is told: a page more or less would make it another.
+pub const SMALLEST_WHOLE_BYTES: u64 = 64 << 10;
+
+/// So few pages may be edges of regions, or a build's.
+const NOISE_PAGES: u64 = 4;
+
+/// Whether so few pages say nothing.
+pub fn is_noise(pages: u64) -> bool {
+    pages < NOISE_PAGES
+}
+
+/// Which part of these pages that is, from 0 to 1, if they are enough for it to say anything.
+pub fn share_of(pages: u64, of: u64, page_size_bytes: u64) -> Option<f64> {
+    let is_large = of.saturating_mul(page_size_bytes) >= SMALLEST_WHOLE_BYTES;
+    is_large.then(|| pages as f64 / of as f64)
+}
+
+/// A figure over all children, if it is known of each.
+fn of_all<T: PartialOrd + Copy>(
+    all: &[VisitBytes],
+    figure: impl Fn(&VisitBytes) -> Option<T>,
+) -> Option<Spread<T>> {
+    let figures: Option<Vec<_>> = all.iter().map(figure).collect();
+    spread(figures?.into_iter())
 }
 
 /// Pages of each key, the most first.
-fn ordered<'a, Key: Ord>(
+fn ordered<'a>(
     written: impl Iterator<Item = &'a Written>,
-    key: impl Fn(&Written) -> Key,
-) -> Vec<(Key, u64)> {
-    let mut sums = BTreeMap::new();
-    for written in written {
-        *sums.entry(key(written)).or_default() += written.pages;
+    key: impl Fn(&Written) -> Option<String>,
+) -> Named {
+    sums(written.map(|written| (key(written), written.pages)))
+}
+
+fn sums(all: impl Iterator<Item = (Option<String>, u64)>) -> Named {
+    let mut sums: BTreeMap<_, u64> = BTreeMap::new();
+    for (key, pages) in all {
+        let sum = sums.entry(key).or_default();
+        *sum = sum.saturating_add(pages);
     }
-    let mut sums: Vec<(Key, u64)> = sums.into_iter().collect();
+    let mut sums: Named = sums.into_iter().collect();
     // Those of as many pages stay in the order of their keys.
     sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     sums

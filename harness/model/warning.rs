@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Warning {
-    /// A dataset of the plan is not in the report.
+    /// A dataset of the plan is not in the report, or one visit of it.
     NotMeasured {
         /// Its fixture.
         fixture: String,
+        /// The visit. Absent: none of the fixture is in the report.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        visit: Option<String>,
         /// The error.
         reason: String,
     },
@@ -49,6 +52,15 @@ pub enum Warning {
         /// How many.
         pages: u64,
     },
+    /// Pages were copied between the fork and the visit that the fork alone would not have copied.
+    CopiedOnTheWay {
+        /// The fixture.
+        fixture: String,
+        /// The visit.
+        visit: String,
+        /// The most that one child copied.
+        pages: u64,
+    },
     /// The parent had huge pages although they were turned off.
     HugePagesInSubject {
         /// The fixture.
@@ -56,12 +68,18 @@ pub enum Warning {
         /// `AnonHugePages` of the parent.
         bytes: u64,
     },
-    /// The dataset holds objects whose contents refcow does not walk: their pages are in the region `rest`.
+    /// C code holds memory for objects of the dataset, and the walk does not lead into it.
     NotWalked {
         /// The fixture.
         fixture: String,
         /// Their types.
         types: String,
+        /// How many objects. Absent in older documents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        objects: Option<u64>,
+        /// Pages of this memory that are known of; what lies behind them may be more. Absent in older documents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pages: Option<u64>,
     },
     /// The map of objects had no room for some of them: a copy that begins with a write to one has no cause.
     ObjectsLeftOut {
@@ -74,6 +92,15 @@ pub enum Warning {
     BuiltNothing {
         /// The fixture.
         fixture: String,
+    },
+    /// A visit returned something that does nothing until it is asked to, and nobody asked.
+    NothingConsumed {
+        /// The fixture.
+        fixture: String,
+        /// The visit.
+        visit: String,
+        /// The type of what it returned.
+        returned: String,
     },
     /// The kernel (or a container's profile) keeps mappings at random addresses.
     AddressesRandom,
@@ -101,6 +128,14 @@ pub enum Warning {
     },
 }
 
+/// What a fixture, or a visit of it, is called, as on the command line.
+pub fn named(fixture: &str, visit: Option<&str>) -> String {
+    match visit {
+        Some(visit) => format!("{fixture}:{visit}"),
+        None => fixture.to_owned(),
+    }
+}
+
 /// What is said of so many things by these names.
 pub fn not_measured(names: &str, number: usize, reason: &str) -> String {
     let were = if number == 1 { "was" } else { "were" };
@@ -111,10 +146,14 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotMeasured {
-                fixture: name,
+                fixture,
+                visit,
                 reason,
+            } => {
+                let name = named(fixture, visit.as_deref());
+                f.write_str(&not_measured(&name, 1, reason))
             }
-            | Self::InterpreterNotMeasured {
+            Self::InterpreterNotMeasured {
                 python: name,
                 reason,
             } => f.write_str(&not_measured(name, 1, reason)),
@@ -137,19 +176,47 @@ impl fmt::Display for Warning {
             ),
             Self::PagesInSwap { fixture, pages } => write!(
                 f,
-                "{fixture}: {pages} pages were in swap, at the fork or after a visit, and are not counted; \
+                "{fixture}: {pages} pages were in swap, at the fork, during a visit or after it, and are not counted; \
                  free memory or choose smaller data"
+            ),
+            Self::CopiedOnTheWay {
+                fixture,
+                visit,
+                pages,
+            } => write!(
+                f,
+                "{fixture}, {visit}: a child copied {pages} pages between the fork and the visit, because a collection fell due \
+                 there; they count as copied on the way, not as the visit's; call gc.collect() at the end of build() to avoid it"
             ),
             Self::HugePagesInSubject { fixture, bytes } => write!(
                 f,
                 "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
                  set /sys/kernel/mm/transparent_hugepage/enabled to never"
             ),
-            Self::NotWalked { fixture, types } => write!(
-                f,
-                "{fixture}: what is in objects of these types is not told from the rest of the process: {types}; \
-                 regions are found in what the collector follows, in lists, dicts and sets, and in buffers"
-            ),
+            Self::NotWalked {
+                fixture,
+                types,
+                objects,
+                pages,
+            } => {
+                let objects =
+                    objects.map_or(String::new(), |objects| format!("{objects} objects of "));
+                write!(
+                    f,
+                    "{fixture}: C code holds memory for {objects}{types} that no type tells of"
+                )?;
+                match pages {
+                    Some(pages) if *pages > 0 => {
+                        let s = if *pages == 1 { "" } else { "s" };
+                        write!(f, ", at least {pages} page{s}")?;
+                    }
+                    Some(_) => f.write_str(", and how much is not known")?,
+                    None => {}
+                }
+                f.write_str(
+                    "; what was allocated while building counts as `native`, the rest as the process's other pages",
+                )
+            }
             Self::ObjectsLeftOut { fixture, objects } => write!(
                 f,
                 "{fixture}: {objects} objects and buffers are not in the map of objects, and copies that began with a write to \
@@ -160,6 +227,16 @@ impl fmt::Display for Warning {
                 f,
                 "{fixture}: build() returned None, and that is what visits were given; \
                  let it return the data, if a `return` is missing"
+            ),
+            Self::NothingConsumed {
+                fixture,
+                visit,
+                returned,
+            } => write!(
+                f,
+                "{fixture}, {visit}: the visit returned a lazy object ({returned}) and nothing was consumed of it: what it \
+                 would have done was not measured; let the visit do the work: a loop over it, list(…) of it, or \
+                 asyncio.run(…) of a coroutine"
             ),
             Self::AddressesRandom => write!(
                 f,

@@ -1,7 +1,5 @@
 //! The kernel's own sums about a process: cruder than pages, and independent of them.
 
-use std::os::unix::fs::FileExt as _;
-
 use procfs::process::{Process, SmapsRollup};
 
 use super::{Error, reading};
@@ -81,21 +79,20 @@ pub fn bytes_read(pid: i32) -> Option<u64> {
     io.ok().map(|io| io.rchar)
 }
 
-/// The living children of a process that go on in its program: forked, and nothing executed since. Those that have executed
-/// a program, be it the same, share no page with it.
+/// The children of a process that nobody has waited for.
 ///
 /// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process
 /// that there is. A child of a child that has ended is among them if the process is a subreaper (prctl(2)).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
-pub fn copies_of(pid: i32) -> Result<Vec<i32>, Error> {
+pub fn children_of(pid: i32) -> Result<Vec<i32>, Error> {
     let tasks = Process::new(pid).and_then(|process| process.tasks());
     let listed: Result<Vec<_>, _> = tasks
         .map_err(reading(pid, "task"))?
         .map(|task| task.and_then(|task| task.children()))
         .collect();
-    let children: Vec<i32> = match listed {
+    Ok(match listed {
         Ok(listed) => {
             let listed = listed.into_iter().flatten();
             listed
@@ -108,31 +105,17 @@ pub fn copies_of(pid: i32) -> Result<Vec<i32>, Error> {
             .filter(|stat| stat.ppid == pid)
             .map(|stat| stat.pid)
             .collect(),
-    };
-    let program = |pid| Process::new(pid).and_then(|process| process.exe()).ok();
-    let (own, start) = (program(pid), start_of(pid));
-    let same = |child: &i32| {
-        // A zombie has no program any more. Where it cannot be told when the program was started, it may be the same.
-        own.is_some()
-            && program(*child) == own
-            && (start.is_none() || start_of(*child).is_none_or(|other| Some(other) == start))
-    };
-    Ok(children.into_iter().filter(same).collect())
+    })
 }
 
-/// The random bytes that the kernel gives a program when it starts it (`AT_RANDOM`, getauxval(3)): a fork has its parent's, and
-/// no other process has them, also if it runs the same program. `None` where they cannot be read.
-fn start_of(pid: i32) -> Option<[u8; 16]> {
-    const AT_RANDOM: u64 = 25;
-    let process = Process::new(pid).ok()?;
-    let address = *process.auxv().ok()?.get(&AT_RANDOM)?;
-    let mut bytes = [0; 16];
-    process
-        .mem()
-        .ok()?
-        .read_exact_at(&mut bytes, address)
-        .ok()?;
-    Some(bytes)
+/// Whether any page of a process is in swap (`VmSwap` of `/proc/PID/status`); where the kernel does not say, it may be.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn is_in_swap(pid: i32) -> Result<bool, Error> {
+    let status = Process::new(pid).and_then(|process| process.status());
+    let status = status.map_err(reading(pid, "status"))?;
+    Ok(status.vmswap.is_none_or(|kib| kib > 0))
 }
 
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.

@@ -67,16 +67,9 @@ impl Recorder {
     /// # Errors
     /// When the kernel or a limit does not allow it, or the process has several threads already.
     pub fn start(pid: i32) -> Result<Self, Unavailable> {
-        let processors = processors_of(pid)?;
-        let mut bytes = ring_bytes(processors.len(), page_bytes());
-        loop {
-            // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
-            // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
-            match Self::with_rings(pid, &processors, bytes) {
-                Err(Refused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
-                answer => return Ok(answer?),
-            }
-        }
+        as_large_as_may_be(pid, |processors, bytes| {
+            Self::with_rings(pid, processors, bytes)
+        })
     }
 
     /// [`Self::start`] with rings of so many pages each, a power of two.
@@ -97,11 +90,7 @@ impl Recorder {
                 remedy: "let the fixture start its threads in the visit".to_owned(),
             }));
         }
-        let rings: Result<Vec<_>, _> = processors
-            .iter()
-            .map(|processor| ring(Some(pid), *processor, bytes))
-            .collect();
-        let mut rings = rings?;
+        let mut rings = rings(pid, processors, bytes)?;
         let enabling = Attempt::Other("enabling an event").failed();
         let mut all = event(Some(pid)).build().map_err(Attempt::Open.failed())?;
         all.enable().map_err(&enabling)?;
@@ -152,6 +141,39 @@ impl Drop for Recorder {
     }
 }
 
+/// The rings of a [`Recorder`], which the kernel fills and nobody empties: what its records alone cost a process.
+pub struct Unread(Vec<Sampler>);
+
+impl Unread {
+    /// Has the kernel write records from now on, as [`Recorder::start`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start(pid: i32) -> Result<Self, Unavailable> {
+        as_large_as_may_be(pid, |processors, bytes| {
+            let mut rings = rings(pid, processors, bytes)?;
+            for ring in &mut rings {
+                ring.enable()
+                    .map_err(Attempt::Other("enabling an event").failed())?;
+            }
+            Ok(Self(rings))
+        })
+    }
+
+    /// Ends it, and tells how many records were written.
+    ///
+    /// # Errors
+    /// When the kernel does not switch an event off.
+    pub fn stop(mut self) -> io::Result<u64> {
+        let mut taken = Taken::new(0);
+        for ring in &mut self.0 {
+            ring.disable()?;
+            taken.take(ring);
+        }
+        Ok(taken.records)
+    }
+}
+
 /// Whether page faults can be recorded here: tries it on the calling thread. Needs no privilege to ask.
 ///
 /// # Errors
@@ -182,6 +204,30 @@ impl From<Refused> for Unavailable {
             Refused::Memory(unavailable) | Refused::Other(unavailable) => unavailable,
         }
     }
+}
+
+/// Does something with rings of one size for each processor that a process may run on: the largest that the limits allow.
+fn as_large_as_may_be<T>(
+    pid: i32,
+    with: impl Fn(&[usize], usize) -> Result<T, Refused>,
+) -> Result<T, Unavailable> {
+    let processors = processors_of(pid)?;
+    let mut bytes = ring_bytes(processors.len(), page_bytes());
+    loop {
+        // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
+        // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
+        match with(&processors, bytes) {
+            Err(Refused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// A ring for each of these processors, all switched off.
+fn rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Vec<Sampler>, Refused> {
+    let each = processors.iter();
+    each.map(|processor| ring(Some(pid), *processor, bytes))
+        .collect()
 }
 
 /// The event, switched off, and the ring of one processor, for a process or the calling thread.

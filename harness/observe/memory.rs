@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use procfs::process::Process;
 
 use super::mappings::ranges;
-use super::{Error, PageSet, page_size, reading};
+use super::{Error, Mappings, PageSet, PageStates, page_size, reading};
 
 /// Bytes compared at a time: what two buffers need stays small however large the data.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -27,6 +27,37 @@ pub fn read_page(pid: i32, page: u64) -> Result<Vec<u8>, Error> {
     let mut buffer = vec![0; page_bytes()];
     read(&file, pid, &mut buffer, page)?;
     Ok(buffer)
+}
+
+/// The memory of a process that holds still, wherever reading makes it no page of its own: what is in memory, and read-only
+/// mappings, whose pages the kernel then maps in as it would for the process.
+#[derive(Debug)]
+pub struct Memory {
+    file: File,
+    readable: PageSet,
+}
+
+impl Memory {
+    /// Of a process with these mappings, and pages in these states.
+    ///
+    /// # Errors
+    /// When it may not be read.
+    pub fn new(pid: i32, mappings: &Mappings, states: &PageStates) -> Result<Self, Error> {
+        Ok(Self {
+            file: open(pid)?,
+            readable: (&mappings.private - &mappings.writable) | states.present(),
+        })
+    }
+
+    /// Fills the buffer from an address on; whether all of it could be read.
+    pub fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        let Some(end) = address.checked_add(buffer.len() as u64) else {
+            return false;
+        };
+        let mut pages = address / page_size()..end.div_ceil(page_size());
+        pages.all(|page| self.readable.contains(page))
+            && self.file.read_exact_at(buffer, address).is_ok()
+    }
 }
 
 fn open(pid: i32) -> Result<File, Error> {

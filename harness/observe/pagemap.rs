@@ -10,6 +10,7 @@ use procfs::process::{MemoryPageFlags, Process};
 
 use gaps::Gaps;
 
+use super::mappings::private_memory;
 use super::{Error, PageSet, reading};
 
 mod gaps;
@@ -63,9 +64,7 @@ const MOVING: Duration = Duration::from_millis(20);
 /// # Errors
 /// When the process is gone or may not be read.
 pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error> {
-    let file = Process::new(pid)
-        .and_then(|process| process.open_relative("pagemap"))
-        .map_err(reading(pid, "pagemap"))?;
+    let file = open(pid)?;
     let read = || read(pid, &file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()));
     let mut states = read()?;
     let until = Instant::now() + MOVING;
@@ -73,6 +72,67 @@ pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error>
         states = read()?;
     }
     Ok(states)
+}
+
+/// How many anonymous pages a process has for its own, but for these, in ascending order: as it runs, at one glance. A page that the kernel moves
+/// just then is missed.
+///
+/// # Errors
+/// As there.
+pub(super) fn own_pages(pid: i32, but: &[u64]) -> Result<u64, Error> {
+    let failed = |source: std::io::Error| reading(pid, "pagemap")(source.into());
+    let pagemap = open(pid)?;
+    let mut buffer = vec![0_u8; PAGES_PER_READ * WORD];
+    let mut gaps = Gaps::new(pid, &pagemap);
+    let mut own = 0;
+    for range in private_memory(pid)? {
+        let mut page = range.start;
+        let mut nothing = true;
+        while page < range.end {
+            if nothing && range.end - page > PAGES_PER_READ as u64 {
+                page = gaps.end(page, &range).map_err(failed)?;
+            }
+            let wanted = range.end.saturating_sub(page).min(PAGES_PER_READ as u64);
+            let bytes = &mut buffer[..count(wanted) * WORD];
+            pagemap
+                .read_exact_at(bytes, page * WORD as u64)
+                .map_err(failed)?;
+            let (words, _) = bytes.as_chunks::<WORD>();
+            let is_own = |word: &[u8; WORD]| (flags(word) & STATE) == OWN;
+            own += words.iter().filter(|word| is_own(word)).count() as u64;
+            let known = &but[but.partition_point(|known| *known < page)..];
+            let known = known.iter().take_while(|known| **known < page + wanted);
+            own -= known
+                .filter(|known| is_own(&words[count(*known - page)]))
+                .count() as u64;
+            nothing = words.iter().all(|word| !flags(word).intersects(SOMEWHERE));
+            page += wanted;
+        }
+    }
+    Ok(own)
+}
+
+/// In memory, in one process alone, and of no file.
+const OWN: MemoryPageFlags = MemoryPageFlags::PRESENT.union(MemoryPageFlags::MMAP_EXCLUSIVE);
+
+/// Reads which of these pages are in memory, and nothing else of them: where the kernel can be asked that (Linux 6.7), it takes a small
+/// part of the time.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn present_pages(pid: i32, ranges: &[Range<u64>]) -> Result<PageSet, Error> {
+    let failed = reading(pid, "pagemap");
+    let file = open(pid)?;
+    match gaps::present(&file, ranges).map_err(|source| failed(source.into()))? {
+        Some(present) => Ok(present),
+        None => Ok(page_states(pid, ranges)?.present()),
+    }
+}
+
+fn open(pid: i32) -> Result<File, Error> {
+    Process::new(pid)
+        .and_then(|process| process.open_relative("pagemap"))
+        .map_err(reading(pid, "pagemap"))
 }
 
 fn read(pid: i32, pagemap: &File, ranges: &[Range<u64>]) -> std::io::Result<PageStates> {

@@ -29,10 +29,20 @@ pub struct Disagreement {
 pub struct Fork {
     /// Pages that fork could share and that parent and child still do.
     shared: PageSet,
+    /// Pages of private writable mappings of files that neither has written: a child shares them by way of the page cache,
+    /// whether it has mapped them yet or not.
+    by_page_cache: PageSet,
+    /// Private mappings of files, and the first thread's stack.
+    of_files: PageSet,
+    stack: PageSet,
     /// Pages in the parent's shared mappings: never copied on write, so a copy of one would be a finding.
     segment: PageSet,
     /// Pages that fork shared and that are no longer shared: written by either side on its way out of the fork.
     pub copied_by_fork: u64,
+    /// These pages.
+    copied_early: PageSet,
+    /// Those of them that the fork alone would not have copied.
+    on_the_way: PageSet,
 }
 
 impl Fork {
@@ -57,11 +67,45 @@ impl Fork {
         if let Some(frames) = parent.same_frames(child) {
             agree("before the visit", &shared, &(&frames & &in_both))?;
         }
+        let written = [parent, child].map(|states| states.anonymous() | states.swapped());
+        let unwritten = &(&mappings.by_page_cache - &written[0]) - &written[1];
+        let copied_early = in_both - &shared;
         Ok(Self {
-            copied_by_fork: in_both.len() - shared.len(),
+            copied_by_fork: copied_early.len(),
+            copied_early,
+            on_the_way: PageSet::new(),
             segment: &parent.present() & &mappings.shared,
+            by_page_cache: &unwritten - &shared,
+            of_files: mappings.of_files.clone(),
+            stack: mappings.stack.clone(),
             shared,
         })
+    }
+
+    /// The pages that fork shared and that were copied before the visit began.
+    pub fn copied_early(&self) -> &PageSet {
+        &self.copied_early
+    }
+
+    /// Those of them that the fork alone would not have copied: none until [`Self::tell_apart`] has told.
+    pub fn on_the_way(&self) -> &PageSet {
+        &self.on_the_way
+    }
+
+    /// Tells what was copied on the way, when it is known what the fork alone copies.
+    pub fn tell_apart(&mut self, of_the_fork: &PageSet) {
+        self.on_the_way = &self.copied_early - of_the_fork;
+    }
+
+    /// Pages of the child's alone that both shared, and of which the parent's part has gone to swap since. The child may have copied
+    /// its own; or it went to swap, too, and came back for the child. Bit 56 and frames say the same of either.
+    pub fn perhaps_back_from_swap(&self, parent_now: &PageStates, child: &PageStates) -> PageSet {
+        &(&self.shared & &parent_now.swapped()) & &(&child.anonymous() & &child.exclusive())
+    }
+
+    /// Pages that fork could share and that parent and child still did before the visit.
+    pub fn shared(&self) -> &PageSet {
+        &self.shared
     }
 
     /// How many of the pages that the child shared are in swap now, copied or not.
@@ -69,17 +113,21 @@ impl Fork {
         self.shared.intersection_len(&child.swapped())
     }
 
-    /// The pages of which the child has a copy of its own now.
+    /// The pages of which the child has a copy of its own now, whose address space is mapped so.
     ///
     /// # Errors
     /// When the two ways of counting disagree.
     pub fn unshared(
         &self,
+        mapped: &Mappings,
         parent: &PageStates,
         child: &PageStates,
     ) -> Result<PageSet, Disagreement> {
         let copies = &child.anonymous() & &child.exclusive();
         let unshared = &copies & &(&self.shared | &self.segment);
+        // Where the child has unmapped the file, what it has there now is no copy.
+        let by_page_cache = &self.by_page_cache & &mapped.by_page_cache;
+        let of_files = &copies & &by_page_cache;
         if let Some(frames) = parent.same_frames(child) {
             // A page that the child has given back (munmap) is no copy, nor is one of a file that it has mapped there since
             // (a library that it loads); and one of a shared mapping that it has never touched has no frame in the child at
@@ -91,8 +139,12 @@ impl Fork {
             let mapped_in = &self.segment & &child.present();
             let differ = &(&still_there | &mapped_in) - &frames;
             agree("after the visit", &unshared, &differ)?;
+            // What only one of them has mapped is in no two frames.
+            let mapped_by_both = &(&by_page_cache & &child.present()) & &parent.present();
+            let differ = &mapped_by_both - &frames;
+            agree("after the visit", &(&of_files & &mapped_by_both), &differ)?;
         }
-        Ok(unshared)
+        Ok(unshared | of_files)
     }
 }
 
@@ -120,16 +172,38 @@ impl Regions {
     /// Divides the pages that `fork` shares. What several regions claim belongs to the first of them, and a buffer
     /// in a shared mapping is a segment.
     pub fn new(map: &RegionMap, fork: &Fork) -> Self {
-        Self::divide(map, &fork.shared, &fork.segment)
+        let shared = &(&fork.shared | &fork.by_page_cache) | &fork.on_the_way;
+        Self::divide(
+            map,
+            &shared,
+            &fork.segment,
+            [&fork.of_files, &fork.stack].map(PageSet::clone),
+        )
+    }
+
+    /// All pages of the dataset.
+    pub fn data(map: &RegionMap) -> PageSet {
+        let mut data = PageSet::new();
+        for ranges in [&map.header, &map.spine, &map.payload, &map.native] {
+            for range in ranges {
+                data.insert_range(range.clone());
+            }
+        }
+        data
     }
 
     /// Divides these pages, none of which is in a shared mapping.
     #[cfg(test)]
     pub(crate) fn of_pages(map: &RegionMap, shared: PageSet) -> Self {
-        Self::divide(map, &shared, &PageSet::new())
+        Self::divide(map, &shared, &PageSet::new(), Default::default())
     }
 
-    fn divide(map: &RegionMap, shared: &PageSet, in_segments: &PageSet) -> Self {
+    fn divide(
+        map: &RegionMap,
+        shared: &PageSet,
+        in_segments: &PageSet,
+        [of_files, stack]: [PageSet; 2],
+    ) -> Self {
         let set = |ranges: &[std::ops::Range<u64>]| {
             let mut set = PageSet::new();
             for range in ranges {
@@ -140,6 +214,7 @@ impl Regions {
         let (header, spine, payload) = (set(&map.header), set(&map.spine), set(&map.payload));
         let [native, modules, interpreter] =
             [&map.native, &map.modules, &map.interpreter].map(|ranges| set(ranges));
+        let (libraries, stack) = (set(&map.libraries) | of_files, set(&map.stack) | stack);
         let segment = &(&(&header | &spine) | &payload) & in_segments;
         let mut left = shared | &segment;
         let mut take = |name, wanted: &PageSet| {
@@ -155,8 +230,8 @@ impl Regions {
             take(RegionName::Segment, &segment),
             take(RegionName::Modules, &modules),
             take(RegionName::Interpreter, &interpreter),
-            take(RegionName::Libraries, &PageSet::new()),
-            take(RegionName::Stack, &PageSet::new()),
+            take(RegionName::Libraries, &libraries),
+            take(RegionName::Stack, &stack),
             (RegionName::Rest, left),
         ])
     }
@@ -184,9 +259,13 @@ mod tests {
         Mappings {
             private: set(pages.clone()),
             writable: set(pages.clone()),
-            shared: PageSet::new(),
             ranges: vec![pages],
+            ..Mappings::default()
         }
+    }
+
+    fn no_file() -> Mappings {
+        Mappings::default()
     }
 
     #[test]
@@ -194,8 +273,14 @@ mod tests {
         let before = states(0, &[OURS, OURS, OURS]);
         let fork = Fork::new(&private(0..3), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS, ALONE, OURS]);
-        assert_eq!(fork.unshared(&before, &after).unwrap(), set([1]));
-        assert_eq!(fork.unshared(&before, &before).unwrap(), set([]));
+        assert_eq!(
+            fork.unshared(&no_file(), &before, &after).unwrap(),
+            set([1])
+        );
+        assert_eq!(
+            fork.unshared(&no_file(), &before, &before).unwrap(),
+            set([])
+        );
     }
 
     #[test]
@@ -216,7 +301,9 @@ mod tests {
         let before = states(0, &[OURS | 1, OURS | 2]);
         let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let moved_but_not_alone = states(0, &[OURS | 1, OURS | 9]);
-        let error = fork.unshared(&before, &moved_but_not_alone).unwrap_err();
+        let error = fork
+            .unshared(&no_file(), &before, &moved_but_not_alone)
+            .unwrap_err();
         assert_eq!(
             (error.pages, error.first_address),
             (1, super::super::page_size())
@@ -226,18 +313,23 @@ mod tests {
     #[test]
     fn a_page_mapped_in_from_a_shared_mapping_is_no_copy() {
         let mappings = Mappings {
-            private: PageSet::new(),
-            writable: PageSet::new(),
             shared: set(0..2),
             ranges: vec![0..2],
+            ..Mappings::default()
         };
         let parent = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | EXCLUSIVE | 2]);
         let untouched = states(0, &[0, 0]);
         let fork = Fork::new(&mappings, &parent, &untouched, &PageSet::new()).unwrap();
         let touched = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | 2]);
-        assert_eq!(fork.unshared(&parent, &touched).unwrap(), set([]));
+        assert_eq!(
+            fork.unshared(&no_file(), &parent, &touched).unwrap(),
+            set([])
+        );
         let copied = states(0, &[ALONE | 7, PRESENT | FILE | 2]);
-        assert_eq!(fork.unshared(&parent, &copied).unwrap(), set([0]));
+        assert_eq!(
+            fork.unshared(&no_file(), &parent, &copied).unwrap(),
+            set([0])
+        );
     }
 
     #[test]
@@ -245,7 +337,7 @@ mod tests {
         let before = states(0, &[OURS | 1, OURS | 2]);
         let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS | 1, 0]);
-        assert_eq!(fork.unshared(&before, &after).unwrap(), set([]));
+        assert_eq!(fork.unshared(&no_file(), &before, &after).unwrap(), set([]));
     }
 
     #[test]
@@ -253,7 +345,44 @@ mod tests {
         let before = states(0, &[OURS | 1, OURS | 2]);
         let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS | 1, PRESENT | FILE | 9]);
-        assert_eq!(fork.unshared(&before, &after).unwrap(), set([]));
+        assert_eq!(fork.unshared(&no_file(), &before, &after).unwrap(), set([]));
+    }
+
+    #[test]
+    fn what_was_copied_on_the_way_stays_in_its_region() {
+        let parent = states(0, &[OURS | 1, OURS | 2, OURS | 3]);
+        let child = states(0, &[ALONE | 11, ALONE | 12, OURS | 3]);
+        let mut fork = Fork::new(&private(0..3), &parent, &child, &PageSet::new()).unwrap();
+        let map = RegionMap {
+            header: vec![0..3],
+            ..RegionMap::default()
+        };
+        let header = |fork: &Fork| Regions::new(&map, fork).iter().next().unwrap().1.clone();
+        assert_eq!(header(&fork), set([2]));
+        fork.tell_apart(&set([0]));
+        assert_eq!((fork.on_the_way(), fork.copied_by_fork), (&set([1]), 2));
+        assert_eq!(header(&fork), set([1, 2]));
+        let after = states(0, &[ALONE | 11, ALONE | 12, ALONE | 13]);
+        assert_eq!(
+            fork.unshared(&no_file(), &parent, &after).unwrap(),
+            set([2])
+        );
+    }
+
+    #[test]
+    fn a_page_that_came_back_from_swap_need_not_be_a_copy() {
+        use super::super::pagemap::tests::SWAP;
+        let before = states(0, &[OURS | 1, OURS | 2, OURS | 3, OURS | 4]);
+        let fork = Fork::new(&private(0..4), &before, &before, &PageSet::new()).unwrap();
+        // Both went to swap, and the child's came back; it was copied; both are in swap; nothing happened.
+        let parent = states(0, &[SWAP | 7, OURS | 2, SWAP | 8, OURS | 4]);
+        let child = states(0, &[ALONE | 21, ALONE | 22, SWAP | 8, OURS | 4]);
+        assert_eq!(
+            fork.unshared(&no_file(), &before, &child).unwrap(),
+            set([0, 1])
+        );
+        assert_eq!(fork.perhaps_back_from_swap(&parent, &child), set([0]));
+        assert_eq!(fork.swapped(&child), 1);
     }
 
     #[test]
@@ -261,13 +390,66 @@ mod tests {
         let mappings = Mappings {
             private: set(0..3),
             writable: set(2..3),
-            shared: PageSet::new(),
             ranges: vec![0..3],
+            ..Mappings::default()
         };
         // Text, a relocated page that is read-only now, and data of a library not yet written.
         let states = states(0, &[PRESENT | FILE, OURS, PRESENT | FILE]);
         let fork = Fork::new(&mappings, &states, &states, &PageSet::new()).unwrap();
         assert_eq!(fork.shared, set([1, 2]));
+    }
+
+    /// A private mapping of a file, of three pages.
+    fn of_a_file() -> Mappings {
+        Mappings {
+            by_page_cache: set(0..3),
+            of_files: set(0..3),
+            ..private(0..3)
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_private_file_is_shared_until_it_is_written() {
+        // The parent has read the second and written the third, which the child has got from it.
+        let parent = states(0, &[0, PRESENT | FILE | 5, OURS | 6]);
+        let child = states(0, &[0, 0, OURS | 6]);
+        let fork = Fork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
+        let after = states(0, &[ALONE | 7, ALONE | 8, ALONE | 9]);
+        let unshared = |after: &PageStates| fork.unshared(&of_a_file(), &parent, after);
+        assert_eq!(unshared(&child).unwrap(), set([]));
+        assert_eq!(unshared(&after).unwrap(), set(0..3));
+        // Read, from the page cache.
+        let read = states(0, &[PRESENT | FILE | 4, PRESENT | FILE | 5, OURS | 6]);
+        assert_eq!(unshared(&read).unwrap(), set([]));
+        // In the place of the file the child has mapped something else.
+        assert_eq!(
+            fork.unshared(&no_file(), &parent, &after).unwrap(),
+            set([2])
+        );
+        let regions = Regions::new(&RegionMap::default(), &fork);
+        let libraries = regions
+            .iter()
+            .find(|(name, _)| *name == RegionName::Libraries);
+        assert_eq!(libraries.unwrap().1, &set(0..3));
+        let map = RegionMap {
+            payload: vec![0..2],
+            ..RegionMap::default()
+        };
+        let regions = Regions::new(&map, &fork);
+        let payload = regions
+            .iter()
+            .find(|(name, _)| *name == RegionName::Payload);
+        assert_eq!(payload.unwrap().1, &set(0..2));
+    }
+
+    #[test]
+    fn frames_have_a_say_in_pages_of_private_files() {
+        let parent = states(0, &[PRESENT | FILE | 4, PRESENT | FILE | 5, 0]);
+        let child = states(0, &[0, 0, 0]);
+        let fork = Fork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
+        let of_another_frame = states(0, &[PRESENT | FILE | 9, 0, 0]);
+        let error = fork.unshared(&of_a_file(), &parent, &of_another_frame);
+        assert_eq!(error.unwrap_err().pages, 1);
     }
 
     proptest! {
@@ -286,6 +468,8 @@ mod tests {
                 native: vec![others..others + length],
                 modules: vec![others / 2..others / 2 + length],
                 interpreter: vec![others / 3..others / 3 + length],
+                libraries: vec![others / 4..others / 4 + length],
+                stack: vec![others / 5..others / 5 + length],
                 not_walked: Vec::new(),
             };
             let regions = Regions::new(&map, &fork);

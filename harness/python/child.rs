@@ -10,6 +10,7 @@ use rustix::fs::Mode;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::interrupt::{self, Wake};
+use crate::process;
 
 /// More than any of these programs has to say; a program that floods its output is stopped here.
 const OUTPUT_LIMIT_BYTES: usize = 8 << 20;
@@ -44,6 +45,7 @@ pub(super) enum Failure {
 pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Failure> {
     let deadline = Instant::now() + timeout;
     let parent = rustix::process::getpid();
+    let open_files = process::users_open_files();
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -53,6 +55,7 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         // What is installed is started later: whatever the user's umask, nobody else may write to it.
         let umask = rustix::process::umask(OTHERS_WRITE);
         rustix::process::umask(umask | OTHERS_WRITE);
+        process::lower_open_files(open_files)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died between the fork and the call above; then no signal comes any more.
         if rustix::process::getppid() == Some(parent) {
@@ -66,8 +69,8 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         reason = "the parent-death signal can be set only by the child itself"
     )]
     // SAFETY: the closure runs in the forked child of a process that may have other threads, where only
-    // async-signal-safe work is allowed. It makes system calls alone, touches no lock and no memory but its own copy of
-    // a pid, and its error values are built without allocating. The signal fires when the *thread* that forks ends:
+    // async-signal-safe work is allowed. It makes system calls alone, touches no lock and no memory but its own copies of
+    // a pid and a limit, and its error values are built without allocating. The signal fires when the *thread* that forks ends:
     // this function stays in it until the child has been reaped.
     unsafe {
         command.pre_exec(die_with_parent);

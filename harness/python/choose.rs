@@ -358,7 +358,9 @@ fn real(path: &Path) -> PathBuf {
 /// Whether something is the matter with it, rather than that it is of another kind.
 fn is_broken(reason: &Unusable) -> bool {
     match reason {
-        Unusable::DoesNotRun { .. } | Unusable::Hangs { .. } => true,
+        Unusable::DoesNotRun { .. } | Unusable::NoDescriptors { .. } | Unusable::Hangs { .. } => {
+            true
+        }
         Unusable::NotPreloadable { reason, .. } => !matches!(
             reason,
             NotPreloadable::Static

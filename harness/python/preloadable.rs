@@ -12,6 +12,8 @@ use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{Endianness, ReadRef as _};
 
+use crate::process;
+
 /// Why it cannot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,12 @@ pub enum NotPreloadable {
     /// It cannot be looked at.
     #[error("it cannot be read ({reason})")]
     Unreadable {
+        /// The kernel's answer.
+        reason: String,
+    },
+    /// It cannot be looked at for want of descriptors.
+    #[error("it was not looked at ({reason})")]
+    NoDescriptors {
         /// The kernel's answer.
         reason: String,
     },
@@ -51,6 +59,7 @@ impl NotPreloadable {
             Self::Unreadable { .. } => {
                 "make it readable for this user, or choose another interpreter"
             }
+            Self::NoDescriptors { .. } => process::RAISE_OPEN_FILES,
             Self::NotElf | Self::OtherArchitecture => {
                 "choose an interpreter of refcow's own architecture"
             }
@@ -67,9 +76,6 @@ impl NotPreloadable {
 
 /// Looks at the program's file.
 pub(super) fn preloadable(program: &Path) -> Result<(), NotPreloadable> {
-    let unreadable = |error: io::Error| NotPreloadable::Unreadable {
-        reason: error.to_string(),
-    };
     let file = File::open(program).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let loader = loader(file)?;
@@ -86,6 +92,14 @@ pub(super) fn preloadable(program: &Path) -> Result<(), NotPreloadable> {
     Ok(())
 }
 
+fn unreadable(error: io::Error) -> NotPreloadable {
+    let reason = error.to_string();
+    match process::is_out_of_descriptors(&error) {
+        true => NotPreloadable::NoDescriptors { reason },
+        false => NotPreloadable::Unreadable { reason },
+    }
+}
+
 /// `PT_INTERP` of a program of this architecture.
 fn loader(file: File) -> Result<PathBuf, NotPreloadable> {
     let no_elf = |_| NotPreloadable::NotElf;
@@ -95,7 +109,7 @@ fn loader(file: File) -> Result<PathBuf, NotPreloadable> {
     if ![ET_DYN, ET_EXEC].contains(&header.e_type(endian)) {
         return Err(NotPreloadable::NotElf);
     }
-    if Some((header.e_machine(endian), endian)) != own_architecture() {
+    if Some((header.e_machine(endian), endian)) != own_architecture().map_err(unreadable)? {
         return Err(NotPreloadable::OtherArchitecture);
     }
     let segments = header.program_headers(endian, &cache).map_err(no_elf)?;
@@ -112,11 +126,13 @@ fn loader(file: File) -> Result<PathBuf, NotPreloadable> {
 }
 
 /// `e_machine` and byte order of refcow's own program.
-fn own_architecture() -> Option<(u16, Endianness)> {
-    let cache = ReadCache::new(File::open("/proc/self/exe").ok()?);
-    let header = FileHeader64::<Endianness>::parse(&cache).ok()?;
-    let endian = header.endian().ok()?;
-    Some((header.e_machine(endian), endian))
+fn own_architecture() -> io::Result<Option<(u16, Endianness)>> {
+    let cache = ReadCache::new(File::open("/proc/self/exe")?);
+    let header = FileHeader64::<Endianness>::parse(&cache).ok();
+    Ok(header.and_then(|header| {
+        let endian = header.endian().ok()?;
+        Some((header.e_machine(endian), endian))
+    }))
 }
 
 /// Whether the file has capabilities (`security.capability`, capabilities(7)).

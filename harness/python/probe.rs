@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::child::{self, Failure};
 use super::preloadable::{NotPreloadable, preloadable};
 use super::trust::Distrust;
+use crate::process;
 
 pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
@@ -56,6 +57,13 @@ pub enum Unusable {
     #[diagnostic(help("run it by hand to see why, or choose another interpreter"))]
     DoesNotRun {
         /// Exit status and the end of its standard error, or the kernel's answer.
+        reason: String,
+    },
+    /// refcow itself lacks what it takes to start it.
+    #[error("it could not be started: {reason}")]
+    #[diagnostic(help("{}", process::RAISE_OPEN_FILES))]
+    NoDescriptors {
+        /// The kernel's answer.
         reason: String,
     },
     /// It did not end in time and was killed.
@@ -181,8 +189,13 @@ fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusabl
         },
         Failure::Interrupted => Unusable::Interrupted,
         Failure::TooMuchOutput => Unusable::NotPython,
-        Failure::Start(_) | Failure::Wait(_) => Unusable::DoesNotRun {
-            reason: failure.to_string(),
+        Failure::Start(error) | Failure::Wait(error) if process::is_out_of_descriptors(&error) => {
+            Unusable::NoDescriptors {
+                reason: error.to_string(),
+            }
+        }
+        Failure::Start(error) | Failure::Wait(error) => Unusable::DoesNotRun {
+            reason: error.to_string(),
         },
     })
 }

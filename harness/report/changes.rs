@@ -6,7 +6,7 @@ use super::{READABLE, Style, labels, legend};
 use crate::claims::Claims;
 use crate::compare;
 use crate::model::{ComparedRuns, Outcome, Report, Row, RowKey, RowValue};
-use crate::numbers::{count, share, signed};
+use crate::numbers::{bytes, count, share, signed};
 
 /// The changes from one interpreter to the next.
 pub struct Step {
@@ -67,8 +67,7 @@ pub fn between_neighbours(report: &Report) -> Vec<Step> {
 pub fn note() -> String {
     let tolerance = compare::TOLERANCE;
     format!(
-        "Of pages, a change is one by more than {} pages and {} of what was copied before, or from all to none: less may \
-         lie in where a build's memory begins.",
+        "Differences of up to {} pages or {} are treated as noise between builds, except a change from all pages to none.",
         tolerance.pages,
         share(tolerance.share)
     )
@@ -195,6 +194,26 @@ pub fn merged(rows: &[&Row]) -> Vec<String> {
                 == (fixture_too, prepare_too, sharing_too, region_too)
                 && (&one.base, &one.new) == (&other.base, &other.new)
         }
+        (
+            RowKey::Memory {
+                fixture,
+                prepare,
+                sharing,
+                memory,
+                ..
+            },
+            RowKey::Memory {
+                fixture: fixture_too,
+                prepare: prepare_too,
+                sharing: sharing_too,
+                memory: memory_too,
+                ..
+            },
+        ) => {
+            (fixture, prepare, sharing, memory)
+                == (fixture_too, prepare_too, sharing_too, memory_too)
+                && (&one.base, &one.new) == (&other.base, &other.new)
+        }
         _ => false,
     };
     let mut groups: Vec<Vec<&Row>> = Vec::new();
@@ -211,17 +230,19 @@ pub fn merged(rows: &[&Row]) -> Vec<String> {
                 .iter()
                 .enumerate()
                 .map(|(index, row)| match (&row.key, index) {
-                    (RowKey::Pages { visit, .. }, 1..) => visit.clone(),
+                    (RowKey::Pages { visit, .. } | RowKey::Memory { visit, .. }, 1..) => {
+                        visit.clone()
+                    }
                     (key, _) => key.subject(),
                 })
                 .collect();
-            let region = group[0].key.region();
-            let region = region.map_or_else(String::new, |name| format!(" {}", name.as_str()));
+            let part = group[0].key.part();
+            let part = part.map_or_else(String::new, |name| format!(" {name}"));
             let transition = transition(group[0].base.as_ref(), group[0].new.as_ref());
             match &group[0].key {
                 // Told under the fact itself.
                 RowKey::Fact { id } if group[0].facts.contains(id) => transition,
-                _ => format!("{}{region}: {transition}", subjects.join(", ")),
+                _ => format!("{}{part}: {transition}", subjects.join(", ")),
             }
         })
         .collect()
@@ -254,6 +275,7 @@ pub fn value(value: Option<&RowValue>) -> String {
         Some(RowValue::Pages { unshared, of }) => {
             format!("{} of {} pages", count(*unshared), count(*of))
         }
+        Some(RowValue::Memory { bytes: size }) => bytes(*size),
         Some(RowValue::Claim { verdict, expected }) if verdict == expected => verdict.to_string(),
         Some(RowValue::Claim { verdict, expected }) => {
             format!("{verdict} (expected: {expected})")

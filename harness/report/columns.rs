@@ -19,6 +19,22 @@ pub fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Columns of a table's widest line.
+fn widest(table: &Table) -> usize {
+    let lines = table.lines().map(|line| line.trim_end().chars().count());
+    lines.max().unwrap_or(0)
+}
+
+/// Breaks words of cells that are wider than all there is: names of functions and lines have no limit.
+fn fit(table: &mut Table, width: u16) {
+    if widest(table) <= usize::from(width) {
+        return;
+    }
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+}
+
 /// A table.
 #[derive(Clone, Debug)]
 pub struct Columns {
@@ -38,7 +54,11 @@ impl Columns {
     pub fn text(&self, width: Option<u16>) -> String {
         let mut text = String::new();
         for part in self.fitting(width) {
-            for line in self.table(&part, NOTHING).lines() {
+            let mut table = self.table(&part, NOTHING);
+            if let Some(width) = width {
+                fit(&mut table, width);
+            }
+            for line in table.lines() {
                 text.push_str(line.trim_end());
                 text.push('\n');
             }
@@ -61,8 +81,7 @@ impl Columns {
         };
         let wide = |part: &[usize]| {
             let table = self.table(part, NOTHING);
-            let lines = table.lines().map(|line| line.trim_end().chars().count());
-            lines.max().unwrap_or(0)
+            widest(&table)
         };
         let mut parts: Vec<Vec<usize>> = Vec::new();
         for column in all {

@@ -70,7 +70,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
         "One machine and one build: every page counts.".to_owned()
     } else {
         format!(
-            "Not the same: {}. So {} pages, or {} of the base, are noise, but for all or nothing.",
+            "These differ: {}. So differences of up to {} pages or {} are treated as noise, except a change from all pages to none.",
             runs.differs.join(", "),
             count(comparison.tolerance.pages),
             share(comparison.tolerance.share),
@@ -164,11 +164,7 @@ fn regions_together(rows: &[&Row]) -> Vec<String> {
     let groups = rows.chunk_by(|one, other| one.key.subject() == other.key.subject());
     groups
         .map(|group| {
-            let regions: Vec<_> = group
-                .iter()
-                .filter_map(|row| row.key.region())
-                .map(|region| region.as_str())
-                .collect();
+            let regions: Vec<_> = group.iter().filter_map(|row| row.key.part()).collect();
             let words = format!("{} {}", group[0].key.subject(), regions.join(", "));
             words.trim_end().to_owned()
         })

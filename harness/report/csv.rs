@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 
 use super::Error;
-use crate::model::{By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict};
+use crate::model::{
+    By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict, share_of,
+};
 
 /// A text in a cell. One that a spreadsheet would take for a formula has an apostrophe before it (OWASP, "CSV Injection"):
 /// fixtures and types have any names, and a document may be anybody's.
@@ -127,16 +129,29 @@ struct OfChild {
     uss_bytes_before: Option<u64>,
     uss_bytes_after: Option<u64>,
     pages_copied_by_fork: u64,
+    copied_bytes: u64,
+    new_bytes: Option<u64>,
+    file_bytes: Option<u64>,
+    sum_bytes: Option<u64>,
+    uss_growth_bytes: Option<i64>,
+    peak_bytes: Option<u64>,
 }
 
 impl OfChild {
-    fn of(child: &Child) -> Self {
+    fn of(child: &Child, page_size_bytes: u64) -> Self {
+        let bytes = child.visit_bytes(page_size_bytes);
         Self {
             visit_seconds: child.visit_seconds,
             minor_faults: child.minor_faults,
             uss_bytes_before: child.uss_bytes_before,
             uss_bytes_after: child.uss_bytes_after,
             pages_copied_by_fork: child.pages_copied_by_fork,
+            copied_bytes: bytes.copied,
+            new_bytes: bytes.new,
+            file_bytes: bytes.file,
+            sum_bytes: bytes.sum,
+            uss_growth_bytes: bytes.uss_growth,
+            peak_bytes: child.peak.map(|peak| peak.bytes),
         }
     }
 }
@@ -182,6 +197,7 @@ struct OfRegion {
     region: RegionName,
     pages: u64,
     unshared: u64,
+    unshared_bytes: u64,
     identical: Option<u64>,
     refcount: Option<u64>,
     gc: Option<u64>,
@@ -194,12 +210,13 @@ struct OfRegion {
 }
 
 impl OfRegion {
-    fn of(region: &Region) -> Self {
+    fn of(region: &Region, page_size_bytes: u64) -> Self {
         let of = |cause| region.causes.map(|causes| causes.of(cause));
         Self {
             region: region.name,
             pages: region.pages,
             unshared: region.unshared,
+            unshared_bytes: region.unshared.saturating_mul(page_size_bytes),
             identical: region.identical,
             refcount: of(Cause::Refcount),
             gc: of(Cause::Gc),
@@ -212,13 +229,29 @@ impl OfRegion {
     }
 }
 
-/// Copied pages of a child that have something in common.
+/// Copied pages of a child that have something in common. Of several things, each has a column of its name.
 #[derive(Serialize)]
 struct OfGroup<'a> {
-    by: &'static str,
+    by: Text<'a>,
     /// Empty where that is not known of them.
-    key: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Option<Text<'a>>>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    of_type: Option<Option<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<Option<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Option<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<Option<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<Option<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<Option<Text<'a>>>,
     unshared: u64,
+    unshared_bytes: u64,
+    /// Of all that the child copied, if that is enough for a part to say anything.
+    share: Option<f64>,
     identical: Option<u64>,
 }
 
@@ -226,19 +259,48 @@ struct OfGroup<'a> {
 pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
     table(children(report).flat_map(|of| {
         let all = of.child.regions.iter();
-        all.map(move |region| (of.whose(), OfChild::of(of.child), OfRegion::of(region)))
+        all.map(move |region| {
+            (
+                of.whose(),
+                OfChild::of(of.child, of.page_size()),
+                OfRegion::of(region, of.page_size()),
+            )
+        })
     }))
 }
 
 /// Copied pages that have something in common, the most first.
-pub fn render_by(report: &Report, by: By) -> Result<Vec<u8>, Error> {
+pub fn render_by(report: &Report, by: &[By]) -> Result<Vec<u8>, Error> {
+    let names: Vec<_> = by.iter().map(|by| by.as_str()).collect();
+    let names = names.join(",");
     table(children(report).flat_map(|of| {
+        let copied = of.child.totals().unshared;
+        let names = names.clone();
         let all = of.child.written_by(by).into_iter();
         all.map(move |(key, unshared, identical)| {
+            let page_size = of.page_size();
+            let mut parts = key.into_iter().map(|part| part.map(Text::from));
+            let mut column = |wanted: By| {
+                let is_there = by.len() > 1 && by.contains(&wanted);
+                is_there.then(|| {
+                    let place = by.iter().position(|by| *by == wanted)?;
+                    parts.clone().nth(place).flatten()
+                })
+            };
+            let [of_type, region, cause, function, line, package] = By::ALL.map(&mut column);
+            let key = (by.len() == 1).then(|| parts.next().flatten());
             let group = OfGroup {
-                by: by.as_str(),
-                key: key.map(Text::from),
+                by: names.clone().into(),
+                key,
+                of_type,
+                region,
+                cause,
+                function,
+                line,
+                package,
                 unshared,
+                unshared_bytes: unshared.saturating_mul(page_size),
+                share: share_of(unshared, copied, page_size),
                 identical,
             };
             (of.whose(), group)
@@ -254,7 +316,13 @@ pub fn render_pages(report: &Report) -> Result<Vec<u8>, Error> {
     table(children(report).flat_map(|of| {
         let all = of.child.regions.iter();
         let all = all.filter(|region| region.name.is_data());
-        all.map(move |region| (of.visited(), of.number(), OfRegion::of(region)))
+        all.map(move |region| {
+            (
+                of.visited(),
+                of.number(),
+                OfRegion::of(region, of.page_size()),
+            )
+        })
     }))
 }
 
@@ -271,7 +339,7 @@ pub fn render_times(report: &Report) -> Result<Vec<u8>, Error> {
         (
             of.visited(),
             of.number(),
-            OfChild::of(of.child),
+            OfChild::of(of.child, of.page_size()),
             OfRest::of(of.child),
             built,
             machine,
@@ -307,6 +375,10 @@ struct Of<'a> {
 impl<'a> Of<'a> {
     fn visited(self) -> Visited<'a> {
         Visited::of(self.run, self.measurement)
+    }
+
+    fn page_size(self) -> u64 {
+        self.run.environment.page_size_bytes
     }
 
     fn number(self) -> Number {

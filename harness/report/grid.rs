@@ -2,8 +2,11 @@
 
 use super::columns::Columns;
 use super::labels;
-use crate::model::{Cause, Measurement, RegionName, Report, Run, Summary, datasets};
-use crate::numbers::{bytes, count, share, signed, spread, time};
+use crate::model::{
+    Cause, Measurement, RegionName, RegionSummary, Report, Run, SMALLEST_WHOLE_BYTES, Spread,
+    Summary, datasets, is_noise,
+};
+use crate::numbers::{bytes, count, share, signed_bytes, spread, time};
 
 /// One table.
 pub struct Grid {
@@ -32,13 +35,85 @@ fn of_run(run: &Run) -> Vec<Grid> {
     run.measurements
         .chunk_by(same_data)
         .filter_map(|group| {
-            let summaries: Option<Vec<_>> = group
+            let columns: Option<Vec<_>> = group
                 .iter()
-                .map(|measurement| measurement.summary(page_size))
+                .map(|measurement| Column::of(measurement, page_size))
                 .collect();
-            summaries.map(|summaries| grid(&run.python.version, group, &summaries))
+            columns.map(|columns| grid(&run.python.version, &columns))
         })
         .collect()
+}
+
+/// A visit, with what it comes to.
+struct Column<'a> {
+    measurement: &'a Measurement,
+    summary: Summary,
+}
+
+impl<'a> Column<'a> {
+    fn of(measurement: &'a Measurement, page_size: u64) -> Option<Self> {
+        let summary = measurement.summary(page_size)?;
+        Some(Self {
+            measurement,
+            summary,
+        })
+    }
+
+    /// The visit of this name of such data.
+    fn find(run: &'a Run, data: &Measurement, visit: &str) -> Option<Self> {
+        let mut all = run.measurements.iter();
+        let found = all.find(|one| same_data(one, data) && one.visit == visit)?;
+        Self::of(found, run.environment.page_size_bytes)
+    }
+
+    fn region(&self, name: RegionName) -> Option<&RegionSummary> {
+        let mut regions = self.summary.regions.iter();
+        regions.find(|region| region.name == name)
+    }
+}
+
+/// A row of the table: a region, or several of the process around the data of which hardly anything was copied.
+struct Part(Vec<RegionName>);
+
+impl Part {
+    fn name(&self) -> &'static str {
+        match &self.0[..] {
+            [one] => one.as_str(),
+            _ => RegionName::Rest.as_str(),
+        }
+    }
+
+    fn of(&self, column: &Column<'_>) -> Option<RegionSummary> {
+        match &self.0[..] {
+            [one] => column.region(*one).cloned(),
+            several => column.measurement.together(several),
+        }
+    }
+}
+
+/// The rows of these visits. Together they are all regions, so that they add up.
+fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<Part> {
+    let there = RegionName::ALL.into_iter().filter(|name| {
+        let mut columns = columns.clone();
+        columns.any(|column| column.region(*name).is_some())
+    });
+    let told = |name: RegionName| {
+        let mut copied = columns
+            .clone()
+            .filter_map(|column| column.region(name))
+            .map(|region| *region.unshared.end());
+        name.is_data() || name != RegionName::Rest && copied.any(|pages| !is_noise(pages))
+    };
+    let (told, others): (Vec<_>, Vec<_>) = there.partition(|name| told(*name));
+    let mut parts: Vec<_> = told.into_iter().map(|name| Part(vec![name])).collect();
+    if !others.is_empty() {
+        parts.push(Part(others));
+    }
+    parts
+}
+
+fn wider(one: Spread<u64>, other: Spread<u64>) -> Spread<u64> {
+    *one.start().min(other.start())..=*one.end().max(other.end())
 }
 
 pub(super) fn same_data(one: &Measurement, other: &Measurement) -> bool {
@@ -66,70 +141,70 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             visits.push(&measurement.visit);
         }
     }
-    let summary = |run: &Run, visit: &str| {
-        let mut all = run.measurements.iter();
-        let found = all.find(|one| same_data(one, data) && one.visit == visit)?;
-        found.summary(run.environment.page_size_bytes)
-    };
-    let by_visit: Vec<(&str, Vec<Option<Summary>>)> = visits
+    let by_visit: Vec<(&str, Vec<Option<Column<'_>>>)> = visits
         .into_iter()
         .map(|visit| {
-            let of_runs = report.runs.iter().map(|run| summary(run, visit));
+            let of_runs = report.runs.iter().map(|run| Column::find(run, data, visit));
             (visit, of_runs.collect())
         })
         .collect();
-    let of_region = |summary: &Summary, name: RegionName| {
-        let region = summary.regions.iter().find(|region| region.name == name);
-        region.cloned()
-    };
-    let there: Vec<RegionName> = RegionName::ALL
-        .into_iter()
-        .filter(|name| {
-            let mut all = by_visit
-                .iter()
-                .flat_map(|(_, summaries)| summaries)
-                .flatten();
-            all.any(|summary| of_region(summary, *name).is_some())
-        })
-        .collect();
+    let columns = || by_visit.iter().flat_map(|(_, columns)| columns).flatten();
+    let parts = parts(columns());
 
     let mut rows = Vec::new();
-    for (index, name) in there.iter().enumerate() {
+    for (index, part) in parts.iter().enumerate() {
         let first = if index == 0 { "shared before" } else { "" };
-        let mut row = vec![first.to_owned(), name.as_str().to_owned()];
+        let mut row = vec![first.to_owned(), part.name().to_owned()];
         for place in 0..report.runs.len() {
             let pages = by_visit
                 .iter()
-                .filter_map(|(_, summaries)| of_region(summaries[place].as_ref()?, *name))
+                .filter_map(|(_, columns)| part.of(columns[place].as_ref()?))
                 .map(|region| region.pages)
-                .reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()));
+                .reduce(wider);
             row.push(pages.map_or_else(String::new, |pages| spread(&pages, count)));
         }
         rows.push(row);
     }
-    for (visit, summaries) in &by_visit {
-        let mut row = |first: &str, name: &str, cell: &dyn Fn(&Summary) -> String| {
+    for (visit, columns) in &by_visit {
+        let mut row = |first: &str, name: &str, cell: &dyn Fn(&Column<'_>) -> String| {
             let mut row = vec![first.to_owned(), name.to_owned()];
-            let cells = summaries.iter();
-            row.extend(cells.map(|summary| summary.as_ref().map_or_else(String::new, cell)));
+            let cells = columns.iter();
+            row.extend(cells.map(|column| column.as_ref().map_or_else(String::new, cell)));
             rows.push(row);
         };
         row("", "", &|_| String::new());
-        for (index, name) in there.iter().enumerate() {
+        for (index, part) in parts.iter().enumerate() {
             let first = if index == 0 { visit } else { "" };
-            row(first, name.as_str(), &|summary| {
-                of_region(summary, *name)
-                    .map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
+            row(first, part.name(), &|column| {
+                let region = part.of(column);
+                region.map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
             });
         }
-        row("", "identical", &|summary| {
-            let identical = summary.identical.as_ref();
+        row("", "identical", &|column| {
+            let identical = column.summary.identical.as_ref();
             identical.map_or_else(|| "unknown".into(), |identical| spread(identical, count))
         });
-        row("", "copied", &|summary| bytes(*summary.copied_bytes.end()));
-        row("", "slowest", &|summary| time(*summary.seconds.end()));
+        row("", "copied", &|column| {
+            bytes(*column.summary.copied_bytes.end())
+        });
+        type Figure = fn(&Summary) -> Option<u64>;
+        let others: [(&str, Figure); 4] = [
+            ("new", |one| Some(*one.new_bytes.as_ref()?.end())),
+            ("files", |one| Some(*one.file_bytes.as_ref()?.end())),
+            ("together", |one| Some(*one.sum_bytes.as_ref()?.end())),
+            ("peak", |one| Some(*one.peak_bytes.as_ref()?.end())),
+        ];
+        for (name, figure) in others {
+            let of = |column: &Column<'_>| figure(&column.summary);
+            if columns.iter().flatten().any(|column| of(column).is_some()) {
+                row("", name, &|column| {
+                    of(column).map_or_else(|| "unknown".into(), bytes)
+                });
+            }
+        }
+        row("", "slowest", &|column| time(*column.summary.seconds.end()));
     }
-    let mut header = vec!["unshared pages".to_owned(), String::new()];
+    let mut header = vec!["copied pages".to_owned(), String::new()];
     header.extend(labels(report));
     let children = data.children.len();
     Grid {
@@ -138,9 +213,9 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             "{}{}",
             made_of(data).map_or_else(String::new, |words| format!("{words}; ")),
             if children == 1 {
-                "1 child of each CPython".into()
+                "1 worker of each CPython".into()
             } else {
-                format!("{children} children of each CPython")
+                format!("{children} workers of each CPython")
             },
         ),
         columns: Columns {
@@ -165,92 +240,116 @@ pub(super) fn made_of(measurement: &Measurement) -> Option<String> {
     }
 }
 
-fn grid(version: &str, group: &[Measurement], summaries: &[Summary]) -> Grid {
-    let first = &group[0];
+/// A figure of a visit, over all children, in words; `None` where it is not known.
+type Words = fn(&Summary) -> Option<String>;
+
+/// What a visit cost a child.
+const COSTS: [(&str, Words); 7] = [
+    ("copied", |one| Some(spread(&one.copied_bytes, bytes))),
+    ("new", |one| Some(spread(one.new_bytes.as_ref()?, bytes))),
+    ("files mapped", |one| {
+        Some(spread(one.file_bytes.as_ref()?, bytes))
+    }),
+    ("together", |one| {
+        Some(spread(one.sum_bytes.as_ref()?, bytes))
+    }),
+    ("growth of USS", |one| {
+        Some(spread(one.uss_growth_bytes.as_ref()?, signed_bytes))
+    }),
+    ("peak", |one| Some(spread(one.peak_bytes.as_ref()?, bytes))),
+    ("copied by all workers", |one| {
+        Some(bytes(one.copied_bytes_all))
+    }),
+];
+
+fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
+    let first = columns[0].measurement;
     let children = first.children.len();
-    let dataset = summaries.iter().map(|summary| summary.dataset_bytes).max();
+    let dataset = columns.iter().map(|column| column.summary.dataset_bytes);
     let title = format!("{}, shared by {}", first.data(), first.sharing);
     let subtitle = format!(
         "{} in pages{}; {} of CPython {}",
-        bytes(dataset.unwrap_or(0)),
+        bytes(dataset.max().unwrap_or(0)),
         made_of(first).map_or_else(String::new, |words| format!(": {words}")),
         if children == 1 {
-            "1 child".into()
+            "1 worker".into()
         } else {
-            format!("{children} children")
+            format!("{children} workers")
         },
         version,
     );
-    let mut header = vec!["unshared pages".to_owned(), "of".to_owned()];
-    header.extend(group.iter().map(|measurement| measurement.visit.clone()));
+    let mut header = vec!["each worker".to_owned(), String::new()];
+    header.extend(
+        columns
+            .iter()
+            .map(|column| column.measurement.visit.clone()),
+    );
 
     let mut rows = Vec::new();
-    let mut row = |name: &str, of: String, cell: &dyn Fn(&Summary) -> String| {
+    let mut row = |name: &str, of: String, cell: &dyn Fn(&Column<'_>) -> String| {
         let mut row = vec![name.to_owned(), of];
-        row.extend(summaries.iter().map(cell));
+        row.extend(columns.iter().map(cell));
         rows.push(row);
     };
-    for name in RegionName::ALL {
-        let find = |summary: &Summary| {
-            let region = summary.regions.iter().find(|region| region.name == name);
-            region.cloned()
-        };
-        let pages = summaries.iter().filter_map(find).map(|region| region.pages);
-        let Some(pages) = pages
-            .reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()))
-        else {
+    let unknown = || "unknown".to_owned();
+    for (name, words) in COSTS {
+        let is_one = name == "copied by all workers" && children == 1;
+        if !is_one && columns.iter().any(|one| words(&one.summary).is_some()) {
+            row(name, String::new(), &|one| {
+                words(&one.summary).unwrap_or_else(unknown)
+            });
+        }
+    }
+    let part = |one: &Column<'_>| {
+        let told = one.summary.dataset_bytes >= SMALLEST_WHOLE_BYTES;
+        let copied = one.summary.copied_share.as_ref().filter(|_| told)?;
+        Some(spread(copied, share))
+    };
+    if columns.iter().any(|one| part(one).is_some()) {
+        row("part of the data", String::new(), &|one| {
+            part(one).unwrap_or_default()
+        });
+    }
+    // Recording takes time of the child's own.
+    let recorded = columns.iter().any(|one| one.measurement.has_causes());
+    let slowest = match recorded {
+        true => "time while recorded",
+        false => "time, slowest worker",
+    };
+    row(slowest, String::new(), &|one| {
+        time(*one.summary.seconds.end())
+    });
+    row("", String::new(), &|_| String::new());
+    row("copied pages", "of".to_owned(), &|_| String::new());
+    for part in parts(columns.iter()) {
+        let pages = columns.iter().filter_map(|one| part.of(one));
+        let Some(pages) = pages.map(|region| region.pages).reduce(wider) else {
             continue;
         };
-        row(name.as_str(), spread(&pages, count), &|summary| {
-            find(summary).map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
+        row(part.name(), spread(&pages, count), &|one| {
+            let region = part.of(one);
+            region.map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
         });
         for cause in Cause::ALL {
-            let pages = |summary: &Summary| {
-                let causes = find(summary)?.causes?;
+            let pages = |one: &Column<'_>| {
+                let causes = part.of(one)?.causes?;
                 let found = causes.into_iter().find(|(known, _)| *known == cause);
                 found.map(|(_, pages)| pages)
             };
-            if summaries.iter().any(|summary| pages(summary).is_some()) {
+            let worth_it = |pages: Spread<u64>| !is_noise(*pages.end());
+            if columns.iter().any(|one| pages(one).is_some_and(worth_it)) {
                 let name = format!("  {}", cause.as_str());
-                row(&name, String::new(), &|summary| match pages(summary) {
+                row(&name, String::new(), &|one| match pages(one) {
                     Some(pages) => spread(&pages, count),
-                    None if find(summary).is_some_and(|region| region.causes.is_none()) => {
-                        "unknown".into()
-                    }
+                    None if part.of(one).is_some_and(|region| region.causes.is_none()) => unknown(),
                     None => "0".into(),
                 });
             }
         }
     }
-    row("identical copies", String::new(), &|summary| {
-        let identical = summary.identical.as_ref();
-        identical.map_or_else(|| "unknown".into(), |identical| spread(identical, count))
-    });
-    row("copied by a child", String::new(), &|summary| {
-        spread(&summary.copied_bytes, bytes)
-    });
-    row("copied by all", String::new(), &|summary| {
-        bytes(summary.copied_bytes_all)
-    });
-    row("share of the data", String::new(), &|summary| {
-        let copied = summary.copied_share.as_ref();
-        copied.map_or_else(String::new, |copied| spread(copied, share))
-    });
-    row("page faults − copies", String::new(), &|summary| {
-        spread(&summary.faults_minus_unshared, signed)
-    });
-    row("USS growth − copies", String::new(), &|summary| {
-        let uss = summary.uss_pages_minus_unshared.as_ref();
-        uss.map_or_else(|| "unknown".into(), |uss| spread(uss, signed))
-    });
-    // Recording takes time of the child's own.
-    let recorded = group.iter().any(|one| one.has_causes());
-    let slowest = match recorded {
-        true => "time while recorded",
-        false => "time, slowest child",
-    };
-    row(slowest, String::new(), &|summary| {
-        time(*summary.seconds.end())
+    row("identical copies", String::new(), &|one| {
+        let identical = one.summary.identical.as_ref();
+        identical.map_or_else(unknown, |identical| spread(identical, count))
     });
     Grid {
         title,

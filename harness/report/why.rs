@@ -1,19 +1,21 @@
-//! Who wrote first to the pages that were copied: a sentence for each visit, and tables that cut the pages another way.
+//! Who wrote first to the pages that were copied: sentences for each visit, and tables that cut the pages another way.
 
 use super::columns::Columns;
+use super::finding::others;
 use super::labels;
-use crate::model::{By, Group, Measurement, Report, Run, Why};
-use crate::numbers::{count, one_or_several, share, spread};
+use super::words::{LEAST, listed};
+use crate::model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};
+use crate::numbers::{bytes, count, share, spread};
 
-/// Names in a sentence, before the rest of them becomes a number.
-const NAMED: usize = 3;
-/// A smaller part of all pages is not worth a name, or a row.
-const LEAST: f64 = 0.01;
 /// Rows of a table, before the rest of them becomes one.
 const ROWS: usize = 20;
+/// Regions of a visit that have a sentence.
+const REGIONS: usize = 2;
 
-/// A sentence for each visit and region of the dataset of which pages were copied.
+/// Sentences about each visit: the two regions of which most was copied, what is new, and what else it did. Nothing of
+/// noise.
 pub fn sentences(run: &Run) -> Vec<String> {
+    let page_size = run.environment.page_size_bytes;
     let several = run
         .measurements
         .iter()
@@ -21,87 +23,111 @@ pub fn sentences(run: &Run) -> Vec<String> {
     run.measurements
         .iter()
         .flat_map(|measurement| {
-            let of = match several {
+            let visit = match several {
                 true => format!("{}, {}", measurement.data(), measurement.visit),
                 false => measurement.visit.clone(),
             };
-            let all = measurement.why().into_iter();
-            all.map(move |why| format!("{of}: {}", sentence(&why)))
+            let Some(cost) = measurement.cost(page_size) else {
+                return Vec::new();
+            };
+            let why = cost.child.why(page_size).into_iter();
+            let known = why.take(REGIONS).filter(|why| !why.reasons.is_empty());
+            let mut all: Vec<String> = known
+                .map(|why| format!("{visit}: {}", sentence(&why, page_size)))
+                .collect();
+            let new = cost.child.new_pages.filter(|new| !is_noise(*new));
+            if let Some(new) = new.filter(|_| !cost.child.made.is_empty()) {
+                all.push(format!(
+                    "{visit}: {}",
+                    made(&cost.child.made, new, page_size)
+                ));
+            }
+            let others = others(measurement, &cost, true).into_iter();
+            all.extend(others.map(|words| format!("{visit}: {}.", lower(&words))));
+            all
         })
         .collect()
 }
 
-fn sentence(why: &Why) -> String {
+/// A sentence that goes on behind a colon.
+fn lower(words: &str) -> String {
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+fn sentence(why: &Why, page_size: u64) -> String {
+    let large = why.bytes >= crate::model::SMALLEST_WHOLE_BYTES;
     let causes: Vec<_> = why
-        .causes
+        .reasons
         .iter()
-        .map(|(cause, pages)| {
-            let part = share(*pages as f64 / why.pages as f64);
-            format!("{part} {}", cause.as_str())
+        .map(|reason| {
+            let part = match large {
+                true => share(reason.pages as f64 / why.pages as f64),
+                false => bytes(reason.pages.saturating_mul(page_size)),
+            };
+            format!("{part} {}", reason.cause.as_str())
         })
         .collect();
     let mut sentence = format!(
-        "{} {} {}: {}",
-        count(why.pages),
+        "{} of {}: {}",
+        bytes(why.bytes),
         why.region.as_str(),
-        one_or_several(why.pages, "page", "pages"),
         causes.join(", ")
     );
-    let objects = why.objects.iter().filter_map(|((of_type, line), pages)| {
-        let of_type = of_type.as_deref();
-        let name = match (of_type, line) {
-            (None, None) => return None,
-            (_, None) => of_type?.to_owned(),
-            (_, Some(line)) => format!("{} in {line}", of_type.unwrap_or(unknown(By::Type))),
-        };
-        Some((name, *pages))
-    });
-    let functions = why
-        .functions
-        .iter()
-        .filter_map(|(name, pages)| Some((name.clone()?, *pages)));
-    for (preposition, names) in [
-        ("of", objects.collect::<Vec<_>>()),
-        ("by", functions.collect()),
-    ] {
-        if !names.is_empty() {
-            sentence += &format!("; {preposition} {}", listed(&names, why.pages));
-        }
-    }
+    sentence += &who(&why.objects, &why.functions, why.pages, page_size);
     match why.identical {
-        Some(1) if why.pages == 1 => sentence += "; it is an identical copy",
-        Some(identical) => sentence += &format!("; {} identical copies", count(identical)),
+        Some(identical) if identical == why.pages => sentence += "; all copies are identical",
+        Some(0) => sentence += "; no copy is identical",
+        Some(identical) => {
+            let identical = bytes(identical.saturating_mul(page_size));
+            sentence += &format!("; {identical} of the copies are identical");
+        }
         None => {}
     }
     sentence + "."
 }
 
-/// `a (7), b (3) and 2 others (2)`; a single one that has all pages without its number.
-fn listed(names: &[(String, u64)], of: u64) -> String {
-    if let [(name, pages)] = names
-        && *pages == of
-    {
-        return name.clone();
+/// `; written: array.array (320 KiB) and list (4 KiB); by listiter_next`.
+fn who(objects: &Named, functions: &Named, pages: u64, page_size: u64) -> String {
+    let mut words = String::new();
+    for (what, names) in [("of", objects), ("by", functions)] {
+        if let Some(list) = listed(names, pages, page_size) {
+            words += &format!("; {what} {list}");
+        }
     }
-    let worth_it = |(_, pages): &&(String, u64)| *pages as f64 >= LEAST * of as f64;
-    // One more is no longer than that there is one more.
-    let shown = match names.iter().take_while(worth_it).count().clamp(1, NAMED) {
-        shown if shown + 1 == names.len() => names.len(),
-        shown => shown,
+    words
+}
+
+/// Who made new memory.
+fn made(all: &[Made], pages: u64, page_size: u64) -> String {
+    let named = |name: fn(&Made) -> Option<String>| {
+        let mut names = Named::new();
+        for one in all {
+            let name = name(one);
+            match names.iter_mut().find(|known| known.0 == name) {
+                Some((_, sum)) => *sum = one.pages.saturating_add(*sum),
+                None => names.push((name, one.pages)),
+            }
+        }
+        names.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+        names
     };
-    let mut parts: Vec<_> = names[..shown]
-        .iter()
-        .map(|(name, pages)| format!("{name} ({})", count(*pages)))
-        .collect();
-    let others = &names[shown..];
-    if !others.is_empty() {
-        let pages: u64 = others.iter().map(|(_, pages)| pages).sum();
-        parts.push(format!("{} more ({})", others.len(), count(pages)));
-    }
-    match parts.pop() {
-        Some(last) if !parts.is_empty() => format!("{} and {last}", parts.join(", ")),
-        last => last.unwrap_or_default(),
-    }
+    let objects = named(|one| match (&one.of_type, one.key(By::Line)) {
+        (of_type, None) => of_type.clone(),
+        (of_type, Some(line)) => Some(match of_type {
+            Some(name) => format!("{name} in {line}"),
+            None => format!("no known object in {line}"),
+        }),
+    });
+    let functions = named(|one| one.function.clone());
+    format!(
+        "{} new{}.",
+        bytes(pages.saturating_mul(page_size)),
+        who(&objects, &functions, pages, page_size)
+    )
 }
 
 /// One table.
@@ -114,39 +140,59 @@ pub struct Cut {
     pub columns: Columns,
 }
 
-/// A table for each dataset and interpreter.
-pub fn cuts(report: &Report, by: By) -> Vec<Cut> {
+/// A table for each dataset and interpreter, and one of new memory where it is known who made it.
+pub fn cuts(report: &Report, by: &[By]) -> Vec<Cut> {
     let labels = labels(report);
     let runs = report.runs.iter().zip(labels);
     runs.flat_map(|(run, label)| {
+        let page_size = run.environment.page_size_bytes;
         let datasets = run.measurements.chunk_by(super::grid::same_data);
-        datasets.map(move |group| cut(&label, group, by))
+        datasets.flat_map(move |group| {
+            let copied = group.iter().map(|one| one.groups(by, page_size)).collect();
+            let made: Vec<_> = group
+                .iter()
+                .map(|one| one.made_groups(by, page_size))
+                .collect();
+            let known = made.iter().any(Option::is_some);
+            let made = known.then(|| cut(&label, group, by, made, "new memory"));
+            let copied = cut(
+                &label,
+                group,
+                by,
+                copied,
+                "all copied pages, those of the process around the data included,",
+            );
+            std::iter::once(copied).chain(made)
+        })
     })
     .collect()
 }
 
-fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
+fn cut(
+    label: &str,
+    group: &[Measurement],
+    by: &[By],
+    visits: Vec<Option<Vec<Group>>>,
+    what: &str,
+) -> Cut {
     let first = &group[0];
-    let visits: Vec<Option<Vec<Group>>> = group.iter().map(|one| one.groups(by)).collect();
     // Most first, of all visits together.
-    let mut keys: Vec<(Option<&str>, u64)> = Vec::new();
+    let mut keys: Vec<(&[Option<String>], u64)> = Vec::new();
     for group in visits.iter().flatten().flatten() {
         let pages = *group.pages.end();
-        match keys
-            .iter_mut()
-            .find(|(key, _)| *key == group.key.as_deref())
-        {
-            Some((_, sum)) => *sum += pages,
-            None => keys.push((group.key.as_deref(), pages)),
+        match keys.iter_mut().find(|(key, _)| *key == group.key) {
+            Some((_, sum)) => *sum = pages.saturating_add(*sum),
+            None => keys.push((&group.key, pages)),
         }
     }
     keys.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+    let none = vec![None; by.len()];
     if keys.is_empty() {
-        keys.push((None, 0));
+        keys.push((&none, 0));
     }
-    let worth_it = |(key, _): &&(Option<&str>, u64)| {
+    let worth_it = |(key, _): &&(&[Option<String>], u64)| {
         let groups = visits.iter().flatten().flatten();
-        let mut of_key = groups.filter(|group| group.key.as_deref() == *key);
+        let mut of_key = groups.filter(|group| group.key == *key);
         of_key.any(|group| group.share >= LEAST)
     };
     // Those of many pages in one visit come first, but a few may be a large part of another.
@@ -157,67 +203,77 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
         shown => shown,
     };
     let mut rows = Vec::new();
-    let cell = |visit: &Option<Vec<Group>>, key: Option<&str>| match visit {
+    let cell = |visit: &Option<Vec<Group>>, key: &[Option<String>]| match visit {
         None => "unknown".to_owned(),
         Some(groups) => {
-            let found = groups.iter().find(|group| group.key.as_deref() == key);
-            found.map_or_else(
-                || "0".to_owned(),
-                |group| format!("{}, {}", spread(&group.pages, count), share(group.share)),
-            )
+            let found = groups.iter().find(|group| group.key == key);
+            found.map_or_else(|| bytes(0), told)
         }
     };
     for (key, _) in &keys[..shown] {
-        let name = key.unwrap_or(unknown(by));
-        let mut row = vec![name.to_owned()];
-        row.extend(visits.iter().map(|visit| cell(visit, *key)));
+        let names = key.iter().zip(by);
+        let mut row: Vec<String> = names
+            .map(|(name, by)| name.clone().unwrap_or_else(|| unknown(*by).to_owned()))
+            .collect();
+        row.extend(visits.iter().map(|visit| cell(visit, key)));
         rows.push(row);
     }
     if shown < keys.len() {
         let others = &keys[shown..];
-        let mut row = vec![format!("{} more", count(others.len() as u64))];
+        let mut row = vec![String::new(); by.len()];
+        row[0] = format!("{} more", count(others.len() as u64));
         row.extend(visits.iter().map(|visit| {
             let Some(groups) = visit else {
                 return "unknown".to_owned();
             };
-            let is_other =
-                |group: &&Group| others.iter().any(|(key, _)| *key == group.key.as_deref());
-            // Of the child with the most, so that it is no more than there are.
-            let part: f64 = groups
+            let of_others = groups
                 .iter()
-                .filter(is_other)
-                .map(|group| group.share)
-                .sum();
-            share(part)
+                .filter(|group| others.iter().any(|(key, _)| *key == group.key));
+            // Not all of them need be of the same child, so that their sum would be nobody's.
+            let part = of_others.map(|group| group.told_share).sum::<Option<f64>>();
+            part.map_or_else(|| "< 64 KiB".to_owned(), share)
         }));
         rows.push(row);
     }
-    let name = match by {
-        By::Type => "type written first",
-        By::Region => "region",
-        By::Cause => "cause",
-        By::Function => "function that wrote",
-        By::Line => "Python line",
-        By::Package => "package",
-    };
-    let mut header = vec![name.to_owned()];
+    let mut header: Vec<String> = by.iter().map(|by| head(*by).to_owned()).collect();
     header.extend(group.iter().map(|measurement| measurement.visit.clone()));
     let children = first.children.len();
     Cut {
         title: format!("{}, shared by {}", first.data(), first.sharing),
         subtitle: format!(
-            "all copied pages, the rest of the process included, of {}",
+            "{what} of {}",
             match children {
-                1 => format!("1 child of CPython {label}"),
-                _ => format!("each of {children} children of CPython {label}"),
+                1 => format!("1 worker of CPython {label}"),
+                _ => format!("each of {children} workers of CPython {label}"),
             }
         ),
         columns: Columns {
-            numbers: 1..header.len(),
-            leading: 1,
+            numbers: by.len()..header.len(),
+            leading: by.len(),
             header,
             rows,
         },
+    }
+}
+
+/// `484 KiB, 99.2 %`; without the part where all is too little for one.
+fn told(group: &Group) -> String {
+    let size = spread(&group.bytes, bytes);
+    match group.told_share {
+        Some(part) => format!("{size}, {}", share(part)),
+        None => size,
+    }
+}
+
+/// The head of a column.
+fn head(by: By) -> &'static str {
+    match by {
+        By::Type => "type",
+        By::Region => "region",
+        By::Cause => "cause",
+        By::Function => "function that wrote",
+        By::Line => "Python line",
+        By::Package => "package",
     }
 }
 
@@ -225,70 +281,9 @@ fn cut(label: &str, group: &[Measurement], by: By) -> Cut {
 fn unknown(by: By) -> &'static str {
     match by {
         By::Type => "(no known object)",
-        By::Function => "(no fault of the program's)",
+        By::Function => "(no page fault)",
         By::Line => "(no line)",
-        By::Package => "(no package's object)",
+        By::Package => "(no package)",
         By::Region | By::Cause => "(unknown)",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Cause, RegionName};
-
-    fn why(types: &[(&str, Option<&str>, u64)]) -> Why {
-        let objects = types.iter().map(|(of_type, line, pages)| {
-            let key = (Some((*of_type).to_owned()), line.map(str::to_owned));
-            (key, *pages)
-        });
-        Why {
-            region: RegionName::Header,
-            pages: 120,
-            causes: vec![(Cause::Refcount, 120)],
-            objects: objects.collect(),
-            functions: vec![(Some("listiter_next".into()), 120)],
-            identical: Some(120),
-        }
-    }
-
-    #[test]
-    fn a_sentence_names_cause_types_function_and_identical_copies() {
-        let types = [
-            ("array.array", None, 79),
-            ("bitarray.bitarray", None, 40),
-            ("list", None, 1),
-        ];
-        assert_eq!(
-            sentence(&why(&types)),
-            "120 header pages: 100 % refcount; of array.array (79), bitarray.bitarray (40) and list (1); by \
-             listiter_next; 120 identical copies."
-        );
-    }
-
-    #[test]
-    fn a_type_stands_beside_its_line() {
-        let types = [
-            ("dict", Some("visit (a.py:2)"), 100),
-            ("str", Some("visit (a.py:3)"), 20),
-        ];
-        assert!(
-            sentence(&why(&types))
-                .contains("; of dict in visit (a.py:2) (100) and str in visit (a.py:3) (20); by")
-        );
-    }
-
-    #[test]
-    fn what_is_little_and_what_is_much_of_it_is_cut_short() {
-        let many = [
-            ("a", None, 60),
-            ("b", None, 30),
-            ("c", None, 20),
-            ("d", None, 6),
-            ("e", None, 4),
-        ];
-        assert!(sentence(&why(&many)).contains("; of a (60), b (30), c (20) and 2 more (10); "));
-        let little = [("a", None, 118), ("b", None, 1), ("c", None, 1)];
-        assert!(sentence(&why(&little)).contains("; of a (118) and 2 more (2); "));
     }
 }

@@ -17,20 +17,26 @@ use pyo3::types::PyTuple;
 use refcow::protocol::{Answer, Raised, Report};
 
 use crate::interpreter::{compare, finalize, flush, python_runs, raised};
+use crate::modules::Modules;
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{apart, handed, map, released};
+use crate::{apart, handed, lazy, map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
 pub enum Work<'a, 'py> {
     Wait,
     Idle,
-    /// Finalise the interpreter, which holds the only reference to the data, if there is any.
-    Exit(Option<&'a Py<PyAny>>),
+    /// Finalise the interpreter, which holds the only references to the fixture's module and to the data, if there are any.
+    Exit {
+        module: Option<&'a Py<PyModule>>,
+        data: Option<&'a Py<PyAny>>,
+    },
     Call {
         function: Bound<'py, PyAny>,
         arguments: Bound<'py, PyTuple>,
+        /// What was imported before.
+        modules: Modules,
         /// Whether to keep a log of lines, and what that takes.
         trace: Option<Trace>,
     },
@@ -44,6 +50,8 @@ pub enum Work<'a, 'py> {
         data: Bound<'py, PyAny>,
         objects: bool,
     },
+    /// All steps up to this work, with the collector stopped.
+    OnlyTheWay(Box<Work<'a, 'py>>),
 }
 
 impl Work<'_, '_> {
@@ -139,6 +147,9 @@ pub fn wait_status(pid: Pid) -> io::Result<i32> {
 fn run(parent: Pid, channel: usize, work: &Work<'_, '_>, python: Option<Python<'_>>) -> ! {
     apart::forked();
     let python = python.filter(|_| !work.only_looks());
+    if let (Some(py), Work::OnlyTheWay(_)) = (python, work) {
+        map::stop_collector(py);
+    }
     if python.is_some() {
         #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
         // SAFETY: see `fork_python`, whose "before" this answers in the child; the thread is attached.
@@ -192,9 +203,13 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
         released(wire)?;
         return Ok(());
     }
+    let (work, only_the_way) = match work {
+        Work::OnlyTheWay(work) => (&**work, true),
+        work => (work, false),
+    };
     // The rehearsal, then the visit: the same steps twice, of which the first lacks only the work.
     for rehearsal in [true, false] {
-        if !released(wire)? {
+        if !released(wire)? || only_the_way && !rehearsal {
             return Ok(());
         }
         let start = Instant::now();
@@ -205,10 +220,21 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
         };
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
-            Ok(None) => wire.send_small(&Report::Done { seconds })?,
-            Ok(Some(pages)) => wire.send_small(&Report::Wrote { pages })?,
+            Ok(Done::Work(lazy)) => wire.send_small(&Report::Done { seconds, lazy })?,
+            Ok(Done::Pages(pages)) => wire.send_small(&Report::Wrote { pages })?,
             Err(error) => wire.send(&Report::Raised(raised(&error)))?,
         }
+    }
+    if let Work::Call {
+        function, modules, ..
+    } = work
+    {
+        // The observer has looked: to make texts of names may write.
+        if !released(wire)? {
+            return Ok(());
+        }
+        let modules = modules.imported_since(function.py());
+        wire.send(&Report::Imported { modules })?;
     }
     if let Work::Call {
         function,
@@ -216,7 +242,7 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
         ..
     } = work
     {
-        // The observer has looked: naming places may write.
+        // So may naming places.
         if !released(wire)? {
             return Ok(());
         }
@@ -241,7 +267,7 @@ fn told(work: &Work<'_, '_>, error: &PyErr) -> Raised {
 }
 
 /// All of the work's preparations.
-fn rehearse(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
+fn rehearse(work: &Work<'_, '_>) -> PyResult<Done> {
     if let Work::Call {
         function,
         trace: Some(trace),
@@ -254,31 +280,42 @@ fn rehearse(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
     perform(black_box(&Work::Idle))
 }
 
-/// The work itself; for [`Work::Write`] the distinct pages it says it wrote.
+/// What came of work.
+enum Done {
+    /// It is done. The type of what it returned, if that does nothing until it is asked to.
+    Work(Option<String>),
+    /// The distinct pages that [`Work::Write`] says it wrote.
+    Pages(u64),
+}
+
+/// The work itself.
 #[inline(never)]
-fn perform(work: &Work<'_, '_>) -> PyResult<Option<u64>> {
+fn perform(work: &Work<'_, '_>) -> PyResult<Done> {
     match work {
         Work::Call {
             function,
             arguments,
             trace,
+            ..
         } => {
             let call = || function.call1(arguments);
-            match trace {
+            let returned = match trace {
                 Some(trace) => trace.while_running(function.py(), call)?,
                 None => call()?,
             };
-            Ok(None)
+            Ok(Done::Work(lazy::unconsumed(&returned)))
         }
-        Work::Exit(data) => {
-            Python::attach(|py| finalize(py, *data))?;
-            Ok(None)
+        Work::Exit { module, data } => {
+            Python::attach(|py| finalize(py, *module, *data))?;
+            Ok(Done::Work(None))
         }
         Work::Write(plain, pages, unreported) => {
             let reported = plain.write(pages.iter().copied());
             plain.write_further(*unreported);
-            Ok(Some(reported))
+            Ok(Done::Pages(reported))
         }
-        Work::Idle | Work::Wait | Work::Compare { .. } | Work::Map { .. } => Ok(None),
+        Work::Idle | Work::Wait | Work::Compare { .. } | Work::Map { .. } | Work::OnlyTheWay(_) => {
+            Ok(Done::Work(None))
+        }
     }
 }

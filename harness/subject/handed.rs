@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use nix::cmsg_space;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use refcow::process::lower_open_files;
 use refcow::protocol::MOST_CHILDREN;
 
 static HANDED: OnceLock<Handed> = OnceLock::new();
@@ -26,7 +28,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn new(file: OwnedFd) -> io::Result<Self> {
+    pub fn new(file: OwnedFd) -> io::Result<Self> {
         let file = File::from(file);
         let is = identity(&file)?;
         Ok(Self { file, is })
@@ -54,6 +56,8 @@ const FIRST: RawFd = 100;
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
 pub fn receive() -> io::Result<&'static Kept> {
+    // Of the user's limit nothing is left to the user's code if these are within it. What is open stays open when it is lower again.
+    let users = raised()?;
     let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
 
@@ -78,6 +82,7 @@ pub fn receive() -> io::Result<&'static Kept> {
     if files.is_empty() || message.flags.contains(MsgFlags::MSG_CTRUNC) {
         return Err(io::Error::other("not all descriptors came over"));
     }
+    lower_open_files(users)?;
     let map = files.remove(0);
     let handed = Handed {
         control: Kept::new(control)?,
@@ -85,6 +90,13 @@ pub fn receive() -> io::Result<&'static Kept> {
         channels: files,
     };
     Ok(&HANDED.get_or_init(|| handed).control)
+}
+
+/// Raises the soft limit of open files to the hard one; what it was, if that was less.
+fn raised() -> io::Result<Option<u64>> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    Ok(raised.then_some(soft))
 }
 
 /// What `recvmsg` has just opened in this process.

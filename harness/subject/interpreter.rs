@@ -1,6 +1,6 @@
 //! The interpreter and the fixture in it.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,9 @@ use serde_json::Value;
 
 use crate::addresses_fixed;
 use crate::child::Work;
+use crate::modules::Modules;
 use crate::trace::Trace;
+use refcow::protocol::OwnFiles;
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
@@ -37,6 +39,8 @@ fn sources() -> MutexGuard<'static, Vec<Module>> {
 pub struct Interpreter {
     fixture: Option<Py<PyModule>>,
     data: Option<Py<PyAny>>,
+    /// Which code is the user's own.
+    own: OwnFiles,
     /// What a remedy returned, until it takes the data's place.
     replacement: Option<Py<PyAny>>,
 }
@@ -66,6 +70,7 @@ impl Interpreter {
         fixture: &Module,
         arguments: &[String],
     ) -> PyResult<Answer> {
+        self.own = OwnFiles::of(fixture);
         Python::attach(|py| {
             for helper in helpers {
                 execute(py, helper)?;
@@ -93,6 +98,26 @@ impl Interpreter {
             }
             self.fixture = Some(execute(py, fixture)?.unbind());
             Ok(Answer::Loaded)
+        })
+    }
+
+    /// Whether calls of these functions run them. What the text of a file does not tell, as of a function that is decorated
+    /// or imported, Python knows.
+    pub fn look(&self, functions: &[String]) -> PyResult<Answer> {
+        Python::attach(|py| {
+            let source = c_str!(include_str!("deferred.py"));
+            let found = once(py, source, "deferred", (self.module(py)?, functions))?;
+            let Some(found) = found else {
+                return Ok(Answer::Loaded);
+            };
+            let (function, kind, file, line) = found.extract::<(_, String, _, _)>()?;
+            let kind = serde_json::from_value(Value::String(kind))
+                .map_err(|error| PyValueError::new_err(error.to_string()))?;
+            Ok(Answer::Deferred {
+                function,
+                kind,
+                place: (file, line),
+            })
         })
     }
 
@@ -125,6 +150,7 @@ impl Interpreter {
     pub fn build(&mut self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let build = self.module(py)?.getattr("build")?;
+            crate::map::keep_what_is_there(py)?;
             let start = Instant::now();
             let data = build.call1((size.count, size.item_bytes))?;
             let seconds = start.elapsed().as_secs_f64();
@@ -149,6 +175,7 @@ impl Interpreter {
             let (count, item_bytes) = (size("count")?, size("item_bytes")?);
             drop(known);
             let build = self.module(py)?.getattr("build")?;
+            crate::map::keep_what_is_there(py)?;
             let start = Instant::now();
             let data = build.call(places, Some(&names))?;
             let seconds = start.elapsed().as_secs_f64();
@@ -196,12 +223,44 @@ impl Interpreter {
         })
     }
 
-    /// `prepare_NAME(data)`.
-    pub fn prepare(&self, name: &str) -> PyResult<()> {
+    /// `prepare_NAME(data)`; where the fixture has none, these functions of `gc`.
+    pub fn prepare(&self, name: &str, steps: &[String]) -> PyResult<()> {
         Python::attach(|py| {
-            let prepare = self.module(py)?.getattr(format!("prepare_{name}"))?;
-            prepare.call1((self.data(py),))?;
+            let function = format!("prepare_{name}");
+            let module = self.module(py)?;
+            if steps.is_empty() || module.hasattr(&function)? {
+                module.getattr(&function)?.call1((self.data(py),))?;
+                return Ok(());
+            }
+            let gc = py.import("gc")?;
+            for step in steps {
+                gc.call_method0(step)?;
+            }
             Ok(())
+        })
+    }
+
+    /// The threads that Python knows.
+    pub fn threads(&self) -> PyResult<Vec<(i32, String)>> {
+        Python::attach(|py| {
+            let modules = py.import("sys")?.getattr("modules")?;
+            let Ok(threading) = modules.get_item("threading") else {
+                return Ok(Vec::new());
+            };
+            // A copy: threads come and go. Not `enumerate()`, which takes a lock.
+            let all = threading.getattr("_active")?.call_method0("copy")?;
+            let mut threads = Vec::new();
+            for thread in all.call_method0("values")?.try_iter()? {
+                let thread = thread?;
+                let number: Option<i32> = thread.getattr("native_id")?.extract()?;
+                let name = thread
+                    .getattr("name")?
+                    .str()?
+                    .to_string_lossy()
+                    .into_owned();
+                threads.extend(number.map(|number| (number, name)));
+            }
+            Ok(threads)
         })
     }
 
@@ -266,33 +325,41 @@ impl Interpreter {
         py: Python<'py>,
         forks: Vec<Fork>,
     ) -> PyResult<Vec<(usize, Work<'a, 'py>)>> {
-        let work = forks.into_iter().map(|fork| {
-            let work = match fork.job {
-                Job::Wait => Work::Wait,
-                Job::Idle => Work::Idle,
-                Job::Exit => Work::Exit(self.data.as_ref()),
-                Job::Map { objects } => Work::Map {
-                    data: self.data(py),
-                    objects,
-                },
-                Job::Compare { name } => Work::Compare {
-                    visit: self.module(py)?.getattr(format!("visit_{name}"))?,
-                    data: self.data(py),
-                    replacement: match &self.replacement {
-                        Some(replacement) => replacement.bind(py).clone(),
-                        None => self.data(py),
-                    },
-                },
-                Job::Visit { name, lines } => Work::Call {
-                    function: self.module(py)?.getattr(format!("visit_{name}"))?,
-                    arguments: PyTuple::new(py, [self.data(py)])?,
-                    trace: lines.then(|| Trace::new(py)),
-                },
-                Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
-            };
-            Ok((fork.channel, work))
-        });
+        let work = forks
+            .into_iter()
+            .map(|fork| Ok((fork.channel, self.work_of(py, fork.job)?)));
         work.collect()
+    }
+
+    fn work_of<'a, 'py>(&'a self, py: Python<'py>, job: Job) -> PyResult<Work<'a, 'py>> {
+        Ok(match job {
+            Job::Wait => Work::Wait,
+            Job::Idle => Work::Idle,
+            Job::Exit => Work::Exit {
+                module: self.fixture.as_ref(),
+                data: self.data.as_ref(),
+            },
+            Job::Map { objects } => Work::Map {
+                data: self.data(py),
+                objects,
+            },
+            Job::Compare { name } => Work::Compare {
+                visit: self.module(py)?.getattr(format!("visit_{name}"))?,
+                data: self.data(py),
+                replacement: match &self.replacement {
+                    Some(replacement) => replacement.bind(py).clone(),
+                    None => self.data(py),
+                },
+            },
+            Job::Visit { name, lines } => Work::Call {
+                function: self.module(py)?.getattr(format!("visit_{name}"))?,
+                arguments: PyTuple::new(py, [self.data(py)])?,
+                modules: Modules::now(py),
+                trace: lines.then(|| Trace::new(py, self.own.clone())),
+            },
+            Job::OnlyTheWay { job } => Work::OnlyTheWay(Box::new(self.work_of(py, *job)?)),
+            Job::Write { .. } => return Err(PyValueError::new_err("there are no plain pages")),
+        })
     }
 
     /// What `build` returned, or None.
@@ -414,32 +481,56 @@ fn own<'py>(
     function: &str,
     arguments: impl PyCallArgs<'py>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    once(py, c_str!(include_str!("own.py")), function, arguments)
+}
+
+/// Calls a function of a source of refcow's, and leaves nothing of it behind; `None` for None.
+fn once<'py>(
+    py: Python<'py>,
+    source: &CStr,
+    function: &str,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let names = PyDict::new(py);
-    py.run(c_str!(include_str!("own.py")), Some(&names), None)?;
+    py.run(source, Some(&names), None)?;
     let function = names.get_item(function)?;
-    let function = function.ok_or_else(|| PyValueError::new_err("own.py has no such function"))?;
+    let function = function.ok_or_else(|| PyValueError::new_err("there is no such function"))?;
     let returned = function.call1(arguments);
     // Functions and the names that they see hold each other.
     names.clear();
     Ok(Some(returned?).filter(|value| !value.is_none()))
 }
 
-/// Ends Python in this process as the end of a script does whose global variable the data is. `data` must be the only
-/// reference that this program holds.
-pub fn finalize(py: Python<'_>, data: Option<&Py<PyAny>>) -> PyResult<()> {
-    if let Some(data) = data {
-        py.import("__main__")?.setattr("data", data)?;
+/// Ends Python in this process as the end of a program does that has the data in a global variable of the module with its
+/// functions. `module` and `data` must be the only references that this program holds.
+///
+/// The functions matter: they hold the module's dict, and it them, so that only the collector can free it, and the data with it.
+/// Frozen (`gc.freeze`), they stay.
+pub fn finalize(
+    py: Python<'_>,
+    module: Option<&Py<PyModule>>,
+    data: Option<&Py<PyAny>>,
+) -> PyResult<()> {
+    if let Some((module, data)) = module.zip(data) {
+        let module = module.bind(py);
+        // What the file has under a name of its own stays there.
+        let mut name = String::from("data");
+        while module.dict().contains(&name)? {
+            name.push('_');
+        }
+        module.setattr(name, data)?;
     }
     #[expect(
         unsafe_code,
         reason = "PyO3 never ends an interpreter, nor lets go through a borrow"
     )]
-    // SAFETY: the thread is attached. `data` is a reference that the `Interpreter` owns, and will not give up itself:
+    // SAFETY: the thread is attached. Both are references that the `Interpreter` owns, and will not give up itself:
     // this forked process never goes back to where that is, and ends by `_exit`. From here on nothing of Python is
     // touched (`python_runs` below is asked first).
     unsafe {
-        if let Some(data) = data {
-            ffi::Py_DecRef(data.as_ptr());
+        for held in [module.map(Py::as_ptr), data.map(Py::as_ptr)] {
+            // Of nothing it is nothing.
+            ffi::Py_DecRef(held.unwrap_or_default());
         }
         // What it answers is whether it could flush standard output and error: those of `flush` are not asked either.
         ffi::Py_FinalizeEx();

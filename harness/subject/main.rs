@@ -9,7 +9,9 @@ mod child;
 mod entry;
 mod handed;
 mod interpreter;
+mod lazy;
 mod map;
+mod modules;
 mod plain;
 mod preload;
 mod trace;
@@ -100,14 +102,16 @@ impl Subject {
                 fixture,
                 arguments,
             } => self.python(|python| python.load(&helpers, &fixture, &arguments)),
+            Request::Look { functions } => self.python(|python| python.look(&functions)),
             Request::Footprint(size) => self.python(|python| python.footprint(size)),
             Request::FootprintBy(named) => self.python(|python| python.footprint_by(&named)),
             Request::Build(size) => self.python(|python| python.build(size)),
             Request::BuildBy(named) => self.python(|python| python.build_by(&named)),
-            Request::Prepare { name } => self.python(|python| {
-                python.prepare(&name)?;
+            Request::Prepare { name, steps } => self.python(|python| {
+                python.prepare(&name, &steps)?;
                 Ok(Answer::Prepared)
             }),
+            Request::Threads => self.python(|python| Ok(Answer::Threads(python.threads()?))),
             Request::Remedy { modules, function } => {
                 self.python(|python| python.remedy(&modules, &function))
             }

@@ -6,11 +6,18 @@
 
 mod allocator;
 mod asked;
+mod blocks;
 mod buffer;
 mod collector;
+mod keys;
 mod layout;
+mod numpy;
+mod packages;
+mod unreached;
+mod untold;
+mod variables;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{c_int, c_void};
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
@@ -20,16 +27,20 @@ use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyType};
-use refcow::model::RegionMap;
+use refcow::model::{NotWalked, RegionMap};
 use refcow::objects::{Builder, Kind, Part};
 use refcow::observe::{PageSet, page_size};
 use refcow::protocol::ASKED_BYTES;
 
 use allocator::Heap;
 use asked::Asked;
+use blocks::Before;
 use buffer::Buffer;
 use collector::Collector;
-use layout::{Layout, Layouts, Size, Table};
+use layout::{Layout, Layouts, Size, Table, word_of};
+use packages::Packages;
+use unreached::Blocks;
+use untold::{Besides, Untold, Use};
 
 use crate::handed;
 
@@ -39,46 +50,56 @@ const COMPARED: u32 = 8;
 /// Addresses for each of the walk's lists.
 const ROOM_BYTES: usize = 1 << 37;
 
-/// The pages of everything in `data`, to any depth. With `objects`, the table of all objects, those of the rest of the
-/// process too, goes to the map's file.
+/// Keeps the collector of this process from running, for good.
+pub fn stop_collector(py: Python<'_>) {
+    Collector::stopped(py);
+}
+
+/// Notes what the heap holds, before the dataset is built: what is there later and was not then was allocated meanwhile.
+pub fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
+    blocks::keep(&Heap::of_this_process(py)?)
+        .map_err(|error| PyOSError::new_err(format!("what was there before the dataset: {error}")))
+}
+
+/// The pages of everything in `data`, to any depth, and those of the program around it. With `objects`, the table of all
+/// objects goes to the map's file.
 pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
     let collector = Collector::stopped(py);
     // Before anything else: what is free now is free in the parent, and all objects are the parent's.
+    let heap = Heap::of_this_process(py)?;
     let own = match objects {
-        true => allocators_own(&Heap::of_this_process(py)?),
+        true => allocators_own(&heap),
         false => Vec::new(),
     };
+    let variables = variables::find(&heap);
+    let blocks = Blocks::of(heap);
     let mut walk = Walk::new(py)?;
     walk.records_wanted = objects;
+    walk.blocks = Some(blocks);
     for range in own {
         walk.record(range, Part::Allocator, None);
     }
-    walk.follow(data.as_ptr())?;
+    walk.follow_data(data.as_ptr())?;
+    walk.of_dataset = false;
+    walk.follow_program(&collector)?;
+    let before = Before::kept().map_err(|error| {
+        PyOSError::new_err(format!("what was there before the dataset: {error}"))
+    })?;
+    let native = walk.unreached(before.as_ref(), &variables)?;
+    let [modules, interpreter] = walk.around.each_ref().map(Pages::ranges);
     let map = RegionMap {
         header: walk.regions.header.ranges(),
         spine: walk.regions.spine.ranges(),
         payload: walk.regions.payload.ranges(),
-        native: Vec::new(),
-        modules: Vec::new(),
-        interpreter: Vec::new(),
-        not_walked: walk.not_walked.iter().cloned().collect(),
+        native: refcow::observe::ranges(&native),
+        modules,
+        interpreter: [interpreter, variables.interpreter].concat(),
+        libraries: variables.libraries,
+        stack: variables.stacks,
+        not_walked: walk.not_walked(),
     };
     if objects {
-        walk.of_dataset = false;
-        #[expect(unsafe_code, reason = "PyO3 imports `sys`, and asks that")]
-        // SAFETY: the thread is attached; the dict is borrowed from the interpreter.
-        walk.follow(unsafe { ffi::PyImport_GetModuleDict() })?;
-        // What the walk does between two of them, it does while the collector goes through its lists; so afterwards.
-        let mut others = Vec::new();
-        collector.each(|object| {
-            if !walk.seen.has(object as usize) {
-                others.push(object);
-            }
-        });
-        for object in others {
-            walk.follow(object)?;
-        }
         walk.write()
             .map_err(|error| PyOSError::new_err(format!("the table of objects: {error}")))?;
     }
@@ -108,10 +129,15 @@ struct Known {
     layout: Layout,
     /// Its place in the table's list of types.
     of_type: u32,
-    /// Whether what an object of the dataset refers to is data, too.
-    is_data: bool,
-    /// How many of its objects are still to be compared with their `__sizeof__`.
-    to_compare: u32,
+    /// Bytes of its struct, and whether there is nothing in it but what is looked for.
+    basic_bytes: usize,
+    is_plain: bool,
+    /// Whether it is the program: what an object of the dataset refers to is then no data.
+    is_program: bool,
+    /// What it has that the collector is not told of.
+    besides: Besides,
+    /// Whether to look for memory that it has, and the walk has not found.
+    may_hold: bool,
 }
 
 struct Walk<'py> {
@@ -122,17 +148,38 @@ struct Walk<'py> {
     sizeof_text: Bound<'py, PyAny>,
     /// `type.__qualname__`, to be called with a type.
     qualname: Bound<'py, PyAny>,
+    /// `object.__sizeof__`, which knows of nothing out of line.
+    plain_sizeof: Bound<'py, PyAny>,
     /// What the dict of a type has for a function of C code.
     of_c: [Bound<'py, PyType>; 2],
-    /// Objects of these types lead out of the data, into the program.
-    program: [Bound<'py, PyType>; 6],
+    /// The dicts of all modules, in ascending order: what they have is the program's.
+    namespaces: Vec<usize>,
     types: HashMap<*mut ffi::PyTypeObject, Known>,
     last: Option<(*mut ffi::PyTypeObject, Known)>,
     seen: Seen,
     /// Whether it still walks the dataset.
     of_dataset: bool,
     regions: Regions,
-    not_walked: BTreeSet<String>,
+    /// Whose object is being taken in, when it is not the dataset's.
+    packages: Packages,
+    /// What the allocators had given out.
+    blocks: Option<Blocks>,
+    /// Pages with objects of modules, and of the interpreter.
+    around: [Pages; 2],
+    /// By the name of the type.
+    not_walked: BTreeMap<String, NotWalked>,
+    /// Blocks that C code holds for objects of the dataset, each counted once.
+    led_to: HashSet<usize>,
+    /// Those types of them whose objects say how much it is.
+    told: BTreeSet<String>,
+    /// How many objects of each type are still to be compared with their `__sizeof__`.
+    to_compare: Vec<u32>,
+    /// Whether what was asked about stands there as a type.
+    is_type: HashMap<usize, bool>,
+    /// What the data leads to by weak references alone.
+    weakly: Vec<*mut ffi::PyObject>,
+    /// What was met in the data, and belongs to the program.
+    held_back: Vec<*mut ffi::PyObject>,
     objects: Builder,
     records_wanted: bool,
     /// What was led to, and is still to be taken in; the next one last.
@@ -156,15 +203,8 @@ impl<'py> Walk<'py> {
                 static_type(py, &raw mut ffi::PyMethodDescr_Type),
                 static_type(py, &raw mut ffi::PyWrapperDescr_Type),
             ],
-            program: [
-                // By their names, as PyO3 imports `types` for some of them.
-                static_type(py, &raw mut ffi::PyType_Type),
-                static_type(py, &raw mut ffi::PyModule_Type),
-                static_type(py, &raw mut ffi::PyCFunction_Type),
-                static_type(py, &raw mut layout::PyFunction_Type),
-                static_type(py, &raw mut layout::PyCode_Type),
-                static_type(py, &raw mut layout::PyFrame_Type),
-            ],
+            plain_sizeof: py.get_type::<PyAny>().getattr("__sizeof__")?,
+            namespaces: namespaces(),
             types: HashMap::new(),
             last: None,
             seen: Seen {
@@ -173,7 +213,16 @@ impl<'py> Walk<'py> {
             },
             of_dataset: true,
             regions: Regions::default(),
-            not_walked: BTreeSet::new(),
+            packages: Packages::default(),
+            blocks: None,
+            around: Default::default(),
+            not_walked: BTreeMap::new(),
+            led_to: HashSet::new(),
+            told: BTreeSet::new(),
+            to_compare: Vec::new(),
+            is_type: HashMap::new(),
+            weakly: Vec::new(),
+            held_back: Vec::new(),
             objects: Builder::within(roomy()),
             records_wanted: false,
             pending: roomy(),
@@ -182,27 +231,70 @@ impl<'py> Walk<'py> {
         })
     }
 
+    /// Takes in the data: first what it owns, then what it has weak references to.
+    fn follow_data(&mut self, data: *mut ffi::PyObject) -> PyResult<()> {
+        if let Ok(place) = self.namespaces.binary_search(&(data as usize)) {
+            // Whoever gives it as the data means it.
+            self.namespaces.remove(place);
+        }
+        self.follow(data)?;
+        while let Some(object) = self.weakly.pop() {
+            let kind = type_of(object);
+            if !self.known(kind)?.is_program && self.known(kind)?.besides.untold != Untold::Class {
+                self.follow(object)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes in this object and all that it leads to.
     fn follow(&mut self, root: *mut ffi::PyObject) -> PyResult<()> {
+        self.pending.push(root);
+        self.drain()
+    }
+
+    /// Takes in what is pending and all that it leads to.
+    fn drain(&mut self) -> PyResult<()> {
+        while let Some(object) = self.pending.pop() {
+            // A type may visit what it does not have.
+            if object.is_null()
+                || self.is_namespace(object)
+                || self.is_elsewhere(object)
+                || !self.seen.insert(object as usize)
+            {
+                continue;
+            }
+            let known = self.object(object)?;
+            self.words_of(object, &known)?;
+            if self.of_dataset && known.is_program {
+                self.held_back.push(object);
+            } else {
+                self.expand(object, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what this dict has is the program's, and no data.
+    fn is_namespace(&self, object: *mut ffi::PyObject) -> bool {
+        self.of_dataset
+            && std::ptr::eq(type_of(object), &raw mut ffi::PyDict_Type)
+            && self.namespaces.binary_search(&(object as usize)).is_ok()
+    }
+
+    /// Puts what this object refers to on the list of what is pending.
+    fn expand(&mut self, object: *mut ffi::PyObject, known: Known) -> PyResult<()> {
         /// Called by each type's traverse with what an object refers to.
         extern "C" fn visit(object: *mut ffi::PyObject, found: *mut c_void) -> c_int {
             #[expect(unsafe_code, reason = "a visitproc's argument has no type")]
-            // SAFETY: `Walk::follow` passes its vector, which nothing else uses meanwhile.
+            // SAFETY: `Walk::expand` passes its vector, which nothing else uses meanwhile.
             let found = unsafe { &mut *found.cast::<Vec<*mut ffi::PyObject>>() };
             found.push(object);
             0
         }
-        self.pending.push(root);
-        while let Some(object) = self.pending.pop() {
-            // A type may visit what it does not have.
-            if object.is_null() || !self.seen.insert(object as usize) {
-                continue;
-            }
-            let known = self.object(object)?;
-            if !known.layout.refers(object) || (self.of_dataset && !known.is_data) {
-                continue;
-            }
-            let found = self.pending.len();
+        let found = self.pending.len();
+        let collected = known.layout.refers(object);
+        if collected {
             self.asked.at(known.of_type);
             known
                 .layout
@@ -211,19 +303,129 @@ impl<'py> Walk<'py> {
             // In the order in which the object has them, which is mostly that of their addresses.
             self.pending[found..].reverse();
             if self.of_dataset {
-                // An object leads to its type (since 3.9), and that to the program.
-                let kind = type_of(object).cast::<ffi::PyObject>();
-                let mut kept = found;
-                for next in found..self.pending.len() {
-                    if self.pending[next] != kind {
-                        self.pending.swap(kept, next);
-                        kept += 1;
-                    }
+                self.leave_out_the_program(object, known, found);
+            }
+        }
+        if known.layout.table == Table::Dict {
+            self.keys(word_of(object, keys::KEYS))?;
+        }
+        match known.besides.untold {
+            Untold::Nothing => {}
+            Untold::Weak => {
+                let referent = untold::referent(object);
+                if self.of_dataset {
+                    self.weakly.push(referent);
+                } else {
+                    self.pending.push(referent);
                 }
-                self.pending.truncate(kept);
+            }
+            // Of a type of C code's own the dict is the interpreter's.
+            Untold::Class => {
+                self.pending.extend(self.layouts.names_of_class(object));
+                if let Some(table) = self.layouts.shared_keys(object.cast()) {
+                    self.keys(table)?;
+                }
+            }
+            Untold::Struct => self.of_struct(object, known)?,
+            untold => {
+                let references = untold::references(object, untold);
+                self.pending.extend(references);
             }
         }
         Ok(())
+    }
+
+    /// Takes from the end of the list, from `found` on, what this object leads to and is no data: its type, which is the
+    /// program, and where functions have their globals.
+    fn leave_out_the_program(&mut self, object: *mut ffi::PyObject, known: Known, found: usize) {
+        let mut out = [0; 3];
+        let kind = type_of(object);
+        if layout::is_heap_type(kind) {
+            out[0] = kind as usize;
+        }
+        match known.besides.untold {
+            Untold::Function => {
+                #[expect(unsafe_code, reason = "PyO3 wraps no functions")]
+                // SAFETY: the object is a function; its globals are borrowed from it.
+                let globals = unsafe { PyFunction_GetGlobals(object) };
+                out[1] = globals as usize;
+            }
+            Untold::Frame if self.py.version_info() < (3, 11) => {
+                [out[1], out[2]] = untold::frames_program(object);
+            }
+            _ => {}
+        }
+        let mut kept = found;
+        for next in found..self.pending.len() {
+            let address = self.pending[next] as usize;
+            match out.iter_mut().find(|out| **out == address && address != 0) {
+                // Once: a class that is an attribute as well is data.
+                Some(out) => *out = 0,
+                None => {
+                    self.pending.swap(kept, next);
+                    kept += 1;
+                }
+            }
+        }
+        self.pending.truncate(kept);
+    }
+
+    /// Takes in the keys of a table, if all are `str`.
+    fn keys(&mut self, table: usize) -> PyResult<()> {
+        let keys = self.layouts.keys;
+        let mut error = None;
+        keys.each(table, |key| {
+            // A text leads nowhere, so it need not wait.
+            if error.is_none() && self.seen.insert(key as usize) {
+                error = self.object(key).err();
+            }
+        });
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Follows what the struct of a type of C code leads to. If the type has a traverse, that tells of all that can be in a cycle.
+    fn of_struct(&mut self, object: *mut ffi::PyObject, known: Known) -> PyResult<()> {
+        let tells = known.layout.traverse.is_some();
+        for word in known.besides.words(object) {
+            if !self.is_object(word) {
+                continue;
+            }
+            let target = word as *mut ffi::PyObject;
+            let of_target = self.known(type_of(target))?;
+            let is_out = of_target.is_program
+                || matches!(of_target.besides.untold, Untold::Class | Untold::Weak);
+            if !(is_out || tells && of_target.layout.collected) {
+                self.pending.push(target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a live object of the heap is at this address.
+    fn is_object(&mut self, address: usize) -> bool {
+        let (Some(count), Some(kind)) = (
+            self.heap.word_if_there(address),
+            self.heap
+                .word_if_there(address.wrapping_add(size_of::<usize>())),
+        ) else {
+            return false;
+        };
+        // What is free has an address there, or nothing, and so have blocks of pointers. 3.14 has flags in the uppermost quarter;
+        // since 3.12 what is immortal has a count beyond all.
+        let (high, low) = (count >> 32, count & 0xffff_ffff);
+        let version = self.py.version_info();
+        let is_high = high == 0 || version >= (3, 14) && high & 0xffff == 0;
+        let is_low = (1..1 << 24).contains(&low) || version >= (3, 12) && low >> 29 != 0;
+        if !is_high || !is_low {
+            return false;
+        }
+        if self.types.contains_key(&(kind as *mut ffi::PyTypeObject)) {
+            return true;
+        }
+        *self
+            .is_type
+            .entry(kind)
+            .or_insert_with(|| layout::is_type(kind, collector::word_if_there))
     }
 
     fn known(&mut self, kind: *mut ffi::PyTypeObject) -> PyResult<Known> {
@@ -237,6 +439,11 @@ impl<'py> Walk<'py> {
             None => {
                 let known = self.learn(kind)?;
                 self.types.insert(kind, known);
+                // The names of attributes, which objects without a dict have in common.
+                if let Some(table) = self.layouts.shared_keys(kind) {
+                    self.table(table, known.of_type, Use::Pointers);
+                    self.keys(table)?;
+                }
                 known
             }
         };
@@ -257,12 +464,26 @@ impl<'py> Walk<'py> {
         if self.py.version_info() >= (3, 12) && makes.is_some_and(|makes| !self.is_of_c(&makes)) {
             layout.may_export = false;
         }
-        let leads_out = |out: &Bound<'_, PyType>| is_subtype(kind, out.as_type_ptr());
-        // What Python code says of a size may be anything, too.
+        let besides = Besides::of(kind, &self.layouts);
+        let is_kind_of = |other| is_subtype(kind, other);
+        let is_program =
+            is_kind_of(&raw mut ffi::PyModule_Type) || is_kind_of(&raw mut layout::PyCode_Type);
+        // What Python code says of a size may be anything, too. Of code and classes the walk knows better.
         let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
+        let says_more = says.is_some_and(|says| !says.is(&self.plain_sizeof))
+            && !is_program
+            && besides.untold != Untold::Class;
+        self.to_compare.push(match (besides.is_foreign, says_more) {
+            (true, _) => u32::MAX,
+            (false, true) => COMPARED,
+            (false, false) => 0,
+        });
         Ok(Known {
-            is_data: !self.program.iter().any(leads_out),
-            to_compare: if says.is_some() { COMPARED } else { 0 },
+            basic_bytes: layout.basic_bytes(),
+            is_plain: unreached::is_plain(kind),
+            is_program,
+            besides,
+            may_hold: besides.is_foreign || says_more,
             of_type: self.objects.add_type(name),
             layout,
         })
@@ -331,7 +552,11 @@ impl<'py> Walk<'py> {
                 block.map_or(says, |block| says.min(block))
             }
             (None, Size::Integer) => self.layouts.integer_bytes(object),
-            (None, Size::Block { basic }) => block.unwrap_or(basic),
+            (None, Size::Block { basic }) => block.unwrap_or_else(|| match is_integer(kind) {
+                // `True` and `False` are in no block.
+                true => self.layouts.integer_bytes(object),
+                false => basic,
+            }),
             (None, Size::Struct { basic, .. }) => basic,
         };
         let bytes = match known.layout.collected && !collected {
@@ -350,35 +575,58 @@ impl<'py> Walk<'py> {
         self.record(start..address + bytes, part, of_type);
         let mut out_of_line = 0;
         if known.layout.table != Table::None {
+            let what = match known.layout.table {
+                Table::Text => Use::Content,
+                _ => Use::Pointers,
+            };
             let mut tables = Vec::new();
             self.layouts
                 .tables(&bound, known.layout.table, &self.heap, |table| {
                     tables.push(table);
                 });
             for table in tables {
-                // A table of keys is often that of many dicts.
-                if table.is_empty() || !self.seen.insert(table.start) {
-                    continue;
-                }
-                out_of_line += table.len();
-                if self.of_dataset {
-                    let region = match known.layout.table {
-                        Table::Text => &mut self.regions.payload,
-                        _ => &mut self.regions.spine,
-                    };
-                    region.add(table.start, table.len());
-                }
-                self.record(table, Part::Buffer, of_type);
+                out_of_line += self.out_of_line(table, known.of_type, what);
             }
         }
-        if !self.of_dataset {
-            return Ok(known);
+        if known.besides.untold != Untold::Nothing {
+            let mut blocks = Vec::new();
+            untold::blocks(object, known.besides.untold, &self.heap, |block, what| {
+                blocks.push((block, what));
+            });
+            for (block, what) in blocks {
+                out_of_line += self.out_of_line(block, known.of_type, what);
+            }
         }
-        let exports = known.layout.may_export && self.buffer(&bound, kind, of_type)?;
-        if known.to_compare > 0 && !exports {
-            self.compare(&bound, kind, bytes + out_of_line)?;
+        let exports = known.layout.may_export && self.buffer(&bound, kind, known)?;
+        if self.of_dataset && known.may_hold && !exports {
+            let own = start..(address + bytes).max(start + block.unwrap_or(0));
+            self.compare(&bound, known, bytes + out_of_line, &own);
         }
         Ok(known)
+    }
+
+    /// A block that an object has out of line: how long it is, if it is new. A table of keys is often that of many dicts.
+    fn out_of_line(&mut self, block: Range<usize>, of_type: u32, what: Use) -> usize {
+        if block.is_empty() || !self.seen.insert(block.start) {
+            return 0;
+        }
+        let bytes = block.len();
+        if self.of_dataset {
+            let region = match what {
+                Use::Content => &mut self.regions.payload,
+                Use::Pointers => &mut self.regions.spine,
+            };
+            region.add(block.start, bytes);
+        }
+        self.record(block, Part::Buffer, Some(of_type));
+        bytes
+    }
+
+    /// The same of a table of which only the address is known.
+    fn table(&mut self, start: usize, of_type: u32, what: Use) {
+        if let Some(bytes) = self.heap.block_bytes(start) {
+            self.out_of_line(start..start + bytes, of_type, what);
+        }
     }
 
     /// The buffer of an object, if it exports one.
@@ -386,31 +634,42 @@ impl<'py> Walk<'py> {
         &mut self,
         object: &Bound<'py, PyAny>,
         kind: *mut ffi::PyTypeObject,
-        of_type: Option<u32>,
+        known: Known,
     ) -> PyResult<bool> {
         match Buffer::of(object) {
-            Ok(Buffer {
-                extent,
-                pointers,
-                holds_more,
-            }) => {
+            Ok(buffer) => {
                 // `bytes` exports what stands in its own struct; a header first, by the order of regions.
-                self.regions.payload.add(extent.start, extent.len());
-                if !extent.is_empty() {
-                    self.record(extent, Part::Buffer, of_type);
+                let extent = buffer.extent.clone();
+                if self.of_dataset {
+                    self.regions.payload.add(extent.start, extent.len());
                 }
-                if holds_more {
-                    let name = self.name_of(&object.get_type());
-                    self.not_walked
-                        .insert(format!("{name} of structs with objects"));
+                if !extent.is_empty() {
+                    self.record(extent, Part::Buffer, Some(known.of_type));
                 }
                 // NumPy's arrays are not the collector's, and tell nobody else what they refer to.
-                for item in pointers {
-                    #[expect(unsafe_code, reason = "a buffer is bare memory")]
-                    // SAFETY: the exporter's shape and strides led here, its format says that this is a pointer to an object,
-                    // and it is aligned.
-                    let item = unsafe { *(item as *const *mut ffi::PyObject) };
-                    self.pending.push(item);
+                let offsets = if buffer.is_pointers {
+                    vec![0]
+                } else if let Some(descr) = self.descr(object, known) {
+                    self.long_texts(&buffer, &descr, known);
+                    numpy::object_offsets(&descr)
+                } else {
+                    // A view leads to what it is one of.
+                    let is_view = std::ptr::eq(kind, &raw mut ffi::PyMemoryView_Type);
+                    if self.of_dataset
+                        && buffer.holds_more
+                        && !known.besides.keeps_what_it_refers_to
+                        && !is_view
+                    {
+                        self.note(object, 0);
+                    }
+                    Vec::new()
+                };
+                if !offsets.is_empty() {
+                    for item in buffer.items() {
+                        for offset in &offsets {
+                            self.pending.push(pointer_at(item + offset));
+                        }
+                    }
                 }
                 Ok(true)
             }
@@ -423,41 +682,154 @@ impl<'py> Walk<'py> {
                 self.last = None;
                 Ok(false)
             }
-            // This one does not give it: a memoryview that was released, a mapping that was closed.
-            Err(_) => Ok(true),
+            // This one does not give it: a memoryview that was released, a mapping that was closed. Or NumPy has no format for what is
+            // in an array.
+            Err(_) => {
+                self.unformatted(object, known);
+                Ok(true)
+            }
         }
     }
 
-    /// Notes a type whose objects say that they are larger than what was found of them: a deque's blocks, a C
-    /// extension's own memory.
+    /// The type of an array's items.
+    fn descr(&self, object: &Bound<'py, PyAny>, known: Known) -> Option<Bound<'py, PyAny>> {
+        let untold = known.besides.untold;
+        if !matches!(untold, Untold::Array | Untold::Void) {
+            return None;
+        }
+        let [_, descr] = untold::references(object.as_ptr(), untold);
+        #[expect(unsafe_code, reason = "an object comes as a pointer")]
+        // SAFETY: a NumPy array and a row of one have that at this place, and it lives as long as they do.
+        unsafe {
+            Bound::from_borrowed_ptr_or_opt(self.py, descr)
+        }
+    }
+
+    /// An array that NumPy does not export.
+    fn unformatted(&mut self, object: &Bound<'py, PyAny>, known: Known) {
+        let Some(descr) = self
+            .descr(object, known)
+            .filter(|_| known.besides.untold == Untold::Array)
+        else {
+            return;
+        };
+        let bytes = numpy::item_bytes(&descr).unwrap_or(0);
+        let buffer = Buffer::of_array(object.as_ptr(), bytes);
+        let extent = buffer.extent.clone();
+        if self.of_dataset {
+            self.regions.payload.add(extent.start, extent.len());
+        }
+        if extent.is_empty() {
+            return;
+        }
+        self.record(extent, Part::Buffer, Some(known.of_type));
+        self.long_texts(&buffer, &descr, known);
+    }
+
+    /// What of an array of texts is too long for its items, and for the arena that they share, has a block of its own: the first
+    /// word of the item is its address.
+    fn long_texts(&mut self, buffer: &Buffer, descr: &Bound<'py, PyAny>, known: Known) {
+        if numpy::is_text(descr) {
+            for item in buffer.items() {
+                self.table(pointer_at(item) as usize, known.of_type, Use::Content);
+            }
+        }
+    }
+
+    /// Looks whether an object holds more than was found of it: whether it says that it is larger, as C extensions' own
+    /// containers do, or its struct leads to memory that is no object's and not its own.
     fn compare(
         &mut self,
         object: &Bound<'py, PyAny>,
-        kind: *mut ffi::PyTypeObject,
+        known: Known,
         found: usize,
-    ) -> PyResult<()> {
-        if let Some(known) = self.types.get_mut(&kind) {
-            known.to_compare -= 1;
+        own: &Range<usize>,
+    ) {
+        let left = &mut self.to_compare[known.of_type as usize];
+        if *left == 0 {
+            return;
         }
-        self.last = None;
+        let before = *left;
+        *left -= 1;
         let class = object.get_type();
-        let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
+        let says = lookup(&class, "__sizeof__")
+            .filter(|says| self.is_of_c(says) && !says.is(&self.plain_sizeof));
         let says = says.and_then(|says| says.call1((object,)).ok());
         // A type's own answer may be an error.
         let says = says.and_then(|bytes| bytes.extract::<usize>().ok());
-        if says.unwrap_or(0) > found {
-            self.not_walked.insert(self.name_of(&class));
+        let mut found = found;
+        let mut led_to = 0;
+        let mut holds = false;
+        if known.besides.is_foreign {
+            for word in known.besides.words(object.as_ptr()) {
+                let is_memory = self.heap.word_if_there(word & !7).is_some();
+                if !is_memory || own.contains(&word) {
+                    continue;
+                }
+                if self.is_object(word) {
+                    // It may count this among its own, as `io.BytesIO` does.
+                    found += self.heap.block_bytes(word).unwrap_or(0);
+                    continue;
+                }
+                holds = true;
+                // Several may share one.
+                if let Some(bytes) = self.heap.block_bytes(word)
+                    && self.led_to.insert(word)
+                {
+                    led_to += bytes;
+                }
+            }
         }
-        Ok(())
+        let more = says.unwrap_or(0).saturating_sub(found);
+        if holds || more > 0 {
+            let more = more.max(led_to);
+            if !holds {
+                let name = self.name_of(&class);
+                self.told.insert(name);
+            }
+            self.to_compare[known.of_type as usize] = before;
+            self.note(object, more);
+        }
+    }
+
+    /// What objects hold and the walk has not found. What a type tells in full, and is less than a page, is not worth a word.
+    fn not_walked(&self) -> Vec<NotWalked> {
+        let all = self.not_walked.values();
+        let much =
+            all.filter(|held| held.bytes >= page_size() || !self.told.contains(&held.of_type));
+        much.cloned().collect()
+    }
+
+    /// Notes that an object holds so many bytes that are not looked at.
+    fn note(&mut self, object: &Bound<'py, PyAny>, bytes: usize) {
+        let name = self.name_of(&object.get_type());
+        let held = self.not_walked.entry(name);
+        let held = held.or_insert_with_key(|name| NotWalked {
+            of_type: name.clone(),
+            objects: 0,
+            bytes: 0,
+        });
+        held.objects += 1;
+        held.bytes += bytes as u64;
     }
 
     fn record(&mut self, range: Range<usize>, part: Part, of_type: Option<u32>) {
+        let mut package = None;
+        if part != Part::Allocator {
+            // Its block is somebody's.
+            self.seen.insert(range.start);
+            if !self.of_dataset {
+                package = self.packages.package();
+                self.around[usize::from(package.is_none())].add(range.start, range.len());
+            }
+        }
         if !self.records_wanted {
             return;
         }
         let kind = Kind {
             part,
             of_type,
+            package,
             bytes: range.len() as u64,
         };
         self.objects.add(range.start as u64, kind);
@@ -497,8 +869,9 @@ fn type_of(object: *mut ffi::PyObject) -> *mut ffi::PyTypeObject {
     }
 }
 
-#[expect(unsafe_code, reason = "see `lookup`")]
+#[expect(unsafe_code, reason = "not in the stable ABI")]
 unsafe extern "C" {
+    fn PyFunction_GetGlobals(function: *mut ffi::PyObject) -> *mut ffi::PyObject;
     /// Private, and exported by every CPython from 3.8 to 3.15.
     fn _PyType_Lookup(kind: *mut ffi::PyTypeObject, name: *mut ffi::PyObject)
     -> *mut ffi::PyObject;
@@ -513,6 +886,40 @@ fn lookup<'py>(class: &Bound<'py, PyType>, name: &str) -> Option<Bound<'py, PyAn
     unsafe {
         Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr()))
     }
+}
+
+/// The dicts of all modules, and that of `sys.modules`, in ascending order.
+fn namespaces() -> Vec<usize> {
+    let mut all = Vec::new();
+    #[expect(unsafe_code, reason = "PyO3 imports `sys`, and asks that")]
+    // SAFETY: the thread is attached. The dict is borrowed from the interpreter, keys and values from the dict, which nobody
+    // changes meanwhile; a module's dict lives as long as the module.
+    unsafe {
+        let modules = ffi::PyImport_GetModuleDict();
+        all.push(modules as usize);
+        let (mut place, mut key, mut module) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+        while ffi::PyDict_Next(modules, &raw mut place, &raw mut key, &raw mut module) != 0 {
+            if ffi::PyModule_Check(module) != 0 {
+                all.push(ffi::PyModule_GetDict(module) as usize);
+            }
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+/// The pointer at this address, which may be any within an item.
+fn pointer_at(address: usize) -> *mut ffi::PyObject {
+    #[expect(unsafe_code, reason = "a buffer is bare memory")]
+    // SAFETY: the exporter's shape and strides led here, and its format or its type says that this is a pointer. Nobody promises
+    // that a field of a packed struct is aligned.
+    unsafe {
+        (address as *const *mut ffi::PyObject).read_unaligned()
+    }
+}
+
+fn is_integer(kind: *mut ffi::PyTypeObject) -> bool {
+    is_subtype(kind, &raw mut ffi::PyLong_Type)
 }
 
 fn is_subtype(kind: *mut ffi::PyTypeObject, other: *mut ffi::PyTypeObject) -> bool {
@@ -556,6 +963,34 @@ impl Seen {
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    /// Has the address be new again.
+    fn remove(&mut self, address: usize) {
+        let (page, word, bit) = Self::place(address);
+        if let Some(place) = self.pages.get(&page) {
+            self.bits[*place as usize][word] &= !bit;
+        }
+    }
+
+    /// Whether any address in this range has been seen.
+    fn has_any(&self, range: Range<usize>) -> bool {
+        let mut address = range.start;
+        while address < range.end {
+            let next = (address / 4096 + 1) * 4096;
+            if let Some(place) = self.pages.get(&(address >> 12)) {
+                let bits = &self.bits[*place as usize];
+                let mut grains = (address..next.min(range.end)).step_by(8);
+                if grains.any(|grain| {
+                    let (_, word, bit) = Self::place(grain);
+                    bits[word] & bit != 0
+                }) {
+                    return true;
+                }
+            }
+            address = next;
+        }
+        false
     }
 
     /// Its page of 4 KiB, and where in that page's bits.

@@ -94,6 +94,7 @@ impl PlainPages {
             let work = match fork.job {
                 Job::Write { pages, unreported } => Work::Write(self, pages, unreported),
                 Job::Wait => Work::Wait,
+                Job::OnlyTheWay { .. } => Work::OnlyTheWay(Box::new(Work::Idle)),
                 Job::Idle
                 | Job::Exit
                 | Job::Visit { .. }

@@ -2,12 +2,13 @@
 //!
 //! A trace function in C is told of each line before it runs. When the line that has been running until then had page
 //! faults, the time in which it ran is logged. Of what could be the parent's pages this writes nothing while the visit
-//! runs but reference counts of frames and code objects: the log is a file in memory (`memfd_create`), written by the
-//! kernel, and so in none of the process's mappings; all else stands in one thread-local struct, which the rehearsal
-//! writes. But the interpreter itself allocates when it is traced.
+//! runs but reference counts of frames, of code objects and of their files' names: the log is a file in memory (`memfd_create`), written by the
+//! kernel, and so in none of the process's mappings; all else stands in one static struct, which the rehearsal
+//! writes, and in memory that no figure counts (`apart.rs`). But the interpreter itself allocates when it is traced.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -25,12 +26,13 @@ use pyo3::types::PyString;
 use refcow::protocol::{Interval, Lines, Place};
 
 use crate::handed;
+use refcow::protocol::OwnFiles;
 
-/// The most entries of a log: 32 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
+/// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
 const CAPACITY: u64 = 1 << 20;
 
-/// An entry as the log holds it: start, end, address of the code object, line.
-type Entry = [[u8; 8]; 4];
+/// An entry as the log holds it: start, end, number of the spot.
+type Logged = [[u8; 8]; 3];
 
 /// `Py_tracefunc` of cpython/pystate.h, 3.8 to 3.15.
 type TraceFunction = unsafe extern "C" fn(
@@ -40,6 +42,8 @@ type TraceFunction = unsafe extern "C" fn(
     *mut ffi::PyObject,
 ) -> c_int;
 
+/// `PyTrace_CALL`: of a frame that begins, or goes on after it has yielded.
+const CALL: c_int = 0;
 /// `PyTrace_RETURN`: of a frame that returns, yields, or is left by an exception.
 const RETURN: c_int = 3;
 
@@ -149,7 +153,7 @@ impl Drop for Reference {
 }
 
 /// What runs: a code object, of which nothing is owned, and a line in it, or 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Running {
     code: *mut ffi::PyObject,
     line: c_int,
@@ -160,6 +164,52 @@ const NOTHING: Running = Running {
     code: null_mut(),
     line: 0,
 };
+
+/// What ran, and the innermost line of the user's own that had called it; [`NOTHING`] if it is the user's own itself, or none
+/// had.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Spot {
+    running: Running,
+    own: Running,
+}
+
+/// Tells whether code is the user's own.
+#[derive(Clone)]
+struct Own {
+    files: OwnFiles,
+    /// The name `co_filename`, which lives as long as the process.
+    attribute: *mut ffi::PyObject,
+}
+
+impl Own {
+    fn new(py: Python<'_>, files: OwnFiles) -> Self {
+        Self {
+            files,
+            attribute: PyString::intern(py, "co_filename").into_any().into_ptr(),
+        }
+    }
+
+    /// Reads the name of the file letter by letter: asking for it in UTF-8 could have Python allocate.
+    fn holds(&self, code: *mut ffi::PyObject) -> bool {
+        #[expect(unsafe_code, reason = "PyO3 wraps no code objects")]
+        // SAFETY: the thread is attached, and the code alive, as a frame runs it. `co_filename` is a member of the struct, so that
+        // no Python code runs. `PyUnicode_ReadChar` checks the type and the index.
+        unsafe {
+            let Some(name) = Reference::new(ffi::PyObject_GetAttr(code, self.attribute)) else {
+                ffi::PyErr_Clear();
+                return false;
+            };
+            if ffi::PyUnicode_Check(name.0) == 0 {
+                return false;
+            }
+            let length = ffi::PyUnicode_GetLength(name.0);
+            let letters = (0..length).map(|index| ffi::PyUnicode_ReadChar(name.0, index));
+            let letter = |letter| char::from_u32(letter).unwrap_or(char::REPLACEMENT_CHARACTER);
+            let name: String = letters.map(letter).collect();
+            self.files.contain(&name)
+        }
+    }
+}
 
 /// Tells whether this thread had page faults.
 enum Faults {
@@ -224,6 +274,12 @@ struct State {
     since: Cell<u64>,
     entries: Cell<u64>,
     dropped: Cell<u64>,
+    /// Each spot that the log has, with its number. Of each code object here a reference is held, so that no other one comes to
+    /// its address. A map by order: one by hash would ask the system for random numbers during the visit.
+    spots: RefCell<BTreeMap<Spot, u64>>,
+    own: RefCell<Option<ManuallyDrop<Own>>>,
+    /// Code objects of which it is known whether they are the user's own, each with a reference.
+    known: RefCell<BTreeMap<*mut ffi::PyObject, bool>>,
 }
 
 /// Plain memory, there from the start. Not a thread's own: rustc takes what a program has of that for part of the program's
@@ -236,6 +292,9 @@ static STATE: Traced = Traced(State {
     since: Cell::new(0),
     entries: Cell::new(0),
     dropped: Cell::new(0),
+    spots: RefCell::new(BTreeMap::new()),
+    own: RefCell::new(None),
+    known: RefCell::new(BTreeMap::new()),
 });
 
 /// What only the traced thread touches.
@@ -256,13 +315,15 @@ impl Traced {
 /// What a child needs to keep a log of lines.
 pub struct Trace {
     frames: Frames,
+    own: Own,
 }
 
 impl Trace {
     /// In the parent, so that what this allocates is no child's.
-    pub fn new(py: Python<'_>) -> Self {
+    pub fn new(py: Python<'_>, files: OwnFiles) -> Self {
         let trace = Self {
             frames: Frames::new(py),
+            own: Own::new(py, files),
         };
         // Since 3.12 the first trace function of an interpreter has it make what hands events on (sys.monitoring).
         trace.install(py);
@@ -279,6 +340,7 @@ impl Trace {
             // There is one rehearsal in a process.
             let _ = state.log.set(ManuallyDrop::new(File::from(log)));
             state.faults.replace(Some(ManuallyDrop::new(Faults::new())));
+            state.own.replace(Some(ManuallyDrop::new(self.own.clone())));
             state.frames.set(Some(self.frames));
         });
         #[expect(unsafe_code, reason = "neither std nor nix wraps it")]
@@ -332,17 +394,31 @@ impl Trace {
                 cut_short: state.running.get() != NOTHING,
                 ..Lines::default()
             };
-            let mut known = HashMap::new();
+            let spots = state.spots.borrow();
+            // Which spot has which number, and where each place of the user's own stands.
+            let mut by_number: Vec<Spot> = spots.keys().copied().collect();
+            by_number.sort_by_key(|spot| spots[spot]);
+            let mut own_places = BTreeMap::new();
+            for spot in &by_number {
+                if spot.own == NOTHING {
+                    own_places.insert(spot.running, lines.places.len());
+                }
+                lines.places.push(place(py, spot.running)?);
+            }
+            for spot in by_number.iter().filter(|spot| spot.own != NOTHING) {
+                if let Entry::Vacant(entry) = own_places.entry(spot.own) {
+                    entry.insert(lines.places.len());
+                    lines.places.push(place(py, spot.own)?);
+                }
+            }
+            lines.own = by_number
+                .iter()
+                .map(|spot| own_places.get(&spot.own).copied())
+                .collect();
+            lines.own.resize(lines.places.len(), None);
             for index in 0..state.entries.get() {
-                let [start, end, code, line] = state.read(index)?;
-                let place = match known.get(&(code, line)) {
-                    Some(place) => *place,
-                    None => {
-                        lines.places.push(place(py, code, line)?);
-                        known.insert((code, line), lines.places.len() - 1);
-                        lines.places.len() - 1
-                    }
-                };
+                let [start, end, spot] = state.read(index)?;
+                let place = usize::try_from(spot).map_err(std::io::Error::other)?;
                 lines.intervals.push(Interval { start, end, place });
             }
             Ok(lines)
@@ -351,17 +427,16 @@ impl Trace {
 }
 
 /// The line's names.
-fn place(py: Python<'_>, code: u64, line: u64) -> PyResult<Place> {
-    #[expect(unsafe_code, reason = "an address out of the log")]
-    // SAFETY: the thread is attached. `State::append` took a reference to this object for this entry, and
-    // nobody has given it up.
-    let code = unsafe { Bound::from_borrowed_ptr(py, code as *mut ffi::PyObject) };
+fn place(py: Python<'_>, running: Running) -> PyResult<Place> {
+    #[expect(unsafe_code, reason = "an address that was kept")]
+    // SAFETY: the thread is attached. `State::spot` took a reference to this object, and nobody has given it up.
+    let code = unsafe { Bound::from_borrowed_ptr(py, running.code) };
     let text = |name: &str| -> PyResult<String> {
         let text = code.getattr(name)?.cast_into::<PyString>()?;
         // A name of a file need not be UTF-8.
         Ok(text.to_string_lossy().into_owned())
     };
-    let line = match u32::try_from(line) {
+    let line = match u32::try_from(running.line) {
         Ok(0) | Err(_) => code.getattr("co_firstlineno")?.extract()?,
         Ok(line) => line,
     };
@@ -418,9 +493,51 @@ impl State {
         };
         // It goes on running: there is nothing to log before it ends.
         if next != self.running.get() {
-            self.end_interval();
+            // In which frame that was: of all events but a call it is that of the event.
+            match what {
+                CALL => {
+                    let caller = frames.back(frame);
+                    self.end_interval(frames, caller.map(|caller| caller.0.cast()));
+                }
+                _ => self.end_interval(frames, Some(frame)),
+            }
             self.running.set(next);
         }
+    }
+
+    /// The innermost line of the user's own that had called what was running in this frame.
+    fn own_caller(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> Running {
+        let running = self.running.get();
+        let is_running = frames
+            .code(frame)
+            .is_some_and(|code| code.0 == running.code);
+        if !is_running || self.is_own(running.code) {
+            return NOTHING;
+        }
+        let mut caller = frames.back(frame);
+        while let Some(frame) = caller {
+            let frame_of_caller = frame.0.cast();
+            let Some(code) = frames.code(frame_of_caller) else {
+                return NOTHING;
+            };
+            if self.is_own(code.0) {
+                return self.running_in(frames, frame_of_caller);
+            }
+            caller = frames.back(frame_of_caller);
+        }
+        NOTHING
+    }
+
+    fn is_own(&self, code: *mut ffi::PyObject) -> bool {
+        let mut known = self.known.borrow_mut();
+        if let Some(is_own) = known.get(&code) {
+            return *is_own;
+        }
+        let own = self.own.borrow();
+        let is_own = own.as_ref().is_some_and(|own| own.holds(code));
+        keep(code);
+        known.insert(code, is_own);
+        is_own
     }
 
     /// What runs in the frame.
@@ -443,13 +560,14 @@ impl State {
         }
     }
 
-    /// Ends the time of what has run until now, and logs it if it had page faults.
-    fn end_interval(&self) {
+    /// Ends the time of what has run until now, in this frame, and logs it if it had page faults.
+    fn end_interval(&self, frames: Frames, frame: Option<*mut ffi::PyFrameObject>) {
         let had_faults = self.had_faults();
         let mut end = now();
         if had_faults {
             if self.running.get() != NOTHING {
-                self.append(end);
+                let own = frame.map_or(NOTHING, |frame| self.own_caller(frames, frame));
+                self.append(end, own);
             }
             // What logging took is no line's.
             self.had_faults();
@@ -458,44 +576,61 @@ impl State {
         self.since.set(end);
     }
 
-    fn append(&self, end: u64) {
+    fn append(&self, end: u64, own: Running) {
         let Some(log) = self.log.get() else {
             return;
         };
-        let Running { code, line } = self.running.get();
-        let entry: Entry = [
-            self.since.get().to_ne_bytes(),
-            end.to_ne_bytes(),
-            (code as u64).to_ne_bytes(),
-            u64::from(line.unsigned_abs()).to_ne_bytes(),
-        ];
         let entries = self.entries.get();
+        let running = self.running.get();
+        let entry = || -> Logged {
+            [
+                self.since.get().to_ne_bytes(),
+                end.to_ne_bytes(),
+                self.spot(Spot { running, own }).to_ne_bytes(),
+            ]
+        };
         let written = entries < CAPACITY
             && log
-                .write_all_at(entry.as_flattened(), entries * size_of::<Entry>() as u64)
+                .write_all_at(entry().as_flattened(), entries * size_of::<Logged>() as u64)
                 .is_ok();
-        if !written {
-            self.dropped.set(self.dropped.get() + 1);
-            return;
-        }
-        self.entries.set(entries + 1);
-        #[expect(unsafe_code, reason = "the log holds addresses")]
-        // SAFETY: the thread is attached, as it calls this from the interpreter. The code is alive: it has been running
-        // since the last event, and its frame, which holds it, has not ended, for that would have been an event.
-        // The reference is the log's, and never given up.
-        unsafe {
-            ffi::Py_IncRef(code);
+        match written {
+            true => self.entries.set(entries + 1),
+            false => self.dropped.set(self.dropped.get() + 1),
         }
     }
 
-    fn read(&self, index: u64) -> std::io::Result<[u64; 4]> {
-        let mut entry: Entry = Default::default();
+    /// The number of a spot.
+    fn spot(&self, spot: Spot) -> u64 {
+        let mut spots = self.spots.borrow_mut();
+        let next = spots.len() as u64;
+        *spots.entry(spot).or_insert_with(|| {
+            for code in [spot.running.code, spot.own.code] {
+                if !code.is_null() {
+                    keep(code);
+                }
+            }
+            next
+        })
+    }
+
+    fn read(&self, index: u64) -> std::io::Result<[u64; 3]> {
+        let mut entry: Logged = Default::default();
         let log = self
             .log
             .get()
             .ok_or_else(|| std::io::Error::other("there was no rehearsal"))?;
-        log.read_exact_at(entry.as_flattened_mut(), index * size_of::<Entry>() as u64)?;
+        log.read_exact_at(entry.as_flattened_mut(), index * size_of::<Logged>() as u64)?;
         Ok(entry.map(u64::from_ne_bytes))
+    }
+}
+
+/// Takes a reference that is never given up.
+fn keep(code: *mut ffi::PyObject) {
+    #[expect(unsafe_code, reason = "addresses are kept")]
+    // SAFETY: the thread is attached, as the interpreter calls the trace function. The code is alive: it has been running since
+    // the last event, or has called what was, and its frame, which holds it, has not ended, for that would have been an event.
+    unsafe {
+        ffi::Py_IncRef(code);
     }
 }
 

@@ -29,6 +29,7 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
         pages_copied_by_fork: 160,
         new_pages: None,
         file_pages: None,
+        bytes: None,
         peak: None,
         made: Vec::new(),
         imported: Vec::new(),
@@ -40,12 +41,13 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
         cross_checks: CrossChecks {
             faults_minus_unshared: 1,
             uss_pages_minus_unshared: None,
+            uss_growth: None,
         },
     }
 }
 
 /// What wrote first to so many pages of a region: cause, type, function.
-type First<'a> = (RegionName, Cause, Option<&'a str>, Option<&'a str>, u64);
+pub type First<'a> = (RegionName, Cause, Option<&'a str>, Option<&'a str>, u64);
 
 /// Takes from a child what is known of who wrote, for one whose figures are to be others.
 pub fn without_causes(child: &mut Child) {
@@ -113,6 +115,41 @@ pub fn draw_maps(run: &mut Run) {
                 .chain(shared(left - left / 2));
             region.map = Some(PageMap::of(all));
         }
+    }
+}
+
+/// A run of one visit of a user's file in two workers, each with these regions (pages, copied ones), and what is told of it
+/// by `change`.
+pub fn of_a_visit(
+    visit: &str,
+    regions: &[(RegionName, u64, u64)],
+    written: &[First<'_>],
+    change: impl Fn(&mut Child),
+) -> Run {
+    let regions: Vec<_> = regions
+        .iter()
+        .map(|&(name, pages, copied)| (name, pages, copied, Some(0)))
+        .collect();
+    let mut one = child(&regions, 0.5);
+    one.new_pages = Some(0);
+    one.file_pages = Some(0);
+    let mut one = match written {
+        [] => one,
+        written => with_causes(one, written),
+    };
+    change(&mut one);
+    Run {
+        warnings: Vec::new(),
+        measurements: vec![measurement("mine", visit, "fork", vec![one.clone(), one])],
+        ..run("3.12.1")
+    }
+}
+
+/// Gives the same line to all that was written.
+pub fn at_line(child: &mut Child, line: &str, own_line: Option<&str>) {
+    for written in &mut child.written {
+        written.line = Some(line.into());
+        written.own_line = own_line.map(Into::into);
     }
 }
 
@@ -196,6 +233,8 @@ pub fn run(version: &str) -> Run {
             package_sha256: BTreeMap::new(),
             kernel_settings: BTreeMap::new(),
             seeds: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            all_variables: false,
         },
         calibration: Calibration {
             pages_written: 1365,

@@ -32,7 +32,7 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
     let mut of_style = |reader, style, format, width| {
         let mut add = |name: &str, bytes| all.push((name.to_owned(), reader, bytes));
         add("table", render(report, format).unwrap());
-        add("by", render_by(report, By::Type, format).unwrap());
+        add("by", render_by(report, &[By::Type], format).unwrap());
         add("document", report::render_document(report, style));
         add("claims", report::render_claims(report, &[], style));
         add(
@@ -55,9 +55,9 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
     of_style(For::Markdown, Style::Markdown, Format::Markdown, None);
     let mut add = |name: &str, reader, bytes| all.push((name.to_owned(), reader, bytes));
     for by in By::ALL {
-        let markdown = render_by(report, by, Format::Markdown).unwrap();
+        let markdown = render_by(report, &[by], Format::Markdown).unwrap();
         add("by", For::Markdown, markdown);
-        let csv = render_by(report, by, Format::Csv).unwrap();
+        let csv = render_by(report, &[by], Format::Csv).unwrap();
         add("by", For::Spreadsheet, csv);
     }
     add(

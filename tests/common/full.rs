@@ -62,6 +62,7 @@ fn make_full() -> Report {
     run.measurements[2].children[0].written[0].line = Some("visit (a.py:2)".into());
     run.warnings.push(Warning::NotMeasured {
         fixture: "strings".into(),
+        visit: None,
         reason: "it raised ValueError: no".into(),
     });
     run.facts = vec![Fact {

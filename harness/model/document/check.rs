@@ -115,6 +115,9 @@ fn check_measurement(
         return wrong(format!("{place}.tree"), what);
     }
     for (child, one) in measurement.children.iter().enumerate() {
+        if let Some(what) = growth_wrong(one, page) {
+            return wrong(format!("{place}.children[{child}]"), what);
+        }
         for (index, written) in one.written.iter().enumerate() {
             let place = || format!("{place}.children[{child}].written[{index}]");
             if one.region(written.region).is_none() {
@@ -151,6 +154,24 @@ fn check_measurement(
         }
     }
     Ok(())
+}
+
+/// What is wrong with what a child has besides its copies, if anything is.
+fn growth_wrong(child: &Child, page: u64) -> Option<String> {
+    let most = MOST_PAGES.min(MOST / page);
+    let copied = child.peak.and_then(|peak| peak.copied_pages);
+    for (what, pages) in [
+        ("new pages", child.new_pages),
+        ("pages of files", child.file_pages),
+        ("pages copied at any time", copied),
+    ] {
+        if let Some(pages) = pages.filter(|pages| *pages > most) {
+            return Some(format!("{pages} {what}"));
+        }
+    }
+    let made: u128 = child.made.iter().map(|made| u128::from(made.pages)).sum();
+    let new = child.new_pages.unwrap_or(0);
+    (made > 0 && made != u128::from(new)).then(|| format!("{made} of {new} new pages made"))
 }
 
 /// What is wrong with the memory of all processes, if anything is.
@@ -265,7 +286,7 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
 /// What is wrong with a region's map, if anything is: it must say what the region's figures say.
 fn map_wrong(region: &Region) -> Option<String> {
     let map = region.map.as_ref()?;
-    let unshared = map.sum(|fate| fate != Fate::Shared);
+    let unshared = map.sum(|fate| matches!(fate, Fate::Copied { .. }));
     let sum_of = |wanted| {
         map.sum(|fate| matches!(fate, Fate::Copied { identical, .. } if identical == wanted))
     };

@@ -1,6 +1,7 @@
-//! Where nothing is in a mapping: reservations, as CUDA and sanitizers make them, have terabytes of that.
+//! Where something is in a mapping and where nothing: reservations, as CUDA and sanitizers make them, have terabytes of that.
 //!
-//! The kernel takes some 10 ms to write down in a pagemap that a GiB is nowhere.
+//! The kernel takes some 10 ms to write down in a pagemap that a GiB is nowhere. Of what is somewhere it looks at each frame, which is
+//! far from what the processor has at hand. Asked for one state alone it does neither.
 
 use std::fs::File;
 use std::io;
@@ -10,6 +11,7 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::libc;
 
+use super::super::PageSet;
 use super::super::mappings::detailed_maps;
 use super::page_size;
 
@@ -36,7 +38,7 @@ struct Scan {
 }
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Region {
     start: u64,
     end: u64,
@@ -84,34 +86,72 @@ impl<'a> Gaps<'a> {
     }
 
     fn scan(&self, page: u64, end: u64) -> nix::Result<u64> {
-        let bytes = |page: u64| page.checked_mul(page_size()).ok_or(Errno::EINVAL);
-        let mut region = Region::default();
-        let mut scan = Scan {
-            size: size_of::<Scan>() as u64,
-            start: bytes(page)?,
-            end: bytes(end)?,
-            regions: (&raw mut region).expose_provenance() as u64,
-            regions_len: 1,
-            max_pages: 1,
-            any_of: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-            told: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-            ..Scan::default()
-        };
-        #[expect(unsafe_code, reason = "nix has no such request")]
-        // SAFETY: the request reads and writes `scan`, whose size it is told, and writes the one region that it is told there is
-        // room for; both outlive the call.
-        let found = unsafe {
-            libc::ioctl(
-                self.pagemap.as_raw_fd(),
-                PAGEMAP_SCAN as _,
-                (&raw mut scan).cast::<libc::c_void>(),
-            )
-        };
-        Ok(match Errno::result(found)? {
-            0 => end,
-            _ => (region.start / page_size()).clamp(page, end),
-        })
+        let mut region = [Region::default()];
+        let (found, _) = scan(self.pagemap, page..end, &mut region, 1)?;
+        Ok(found
+            .first()
+            .map_or(end, |region| (region.start / page_size()).clamp(page, end)))
     }
+}
+
+/// Pages of these ranges that are in memory; `None` where the kernel has no such request, or some are in swap or on their way to
+/// another frame.
+pub fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
+    let mut present = PageSet::new();
+    let mut regions = [Region::default(); 512];
+    for range in ranges {
+        let mut page = range.start;
+        while page < range.end {
+            let (found, next) = match scan(pagemap, page..range.end, &mut regions, 0) {
+                Err(Errno::ENOTTY | Errno::EINVAL) => return Ok(None),
+                scanned => scanned?,
+            };
+            for region in found {
+                if region.categories & PAGE_IS_SWAPPED != 0 {
+                    return Ok(None);
+                }
+                present.insert_range(region.start / page_size()..region.end / page_size());
+            }
+            // It goes on where there was no more room; a kernel that says nothing else has seen all.
+            page = if next > page { next } else { range.end };
+        }
+    }
+    Ok(Some(present))
+}
+
+/// Stretches of pages that are somewhere, as many as there is room for or until `most` pages were found (0: any number), and the page
+/// that was not looked at any more.
+fn scan<'r>(
+    pagemap: &File,
+    pages: Range<u64>,
+    regions: &'r mut [Region],
+    most: u64,
+) -> nix::Result<(&'r [Region], u64)> {
+    let bytes = |page: u64| page.checked_mul(page_size()).ok_or(Errno::EINVAL);
+    let mut scan = Scan {
+        size: size_of::<Scan>() as u64,
+        start: bytes(pages.start)?,
+        end: bytes(pages.end)?,
+        regions: regions.as_mut_ptr().expose_provenance() as u64,
+        regions_len: regions.len() as u64,
+        max_pages: most,
+        any_of: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        told: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        ..Scan::default()
+    };
+    #[expect(unsafe_code, reason = "nix has no such request")]
+    // SAFETY: the request reads and writes `scan`, whose size it is told, and writes as many regions as it is told there is
+    // room for; both outlive the call.
+    let found = unsafe {
+        libc::ioctl(
+            pagemap.as_raw_fd(),
+            PAGEMAP_SCAN as _,
+            (&raw mut scan).cast::<libc::c_void>(),
+        )
+    };
+    let found = usize::try_from(Errno::result(found)?).map_err(|_| Errno::EINVAL)?;
+    let found = regions.get(..found).ok_or(Errno::EINVAL)?;
+    Ok((found, scan.walk_end / page_size()))
 }
 
 /// From smaps, which tells it of a whole mapping. One that was only read is among them: it has the kernel's one page of zeros, and
@@ -133,7 +173,7 @@ mod tests {
 
     use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
 
-    use super::super::page_states;
+    use super::super::{page_states, present_pages};
     use super::*;
 
     /// A reservation of 1 TiB, and its pages; between two that nobody may touch, as neighbours would become one mapping.
@@ -185,6 +225,9 @@ mod tests {
         }
         assert_eq!(without_scan(), pages.start);
         let present = read().present();
+        // Asked for alone, in several pieces where the kernel has the request, it is the same.
+        let alone = present_pages(pid, std::slice::from_ref(&pages)).unwrap();
+        assert_eq!(alone, present);
         let present: Vec<_> = present.iter().map(|page| page - pages.start).collect();
         assert_eq!(present, written);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width};
 use super::{Charts, Kind, head, listed, theme};
-use crate::model::{Contents, Measurement, Report, Run, datasets};
+use crate::model::{Child, Contents, Measurement, Report, Run, datasets};
 use crate::numbers::{self, bytes, count, signed_bytes};
 use crate::report::Error;
 use crate::report::alternatives::label;
@@ -21,14 +21,22 @@ const BAR: i32 = 12;
 /// The room of a name.
 const NAMES: i32 = 270;
 /// The room of a figure.
-const FIGURES: i32 = 90;
+const FIGURES: i32 = 170;
 
 struct Bar {
     name: String,
     /// How long the bar is beside others.
     value: f64,
+    /// What follows at its end in other colours: new memory, and pages of files.
+    more: [f64; 2],
     /// What stands at its end.
     figure: String,
+}
+
+impl Bar {
+    fn whole(&self) -> f64 {
+        self.value + self.more.iter().sum::<f64>()
+    }
 }
 
 /// Bars that have something in common, which stands above them.
@@ -50,15 +58,43 @@ pub fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         return Ok(());
     };
     let bars = of_visits(run, MOST_COPIED, |measurement| {
-        let summary = measurement.summary(run.environment.page_size_bytes)?;
-        let copied = *summary.copied_bytes.end();
-        Some((copied as f64, bytes(copied)))
+        let cost = measurement.cost(run.environment.page_size_bytes)?.bytes;
+        let known = [cost.new, cost.file].map(|bytes| bytes.unwrap_or(0));
+        let named = [
+            (Some(cost.copied), "copied"),
+            (cost.new, "new"),
+            (cost.file, "files"),
+        ];
+        let figures = named
+            .iter()
+            .filter_map(|(size, name)| Some(((*size)?, *name)))
+            // What was not copied is said, too.
+            .filter(|(size, name)| *size > 0 || *name == "copied");
+        let figure: Vec<String> = figures
+            .map(|(size, name)| match name {
+                "copied" => bytes(size),
+                _ => format!("{} {name}", bytes(size)),
+            })
+            .collect();
+        let value = cost.copied as f64;
+        Some((value, known.map(|bytes| bytes as f64), figure.join(" + ")))
     });
+    let known = |figure: fn(&Child) -> bool| {
+        let mut children = run.measurements.iter().flat_map(|one| &one.children);
+        children.any(figure)
+    };
+    let parts = match known(|child| child.new_pages.is_some_and(|new| new > 0)) {
+        true => "copies, then new memory and pages of files in other colours; ",
+        false => "",
+    };
     let note = format!(
-        "the child with the most, the rest of the process included; CPython {}",
+        "{parts}the child that it cost most, all regions; CPython {}",
         clean(&run.python.version)
     );
-    let title = "Bytes that a child copied".to_owned();
+    let title = match parts.is_empty() {
+        true => "Bytes that a child copied".to_owned(),
+        false => "Bytes that a child copied and made".to_owned(),
+    };
     chart(charts, Kind::Copied, "copied", (title, note), bars)
 }
 
@@ -77,6 +113,7 @@ fn of_ways(run: &Run, contents: Contents, charts: &mut Charts) -> Result<(), Err
         Some(Bar {
             name: clean(&label(run, alternative)),
             value: copied as f64,
+            more: [0.0; 2],
             figure: signed_bytes(copied),
         })
     });
@@ -109,7 +146,7 @@ pub fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         let summary = measurement.summary(run.environment.page_size_bytes)?;
         let seconds = *summary.seconds.end();
         // A visit that does nothing takes no time worth a bar.
-        (measurement.visit != "idle").then(|| (seconds, numbers::time(seconds)))
+        (measurement.visit != "idle").then(|| (seconds, [0.0; 2], numbers::time(seconds)))
     });
     let recorded = match run.measurements.iter().any(Measurement::has_causes) {
         true => "while page faults were recorded, which takes time too",
@@ -125,7 +162,11 @@ pub fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
 
 /// The first visits of a run, at most so many, by how the data was shared; and how many are left out. What a run is about
 /// comes first in it.
-fn of_visits(run: &Run, most: usize, bar: impl Fn(&Measurement) -> Option<(f64, String)>) -> Bars {
+fn of_visits(
+    run: &Run,
+    most: usize,
+    bar: impl Fn(&Measurement) -> Option<(f64, [f64; 2], String)>,
+) -> Bars {
     let datasets = datasets(run.measurements.iter());
     let mut namesakes: HashMap<_, usize> = HashMap::new();
     for dataset in &datasets {
@@ -139,7 +180,7 @@ fn of_visits(run: &Run, most: usize, bar: impl Fn(&Measurement) -> Option<(f64, 
         let first = dataset[0];
         let alone = namesakes[&(&first.fixture, &first.prepare)] == 1;
         for measurement in dataset {
-            let Some((value, figure)) = bar(measurement) else {
+            let Some((value, more, figure)) = bar(measurement) else {
                 continue;
             };
             if shown == most {
@@ -155,6 +196,7 @@ fn of_visits(run: &Run, most: usize, bar: impl Fn(&Measurement) -> Option<(f64, 
             let bar = Bar {
                 name: clean(&name),
                 value,
+                more,
                 figure,
             };
             let heading = Some(clean(&format!("shared by {}", first.sharing)));
@@ -201,7 +243,7 @@ fn chart(
         let (figure_room, name_room) = (figure_room.unwrap_or(0), name_room.unwrap_or(0));
         let left = MARGIN + name_room + 10;
         let room = WIDTH - MARGIN - figure_room - 8 - left;
-        let largest = all().map(|bar| bar.value).filter(|value| value.is_finite());
+        let largest = all().map(Bar::whole).filter(|value| value.is_finite());
         let largest = largest.fold(0.0, f64::max);
         for group in &groups {
             if let Some(heading) = &group.heading {
@@ -220,9 +262,17 @@ fn chart(
                 let middle = top + ROW / 2;
                 let name = fit(&bar.name, NAMES, TEXT);
                 sketch.text((left - 10, middle), name, TEXT, Anchor::End, theme::INK);
-                let long = length(bar.value, largest, room);
-                if long > 0 {
-                    sketch.area(left, middle - BAR / 2, long, BAR, theme::BAR);
+                let mut long = 0;
+                let parts = [bar.value, bar.more[0], bar.more[1]];
+                for (value, colour) in parts
+                    .into_iter()
+                    .zip([theme::BAR, theme::NEW, theme::FILES])
+                {
+                    let part = length(value, largest, room, room - long);
+                    if part > 0 {
+                        sketch.area(left + long, middle - BAR / 2, part, BAR, colour);
+                        long += part;
+                    }
                 }
                 let figure = fit(&bar.figure, FIGURES, TEXT);
                 sketch.text(
@@ -242,9 +292,9 @@ fn chart(
 }
 
 /// What is something has a bar that can be seen.
-fn length(value: f64, largest: f64, room: i32) -> i32 {
-    match value.is_finite() && value > 0.0 {
-        true => ((value / largest * f64::from(room)).round() as i32).clamp(1, room),
+fn length(value: f64, largest: f64, whole: i32, room: i32) -> i32 {
+    match value.is_finite() && value > 0.0 && room > 0 {
+        true => ((value / largest * f64::from(whole)).round() as i32).clamp(1, room),
         false => 0,
     }
 }

@@ -81,6 +81,7 @@ impl Seen {
         for fate in &squares.fates {
             match fate {
                 Fate::Shared => self.regions.insert(name),
+                Fate::OnTheWay => self.copies.insert((None, None)),
                 Fate::Copied { cause, identical } => self.copies.insert((*cause, *identical)),
             };
         }

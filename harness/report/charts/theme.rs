@@ -28,6 +28,11 @@ pub const LINE: Colour = colour("line", 0xD8DEE4, 0x343B43);
 /// Bars.
 pub const BAR: Colour = colour("bar", 0x1F6FB2, 0x4C9BE0);
 
+/// Behind it: new memory.
+pub const NEW: Colour = colour("new", 0xE08A2E, 0xE9A157);
+/// Behind that: pages of files.
+pub const FILES: Colour = colour("files", 0xB9C2CC, 0x5B6672);
+
 /// A line that shows what would be: it has gaps.
 pub const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
 
@@ -121,8 +126,11 @@ pub fn region(name: RegionName) -> Colour {
 
 /// The colour of a page.
 pub fn fate(of: RegionName, fate: Fate) -> Colour {
-    let Fate::Copied { cause, identical } = fate else {
-        return region(of);
+    let (cause, identical) = match fate {
+        Fate::Shared => return region(of),
+        // Whoever has written there, it is a copy.
+        Fate::OnTheWay => (None, None),
+        Fate::Copied { cause, identical } => (cause, identical),
     };
     let place = Cause::ALL.iter().position(|one| Some(*one) == cause);
     let [same, changed, not_compared] = CAUSES[place.unwrap_or(CAUSES.len() - 1)];
@@ -135,7 +143,10 @@ pub fn fate(of: RegionName, fate: Fate) -> Colour {
 
 /// All colours, each once.
 pub fn all() -> impl Iterator<Item = Colour> {
-    let single = [BACKGROUND, INK, MUTED, LINE, BAR, SUPPOSED, HEAT_INK].into_iter();
+    let single = [
+        BACKGROUND, INK, MUTED, LINE, BAR, NEW, FILES, SUPPOSED, HEAT_INK,
+    ]
+    .into_iter();
     single
         .chain(REGIONS)
         .chain(CAUSES.into_iter().flatten())

@@ -96,7 +96,7 @@ pub fn findings(report: &Report) -> (String, Vec<String>) {
         said.into_iter().map(
             |(words, places)| match several && places.len() < labels.len() {
                 true => format!("With CPython {}: {words}.", ranges(&places, &labels)),
-                false => format!("{}.", capital(&words)),
+                false => format!("{}.", finding::capital(&words)),
             },
         );
     let tally = report.fact_tally();
@@ -125,15 +125,6 @@ fn of_claims(report: &Report, statements: &[Statement<'_>]) -> (String, Vec<Stri
         .map(|statement| format!("Does not hold: {statement}"))
         .collect();
     (finding, refuted)
-}
-
-/// With a capital letter in front.
-pub fn capital(words: &str) -> String {
-    let mut letters = words.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
-    }
 }
 
 /// How it was measured, whether the instrument was right, and what limits the figures.

@@ -151,5 +151,13 @@ fn fields(run: &Run) -> Fields {
     for (name, seed) in &environment.seeds {
         say(name, seed.to_string());
     }
+    for (name, value) in &environment.variables {
+        let value = value.clone();
+        let value = value.unwrap_or_else(|| "as in the user's environment".into());
+        say(&format!("variable {name}"), value);
+    }
+    if environment.all_variables {
+        say("other variables", "as in the user's environment".into());
+    }
     fields
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::about::{known_bytes, list};
 use super::{Block, Table};
 use crate::model::{Measurement, Report, Run, datasets};
+use crate::numbers::{signed, spread};
 use crate::remedies::remedy;
 use crate::report::charts::{Chart, Kind};
 use crate::report::columns::Columns;
@@ -221,6 +222,15 @@ pub fn measurements(report: &Report) -> Vec<Block> {
         .collect();
     let several = report.runs.len() > 1;
     for (run, label) in report.runs.iter().zip(labels(report)) {
+        if let Some(columns) = cross_checks(run) {
+            let title = match several {
+                true => format!("Cross-checks with the kernel's counters, with CPython {label}"),
+                false => "Cross-checks with the kernel's counters".to_owned(),
+            };
+            blocks.push(Block::folded_table(title, columns));
+        }
+    }
+    for (run, label) in report.runs.iter().zip(labels(report)) {
         let sentences = why::sentences(run);
         if sentences.is_empty() {
             continue;
@@ -232,4 +242,40 @@ pub fn measurements(report: &Report) -> Vec<Block> {
         blocks.push(Block::fold(title, false, vec![list(sentences)]));
     }
     blocks
+}
+
+/// What two cruder instruments say: neither need be 0, as a fault may map in a page without copying it.
+fn cross_checks(run: &Run) -> Option<Columns> {
+    let page_size = run.environment.page_size_bytes;
+    let names = DataNames::of(run.measurements.iter());
+    let mut rows = Vec::new();
+    for group in run.measurements.chunk_by(grid::same_data) {
+        for (index, one) in group.iter().enumerate() {
+            let summary = one.summary(page_size)?;
+            let data = if index == 0 {
+                names.name(one)
+            } else {
+                String::new()
+            };
+            let uss = summary.uss_pages_minus_unshared.as_ref();
+            rows.push(vec![
+                data,
+                one.visit.clone(),
+                spread(&summary.faults_minus_unshared, signed),
+                uss.map_or_else(|| "unknown".into(), |uss| spread(uss, signed)),
+            ]);
+        }
+    }
+    let header = [
+        "data",
+        "visited by",
+        "page faults less copied pages",
+        "growth of USS in pages less copied pages",
+    ];
+    (!rows.is_empty()).then(|| Columns {
+        header: header.map(str::to_owned).to_vec(),
+        rows,
+        leading: 2,
+        numbers: 2..4,
+    })
 }

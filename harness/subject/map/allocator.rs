@@ -8,32 +8,36 @@ use std::ops::Range;
 use procfs::process::{MMPermissions, MMapPath};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use refcow::observe::{PageSet, memory_maps, page_size, page_states};
+use refcow::observe::{PageSet, memory_maps, page_size, present_pages};
 
 /// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
-const POOL_HEADER: usize = 48;
+pub(super) const POOL_HEADER: usize = 48;
 /// Sizes of blocks are multiples of so many bytes (`ALIGNMENT`), and so are those of chunks (`MALLOC_ALIGNMENT`).
-const ALIGNMENT: usize = 16;
+pub(super) const ALIGNMENT: usize = 16;
 /// The largest block has 512 bytes (`SMALL_REQUEST_THRESHOLD`).
 const SIZE_CLASSES: u32 = 32;
 /// The size of a chunk, in front of its content (malloc/malloc.c, `struct malloc_chunk`), and of what is in front of that.
-const WORD: usize = size_of::<usize>();
+pub(super) const WORD: usize = size_of::<usize>();
 /// Flags in a chunk's size: the one before is in use; it is a mapping of its own; it is of another arena.
-const PREVIOUS_IN_USE: usize = 1;
-const MAPPED: usize = 2;
-const FLAGS: usize = 7;
+pub(super) const PREVIOUS_IN_USE: usize = 1;
+pub(super) const MAPPED: usize = 2;
+pub(super) const FLAGS: usize = 7;
 /// The smallest chunk.
-const LEAST_CHUNK: usize = 4 * WORD;
+pub(super) const LEAST_CHUNK: usize = 4 * WORD;
 
 /// Private writable memory of this process that is no file's.
 pub struct Heap {
-    ranges: Vec<Range<usize>>,
+    pub(super) ranges: Vec<Range<usize>>,
+    /// Writable private mappings of files: variables.
+    pub(super) variables: Vec<Range<usize>>,
+    /// Those of `ranges` in front of which there are addresses without memory, as in front of a thread's stack.
+    pub(super) guarded: Vec<Range<usize>>,
     /// Pages that are in memory: others hold nothing of the allocators', and reading one may be forbidden (a guard region,
     /// `MADV_GUARD_INSTALL`), or give the process a page.
-    present: PageSet,
+    pub(super) present: PageSet,
     /// glibc's main arena (`brk`).
-    main_arena: Option<Range<usize>>,
-    pool_bytes: usize,
+    pub(super) main_arena: Option<Range<usize>>,
+    pub(super) pool_bytes: usize,
 }
 
 impl Heap {
@@ -41,6 +45,8 @@ impl Heap {
     pub fn of_this_process(py: Python<'_>) -> PyResult<Self> {
         let mut heap = Self {
             ranges: Vec::new(),
+            variables: Vec::new(),
+            guarded: Vec::new(),
             present: PageSet::new(),
             main_arena: None,
             // `POOL_SIZE`: a page until 3.9, and 16 KiB since (bpo-37448).
@@ -51,7 +57,12 @@ impl Heap {
         };
         let pid = nix::unistd::getpid().as_raw();
         let maps = memory_maps(pid).map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let mut guard = 0;
         for map in &maps {
+            let access = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE;
+            if !map.perms.intersects(access) {
+                guard = map.address.1;
+            }
             let wanted = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::PRIVATE;
             if !map.perms.contains(wanted) {
                 continue;
@@ -70,26 +81,46 @@ impl Heap {
                 // CPython names its arenas since 3.15, where the kernel lets it (PR_SET_VMA_ANON_NAME).
                 MMapPath::Anonymous => {}
                 MMapPath::Other(name) if name.starts_with("anon:") => {}
+                MMapPath::Path(_) => {
+                    heap.variables.push(start..end);
+                    continue;
+                }
                 _ => continue,
+            }
+            if map.address.0 == guard {
+                heap.guarded.push(start..end);
             }
             heap.ranges.push(start..end);
         }
         let pages = |range: &Range<usize>| {
             range.start as u64 / page_size()..(range.end as u64).div_ceil(page_size())
         };
-        let pages: Vec<_> = heap.ranges.iter().map(pages).collect();
-        let states =
-            page_states(pid, &pages).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        heap.present = states.present();
+        let mut pages: Vec<_> = heap
+            .ranges
+            .iter()
+            .chain(&heap.variables)
+            .map(pages)
+            .collect();
+        pages.sort_unstable_by_key(|range| range.start);
+        heap.present =
+            present_pages(pid, &pages).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(heap)
     }
 
     /// Whether the page of an address is in memory.
-    fn is_present(&self, address: usize) -> bool {
+    pub(super) fn is_present(&self, address: usize) -> bool {
         self.present.contains(address as u64 / page_size())
     }
 
-    fn containing(&self, address: usize) -> Option<&Range<usize>> {
+    /// The word at this address, if it is private memory that is there.
+    pub fn word_if_there(&self, address: usize) -> Option<usize> {
+        let there = address.is_multiple_of(WORD)
+            && self.containing(address).is_some()
+            && self.is_present(address);
+        there.then(|| self.word(address))
+    }
+
+    pub(super) fn containing(&self, address: usize) -> Option<&Range<usize>> {
         let after = self.ranges.partition_point(|range| range.start <= address);
         let range = self.ranges[..after].last()?;
         range.contains(&address).then_some(range)
@@ -146,7 +177,7 @@ impl Heap {
     }
 
     /// The pool that begins at this address, if one does.
-    fn pool(&self, start: usize, mapping: &Range<usize>) -> Option<Pool> {
+    pub(super) fn pool(&self, start: usize, mapping: &Range<usize>) -> Option<Pool> {
         if start < mapping.start || start + self.pool_bytes > mapping.end || !self.is_present(start)
         {
             return None;
@@ -186,31 +217,51 @@ impl Heap {
             return;
         }
         found(pool.start..pool.start + POOL_HEADER);
-        let most = (self.pool_bytes - POOL_HEADER) / pool.block_bytes;
-        let mut block = pool.free;
-        // A list that does not end is none.
-        for _ in 0..most {
-            if block == 0 || !pool.is_block(block) {
-                break;
-            }
+        for block in self.free_in(pool) {
             found(block..block + pool.block_bytes);
-            if !self.is_present(block) {
-                break;
-            }
-            block = self.word(block);
         }
         if pool.never_used + pool.block_bytes <= self.pool_bytes {
             found(pool.start + pool.never_used..pool.end);
         }
     }
 
+    /// The free blocks of a pool of those that have been used.
+    pub(super) fn free_in(&self, pool: &Pool) -> Vec<usize> {
+        let most = (self.pool_bytes - POOL_HEADER) / pool.block_bytes;
+        let mut free = Vec::new();
+        let mut block = pool.free;
+        // A list that does not end is none.
+        for _ in 0..most {
+            if block == 0 || !pool.is_block(block) {
+                break;
+            }
+            free.push(block);
+            if !self.is_present(block) {
+                break;
+            }
+            block = self.word(block);
+        }
+        free
+    }
+
+    /// A word of a variable of a program's or a library's, if it is in memory.
+    pub(super) fn variable(&self, address: usize) -> Option<usize> {
+        let is_there = address.is_multiple_of(WORD)
+            && self.is_present(address)
+            && self.variables.iter().any(|range| range.contains(&address));
+        #[expect(unsafe_code, reason = "libraries hide their variables")]
+        // SAFETY: aligned, in a mapping that can be read, and on a page that is in memory.
+        is_there.then(|| unsafe { *(address as *const usize) })
+    }
+
     /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top chunk. The first is
-    /// the thread's cache (`tcache_perthread_struct`); what lies in that cache looks as if it were in use.
+    /// the first thread's cache (`tcache_perthread_struct`); what lies in other threads' looks as if it were in use.
     fn chunks(&self, found: &mut impl FnMut(Range<usize>)) {
         let Some(heap) = &self.main_arena else {
             return;
         };
         let mut chunk = heap.start.next_multiple_of(ALIGNMENT);
+        let given_back = self.given_back(chunk, heap);
         let mut first = true;
         while chunk + 2 * WORD <= heap.end && self.is_present(chunk + WORD) {
             let size = self.word(chunk + WORD);
@@ -226,6 +277,7 @@ impl Heap {
             let is_top = end + 2 * WORD > heap.end;
             if first
                 || is_top
+                || given_back.contains(&chunk)
                 || self.is_present(end + WORD) && self.word(end + WORD) & PREVIOUS_IN_USE == 0
             {
                 found(chunk + WORD..end);
@@ -237,7 +289,7 @@ impl Heap {
         }
     }
 
-    fn word(&self, address: usize) -> usize {
+    pub(super) fn word(&self, address: usize) -> usize {
         debug_assert!(self.containing(address).is_some());
         #[expect(
             unsafe_code,
@@ -253,16 +305,16 @@ impl Heap {
 }
 
 /// A pool: blocks of one size behind a header.
-struct Pool {
-    start: usize,
-    end: usize,
-    block_bytes: usize,
+pub(super) struct Pool {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) block_bytes: usize,
     /// Blocks in use.
-    used: usize,
+    pub(super) used: usize,
     /// The first free one of those that have been used; each leads to the next.
     free: usize,
     /// The offset from which on no block has ever been used.
-    never_used: usize,
+    pub(super) never_used: usize,
 }
 
 impl Pool {

@@ -7,6 +7,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::layout::{read, word_of};
+
 /// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (bpo-45459). PyO3
 /// declares it for 3.11 and later only; the functions are in every CPython.
 #[repr(C)]
@@ -39,13 +41,35 @@ unsafe extern "C" {
 pub struct Buffer {
     /// The addresses from the first to the last byte.
     pub extent: Range<usize>,
-    /// Where in it there are pointers to objects (NumPy's `dtype=object`), item by item.
-    pub pointers: Vec<usize>,
-    /// Whether there are such pointers among other things, and not in `pointers`.
+    /// The first item, and how many items at what distance each dimension has.
+    start: usize,
+    dimensions: Vec<(isize, isize)>,
+    /// Whether each item is a pointer to an object (NumPy's `dtype=object`).
+    pub is_pointers: bool,
+    /// Whether there are such pointers among other things.
     pub holds_more: bool,
 }
 
 impl Buffer {
+    /// Where each item begins.
+    pub fn items(&self) -> Vec<usize> {
+        // From the first item, along one dimension after the other.
+        let mut items = Vec::new();
+        if !self.extent.is_empty() {
+            items.push(self.start);
+        }
+        for (number, distance) in &self.dimensions {
+            if *distance == 0 {
+                continue;
+            }
+            let before = std::mem::take(&mut items);
+            for item in before {
+                items.extend((0..*number).map(|index| item.wrapping_add_signed(index * distance)));
+            }
+        }
+        items
+    }
+
     /// The buffer of an object.
     ///
     /// # Errors
@@ -59,6 +83,42 @@ impl Buffer {
             }
         })
     }
+
+    /// The items of a NumPy array, by its struct (`PyArrayObject_fields`, part of NumPy's ABI).
+    pub fn of_array(array: *mut ffi::PyObject, item_bytes: usize) -> Self {
+        const WORD: usize = size_of::<usize>();
+        let [start, number, lengths, distances] = [2, 3, 4, 5].map(|index| word_of(array, index));
+        let dimensions: Vec<_> = (0..number & 0xff)
+            .map(|index| {
+                let word = |array: usize| read(array + index * WORD).cast_signed();
+                (word(lengths), word(distances))
+            })
+            .collect();
+        Self {
+            extent: extent(start, item_bytes, &dimensions),
+            start,
+            dimensions,
+            is_pointers: false,
+            holds_more: false,
+        }
+    }
+}
+
+/// From the first to the last byte.
+fn extent(start: usize, item_bytes: usize, dimensions: &[(isize, isize)]) -> Range<usize> {
+    if dimensions.iter().any(|(length, _)| *length == 0) {
+        return start..start;
+    }
+    let (mut low, mut high) = (start, start + item_bytes);
+    for (length, distance) in dimensions {
+        let reach = (length - 1).wrapping_mul(*distance);
+        if reach < 0 {
+            low = low.wrapping_add_signed(reach);
+        } else {
+            high = high.wrapping_add_signed(reach);
+        }
+    }
+    low..high
 }
 
 fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
@@ -74,26 +134,6 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     };
     let start = view.buf as usize;
     let itemsize = usize::try_from(view.itemsize).unwrap_or(0);
-    let extent = if view.len == 0 {
-        start..start
-    } else if view.strides.is_null() || view.shape.is_null() {
-        start..start + usize::try_from(view.len).unwrap_or(0)
-    } else {
-        let (mut low, mut high) = (start, start + itemsize);
-        for dimension in 0..usize::try_from(view.ndim).unwrap_or(0) {
-            #[expect(unsafe_code, reason = "see PyBuffer")]
-            // SAFETY: with PyBUF_STRIDES an exporter gives `ndim` shapes and strides (PEP 3118).
-            let (shape, stride) =
-                unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) };
-            let reach = (shape - 1).wrapping_mul(stride);
-            if reach < 0 {
-                low = low.wrapping_add_signed(reach);
-            } else {
-                high = high.wrapping_add_signed(reach);
-            }
-        }
-        low..high
-    };
     let format = match view.format.is_null() {
         true => c"",
         #[expect(unsafe_code, reason = "see PyBuffer")]
@@ -105,26 +145,19 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     // Names of fields stand between colons (PEP 3118).
     let mut codes = format.to_bytes().split(|byte| *byte == b':').step_by(2);
     let holds_more = !is_object && codes.any(|codes| codes.contains(&b'O'));
-    let mut pointers = Vec::new();
-    if is_object && view.len > 0 {
-        // From the first item, along one dimension after the other.
-        pointers.push(start);
+    let mut dimensions = Vec::new();
+    if has_strides {
         for dimension in 0..usize::try_from(view.ndim).unwrap_or(0) {
             #[expect(unsafe_code, reason = "see PyBuffer")]
             // SAFETY: with PyBUF_STRIDES an exporter gives `ndim` shapes and strides (PEP 3118).
-            let (shape, stride) =
-                unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) };
-            if stride == 0 {
-                continue;
-            }
-            let before = std::mem::take(&mut pointers);
-            for item in before {
-                pointers.extend((0..shape).map(|index| item.wrapping_add_signed(index * stride)));
-            }
+            dimensions.push(unsafe { (*view.shape.add(dimension), *view.strides.add(dimension)) });
         }
-        // A field of a packed struct: nobody promises that it is aligned, and reading it here would be no longer sound.
-        pointers.retain(|item| item.is_multiple_of(size_of::<usize>()));
     }
+    let extent = match view.len {
+        0 => start..start,
+        bytes if dimensions.is_empty() => start..start + usize::try_from(bytes).unwrap_or(0),
+        _ => extent(start, itemsize, &dimensions),
+    };
     #[expect(unsafe_code, reason = "see PyBuffer")]
     // SAFETY: `view` was filled by a successful PyObject_GetBuffer and is released once.
     unsafe {
@@ -132,7 +165,9 @@ fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     }
     Ok(Buffer {
         extent,
-        pointers,
+        start,
+        dimensions,
+        is_pointers: is_object,
         holds_more,
     })
 }

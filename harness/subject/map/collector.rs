@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use refcow::observe::page_size;
 
 const WORD: usize = size_of::<usize>();
-/// `struct gc_generation` (until 3.11): the head of its list, its threshold and its count.
+/// `struct gc_generation` (until 3.13): the head of its list, its threshold and its count.
 const GENERATION: usize = 3 * WORD;
-/// From `generations[0]` to `generation0`, which has its address, and to `permanent_generation` (3.8 to 3.11).
+/// From `generations[0]` to `generation0`, which has its address, and to `permanent_generation` (3.8 to 3.13).
 const TO_POINTER: usize = 3 * GENERATION;
 const TO_PERMANENT: usize = TO_POINTER + WORD;
 /// Each generation's place behind the first.
@@ -33,14 +33,15 @@ type Disable = unsafe extern "C" fn() -> c_int;
 
 /// The collector of this process.
 pub struct Collector {
-    /// `generations[0]` of versions whose C API cannot ask for all objects.
+    /// `generations[0]` of versions whose C API cannot ask for all objects, those that are set aside included.
     first: Option<usize>,
 }
 
 impl Collector {
     /// Keeps it from running, for good. Allocates nothing.
     pub fn stopped(py: Python<'_>) -> Self {
-        let first = match py.version_info() < (3, 12) {
+        // 3.12 and 3.13 can ask, and are not told of what `gc.freeze` has set aside.
+        let first = match py.version_info() < (3, 14) {
             true => first_generation(),
             false => None,
         };
@@ -96,7 +97,7 @@ impl Collector {
     }
 }
 
-/// `generations[0]`, from 3.8 to 3.11. The lists are rings, and the head of one is in the ring of `sys.modules`. Nothing but a head
+/// `generations[0]`, from 3.8 to 3.13. The lists are rings, and the head of one is in the ring of `sys.modules`. Nothing but a head
 /// has those of all others around it, each in a ring, and a pointer to the first of them.
 fn first_generation() -> Option<usize> {
     #[expect(unsafe_code, reason = "PyO3 wraps no dict of modules")]
@@ -158,8 +159,8 @@ fn word(address: usize) -> usize {
     }
 }
 
-/// A word beside a node, which may be where no memory is.
-fn word_if_there(address: usize) -> Option<usize> {
+/// A word at an address where no memory may be.
+pub fn word_if_there(address: usize) -> Option<usize> {
     let mut bytes = [0; WORD];
     let from = RemoteIoVec {
         base: address,

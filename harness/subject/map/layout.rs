@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
 use super::allocator::Heap;
+use super::keys::Keys;
 
 const WORD: usize = size_of::<usize>();
 /// `PyGC_Head`.
@@ -23,8 +24,17 @@ const SIZE: usize = 2;
 const NAME: usize = 3;
 const BASIC_SIZE: usize = 4;
 const ITEM_SIZE: usize = 5;
+const DEALLOC: usize = 6;
+const FLAGS: usize = 21;
 const TRAVERSE: usize = 23;
+const WEAK_LIST: usize = 26;
+const BASE: usize = 32;
 const IS_GC: usize = 41;
+
+/// `Py_TPFLAGS_HEAPTYPE`, `Py_TPFLAGS_READY`, and that of metaclasses, `Py_TPFLAGS_TYPE_SUBCLASS`.
+const HEAP_TYPE: usize = 1 << 9;
+const READY: usize = 1 << 12;
+const TYPE_SUBCLASS: usize = 1 << 31;
 
 /// `Py_TPFLAGS_INLINE_VALUES`, since 3.13: attributes stand behind the object.
 const INLINE_VALUES: c_ulong = 1 << 2;
@@ -35,8 +45,11 @@ const MANAGED_DICT: c_ulong = 1 << 4;
 /// The word of `PyASCIIObject` that has its `state` (and, in the upper half, nothing).
 const TEXT_STATE: usize = 4;
 
-/// `PyTypeObject`, which a type of C code's own is (3.8; later versions have a word or two more).
+/// `PyTypeObject`, which a type of C code's own is (3.9; other versions have a word more).
 pub const STATIC_TYPE_BYTES: usize = 51 * WORD;
+
+/// `ht_name`, `ht_slots` and `ht_qualname` stand in front of `ht_cached_keys`.
+const NAMES: usize = 3;
 
 #[expect(unsafe_code, reason = "not in the stable ABI")]
 unsafe extern "C" {
@@ -50,7 +63,7 @@ unsafe extern "C" {
 
 /// `visitproc` and `traverseproc`.
 pub type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
-type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
+pub type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
 type Inquiry = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
 
 /// What all objects of one type have in common.
@@ -65,7 +78,7 @@ pub struct Layout {
     /// What it has out of line.
     pub table: Table,
     /// How it tells what it refers to, if it does.
-    traverse: Option<Traverse>,
+    pub traverse: Option<Traverse>,
     is_gc: Option<Inquiry>,
     /// Whether taking a buffer is worth the try.
     pub may_export: bool,
@@ -119,13 +132,29 @@ pub struct Layouts {
     with_frame: [usize; 4],
     /// The bit of `PyASCIIObject.state` that ASCII texts have and others have not. Where it is differs between versions.
     ascii: usize,
+    /// How tables of keys are laid out.
+    pub keys: Keys,
+    /// `ht_cached_keys`, the table of keys that the objects of a class share, if the probe has one.
+    cached_keys: Option<usize>,
+    /// `subtype_dealloc`: what has it was made by Python code.
+    of_python: usize,
 }
 
 impl Layouts {
     /// Checks the layouts against objects of which everything is known; the heap as it is when these are there.
     pub fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
+        let minor = py.version_info().minor;
+        let key = py.get_type::<PyAny>().call0()?;
+        let dict = PyDict::new(py);
+        dict.set_item(&key, 1)?;
+        let plain =
+            py.get_type::<PyType>()
+                .call1(("Probe", (py.get_type::<PyAny>(),), PyDict::new(py)))?;
         let layouts = Self {
-            minor: py.version_info().minor,
+            minor,
+            keys: Keys::new(minor, dict.as_ptr()),
+            cached_keys: shared_keys(&plain)?,
+            of_python: word_of(plain.as_ptr(), DEALLOC),
             with_frame: [
                 &raw mut PyGen_Type,
                 &raw mut PyCoro_Type,
@@ -175,10 +204,24 @@ impl Layouts {
                 return Err(unknown("integers"));
             }
         }
-        let key = py.get_type::<PyAny>().call0()?;
         let pointer = key.as_ptr() as usize;
-        let dict = PyDict::new(py);
-        dict.set_item(&key, 1)?;
+        let texts = PyDict::new(py);
+        let names = ["a key", "another", "eine größere"].map(|name| PyString::new(py, name));
+        for name in &names {
+            texts.set_item(name, 1)?;
+        }
+        for (dict, expected) in [(&dict, &[][..]), (&texts, &names[..])] {
+            let mut found = Vec::new();
+            let table = word_of(dict.as_ptr(), super::keys::KEYS);
+            layouts.keys.each(table, |key| found.push(key));
+            if !found
+                .iter()
+                .copied()
+                .eq(expected.iter().map(|name| name.as_ptr()))
+            {
+                return Err(unknown("dicts"));
+            }
+        }
         let set = PySet::new(py, [&key])?;
         for other in 0..100 {
             set.add(other)?;
@@ -258,6 +301,33 @@ impl Layouts {
             is_gc,
             may_export: true,
         }
+    }
+
+    /// The table of keys that the objects of a class share.
+    pub fn shared_keys(&self, kind: *mut ffi::PyTypeObject) -> Option<usize> {
+        let table = word_of(
+            kind.cast(),
+            self.cached_keys.filter(|_| is_heap_type(kind))?,
+        );
+        (table != 0).then_some(table)
+    }
+
+    /// The texts and the tuple that a class has, and does not tell the collector of.
+    pub fn names_of_class(&self, class: *mut ffi::PyObject) -> [*mut ffi::PyObject; NAMES] {
+        let first = self.cached_keys.filter(|_| is_heap_type(class.cast()));
+        std::array::from_fn(|index| match first {
+            Some(cached) => word_of(class, cached - NAMES + index) as *mut ffi::PyObject,
+            None => std::ptr::null_mut(),
+        })
+    }
+
+    /// The type, or the nearest one that it is derived from, that C code has made.
+    pub fn made_by_c(&self, kind: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObject {
+        let mut kind = kind;
+        while is_heap_type(kind) && word_of(kind.cast(), DEALLOC) == self.of_python {
+            kind = word_of(kind.cast(), BASE) as *mut ffi::PyTypeObject;
+        }
+        kind
     }
 
     /// How long an `int` is.
@@ -369,6 +439,61 @@ impl Layouts {
     }
 }
 
+/// Where classes of Python's own have their table of shared keys: a dict of an object's has the same one.
+fn shared_keys(class: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    let object = class.call0()?;
+    object.setattr("field", 1)?;
+    let dict = object.getattr("__dict__")?;
+    let table = word_of(dict.as_ptr(), super::keys::KEYS);
+    let words = word_of(class.get_type_ptr().cast(), BASIC_SIZE) / WORD;
+    Ok((STATIC_TYPE_BYTES / WORD..words).find(|index| word_of(class.as_ptr(), *index) == table))
+}
+
+/// Whether a type was made at run time.
+pub fn is_heap_type(kind: *mut ffi::PyTypeObject) -> bool {
+    word_of(kind.cast(), FLAGS) & HEAP_TYPE != 0
+}
+
+/// `tp_basicsize`.
+pub fn basic_bytes(kind: *mut ffi::PyTypeObject) -> usize {
+    word_of(kind.cast(), BASIC_SIZE)
+}
+
+/// Where an object has the list of weak references to it (`tp_weaklistoffset`), none of which it holds; 0: nowhere in its struct.
+pub fn weak_list(kind: *mut ffi::PyTypeObject) -> usize {
+    usize::try_from(word_of(kind.cast(), WEAK_LIST).cast_signed()).unwrap_or(0)
+}
+
+/// The type itself and all that it is derived from, one from the other.
+pub fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut ffi::PyTypeObject> {
+    std::iter::successors(Some(kind), |kind| {
+        let base = word_of(kind.cast(), BASE) as *mut ffi::PyTypeObject;
+        (!base.is_null()).then_some(base)
+    })
+}
+
+/// Whether memory of this process that can be read has a type at this address. `word` reads a word, if it is there.
+pub fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
+    let mut kind = address;
+    let mut wanted = READY;
+    // A type's type is a metaclass, and the last of these is its own.
+    for _ in 0..4 {
+        let flags = word(kind.wrapping_add(FLAGS * WORD)).filter(|_| kind.is_multiple_of(WORD));
+        if flags.is_none_or(|flags| flags & wanted != wanted) {
+            return false;
+        }
+        wanted = READY | TYPE_SUBCLASS;
+        if kind == &raw mut ffi::PyType_Type as usize {
+            return true;
+        }
+        let Some(above) = word(kind.wrapping_add(WORD)) else {
+            return false;
+        };
+        kind = above;
+    }
+    false
+}
+
 impl Layout {
     /// Whether this very object has what objects of its type have in front of them. A type that Python code did not make has no
     /// GC header, though types have one.
@@ -401,6 +526,14 @@ impl Layout {
         }
     }
 
+    /// The struct's bytes, as far as the type says.
+    pub fn basic_bytes(&self) -> usize {
+        match self.size {
+            Size::Struct { basic, .. } | Size::Block { basic } => basic,
+            Size::Text | Size::Integer => 0,
+        }
+    }
+
     /// So many bytes from the object's address on; `None`: Python has to be asked, or the heap.
     pub fn bytes(&self, object: *mut ffi::PyObject) -> Option<usize> {
         match self.size {
@@ -412,6 +545,20 @@ impl Layout {
             Size::Text | Size::Integer | Size::Block { .. } => None,
         }
     }
+}
+
+/// Whether objects of this type are types.
+pub fn is_metatype(kind: *mut ffi::PyTypeObject) -> bool {
+    #[expect(unsafe_code, reason = "PyO3 wraps no type flags")]
+    // SAFETY: `kind` is the type of an object that is alive; the call reads its flags.
+    unsafe {
+        ffi::PyType_GetFlags(kind) & ffi::Py_TPFLAGS_TYPE_SUBCLASS != 0
+    }
+}
+
+/// The two words of a function that stand behind its reference count and its type.
+pub fn words_behind_head(function: *mut ffi::PyObject) -> [usize; 2] {
+    [SIZE, SIZE + 1].map(|index| word_of(function, index))
 }
 
 fn is_exactly(kind: *mut ffi::PyTypeObject, other: *mut ffi::PyTypeObject) -> bool {
@@ -428,11 +575,11 @@ fn is_set(kind: *mut ffi::PyTypeObject) -> bool {
 }
 
 /// One word of an object's struct.
-fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
+pub fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
     read(object as usize + index * WORD)
 }
 
-fn read(address: usize) -> usize {
+pub fn read(address: usize) -> usize {
     #[expect(unsafe_code, reason = "the stable ABI hides the structs")]
     // SAFETY: callers ask for words of structs that the object or type they hold has on every supported build; were one laid
     // out otherwise, `Layouts::new` would have said so, or a fault ends this forked process alone, with a message of the

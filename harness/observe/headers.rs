@@ -1,0 +1,609 @@
+//! Which objects of CPython stand on pages of another process, by the look of what is there: without a walk, and without a
+//! word from the process.
+//!
+//! An object begins with its reference count and the address of its type, and a type is told by its own fields. What the
+//! collector knows has two words in front of that, and since 3.11 some types have two more. Blocks of pymalloc lie in pools
+//! whose headers say how long a block is; elsewhere objects begin at multiples of 16 bytes. Everything here holds from 3.8
+//! to 3.15 in builds with the GIL.
+//!
+//! A freed object is none: its count is 0, or the allocator has written an address over it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{PageSet, page_size};
+
+/// Bits of `tp_flags`.
+const READY: u64 = 1 << 12;
+const COLLECTED: u64 = 1 << 14;
+const LIST: u64 = 1 << 25;
+const DICT: u64 = 1 << 29;
+const TYPE: u64 = 1 << 31;
+/// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11.
+const MANAGED_WEAKREF: u64 = 1 << 3;
+const MANAGED_DICT: u64 = 1 << 4;
+
+/// Where `PyTypeObject` has its fields, and as much of it as is read.
+const NAME: usize = 24;
+const BASIC_SIZE: usize = 32;
+const FLAGS: usize = 168;
+const TYPE_BYTES: usize = FLAGS + WORD;
+
+const WORD: usize = size_of::<u64>();
+/// Sizes of blocks and addresses of objects are multiples of it.
+const ALIGNMENT: u64 = 16;
+/// `struct pool_header` (Objects/obmalloc.c).
+const POOL_HEADER: u64 = 48;
+const SIZE_CLASSES: u64 = 32;
+/// No process of a user's has addresses from here on.
+const END_OF_ADDRESSES: u64 = 1 << 47;
+/// The types of types end in `type`; nobody writes more metaclasses above one another.
+const MOST_METATYPES: usize = 4;
+/// The longest name of a type that is looked for.
+const NAME_BYTES: u64 = 256;
+
+/// A type, as far as its objects are told by it.
+#[derive(Debug)]
+struct Type {
+    name: Arc<str>,
+    flags: u64,
+}
+
+/// An object.
+struct Object {
+    address: u64,
+    of_type: Arc<Type>,
+}
+
+/// Addresses, and the type of the object whose memory is there.
+type Claim = (Range<u64>, Arc<str>);
+
+/// Reads the objects of one process, through a function that fills a buffer from an address on and says whether it could.
+/// The process must hold still.
+#[derive(Debug)]
+pub struct Headers<Read> {
+    read: Read,
+    minor: u8,
+    pool_bytes: u64,
+    /// By address; `None`: no type is there.
+    types: HashMap<u64, Option<Arc<Type>>>,
+    /// Whether this is the type of a type.
+    metatypes: HashMap<u64, bool>,
+}
+
+impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
+    /// For a process of CPython 3.`minor`.
+    pub fn new(minor: u8, read: Read) -> Self {
+        Self {
+            read,
+            minor,
+            // `POOL_SIZE`: bpo-37448.
+            pool_bytes: if minor < 10 { 4 << 10 } else { 16 << 10 },
+            types: HashMap::new(),
+            metatypes: HashMap::new(),
+        }
+    }
+
+    /// The type of most objects that stand on each of these pages, and where none begins, of the object whose memory it is:
+    /// one that begins on another of these pages, or of `others`. A page of no known object is left out.
+    pub fn types_on(&mut self, pages: &PageSet, others: &PageSet) -> HashMap<u64, Arc<str>> {
+        /// So few pages are not worth looking at all others for.
+        const FEW: usize = 4;
+        let all: Vec<u64> = pages.iter().collect();
+        let mut found = HashMap::new();
+        let mut claims = Vec::new();
+        for page in &all {
+            let objects = self.objects_on(*page);
+            let mut numbers: HashMap<&Arc<str>, usize> = HashMap::new();
+            for object in &objects {
+                *numbers.entry(&object.of_type.name).or_default() += 1;
+            }
+            // Of as many the first by its name, so that the same memory has the same answer.
+            let most = numbers
+                .into_iter()
+                .max_by(|(name, number), (other, others)| (number, other).cmp(&(others, name)));
+            if let Some((name, _)) = most {
+                found.insert(*page, Arc::clone(name));
+            }
+            self.claim(&objects, &mut claims);
+        }
+        settle(claims, &all, &mut found);
+        if found.len() + FEW <= all.len() {
+            let mut claims = Vec::new();
+            for page in others - pages {
+                let objects = self.objects_on(page);
+                self.claim(&objects, &mut claims);
+            }
+            settle(claims, &all, &mut found);
+        }
+        found
+    }
+
+    /// The memory of these objects that goes on over further pages.
+    fn claim(&mut self, objects: &[Object], claims: &mut Vec<Claim>) {
+        for object in objects {
+            for start in self.memory_of(object) {
+                if let Some(chunk) = self.chunk(start) {
+                    claims.push((chunk, Arc::clone(&object.of_type.name)));
+                }
+            }
+        }
+    }
+
+    /// The objects that begin on a page.
+    fn objects_on(&mut self, page: u64) -> Vec<Object> {
+        let start = page * page_size();
+        // With the words in front of the first object, which are the page's before.
+        let mut bytes = vec![0; usize::try_from(page_size()).unwrap_or(0)];
+        if !(self.read)(start, &mut bytes) {
+            return Vec::new();
+        }
+        let words: Vec<u64> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u64::from_ne_bytes(*word))
+            .collect();
+        let Some(block_bytes) = self.pool_of(start) else {
+            // Anywhere, then. A key of a dict that is a type would look like an object's second word, so that the first must look
+            // like a count.
+            let all = (start..start + page_size()).step_by(ALIGNMENT as usize);
+            return all
+                .filter_map(|address| self.object(&words, start, address))
+                .collect();
+        };
+        let pool = start - start % self.pool_bytes;
+        let first = pool + POOL_HEADER;
+        let end = (pool + self.pool_bytes).min(start + page_size());
+        // The first block that an object on this page may stand in: it may have begun on the page before.
+        let skipped = start.saturating_sub(first) / block_bytes;
+        let mut objects = Vec::new();
+        let mut block = first + skipped * block_bytes;
+        while block + block_bytes <= pool + self.pool_bytes && block < end {
+            for before in [0, ALIGNMENT, 2 * ALIGNMENT] {
+                let address = block + before;
+                if (start..end).contains(&address)
+                    && let Some(object) = self.object(&words, start, address)
+                    && self.before(&object.of_type) == before
+                {
+                    objects.push(object);
+                    break;
+                }
+            }
+            block += block_bytes;
+        }
+        objects
+    }
+
+    /// The object at an address of a page that has been read.
+    fn object(&mut self, words: &[u64], start: u64, address: u64) -> Option<Object> {
+        let index = usize::try_from((address - start) / WORD as u64).ok()?;
+        let (count, kind) = (*words.get(index)?, *words.get(index + 1)?);
+        // 3.14 has flags in the upper sixteen bits. An address, as a free block has one here, is more than 32.
+        let most = if self.minor >= 14 { 1 << 48 } else { u64::MAX };
+        let count = count % most;
+        if count == 0 || count > u64::from(u32::MAX) {
+            return None;
+        }
+        // Where a program is at low addresses, that of a type looks like a count: in an array of types.
+        if self.type_at(count).is_some() {
+            return None;
+        }
+        let of_type = self.type_at(kind)?;
+        // The links of the collector's lists: addresses, with marks in the lowest bits.
+        if of_type.flags & COLLECTED != 0 && index >= 2 {
+            let linked = words[index - 2..index].iter();
+            if !linked.into_iter().all(|link| *link < END_OF_ADDRESSES) {
+                return None;
+            }
+        }
+        Some(Object { address, of_type })
+    }
+
+    /// Bytes in front of an object of this type (`_PyType_PreHeaderSize`).
+    fn before(&self, of_type: &Type) -> u64 {
+        let managed = match self.minor {
+            ..11 => 0,
+            11 => MANAGED_DICT,
+            12.. => MANAGED_DICT | MANAGED_WEAKREF,
+        };
+        let words = |flag| {
+            if of_type.flags & flag != 0 {
+                ALIGNMENT
+            } else {
+                0
+            }
+        };
+        words(COLLECTED) + words(managed)
+    }
+
+    /// The type at this address, if one is there.
+    fn type_at(&mut self, address: u64) -> Option<Arc<Type>> {
+        if !is_address(address) {
+            return None;
+        }
+        if let Some(known) = self.types.get(&address) {
+            return known.clone();
+        }
+        let found = self.read_type(address).map(Arc::new);
+        self.types.insert(address, found.clone());
+        found
+    }
+
+    fn read_type(&mut self, address: u64) -> Option<Type> {
+        let word = self.type_words(address)?;
+        let basic_size = word(BASIC_SIZE);
+        let metatype = word(WORD);
+        let flags = word(FLAGS);
+        let plausible = flags & READY != 0 && (16..1 << 20).contains(&basic_size);
+        if !plausible || !self.is_metatype(metatype, MOST_METATYPES) {
+            return None;
+        }
+        let name = self.text(word(NAME))?;
+        Some(Type { name, flags })
+    }
+
+    fn is_metatype(&mut self, address: u64, steps: usize) -> bool {
+        match self.metatypes.entry(address) {
+            Entry::Occupied(known) => return *known.get(),
+            // A ring of types that are not their own is none.
+            Entry::Vacant(unknown) => unknown.insert(false),
+        };
+        let is = self.type_words(address).is_some_and(|word| {
+            let (own, flags) = (word(WORD), word(FLAGS));
+            flags & READY != 0
+                && flags & TYPE != 0
+                && (own == address || steps > 1 && self.is_metatype(own, steps - 1))
+        });
+        self.metatypes.insert(address, is);
+        is
+    }
+
+    /// What reads a word of the struct at this address, by its offset.
+    fn type_words(&mut self, address: u64) -> Option<impl Fn(usize) -> u64 + use<Read>> {
+        let mut bytes = [0; TYPE_BYTES];
+        if !is_address(address) || !(self.read)(address, &mut bytes) {
+            return None;
+        }
+        Some(move |offset: usize| {
+            let mut word = [0; WORD];
+            word.copy_from_slice(&bytes[offset..offset + WORD]);
+            u64::from_ne_bytes(word)
+        })
+    }
+
+    /// A C string that people can read.
+    fn text(&mut self, address: u64) -> Option<Arc<str>> {
+        let mut text = Vec::new();
+        let mut at = address;
+        while at < address.checked_add(NAME_BYTES)? {
+            // No further than the page: the next one may not be there.
+            let until = (at / page_size() + 1) * page_size();
+            let length = (until - at).min(address + NAME_BYTES - at);
+            let mut bytes = vec![0; usize::try_from(length).ok()?];
+            if !(self.read)(at, &mut bytes) {
+                return None;
+            }
+            let end = bytes.iter().position(|byte| *byte == 0);
+            text.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+            if end.is_some() {
+                let text = String::from_utf8(text).ok()?;
+                return (!text.is_empty() && !text.chars().any(char::is_control))
+                    .then(|| text.into());
+            }
+            at += length;
+        }
+        None
+    }
+
+    /// How long the blocks of the pool are that this address is in, if it is in one.
+    fn pool_of(&mut self, address: u64) -> Option<u64> {
+        let pool = address - address % self.pool_bytes;
+        let mut header = [0; POOL_HEADER as usize];
+        if !(self.read)(pool, &mut header) {
+            return None;
+        }
+        // Fields of 32 bits.
+        let half = |index: usize| {
+            let mut half = [0; 4];
+            half.copy_from_slice(&header[4 * index..4 * index + 4]);
+            u64::from(u32::from_ne_bytes(half))
+        };
+        let (used, size_class, next, most) = (half(0), half(9), half(10), half(11));
+        if size_class >= SIZE_CLASSES {
+            return None;
+        }
+        let block_bytes = (size_class + 1) * ALIGNMENT;
+        // `maxnextoffset` is what remains to be certain of.
+        let plausible = most == self.pool_bytes - block_bytes
+            && next >= POOL_HEADER
+            && next <= most + block_bytes
+            && (next - POOL_HEADER).is_multiple_of(block_bytes)
+            && used <= (self.pool_bytes - POOL_HEADER) / block_bytes;
+        plausible.then_some(block_bytes)
+    }
+
+    /// Where the memory of an object begins: its own, and what it has out of line.
+    fn memory_of(&mut self, object: &Object) -> Vec<u64> {
+        /// `PyListObject.ob_item`, `PyDictObject.ma_keys` and `.ma_values`; below, `PySetObject.table`, `PyByteArrayObject.ob_bytes`,
+        /// `arrayobject.ob_item` and NumPy's `PyArrayObject_fields.data`.
+        const ITEMS: u64 = 24;
+        const KEYS: u64 = 32;
+        const VALUES: u64 = 40;
+        let Object { address, of_type } = object;
+        let offsets: &[u64] = match &*of_type.name {
+            _ if of_type.flags & LIST != 0 => &[ITEMS],
+            _ if of_type.flags & DICT != 0 => &[KEYS, VALUES],
+            "set" | "frozenset" => &[40],
+            "bytearray" => &[32],
+            "array.array" => &[24],
+            "numpy.ndarray" => &[16],
+            _ => &[],
+        };
+        let mut all = vec![address - self.before(of_type)];
+        all.extend(
+            offsets
+                .iter()
+                .filter_map(|offset| self.word(address + offset)),
+        );
+        all
+    }
+
+    /// The chunk of glibc's whose content begins at this address (malloc/malloc.c, `struct malloc_chunk`), if it is longer than
+    /// the blocks of pymalloc and both its size and what is behind it are plausible.
+    fn chunk(&mut self, content: u64) -> Option<Range<u64>> {
+        const FLAGS: u64 = 7;
+        const PREVIOUS_IN_USE: u64 = 1;
+        const MAPPED: u64 = 2;
+        const LEAST: u64 = 512;
+        if !is_address(content) || !content.is_multiple_of(ALIGNMENT) {
+            return None;
+        }
+        let word = WORD as u64;
+        let size = self.word(content - word)?;
+        let (bytes, flags) = (size & !FLAGS, size & FLAGS);
+        let start = content - 2 * word;
+        let end = start
+            .checked_add(bytes)
+            .filter(|end| *end < END_OF_ADDRESSES)?;
+        if bytes <= LEAST || !bytes.is_multiple_of(ALIGNMENT) {
+            return None;
+        }
+        let plausible = match flags & MAPPED {
+            // In a mapping of its own, which it fills. Its end need not have been touched.
+            MAPPED => {
+                flags == MAPPED
+                    && start.is_multiple_of(page_size())
+                    && end.is_multiple_of(page_size())
+            }
+            _ => {
+                // The next chunk says that this one is in use.
+                let next = self.word(end + word)?;
+                next & PREVIOUS_IN_USE != 0 && next & !FLAGS >= 2 * word
+            }
+        };
+        plausible.then_some(content..end)
+    }
+
+    fn word(&mut self, address: u64) -> Option<u64> {
+        let mut word = [0; WORD];
+        (is_address(address) && (self.read)(address, &mut word)).then(|| u64::from_ne_bytes(word))
+    }
+}
+
+/// Gives these pages, in ascending order, the names of what claims them, if they have none. Not page by page of what is claimed,
+/// which is as much as a word of that memory says.
+fn settle(claims: Vec<Claim>, pages: &[u64], found: &mut HashMap<u64, Arc<str>>) {
+    for (bytes, name) in claims {
+        let claimed = bytes.start / page_size()..bytes.end.div_ceil(page_size());
+        let first = pages.partition_point(|page| *page < claimed.start);
+        for page in pages[first..]
+            .iter()
+            .take_while(|page| **page < claimed.end)
+        {
+            found.entry(*page).or_insert_with(|| Arc::clone(&name));
+        }
+    }
+}
+
+/// Whether something that words and pointers can be read from may be there.
+fn is_address(address: u64) -> bool {
+    (page_size()..END_OF_ADDRESSES).contains(&address) && address.is_multiple_of(WORD as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const TYPE_OF_TYPES: u64 = 0x5000_0000_0000;
+    const THING: u64 = 0x5000_0000_1000;
+    const TUPLE: u64 = 0x5000_0000_2000;
+    /// Where a pool and, behind it, large blocks may begin.
+    const HEAP: u64 = 0x7000_0000_0000;
+    const HEAP_PAGES: u64 = 16;
+
+    /// Memory by words; what is not written is zero, and behind these pages there is none.
+    #[derive(Clone, Default)]
+    struct Words(BTreeMap<u64, u64>);
+
+    impl Words {
+        /// With the types of all that is put there.
+        fn new() -> Self {
+            let mut words = Self::default();
+            words.put_type(TYPE_OF_TYPES, TYPE_OF_TYPES, READY | TYPE, b"type");
+            words.put_type(THING, TYPE_OF_TYPES, READY, b"thing");
+            words.put_type(TUPLE, TYPE_OF_TYPES, READY | COLLECTED, b"tuple");
+            words
+        }
+
+        fn put(&mut self, address: u64, all: &[u64]) {
+            for (index, word) in (0..).zip(all) {
+                self.0.insert(address + 8 * index, *word);
+            }
+        }
+
+        fn put_type(&mut self, address: u64, metatype: u64, flags: u64, name: &[u8]) {
+            let mut text = [0; 8];
+            text[..name.len()].copy_from_slice(name);
+            self.put(address, &[1, metatype, 0, address + 512, 24, 8]);
+            self.put(address + FLAGS as u64, &[flags]);
+            self.put(address + 512, &[u64::from_ne_bytes(text)]);
+        }
+
+        fn put_pool(&mut self, pool: u64, block_bytes: u64, pool_bytes: u64) {
+            let used = (pool_bytes - POOL_HEADER) / block_bytes;
+            let next = POOL_HEADER + used * block_bytes;
+            self.put(pool, &[used, 0, 0, 0]);
+            self.put(pool + 32, &[(block_bytes / 16 - 1) << 32]);
+            self.put(pool + 40, &[next | (pool_bytes - block_bytes) << 32]);
+        }
+
+        fn names(self, minor: u8, pages: Range<u64>) -> Vec<Option<String>> {
+            let first = HEAP / page_size();
+            let all = (first + pages.start..first + pages.end).collect();
+            let found = Headers::new(minor, self.reader()).types_on(&all, &PageSet::new());
+            let name = |page| found.get(&page).map(|name| name.to_string());
+            all.iter().map(name).collect()
+        }
+
+        fn reader(self) -> impl FnMut(u64, &mut [u8]) -> bool {
+            move |address, bytes| {
+                let end = address + bytes.len() as u64;
+                let within = |range: Range<u64>| address >= range.start && end <= range.end;
+                if !within(HEAP..HEAP + HEAP_PAGES * page_size())
+                    && !within(0x5000_0000_0000..0x5000_0000_3000)
+                {
+                    return false;
+                }
+                for (at, byte) in (address..).zip(bytes) {
+                    let word = self.0.get(&(at - at % 8)).copied().unwrap_or(0);
+                    *byte = word.to_ne_bytes()[usize::try_from(at % 8).unwrap()];
+                }
+                true
+            }
+        }
+    }
+
+    fn some(name: &str) -> Option<String> {
+        Some(name.to_owned())
+    }
+
+    #[test]
+    fn in_a_pool_objects_begin_where_blocks_do() {
+        for (minor, pool_bytes) in [(8, 4 << 10), (11, 16 << 10), (15, 16 << 10)] {
+            let mut words = Words::new();
+            words.put_pool(HEAP, 48, pool_bytes);
+            let blocks = (HEAP + POOL_HEADER..HEAP + pool_bytes - 48).step_by(48);
+            for (index, block) in blocks.enumerate() {
+                match index % 3 {
+                    0 => words.put(block, &[0, 0, 1, TUPLE]),
+                    1 => words.put(block, &[2, THING]),
+                    // Freed: a block's first word leads to the next one, what it was stays behind that.
+                    _ => words.put(block, &[block + 48, THING, 0, TUPLE]),
+                }
+                // In the middle of a tuple: no object, as none begins there.
+                words.put(block + 32, &[1, if index % 3 == 0 { THING } else { 0 }]);
+            }
+            let mut fewer = words.clone();
+            let expected = vec![some("tuple"); usize::try_from(pool_bytes / page_size()).unwrap()];
+            let names = words.names(minor, 0..pool_bytes / page_size());
+            // As many of both on a page, or one more: by their names, then.
+            assert!(
+                names
+                    .iter()
+                    .all(|name| *name == some("thing") || *name == some("tuple"))
+            );
+            // Without the others all are tuples.
+            for (address, word) in &mut fewer.0 {
+                if *word == THING && *address >= HEAP {
+                    *word = 0;
+                }
+            }
+            assert_eq!(fewer.names(minor, 0..pool_bytes / page_size()), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_of_types_is_no_object() {
+        let mut words = Words::new();
+        // Entries of a dict: a hash, which is made of the type's address, and the type.
+        for entry in 0..100 {
+            words.put(HEAP + 48 * entry, &[THING << 28, THING, HEAP]);
+        }
+        // A list's array: one type after the other.
+        for item in 0..100 {
+            words.put(HEAP + page_size() + 8 * item, &[THING]);
+        }
+        assert_eq!(words.names(11, 0..3), [None, None, None]);
+    }
+
+    #[test]
+    fn a_large_object_and_what_it_holds_go_as_far_as_their_chunks() {
+        let page = page_size();
+        let mut words = Words::new();
+        words.put_type(TUPLE, TYPE_OF_TYPES, READY | LIST, b"list");
+        // A chunk of two pages and a half with a thing in it, and a small one behind, with a list whose items are elsewhere.
+        words.put(HEAP + 8, &[(5 * page / 2) | 1, 1, THING]);
+        let list = HEAP + 5 * page / 2 + 16;
+        let items = HEAP + 4 * page;
+        words.put(list - 8, &[64 | 1, 1, TUPLE, 0, items]);
+        words.put(list - 16 + 64 + 8, &[page | 1]);
+        // The items' chunk is a mapping of its own.
+        words.put(items - 8, &[0]);
+        let items = HEAP + 5 * page + 16;
+        words.put(list + 24, &[items]);
+        words.put(items - 8, &[(3 * page) | 2]);
+        let thing = || some("thing");
+        let list = || some("list");
+        let expected = [
+            thing(),
+            thing(),
+            list(),
+            None,
+            None,
+            list(),
+            list(),
+            list(),
+            None,
+        ];
+        assert_eq!(words.names(11, 0..9), expected);
+    }
+
+    #[test]
+    fn what_is_no_type_in_every_field_is_none() {
+        let with = |change: fn(&mut Words)| {
+            let mut words = Words::new();
+            words.put(HEAP, &[1, THING]);
+            change(&mut words);
+            words.names(11, 0..1)
+        };
+        assert_eq!(with(|_| {}), [some("thing")]);
+        // Not ready; a type that is no type of types; no name; a name that nobody can read; larger than any.
+        assert_eq!(with(|words| words.put(THING + 168, &[0])), [None]);
+        assert_eq!(with(|words| words.put(THING + 8, &[TUPLE])), [None]);
+        assert_eq!(with(|words| words.put(THING + 24, &[8])), [None]);
+        assert_eq!(with(|words| words.put(THING + 512, &[0x07])), [None]);
+        assert_eq!(with(|words| words.put(THING + 32, &[1 << 20])), [None]);
+        // A freed object's count, and that of none.
+        assert_eq!(with(|words| words.put(HEAP, &[0])), [None]);
+        assert_eq!(with(|words| words.put(HEAP, &[HEAP])), [None]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_objects_or_none(
+            minor in 8u8..16,
+            all in proptest::collection::vec(prop_oneof![
+                any::<u64>(), 0u64..3, Just(THING), Just(TUPLE), (0u64..64).prop_map(|at| HEAP + 512 * at), Just(HEAP + 31 << 32),
+            ], 0..2000),
+        ) {
+            let mut words = Words::new();
+            words.put(HEAP, &all);
+            let _ = words.names(minor, 0..HEAP_PAGES);
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! Blocks that the allocators have given out, and which of them they had given out before the dataset was built.
+//!
+//! What is there now and was not there before was allocated while the dataset was built (or prepared). Blocks are told by their address
+//! and their size. A block that was freed since and given out again, in the same size, looks as it did before: of
+//! that memory nothing is said, as it may be either.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use refcow::observe::{PageSet, page_size};
+
+use super::Seen;
+use super::allocator::{ALIGNMENT, FLAGS, Heap, LEAST_CHUNK, MAPPED, POOL_HEADER, WORD};
+use crate::handed::{self, Kept};
+
+/// `NON_MAIN_ARENA`.
+const OF_ANOTHER_ARENA: usize = 4;
+/// `HEAP_MAX_SIZE`: where heaps of other arenas than the main one begin.
+const HEAP_BYTES: usize = 64 << 20;
+/// `NFASTBINS`, and where in `struct malloc_state` they are: in front of `top`.
+const FAST_BINS: usize = 10;
+/// Of the smallest blocks in the larger pools.
+const MOST_IN_POOL: usize = (16 << 10) / ALIGNMENT;
+/// `TCACHE_MAX_BINS`, until glibc 2.41.
+const CACHE_BINS: usize = 64;
+
+/// A block that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub start: usize,
+    pub bytes: usize,
+    /// Whether it has just the size that was asked for, but for alignment: a pool's.
+    pub of_pool: bool,
+}
+
+impl Block {
+    pub fn end(&self) -> usize {
+        self.start + self.bytes
+    }
+
+    /// Address and size in one word, which orders by addresses.
+    fn packed(&self) -> u64 {
+        const SIZE_BITS: u32 = 20;
+        let grains = (self.bytes / ALIGNMENT) as u64;
+        let most = (1 << SIZE_BITS) - 1;
+        ((self.start / ALIGNMENT) as u64) << SIZE_BITS | grains.min(most)
+    }
+}
+
+/// What was given out before the dataset was built. It is kept in a file in memory: in no mapping of the process that is measured.
+static BEFORE: Mutex<Option<Kept>> = Mutex::new(None);
+
+/// What of the heap was in use at a time.
+#[derive(Default)]
+pub struct Before {
+    blocks: Vec<u64>,
+    /// Pages of which no allocator tells anything.
+    others: PageSet,
+}
+
+impl Before {
+    /// Whether this block was in use then.
+    pub fn has(&self, block: &Block) -> bool {
+        self.blocks.binary_search(&block.packed()).is_ok()
+    }
+
+    /// Whether this page was in memory then, and no allocator's that is known.
+    pub fn has_page(&self, page: u64) -> bool {
+        self.others.contains(page)
+    }
+
+    fn of(heap: &Heap) -> Self {
+        let mut before = Self::default();
+        let Self { blocks, others } = &mut before;
+        heap.used(&mut |block| blocks.push(block.packed()), &mut |page| {
+            others.insert(page);
+        });
+        before.blocks.sort_unstable();
+        before
+    }
+
+    /// What [`keep`] wrote; `None` if nothing has been built.
+    pub fn kept() -> io::Result<Option<Self>> {
+        let kept = BEFORE
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(kept) = &*kept else {
+            return Ok(None);
+        };
+        let mut file = kept.file()?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut words = words.iter().map(|word| u64::from_ne_bytes(*word));
+        let number = words.next().unwrap_or(0) as usize;
+        Ok(Some(Self {
+            blocks: words.by_ref().take(number).collect(),
+            others: words.collect(),
+        }))
+    }
+}
+
+/// Notes what is in use now, right before the dataset is built. Nothing is written to the heap for it.
+pub fn keep(heap: &Heap) -> io::Result<()> {
+    let Before { blocks, others } = Before::of(heap);
+    let file = rustix::fs::memfd_create("refcow-before", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let kept = Kept::new(handed::above(file)?)?;
+    let mut bytes = Vec::with_capacity(8 * (1 + blocks.len()));
+    for word in [blocks.len() as u64]
+        .into_iter()
+        .chain(blocks)
+        .chain(&others)
+    {
+        bytes.extend(word.to_ne_bytes());
+    }
+    let mut file = kept.file()?;
+    file.write_all(&bytes)?;
+    *BEFORE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(kept);
+    Ok(())
+}
+
+/// The blocks that were in use at a time, when Python has allocated more since.
+pub struct InUse {
+    starts: Seen,
+    others: PageSet,
+}
+
+impl InUse {
+    pub fn of(heap: &Heap) -> Self {
+        let mut in_use = Self {
+            starts: Seen::default(),
+            others: PageSet::new(),
+        };
+        let Self { starts, others } = &mut in_use;
+        heap.used(
+            &mut |block| {
+                starts.insert(block.start);
+            },
+            &mut |page| {
+                others.insert(page);
+            },
+        );
+        in_use
+    }
+
+    /// Whether a block in use begins here.
+    pub fn starts_at(&self, address: usize) -> bool {
+        self.starts.has(address)
+    }
+
+    /// Those blocks again, and the pages of which no allocator tells.
+    pub fn each(&self, heap: &Heap, mut found: impl FnMut(Block)) -> &PageSet {
+        heap.used(
+            &mut |block| {
+                if self.starts.has(block.start) {
+                    found(block);
+                }
+            },
+            &mut |_| {},
+        );
+        &self.others
+    }
+}
+
+impl Heap {
+    /// Tells `found` of each block that is in use, and `other` of each page that is in memory and no allocator's that is known.
+    fn used(&self, found: &mut impl FnMut(Block), other: &mut impl FnMut(u64)) {
+        for mapping in &self.ranges {
+            if self.main_arena.as_ref() == Some(mapping) {
+                let start = mapping.start.next_multiple_of(ALIGNMENT);
+                let given_back = self.given_back(start, mapping);
+                self.used_chunks(start..mapping.end, true, &given_back, found);
+                continue;
+            }
+            self.used_of(mapping, found, other);
+        }
+    }
+
+    /// Of a mapping that may hold anything.
+    fn used_of(
+        &self,
+        mapping: &Range<usize>,
+        found: &mut impl FnMut(Block),
+        other: &mut impl FnMut(u64),
+    ) {
+        let page_bytes = page_size() as usize;
+        let mut pages = PageSet::new();
+        pages.insert_range(mapping.start as u64 / page_size()..mapping.end as u64 / page_size());
+        // What has been dealt with reaches up to here.
+        let mut done = mapping.start;
+        for page in &(&self.present & &pages) {
+            let address = page as usize * page_bytes;
+            if address < done {
+                continue;
+            }
+            if let Some((chunks, arena)) = self.heap_of_another_arena(address, mapping) {
+                let given_back = self.fast_chunks(arena);
+                done = chunks.end;
+                self.used_chunks(chunks, false, &given_back, found);
+                continue;
+            }
+            if let Some(bytes) = self.mapped_chunk(address, mapping) {
+                done = address + bytes;
+                found(Block {
+                    start: address + 2 * WORD,
+                    bytes: bytes - 2 * WORD,
+                    of_pool: false,
+                });
+                continue;
+            }
+            if address.is_multiple_of(self.pool_bytes)
+                && let Some(pool) = self.pool(address, mapping)
+            {
+                done = pool.end;
+                let first = pool.start + POOL_HEADER;
+                let number = |block| (block - first) / pool.block_bytes;
+                let mut free = [false; MOST_IN_POOL];
+                for block in self.free_in(&pool) {
+                    free[number(block)] = true;
+                }
+                let mut start = first;
+                while pool.used > 0 && start < pool.start + pool.never_used {
+                    if !free[number(start)] {
+                        found(Block {
+                            start,
+                            bytes: pool.block_bytes,
+                            of_pool: true,
+                        });
+                    }
+                    start += pool.block_bytes;
+                }
+                continue;
+            }
+            other(page);
+        }
+    }
+
+    /// A chunk with a mapping of its own, of so many bytes.
+    fn mapped_chunk(&self, start: usize, mapping: &Range<usize>) -> Option<usize> {
+        let size = self.word(start + WORD);
+        let bytes = size & !FLAGS;
+        let plausible = self.word(start) == 0
+            && size & FLAGS == MAPPED
+            && bytes >= page_size() as usize
+            && bytes.is_multiple_of(page_size() as usize)
+            && bytes <= mapping.end - start;
+        plausible.then_some(bytes)
+    }
+
+    /// The chunks of a heap of another arena (`struct _heap_info`), and that arena's `struct malloc_state`.
+    fn heap_of_another_arena(
+        &self,
+        start: usize,
+        mapping: &Range<usize>,
+    ) -> Option<(Range<usize>, usize)> {
+        if !start.is_multiple_of(HEAP_BYTES) {
+            return None;
+        }
+        let (arena, bytes) = (self.word(start), self.word(start + 2 * WORD));
+        let end = start.checked_add(bytes).filter(|end| *end <= mapping.end)?;
+        if !bytes.is_multiple_of(page_size() as usize) || arena % HEAP_BYTES > 8 * WORD {
+            return None;
+        }
+        // Behind the heap's head, and the arena's, if it is its first heap. Nothing else leads to the heap's very end in chunks.
+        let mut firsts = (start + 4 * WORD..start + page_size() as usize).step_by(ALIGNMENT);
+        let first = firsts.find(|first| self.is_chain(*first, end))?;
+        Some((first..end, arena))
+    }
+
+    fn is_chain(&self, first: usize, end: usize) -> bool {
+        let mut chunk = first;
+        while chunk + 2 * WORD <= end && self.is_present(chunk + WORD) {
+            let size = self.word(chunk + WORD);
+            let bytes = size & !FLAGS;
+            if bytes < LEAST_CHUNK
+                || !bytes.is_multiple_of(ALIGNMENT)
+                || size & MAPPED != 0
+                || bytes > end - chunk
+            {
+                return false;
+            }
+            // The last but two or so are fence posts of a heap that has a later one.
+            chunk += bytes;
+            if chunk < end && size & OF_ANOTHER_ARENA == 0 {
+                return false;
+            }
+        }
+        chunk == end
+    }
+
+    /// The chunks in use of those that lie one behind the other.
+    fn used_chunks(
+        &self,
+        chunks: Range<usize>,
+        first_is_cache: bool,
+        given_back: &BTreeSet<usize>,
+        found: &mut impl FnMut(Block),
+    ) {
+        let mut chunk = chunks.start;
+        while chunk + 2 * WORD <= chunks.end && self.is_present(chunk + WORD) {
+            let size = self.word(chunk + WORD);
+            let bytes = size & !FLAGS;
+            let end = match chunk.checked_add(bytes) {
+                Some(end) if bytes >= LEAST_CHUNK && bytes.is_multiple_of(ALIGNMENT) => end,
+                _ => return,
+            };
+            // The last one is the top chunk, which is free.
+            if size & MAPPED != 0 || end + 2 * WORD > chunks.end || !self.is_present(end + WORD) {
+                return;
+            }
+            let is_cache = first_is_cache && chunk == chunks.start;
+            let in_use = self.word(end + WORD) & super::allocator::PREVIOUS_IN_USE != 0;
+            if in_use && !is_cache && !given_back.contains(&chunk) {
+                found(Block {
+                    start: chunk + 2 * WORD,
+                    bytes: bytes - WORD,
+                    of_pool: false,
+                });
+            }
+            chunk = end;
+        }
+    }
+
+    /// Chunks of the main arena that look as if they were in use, and are free: in the cache of the process's first thread, and in
+    /// the fast bins. (Those in other threads' caches are not looked for.)
+    pub(super) fn given_back(&self, first: usize, mapping: &Range<usize>) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        if !self.is_present(first) {
+            return all;
+        }
+        // `struct tcache_perthread_struct`: counts of 16 bits since 2.30, of 8 bits before.
+        let (count_bytes, entries) = match self.word(first + WORD) & !FLAGS {
+            0x290 => (2, first + 2 * WORD + 2 * CACHE_BINS),
+            0x250 => (1, first + 2 * WORD + CACHE_BINS),
+            _ => (0, 0),
+        };
+        if count_bytes > 0 {
+            for bin in 0..CACHE_BINS {
+                let place = first + 2 * WORD + bin * count_bytes;
+                let word = self.word(place - place % WORD);
+                let count = word >> (8 * (place % WORD)) & ((1 << (8 * count_bytes)) - 1);
+                self.list(self.word(entries + bin * WORD), count, 0, &mut all);
+            }
+        }
+        if let Some(arena) = self.main_state(first, mapping) {
+            all.extend(self.fast_chunks(arena));
+        }
+        all
+    }
+
+    /// Follows a list of free chunks. Since 2.32 a pointer in it is mangled with its own address (`PROTECT_PTR`). `link` is where
+    /// it stands from the address on that leads there.
+    fn list(&self, first: usize, most: usize, link: usize, all: &mut BTreeSet<usize>) {
+        let mut at = first;
+        for _ in 0..most {
+            let is_heap = |at: usize| {
+                at.is_multiple_of(ALIGNMENT) && self.containing(at).is_some() && self.is_present(at)
+            };
+            if !is_heap(at) || !is_heap(at + link) {
+                return;
+            }
+            if !all.insert(at + link - 2 * WORD) {
+                return;
+            }
+            let place = at + link;
+            let next = self.word(place);
+            let plain = next ^ (place >> 12);
+            at = match plain == 0 || is_heap(plain) {
+                true => plain,
+                false => next,
+            };
+        }
+    }
+
+    /// The chunks in an arena's fast bins (`struct malloc_state`).
+    fn fast_chunks(&self, arena: usize) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        for bin in 0..FAST_BINS {
+            let place = arena + 2 * WORD + bin * WORD;
+            let readable = self.containing(place).is_some() && self.is_present(place);
+            let first = match readable {
+                true => self.word(place),
+                false => match self.variable(place) {
+                    Some(word) => word,
+                    None => return all,
+                },
+            };
+            if first != 0 {
+                // These lead to chunks, and the pointer stands behind the chunk's head.
+                self.list(first, usize::MAX, 2 * WORD, &mut all);
+            }
+        }
+        all
+    }
+
+    /// Where the main arena's `struct malloc_state` is, a variable of the C library: the only one that has the address of the top
+    /// chunk and, two words on, either that place itself (an empty bin) or a chunk.
+    fn main_state(&self, first: usize, mapping: &Range<usize>) -> Option<usize> {
+        let mut top = first;
+        loop {
+            if top + 2 * WORD > mapping.end || !self.is_present(top + WORD) {
+                return None;
+            }
+            let bytes = self.word(top + WORD) & !FLAGS;
+            if bytes < LEAST_CHUNK || bytes > mapping.end - top {
+                return None;
+            }
+            if top + bytes + 2 * WORD > mapping.end {
+                break;
+            }
+            top += bytes;
+        }
+        let page_bytes = page_size() as usize;
+        for file in &self.variables {
+            let mut pages = PageSet::new();
+            pages.insert_range(file.start as u64 / page_size()..file.end as u64 / page_size());
+            for page in &(&self.present & &pages) {
+                let start = page as usize * page_bytes;
+                for place in (start..start + page_bytes).step_by(WORD) {
+                    if self.variable(place) != Some(top) {
+                        continue;
+                    }
+                    let bin = self.variable(place + 2 * WORD);
+                    if bin.is_some_and(|bin| bin == place || mapping.contains(&bin)) {
+                        return place.checked_sub((FAST_BINS + 2) * WORD);
+                    }
+                }
+            }
+        }
+        None
+    }
+}

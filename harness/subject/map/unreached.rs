@@ -1,0 +1,376 @@
+//! Blocks that no walk led to: memory that C holds.
+//!
+//! Some hold objects, which a container of C code keeps and shows to nobody. What stands at an object's address tells: there is a
+//! pointer to its type, and a type is told by what every type has in common. That is asked of blocks that an allocator gave out,
+//! whose beginning and size are certain. Nothing is followed from there.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use refcow::objects::{Kind, Part};
+use refcow::observe::{PageSet, page_size};
+
+use super::allocator::{Heap, WORD};
+use super::blocks::{Before, Block, InUse};
+use super::layout::{Layout, STATIC_TYPE_BYTES, Size, Table};
+use super::variables::Variables;
+use super::{Known, Walk};
+
+/// Words of `PyTypeObject`.
+const NAME: usize = 3;
+const BASIC_SIZE: usize = 4;
+const FLAGS: usize = 21;
+/// `Py_TPFLAGS_READY` and `Py_TPFLAGS_TYPE_SUBCLASS`.
+const READY: usize = 1 << 12;
+const TYPE_SUBCLASS: usize = 1 << 31;
+/// Types of types of types.
+const MOST_STEPS: usize = 4;
+const MOST_BASIC_BYTES: usize = 1 << 20;
+/// What may be in front of an object.
+const BEFORE: [usize; 3] = [0, 16, 32];
+/// No count is larger that is not an immortal's (PEP 683).
+const MOST_REFERENCES: usize = 1 << 29;
+
+/// An object by what stands at its address.
+struct There {
+    object: *mut ffi::PyObject,
+    layout: Layout,
+    /// Whether nobody refers to it: the interpreter keeps some for the next of their type.
+    is_free: bool,
+}
+
+/// The heap as it was before Python allocated anything for the map.
+pub struct Blocks {
+    heap: Heap,
+    in_use: InUse,
+    types: Types,
+}
+
+impl Blocks {
+    pub fn of(heap: Heap) -> Self {
+        Self {
+            in_use: InUse::of(&heap),
+            types: Types::default(),
+            heap,
+        }
+    }
+}
+
+/// What is known of addresses: whether there is a type.
+#[derive(Default)]
+struct Types {
+    known: HashMap<usize, bool>,
+}
+
+impl Types {
+    /// Whether this is the address of a type.
+    fn has(&mut self, heap: &Heap, address: usize) -> bool {
+        if let Some(known) = self.known.get(&address) {
+            return *known;
+        }
+        let is_type = is_type(heap, address);
+        self.known.insert(address, is_type);
+        is_type
+    }
+}
+
+/// A word, if it is in memory that can be read.
+fn word(heap: &Heap, address: usize) -> Option<usize> {
+    match address.is_multiple_of(WORD) && heap.containing(address).is_some() {
+        true => heap.is_present(address).then(|| heap.word(address)),
+        false => heap.variable(address),
+    }
+}
+
+fn is_type(heap: &Heap, address: usize) -> bool {
+    let field = |of: usize, index: usize| word(heap, of.wrapping_add(index * WORD));
+    let flags = |of: usize| field(of, FLAGS).unwrap_or(0);
+    let mut last = address;
+    for _ in 0..MOST_STEPS {
+        let Some(kind) = field(last, 1) else {
+            return false;
+        };
+        if flags(kind) & (READY | TYPE_SUBCLASS) != READY | TYPE_SUBCLASS {
+            return false;
+        }
+        last = kind;
+        if kind == (&raw mut ffi::PyType_Type) as usize {
+            break;
+        }
+    }
+    let basic = field(address, BASIC_SIZE).unwrap_or(0);
+    last == (&raw mut ffi::PyType_Type) as usize
+        && flags(address) & READY != 0
+        && field(address, NAME).unwrap_or(0) != 0
+        && (2 * WORD..MOST_BASIC_BYTES).contains(&basic)
+}
+
+/// Whether a word can be a reference count.
+fn is_count(heap: &Heap, count: usize) -> bool {
+    // Since 3.12 the lower half of an immortal's, since 3.14 with flags in the last quarter (`ob_flags`). An address has something in
+    // the third.
+    let immortal = (count as u32) >> 30 == 3 && (count >> 32) as u16 == 0;
+    count > 0 && (immortal || count < MOST_REFERENCES) && heap.containing(count).is_none()
+}
+
+impl Walk<'_> {
+    /// The pages on which C's own memory is: blocks that are in use and were not before the dataset was built, and that neither the
+    /// dataset nor the program leads to. Objects in them, and in those that are older, go to the object map.
+    ///
+    /// A page that has objects of modules or the interpreter on it, too, counts if C's blocks are half of it or more.
+    pub fn unreached(
+        &mut self,
+        before: Option<&Before>,
+        variables: &Variables,
+    ) -> PyResult<PageSet> {
+        let Some(mut found) = self.blocks.take() else {
+            return Ok(PageSet::new());
+        };
+        let Blocks {
+            heap,
+            in_use,
+            types,
+        } = &mut found;
+        let heap = &*heap;
+        let mut blocks = Vec::new();
+        let seen = &self.seen;
+        let others = in_use.each(heap, |block| {
+            if !seen.has_any(block.start..block.end()) {
+                blocks.push(block);
+            }
+        });
+        let others = others - variables.pages();
+        let is_new = |block: &Block| before.is_some_and(|before| !before.has(block));
+        let mut objects = Vec::new();
+        for block in &blocks {
+            if let Some(there) = self.object_in(heap, types, block)? {
+                objects.push((*block, there));
+            }
+        }
+        // What is C's no more, or never was: objects that nobody refers to, and tables of older dicts, such as the interpreter's
+        // of interned texts.
+        let mut of_others = HashSet::new();
+        for (block, there) in objects {
+            let There {
+                object: address,
+                layout,
+                is_free,
+            } = there;
+            if is_free {
+                of_others.insert(block.start);
+                self.record(block.start..block.end(), Part::Allocator, None);
+                continue;
+            }
+            let of_type = self.known(super::type_of(address))?.of_type;
+            let part = Part::Object {
+                before: layout.before as u32,
+                collected: layout.collected,
+            };
+            let new = is_new(&block);
+            self.record_unreached(block.start..block.end(), part, of_type, new);
+            if matches!(layout.table, Table::Dict) {
+                #[expect(unsafe_code, reason = "an object comes as a pointer")]
+                // SAFETY: an object by its head, in a block that is in use; only the words of a dict's struct are read.
+                let dict = unsafe { Bound::from_borrowed_ptr(self.py, address) };
+                let mut tables = Vec::new();
+                self.layouts
+                    .tables(&dict, layout.table, &self.heap, |table| tables.push(table));
+                for table in tables {
+                    if !new {
+                        of_others.insert(table.start);
+                    }
+                    self.record_unreached(table, Part::Buffer, of_type, new);
+                }
+            }
+        }
+        let mut native = PageSet::new();
+        if before.is_none() {
+            return Ok(native);
+        }
+        let mut bytes: HashMap<u64, usize> = HashMap::new();
+        let around = &self.around[0].set | &self.around[1].set;
+        for block in blocks.iter().filter(|block| is_new(block)) {
+            if of_others.contains(&block.start) || is_arenas(heap, block) {
+                continue;
+            }
+            let pages =
+                block.start as u64 / page_size()..(block.end() as u64).div_ceil(page_size());
+            for page in pages {
+                let of_page = page as usize * page_size() as usize;
+                let on_page =
+                    block.end().min(of_page + page_size() as usize) - block.start.max(of_page);
+                *bytes.entry(page).or_default() += on_page;
+            }
+        }
+        native.extend(bytes.into_iter().filter_map(|(page, bytes)| {
+            (!around.contains(page) || 2 * bytes >= page_size() as usize).then_some(page)
+        }));
+        for page in &(&others - &around) {
+            let start = page as usize * page_size() as usize;
+            let old = before.is_some_and(|before| before.has_page(page));
+            if !old && !self.seen.has_any(start..start + page_size() as usize) {
+                native.insert(page);
+            }
+        }
+        Ok(native)
+    }
+
+    /// What an object of the program has in its struct that no traverse tells of: names, constants and bytecode of code, a class's
+    /// table of attributes' names. Each word that leads to a block in use is taken for a pointer to what is there.
+    pub fn words_of(&mut self, object: *mut ffi::PyObject, known: &Known) -> PyResult<()> {
+        const MOST_WORDS: usize = 256;
+        if self.of_dataset || known.is_plain {
+            return Ok(());
+        }
+        let Some(mut blocks) = self.blocks.take() else {
+            return Ok(());
+        };
+        let address = object as usize;
+        let bytes = match known.layout.collected && !known.layout.is_collected(object) {
+            true => known.basic_bytes.min(STATIC_TYPE_BYTES),
+            false => known.basic_bytes,
+        };
+        for at in (address..address + bytes).step_by(WORD).take(MOST_WORDS) {
+            let Some(pointer) = word(&blocks.heap, at) else {
+                break;
+            };
+            if !pointer.is_multiple_of(2 * WORD) || self.seen.has(pointer) {
+                continue;
+            }
+            let mut starts = BEFORE
+                .into_iter()
+                .map(|before| pointer.wrapping_sub(before));
+            let Some(start) = starts.find(|start| blocks.in_use.starts_at(*start)) else {
+                continue;
+            };
+            let Some(bytes) = blocks.heap.block_bytes(start) else {
+                continue;
+            };
+            let of_pool = false;
+            let block = Block {
+                start,
+                bytes,
+                of_pool,
+            };
+            match self.object_in(&blocks.heap, &mut blocks.types, &block)? {
+                Some(there) if there.object as usize == pointer => {
+                    // Of others the collector will tell, in case this is none after all.
+                    let kind = super::type_of(there.object);
+                    if !there.is_free && (!there.layout.collected || is_plain(kind)) {
+                        self.pending.push(there.object);
+                    }
+                }
+                Some(_) => {}
+                None if pointer == start => {
+                    self.record(block.start..block.end(), Part::Buffer, Some(known.of_type));
+                }
+                None => {}
+            }
+        }
+        self.blocks = Some(blocks);
+        Ok(())
+    }
+
+    /// The object at the beginning of a block, if there is one.
+    fn object_in(
+        &mut self,
+        heap: &Heap,
+        types: &mut Types,
+        block: &Block,
+    ) -> PyResult<Option<There>> {
+        for before in BEFORE {
+            let address = block.start + before;
+            if address + 2 * WORD > block.end() {
+                break;
+            }
+            let (Some(count), Some(kind)) = (word(heap, address), word(heap, address + WORD))
+            else {
+                break;
+            };
+            let is_free = count == 0;
+            if !(is_free || is_count(heap, count)) || !types.has(heap, kind) {
+                continue;
+            }
+            let object = address as *mut ffi::PyObject;
+            let layout = self.known(kind as *mut ffi::PyTypeObject)?.layout;
+            let room = block.bytes - before;
+            let fits = match layout.size {
+                // A pool's blocks are no larger than they must be, and chunks hardly.
+                Size::Struct { basic, item: 0 } => match block.of_pool {
+                    true => (before + basic).next_multiple_of(2 * WORD) == block.bytes,
+                    false => basic <= room && room - basic < 6 * WORD,
+                },
+                Size::Struct { basic, .. } => {
+                    basic <= room && layout.bytes(object).is_some_and(|bytes| bytes <= room)
+                }
+                Size::Integer => self.layouts.integer_bytes(object) <= room,
+                Size::Text => room >= 5 * WORD,
+                Size::Block { basic } => basic <= room,
+            };
+            if layout.before == before && fits {
+                return Ok(Some(There {
+                    object,
+                    layout,
+                    is_free,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes in what C holds, or what is older and has no other owner than the interpreter.
+    fn record_unreached(&mut self, range: Range<usize>, part: Part, of_type: u32, new: bool) {
+        if !new {
+            self.around[1].add(range.start, range.len());
+        }
+        if self.records_wanted {
+            let kind = Kind {
+                part,
+                of_type: Some(of_type),
+                package: None,
+                bytes: range.len() as u64,
+            };
+            self.objects.add(range.start as u64, kind);
+        }
+    }
+}
+
+/// Whether objects of this type keep nothing that is not looked for anyway.
+pub fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
+    [
+        &raw mut ffi::PyTuple_Type,
+        &raw mut ffi::PyDict_Type,
+        &raw mut ffi::PyList_Type,
+        &raw mut ffi::PyUnicode_Type,
+        &raw mut ffi::PyBytes_Type,
+        &raw mut ffi::PyLong_Type,
+        &raw mut ffi::PyFloat_Type,
+        &raw mut ffi::PySet_Type,
+        &raw mut ffi::PyFrozenSet_Type,
+    ]
+    .contains(&kind)
+}
+
+/// Whether pymalloc's list of arenas is in this block: `struct arena_object`, six words each, in which stands where the arena is, and
+/// how many of its pools, 64 or one less, are free.
+fn is_arenas(heap: &Heap, block: &Block) -> bool {
+    const RECORD: usize = 6 * WORD;
+    const POOLS: usize = 64;
+    let records = (block.start..block.end()).step_by(RECORD).take(64);
+    let mut full = records.map_while(|at| {
+        Some((
+            word(heap, at)?,
+            word(heap, at + WORD)?,
+            word(heap, at + 2 * WORD)?,
+        ))
+    });
+    full.any(|(arena, pools, counts)| {
+        let (free, all) = (counts as u32, counts >> 32);
+        (POOLS - 1..=POOLS).contains(&all)
+            && free as usize <= all
+            && (arena..=arena + POOLS * heap.pool_bytes).contains(&pools)
+            && heap.containing(arena).is_some()
+    })
+}
