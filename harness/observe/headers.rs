@@ -598,7 +598,7 @@ mod tests {
         fn any_words_are_objects_or_none(
             minor in 8u8..16,
             all in proptest::collection::vec(prop_oneof![
-                any::<u64>(), 0u64..3, Just(THING), Just(TUPLE), (0u64..64).prop_map(|at| HEAP + 512 * at), Just(HEAP + 31 << 32),
+                any::<u64>(), 0u64..3, Just(THING), Just(TUPLE), (0u64..64).prop_map(|at| HEAP + 512 * at), Just((HEAP + 31) << 32),
             ], 0..2000),
         ) {
             let mut words = Words::new();
