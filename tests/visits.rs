@@ -209,6 +209,9 @@ fn what_only_python_knows_to_run_nothing_is_refused_before_the_build(
 #[case::nothing("None", None)]
 #[case::a_container_that_iterates_itself("Whole()", None)]
 #[case::a_generator_that_has_ended("ended(data)", None)]
+#[case::an_instance_of_a_class("Plain()", None)]
+#[case::a_class("Plain", None)]
+#[case::an_exception("ValueError()", None)]
 fn a_lazy_object_that_a_visit_returns_is_told(
     #[case] returned: &str,
     #[case] lazy: Option<&str>,
@@ -219,6 +222,7 @@ fn a_lazy_object_that_a_visit_returns_is_told(
         let text = format!(
             "import itertools, warnings\nwarnings.simplefilter('ignore')\nasync def co(): pass\nasync def asynchronous(): yield 1\n\
              class Rows:\n    def __iter__(self): return self\n    def __next__(self): raise StopIteration\n\
+             class Plain: pass\n\
              class Whole(Rows):\n    def __len__(self): return 0\n\
              def ended(data):\n    rows = (x for x in data)\n    sum(rows)\n    return rows\n\
              def visit_look(data):\n    return {returned}\n"

@@ -12,7 +12,6 @@ const NAME: usize = 3;
 const AS_ASYNC: usize = 10;
 const AS_SEQUENCE: usize = 12;
 const AS_MAPPING: usize = 13;
-const NEXT: usize = 28;
 /// Words of `PyAsyncMethods`.
 const AWAIT: usize = 0;
 const ASYNC_NEXT: usize = 2;
@@ -40,7 +39,11 @@ pub fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
         [AS_SEQUENCE, AS_MAPPING].map(|number| word(table(number), LENGTH) != 0) != [false, false];
     let methods = table(AS_ASYNC);
     let waits = word(methods, AWAIT) != 0 || word(methods, ASYNC_NEXT) != 0;
-    let iterates = word(kind, NEXT) != 0 && !has_length;
+    #[expect(unsafe_code, reason = "not in PyO3 for any object")]
+    // SAFETY: the object is live and the thread attached. It compares the type's own word, which a class without `__next__` has, too: there
+    // it is a function that refuses.
+    let has_next = unsafe { ffi::PyIter_Check(returned.as_ptr()) } != 0;
+    let iterates = has_next && !has_length;
     if !(waits || iterates) || has_ended(returned) {
         return None;
     }
