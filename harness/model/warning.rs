@@ -199,8 +199,11 @@ impl fmt::Display for Warning {
                 objects,
                 pages,
             } => {
-                let objects =
-                    objects.map_or(String::new(), |objects| format!("{objects} objects of "));
+                let objects = match objects {
+                    Some(1) => "1 object of ".to_owned(),
+                    Some(objects) => format!("{objects} objects of "),
+                    None => String::new(),
+                };
                 write!(
                     f,
                     "{fixture}: C code holds memory for {objects}{types} that no type tells of"
