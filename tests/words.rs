@@ -194,7 +194,7 @@ fn what_was_given_back_is_told_by_its_peak() {
     };
     assert_eq!(
         found(exit("exit")),
-        "each worker had up to 86 MiB of copies and new memory, and gave most of it back. At the end it had copied 4.6 MiB \
+        "each worker had at least 86 MiB of copies and new memory at once, and gave most of it back. At the end it had copied 4.6 MiB \
          (13.1 % of the objects' pages) because ending Python writes the reference count of a str: _Py_Dealloc; nothing new."
     );
     assert!(found(exit("look")).contains("because using a str writes its reference count"));
@@ -209,7 +209,7 @@ fn what_was_given_back_is_told_by_its_peak() {
     let by_and_by = found(by_and_by);
     assert!(
         by_and_by.starts_with(
-            "each worker copied 33 MiB in all, and gave most of it back; at most 6 MiB of copies and new memory was seen at once. "
+            "each worker copied 33 MiB in all, and gave most of it back; at least 6 MiB of copies and new memory was there at once. "
         ),
         "{by_and_by}"
     );
@@ -222,7 +222,10 @@ fn what_was_given_back_is_told_by_its_peak() {
         });
     });
     let found = found(all);
-    assert!(found.starts_with("each worker had up to 40 MiB"), "{found}");
+    assert!(
+        found.starts_with("each worker had at least 40 MiB"),
+        "{found}"
+    );
     assert!(!found.contains("no worker"), "{found}");
 }
 
@@ -246,9 +249,59 @@ fn processes_of_a_visit_are_told_first_where_they_copied_more() {
     assert_eq!(
         found(run),
         "each worker started 5 processes, of which 4 together copied 61.2 MiB and made 1 MiB of new memory; at the peak they \
-         had 62 MiB of both; what the other one copied is not known: it had ended before it could be looked at. It itself \
+         had at least 62 MiB of both; what the other one copied is not known: it had ended before it could be looked at. It itself \
          did not copy anything but noise (4 KiB); nothing new."
     );
+}
+
+#[test]
+fn one_process_is_no_several() {
+    let of = |followed: bool| {
+        found(of_a_visit(
+            "fork",
+            &[(Header, 4_000, 1_000)],
+            &[],
+            |child| {
+                let one = Followed {
+                    regions: vec![OnTheWay {
+                        region: Header,
+                        pages: 64,
+                    }],
+                    new_pages: 0,
+                };
+                child.processes = Some(Processes {
+                    number: 1,
+                    followed: if followed { vec![one] } else { vec![] },
+                    peak_bytes: followed.then_some(256 << 10),
+                    not_followed: (!followed).then(|| "1 ran another program (sh)".into()),
+                });
+            },
+        ))
+    };
+    let (followed, lost) = (of(true), of(false));
+    assert!(
+        followed.ends_with(
+            "It started 1 process, which copied 256 KiB and made 0 B of new memory; at the peak it had at least 256 KiB of both."
+        ),
+        "{followed}"
+    );
+    assert!(
+        lost.ends_with(
+            "It started 1 process; what that one copied is not known: 1 ran another program (sh)."
+        ),
+        "{lost}"
+    );
+}
+
+/// None, an empty list, a mapping that nobody has read yet, data in a global.
+#[test]
+fn data_without_a_page_is_not_told_to_be_elsewhere() {
+    let found = found(of_a_visit("look", &[(Modules, 2_000, 1_000)], &[], |_| {}));
+    assert!(
+        found.contains("No page that the workers shared is known to be part of the data of "),
+        "{found}"
+    );
+    assert!(!found.contains("rest of the process"), "{found}");
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn sentences(measurement: &Measurement, cost: &Cost<'_>, of: &str, page_size: u6
         true => "It itself did not copy",
         false => no_worker,
     };
+    // What was there at once is what a look saw: there may have been more between two looks.
     if let Some(most) = gave_back {
         // What was copied over all the time need not have been there at once.
         let in_all = cost
@@ -127,7 +128,7 @@ fn sentences(measurement: &Measurement, cost: &Cost<'_>, of: &str, page_size: u6
             (Some(ever), peak) => {
                 let at_once = peak.map_or(String::new(), |peak| {
                     format!(
-                        "; at most {} of copies and new memory was seen at once",
+                        "; at least {} of copies and new memory was there at once",
                         bytes(peak)
                     )
                 });
@@ -137,7 +138,7 @@ fn sentences(measurement: &Measurement, cost: &Cost<'_>, of: &str, page_size: u6
                 )
             }
             (None, _) => format!(
-                "{worker} had up to {} of copies and new memory{of}, and gave most of it back",
+                "{worker} had at least {} of copies and new memory at once{of}, and gave most of it back",
                 bytes(most)
             ),
         };
@@ -176,7 +177,10 @@ fn sentences(measurement: &Measurement, cost: &Cost<'_>, of: &str, page_size: u6
         }
     }
     if let (None, Some(peak)) = (gave_back, cost.peak_bytes) {
-        first += &format!("; at the peak it had {} of both", bytes(peak));
+        first += &format!(
+            "; at the peak it had at least {} of copies and new memory",
+            bytes(peak)
+        );
     }
     if let Some(file) = cost
         .bytes
@@ -309,11 +313,13 @@ fn started(subject: &str, of: &str, processes: &Processes, cost: &Cost<'_>) -> S
         );
     }
     if let Some(peak) = processes.peak_bytes {
-        words += &format!("; at the peak they had {} of both", bytes(peak));
+        let who = if number == 1 { "it" } else { "they" };
+        words += &format!("; at the peak {who} had at least {} of both", bytes(peak));
     }
     if let Some(reason) = &processes.not_followed {
         let left = number.saturating_sub(followed);
         words += &match followed {
+            0 if number == 1 => format!("; what that one copied is not known: {reason}"),
             0 => format!("; what they copied is not known: {reason}"),
             _ if left == 1 => format!("; what the other one copied is not known: {reason}"),
             _ => format!(
@@ -345,9 +351,10 @@ pub(super) fn others(measurement: &Measurement, cost: &Cost<'_>, processes: bool
             "Between the fork and the visit it had already copied {regions}"
         ));
     }
+    // Data of no size, data that nobody has touched yet, data that `build` kept for itself: the pages say only that none was shared.
     if child.dataset().pages == 0 {
         all.push(format!(
-            "refcow could not locate the memory of {}; its pages are counted as the rest of the process",
+            "No page that the workers shared is known to be part of the data of {}",
             measurement.fixture
         ));
     }

@@ -256,7 +256,9 @@ const COSTS: [(&str, Words); 7] = [
     ("growth of USS", |one| {
         Some(spread(one.uss_growth_bytes.as_ref()?, signed_bytes))
     }),
-    ("peak", |one| Some(spread(one.peak_bytes.as_ref()?, bytes))),
+    ("peak, at least", |one| {
+        Some(spread(one.peak_bytes.as_ref()?, bytes))
+    }),
     ("copied by all workers", |one| {
         Some(bytes(one.copied_bytes_all))
     }),
