@@ -108,6 +108,32 @@ fn objects_that_c_holds_are_known_by_what_stands_there(
     });
 }
 
+/// The collector knows them, and still no module and no object leads to them.
+#[rstest]
+fn what_a_container_of_c_code_keeps_is_its_own(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+) {
+    by_python::each(series, "native", |interpreter| {
+        let run = measured(interpreter, "kept", "take");
+        let child = child(&run);
+        let lists = |region: RegionName| {
+            written(child, |written| {
+                written.of_type.as_deref() == Some("list")
+                    && written.cause == Cause::Refcount
+                    && written.region == region
+            })
+        };
+        assert!(
+            lists(RegionName::Native) > 40_000 * 56 / 4096,
+            "{:#?}",
+            child.written
+        );
+        assert!(lists(RegionName::Interpreter) < FEW, "{:#?}", child.written);
+        let (pages, _) = of_region(child, RegionName::Interpreter);
+        assert!(pages < 1_000, "{pages}");
+    });
+}
+
 /// The object map when many things of many types were built twice: reachable from the data, and held by nothing that is known. And
 /// where those of this kind are: address, whether the collector tracks it, type.
 fn mapped(interpreter: &python::Interpreter, which: &str) -> (ObjectMap, Vec<(u64, bool, String)>) {

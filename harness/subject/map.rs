@@ -82,11 +82,11 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     }
     walk.follow_data(data.as_ptr())?;
     walk.of_dataset = false;
-    walk.follow_program(&collector)?;
     let before = Before::kept().map_err(|error| {
         PyOSError::new_err(format!("what was there before the dataset: {error}"))
     })?;
-    let native = walk.unreached(before.as_ref(), &variables)?;
+    walk.follow_program(&collector, before.as_ref())?;
+    let native = walk.unreached(before.as_ref(), &variables)? | &walk.held_by_c.set;
     let [modules, interpreter] = walk.around.each_ref().map(Pages::ranges);
     let map = RegionMap {
         header: walk.regions.header.ranges(),
@@ -166,6 +166,9 @@ struct Walk<'py> {
     blocks: Option<Blocks>,
     /// Pages with objects of modules, and of the interpreter.
     around: [Pages; 2],
+    /// Whether what is taken in is what C code keeps, and the pages of that.
+    is_held_by_c: bool,
+    held_by_c: Pages,
     /// By the name of the type.
     not_walked: BTreeMap<String, NotWalked>,
     /// Blocks that C code holds for objects of the dataset, each counted once.
@@ -216,6 +219,8 @@ impl<'py> Walk<'py> {
             packages: Packages::default(),
             blocks: None,
             around: Default::default(),
+            is_held_by_c: false,
+            held_by_c: Pages::default(),
             not_walked: BTreeMap::new(),
             led_to: HashSet::new(),
             told: BTreeSet::new(),
@@ -818,7 +823,9 @@ impl<'py> Walk<'py> {
         if part != Part::Allocator {
             // Its block is somebody's.
             self.seen.insert(range.start);
-            if !self.of_dataset {
+            if self.is_held_by_c {
+                self.held_by_c.add(range.start, range.len());
+            } else if !self.of_dataset {
                 package = self.packages.package();
                 self.around[usize::from(package.is_none())].add(range.start, range.len());
             }

@@ -52,7 +52,11 @@ fn top(name: &str) -> &str {
 
 impl Walk<'_> {
     /// Takes in all that is not the dataset's.
-    pub fn follow_program(&mut self, collector: &super::Collector) -> PyResult<()> {
+    pub fn follow_program(
+        &mut self,
+        collector: &super::Collector,
+        before: Option<&super::Before>,
+    ) -> PyResult<()> {
         self.packages.in_map.push(None);
         self.packages.waiting.push(Vec::new());
         for name in OF_INTERPRETER {
@@ -92,6 +96,7 @@ impl Walk<'_> {
                 others.push(object);
             }
         });
+        self.follow_what_c_holds(&others, before)?;
         for object in held_back.into_iter().chain(others) {
             self.follow(object)?;
         }

@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{Borrowed, ffi};
 use refcow::objects::{Kind, Part};
 use refcow::observe::{PageSet, page_size};
 
@@ -16,7 +16,7 @@ use super::allocator::{Heap, WORD};
 use super::blocks::{Before, Block, InUse};
 use super::layout::{Layout, STATIC_TYPE_BYTES, Size, Table};
 use super::variables::Variables;
-use super::{Known, Walk};
+use super::{Known, Walk, untold};
 
 /// Words of `PyTypeObject`.
 const NAME: usize = 3;
@@ -215,6 +215,67 @@ impl Walk<'_> {
             }
         }
         Ok(native)
+    }
+
+    /// Takes in what a container of C code keeps and shows to nobody, and all that it leads to: objects which the collector knows,
+    /// and to which memory leads that C has taken while the dataset was built. `others`: what the collector knows and no walk has
+    /// led to, garbage in cycles among it. That has only itself to lead to it.
+    pub fn follow_what_c_holds(
+        &mut self,
+        others: &[*mut ffi::PyObject],
+        before: Option<&Before>,
+    ) -> PyResult<()> {
+        let (Some(before), Some(mut found)) = (before, self.blocks.take()) else {
+            return Ok(());
+        };
+        let mut known = HashSet::new();
+        // Blocks that these objects have for themselves: their lists of pointers, their tables.
+        let mut own = HashSet::new();
+        for object in others {
+            let kind = self.known(super::type_of(*object))?;
+            known.insert(*object as usize);
+            own.insert((*object as usize).wrapping_sub(kind.layout.before));
+            if kind.layout.table != Table::None {
+                #[expect(unsafe_code, reason = "an object comes as a pointer")]
+                // SAFETY: the collector has it in its lists, so it is alive; only words of its struct are read.
+                let bound = unsafe { Borrowed::from_ptr(self.py, *object) };
+                self.layouts
+                    .tables(&bound, kind.layout.table, &self.heap, |table| {
+                        own.insert(table.start);
+                    });
+            }
+            untold::blocks(*object, kind.besides.untold, &self.heap, |block, _| {
+                own.insert(block.start);
+            });
+        }
+        let mut blocks = Vec::new();
+        let seen = &self.seen;
+        found.in_use.each(&found.heap, |block| {
+            let is_others = own.contains(&block.start) || seen.has_any(block.start..block.end());
+            if !is_others && !before.has(&block) {
+                blocks.push(block);
+            }
+        });
+        let mut kept = Vec::new();
+        for block in blocks {
+            // One that holds an object, or did, is no memory of C's own.
+            if self
+                .object_in(&found.heap, &mut found.types, &block)?
+                .is_some()
+            {
+                continue;
+            }
+            let words = (block.start..block.end()).step_by(WORD);
+            let words = words.filter_map(|at| word(&found.heap, at));
+            kept.extend(words.filter(|word| known.contains(word)));
+        }
+        self.blocks = Some(found);
+        self.is_held_by_c = true;
+        for object in kept {
+            self.follow(object as *mut ffi::PyObject)?;
+        }
+        self.is_held_by_c = false;
+        Ok(())
     }
 
     /// What an object of the program has in its struct that no traverse tells of: names, constants and bytecode of code, a class's
