@@ -27,6 +27,9 @@ pub enum Cause {
     /// The kernel wrote, on behalf of a system call (`read(2)` into a buffer): there is a copy, and no fault of the
     /// program's own.
     Kernel,
+    /// `khugepaged` made a huge page of pages here (or `madvise(MADV_COLLAPSE)` did): there is a copy, no fault of the program's own, and
+    /// the page is part of a huge page when the visit has ended.
+    Khugepaged,
     /// Something else, or nothing is known of it: a thread's stack, a library's variables, memory of an object's that
     /// refcow does not find, or a fault whose record was lost.
     Unattributed,
@@ -34,13 +37,14 @@ pub enum Cause {
 
 impl Cause {
     /// All causes, in the order of the tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Refcount,
         Self::Gc,
         Self::Buffer,
         Self::Body,
         Self::Allocator,
         Self::Kernel,
+        Self::Khugepaged,
         Self::Unattributed,
     ];
 
@@ -53,6 +57,7 @@ impl Cause {
             Self::Body => "body",
             Self::Allocator => "allocator",
             Self::Kernel => "kernel",
+            Self::Khugepaged => "khugepaged",
             Self::Unattributed => "unattributed",
         }
     }
@@ -74,6 +79,9 @@ pub struct Causes {
     pub allocator: u64,
     /// [`Cause::Kernel`].
     pub kernel: u64,
+    /// [`Cause::Khugepaged`]. Absent in documents of earlier versions, which looked for none.
+    #[serde(default)]
+    pub khugepaged: u64,
     /// [`Cause::Unattributed`].
     pub unattributed: u64,
 }
@@ -88,6 +96,7 @@ impl Causes {
             Cause::Body => self.body,
             Cause::Allocator => self.allocator,
             Cause::Kernel => self.kernel,
+            Cause::Khugepaged => self.khugepaged,
             Cause::Unattributed => self.unattributed,
         }
     }
@@ -101,6 +110,7 @@ impl Causes {
             Cause::Body => &mut self.body,
             Cause::Allocator => &mut self.allocator,
             Cause::Kernel => &mut self.kernel,
+            Cause::Khugepaged => &mut self.khugepaged,
             Cause::Unattributed => &mut self.unattributed,
         }
     }
@@ -243,6 +253,6 @@ mod tests {
         for cause in Cause::ALL {
             assert_eq!(json[cause.as_str()], causes.of(cause));
         }
-        assert_eq!(causes.sum(), 28);
+        assert_eq!(causes.sum(), 36);
     }
 }

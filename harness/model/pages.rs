@@ -11,7 +11,7 @@ use super::{Cause, Causes};
 ///
 /// In JSON a text of stretches: a number of pages, then `.` if they are still shared; `w` if they were copied on the way from the
 /// fork to the visit; else the letter of the cause of
-/// the first write (`r`efcount, `g`c, bu`f`fer, `b`ody, `a`llocator, `k`ernel, `u`nattributed), or `c` (copied) where it is not known, and behind that `=` if the
+/// the first write (`r`efcount, `g`c, bu`f`fer, `b`ody, `a`llocator, `k`ernel, k`h`ugepaged, `u`nattributed), or `c` (copied) where it is not known, and behind that `=` if the
 /// copies are identical to their originals and `!` if they are not. `3. 117r= 1g!`: three shared pages, 117 identical copies
 /// that a reference count has caused, and one copy with other bytes, caused by the collector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,10 +169,11 @@ impl fmt::Display for PageMap {
     }
 }
 
-/// The letter of a cause, its first but of one of the two that have it.
+/// The letter of a cause: its first, but of the later of two that have it.
 fn letter(cause: Cause) -> char {
     match cause {
         Cause::Buffer => 'f',
+        Cause::Khugepaged => 'h',
         _ => cause.as_str().chars().next().unwrap_or('?'),
     }
 }
@@ -235,9 +236,9 @@ impl JsonSchema for PageMap {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^([1-9][0-9]*([.w]|[rgfbakuc][=!]?)( [1-9][0-9]*([.w]|[rgfbakuc][=!]?))*)?$",
+            "pattern": "^([1-9][0-9]*([.w]|[rgfbakhuc][=!]?)( [1-9][0-9]*([.w]|[rgfbakhuc][=!]?))*)?$",
             "description": "The region's pages in the order of their addresses, as stretches: a number of pages, then `.` if \
-                they are still shared; `w` if they were copied on the way from the fork to the visit; else the letter of the cause of the first write (`f` of `buffer`, of others their first), or \
+                they are still shared; `w` if they were copied on the way from the fork to the visit; else the letter of the cause of the first write (`f` of `buffer`, `h` of `khugepaged`, of others their first), or \
                 `c` where it is not known, and behind that `=` if the copies are identical to their originals and `!` if they are not.",
         })
     }

@@ -206,6 +206,7 @@ struct OfRegion {
     allocator: Option<u64>,
     /// The machine's kernel has the shorter name.
     by_kernel: Option<u64>,
+    khugepaged: Option<u64>,
     unattributed: Option<u64>,
 }
 
@@ -224,6 +225,7 @@ impl OfRegion {
             body: of(Cause::Body),
             allocator: of(Cause::Allocator),
             by_kernel: of(Cause::Kernel),
+            khugepaged: of(Cause::Khugepaged),
             unattributed: of(Cause::Unattributed),
         }
     }

@@ -89,6 +89,7 @@ pub fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option
         (Cause::Body, Objects::Several(names)) => format!("fields of {names} were written"),
         (Cause::Allocator, _) => "Python allocated or freed memory there".to_owned(),
         (Cause::Kernel, _) => "the kernel wrote there for a system call".to_owned(),
+        (Cause::Khugepaged, _) => "the kernel made huge pages of the pages there".to_owned(),
         (Cause::Unattributed, _) => return None,
     })
 }

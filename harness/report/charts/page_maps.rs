@@ -426,6 +426,7 @@ fn words(cause: Cause) -> &'static str {
         Cause::Body => "another field of an object",
         Cause::Allocator => "the allocator",
         Cause::Kernel => "the kernel",
+        Cause::Khugepaged => "khugepaged",
         Cause::Unattributed => "something else",
     }
 }

@@ -85,6 +85,11 @@ const CAUSES: [[Colour; 3]; Cause::ALL.len() + 1] = [
         colour("kernel-copied", 0xAD9BE6, 0xB5A4E7),
     ],
     [
+        colour("khugepaged-identical", 0x00808A, 0x008B95),
+        colour("khugepaged-changed", 0x003034, 0x8CF5FF),
+        colour("khugepaged-copied", 0x00B3C0, 0x00BBC9),
+    ],
+    [
         colour("unattributed-identical", 0x6E767D, 0x787F87),
         colour("unattributed-changed", 0x292B2E, 0xDEE0E1),
         colour("unattributed-copied", 0xA1A6AC, 0xAAAEB2),

@@ -190,7 +190,8 @@ const TERMS: [(&str, &str); 9] = [
         "cause",
         "what the first write to an unshared page changed. refcount: the count of an object's users; gc: what the garbage \
          collector keeps in front of an object; buffer: memory of an object's out of line; body: another field of an object; \
-         allocator: the allocator's own words; kernel: the kernel wrote; unattributed: not known",
+         allocator: the allocator's own words; kernel: the kernel wrote; \
+         khugepaged: the kernel made a huge page; unattributed: not known",
     ),
     (
         "visit",
