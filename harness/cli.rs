@@ -372,6 +372,9 @@ pub struct MeasureOptions {
     /// What the measured processes find in their environment.
     #[command(flatten)]
     variables: VariableOptions,
+    /// Transparent huge pages in the measured processes: `keep` has them as your own program would
+    #[arg(long, value_enum, default_value_t)]
+    huge_pages: HugePages,
     /// Name the Python line behind each copied page, too: one more worker makes each visit, several times slower
     #[arg(long, conflicts_with = "no_causes")]
     lines: bool,
@@ -407,6 +410,9 @@ pub struct Advise {
     /// What the measured processes find in their environment.
     #[command(flatten)]
     variables: VariableOptions,
+    /// Transparent huge pages in the measured processes: `keep` has them as your own program would
+    #[arg(long, value_enum, default_value_t)]
+    huge_pages: HugePages,
     /// How to write the advice
     #[arg(long, value_enum, default_value_t)]
     pub format: ClaimsFormat,
@@ -460,12 +466,23 @@ impl Advise {
             advise: vec![dataset],
             arguments: self.arguments.clone(),
             variables: self.variables.variables().resolve()?,
+            keep_huge_pages: self.huge_pages == HugePages::Keep,
             asked: self.variables.variables(),
             // Why nothing helps, where nothing does.
             causes: true,
             ..self.run.plan()
         })
     }
+}
+
+/// What becomes of transparent huge pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HugePages {
+    /// None, so that each copy is one page of 4 KiB
+    #[default]
+    Off,
+    /// As the user's own program would have them; the kernel may unshare pages to make one (the cause `khugepaged`)
+    Keep,
 }
 
 /// Variables of the environment.
@@ -547,6 +564,7 @@ impl RunOptions {
             force: self.force,
             causes: false,
             lines: false,
+            keep_huge_pages: false,
         }
     }
 }
@@ -905,6 +923,7 @@ impl MeasureOptions {
             datasets: datasets?,
             causes: !self.no_causes,
             variables: self.variables.variables().resolve()?,
+            keep_huge_pages: self.huge_pages == HugePages::Keep,
             asked: self.variables.variables(),
             // Nothing else is asked for by it.
             lines: self.lines || self.by.contains(&By::Line),

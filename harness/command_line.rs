@@ -132,6 +132,10 @@ mod tests {
     #[case::cut_by_type("measure ints --by type", "measure ints")]
     #[case::cut_by_line("measure ints --by line", "measure ints --lines")]
     #[case::cut_by_line_with_lines("measure ints --by=line --lines", "measure ints --lines")]
+    #[case::with_huge_pages(
+        "measure ints --huge-pages=keep --report D",
+        "measure ints --huge-pages keep"
+    )]
     #[case::told_to_be_quiet(
         "versions a b --report D --quiet --timeout 5",
         "versions a b --timeout 5"

@@ -60,6 +60,8 @@ pub struct Plan {
     /// Have one more child make each visit, and log which line ran when it had page faults. It takes several times as
     /// long for that.
     pub lines: bool,
+    /// Let the measured processes have transparent huge pages as the user's own program would have them.
+    pub keep_huge_pages: bool,
 }
 
 /// One dataset and its visits.
@@ -702,8 +704,12 @@ fn of_steps<T>(
 /// Everything in the plan, with one interpreter.
 fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result<OfOne, Error> {
     let interpreter = &ready.interpreter;
-    let launch = launch(ready, plan.children, plan.timeout)?;
+    let launch = Launch {
+        keep_huge_pages: plan.keep_huge_pages,
+        ..launch(ready, plan.children, plan.timeout)?
+    };
     let mut environment = environment_of(ready)?;
+    environment.transparent_huge_pages.disabled_in_subject = !plan.keep_huge_pages;
     environment.variables = plan.asked.given();
     environment.all_variables = plan.asked.all;
     step(Step::Preparing("calibrating"));
@@ -854,6 +860,7 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
         prefix: ready.prefix.clone(),
         surroundings: Surroundings::Fixed(places),
         variables: Vec::new(),
+        keep_huge_pages: false,
         channels: children + 1,
         timeout,
     })
@@ -880,6 +887,14 @@ fn machine_warnings(environment: &Environment) -> BTreeSet<Warning> {
     let mut warnings = BTreeSet::new();
     if environment.ksm.running == Some(true) {
         warnings.insert(Warning::KsmRunning);
+    }
+    let huge_pages = &environment.transparent_huge_pages;
+    if !huge_pages.disabled_in_subject
+        && let Some(reason) = machine::no_huge_pages(huge_pages.enabled.as_deref())
+    {
+        warnings.insert(Warning::NoHugePagesToKeep {
+            reason: reason.into(),
+        });
     }
     if machine::page_mapcount_missing() {
         warnings.insert(Warning::NoPageMapcount);
@@ -1222,9 +1237,12 @@ fn visit_in(
                 return Ok((measured, left));
             }
         };
-        measured
-            .warnings
-            .extend(visit_warnings(fixture, visit, &outcome));
+        measured.warnings.extend(visit_warnings(
+            fixture,
+            visit,
+            &outcome,
+            plan.keep_huge_pages,
+        ));
         let mut children = outcome.children;
         for child in &mut children {
             child.bytes = Some(child.visit_bytes(page_size()));
@@ -1429,7 +1447,12 @@ fn fits(
     Ok(())
 }
 
-fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> Vec<Warning> {
+fn visit_warnings(
+    fixture: &Fixture,
+    visit: &str,
+    outcome: &visit::Outcome,
+    keep_huge_pages: bool,
+) -> Vec<Warning> {
     let fixture = &fixture.name;
     let mut warnings = Vec::new();
     if let Some(unavailable) = &outcome.causes_unknown {
@@ -1474,7 +1497,8 @@ fn visit_warnings(fixture: &Fixture, visit: &str, outcome: &visit::Outcome) -> V
             pages,
         });
     }
-    if let Some(bytes) = outcome.parent.huge_bytes.filter(|bytes| *bytes > 0) {
+    let huge = (outcome.parent.huge_bytes).filter(|bytes| *bytes > 0 && !keep_huge_pages);
+    if let Some(bytes) = huge {
         warnings.push(Warning::HugePagesInSubject {
             fixture: fixture.clone(),
             bytes,

@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use miette::Diagnostic;
+use nix::sys::prctl;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::{Pid, SysconfVar, geteuid, sysconf};
@@ -126,8 +127,8 @@ pub struct MemoryLimits {
 
 /// What a report says of the machine. `packages` is taken over as it is.
 ///
-/// Transparent huge pages are given as turned off in the subject, because every subject does so before Python starts or
-/// refuses to go on.
+/// Transparent huge pages are given as turned off in the subject, because every subject that is not told to keep them does so
+/// before Python starts or refuses to go on.
 ///
 /// # Errors
 /// /proc is not mounted, or is that of a kernel before 3.14, which does not know `MemAvailable`.
@@ -420,6 +421,19 @@ fn process_memory(sample: &Sample) -> Finding {
             lost,
             "start the container with a /proc of its own that is not masked (--security-opt systempaths=unconfined)",
         ),
+    }
+}
+
+/// Why no process here has transparent huge pages, by the machine's setting of them; `None` if one may.
+pub fn no_huge_pages(enabled: Option<&str>) -> Option<&'static str> {
+    match enabled {
+        None => Some("this kernel has no transparent huge pages, or does not show them"),
+        Some("never") => Some("/sys/kernel/mm/transparent_hugepage/enabled is never"),
+        // Inherited by all that is started from here.
+        Some(_) if prctl::get_thp_disable().unwrap_or(false) => {
+            Some("whoever started refcow turned them off (PR_SET_THP_DISABLE)")
+        }
+        Some(_) => None,
     }
 }
 

@@ -34,7 +34,7 @@ pub use mappings::{
 };
 pub use memory::{Memory, identical_pages, read_page};
 pub use migration::compare;
-pub use pagemap::{PageStates, page_size, page_states, present_pages};
+pub use pagemap::{PageStates, huge_pages, page_size, page_states, present_pages};
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};

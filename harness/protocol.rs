@@ -97,6 +97,8 @@ pub enum Request {
         /// In their order.
         arguments: Vec<Value>,
     },
+    /// Have transparent huge pages as the user's own program would have them. Comes first, if at all. Answer: [`Answer::Kept`].
+    KeepHugePages,
     /// Instead of a dataset: map so many anonymous pages and write each. Answer: [`Answer::Filled`].
     Fill {
         /// How many.
@@ -265,6 +267,8 @@ pub enum Answer {
     Started(Started),
     /// The module was executed.
     Loaded,
+    /// Huge pages are as the user's own program would have them.
+    Kept,
     /// What `build` would allocate; `None` where the fixture does not say.
     Footprint(Option<Footprint>),
     /// The dataset stands.

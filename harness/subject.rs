@@ -247,6 +247,8 @@ pub struct Launch {
     pub surroundings: Surroundings,
     /// Variables that the user gives it, in the place of others of these names.
     pub variables: Vec<(OsString, OsString)>,
+    /// Whether it has transparent huge pages as the user's own program would have them, or none.
+    pub keep_huge_pages: bool,
     /// How many channels it needs: the witness and all children.
     pub channels: usize,
     /// The time that one request or one visit may take.
@@ -365,9 +367,17 @@ impl Subject {
             .chain(theirs.iter().map(AsRawFd::as_raw_fd))
             .collect();
         match subject.control.hand_over(&handed) {
-            Ok(()) => Ok(subject),
-            Err(error) => Err(subject.lost("starting", error)),
+            Ok(()) => {}
+            Err(error) => return Err(subject.lost("starting", error)),
         }
+        if launch.keep_huge_pages {
+            let doing = "keeping huge pages";
+            match subject.ask(&Request::KeepHugePages, doing)? {
+                Answer::Kept => {}
+                other => return Err(out_of_turn(doing, &other)),
+            }
+        }
+        Ok(subject)
     }
 
     /// The parent's process.
@@ -1003,9 +1013,11 @@ fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
         ("OPENBLAS_NUM_THREADS", "1".into()),
         ("OMP_NUM_THREADS", "1".into()),
         ("MKL_NUM_THREADS", "1".into()),
-        // NumPy asks for huge pages by itself (numpy/numpy#15769).
-        ("NUMPY_MADVISE_HUGEPAGE", "0".into()),
     ];
+    if !launch.keep_huge_pages {
+        // NumPy asks for huge pages by itself (numpy/numpy#15769).
+        variables.push(("NUMPY_MADVISE_HUGEPAGE", "0".into()));
+    }
     let mut users = Vec::new();
     match &launch.surroundings {
         Surroundings::Fixed(places) => {

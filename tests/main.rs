@@ -20,6 +20,7 @@ mod examples;
 mod faults;
 mod formats;
 mod hostile;
+mod huge;
 mod instrument;
 mod interrupted;
 mod leftovers;

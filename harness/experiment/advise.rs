@@ -291,7 +291,10 @@ fn launch_for(
     let progress = |line: &str| (step.borrow_mut())(Step::Installing(line));
     match python::prepare(ready.interpreter.clone(), &modules, &progress) {
         Ok(ready) => {
-            let launch = super::launch(&ready, plan.children, plan.timeout)?;
+            let launch = Launch {
+                keep_huge_pages: plan.keep_huge_pages,
+                ..super::launch(&ready, plan.children, plan.timeout)?
+            };
             Ok(Ok((launch, ready.installed)))
         }
         Err(python::Error::Interrupted) => Err(python::Error::Interrupted.into()),

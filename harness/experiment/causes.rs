@@ -38,6 +38,36 @@ pub struct Recorded {
     pub first: HashMap<u64, FirstWrite>,
     /// Faults of which the kernel had no room for a record.
     pub lost: u64,
+    /// The pages that are part of a huge page when the visit has ended.
+    pub huge: Huge,
+}
+
+/// What is known of a child's huge pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Huge {
+    /// The pages that are part of one.
+    Pages(PageSet),
+    /// There are some, and the kernel does not tell where.
+    Somewhere,
+}
+
+impl Default for Huge {
+    fn default() -> Self {
+        Self::Pages(PageSet::new())
+    }
+}
+
+impl Recorded {
+    /// Why there is a copy of a page without a record.
+    fn without_record(&self, page: u64) -> Cause {
+        match &self.huge {
+            // Nobody knows whose records were lost.
+            _ if self.lost > 0 => Cause::Unattributed,
+            Huge::Somewhere => Cause::Unattributed,
+            Huge::Pages(huge) if huge.contains(page) => Cause::Khugepaged,
+            Huge::Pages(_) => Cause::Kernel,
+        }
+    }
 }
 
 impl Recorded {
@@ -118,9 +148,7 @@ pub fn attribute(
                     Some(found) => (found.cause, found.of_type, found.package),
                     None => (Cause::Unattributed, None, None),
                 },
-                // Nobody knows whose records were lost.
-                None if recorded.lost > 0 => (Cause::Unattributed, None, None),
-                None => (Cause::Kernel, None, None),
+                None => (recorded.without_record(page), None, None),
             };
             *of_region.of_mut(cause) += 1;
             by_page.insert(page, cause);
@@ -238,7 +266,7 @@ mod tests {
                 write(3, 8, "elsewhere"),
             ]
             .into(),
-            lost: 0,
+            ..Recorded::default()
         };
         let unshared: PageSet = [3, 16, 17, 18, 19].into_iter().collect();
         let identical: PageSet = [16, 18].into_iter().collect();
@@ -287,6 +315,33 @@ mod tests {
     }
 
     #[test]
+    fn a_page_without_a_record_is_khugepageds_if_it_is_in_a_huge_page() {
+        let unshared: PageSet = (20..24).collect();
+        let of = |lost, huge| {
+            let recorded = Recorded {
+                first: [write(20, 16, "iterate")].into(),
+                lost,
+                huge,
+            };
+            attribute(&regions(), &unshared, None, &recorded, &objects()).causes
+                [&RegionName::Header]
+        };
+        let huge = || Huge::Pages((20..23).collect());
+        let causes = of(0, huge());
+        // What was written first, and became huge later, was copied by the write.
+        assert_eq!(
+            (causes.refcount, causes.khugepaged, causes.kernel),
+            (1, 2, 1)
+        );
+        // Any of them may have had a record that was lost.
+        assert_eq!(
+            (of(1, huge()).khugepaged, of(1, huge()).unattributed),
+            (0, 3)
+        );
+        assert_eq!(of(0, Huge::Somewhere).unattributed, 3);
+    }
+
+    #[test]
     fn a_line_is_taken_over_with_the_same_write_and_no_other() {
         let place = |line| Place {
             file: "/home/me/mine.py".into(),
@@ -300,7 +355,7 @@ mod tests {
         });
         let recorded = |all: Vec<(u64, FirstWrite)>| Recorded {
             first: all.into_iter().collect(),
-            lost: 0,
+            ..Recorded::default()
         };
         let ours = || {
             recorded(vec![
@@ -354,7 +409,7 @@ mod tests {
                 .into_iter()
                 .map(|(page, (offset, by))| write(page, offset, ["a", "b", "c"][usize::from(by)]))
                 .collect();
-            let recorded = Recorded { first, lost };
+            let recorded = Recorded { first, lost, ..Recorded::default() };
             let regions = regions();
             let Attributed { causes, by_page, written } =
                 attribute(&regions, &unshared, Some(&identical), &recorded, &objects());

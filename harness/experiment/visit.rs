@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::causes::{self, Attributed, FirstWrite, Recorded};
+use super::causes::{self, Attributed, FirstWrite, Huge, Recorded};
 use super::lines::{self, LineLog};
 use super::made::NewPages;
 use super::{descendants, on_the_way};
@@ -15,7 +15,8 @@ use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Disagreement, Family, Fault, Faults, Fork, Grown, Growth, Had, Memory, PageSet,
     PageStates, Recorder, Regions, Seen, Unavailable, Watch, code_mappings, counters,
-    headers::Headers, identical_pages, mappings, minor_faults, page_size, page_states, settle,
+    headers::Headers, huge_pages, identical_pages, mappings, minor_faults, page_size, page_states,
+    settle,
 };
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::side_by_side::{self, both};
@@ -576,8 +577,20 @@ fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error> {
     child.recorded = Some(Recorded {
         first,
         lost: faults.lost,
+        huge: huge(child)?,
     });
     Ok(())
+}
+
+/// Where a child has huge pages.
+fn huge(child: &Visited) -> Result<Huge, Error> {
+    // The kernel need not be asked where they are if there are none.
+    if child.after.huge_bytes == Some(0) {
+        return Ok(Huge::default());
+    }
+    let pid = child.ready.pid;
+    let pages = huge_pages(pid, &mappings(pid)?.ranges)?;
+    Ok(pages.map_or(Huge::Somewhere, Huge::Pages))
 }
 
 /// Finds what stands on a child's new pages; what has buffers there may itself have

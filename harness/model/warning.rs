@@ -68,6 +68,11 @@ pub enum Warning {
         /// `AnonHugePages` of the parent.
         bytes: u64,
     },
+    /// Huge pages were to be kept, and no process on this machine has any.
+    NoHugePagesToKeep {
+        /// Why.
+        reason: String,
+    },
     /// C code holds memory for objects of the dataset, and the walk does not lead into it.
     NotWalked {
         /// The fixture.
@@ -193,6 +198,9 @@ impl fmt::Display for Warning {
                 "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
                  set /sys/kernel/mm/transparent_hugepage/enabled to never"
             ),
+            Self::NoHugePagesToKeep { reason } => {
+                write!(f, "--huge-pages keep changed nothing: {reason}")
+            }
             Self::NotWalked {
                 fixture,
                 types,

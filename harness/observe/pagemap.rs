@@ -129,6 +129,14 @@ pub fn present_pages(pid: i32, ranges: &[Range<u64>]) -> Result<PageSet, Error> 
     }
 }
 
+/// Which of these pages are part of a huge page; `None` where the kernel does not tell (before Linux 6.7).
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn huge_pages(pid: i32, ranges: &[Range<u64>]) -> Result<Option<PageSet>, Error> {
+    gaps::huge(&open(pid)?, ranges).map_err(|source| reading(pid, "pagemap")(source.into()))
+}
+
 fn open(pid: i32) -> Result<File, Error> {
     Process::new(pid)
         .and_then(|process| process.open_relative("pagemap"))

@@ -21,7 +21,7 @@ use crate::modules::Modules;
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 use crate::wire::Wire;
-use crate::{apart, handed, lazy, map, released};
+use crate::{apart, handed, huge, lazy, map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
 pub enum Work<'a, 'py> {
@@ -213,10 +213,14 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             return Ok(());
         }
         let start = Instant::now();
-        let outcome = if rehearsal {
-            rehearse(work)
-        } else {
-            perform(work)
+        let step = || match rehearsal {
+            true => rehearse(work),
+            false => perform(work),
+        };
+        let outcome = match work {
+            // Known pages are written, and no others may be copied.
+            Work::Write(..) => step(),
+            _ => huge::during(step)?,
         };
         let seconds = start.elapsed().as_secs_f64();
         match outcome {

@@ -8,6 +8,7 @@ mod child;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod entry;
 mod handed;
+mod huge;
 mod interpreter;
 mod lazy;
 mod map;
@@ -39,8 +40,7 @@ fn main() -> ExitCode {
 fn serve() -> std::io::Result<()> {
     // Whoever kills the observer kills this too. If it died before this call, the read below ends.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // Huge pages would be unshared 512 base pages at a time. Inherited by the children.
-    prctl::set_thp_disable(true)?;
+    huge::turn_off()?;
     // The kernel names it by the descriptor that it was started by.
     prctl::set_name(c"refcow-subject")?;
     let control = handed::receive()?;
@@ -73,6 +73,10 @@ impl Subject {
     /// `None` when the observer has gone.
     fn answer(&mut self, request: Request) -> std::io::Result<Option<Answer>> {
         Ok(Some(match request {
+            Request::KeepHugePages => {
+                huge::keep()?;
+                Answer::Kept
+            }
             Request::Fill { pages, shared } => {
                 let plain = PlainPages::new(pages, shared)?;
                 let first_page = plain.first_page();
@@ -139,6 +143,7 @@ impl Subject {
     fn fork(&mut self, forks: Vec<Fork>) -> std::io::Result<Option<Answer>> {
         // A fixture may have chosen not to.
         refcow::interrupt::hear_of_children()?;
+        huge::make_no_more()?;
         match &self.dataset {
             Dataset::Python(interpreter) => Python::attach(|py| {
                 let work = match interpreter.work(py, forks) {

@@ -4,11 +4,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use refcow::observe::page_size;
 use refcow::protocol::{Fork, Job};
 
 use crate::child::Work;
+use crate::huge;
 
 /// What every page holds at first, and after a write of [`PlainPages::write`].
 const BEFORE: u8 = 1;
@@ -48,6 +49,13 @@ impl PlainPages {
                 kind | MapFlags::MAP_NORESERVE,
             )
         }?;
+        if huge::are_kept() {
+            #[expect(unsafe_code, reason = "some advice of madvise discards what is there")]
+            // SAFETY: this one changes nothing that the mapping, which is new, holds. A kernel without huge pages refuses it.
+            unsafe {
+                _ = madvise(start, length.get(), MmapAdvise::MADV_HUGEPAGE);
+            }
+        }
         let plain = Self {
             start: start.cast(),
             pages: length.get() / page_bytes,

@@ -19,6 +19,9 @@ use super::page_size;
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
+const PAGE_IS_HUGE: u64 = 1 << 6;
+
+const SOMEWHERE: u64 = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
 
 #[repr(C)]
 #[derive(Default)]
@@ -87,7 +90,7 @@ impl<'a> Gaps<'a> {
 
     fn scan(&self, page: u64, end: u64) -> nix::Result<u64> {
         let mut region = [Region::default()];
-        let (found, _) = scan(self.pagemap, page..end, &mut region, 1)?;
+        let (found, _) = scan(self.pagemap, page..end, &mut region, 1, SOMEWHERE)?;
         Ok(found
             .first()
             .map_or(end, |region| (region.start / page_size()).clamp(page, end)))
@@ -97,35 +100,51 @@ impl<'a> Gaps<'a> {
 /// Pages of these ranges that are in memory; `None` where the kernel has no such request, or some are in swap or on their way to
 /// another frame.
 pub fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
-    let mut present = PageSet::new();
+    pages_that_are(pagemap, ranges, SOMEWHERE, PAGE_IS_SWAPPED)
+}
+
+/// Pages of these ranges that a huge page holds, as one entry of the page tables; `None` where the kernel has no such request.
+pub fn huge(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
+    pages_that_are(pagemap, ranges, PAGE_IS_HUGE, 0)
+}
+
+/// Pages that are one of these; `None` where the kernel has no such request, or one is what it may not be.
+fn pages_that_are(
+    pagemap: &File,
+    ranges: &[Range<u64>],
+    wanted: u64,
+    unwanted: u64,
+) -> io::Result<Option<PageSet>> {
+    let mut pages = PageSet::new();
     let mut regions = [Region::default(); 512];
     for range in ranges {
         let mut page = range.start;
         while page < range.end {
-            let (found, next) = match scan(pagemap, page..range.end, &mut regions, 0) {
+            let (found, next) = match scan(pagemap, page..range.end, &mut regions, 0, wanted) {
                 Err(Errno::ENOTTY | Errno::EINVAL) => return Ok(None),
                 scanned => scanned?,
             };
             for region in found {
-                if region.categories & PAGE_IS_SWAPPED != 0 {
+                if region.categories & unwanted != 0 {
                     return Ok(None);
                 }
-                present.insert_range(region.start / page_size()..region.end / page_size());
+                pages.insert_range(region.start / page_size()..region.end / page_size());
             }
             // It goes on where there was no more room; a kernel that says nothing else has seen all.
             page = if next > page { next } else { range.end };
         }
     }
-    Ok(Some(present))
+    Ok(Some(pages))
 }
 
-/// Stretches of pages that are somewhere, as many as there is room for or until `most` pages were found (0: any number), and the page
+/// Stretches of pages that are one of what is wanted, as many as there is room for or until `most` pages were found (0: any number), and the page
 /// that was not looked at any more.
 fn scan<'r>(
     pagemap: &File,
     pages: Range<u64>,
     regions: &'r mut [Region],
     most: u64,
+    wanted: u64,
 ) -> nix::Result<(&'r [Region], u64)> {
     let bytes = |page: u64| page.checked_mul(page_size()).ok_or(Errno::EINVAL);
     let mut scan = Scan {
@@ -135,8 +154,8 @@ fn scan<'r>(
         regions: regions.as_mut_ptr().expose_provenance() as u64,
         regions_len: regions.len() as u64,
         max_pages: most,
-        any_of: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-        told: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        any_of: wanted,
+        told: wanted,
         ..Scan::default()
     };
     #[expect(unsafe_code, reason = "nix has no such request")]

@@ -119,7 +119,7 @@ fn fields(run: &Run) -> Fields {
             Some(enabled) if pages.disabled_in_subject => {
                 format!("{enabled}; off in the processes that were measured")
             }
-            Some(enabled) => format!("{enabled}; on in the processes that were measured"),
+            Some(enabled) => format!("{enabled}, in the processes that were measured, too"),
         },
     );
     say(
