@@ -28,8 +28,8 @@ const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 
 /// Counts, to the page, what fork() really shares between Python processes, and who unshared it.
 ///
-/// Without a command: puts each claim of an article on fork, reference counts and shared memory to the test, and compares
-/// the ways to share data with child processes.
+/// Without a command: tests each claim of the article "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and
+/// Reference Counting", and compares the ways to share data with child processes.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -50,11 +50,11 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Put each claim of the article to the test, with a verdict; with an id, explain one in full
+    /// Test each claim of the article, with a verdict; with an id, explain one in full
     Claims(Claims),
-    /// Build datasets, let forked children visit them, and count the pages they unshared
+    /// Build a dataset, fork workers that use it, and show what each copied, and why
     Measure(Measure),
-    /// Measure the same data under what could help, and rank that by the bytes that a child copies less
+    /// Try what could help with your data, and rank that by the bytes that it saves a worker
     ///
     /// Each visit is measured with the data as it is, and then with each remedy in a process of its own: gc.collect(),
     /// gc.disable() or gc.freeze() before the fork; immortal objects, where this Python has a call for it; lists as a few packed
@@ -62,17 +62,17 @@ pub enum Command {
     /// are all alike, and the visit must return the same with them: let it return what it found. The best is measured
     /// twice. What saves less than 16 pages, or 2 % of what is copied, does not help; where nothing does, one line says why.
     Advise(Advise),
-    /// Write a Python file to measure data and code of one's own with
+    /// Create a starter file for measuring your own data
     New(New),
-    /// Compare the ways by which the same integers can reach child processes
+    /// Compare the ways to hand the same data to child processes
     Alternatives(Alternatives),
-    /// Put what is known of versions of Python to the test, each fact with its figures
+    /// Check known differences between versions of Python on this machine
     Versions(Versions),
     /// Compare a run with an earlier one, row by row [status 1 if something regressed]
     Compare(Compare),
-    /// Write a run as something to read: a folder with a page, its charts and tables, or one of these
+    /// Write a run that was saved as a folder with a page, charts and tables, or as one of these
     Report(ReportOptions),
-    /// Measure again what a document holds, and say whether it comes out the same [status 1 if not]
+    /// Measure a saved run again, and say whether it comes out the same [status 1 if not]
     ///
     /// The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
     /// lists, and files of the user's own must be those that were measured, to the byte, with what they import from beside them.
@@ -80,13 +80,13 @@ pub enum Command {
     Reproduce(Reproduce),
     /// Join the JSON documents of several runs, machines or interpreters into one
     Merge(Merge),
-    /// What there is to measure, each with its visits and expected effect
+    /// List the datasets that refcow brings, each with its visits and expected effect
     Fixtures(Fixtures),
-    /// Which interpreters there are on this machine, and which of them can be measured
+    /// List the interpreters on this machine, and say which of them can be measured
     Pythons(Pythons),
-    /// What this machine allows, what is lost with each "no", and how to get it
+    /// Show what this machine allows, what is lost with each "no", and how to get it
     Doctor(Doctor),
-    /// Have a child without Python write known pages, and count them
+    /// Check refcow itself: a child without Python writes known pages, which are counted
     Calibrate(Calibrate),
     /// Print the JSON Schema of the JSON format
     Schema {

@@ -45,12 +45,12 @@ pub enum Error {
     Experiment(#[from] experiment::Error),
     /// The report lacks datasets.
     #[error("{}", experiment::told(.0))]
-    #[diagnostic(help("the report holds all else; measure these alone to go on"))]
+    #[diagnostic(help("the report has everything else; you can measure these again alone"))]
     Partly(Vec<experiment::Error>),
     /// So does what was to be a baseline.
     #[error("{}", experiment::told(.0))]
     #[diagnostic(help(
-        "the report holds all else, and is not kept as a baseline: it would lack these"
+        "the report has everything else, but it is not kept as a baseline: that would lack these"
     ))]
     NotKept(Vec<experiment::Error>),
     /// The run was ended, and something of it is complete.

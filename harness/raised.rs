@@ -16,8 +16,7 @@ pub struct Around<'a> {
     pub executable: &'a Path,
 }
 
-const MEND: &str =
-    "the fixture's own code, or what it calls, has to be mended, or given other sizes";
+const MEND: &str = "fix the error in the dataset's code, or try other sizes";
 
 /// What to do, in words.
 pub fn help(raised: &Raised, around: Around<'_>) -> String {

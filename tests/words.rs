@@ -446,6 +446,71 @@ fn several_groups_are_columns_of_bytes_and_parts() {
 }
 
 #[test]
+fn where_the_visits_do_not_fit_side_by_side_each_has_only_its_own_rows() {
+    let mut run = keys(|child| at_line(child, "visit_keys (mine.py:9)", None));
+    for (visit, line) in [("values", "visit_values (mine.py:14)"), ("idle", "")] {
+        let mut other = run.measurements[0].clone();
+        other.visit = visit.into();
+        for child in &mut other.children {
+            match line {
+                "" => child.written.clear(),
+                line => at_line(child, line, None),
+            }
+        }
+        run.measurements.push(other);
+    }
+    let by = [refcow::model::By::Type, refcow::model::By::Line];
+    let table = |width| {
+        let table = render_by(&Report::of(run.clone()), &by, Format::Table { width });
+        String::from_utf8(table.unwrap()).unwrap()
+    };
+    let parts = table(Some(60));
+    let (of_keys, others) = parts.split_once(" values\n").unwrap();
+    let (of_values, of_idle) = others.split_once(" idle\n").unwrap();
+    assert!(
+        of_keys.contains("mine.py:9") && !of_keys.contains("mine.py:14"),
+        "{parts}"
+    );
+    assert!(of_values.contains("mine.py:14"), "{parts}");
+    assert!(!of_values.contains("mine.py:9"), "{parts}");
+    assert!(of_idle.starts_with("(nothing)"), "{parts}");
+    // Side by side all of them say something.
+    assert!(!table(Some(200)).contains("(nothing)"));
+}
+
+#[test]
+fn a_visit_that_makes_nothing_new_has_nothing_new_and_not_an_unknown_amount() {
+    let mut run = keys(|child| {
+        child.new_pages = Some(100);
+        child.made = vec![Made {
+            of_type: Some("list".into()),
+            function: None,
+            line: None,
+            own_line: None,
+            pages: 100,
+        }];
+    });
+    let mut idle = run.measurements[0].clone();
+    idle.visit = "idle".into();
+    for child in &mut idle.children {
+        child.new_pages = Some(0);
+        child.made.clear();
+    }
+    run.measurements.push(idle);
+    let by = [refcow::model::By::Type];
+    let text = |run: &refcow::model::Run| {
+        let table = render_by(&Report::of(run.clone()), &by, Format::Table { width: None });
+        String::from_utf8(table.unwrap()).unwrap()
+    };
+    let table = text(&run);
+    assert!(table.contains("list  400 KiB, 100 %   0 B\n"), "{table}");
+    // Where nobody knows who made it, it is.
+    run.measurements[1].children[0].new_pages = Some(7);
+    let table = text(&run);
+    assert!(table.contains("list  400 KiB, 100 %  unknown\n"), "{table}");
+}
+
+#[test]
 fn by_package_names_the_packages_of_modules() {
     let run = of_a_visit(
         "collect",

@@ -270,12 +270,13 @@ impl Measurement {
         Some(grouped(of_children.collect(), page_size_bytes))
     }
 
-    /// The new pages by what they have in common, the most first. `None` where nobody knows who made any, or where they are
-    /// told apart by what only copies have.
+    /// The new pages by what they have in common, the most first. `None` where there are some and nobody knows who made any,
+    /// or where they are told apart by what only copies have.
     pub fn made_groups(&self, by: &[By], page_size_bytes: u64) -> Option<Vec<Group>> {
         let known = [By::Type, By::Function, By::Line];
-        let none = self.children.iter().all(|child| child.made.is_empty());
-        if none || !by.iter().all(|by| known.contains(by)) {
+        let unknown = self.children.iter().all(|child| child.made.is_empty())
+            && self.children.iter().any(|child| child.new_pages != Some(0));
+        if unknown || !by.iter().all(|by| known.contains(by)) {
             return None;
         }
         let of_children = self.children.iter().map(|child| {

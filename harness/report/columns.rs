@@ -67,6 +67,36 @@ impl Columns {
         text
     }
 
+    /// The same of columns of which many cells are `empty`: where they do not fit side by side, each part has only the rows
+    /// that say something there.
+    pub fn text_by_part(&self, width: Option<u16>, empty: fn(&str) -> bool) -> String {
+        let parts = self.fitting(width);
+        if parts.len() < 2 {
+            return self.text(width);
+        }
+        let texts = parts.iter().map(|part| {
+            let leading = 0..self.leading;
+            let chosen: Vec<usize> = leading.chain(part.iter().copied()).collect();
+            let pick = |row: &Vec<String>| chosen.iter().map(|cell| row[*cell].clone()).collect();
+            let says = |row: &&Vec<String>| part.iter().any(|cell| !empty(&row[*cell]));
+            let mut rows: Vec<Vec<String>> = self.rows.iter().filter(says).map(pick).collect();
+            if let (true, Some(first)) = (rows.is_empty(), self.rows.first()) {
+                let mut nothing = pick(first);
+                nothing[..self.leading].fill(String::new());
+                nothing[0] = "(nothing)".into();
+                rows.push(nothing);
+            }
+            let columns = Self {
+                header: pick(&self.header),
+                rows,
+                leading: self.leading,
+                numbers: self.leading..chosen.len(),
+            };
+            columns.text(width)
+        });
+        texts.collect()
+    }
+
     /// For a page.
     pub fn markdown(&self) -> String {
         let all: Vec<usize> = (self.leading..self.header.len()).collect();

@@ -78,6 +78,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
     };
     match style {
         Style::Terminal { width, .. } => {
+            let width = Some(width.unwrap_or(READABLE));
             say(&mut text, width, &title);
             say(&mut text, width, &allowed);
         }

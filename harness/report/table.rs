@@ -30,7 +30,7 @@ pub fn render_by(report: &Report, by: &[By], width: Option<u16>) -> Vec<u8> {
         say(&mut text, width, &cut.title);
         say(&mut text, width, &cut.subtitle);
         text.push('\n');
-        text.push_str(&cut.columns.text(width));
+        text.push_str(&cut.columns.text_by_part(width, why::is_nothing));
     }
     say_all(&mut text, report, width);
     text.into_bytes()

@@ -153,7 +153,7 @@ pub fn cuts(report: &Report, by: &[By]) -> Vec<Cut> {
                 .iter()
                 .map(|one| one.made_groups(by, page_size))
                 .collect();
-            let known = made.iter().any(Option::is_some);
+            let known = made.iter().flatten().any(|groups| !groups.is_empty());
             let made = known.then(|| cut(&label, group, by, made, "new memory"));
             let copied = cut(
                 &label,
@@ -263,6 +263,11 @@ fn told(group: &Group) -> String {
         Some(part) => format!("{size}, {}", share(part)),
         None => size,
     }
+}
+
+/// Whether a cell says that there is nothing.
+pub fn is_nothing(cell: &str) -> bool {
+    cell == bytes(0) || cell == share(0.0)
 }
 
 /// The head of a column.
