@@ -579,7 +579,7 @@ pub enum Format {
     Json,
     /// For a page or a pull request
     Markdown,
-    /// One row a region of a child
+    /// One row for each region of each worker
     Csv,
 }
 
