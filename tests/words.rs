@@ -464,7 +464,7 @@ fn where_the_visits_do_not_fit_side_by_side_each_has_only_its_own_rows() {
         let table = render_by(&Report::of(run.clone()), &by, Format::Table { width });
         String::from_utf8(table.unwrap()).unwrap()
     };
-    let parts = table(Some(60));
+    let parts = table(Some(52));
     let (of_keys, others) = parts.split_once(" values\n").unwrap();
     let (of_values, of_idle) = others.split_once(" idle\n").unwrap();
     assert!(
