@@ -13,9 +13,9 @@ const SAY_AND_HANG: &str = "say(os.getpid())\nwhile True: signal.pause()";
 #[case::raised(
     "raise RuntimeError('no such luck')",
     "RuntimeError: no such luck",
-    "fixture's own code"
+    "fix the error in the dataset's code"
 )]
-#[case::asked_to_exit("sys.exit(7)", "SystemExit: 7", "fixture's own code")]
+#[case::asked_to_exit("sys.exit(7)", "SystemExit: 7", "fix the error in the dataset's code")]
 #[case::missing_module(
     "import no_such_module",
     "ModuleNotFoundError: No module named 'no_such_module'",
@@ -886,7 +886,7 @@ fn what_several_datasets_fail_for_is_said_once() {
         "{told}"
     );
     assert_eq!(told.matches("while building").count(), 1, "{told}");
-    assert_eq!(told.matches("fixture's own code").count(), 1, "{told}");
+    assert_eq!(told.matches("fix the error in the dataset's code").count(), 1, "{told}");
     // Each with its own line.
     assert!(told.contains(&format!("{one}\", line 2")), "{told}");
     assert!(told.contains(&format!("{two}\", line 2")), "{told}");
@@ -993,7 +993,7 @@ fn if_no_dataset_can_be_measured_all_reasons_are_told() {
         .refuses(
             3,
             "error: two: KeyError: 'no' while building the dataset\n",
-            "fixture's own code",
+            "fix the error in the dataset's code",
         );
     assert_eq!(finished.stderr.matches("\nhelp: ").count(), 2, "{finished}");
 }

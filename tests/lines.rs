@@ -209,7 +209,7 @@ fn what_a_visit_raises_is_shown_as_without_lines() {
     place
         .run(measure)
         .says("    raise RuntimeError('no such luck')\n")
-        .refuses(3, error, "fixture's own code");
+        .refuses(3, error, "fix the error in the dataset's code");
     place.nothing_remains();
 
     let interpreter = &by_python::interpreters()[0];

@@ -451,7 +451,7 @@ fn a_variable_that_is_missing_is_one_to_give(
 fn a_key_of_something_else_is_no_variable() {
     let place = Place::new();
     let look = format!("{}:look", file(&place, "def visit_look(data): {}['a']\n"));
-    measure(&place, &[&look]).refuses(3, "KeyError: 'a'", "fixture's own code");
+    measure(&place, &[&look]).refuses(3, "KeyError: 'a'", "fix the error in the dataset's code");
 }
 
 #[test]
