@@ -886,7 +886,11 @@ fn what_several_datasets_fail_for_is_said_once() {
         "{told}"
     );
     assert_eq!(told.matches("while building").count(), 1, "{told}");
-    assert_eq!(told.matches("fix the error in the dataset's code").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("fix the error in the dataset's code").count(),
+        1,
+        "{told}"
+    );
     // Each with its own line.
     assert!(told.contains(&format!("{one}\", line 2")), "{told}");
     assert!(told.contains(&format!("{two}\", line 2")), "{told}");
