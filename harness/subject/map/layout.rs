@@ -479,7 +479,9 @@ pub fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
     // A type's type is a metaclass, and the last of these is its own.
     for _ in 0..4 {
         let flags = word(kind.wrapping_add(FLAGS * WORD)).filter(|_| kind.is_multiple_of(WORD));
-        if flags.is_none_or(|flags| flags & wanted != wanted) {
+        // Memory of a class that is no more looks like a class to which nobody refers.
+        let is_referred_to = word(kind).is_some_and(|count| count as u32 > 0);
+        if flags.is_none_or(|flags| flags & wanted != wanted) || !is_referred_to {
             return false;
         }
         wanted = READY | TYPE_SUBCLASS;

@@ -101,7 +101,10 @@ fn is_type(heap: &Heap, address: usize) -> bool {
         }
     }
     let basic = field(address, BASIC_SIZE).unwrap_or(0);
-    last == (&raw mut ffi::PyType_Type) as usize
+    // Memory of a class that is no more looks like a class to which nobody refers.
+    let is_referred_to = field(address, 0).is_some_and(|count| count as u32 > 0);
+    is_referred_to
+        && last == (&raw mut ffi::PyType_Type) as usize
         && flags(address) & READY != 0
         && field(address, NAME).unwrap_or(0) != 0
         && (2 * WORD..MOST_BASIC_BYTES).contains(&basic)
