@@ -23,7 +23,7 @@ pub struct Variables {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// Its value; `None`: that of refcow's own environment.
+    /// Its value; `None`: what refcow itself found.
     pub value: Option<String>,
 }
 

@@ -394,7 +394,8 @@ fn data_with_cycles_is_walked_once() {
     adds_up(child);
     let header = child.region(RegionName::Header).unwrap();
     let dicts = pages(child, RegionName::Header, Cause::Refcount, Some("dict"));
-    assert!(dicts + 1 >= header.pages, "{dicts} of {header:?}");
+    // The list itself and the two keys may stand on pages of their own.
+    assert!(dicts + 3 >= header.pages, "{dicts} of {header:?}");
     assert!(child.region(RegionName::Spine).unwrap().pages > 20);
 }
 

@@ -1,5 +1,5 @@
 """Which of a module's functions run nothing when they are called. It is executed in a namespace that is emptied again at once, and
-imports nothing: what stayed would be heap of refcow's in the process that is forked. It calls none of the functions.
+imports nothing: what stayed would be on the heap of the process that is forked. It calls none of the functions.
 """
 import sys
 

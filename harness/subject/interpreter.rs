@@ -484,7 +484,7 @@ fn own<'py>(
     once(py, c_str!(include_str!("own.py")), function, arguments)
 }
 
-/// Calls a function of a source of refcow's, and leaves nothing of it behind; `None` for None.
+/// Calls a function of a source that refcow brings, and leaves nothing of it behind; `None` for None.
 fn once<'py>(
     py: Python<'py>,
     source: &CStr,
