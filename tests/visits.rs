@@ -3,6 +3,7 @@
 use std::fs;
 
 use refcow::model::{Measurement, RegionName, Run, Warning};
+use refcow::shell;
 use rstest::rstest;
 
 use crate::common::by_python;
@@ -394,7 +395,7 @@ fn a_module_that_is_missing_is_looked_for_in_the_environment_beside_the_file(
         .refuses(3, "no_such_module", "--python path/to/venv");
     place.program(".venv/bin/python", "#!/bin/sh\n");
     let beside = place.path(".venv");
-    let beside = beside.to_str().unwrap();
+    let beside = shell::word(beside.to_str().unwrap());
     place
         .run(command())
         .refuses(3, "no_such_module", &format!("--python {beside}"));
@@ -406,8 +407,9 @@ fn a_module_that_is_missing_is_looked_for_in_the_environment_beside_the_file(
     let mut with_active = command();
     with_active.env("VIRTUAL_ENV", &active);
     let active = format!(
-        "{0} has `no_such_module`: choose it with --python {0}",
-        active.display()
+        "{} has `no_such_module`: choose it with --python {}",
+        active.display(),
+        shell::word(active.to_str().unwrap())
     );
     place.run(with_active).refuses(3, "no_such_module", &active);
 }
