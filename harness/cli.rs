@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 
 use crate::claims::{self, Effort, Evidence, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
-use crate::compare::TOLERANCE;
+use crate::compare::{Renamed, Subject, TOLERANCE};
 use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::{Dataset, Plan, Wanted};
@@ -68,7 +68,11 @@ pub enum Command {
     Alternatives(Alternatives),
     /// Check known differences between versions of Python on this machine
     Versions(Versions),
-    /// Compare a run with an earlier one, row by row [status 1 if something regressed]
+    /// Compare what workers pay in a run and in an earlier one [status 1 if something regressed]
+    ///
+    /// Judged are the bytes that a worker copied and made in each visit, and those of all workers; verdicts on claims; and what
+    /// facts say. The pages of regions, and what was edited, explain a change.
+    #[command(after_help = COMPARE_STATUS)]
     Compare(Compare),
     /// Write a run that was saved as a folder with a page, charts and tables, or as one of these
     Report(ReportOptions),
@@ -182,6 +186,12 @@ pub struct Versions {
     pub run: RunOptions,
 }
 
+/// What the status of a comparison means.
+const COMPARE_STATUS: &str = "Exit status:
+  0    nothing regressed: it improved, is unchanged or within noise, or what it was does not compare (the reason is printed)
+  1    regressed: more bytes are copied and made than in the base, or a verdict or fact is no longer as expected
+  2    bad input: a file that is no run, a name that neither run has, or two runs with nothing in common";
+
 /// `refcow compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
@@ -191,10 +201,14 @@ pub struct Compare {
     /// The run to compare with it
     #[arg(value_name = "NEW.json", value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
+    /// Compare OLD of the base with NEW, where a file or a visit has another name now: `loader.py=fast.py`, or
+    /// `loader.py:epoch=fast.py:read`; repeat for several
+    #[arg(long = "match", value_name = "OLD=NEW", value_parser = renamed)]
+    pub renamed: Vec<Renamed>,
     /// How to write the comparison
     #[arg(long, value_enum, default_value_t)]
     pub format: ComparisonFormat,
-    /// What is noise. On one machine and one build nothing is.
+    /// What is noise. On one machine, of one build, and with the same code and data nothing is.
     #[command(flatten)]
     pub tolerance: ToleranceOptions,
     /// Where to write, whole or not at all [default: standard output]
@@ -295,7 +309,7 @@ pub enum AnswerFormat {
 /// How far page counts may be apart.
 #[derive(Debug, Args)]
 pub struct ToleranceOptions {
-    /// Pages that are noise between two machines or builds
+    /// Pages a worker that are noise between two machines or builds, or where other code or data was measured
     #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
     tolerance_pages: u64,
     /// Per cent of the earlier pages that are noise there, if that is more
@@ -387,6 +401,10 @@ pub struct MeasureOptions {
     /// Compare the run with baselines/NAME.json [status 1 if something regressed]
     #[arg(long, value_name = "NAME", value_parser = baseline_name)]
     pub baseline: Option<String>,
+    /// Compare OLD of the baseline with NEW, where a file or a visit has another name now: `loader.py=fast.py`, or
+    /// `loader.py:epoch=fast.py:read`; repeat for several
+    #[arg(long = "match", value_name = "OLD=NEW", value_parser = renamed, requires = "baseline")]
+    pub renamed: Vec<Renamed>,
     /// How to run.
     #[command(flatten)]
     pub run: RunOptions,
@@ -1007,6 +1025,32 @@ fn setting(text: &str) -> Result<Setting, String> {
     }
 }
 
+/// What has another name now.
+fn renamed(text: &str) -> Result<Renamed, String> {
+    let Some((old, new)) = text.split_once('=') else {
+        return Err("a name in the base and its name now: OLD=NEW".into());
+    };
+    let (old, new) = (subject(old)?, subject(new)?);
+    match old.visit.is_some() == new.visit.is_some() {
+        true => Ok(Renamed { old, new }),
+        false => Err("name a visit on both sides of `=`, or on none".into()),
+    }
+}
+
+/// A fixture as documents name it: of a path the file's name without `.py`; behind a colon one of its visits.
+fn subject(text: &str) -> Result<Subject, String> {
+    let (name, visit) = fixtures::split_visit(text);
+    let stem = name.rsplit('/').next().unwrap_or(name);
+    let stem = stem.strip_suffix(".py").unwrap_or(stem);
+    match stem.is_empty() || visit.is_some_and(str::is_empty) {
+        true => Err(format!("`{text}` names no file or fixture")),
+        false => Ok(Subject {
+            fixture: stem.to_owned(),
+            visit: visit.map(str::to_owned),
+        }),
+    }
+}
+
 /// A time limit: more than nothing, at most a year.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -1054,6 +1098,30 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_renamed_file_is_named_by_its_path_or_as_documents_name_it() {
+        let one = |text| renamed(text).map(|one| (one.old.to_string(), one.new.to_string()));
+        let names = |old: &str, new: &str| Ok((old.to_owned(), new.to_owned()));
+        assert_eq!(one("loader=fast"), names("loader", "fast"));
+        assert_eq!(one("a/loader.py=./b/fast.py"), names("loader", "fast"));
+        assert_eq!(
+            one("loader.py:epoch=loader:read"),
+            names("loader:epoch", "loader:read")
+        );
+        assert!(one("loader").unwrap_err().contains("OLD=NEW"));
+        assert!(
+            one("loader:epoch=fast")
+                .unwrap_err()
+                .contains("on both sides")
+        );
+        for nothing in ["=fast", "loader=", "=", "a/.py=fast"] {
+            assert!(
+                one(nothing).unwrap_err().contains("names no file"),
+                "{nothing}"
+            );
+        }
+    }
 
     #[test]
     fn the_flags_are_consistent() {

@@ -11,7 +11,7 @@ use crate::model::{By, printable};
 
 /// Options, by their names in the parser, that change nothing of what is measured: where it is written and in which form, what
 /// it is compared with, and what is expected of it.
-const BESIDE: [&str; 8] = [
+const BESIDE: [&str; 9] = [
     "output",
     "report",
     "format",
@@ -19,6 +19,7 @@ const BESIDE: [&str; 8] = [
     "quiet",
     "save_baseline",
     "baseline",
+    "renamed",
     "expect",
 ];
 
@@ -129,6 +130,7 @@ mod tests {
         "measure ints --save-baseline B --prepare freeze",
         "measure ints --prepare freeze"
     )]
+    #[case::matched_with_a_baseline("measure ints --baseline B --match lists=ints", "measure ints")]
     #[case::cut_by_type("measure ints --by type", "measure ints")]
     #[case::cut_by_line("measure ints --by line", "measure ints --lines")]
     #[case::cut_by_line_with_lines("measure ints --by=line --lines", "measure ints --lines")]

@@ -5,7 +5,7 @@ mod published;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,16 +78,23 @@ pub enum Error {
         "either refcow is wrong about these versions, or they have changed: see harness/claims/versions.toml"
     ))]
     NotAsPredicted(Vec<String>),
-    /// More pages are copied than in the base, or a verdict is no longer as expected.
-    #[error("{0} regressed")]
+    /// More bytes are copied and made than in the base, or a verdict is no longer as expected.
+    #[error("{0}")]
     #[diagnostic(help("where that is meant to be, make a new base of the new run"))]
     Regressed(String),
     /// A comparison without a row.
     #[error("the two have nothing in common that could have regressed")]
     #[diagnostic(help(
-        "pages of the same fixture and visit are compared, verdicts, and facts; ways to share (alternatives) are not"
+        "visits of the same fixture are compared, verdicts, and facts; ways to share (alternatives) are not{remedy}"
     ))]
-    NothingInCommon,
+    NothingInCommon {
+        /// What to do if it has another name.
+        remedy: String,
+    },
+    /// Something has another name than --match says.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Match(#[from] compare::MatchError),
     /// A file is no document, or cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -211,7 +218,8 @@ impl Error {
             | Self::NoFolder { .. }
             | Self::NoSuchChart { .. }
             | Self::NoChart
-            | Self::NothingInCommon
+            | Self::NothingInCommon { .. }
+            | Self::Match(_)
             | Self::RunsCode { .. }
             | Self::NotPython(_)
             | Self::NotCreated(_)
@@ -614,9 +622,13 @@ fn versions(options: &Versions) -> Result<(), Error> {
 fn compare_documents(options: &Compare) -> Result<(), Error> {
     let base = documents::read(&options.base)?.report;
     let new = documents::read(&options.new)?.report;
+    let renamed = &options.renamed;
+    let (names, names_now) = (compare::names(&base), compare::names(&new));
+    compare::check_names(renamed, &names, &names_now)?;
     let output = Output::open(options.output.as_deref())?;
     let facts = claims::Claims::versions();
-    let comparison = compare::compare(&base, &new, options.tolerance.tolerance(), facts);
+    let tolerance = options.tolerance.tolerance();
+    let comparison = compare::compare(&base, &new, tolerance, renamed, facts);
     let bytes = match options.format {
         ComparisonFormat::Json => report::render_json(&comparison)?,
         ComparisonFormat::Markdown => {
@@ -630,18 +642,41 @@ fn compare_documents(options: &Compare) -> Result<(), Error> {
         let summary = report::render_comparison(&comparison, report::Style::Markdown);
         documents::append_to_summary(&summary)?;
     }
-    regressions(&comparison)
+    regressions(&comparison, || other_names(&names, &names_now))
 }
 
 /// An error if there are any, or if none could have been found.
-fn regressions(comparison: &model::Comparison) -> Result<(), Error> {
+fn regressions(comparison: &model::Comparison, remedy: impl Fn() -> String) -> Result<(), Error> {
     if comparison.common() == 0 {
-        return Err(Error::NothingInCommon);
+        return Err(Error::NothingInCommon { remedy: remedy() });
     }
-    match comparison.count(model::Status::Regressed) {
-        0 => Ok(()),
-        1 => Err(Error::Regressed("1 row".into())),
-        number => Err(Error::Regressed(format!("{number} rows"))),
+    let regressed = comparison
+        .judged()
+        .filter(|row| row.status == model::Status::Regressed);
+    let subjects: Vec<String> = regressed.map(|row| row.key.subject()).collect();
+    match &subjects[..] {
+        [] => Ok(()),
+        [one] => Err(Error::Regressed(format!("{one} regressed"))),
+        [one, another] => Err(Error::Regressed(format!("{one} and {another} regressed"))),
+        [one, others @ ..] => Err(Error::Regressed(format!(
+            "{one} and {} others regressed",
+            others.len()
+        ))),
+    }
+}
+
+/// How to compare all the same what has one name in the base and another now, if it is clear which.
+fn other_names(base: &[(String, String)], new: &[(String, String)]) -> String {
+    let only = |names: &[(String, String)]| {
+        let mut fixtures: Vec<String> = names.iter().map(|(fixture, _)| fixture.clone()).collect();
+        fixtures.dedup();
+        <[String; 1]>::try_from(fixtures).ok()
+    };
+    match (only(base), only(new)) {
+        (Some([old]), Some([new])) if old != new => {
+            format!("; if {new} is what {old} was: --match {old}={new}")
+        }
+        _ => String::new(),
     }
 }
 
@@ -705,6 +740,23 @@ fn measure(command: &Measure) -> Result<(), Error> {
     if base.is_some() && matches!(options.format, Format::Json | Format::Csv) {
         return Err(Error::NoPlaceForComparison);
     }
+    let planned: Vec<_> = plan
+        .datasets
+        .iter()
+        .flat_map(|dataset| {
+            let visits = dataset.visits.iter();
+            visits.map(|visit| (dataset.fixture.name.clone(), visit.clone()))
+        })
+        .collect();
+    if let Some(base) = &base {
+        let names = compare::names(base);
+        compare::check_names(&options.renamed, &names, &planned)?;
+        if !compare::any_common(&options.renamed, &names, &planned) {
+            return Err(Error::NothingInCommon {
+                remedy: other_names(&names, &planned),
+            });
+        }
+    }
     let output = Output::open(options.run.output.as_deref())?;
     let folder = published::place(options.run.report.as_deref())?;
     let kept = match &options.save_baseline {
@@ -719,7 +771,8 @@ fn measure(command: &Measure) -> Result<(), Error> {
     };
     let comparison = base.map(|base| {
         let facts = claims::Claims::versions();
-        compare::compare(&base, &measured.report, compare::TOLERANCE, facts)
+        let renamed = &options.renamed;
+        compare::compare(&base, &measured.report, compare::TOLERANCE, renamed, facts)
     });
     if let Some(comparison) = &comparison {
         let style = match options.format {
@@ -744,9 +797,18 @@ fn measure(command: &Measure) -> Result<(), Error> {
         return Err(Error::NoCauses);
     }
     if let Some(kept) = kept {
-        kept.keep(&report::render(&measured.report, report::Format::Json)?)?;
+        let path = kept.keep(&report::render(&measured.report, report::Format::Json)?)?;
+        if !options.run.quiet {
+            // If nobody reads it, nothing is lost.
+            let _ = writeln!(
+                io::stderr(),
+                "refcow: the run is saved in {}: compare with it by --baseline {}",
+                path.display(),
+                options.save_baseline.as_deref().unwrap_or_default()
+            );
+        }
     }
-    comparison.as_ref().map_or(Ok(()), regressions)
+    comparison.map_or(Ok(()), |comparison| regressions(&comparison, String::new))
 }
 
 fn advise(options: &Advise) -> Result<(), Error> {

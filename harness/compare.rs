@@ -1,20 +1,28 @@
 //! A base against a new document: which rows belong together, and what came of each.
+//!
+//! Judged are the bytes that a visit cost (`cost`), verdicts, and what facts say. Pages of regions explain a cost.
+
+mod cost;
+mod pairs;
 
 use std::collections::HashSet;
 
 use crate::claims::{Claims, Direction};
 use crate::model::{
     ComparedRuns, Comparison, Environment, Measurement, Memory, Outcome, RegionName, Report, Row,
-    RowKey, RowValue, Run, RunName, SCHEMA_VERSION, Spread, Status, Summary, Tolerance, Verdict,
-    Version, Warning, is_noise,
+    RowKey, RowValue, Run, RunName, SCHEMA_VERSION, Source, Spread, Status, Summary, Tolerance,
+    Verdict, Version, Warning, is_noise,
 };
+pub(crate) use pairs::pairs;
+pub use pairs::{MatchError, Renamed, Subject, any_common, check_names, names};
 
-/// Why pages of the region `rest` do not compare between builds.
+/// Why pages of the region `rest`, and a heap's new ones, do not compare between builds.
 pub const INTERPRETERS_OWN: &str =
     "the interpreter's own memory, which another build or other packages make another";
 
-/// Between machines or builds. Where regions begin, and so what else lies on their first and last pages, differs there;
-/// and what a child writes of the interpreter's own memory depends on what its site-packages import.
+/// Between machines or builds, and where other data or other code was measured. Where regions begin, and so what else lies on
+/// their first and last pages, differs there; and what a child writes of the interpreter's own memory depends on what was
+/// imported.
 pub const TOLERANCE: Tolerance = Tolerance {
     pages: 16,
     share: 0.02,
@@ -23,8 +31,14 @@ pub const TOLERANCE: Tolerance = Tolerance {
 /// Compares two documents.
 ///
 /// Runs of one series belong together, those that have the most in common first; where each document has a single run,
-/// these do. Facts name what is known of a change between versions.
-pub fn compare(base: &Report, new: &Report, tolerance: Tolerance, facts: &Claims) -> Comparison {
+/// these do. Facts name what is known of a change between versions; `renamed` has what each name of the base is now.
+pub fn compare(
+    base: &Report,
+    new: &Report,
+    tolerance: Tolerance,
+    renamed: &[Renamed],
+    facts: &Claims,
+) -> Comparison {
     let single = base.runs.len() == 1 && new.runs.len() == 1;
     let series = |run: &Run| run.python.order().map(|version| version.series());
     let mut likely: Vec<_> = base
@@ -64,11 +78,13 @@ pub fn compare(base: &Report, new: &Report, tolerance: Tolerance, facts: &Claims
     };
     for (run, counterpart) in base.runs.iter().zip(counterpart) {
         match counterpart {
-            Some(place) => {
-                comparison
-                    .compared
-                    .push(compare_runs(run, &new.runs[place], tolerance, facts))
-            }
+            Some(place) => comparison.compared.push(compare_runs(
+                (run, &base.sources),
+                (&new.runs[place], &new.sources),
+                tolerance,
+                renamed,
+                facts,
+            )),
             None => comparison.only_in_base.push(name(run)),
         }
     }
@@ -77,9 +93,10 @@ pub fn compare(base: &Report, new: &Report, tolerance: Tolerance, facts: &Claims
 
 /// What changes from each run to the next: of one command's document, from each version of Python to the next.
 pub fn neighbours(report: &Report, facts: &Claims) -> Vec<ComparedRuns> {
+    let sources = &report.sources[..];
     let pairs = report.runs.iter().zip(report.runs.iter().skip(1));
     pairs
-        .map(|(one, other)| compare_runs(one, other, TOLERANCE, facts))
+        .map(|(one, other)| compare_runs((one, sources), (other, sources), TOLERANCE, &[], facts))
         .collect()
 }
 
@@ -93,19 +110,16 @@ pub(crate) fn name(run: &Run) -> RunName {
     }
 }
 
-fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> ComparedRuns {
-    let differs = differences(base, new);
-    // On one machine and one build page counts have no noise.
-    let allowed = if differs.is_empty() {
-        Tolerance {
-            pages: 0,
-            share: 0.0,
-        }
-    } else {
-        tolerance
-    };
-    let other_circumstances = circumstances(&base.environment, &new.environment);
-    let mut rows = page_rows(base, new, other_circumstances.as_deref(), allowed);
+fn compare_runs(
+    base: (&Run, &[Source]),
+    new: (&Run, &[Source]),
+    tolerance: Tolerance,
+    renamed: &[Renamed],
+    facts: &Claims,
+) -> ComparedRuns {
+    let differs = differences(base.0, new.0);
+    let mut rows = measurement_rows(base, new, &differs, tolerance, renamed);
+    let ((base, _), (new, _)) = (base, new);
     rows.extend(verdict_rows(base, new));
     rows.extend(fact_rows(base, new, facts));
     if let (Some(from), Some(to)) = (base.python.order(), new.python.order()) {
@@ -122,6 +136,22 @@ fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> 
             }
         }
     }
+    for group in rows.chunk_by_mut(|_, next| !next.key.is_judged()) {
+        if let Some((judged, explaining)) = group.split_first_mut() {
+            let way = match judged.status {
+                Status::Regressed => Status::More,
+                Status::Improved => Status::Fewer,
+                _ => continue,
+            };
+            for row in explaining.iter().filter(|row| row.status == way) {
+                for fact in &row.facts {
+                    if !judged.facts.contains(fact) {
+                        judged.facts.push(fact.clone());
+                    }
+                }
+            }
+        }
+    }
     ComparedRuns {
         base: name(base),
         new: name(new),
@@ -133,8 +163,8 @@ fn compare_runs(base: &Run, new: &Run, tolerance: Tolerance, facts: &Claims) -> 
 /// The ids of the facts that tell of such a change.
 fn explaining(facts: &Claims, row: &Row, from: &Version, to: &Version) -> Vec<String> {
     let direction = match row.status {
-        Status::Regressed => Direction::More,
-        Status::Improved => Direction::Fewer,
+        Status::More => Direction::More,
+        Status::Fewer => Direction::Fewer,
         _ => Direction::Other,
     };
     let all = facts.explaining(&row.key, direction, from, to);
@@ -215,40 +245,6 @@ pub(crate) fn circumstances(base: &Environment, new: &Environment) -> Option<Str
     })
 }
 
-/// What of a measurement stays the same from run to run.
-fn key_of(measurement: &Measurement) -> (&str, Option<&str>, &str, &str) {
-    (
-        &measurement.fixture,
-        measurement.prepare.as_deref(),
-        &measurement.visit,
-        &measurement.sharing,
-    )
-}
-
-/// Measurements of one key in two runs: those of one size belong together, else those that come first.
-pub(crate) fn pairs<'a>(
-    base: &'a Run,
-    new: &'a Run,
-) -> Vec<(Option<&'a Measurement>, Option<&'a Measurement>)> {
-    let mut left: Vec<&Measurement> = new.measurements.iter().collect();
-    let mut found: Vec<Option<&Measurement>> = vec![None; base.measurements.len()];
-    for same_size in [true, false] {
-        for (one, pair) in base.measurements.iter().zip(&mut found) {
-            let belongs = |other: &&Measurement| {
-                key_of(one) == key_of(other) && (!same_size || one.made_with() == other.made_with())
-            };
-            if pair.is_none()
-                && let Some(place) = left.iter().position(belongs)
-            {
-                *pair = Some(left.remove(place));
-            }
-        }
-    }
-    let matched = base.measurements.iter().map(Some).zip(found);
-    let rest = left.into_iter().map(|one| (None, Some(one)));
-    matched.chain(rest).collect()
-}
-
 /// What a dataset was made with, in words.
 pub(crate) fn made_of(measurement: &Measurement) -> String {
     match measurement.made_of(u64::to_string, |bytes| format!("{bytes} bytes")) {
@@ -263,104 +259,155 @@ pub(crate) fn all_or_nothing((base, of_base): (u64, u64), (new, of_new): (u64, u
     of_base.min(of_new) >= 2 && (base == of_base && new == 0 || base == 0 && new == of_new)
 }
 
-/// In which way two datasets of one fixture are not the same.
-fn other_data(one: &Measurement, other: &Measurement) -> &'static str {
-    match (&one.parameters, &one.arguments) == (&other.parameters, &other.arguments) {
-        true => "data of another size",
-        false => "data made otherwise",
+/// The rows of each measurement: its cost, and what explains that.
+fn measurement_rows(
+    (base, sources): (&Run, &[Source]),
+    (new, sources_now): (&Run, &[Source]),
+    differs: &[String],
+    tolerance: Tolerance,
+    renamed: &[Renamed],
+) -> Vec<Row> {
+    let other_circumstances = circumstances(&base.environment, &new.environment);
+    let same_python = base.python.version == new.python.version;
+    let page_size = base.environment.page_size_bytes;
+    let mut rows = Vec::new();
+    for pair in pairs::likely_pairs(base, new, renamed) {
+        let (one, other) = match pair {
+            (Some(one), Some(other)) => (one, other),
+            (Some(one), None) => {
+                let value = cost::alone(one, page_size);
+                rows.push(row(cost_key(one), Some(value), None, Status::OnlyInBase));
+                continue;
+            }
+            (None, Some(other)) => {
+                let value = cost::alone(other, new.environment.page_size_bytes);
+                rows.push(row(cost_key(other), None, Some(value), Status::OnlyInNew));
+                continue;
+            }
+            (None, None) => continue,
+        };
+        let other_data = cost::other_data(
+            (one, sources),
+            (other, sources_now),
+            same_python,
+            tolerance,
+            page_size,
+        );
+        // On one machine and one build, page counts of the same code and data have no noise.
+        let pages = match differs.is_empty() && other_data.is_empty() {
+            true => Tolerance::EXACT,
+            false => tolerance,
+        };
+        let allowed = cost::Allowed {
+            pages,
+            builds: !differs.is_empty(),
+            page_size,
+        };
+        let mut cost = match &other_circumstances {
+            Some(because) => Row {
+                because: Some(because.clone()),
+                ..row(
+                    cost_key(one),
+                    Some(cost::alone(one, page_size)),
+                    Some(cost::alone(other, new.environment.page_size_bytes)),
+                    Status::NotComparable,
+                )
+            },
+            None => {
+                let (base, new, status, because) = cost::compared(one, other, allowed);
+                Row {
+                    because: because.map(str::to_owned),
+                    ..row(cost_key(one), Some(base), Some(new), status)
+                }
+            }
+        };
+        cost.other_data = other_data;
+        rows.push(cost);
+        let not_comparable = other_circumstances.clone().or_else(|| {
+            let (then, now) = (one.children.len(), other.children.len());
+            // Each child shares pages with the others; how many it copies is its own matter, but not of which.
+            (then != now).then(|| format!("{then} and {now} children"))
+        });
+        let not_comparable = not_comparable.as_deref();
+        rows.extend(page_rows((base, one), (new, other), not_comparable, pages));
+        rows.extend(memory_rows(
+            (base, one),
+            (new, other),
+            not_comparable,
+            allowed,
+        ));
+    }
+    rows
+}
+
+fn cost_key(measurement: &Measurement) -> RowKey {
+    RowKey::Cost {
+        fixture: measurement.fixture.clone(),
+        prepare: measurement.prepare.clone(),
+        visit: measurement.visit.clone(),
+        sharing: measurement.sharing.clone(),
     }
 }
 
+fn row(key: RowKey, base: Option<RowValue>, new: Option<RowValue>, status: Status) -> Row {
+    Row {
+        key,
+        base,
+        new,
+        status,
+        because: None,
+        other_data: Vec::new(),
+        facts: Vec::new(),
+    }
+}
+
+/// The pages of each region.
 fn page_rows(
-    base: &Run,
-    new: &Run,
-    other_circumstances: Option<&str>,
+    (base, one): (&Run, &Measurement),
+    (new, other): (&Run, &Measurement),
+    not_comparable: Option<&str>,
     allowed: Tolerance,
 ) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (one, other) in pairs(base, new) {
-        let summaries = [(base, one), (new, other)].map(|(run, measurement)| {
-            measurement.and_then(|it| it.summary(run.environment.page_size_bytes))
-        });
-        let Some(measurement) = one.or(other) else {
-            continue;
-        };
-        let not_comparable = match (one, other) {
-            (Some(one), Some(other)) if one.made_with() != other.made_with() => Some(format!(
-                "{}: {} and {}",
-                other_data(one, other),
-                made_of(one),
-                made_of(other)
-            )),
-            (Some(one), Some(other)) if one.children.len() != other.children.len() => Some(
-                // Each child shares pages with the others; what it copies is its own matter, but not of which.
-                format!(
-                    "{} and {} children",
-                    one.children.len(),
-                    other.children.len()
-                ),
-            ),
-            _ => other_circumstances.map(str::to_owned),
-        };
-        // All of the process around the dataset in one row: older documents divide it no further.
-        let compared = RegionName::ALL
-            .into_iter()
-            .filter(|region| region.is_data() || *region == RegionName::Rest);
-        for region in compared {
-            let [base, new] = summaries.each_ref().map(|summary| {
-                let summary = summary.as_ref()?;
-                if region == RegionName::Rest {
-                    return Some(RowValue::Pages {
-                        unshared: *summary.around.1.end(),
-                        of: *summary.around.0.end(),
-                    });
-                }
-                let found = summary.regions.iter().find(|one| one.name == region);
-                // A region without pages is one of 0 pages, if the measurement was made.
-                Some(
-                    found.map_or(RowValue::Pages { unshared: 0, of: 0 }, |found| {
-                        RowValue::Pages {
-                            unshared: *found.unshared.end(),
-                            of: *found.pages.end(),
-                        }
-                    }),
-                )
-            });
-            let none = |value: &Option<RowValue>| {
-                matches!(value, None | Some(RowValue::Pages { of: 0, .. }))
-            };
-            if none(&base) && none(&new) {
-                continue;
-            }
-            let status = match (&base, &new) {
-                (Some(_), None) => Status::OnlyInBase,
-                (None, _) => Status::OnlyInNew,
-                _ if not_comparable.is_some() => Status::NotComparable,
-                (Some(base), Some(new)) => pages_status(base, new, allowed),
-            };
-            rows.push(Row {
-                key: RowKey::Pages {
-                    fixture: measurement.fixture.clone(),
-                    prepare: measurement.prepare.clone(),
-                    visit: measurement.visit.clone(),
-                    sharing: measurement.sharing.clone(),
-                    region,
-                },
-                because: not_comparable
-                    .clone()
-                    .filter(|_| status == Status::NotComparable),
-                base,
-                new,
-                status,
-                facts: Vec::new(),
-            });
+    let summaries = [(base, one), (new, other)]
+        .map(|(run, measurement)| measurement.summary(run.environment.page_size_bytes));
+    let [Some(base), Some(new)] = &summaries else {
+        return Vec::new();
+    };
+    let pages = |summary: &Summary, region: RegionName| {
+        if region == RegionName::Rest {
+            let (of, unshared) = &summary.around;
+            return (*unshared.end(), *of.end());
         }
-        rows.extend(memory_rows(
-            measurement,
-            &summaries,
-            not_comparable.as_deref(),
-            base.environment.page_size_bytes,
-        ));
+        let found = summary.regions.iter().find(|one| one.name == region);
+        // A region without pages is one of 0 pages.
+        found.map_or((0, 0), |found| (*found.unshared.end(), *found.pages.end()))
+    };
+    let mut rows = Vec::new();
+    // All of the process around the dataset in one row: older documents divide it no further.
+    for region in RegionName::ALL
+        .into_iter()
+        .filter(|region| region.is_data() || *region == RegionName::Rest)
+    {
+        let (base, new) = (pages(base, region), pages(new, region));
+        if base.1 == 0 && new.1 == 0 {
+            continue;
+        }
+        let status = match not_comparable {
+            Some(_) => Status::NotComparable,
+            None => pages_status(base, new, allowed),
+        };
+        let value = |(unshared, of): (u64, u64)| RowValue::Pages { unshared, of };
+        let key = RowKey::Pages {
+            fixture: one.fixture.clone(),
+            prepare: one.prepare.clone(),
+            visit: one.visit.clone(),
+            sharing: one.sharing.clone(),
+            region,
+        };
+        rows.push(Row {
+            because: not_comparable.map(str::to_owned),
+            ..row(key, Some(value(base)), Some(value(new)), status)
+        });
     }
     rows
 }
@@ -369,15 +416,17 @@ fn page_rows(
 const PAGE_CACHE: &str =
     "how many pages of files a process maps depends on what is in the page cache";
 
-/// New memory and pages of files, where both know of them. What is new differs by a few pages from run to run on one machine,
-/// too: where a heap ends is no matter of the visit.
+/// New memory and pages of files, where both know of them. What is new may differ by a few pages from run to run on one
+/// machine, too: where a heap ends is no matter of the visit.
 fn memory_rows(
-    measurement: &Measurement,
-    summaries: &[Option<Summary>; 2],
+    (base, one): (&Run, &Measurement),
+    (new, other): (&Run, &Measurement),
     not_comparable: Option<&str>,
-    page_size: u64,
+    allowed: cost::Allowed,
 ) -> Vec<Row> {
-    let [Some(base), Some(new)] = summaries else {
+    let summaries = [(base, one), (new, other)]
+        .map(|(run, measurement)| measurement.summary(run.environment.page_size_bytes));
+    let [Some(base), Some(new)] = &summaries else {
         return Vec::new();
     };
     let most = |one: &Option<Spread<u64>>| one.as_ref().map(|one| *one.end());
@@ -385,9 +434,13 @@ fn memory_rows(
         (Memory::New, most(&base.new_bytes), most(&new.new_bytes)),
         (Memory::File, most(&base.file_bytes), most(&new.file_bytes)),
     ];
+    let heaps = match allowed.builds {
+        true => cost::between_heaps(allowed.page_size),
+        false => TOLERANCE,
+    };
     let rows = figures.into_iter().filter_map(|(memory, base, new)| {
         let (base, new) = (base?, new?);
-        let pages = |bytes: u64| bytes / page_size.max(1);
+        let pages = |bytes: u64| bytes / allowed.page_size.max(1);
         if is_noise(pages(base)) && is_noise(pages(new)) {
             return None;
         }
@@ -395,51 +448,36 @@ fn memory_rows(
         let (status, because) = match (not_comparable, memory) {
             (Some(because), _) => (Status::NotComparable, Some(because)),
             _ if difference == 0 => (Status::Unchanged, None),
-            _ if difference <= TOLERANCE.of(pages(base)) => (Status::WithinNoise, None),
+            _ if difference <= heaps.of(pages(base)) => (Status::WithinNoise, None),
             (None, Memory::File) => (Status::NotComparable, Some(PAGE_CACHE)),
-            (None, Memory::New) if new < base => (Status::Improved, None),
-            (None, Memory::New) => (Status::Regressed, None),
+            (None, Memory::New) if new < base => (Status::Fewer, None),
+            (None, Memory::New) => (Status::More, None),
         };
+        let key = RowKey::Memory {
+            fixture: one.fixture.clone(),
+            prepare: one.prepare.clone(),
+            visit: one.visit.clone(),
+            sharing: one.sharing.clone(),
+            memory,
+        };
+        let value = |bytes| Some(RowValue::Memory { bytes });
         Some(Row {
-            key: RowKey::Memory {
-                fixture: measurement.fixture.clone(),
-                prepare: measurement.prepare.clone(),
-                visit: measurement.visit.clone(),
-                sharing: measurement.sharing.clone(),
-                memory,
-            },
-            base: Some(RowValue::Memory { bytes: base }),
-            new: Some(RowValue::Memory { bytes: new }),
-            status,
             because: because.map(str::to_owned),
-            facts: Vec::new(),
+            ..row(key, value(base), value(new), status)
         })
     });
     rows.collect()
 }
 
-fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
-    let (
-        RowValue::Pages {
-            unshared: base,
-            of: of_base,
-        },
-        RowValue::Pages {
-            unshared: new,
-            of: of_new,
-        },
-    ) = (base, new)
-    else {
-        return Status::NotComparable;
-    };
-    let all_or_nothing = all_or_nothing((*base, *of_base), (*new, *of_new));
-    let (base, new) = (*base, *new);
-    let noise = allowed.of(base);
+/// What came of copied pages, each with all that there are.
+fn pages_status(base: (u64, u64), new: (u64, u64), allowed: Tolerance) -> Status {
+    let all_or_nothing = all_or_nothing(base, new);
+    let (base, new) = (base.0, new.0);
     match base.abs_diff(new) {
         0 => Status::Unchanged,
-        difference if difference <= noise && !all_or_nothing => Status::WithinNoise,
-        _ if new < base => Status::Improved,
-        _ => Status::Regressed,
+        difference if difference <= allowed.of(base) && !all_or_nothing => Status::WithinNoise,
+        _ if new < base => Status::Fewer,
+        _ => Status::More,
     }
 }
 
@@ -447,7 +485,7 @@ fn pages_status(base: &RowValue, new: &RowValue, allowed: Tolerance) -> Status {
 fn rows_by_id<T: Clone>(
     base: &[(String, T)],
     new: &[(String, T)],
-    row: impl Fn(&str) -> RowKey,
+    key: impl Fn(&str) -> RowKey,
     value: impl Fn(T) -> RowValue,
     compare: impl Fn(T, T) -> Status,
 ) -> Vec<Row> {
@@ -467,13 +505,9 @@ fn rows_by_id<T: Clone>(
                 (None, _) => Status::OnlyInNew,
             };
             Row {
-                key: row(id),
-                base: one.map(&value),
-                new: other.map(&value),
-                status,
                 because: (status == Status::NotComparable)
                     .then(|| "it could not be tested in one of them".to_owned()),
-                facts: Vec::new(),
+                ..row(key(id), one.map(&value), other.map(&value), status)
             }
         })
         .collect()

@@ -166,6 +166,7 @@ impl Baseline {
         };
         match Output::open(Some(&self.path)) {
             Ok(output) => Ok(Place {
+                path: self.path.clone(),
                 output,
                 _made: made,
             }),
@@ -177,17 +178,19 @@ impl Baseline {
 /// A place that a baseline can be kept in.
 #[derive(Debug)]
 pub struct Place {
+    path: PathBuf,
     output: Output,
     _made: Option<MadeFolder>,
 }
 
 impl Place {
-    /// Keeps it.
+    /// Keeps it, and says where.
     ///
     /// # Errors
     /// When the disk is full.
-    pub fn keep(self, bytes: &[u8]) -> Result<(), output::Error> {
-        self.output.write(bytes)
+    pub fn keep(self, bytes: &[u8]) -> Result<PathBuf, output::Error> {
+        self.output.write(bytes)?;
+        Ok(self.path)
     }
 }
 

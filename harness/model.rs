@@ -27,7 +27,7 @@ pub use alternative::{
 pub use cause::{By, Cause, Causes, Written};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
-    ComparedRuns, Comparison, Memory, Row, RowKey, RowValue, RunName, Status, Tolerance,
+    ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
 pub use document::{
     DocumentError, Import, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line,
@@ -43,8 +43,8 @@ pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use reproduction::{Answer, Difference, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
 pub use summary::{
-    Cost, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spread, Summary, Why,
-    is_noise, share_of,
+    Cost, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spent, Spread, Summary, Why,
+    change_share, is_noise, share_of,
 };
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use refcow::claims::Claims;
-use refcow::compare::{TOLERANCE, compare};
+use refcow::compare::{Renamed, Subject, TOLERANCE, compare};
 use refcow::model::{
-    self, Comparison, Fact, Outcome, RegionName, Report, Row, RowKey, Run, Status, Tolerance,
-    Verdict,
+    self, Comparison, Fact, Fate, Memory, OnTheWay, Outcome, PageMap, Peak, RegionName, Report,
+    Row, RowKey, RowValue, Run, Source, Status, Tolerance, Verdict, VisitBytes,
 };
 use refcow::report::{self, Format, Style};
 use rstest::rstest;
@@ -15,13 +15,8 @@ use serde_json::{Value, json};
 
 use crate::common::{Place, canned, run};
 
-const EXACT: Tolerance = Tolerance {
-    pages: 0,
-    share: 0.0,
-};
-
 fn compared(base: &Report, new: &Report) -> Comparison {
-    compare(base, new, TOLERANCE, Claims::versions())
+    compare(base, new, TOLERANCE, &[], Claims::versions())
 }
 
 /// The canned run, with so many unshared header pages of the first dataset's `iterate`.
@@ -58,6 +53,31 @@ fn header_of_iterate(comparison: &Comparison) -> &Row {
     rows.find(wanted).unwrap()
 }
 
+/// What a visit of three lists costs.
+fn cost_of<'a>(comparison: &'a Comparison, visit: &str) -> &'a Row {
+    let subject = format!("three_lists/{visit}");
+    let mut judged = comparison.judged();
+    judged.find(|row| row.key.subject() == subject).unwrap()
+}
+
+/// The comparison as a terminal of 80 columns shows it.
+fn in_words(comparison: &Comparison) -> String {
+    let style = Style::Terminal {
+        width: Some(80),
+        colours: false,
+    };
+    String::from_utf8(report::render_comparison(comparison, style)).unwrap()
+}
+
+/// A status of what is judged, and of a row that explains it.
+fn explained(status: Status) -> Status {
+    match status {
+        Status::Regressed => Status::More,
+        Status::Improved => Status::Fewer,
+        status => status,
+    }
+}
+
 #[rstest]
 #[case::the_same(121, 121, Status::Unchanged)]
 #[case::one_page_more(121, 122, Status::Regressed)]
@@ -71,7 +91,8 @@ fn on_one_machine_and_one_build_every_page_counts(
     let new = Report::of(with_unshared("3.12.1", new));
     let comparison = compared(&base, &new);
     assert!(comparison.compared[0].differs.is_empty());
-    assert_eq!(header_of_iterate(&comparison).status, status);
+    assert_eq!(cost_of(&comparison, "iterate").status, status);
+    assert_eq!(header_of_iterate(&comparison).status, explained(status));
 }
 
 #[rstest]
@@ -87,15 +108,16 @@ fn between_builds_there_is_noise(#[case] base: u64, #[case] new: u64, #[case] st
     let new = Report::of(other);
     let comparison = compared(&base, &new);
     assert_eq!(comparison.compared[0].differs, ["build of Python"]);
-    assert_eq!(header_of_iterate(&comparison).status, status);
+    assert_eq!(cost_of(&comparison, "iterate").status, status);
+    assert_eq!(header_of_iterate(&comparison).status, explained(status));
     // Whoever wants none of it says so.
-    let strict = compare(&base, &new, EXACT, Claims::versions());
+    let strict = compare(&base, &new, Tolerance::EXACT, &[], Claims::versions());
     let expected = match new.runs[0].measurements == base.runs[0].measurements {
         true => Status::Unchanged,
         false if status == Status::Improved => Status::Improved,
         false => Status::Regressed,
     };
-    assert_eq!(header_of_iterate(&strict).status, expected);
+    assert_eq!(cost_of(&strict, "iterate").status, expected);
 }
 
 type Change = (&'static str, fn(&mut Run));
@@ -112,7 +134,10 @@ fn all_or_nothing_is_no_noise(
 ) {
     let base = Report::of(with_pages("3.11.7", base.0, base.1));
     let new = Report::of(with_pages("3.12.1", new.0, new.1));
-    assert_eq!(header_of_iterate(&compared(&base, &new)).status, status);
+    let comparison = compared(&base, &new);
+    assert_eq!(header_of_iterate(&comparison).status, explained(status));
+    // So few pages are no change of what a worker pays.
+    assert_eq!(cost_of(&comparison, "iterate").status, Status::WithinNoise);
 }
 
 /// What may differ between two runs besides their figures.
@@ -165,23 +190,35 @@ fn what_differs_between_two_runs_is_named() {
     |run: &mut Run| run.environment.transparent_huge_pages.disabled_in_subject = false,
     "huge pages: off and madvise"
 )]
-#[case::size(
-    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.count = Some(7)),
-    "data of another size: 2000 × 65536 bytes and 7 × 65536 bytes"
-)]
-#[case::children(
-    |run: &mut Run| run.measurements.iter_mut().for_each(|one| one.children.truncate(1)),
-    "2 and 1 children"
-)]
 fn other_circumstances_are_not_compared(#[case] change: fn(&mut Run), #[case] because: &str) {
     let base = Report::of(canned::run("3.12.1"));
     let mut other = canned::run("3.12.1");
     change(&mut other);
     let comparison = compared(&base, &Report::of(other));
-    let row = header_of_iterate(&comparison);
-    assert_eq!(row.status, Status::NotComparable);
-    assert_eq!(row.because.as_deref(), Some(because));
+    for row in [
+        cost_of(&comparison, "iterate"),
+        header_of_iterate(&comparison),
+    ] {
+        assert_eq!(row.status, Status::NotComparable);
+        assert_eq!(row.because.as_deref(), Some(because));
+    }
     assert_eq!(comparison.count(Status::Regressed), 0);
+}
+
+#[test]
+fn a_worker_pays_the_same_beside_fewer_others_and_all_together_less() {
+    let base = Report::of(canned::run("3.12.1"));
+    let mut alone = canned::run("3.12.1");
+    for measurement in &mut alone.measurements {
+        measurement.children.truncate(1);
+    }
+    let comparison = compared(&base, &Report::of(alone));
+    assert_eq!(cost_of(&comparison, "iterate").status, Status::Unchanged);
+    // Which regions its pages are in is another matter.
+    let header = header_of_iterate(&comparison);
+    assert_eq!(header.because.as_deref(), Some("2 and 1 children"));
+    let shown = in_words(&comparison);
+    assert!(shown.contains("three_lists/iterate 516 KiB"), "{shown}");
 }
 
 #[test]
@@ -290,7 +327,7 @@ fn a_change_between_versions_is_named_by_the_fact_that_tells_of_it() {
         Report::of(run)
     };
     let facts = |base: &Report, new: &Report| {
-        let comparison = compare(base, new, EXACT, Claims::versions());
+        let comparison = compare(base, new, Tolerance::EXACT, &[], Claims::versions());
         let mut rows = comparison.rows().filter(|(_, row)| row.status.is_change());
         rows.next().map(|(_, row)| row.facts.clone())
     };
@@ -387,7 +424,9 @@ fn the_status_tells_of_a_regression(#[case] unshared: u64, #[case] status: i32) 
         let finished = place.run(refcow).exits_with(status);
         assert!(!finished.stdout.is_empty(), "{finished}");
         if status == 1 {
-            finished.says("error: 1 row regressed").says("help: ");
+            finished
+                .says("error: three_lists/iterate regressed")
+                .says("help: ");
         }
     }
 }
@@ -404,17 +443,34 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
     let finished = place.run(refcow).exits_with(1);
     assert!(
         finished.stdout.starts_with(
-            "::error title=refcow%3A regressed::CPython 3.12.1: three_lists/iterate header"
+            "::error title=refcow%3A regressed::CPython 3.12.1: three_lists/iterate: a worker copied 516 KiB → 520 KiB"
         ),
         "{finished}"
     );
     let text = fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("# Before\n**CPython 3.12.1"), "{text}");
-    assert!(
-        text.contains(
-            "| three_lists/iterate header | 121 of 121 pages | 122 of 122 pages | regressed |"
-        ),
-        "{text}"
+    let cells = |row: &str| {
+        let mut lines = text.lines().filter(|line| line.contains(row));
+        let line = lines.next().unwrap_or_else(|| panic!("{row}: {text}"));
+        line.split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let worker = cells("three_lists/iterate: a worker");
+    assert_eq!(
+        worker[2..7],
+        [
+            "516 KiB",
+            "520 KiB",
+            "+0.78 %",
+            "regressed",
+            "no known reason"
+        ]
+    );
+    let header = cells("header");
+    assert_eq!(
+        header[2..6],
+        ["121 of 121 pages", "122 of 122 pages", "", "more"]
     );
 
     let mut refcow = place.refcow(["compare", &base, &new, "--format", "github"]);
@@ -542,7 +598,7 @@ fn an_older_document_is_read_and_what_it_lacks_is_absent() {
     assert_eq!(comparison.compared[0].differs, ["build of Python"]);
     assert_eq!(
         comparison.count(Status::Unchanged),
-        comparison.rows().count()
+        comparison.judged().count()
     );
 
     let two =
@@ -707,11 +763,14 @@ fn a_baseline_is_kept_and_compared_with() {
             "there is no baseline mine",
             "--save-baseline NAME makes one",
         );
-    place
+    let saved = place
         .run(measure(
             &[&small[..], &["--save-baseline", "mine"]].concat(),
         ))
         .exits_with(0);
+    let said =
+        "refcow: the run is saved in baselines/mine.json: compare with it by --baseline mine";
+    assert!(saved.stderr.lines().any(|line| line == said), "{saved}");
     let kept = fs::read_to_string(place.path("baselines/mine.json")).unwrap();
     assert_eq!(run::report(&kept).runs[0].measurements.len(), 1);
 
@@ -722,10 +781,10 @@ fn a_baseline_is_kept_and_compared_with() {
     assert!(
         again
             .stdout
-            .contains("One machine and one build: every page counts."),
+            .contains("One machine and one build, the same code and data: every page counts."),
         "{again}"
     );
-    assert!(again.stdout.contains("4 of 4 rows unchanged"), "{again}");
+    assert!(again.stdout.contains("In all: 1 unchanged."), "{again}");
     assert_eq!(
         fs::read_to_string(place.path("baselines/mine.json")).unwrap(),
         kept
@@ -733,11 +792,11 @@ fn a_baseline_is_kept_and_compared_with() {
 
     let other = place
         .run(measure(&["--count", "30000", "--baseline", "mine"]))
-        .exits_with(0);
+        .exits_with(1);
     assert!(
         other
             .stdout
-            .contains("not comparable\n  data of another size: 20000 × 28"),
+            .contains("because: made with 20000 × 28 bytes → 30000 × 28 bytes"),
         "{other}"
     );
     place.run(measure(&["--baseline", "other"])).refuses(
@@ -819,7 +878,7 @@ fn the_interpreters_own_pages_are_not_compared_between_builds() {
             .unwrap()
     };
     let (few, many) = (with_rest("3.12.1", 8), with_rest("3.12.1", 800));
-    assert_eq!(status(&few, &many), (Status::Regressed, None));
+    assert_eq!(status(&few, &many), (Status::More, None));
     let (not_comparable, because) = status(&few, &with_rest("3.13.0", 800));
     assert_eq!(not_comparable, Status::NotComparable);
     assert!(because.unwrap().contains("the interpreter's own memory"));
@@ -852,7 +911,7 @@ fn what_a_fact_predicts_of_two_versions_is_a_change_by_its_name() {
     let shown = report::render_comparison(&comparison, Style::Markdown);
     let shown = String::from_utf8(shown).unwrap();
     assert!(
-        shown.contains("| silent | warns | changed as expected | fork-warning |"),
+        shown.contains("| silent | warns |        | changed as expected | fork-warning |"),
         "{shown}"
     );
     // Where no step lies between, it is the same.
@@ -908,5 +967,510 @@ fn what_is_twice_in_a_document_is_refused() {
         2,
         "three_lists/idle (2000 × 65536 bytes, fork) is there twice",
         "measure again",
+    );
+}
+
+/// A run of the visit `epoch` of the user's file `loader.py`, in two workers that copied so many pages of 6,300 of the data, and
+/// of 1,500 around it.
+fn of_the_loader(copied: u64, around: u64, change: impl Fn(&mut model::Child)) -> Report {
+    let regions = [
+        (RegionName::Header, 6_300, copied),
+        (RegionName::Rest, 1_500, around),
+    ];
+    let mut run = canned::of_a_visit("epoch", &regions, &[], change);
+    for measurement in &mut run.measurements {
+        measurement.fixture = "loader".into();
+        (measurement.count, measurement.item_bytes) = (None, None);
+    }
+    let mut report = Report::of(run);
+    report.sources = vec![Source::of("src/loader.py".as_ref(), b"as it was")];
+    report
+}
+
+/// The same file with other code in it.
+fn edited(mut report: Report) -> Report {
+    report.sources = vec![Source::of("src/loader.py".as_ref(), b"as it is")];
+    report
+}
+
+/// The only thing that is judged.
+fn judged(comparison: &Comparison) -> &Row {
+    let mut judged = comparison.judged();
+    let row = judged.next().unwrap();
+    assert!(judged.next().is_none());
+    row
+}
+
+#[test]
+fn a_cure_is_an_improvement_whatever_page_of_the_rest_it_costs() {
+    let base = of_the_loader(6_290, 9, |_| {});
+    let new = edited(of_the_loader(2, 11, |_| {}));
+    let comparison = compared(&base, &new);
+    let row = judged(&comparison);
+    assert_eq!(row.status, Status::Improved);
+    assert_eq!(row.other_data, ["loader.py was edited"]);
+    let shown = in_words(&comparison);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(
+        lines[2..8],
+        [
+            "improved",
+            "  loader/epoch",
+            "    a worker copied and made 24.6 MiB → 52 KiB (−99.8 %)",
+            "    all 2 workers 49.2 MiB → 104 KiB (−99.8 %)",
+            "    copied 24.6 MiB → 52 KiB, new 0 B → 0 B",
+            "    header 6,290 of 6,300 → 2 of 6,300 pages",
+        ],
+        "{shown}"
+    );
+    assert!(
+        shown.contains("    because: loader.py was edited"),
+        "{shown}"
+    );
+    let place = Place::new();
+    let (base, new) = files(&place, &base, &new);
+    place
+        .run(place.refcow(["compare", &base, &new]))
+        .exits_with(0);
+    // The other way round it costs what it saved.
+    place
+        .run(place.refcow(["compare", &new, &base]))
+        .exits_with(1)
+        .says("error: loader/epoch regressed");
+}
+
+#[rstest]
+#[case::the_same_code(false, Status::Regressed)]
+#[case::other_code(true, Status::WithinNoise)]
+fn a_page_of_the_rest_counts_where_the_code_is_the_same(
+    #[case] other_code: bool,
+    #[case] expected: Status,
+) {
+    let base = of_the_loader(6_290, 9, |_| {});
+    let new = of_the_loader(6_290, 10, |_| {});
+    let new = if other_code { edited(new) } else { new };
+    assert_eq!(judged(&compared(&base, &new)).status, expected);
+}
+
+#[test]
+fn what_is_made_counts_as_what_is_copied() {
+    let base = of_the_loader(6_290, 9, |_| {});
+    let copies = edited(of_the_loader(2, 9, |child| child.new_pages = Some(6_900)));
+    let comparison = compared(&base, &copies);
+    assert_eq!(judged(&comparison).status, Status::Regressed);
+    let shown = in_words(&comparison);
+    assert!(shown.contains("new 0 B → 27.0 MiB"), "{shown}");
+    // What only one of them knows is not compared.
+    let unknown = of_the_loader(6_290, 9, |child| child.new_pages = None);
+    let comparison = compared(&unknown, &copies);
+    assert_eq!(judged(&comparison).status, Status::Improved);
+    let shown = in_words(&comparison);
+    assert!(
+        shown.contains("a worker copied 24.6 MiB → 44 KiB"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn copies_that_were_given_back_count_where_both_runs_know_them() {
+    let with_peak = |ever: u64| {
+        of_the_loader(300, 9, move |child| {
+            child.peak = Some(Peak {
+                bytes: 4 << 20,
+                looks: 3,
+                copied_pages: Some(ever),
+            });
+        })
+    };
+    let comparison = compared(&with_peak(12_800), &edited(with_peak(1_468)));
+    assert_eq!(judged(&comparison).status, Status::Improved);
+    let shown = in_words(&comparison);
+    assert!(
+        shown.contains("copied 50 MiB (48.8 MiB of it given back) → 5.7 MiB"),
+        "{shown}"
+    );
+    let at_the_end = edited(of_the_loader(300, 9, |_| {}));
+    let comparison = compared(&with_peak(12_800), &at_the_end);
+    assert_eq!(judged(&comparison).status, Status::Unchanged);
+}
+
+type Otherwise = fn(&mut Report);
+
+#[rstest]
+#[case::a_module_beside_it(
+    |report: &mut Report| report.sources[0].imports.push(model::Import { path: "b.py".into(), sha256: "0".repeat(64) }),
+    "a module that loader.py imports was edited"
+)]
+#[case::an_argument(
+    |report: &mut Report| { report.runs[0].measurements[0].parameters.insert("records".into(), json!("packed")); },
+    "made with nothing set → records=packed"
+)]
+#[case::a_preparation(
+    |report: &mut Report| report.runs[0].measurements[0].prepare = Some("freeze".into()),
+    "prepared by nothing → freeze"
+)]
+#[case::a_way_to_share(
+    |report: &mut Report| report.runs[0].measurements[0].sharing = "shared_memory".into(),
+    "shared by fork → shared_memory"
+)]
+#[case::code_that_is_not_known(
+    |report: &mut Report| report.sources.clear(),
+    "the code of loader in the new run is not known"
+)]
+#[case::other_contents(
+    |report: &mut Report| report.runs[0].measurements[0].children.iter_mut().for_each(|child| child.regions[0].pages = 9_000),
+    "it fills 24.6 MiB → 35.2 MiB"
+)]
+fn other_data_is_named_and_its_totals_compared(#[case] change: Otherwise, #[case] said: &str) {
+    let base = of_the_loader(6_290, 9, |_| {});
+    let mut new = of_the_loader(2, 9, |_| {});
+    change(&mut new);
+    let comparison = compared(&base, &new);
+    let row = judged(&comparison);
+    assert_eq!(row.status, Status::Improved);
+    assert_eq!(row.other_data, [said]);
+    let shown = in_words(&comparison).replace("\n    ", " ");
+    assert!(shown.contains(&format!("because: {said}")), "{shown}");
+    assert!(
+        shown.contains("Where the code or the data is another, differences of up to 16 pages"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn of_several_preparations_none_is_taken_for_another() {
+    let mut base = of_the_loader(6_290, 9, |_| {});
+    let with = |name: &str| model::Measurement {
+        prepare: Some(name.into()),
+        ..of_the_loader(10, 9, |_| {}).runs[0].measurements[0].clone()
+    };
+    base.runs[0].measurements.push(with("disable"));
+    let mut new = of_the_loader(2, 9, |_| {});
+    new.runs[0].measurements = vec![with("freeze")];
+    let comparison = compared(&base, &new);
+    assert_eq!(comparison.common(), 0);
+    assert_eq!(comparison.count(Status::OnlyInBase), 2);
+}
+
+#[rstest]
+#[case::nothing_to_match("loader", "a name in the base and its name now: OLD=NEW")]
+#[case::no_name("loader=", "`` names no file or fixture")]
+#[case::a_visit_of_one("loader:epoch=fast", "name a visit on both sides")]
+fn what_is_no_match_is_refused(#[case] names: &str, #[case] said: &str) {
+    let place = Place::new();
+    let refcow = place.refcow(["compare", "base.json", "new.json", "--match", names]);
+    place.run(refcow).exits_with(2).says(said);
+}
+
+/// The cured file under another name.
+fn as_fast() -> Report {
+    let mut report = of_the_loader(2, 9, |_| {});
+    report.runs[0].measurements[0].fixture = "fast".into();
+    report.sources = vec![Source::of("fast.py".as_ref(), b"as it is")];
+    report
+}
+
+#[test]
+fn a_renamed_file_is_matched_by_the_user() {
+    let place = Place::new();
+    let (base, new) = files(&place, &of_the_loader(6_290, 9, |_| {}), &as_fast());
+    place
+        .run(place.refcow(["compare", &base, &new]))
+        .exits_with(2)
+        .says("nothing in common")
+        .says("if fast is what loader was: --match loader=fast");
+    for names in [
+        "loader=fast",
+        "src/loader.py=fast.py",
+        "loader.py:epoch=fast.py:epoch",
+    ] {
+        let compared = place
+            .run(place.refcow(["compare", &base, &new, "--match", names]))
+            .exits_with(0);
+        let shown = &compared.stdout;
+        assert!(shown.contains("(−99.8 %)"), "{compared}");
+        assert!(
+            shown.contains("because: fast.py instead of loader.py"),
+            "{compared}"
+        );
+    }
+}
+
+#[test]
+fn a_visit_of_one_file_is_compared_with_another() {
+    let mut base = of_the_loader(6_290, 9, |_| {});
+    let mut paths = base.runs[0].measurements[0].clone();
+    paths.visit = "paths".into();
+    for child in &mut paths.children {
+        child.regions[0].unshared = 2_000;
+    }
+    base.runs[0].measurements.push(paths);
+    let subject = |visit: &str| Subject {
+        fixture: "loader".into(),
+        visit: Some(visit.into()),
+    };
+    let mut new = base.clone();
+    new.runs[0].measurements.remove(0);
+    let renamed = [Renamed {
+        old: subject("epoch"),
+        new: subject("paths"),
+    }];
+    let comparison = compare(&base, &new, TOLERANCE, &renamed, Claims::versions());
+    let statuses: Vec<_> = comparison
+        .judged()
+        .map(|row| (row.key.subject(), row.status))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            ("loader/epoch".to_owned(), Status::Improved),
+            ("loader/paths".to_owned(), Status::OnlyInBase)
+        ]
+    );
+    let row = comparison.judged().next().unwrap();
+    assert_eq!(row.other_data, ["visit paths instead of epoch"]);
+}
+
+#[rstest]
+#[case::not_in_the_base(&["loder=fast"], "`loder`, which the base does not have", "did you mean `loader`?")]
+#[case::not_in_the_new_run(&["loader=fats.py"], "`fats`, which the new run does not have", "did you mean `fast`?")]
+#[case::no_such_visit(&["loader:epch=fast:epoch"], "`loader:epch`, which the base does not have", "loader:epoch")]
+#[case::twice(&["loader=fast", "loader=fast"], "`loader` twice", "each name of the base")]
+fn names_that_match_nothing_are_refused(
+    #[case] names: &[&str],
+    #[case] error: &str,
+    #[case] help: &str,
+) {
+    let place = Place::new();
+    let (base, new) = files(&place, &of_the_loader(6_290, 9, |_| {}), &as_fast());
+    let mut refcow = place.refcow(["compare", &base, &new]);
+    for name in names {
+        refcow.args(["--match", name]);
+    }
+    place.run(refcow).refuses(2, error, help);
+}
+
+#[test]
+fn names_are_looked_for_before_anything_is_measured() {
+    let place = Place::new();
+    let bytes = report::render(&of_the_loader(6_290, 9, |_| {}), Format::Json).unwrap();
+    fs::create_dir(place.path("baselines")).unwrap();
+    fs::write(place.path("baselines/before.json"), bytes).unwrap();
+    let measure = |names: &str| {
+        let mut refcow = place.measure(["ints", "--visit", "iterate", "--count", "2000"]);
+        refcow.args(["--baseline", "before", "--match", names]);
+        refcow.current_dir(place.path("."));
+        refcow
+    };
+    place.run(measure("loader=lists")).refuses(
+        2,
+        "`lists`, which the new run does not have",
+        "ints",
+    );
+    place.run(measure("loader:iterate=ints:iterate")).refuses(
+        2,
+        "`loader:iterate`, which the base does not have",
+        "loader:epoch",
+    );
+    let mut refcow = place.measure(["ints", "--count", "2000", "--baseline", "before"]);
+    refcow.current_dir(place.path("."));
+    place.run(refcow).refuses(
+        2,
+        "nothing in common",
+        "if ints is what loader was: --match loader=ints",
+    );
+    let mut refcow = place.measure(["ints", "--match", "loader=ints"]);
+    refcow.current_dir(place.path("."));
+    place.run(refcow).exits_with(2).says("--baseline <NAME>");
+}
+
+#[test]
+fn where_the_heap_of_a_build_ends_is_no_change_between_builds() {
+    let with_new = |version: &str, new: u64| {
+        let mut report = of_the_loader(300, 700, |child| child.new_pages = Some(new));
+        report.runs[0].python = canned::run(version).python;
+        report
+    };
+    // As `allocate` of lists and pickling were seen to swing.
+    let comparison = compared(&with_new("3.11.7", 41), &with_new("3.12.1", 316));
+    let row = judged(&comparison);
+    assert_eq!(row.status, Status::NotComparable);
+    assert!(
+        row.because
+            .as_deref()
+            .unwrap()
+            .contains("interpreter's own memory")
+    );
+    let mut rows = comparison.rows().map(|(_, row)| row);
+    let is_new = |row: &&Row| {
+        matches!(
+            row.key,
+            RowKey::Memory {
+                memory: Memory::New,
+                ..
+            }
+        )
+    };
+    assert_eq!(rows.find(is_new).unwrap().status, Status::WithinNoise);
+    let together = Report::of_all(
+        [with_new("3.11.7", 41), with_new("3.12.1", 316)]
+            .map(|report| report.runs[0].clone())
+            .into(),
+        Vec::new(),
+    );
+    let shown = report::render(&together, Format::Table { width: Some(80) }).unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("nothing by more than noise"), "{shown}");
+    // More than any heap's end makes.
+    let comparison = compared(&with_new("3.11.7", 41), &with_new("3.12.1", 900));
+    assert_eq!(judged(&comparison).status, Status::Regressed);
+    assert!(in_words(&comparison).contains("no known reason"));
+}
+
+#[test]
+fn a_cost_has_the_facts_of_what_explains_it() {
+    let arrays = |version: &str, unshared: u64| Report::of(with_unshared(version, unshared));
+    let comparison = compared(&arrays("3.9.18", 5), &arrays("3.10.13", 121));
+    let row = cost_of(&comparison, "iterate");
+    assert_eq!(row.status, Status::Regressed);
+    assert_eq!(row.facts, ["arrays-tracked"]);
+    let shown = in_words(&comparison);
+    assert!(shown.contains("because: arrays-tracked"), "{shown}");
+    assert!(
+        shown.contains("arrays-tracked: array.array is tracked"),
+        "{shown}"
+    );
+    assert!(matches!(row.new, Some(RowValue::Cost { workers: 2, .. })));
+}
+
+/// A child of a visit, as a document has it, with all that is derived from its pages.
+fn a_child() -> model::Child {
+    let report = of_the_loader(300, 9, |child| {
+        child.pages_copied_by_fork = 7;
+        child.copied_on_the_way = vec![OnTheWay {
+            region: RegionName::Header,
+            pages: 5,
+        }];
+        let shared = (0..6_300 - 305).map(|_| Fate::Shared);
+        let copied = Fate::Copied {
+            cause: None,
+            identical: Some(false),
+        };
+        let fates = (0..5).map(|_| Fate::OnTheWay);
+        let fates = fates.chain((0..300).map(|_| copied)).chain(shared);
+        child.regions[0].map = Some(PageMap::of(fates));
+        child.uss_bytes_after = Some(655_360 + 309 * 4096);
+        child.cross_checks.uss_pages_minus_unshared = Some(0);
+        child.cross_checks.uss_growth = Some(model::UssGrowth::new(309, 309, 0, 0, 0, 0));
+        child.peak = Some(Peak {
+            bytes: 309 * 4096,
+            looks: 2,
+            copied_pages: None,
+        });
+        child.bytes = Some(child.visit_bytes(4096));
+    });
+    report.runs[0].measurements[0].children[0].clone()
+}
+
+#[test]
+fn a_child_whose_figures_agree_is_read() {
+    let mut report = of_the_loader(0, 0, |_| {});
+    report.runs[0].measurements[0].children = vec![a_child()];
+    let text = report::render(&report, Format::Json).unwrap();
+    assert_eq!(model::read(&text).unwrap().0, report);
+}
+
+type Contradiction = fn(&mut model::Child);
+
+fn bytes_of(child: &mut model::Child) -> &mut VisitBytes {
+    child.bytes.as_mut().unwrap()
+}
+
+#[rstest]
+#[case::another_number(
+    |child: &mut model::Child| child.copied_on_the_way[0].pages = 6,
+    "children[0].regions[0]: its map has 5 pages that were copied on the way, copied_on_the_way 6"
+)]
+#[case::of_none(
+    |child: &mut model::Child| child.copied_on_the_way.clear(),
+    "children[0].regions[0]: its map has 5 pages that were copied on the way, copied_on_the_way 0"
+)]
+#[case::more_than_before_the_visit(
+    |child: &mut model::Child| child.pages_copied_by_fork = 4,
+    "children[0].copied_on_the_way[0]: 5 of 4 pages copied before the visit"
+)]
+#[case::more_than_are_left(
+    |child: &mut model::Child| child.copied_on_the_way.push(OnTheWay { region: RegionName::Rest, pages: 1_492 }),
+    "children[0].copied_on_the_way[1]: 1492 of 1491 pages of rest"
+)]
+#[case::of_a_region_without_pages(
+    |child: &mut model::Child| child.copied_on_the_way[0].region = RegionName::Spine,
+    "children[0].copied_on_the_way[0]: no pages of the region spine"
+)]
+#[case::twice(
+    |child: &mut model::Child| child.copied_on_the_way.push(child.copied_on_the_way[0]),
+    "children[0].copied_on_the_way[1]: the region header twice"
+)]
+#[case::no_page(
+    |child: &mut model::Child| child.copied_on_the_way.push(OnTheWay { region: RegionName::Rest, pages: 0 }),
+    "children[0].copied_on_the_way[1]: no page"
+)]
+#[case::copied(
+    |child: &mut model::Child| bytes_of(child).copied += 4096,
+    "children[0].bytes.copied: 1269760, and 1265664 by its pages"
+)]
+#[case::new(
+    |child: &mut model::Child| bytes_of(child).new = Some(4096),
+    "children[0].bytes.new: 4096, and 0 by its pages"
+)]
+#[case::new_that_is_not_known(
+    |child: &mut model::Child| bytes_of(child).new = None,
+    "children[0].bytes.new: none, and 0 by its pages"
+)]
+#[case::file(
+    |child: &mut model::Child| bytes_of(child).file = Some(1),
+    "children[0].bytes.file: 1, and 0 by its pages"
+)]
+#[case::sum(
+    |child: &mut model::Child| bytes_of(child).sum = Some(0),
+    "children[0].bytes.sum: 0, and 1265664 by its pages"
+)]
+#[case::growth(
+    |child: &mut model::Child| bytes_of(child).uss_growth = Some(1),
+    "children[0].bytes.uss_growth: it is not the difference"
+)]
+#[case::peak(
+    |child: &mut model::Child| child.peak.as_mut().unwrap().bytes = 4096,
+    "children[0].peak.bytes: 4096 bytes at most, and 1265664 at the end"
+)]
+#[case::less_unshared(
+    |child: &mut model::Child| child.cross_checks.uss_pages_minus_unshared = Some(1),
+    "children[0].cross_checks.uss_pages_minus_unshared: 1, and it grew by 309 pages with 309 copies"
+)]
+#[case::copies_of_the_growth(
+    |child: &mut model::Child| child.cross_checks.uss_growth.as_mut().unwrap().copied = 1,
+    "children[0].cross_checks.uss_growth.copied: 1 pages, and 309 in the child"
+)]
+#[case::new_of_the_growth(
+    |child: &mut model::Child| child.cross_checks.uss_growth.as_mut().unwrap().new = 1,
+    "children[0].cross_checks.uss_growth.new: 1 pages, and 0 in the child"
+)]
+#[case::left_of_the_growth(
+    |child: &mut model::Child| child.cross_checks.uss_growth.as_mut().unwrap().left = 1,
+    "children[0].cross_checks.uss_growth.left: 1, and 0 pages are left"
+)]
+fn a_child_that_contradicts_itself_is_refused_with_the_place(
+    #[case] change: Contradiction,
+    #[case] said: &str,
+) {
+    let mut child = a_child();
+    change(&mut child);
+    let mut report = of_the_loader(0, 0, |_| {});
+    report.runs[0].measurements[0].children = vec![child];
+    let text = report::render(&report, Format::Json).unwrap();
+    let error = model::read(&text).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("runs[0].measurements[0].{said}")),
+        "{error}"
     );
 }

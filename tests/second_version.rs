@@ -87,7 +87,7 @@ fn it_compares_with_a_document_of_today_that_divides_the_rest() {
     rest.causes = None;
     child.regions.push(modules);
     child.written.clear();
-    let compared = compare(&base, &new, TOLERANCE, Claims::versions());
+    let compared = compare(&base, &new, TOLERANCE, &[], Claims::versions());
     for (_, row) in compared.rows() {
         assert_eq!(row.status, Status::Unchanged, "{row:?}");
     }

@@ -150,7 +150,8 @@ impl FactStatement {
             (RowKey::Pages { .. }, Direction::Fewer) => step.fewer.iter().any(|one| fits(one, row)),
             (RowKey::Claim { id }, _) => step.verdicts.contains(id),
             (RowKey::Fact { id }, _) => *id == self.id,
-            (RowKey::Pages { .. }, Direction::Other) | (RowKey::Memory { .. }, _) => false,
+            (RowKey::Pages { .. }, Direction::Other)
+            | (RowKey::Cost { .. } | RowKey::Memory { .. }, _) => false,
         })
     }
 }

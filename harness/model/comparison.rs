@@ -11,7 +11,8 @@ use super::{Outcome, RegionName, Verdict};
 pub struct Comparison {
     /// The version of this document's shape: [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema_version: u32,
-    /// What is taken for noise between machines or builds. On one machine and one build nothing is.
+    /// What is taken for noise between machines or builds, and where the data or the code that was measured is another. Where
+    /// nothing differs nothing is.
     pub tolerance: Tolerance,
     /// Each run of the base with its counterpart.
     pub compared: Vec<ComparedRuns>,
@@ -33,6 +34,17 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// None at all.
+    pub const EXACT: Self = Self {
+        pages: 0,
+        share: 0.0,
+    };
+
+    /// Whether there is none.
+    pub fn is_exact(&self) -> bool {
+        *self == Self::EXACT
+    }
+
     /// So many pages may be more or fewer than these.
     pub fn of(&self, pages: u64) -> u64 {
         self.pages.max((pages as f64 * self.share) as u64)
@@ -61,10 +73,10 @@ pub struct ComparedRuns {
     pub base: RunName,
     /// Of the new document.
     pub new: RunName,
-    /// What differs between the two besides the figures: machine, kernel, interpreter, packages. Where nothing does,
-    /// every difference of a single page counts.
+    /// What differs between the two besides the figures: machine, kernel, interpreter, packages. Where nothing does, and
+    /// the data and its code are the same, every difference of a single page counts.
     pub differs: Vec<String>,
-    /// The rows, in the order of the base.
+    /// The rows, in the order of the base: of each measurement its cost, which is judged, and then what explains that.
     pub rows: Vec<Row>,
 }
 
@@ -85,6 +97,9 @@ pub struct Row {
     /// Of what is not comparable: why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Of a cost: in which way the data, or the code that makes and uses it, is another. Empty: no difference is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_data: Vec<String>,
     /// Facts about versions of Python, by their ids, that tell of such a change between these two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<String>,
@@ -94,6 +109,18 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RowKey {
+    /// What a visit cost, in bytes: this is what is judged.
+    Cost {
+        /// The fixture.
+        fixture: String,
+        /// What the parent did before it forked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prepare: Option<String>,
+        /// The visit.
+        visit: String,
+        /// How the data reached the children.
+        sharing: String,
+    },
     /// The pages of one region that the child with the most unshared.
     Pages {
         /// The fixture.
@@ -134,6 +161,33 @@ pub enum RowKey {
     },
 }
 
+/// What a visit cost, in bytes, as far as both runs know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paid {
+    /// Copies of shared pages. Where both runs recorded faults, those are among them that were given back before the end.
+    pub copied: u64,
+    /// Those of the copies that were given back.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub given_back: u64,
+    /// Anonymous pages that were filled anew. Absent where one of the runs does not know them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<u64>,
+    /// What processes copied and made that the visit started.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub processes: u64,
+    /// All of it together.
+    pub sum: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 /// Memory of a child that is no copy.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -160,6 +214,15 @@ impl Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RowValue {
+    /// Bytes that workers copied and made.
+    Cost {
+        /// The worker that it cost most.
+        worker: Paid,
+        /// All workers together.
+        all: Paid,
+        /// How many there are.
+        workers: u64,
+    },
     /// Unshared pages.
     Pages {
         /// By the child with the most.
@@ -200,16 +263,22 @@ pub enum Status {
     /// Not the same, but by no more than the tolerance.
     #[serde(rename = "within noise")]
     WithinNoise,
-    /// Fewer pages are copied; a verdict is as expected again.
+    /// Fewer bytes are copied and made; a verdict is as expected again.
     #[serde(rename = "improved")]
     Improved,
     /// A verdict, or what a fact says, is another, and each is the one that was expected of its interpreter: neither better
     /// nor worse.
     #[serde(rename = "changed as expected")]
     ChangedAsExpected,
-    /// More pages are copied; a verdict is no longer as expected.
+    /// More bytes are copied and made; a verdict is no longer as expected.
     #[serde(rename = "regressed")]
     Regressed,
+    /// Of a row that explains a cost, and is not judged: more by more than the tolerance.
+    #[serde(rename = "more")]
+    More,
+    /// The same, of fewer.
+    #[serde(rename = "fewer")]
+    Fewer,
     /// The new document lacks it.
     #[serde(rename = "only in base")]
     OnlyInBase,
@@ -223,10 +292,12 @@ pub enum Status {
 
 impl Status {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Regressed,
         Self::Improved,
         Self::ChangedAsExpected,
+        Self::More,
+        Self::Fewer,
         Self::NotComparable,
         Self::OnlyInBase,
         Self::OnlyInNew,
@@ -242,6 +313,8 @@ impl Status {
             Self::Improved => "improved",
             Self::ChangedAsExpected => "changed as expected",
             Self::Regressed => "regressed",
+            Self::More => "more",
+            Self::Fewer => "fewer",
             Self::OnlyInBase => "only in base",
             Self::OnlyInNew => "only in new",
             Self::NotComparable => "not comparable",
@@ -252,7 +325,7 @@ impl Status {
     pub fn is_change(self) -> bool {
         matches!(
             self,
-            Self::Improved | Self::Regressed | Self::ChangedAsExpected
+            Self::Improved | Self::Regressed | Self::ChangedAsExpected | Self::More | Self::Fewer
         )
     }
 }
@@ -264,44 +337,79 @@ impl fmt::Display for Status {
 }
 
 impl RowKey {
+    /// Of a measurement: fixture, preparation, visit, sharing.
+    fn measurement(&self) -> Option<(&str, Option<&str>, &str, &str)> {
+        match self {
+            Self::Cost {
+                fixture,
+                prepare,
+                visit,
+                sharing,
+            }
+            | Self::Pages {
+                fixture,
+                prepare,
+                visit,
+                sharing,
+                ..
+            }
+            | Self::Memory {
+                fixture,
+                prepare,
+                visit,
+                sharing,
+                ..
+            } => Some((fixture, prepare.as_deref(), visit, sharing)),
+            Self::Claim { .. } | Self::Fact { .. } => None,
+        }
+    }
+
     /// `fixture/visit` or `fixture+prepare/visit`: a measurement as evidence names it; `claim ID`, `fact ID`.
     pub fn subject(&self) -> String {
         match self {
-            Self::Pages {
+            Self::Cost {
                 fixture,
-                prepare: None,
+                prepare,
                 visit,
                 ..
-            } => format!("{fixture}/{visit}"),
-            Self::Pages {
+            }
+            | Self::Pages {
                 fixture,
-                prepare: Some(prepare),
+                prepare,
                 visit,
                 ..
-            } => format!("{fixture}+{prepare}/{visit}"),
-            Self::Memory {
+            }
+            | Self::Memory {
                 fixture,
-                prepare: None,
+                prepare,
                 visit,
                 ..
-            } => format!("{fixture}/{visit}"),
-            Self::Memory {
-                fixture,
-                prepare: Some(prepare),
-                visit,
-                ..
-            } => format!("{fixture}+{prepare}/{visit}"),
+            } => match prepare {
+                None => format!("{fixture}/{visit}"),
+                Some(prepare) => format!("{fixture}+{prepare}/{visit}"),
+            },
             Self::Claim { id } => format!("claim {id}"),
             Self::Fact { id } => format!("fact {id}"),
         }
     }
 
-    /// Which of its subject's figures it is: a region, or a kind of memory. A claim and a fact have one alone.
+    /// Of a measurement: what the data is, how it was prepared and shared.
+    pub fn data(&self) -> Option<(&str, Option<&str>, &str)> {
+        let (fixture, prepare, _, sharing) = self.measurement()?;
+        Some((fixture, prepare, sharing))
+    }
+
+    /// Of a measurement: the visit.
+    pub fn visit(&self) -> Option<&str> {
+        self.measurement().map(|(_, _, visit, _)| visit)
+    }
+
+    /// Which of its subject's figures it is: a region, or a kind of memory. A cost, a claim and a fact have one alone.
     pub fn part(&self) -> Option<&'static str> {
         match self {
             Self::Pages { region, .. } => Some(region.as_str()),
             Self::Memory { memory, .. } => Some(memory.as_str()),
-            Self::Claim { .. } | Self::Fact { .. } => None,
+            Self::Cost { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
         }
     }
 
@@ -309,8 +417,13 @@ impl RowKey {
     pub fn region(&self) -> Option<RegionName> {
         match self {
             Self::Pages { region, .. } => Some(*region),
-            Self::Memory { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
+            _ => None,
         }
+    }
+
+    /// Whether it can regress. What cannot explains the cost that stands before it.
+    pub fn is_judged(&self) -> bool {
+        self.part().is_none()
     }
 }
 
@@ -324,6 +437,14 @@ impl fmt::Display for RowKey {
     }
 }
 
+impl ComparedRuns {
+    /// What is judged, each with the rows that explain it.
+    pub fn judged(&self) -> impl Iterator<Item = (&Row, &[Row])> {
+        let groups = self.rows.chunk_by(|_, next| !next.key.is_judged());
+        groups.filter_map(|group| group.split_first())
+    }
+}
+
 impl Comparison {
     /// All rows with the runs they belong to.
     pub fn rows(&self) -> impl Iterator<Item = (&ComparedRuns, &Row)> {
@@ -332,15 +453,21 @@ impl Comparison {
             .flat_map(|runs| runs.rows.iter().map(move |row| (runs, row)))
     }
 
-    /// How many rows both sides have.
-    pub fn common(&self) -> usize {
-        let both = |row: &&Row| row.base.is_some() && row.new.is_some();
-        self.rows().map(|(_, row)| row).filter(both).count()
+    /// The rows that are judged.
+    pub fn judged(&self) -> impl Iterator<Item = &Row> {
+        let all = self.compared.iter().flat_map(ComparedRuns::judged);
+        all.map(|(row, _)| row)
     }
 
-    /// How many rows there are of a status.
+    /// How many of these both sides have.
+    pub fn common(&self) -> usize {
+        let both = |row: &&Row| row.base.is_some() && row.new.is_some();
+        self.judged().filter(both).count()
+    }
+
+    /// How many of them there are of a status.
     pub fn count(&self, status: Status) -> usize {
-        self.rows().filter(|(_, row)| row.status == status).count()
+        self.judged().filter(|row| row.status == status).count()
     }
 }
 

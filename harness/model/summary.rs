@@ -105,6 +105,21 @@ pub struct Cost<'a> {
     pub on_the_way: Vec<(RegionName, u64)>,
 }
 
+/// What a visit cost one child, in pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// Copies that it has at the end.
+    pub copied: u64,
+    /// Copies that it had at any time. `None`: not known of all.
+    pub ever_copied: Option<u64>,
+    /// Those at the end that are no part of the data.
+    pub around: u64,
+    /// Pages that it filled anew, if they were counted.
+    pub new: Option<u64>,
+    /// Copies and new pages of processes that the visit started.
+    pub processes: u64,
+}
+
 /// One measurement over all its children.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -355,6 +370,23 @@ impl Child {
         all
     }
 
+    /// What the visit cost it.
+    pub fn spent(&self) -> Spent {
+        let copied = self.peak.and_then(|peak| peak.copied_pages);
+        let followed = self.processes.iter().flat_map(|all| &all.followed);
+        let pages = followed.flat_map(|one| {
+            let copies = one.regions.iter().map(|region| region.pages);
+            copies.chain([one.new_pages])
+        });
+        Spent {
+            copied: self.totals().unshared,
+            ever_copied: copied.filter(|_| self.lost_faults == 0),
+            around: self.around().unshared,
+            new: self.new_pages,
+            processes: pages.fold(0, u64::saturating_add),
+        }
+    }
+
     fn why_region(&self, region: &Region, page_size_bytes: u64) -> Why {
         let written = || {
             let all = self.written.iter();
@@ -516,6 +548,13 @@ pub fn is_noise(pages: u64) -> bool {
 pub fn share_of(pages: u64, of: u64, page_size_bytes: u64) -> Option<f64> {
     let is_large = of.saturating_mul(page_size_bytes) >= SMALLEST_WHOLE_BYTES;
     is_large.then(|| pages as f64 / of as f64)
+}
+
+/// By which part so many bytes became more, or fewer: −1 of all that became none. `None` where there were so few that a page
+/// more would say much, and where nothing changed.
+pub fn change_share(base: u64, new: u64) -> Option<f64> {
+    let is_large = base >= SMALLEST_WHOLE_BYTES && base != new;
+    is_large.then(|| (new as f64 - base as f64) / base as f64)
 }
 
 /// A figure over all children, if it is known of each.

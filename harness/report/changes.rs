@@ -5,7 +5,9 @@ use super::table::wrapped;
 use super::{READABLE, Style, labels, legend};
 use crate::claims::Claims;
 use crate::compare;
-use crate::model::{ComparedRuns, Outcome, Report, Row, RowKey, RowValue};
+use crate::model::{
+    ComparedRuns, Outcome, Paid, RegionName, Report, Row, RowKey, RowValue, change_share,
+};
 use crate::numbers::{bytes, count, share, signed};
 
 /// The changes from one interpreter to the next.
@@ -67,7 +69,7 @@ pub fn between_neighbours(report: &Report) -> Vec<Step> {
 pub fn note() -> String {
     let tolerance = compare::TOLERANCE;
     format!(
-        "Differences of up to {} pages or {} are treated as noise between builds, except a change from all pages to none.",
+        "Differences of up to {} pages or {} are treated as noise between builds, except a change from all pages to none. What only the interpreter's own memory explains is left out.",
         tolerance.pages,
         share(tolerance.share)
     )
@@ -106,34 +108,35 @@ pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) 
 /// The changes of two runs, those that a fact tells of under that.
 fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
     let rows = || runs.rows.iter();
-    let told: Vec<&Row> = rows().filter(|row| row.status.is_change()).collect();
-    let own = |row: &&Row| row.because.as_deref() == Some(compare::INTERPRETERS_OWN);
+    let own = |row: &&Row| {
+        row.key.region() == Some(RegionName::Rest)
+            && row.because.as_deref() == Some(compare::INTERPRETERS_OWN)
+    };
     let rest: Vec<&Row> = rows().filter(own).collect();
     let mut lines = Vec::new();
     let mut say = |depth, words| lines.push(Line { depth, words });
     for fact in &facts.facts {
-        let rows: Vec<&Row> = told
-            .iter()
-            .copied()
-            .filter(|row| row.facts.contains(&fact.id))
-            .collect();
-        if !rows.is_empty() {
+        // Of a cost the regions say more.
+        let told = rows().filter(|row| {
+            !matches!(row.key, RowKey::Cost { .. })
+                && row.status.is_change()
+                && row.facts.contains(&fact.id)
+        });
+        let told: Vec<&Row> = told.collect();
+        if !told.is_empty() {
             say(
                 1,
                 format!("{}: {} [{}]", fact.id, fact.statement, fact.source),
             );
-            for change in merged(&rows) {
+            for change in merged(&told) {
                 say(2, change);
             }
         }
     }
-    let unknown: Vec<&Row> = told
-        .into_iter()
-        .filter(|row| row.facts.is_empty())
-        .collect();
+    let unknown = unknown(runs);
     if !unknown.is_empty() {
-        say(1, "of which no fact tells:".into());
-        for change in merged(&unknown) {
+        say(1, format!("{NO_KNOWN_REASON}:"));
+        for change in unknown {
             say(2, change);
         }
     }
@@ -141,6 +144,46 @@ fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
         say(1, words);
     }
     lines
+}
+
+/// What is said of a change of which no fact tells, and behind which no other data or code is.
+pub const NO_KNOWN_REASON: &str = "no known reason";
+
+/// The changes of which no fact tells: of what is judged; and of the data's pages, where what a worker pays does not compare.
+fn unknown(runs: &ComparedRuns) -> Vec<String> {
+    let no_fact = |row: &&Row| row.status.is_change() && row.facts.is_empty();
+    let mut all: Vec<(&Row, Vec<&Row>)> = Vec::new();
+    for (judged, explaining) in runs.judged() {
+        let of_data = |row: &&Row| row.key.region().is_some_and(RegionName::is_data);
+        if judged.status.is_change() {
+            if judged.facts.is_empty() {
+                all.push((judged, explaining.iter().filter(no_fact).collect()));
+            }
+        } else {
+            let rows: Vec<&Row> = explaining.iter().filter(no_fact).filter(of_data).collect();
+            all.extend(rows.into_iter().map(|row| (row, Vec::new())));
+        }
+    }
+    let change = |(judged, explaining): &(&Row, Vec<&Row>)| {
+        let parts: Vec<_> = explaining.iter().copied().map(part_change).collect();
+        let why = match parts.is_empty() {
+            true => String::new(),
+            false => format!(": {}", parts.join(", ")),
+        };
+        let part = judged.key.part();
+        let part = part.map_or_else(String::new, |part| format!(" {part}"));
+        format!(
+            "{part}: {}{why}",
+            transition(judged.base.as_ref(), judged.new.as_ref())
+        )
+    };
+    together(&all, |(judged, _)| &judged.key, change)
+}
+
+/// `header 121 of 130 → 0 of 128 pages`: one row of those that explain a cost.
+pub fn part_change(row: &Row) -> String {
+    let part = row.key.part().unwrap_or_default();
+    format!("{part} {}", transition(row.base.as_ref(), row.new.as_ref()))
 }
 
 /// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in them.
@@ -173,77 +216,46 @@ fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
 
 /// A sentence a change; visits that changed alike in one.
 pub fn merged(rows: &[&Row]) -> Vec<String> {
-    let alike = |one: &Row, other: &Row| match (&one.key, &other.key) {
-        (
-            RowKey::Pages {
-                fixture,
-                prepare,
-                sharing,
-                region,
-                ..
-            },
-            RowKey::Pages {
-                fixture: fixture_too,
-                prepare: prepare_too,
-                sharing: sharing_too,
-                region: region_too,
-                ..
-            },
-        ) => {
-            (fixture, prepare, sharing, region)
-                == (fixture_too, prepare_too, sharing_too, region_too)
-                && (&one.base, &one.new) == (&other.base, &other.new)
-        }
-        (
-            RowKey::Memory {
-                fixture,
-                prepare,
-                sharing,
-                memory,
-                ..
-            },
-            RowKey::Memory {
-                fixture: fixture_too,
-                prepare: prepare_too,
-                sharing: sharing_too,
-                memory: memory_too,
-                ..
-            },
-        ) => {
-            (fixture, prepare, sharing, memory)
-                == (fixture_too, prepare_too, sharing_too, memory_too)
-                && (&one.base, &one.new) == (&other.base, &other.new)
-        }
-        _ => false,
+    let change = |row: &&Row| {
+        let part = row.key.part();
+        let part = part.map_or_else(String::new, |name| format!(" {name}"));
+        let transition = transition(row.base.as_ref(), row.new.as_ref());
+        format!("{part}: {transition}")
     };
-    let mut groups: Vec<Vec<&Row>> = Vec::new();
-    for row in rows {
-        match groups.iter_mut().find(|group| alike(group[0], row)) {
-            Some(group) => group.push(row),
-            None => groups.push(vec![row]),
+    let (of_facts, others): (Vec<&Row>, Vec<&Row>) = rows
+        .iter()
+        .partition(|row| matches!(&row.key, RowKey::Fact { id } if row.facts.contains(id)));
+    // Told under the fact itself.
+    let own = of_facts
+        .into_iter()
+        .map(|row| transition(row.base.as_ref(), row.new.as_ref()));
+    own.chain(together(&others, |row| &row.key, change))
+        .collect()
+}
+
+/// What each of these is about, and its change; visits of one dataset that changed alike together.
+fn together<T>(
+    all: &[T],
+    key: impl Fn(&T) -> &RowKey,
+    change: impl Fn(&T) -> String,
+) -> Vec<String> {
+    let mut groups: Vec<(&RowKey, Vec<&str>, String)> = Vec::new();
+    for one in all {
+        let (key, change) = (key(one), change(one));
+        let alike = groups.iter_mut().find(|(first, _, of_first)| {
+            key.visit().is_some() && first.data() == key.data() && *of_first == change
+        });
+        match (alike, key.visit()) {
+            (Some((_, more, _)), Some(visit)) => more.push(visit),
+            _ => groups.push((key, Vec::new(), change)),
         }
     }
     groups
         .into_iter()
-        .map(|group| {
-            let subjects: Vec<String> = group
-                .iter()
-                .enumerate()
-                .map(|(index, row)| match (&row.key, index) {
-                    (RowKey::Pages { visit, .. } | RowKey::Memory { visit, .. }, 1..) => {
-                        visit.clone()
-                    }
-                    (key, _) => key.subject(),
-                })
-                .collect();
-            let part = group[0].key.part();
-            let part = part.map_or_else(String::new, |name| format!(" {name}"));
-            let transition = transition(group[0].base.as_ref(), group[0].new.as_ref());
-            match &group[0].key {
-                // Told under the fact itself.
-                RowKey::Fact { id } if group[0].facts.contains(id) => transition,
-                _ => format!("{}{part}: {transition}", subjects.join(", ")),
-            }
+        .map(|(key, more, change)| {
+            let mut subjects = vec![key.subject()];
+            subjects.extend(more.into_iter().map(str::to_owned));
+            subjects.join(", ") + &change
         })
         .collect()
 }
@@ -264,8 +276,40 @@ pub fn transition(base: Option<&RowValue>, new: Option<&RowValue>) -> String {
             count(*then),
             count(*of_then)
         ),
+        (
+            Some(RowValue::Cost { worker, .. }),
+            Some(RowValue::Cost {
+                worker: worker_then,
+                ..
+            }),
+        ) => format!(
+            "a worker {} {}",
+            verb(worker),
+            bytes_then(worker.sum, worker_then.sum)
+        ),
         _ => format!("{} → {}", value(base), value(new)),
     }
+}
+
+/// What of a worker's memory is in a figure.
+fn verb(paid: &Paid) -> &'static str {
+    match paid.new {
+        Some(_) => "copied and made",
+        None => "copied",
+    }
+}
+
+/// `24.6 MiB → 52 KiB (−99.8 %)`.
+pub fn bytes_then(base: u64, new: u64) -> String {
+    let change = change_of(base, new).map_or_else(String::new, |change| format!(" ({change})"));
+    format!("{} → {}{change}", bytes(base), bytes(new))
+}
+
+/// `−99.8 %`, unless so little is compared that a page more or less would make it another, or nothing changed.
+pub fn change_of(base: u64, new: u64) -> Option<String> {
+    let share = change_share(base, new)?;
+    let sign = if share < 0.0 { "−" } else { "+" };
+    Some(format!("{sign}{}", crate::numbers::share(share.abs())))
 }
 
 /// One side of it.
@@ -276,6 +320,7 @@ pub fn value(value: Option<&RowValue>) -> String {
             format!("{} of {} pages", count(*unshared), count(*of))
         }
         Some(RowValue::Memory { bytes: size }) => bytes(*size),
+        Some(RowValue::Cost { worker, .. }) => bytes(worker.sum),
         Some(RowValue::Claim { verdict, expected }) if verdict == expected => verdict.to_string(),
         Some(RowValue::Claim { verdict, expected }) => {
             format!("{verdict} (expected: {expected})")

@@ -3,16 +3,19 @@
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{ContentArrangement, Table};
 
-use super::changes::{merged, transition, value};
+use super::changes::{NO_KNOWN_REASON, bytes_then, change_of, part_change, transition, value};
 use super::columns::cut;
 use super::escape::markdown as escaped;
 use super::table::{say, wrapped};
 use super::{READABLE, Style};
 use crate::claims::Claims;
-use crate::model::{ComparedRuns, Comparison, Row, RunName, Status};
-use crate::numbers::{count, share};
+use crate::model::{ComparedRuns, Comparison, Paid, Row, RowKey, RowValue, RunName, Status};
+use crate::numbers::{bytes, count, counted, share};
 
-/// The tables: a row for everything that is not the same, and how many are.
+/// What is judged, each with the rows that explain it.
+type Judged<'a> = (&'a Row, &'a [Row]);
+
+/// What came of all that is judged, what a worker pays first; what is not the same with its reason.
 pub fn render(comparison: &Comparison, style: Style) -> Vec<u8> {
     let mut text = String::new();
     for runs in &comparison.compared {
@@ -66,91 +69,280 @@ fn pair(base: &RunName, new: &RunName) -> String {
 fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String {
     let mut text = String::new();
     let title = pair(&runs.base, &runs.new);
-    let allowed = if runs.differs.is_empty() {
-        "One machine and one build: every page counts.".to_owned()
-    } else {
-        format!(
-            "These differ: {}. So differences of up to {} pages or {} are treated as noise, except a change from all pages to none.",
-            runs.differs.join(", "),
-            count(comparison.tolerance.pages),
-            share(comparison.tolerance.share),
-        )
-    };
+    let all: Vec<Judged<'_>> = Status::ALL
+        .into_iter()
+        .flat_map(|status| runs.judged().filter(move |(row, _)| row.status == status))
+        .collect();
     match style {
         Style::Terminal { width, .. } => {
-            let width = Some(width.unwrap_or(READABLE));
-            say(&mut text, width, &title);
-            say(&mut text, width, &allowed);
+            let width = width.unwrap_or(READABLE);
+            say(&mut text, Some(width), &title);
+            text.push('\n');
+            text += &list(&all, width);
         }
-        Style::Markdown => text += &format!("**{}**\n\n{allowed}\n", escaped(&title)),
+        Style::Markdown => {
+            text += &format!("**{}**\n\n", escaped(&title));
+            text += &table(&all);
+        }
     }
-    text.push('\n');
-    let told: Vec<&Row> = Status::ALL
-        .into_iter()
-        .filter(|status| *status != Status::Unchanged)
-        .flat_map(|status| runs.rows.iter().filter(move |row| row.status == status))
-        .collect();
-    text += &match style {
-        Style::Terminal { width, .. } => list(&told, width.unwrap_or(READABLE)),
-        Style::Markdown if told.is_empty() => String::new(),
-        Style::Markdown => table(&told),
-    };
-    let unchanged = runs.rows.len() - told.len();
-    let words = format!(
-        "{} of {} rows unchanged",
-        count(unchanged as u64),
-        count(runs.rows.len() as u64)
-    );
-    text += &sentence(style, &words);
-    let known = facts(&told);
-    for fact in known {
+    text += &sentence(style, &allowed(comparison, runs));
+    for fact in facts(&runs.rows) {
         text += &sentence(style, &fact);
     }
     text
 }
 
+/// What is noise, and why.
+fn allowed(comparison: &Comparison, runs: &ComparedRuns) -> String {
+    let noise = format!(
+        "differences of up to {} pages a worker, or {}, are treated as noise",
+        count(comparison.tolerance.pages),
+        share(comparison.tolerance.share),
+    );
+    let mut judged = runs.judged();
+    let others = judged.any(|(row, _)| !row.other_data.is_empty());
+    match (runs.differs.is_empty(), others) {
+        (true, false) => {
+            "One machine and one build, the same code and data: every page counts.".to_owned()
+        }
+        (true, true) => format!("Where the code or the data is another, {noise}."),
+        (false, _) => format!(
+            "These differ: {}. So {noise}, and what the interpreter's own memory alone explains is not compared.",
+            runs.differs.join(", "),
+        ),
+    }
+}
+
 /// What is known of these changes, a sentence a fact.
-fn facts(rows: &[&Row]) -> Vec<String> {
+fn facts(rows: &[Row]) -> Vec<String> {
+    let is_told = |row: &&Row| row.status.is_change() || row.status == Status::WithinNoise;
+    let rows: Vec<&Row> = rows.iter().filter(is_told).collect();
     let all = Claims::versions().facts.iter();
     let told = all.filter(|fact| rows.iter().any(|row| row.facts.contains(&fact.id)));
     told.map(|fact| format!("{}: {} [{}]", fact.id, fact.statement, fact.source))
         .collect()
 }
 
-/// For a terminal: what came of the rows, and under it those of which it did.
-fn list(rows: &[&Row], width: u16) -> String {
+/// For a terminal: what came of all, and under it of what it did.
+fn list(all: &[Judged<'_>], width: u16) -> String {
     let mut text = String::new();
-    for status in Status::ALL {
-        let of_status: Vec<&Row> = rows
-            .iter()
-            .copied()
-            .filter(|row| row.status == status)
-            .collect();
-        if of_status.is_empty() {
-            continue;
-        }
+    for group in all.chunk_by(|one, next| one.0.status == next.0.status) {
+        let status = group[0].0.status;
         text += &format!("{status}\n");
-        for (because, rows) in by_reason(&of_status) {
-            let lines = match because {
-                _ if status.is_change() || status == Status::WithinNoise => merged(&rows),
-                None => regions_together(&rows),
-                Some(because) => {
-                    vec![format!("{because}: {}", regions_together(&rows).join("; "))]
-                }
-            };
-            for line in lines {
-                text += &wrapped(&line, width, "  ");
-            }
+        for (indent, line) in lines(status, group) {
+            text += &wrapped(&line, width, indent);
         }
         text.push('\n');
     }
     text
 }
 
+/// The lines of one status, each with its indentation.
+fn lines(status: Status, group: &[Judged<'_>]) -> Vec<(&'static str, String)> {
+    const ONE: &str = "  ";
+    const TWO: &str = "    ";
+    let mut lines = Vec::new();
+    match status {
+        _ if status.is_change() => {
+            for (row, explaining) in group {
+                match row.key {
+                    RowKey::Cost { .. } => {
+                        lines.push((ONE, row.key.subject()));
+                        lines.extend(cost(row).into_iter().map(|line| (TWO, line)));
+                        let parts = parts(explaining);
+                        lines.extend(parts.map(|part| (TWO, part_change(part))));
+                    }
+                    _ => lines.push((
+                        ONE,
+                        format!(
+                            "{}: {}",
+                            row.key.subject(),
+                            transition(row.base.as_ref(), row.new.as_ref())
+                        ),
+                    )),
+                }
+                lines.extend(reason(row).map(|reason| (TWO, reason)));
+            }
+        }
+        Status::WithinNoise => {
+            for (row, explaining) in group {
+                lines.push((ONE, short(row)));
+                for part in parts(explaining).filter(|part| !part.facts.is_empty()) {
+                    let known = part.facts.join(", ");
+                    lines.push((TWO, format!("{} ({known})", part_change(part))));
+                }
+            }
+        }
+        Status::Unchanged => {
+            let costs = group.iter().filter(|(row, _)| is_cost(row));
+            let costs: Vec<String> = costs.map(|(row, _)| short(row)).collect();
+            let others = group.len() - costs.len();
+            if !costs.is_empty() {
+                lines.push((ONE, costs.join("; ")));
+            }
+            if others > 0 {
+                lines.push((
+                    ONE,
+                    counted(others as u64, "verdict or fact", "verdicts and facts"),
+                ));
+            }
+        }
+        _ => {
+            for (because, rows) in by_reason(group) {
+                let all: Vec<String> = rows.into_iter().map(short).collect();
+                let all = all.join("; ");
+                lines.push((
+                    ONE,
+                    match because {
+                        Some(because) => format!("{because}: {all}"),
+                        None => all,
+                    },
+                ));
+            }
+        }
+    }
+    lines
+}
+
+fn is_cost(row: &Row) -> bool {
+    matches!(row.key, RowKey::Cost { .. })
+}
+
+/// The regions that changed. New memory is part of the cost.
+fn parts(explaining: &[Row]) -> impl Iterator<Item = &Row> {
+    let is_region = |row: &&Row| row.key.region().is_some() && row.status.is_change();
+    explaining.iter().filter(is_region)
+}
+
+/// What a worker pays, all of them, and of what that is made.
+fn cost(row: &Row) -> Vec<String> {
+    let mut lines = vec![transition(row.base.as_ref(), row.new.as_ref())];
+    let Some((base, new)) = costs(row) else {
+        return lines;
+    };
+    lines.extend(of_all(base, new));
+    let mut made_of = vec![format!(
+        "copied {} → {}",
+        copied(base.worker),
+        copied(new.worker)
+    )];
+    if let Some((then, now)) = base.worker.new.zip(new.worker.new) {
+        made_of.push(format!("new {} → {}", bytes(then), bytes(now)));
+    }
+    let (then, now) = (base.worker.processes, new.worker.processes);
+    if then.max(now) > 0 {
+        made_of.push(format!(
+            "processes of the visit {} → {}",
+            bytes(then),
+            bytes(now)
+        ));
+    }
+    // Copies alone are what the first line says.
+    if made_of.len() > 1 || base.worker.given_back.max(new.worker.given_back) > 0 {
+        lines.push(made_of.join(", "));
+    }
+    lines
+}
+
+/// `50.1 MiB (45.7 MiB of it given back)`.
+fn copied(paid: &Paid) -> String {
+    match paid.given_back {
+        0 => bytes(paid.copied),
+        given_back => format!(
+            "{} ({} of it given back)",
+            bytes(paid.copied),
+            bytes(given_back)
+        ),
+    }
+}
+
+/// All workers, unless there is only one.
+fn of_all(base: Side<'_>, new: Side<'_>) -> Option<String> {
+    match (base.workers, new.workers) {
+        (1, 1) => None,
+        (then, now) if then == now => Some(format!(
+            "all {} workers {}",
+            count(now),
+            bytes_then(base.all.sum, new.all.sum)
+        )),
+        (then, now) => Some(format!(
+            "{} {} → {} {}",
+            counted(then, "worker", "workers"),
+            bytes(base.all.sum),
+            counted(now, "worker", "workers"),
+            bytes(new.all.sum),
+        )),
+    }
+}
+
+/// One side of a cost.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    worker: &'a Paid,
+    all: &'a Paid,
+    workers: u64,
+}
+
+/// Both sides of a cost.
+fn costs(row: &Row) -> Option<(Side<'_>, Side<'_>)> {
+    side(row.base.as_ref()?).zip(side(row.new.as_ref()?))
+}
+
+fn side(value: &RowValue) -> Option<Side<'_>> {
+    match value {
+        RowValue::Cost {
+            worker,
+            all,
+            workers,
+        } => Some(Side {
+            worker,
+            all,
+            workers: *workers,
+        }),
+        _ => None,
+    }
+}
+
+/// Why a row changed, as far as it is known. That each of two verdicts was expected of its interpreter is reason enough.
+fn reason(row: &Row) -> Option<String> {
+    let known = known(row);
+    match known.is_empty() {
+        true if row.status == Status::ChangedAsExpected => None,
+        true => Some(NO_KNOWN_REASON.to_owned()),
+        false => Some(format!("because: {known}")),
+    }
+}
+
+fn known(row: &Row) -> String {
+    let known = row.other_data.iter().chain(&row.facts);
+    known
+        .map(|reason| &reason[..])
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A row in a few words: its subject with the bytes of a worker.
+fn short(row: &Row) -> String {
+    let subject = row.key.subject();
+    let words = match (&row.base, &row.new) {
+        (Some(_), Some(_)) if !is_cost(row) => transition(row.base.as_ref(), row.new.as_ref()),
+        (Some(base), Some(new)) if base == new => value(Some(new)),
+        (Some(RowValue::Cost { worker, .. }), Some(RowValue::Cost { worker: now, .. })) => {
+            bytes_then(worker.sum, now.sum)
+        }
+        _ => return subject,
+    };
+    let others = match row.other_data.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", row.other_data.join(", ")),
+    };
+    format!("{subject} {words}{others}")
+}
+
 /// Rows with the same reason together.
-fn by_reason<'a>(rows: &[&'a Row]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
+fn by_reason<'a>(group: &[Judged<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
     let mut groups: Vec<(Option<&str>, Vec<&Row>)> = Vec::new();
-    for row in rows {
+    for (row, _) in group {
         let because = row.because.as_deref();
         match groups.iter_mut().find(|(reason, _)| *reason == because) {
             Some((_, rows)) => rows.push(row),
@@ -160,40 +352,87 @@ fn by_reason<'a>(rows: &[&'a Row]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
     groups
 }
 
-/// `ints/iterate header, spine`: what each measurement has of these rows.
-fn regions_together(rows: &[&Row]) -> Vec<String> {
-    let groups = rows.chunk_by(|one, other| one.key.subject() == other.key.subject());
-    groups
-        .map(|group| {
-            let regions: Vec<_> = group.iter().filter_map(|row| row.key.part()).collect();
-            let words = format!("{} {}", group[0].key.subject(), regions.join(", "));
-            words.trim_end().to_owned()
-        })
-        .collect()
-}
-
-/// For a page.
-fn table(rows: &[&Row]) -> String {
+/// For a page: what is not the same.
+fn table(all: &[Judged<'_>]) -> String {
     let mut table = Table::new();
     table
         .load_style(ASCII_MARKDOWN)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["", "base", "new", "", "known as"]);
-    for row in rows {
-        let mut status = row.status.to_string();
-        if let Some(because) = &row.because {
-            status += &format!(": {because}");
+        .set_header(["", "base", "new", "change", "", "because"]);
+    let told = all
+        .iter()
+        .filter(|(row, _)| row.status != Status::Unchanged);
+    for (row, explaining) in told.clone() {
+        for cells in cells(row, explaining) {
+            table.add_row(cells.map(|cell| escaped(&cut(&cell))));
         }
-        let cells = [
-            row.key.to_string(),
-            value(row.base.as_ref()),
-            value(row.new.as_ref()),
-            status,
-            row.facts.join(", "),
-        ];
-        table.add_row(cells.map(|cell| escaped(&cut(&cell))));
     }
-    format!("{table}\n\n")
+    let unchanged = all.len() - told.count();
+    let words = format!(
+        "{} of {} unchanged",
+        count(unchanged as u64),
+        count(all.len() as u64)
+    );
+    match unchanged == all.len() {
+        true => format!("{words}\n\n"),
+        false => format!("{table}\n\n{words}\n\n"),
+    }
+}
+
+/// The rows of a table about something that is judged.
+fn cells(row: &Row, explaining: &[Row]) -> Vec<[String; 6]> {
+    let changed = row.status.is_change();
+    let because = match (&row.because, known(row)) {
+        (Some(because), _) => because.clone(),
+        (None, known) if known.is_empty() && changed => reason(row).unwrap_or_default(),
+        (None, known) => known,
+    };
+    let change = |base: u64, new: u64| change_of(base, new).unwrap_or_default();
+    let both = costs(row);
+    let mut rows = vec![[
+        match both {
+            Some(_) => format!("{}: a worker", row.key.subject()),
+            None => row.key.subject(),
+        },
+        value(row.base.as_ref()),
+        value(row.new.as_ref()),
+        both.map_or_else(String::new, |(base, new)| {
+            change(base.worker.sum, new.worker.sum)
+        }),
+        row.status.to_string(),
+        because,
+    ]];
+    if let Some((base, new)) = both.filter(|_| changed) {
+        let workers = |side: Side<'_>| match base.workers == new.workers {
+            true => bytes(side.all.sum),
+            false => format!("{} ({})", bytes(side.all.sum), count(side.workers)),
+        };
+        if base.workers.max(new.workers) > 1 {
+            rows.push([
+                "all workers".to_owned(),
+                workers(base),
+                workers(new),
+                match base.workers == new.workers {
+                    true => change(base.all.sum, new.all.sum),
+                    false => String::new(),
+                },
+                String::new(),
+                String::new(),
+            ]);
+        }
+    }
+    let told = parts(explaining).filter(|part| changed || !part.facts.is_empty());
+    rows.extend(told.map(|part| {
+        [
+            part.key.part().unwrap_or_default().to_owned(),
+            value(part.base.as_ref()),
+            value(part.new.as_ref()),
+            String::new(),
+            part.status.to_string(),
+            part.facts.join(", "),
+        ]
+    }));
+    rows
 }
 
 fn total(comparison: &Comparison) -> String {
@@ -221,29 +460,24 @@ pub fn github(comparison: &Comparison) -> Vec<u8> {
                 Status::Regressed => "error",
                 Status::Improved | Status::ChangedAsExpected => "notice",
                 Status::NotComparable | Status::OnlyInBase => "warning",
-                Status::Unchanged | Status::WithinNoise | Status::OnlyInNew => continue,
+                _ => continue,
             };
-            let rows: Vec<&Row> = runs
-                .rows
-                .iter()
-                .filter(|row| row.status == status)
+            let group: Vec<Judged<'_>> = runs
+                .judged()
+                .filter(|(row, _)| row.status == status)
                 .collect();
             let mut messages = Vec::new();
             if status.is_change() {
-                messages.extend(rows.iter().map(|row| {
-                    let change = format!(
-                        "{}: {}",
-                        row.key,
-                        transition(row.base.as_ref(), row.new.as_ref())
-                    );
-                    match row.facts.is_empty() {
-                        true => change,
-                        false => format!("{change} [{}]", row.facts.join(", ")),
-                    }
+                messages.extend(group.iter().map(|(row, explaining)| {
+                    let mut words = vec![transition(row.base.as_ref(), row.new.as_ref())];
+                    words.extend(parts(explaining).map(part_change));
+                    words.extend(reason(row));
+                    format!("{}: {}", row.key, words.join("; "))
                 }));
             } else {
-                for (because, rows) in by_reason(&rows) {
-                    let what = regions_together(&rows).join("; ");
+                for (because, rows) in by_reason(&group) {
+                    let what: Vec<String> = rows.into_iter().map(short).collect();
+                    let what = what.join("; ");
                     messages.push(match because {
                         Some(because) => format!("{because}: {what}"),
                         None => what,

@@ -27,7 +27,7 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
     };
     let facts = Claims::versions();
     let explained: Vec<_> = Claims::builtin().statements.iter().take(4).collect();
-    let with_itself = compare::compare(report, report, TOLERANCE, facts);
+    let with_itself = compare::compare(report, report, TOLERANCE, &[], facts);
     let mut all = Vec::new();
     let mut of_style = |reader, style, format, width| {
         let mut add = |name: &str, bytes| all.push((name.to_owned(), reader, bytes));
