@@ -3,6 +3,7 @@
 //! Statements, rules and limits are data (`claims.toml`); what is here reads them. Nothing here measures, and no figure
 //! of a measurement stands in the data: a rule compares figures with each other and with thresholds that it states.
 
+mod anew;
 mod context;
 mod data;
 mod facts;
@@ -11,6 +12,7 @@ mod judge;
 use std::collections::BTreeMap;
 use std::mem;
 
+pub use anew::{agrees, check, contradiction};
 pub use data::{
     Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
     Rule, Statement,
@@ -117,27 +119,36 @@ impl Claims {
         let context = context::of(run);
         let chosen = self.choose(ids)?;
         let verdicts = chosen.into_iter().map(|statement| {
-            let figures = judge::take_figures(&statement.id, &statement.figures, &context)?;
-            let judged = statement.judge(&figures)?;
-            let why = judged
-                .lacking
-                .as_deref()
-                .map(|lacking| judge::why_lacking(&statement.evidence, lacking, run));
-            let expected = expectations.get(&statement.id);
-            Ok(crate::model::Claim {
-                id: statement.id.clone(),
-                statement: statement.statement.clone(),
-                verdict: judged.verdict,
-                expected: expected
-                    .copied()
-                    .unwrap_or_else(|| statement.expected_with(&run.python.version)),
-                decided_by: judged.decided_by,
-                limit: judged.limit,
-                not_testable_because: why,
-                figures,
-                evidence: statement.evidence.clone(),
-            })
+            let mut claim = statement.claim(&context, run)?;
+            if let Some(expected) = expectations.get(&statement.id) {
+                claim.expected = *expected;
+            }
+            Ok(claim)
         });
         verdicts.collect()
+    }
+}
+
+impl Statement {
+    /// What follows for it from the evidence of a run.
+    fn claim(&self, context: &minijinja::Value, run: &Run) -> Result<crate::model::Claim, Error> {
+        let figures = judge::take_figures(&self.id, &self.figures, context)?;
+        let judged = self.judge(&figures)?;
+        let why = judged
+            .lacking
+            .as_deref()
+            .map(|lacking| judge::why_lacking(&self.evidence, lacking, run));
+        Ok(crate::model::Claim {
+            id: self.id.clone(),
+            statement: self.statement.clone(),
+            verdict: judged.verdict,
+            expected: self.expected_with(&run.python.version),
+            decided_by: judged.decided_by,
+            limit: judged.limit,
+            not_testable_because: why,
+            figures,
+            evidence: self.evidence.clone(),
+            rules_sha256: Some(anew::rules_sha256(self)),
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::consistency;
 use crate::merge::Named;
 use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES, Report};
 use crate::output::{self, Output};
@@ -78,7 +79,11 @@ pub fn read(path: &Path) -> Result<Named, Error> {
         path: path.to_owned(),
         source,
     })?;
-    match model::read(&bytes) {
+    let checked = model::read(&bytes).and_then(|(mut report, schema_version)| {
+        consistency::check(&mut report)?;
+        Ok((report, schema_version))
+    });
+    match checked {
         Ok((report, schema_version)) => Ok(Named {
             name: path.display().to_string(),
             schema_version,

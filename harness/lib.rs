@@ -20,6 +20,7 @@ pub mod cli;
 pub mod command_line;
 pub mod commands;
 pub mod compare;
+pub mod consistency;
 pub mod deadlock;
 pub mod deferred;
 pub mod documents;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::claims;
 use crate::model::{Report, Run};
 
 /// A document with the name it is known by.
@@ -52,7 +53,7 @@ pub enum Error {
 }
 
 /// Puts all runs into one document, in ascending order of their versions; of one version in the given order. Runs of one
-/// interpreter on one machine become one run.
+/// interpreter on one machine become one run, unless claims of one would no longer follow from what the other measured.
 ///
 /// # Errors
 /// When something is there twice, or the documents were written in different versions.
@@ -100,8 +101,14 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
             }
         }
         for run in document.report.runs {
-            match runs.iter_mut().find(|known| is_of_one(known, &run)) {
-                Some(known) => join(known, run),
+            let joined = runs.iter().enumerate().find_map(|(place, known)| {
+                let joined = is_of_one(known, &run).then(|| join(known.clone(), run.clone()))?;
+                // A claim of one must not come to rest on data of another size from the other.
+                (!claims::agrees(known) || !claims::agrees(&run) || claims::agrees(&joined))
+                    .then_some((place, joined))
+            });
+            match joined {
+                Some((place, joined)) => runs[place] = joined,
                 None => runs.push(run),
             }
         }
@@ -149,7 +156,7 @@ fn is_of_one(one: &Run, other: &Run) -> bool {
 }
 
 /// Adds what another run of the same interpreter has measured.
-fn join(run: &mut Run, other: Run) {
+fn join(mut run: Run, other: Run) -> Run {
     run.environment.packages.extend(other.environment.packages);
     run.environment
         .package_sha256
@@ -165,4 +172,5 @@ fn join(run: &mut Run, other: Run) {
     run.observations.extend(other.observations);
     run.alternatives.extend(other.alternatives);
     run.advice.extend(other.advice);
+    run
 }

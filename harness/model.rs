@@ -40,7 +40,7 @@ pub use measurement::{
     Processes, Python, Region, RegionMap, RegionName, Totals, Tree, UssGrowth, VisitBytes,
 };
 pub use pages::{Fate, PageMap, Squares, Stretch};
-pub use reproduction::{Answer, Difference, Repeated, Reproduction, Weight};
+pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
 pub use summary::{
     Cost, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spent, Spread, Summary, Why,

@@ -39,6 +39,7 @@ fn with_pages(version: &str, unshared: u64, pages: u64) -> Run {
                 header.unshared = unshared;
                 header.pages = pages;
                 header.identical = None;
+                canned::with_faults(child);
             }
         }
     }
@@ -900,6 +901,7 @@ fn what_a_fact_predicts_of_two_versions_is_a_change_by_its_name() {
             not_testable_because: None,
             figures: BTreeMap::new(),
             evidence: Vec::new(),
+            rules_sha256: None,
         }];
         Report::of(run)
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use refcow::consistency;
 use refcow::model::{self, Report};
 use refcow::report::{Format, render};
 use rstest::rstest;
@@ -15,8 +16,12 @@ use full::{TEXTS, full, places};
 
 fn read(document: &Value) -> Result<Report, String> {
     let read = model::read(document.to_string().as_bytes());
-    read.map(|(report, _)| report)
-        .map_err(|error| error.to_string())
+    let report = read.map(|(report, _)| report);
+    if let Ok(report) = &report {
+        // What follows from its figures is made anew: refused or not, from any figures at all.
+        let _ = consistency::check(&mut report.clone());
+    }
+    report.map_err(|error| error.to_string())
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod causes;
 mod charts;
 mod claims;
 mod compare;
+mod consistency;
 mod doctor;
 mod effects;
 mod examples;

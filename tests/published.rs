@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::common::{Finished, Place, canned, skipped};
+use refcow::consistency;
 use refcow::model::{self, Report};
 use refcow::report;
 use rstest::rstest;
@@ -150,7 +151,8 @@ type Files = Vec<(String, Vec<u8>)>;
 fn document(place: &Place, name: &str, document: &Report) -> (String, Files) {
     let path = place.file(name, &serde_json::to_string(document).unwrap());
     // As it is read again.
-    let (document, _) = model::read(&fs::read(&path).unwrap()).unwrap();
+    let (mut document, _) = model::read(&fs::read(&path).unwrap()).unwrap();
+    consistency::check(&mut document).unwrap();
     (path, report::all(&document).unwrap())
 }
 

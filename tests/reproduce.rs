@@ -1,16 +1,19 @@
 //! A document measured again: what counts as the same, and what does not.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use crate::common::canned;
+use crate::common::full::places;
 use crate::common::{Finished, Place};
 use refcow::compare::TOLERANCE;
+use refcow::consistency;
 use refcow::model::{
     self, Alternative, Answer, Difference, Environment, RegionName, Report, Reproduction, Run,
     Verdict, Weight,
 };
 use refcow::report;
-use refcow::reproduce::{Again, reproduction};
+use refcow::reproduce::{Again, reproduction, same_sources};
 use refcow::shell;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -45,7 +48,7 @@ fn the_same_pages_and_verdicts_are_reproduced_whatever_it_took() {
     let same = against(|run| {
         for measurement in &mut run.measurements {
             measurement.build_seconds *= 2.0;
-            measurement.tree.pss_bytes_before = Some(1);
+            measurement.tree.pss_bytes_before = Some(300 << 20);
             for child in &mut measurement.children {
                 child.visit_seconds *= 3.0;
                 child.minor_faults += 1;
@@ -56,6 +59,17 @@ fn the_same_pages_and_verdicts_are_reproduced_whatever_it_took() {
     assert_eq!(same.answer, Answer::Reproduced);
     assert!(same.compared() > 40, "{}", same.compared());
     assert!(same.runs[0].differences.is_empty(), "{same:?}");
+}
+
+#[test]
+fn memory_of_processes_may_be_apart_by_half() {
+    for (times, answer) in [(1.4, Answer::Reproduced), (10.0, Answer::Differs)] {
+        let other = against(|run| {
+            let before = &mut run.measurements[0].tree.pss_bytes_before;
+            *before = before.map(|bytes| (bytes as f64 * times) as u64);
+        });
+        assert_eq!(other.answer, answer, "{times}");
+    }
 }
 
 #[rstest]
@@ -541,4 +555,172 @@ fn data_beyond_memory_is_refused_whatever_the_document_says() {
     let finished = place.run(place.refcow(["reproduce", &run])).exits_with(1);
     let said = finished.stdout.replace("\n  ", " ");
     assert!(said.contains("needs about 64.0 TiB"), "{finished}");
+}
+
+/// Words of which only some are right, wherever they are.
+const WORDS: [&str; 34] = [
+    "holds",
+    "does not hold",
+    "as predicted",
+    "otherwise",
+    "not testable here",
+    "fork",
+    "spawn",
+    "usable",
+    "unusable",
+    "manager",
+    "segment",
+    "ints",
+    "bitarrays",
+    "refcount",
+    "gc",
+    "buffer",
+    "body",
+    "allocator",
+    "kernel",
+    "unattributed",
+    "header",
+    "spine",
+    "payload",
+    "interpreter",
+    "modules",
+    "libraries",
+    "stack",
+    "rest",
+    "pages",
+    "bytes",
+    "share",
+    "count",
+    "returned",
+    "nothing_returned",
+];
+
+/// Other values of the same kind, far from the one that is there. Of words that are not taken the next is tried.
+fn others(place: &str, value: &Value) -> Vec<Value> {
+    match value {
+        Value::Bool(truth) => vec![json!(!truth)],
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) if place.ends_with("_bytes") => vec![json!(whole * 10 + (64 << 20))],
+            Some(whole) => vec![json!(whole * 10 + 1_000)],
+            None => vec![json!(number.as_f64().unwrap() * 10.0 + 1_000.0)],
+        },
+        Value::String(text) if place.ends_with("/map") => {
+            let stretches: Vec<&str> = text.split(' ').rev().collect();
+            vec![json!(stretches.join(" "))]
+        }
+        Value::String(text) if text.len() == 64 => vec![json!("a".repeat(64))],
+        Value::String(text) => {
+            let words = WORDS.iter().filter(|word| *word != text);
+            let any = ["Rust is better than Python."];
+            any.iter().chain(words).map(|text| json!(text)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is said of a document of which one value was changed, and which is measured again as it was.
+fn said_of(edited: &Value, original: &Report) -> Result<Reproduction, String> {
+    let read = model::read(edited.to_string().as_bytes());
+    let (mut report, _) = read.map_err(|error| error.to_string())?;
+    consistency::check(&mut report).map_err(|error| error.to_string())?;
+    same_sources(&report.sources, &original.sources)?;
+    let now: Vec<_> = original.runs.iter().map(Again::Run).collect();
+    Ok(reproduction(&report, &now, TOLERANCE))
+}
+
+/// A place in a document as answers name fields: `runs[].claims[].verdict`.
+fn field(place: &str) -> String {
+    let mut field = String::new();
+    for name in place.split('/').skip(1) {
+        match name.parse::<usize>() {
+            Ok(_) => field += "[]",
+            Err(_) => field = format!("{field}.{}", name.replace("~1", "/").replace("~0", "~")),
+        }
+    }
+    field.trim_start_matches('.').to_owned()
+}
+
+/// Each field of a document, one after the other, with another value: where it is there often, the first and the last.
+fn every_edit_is_found_or_named(document: &Value) {
+    let original = read(document);
+    let plain = said_of(document, &original).unwrap();
+    assert_eq!(plain.answer, Answer::Reproduced, "{plain:#?}");
+    assert!(
+        plain.runs.iter().all(|run| run.differences.is_empty()),
+        "{plain:#?}"
+    );
+    let mut all = Vec::new();
+    places(document, "", &mut all);
+    let mut ends: BTreeMap<String, [&str; 2]> = BTreeMap::new();
+    for place in &all {
+        ends.entry(field(place)).or_insert([place, place])[1] = place;
+    }
+    let mut unseen = Vec::new();
+    for (field, [first, last]) in &ends {
+        let mut places = vec![*first, *last];
+        places.dedup();
+        for place in places {
+            let value = document.pointer(place).unwrap();
+            for other in others(place, value).into_iter().filter(|one| one != value) {
+                let mut edited = document.clone();
+                *edited.pointer_mut(place).unwrap() = other.clone();
+                let answer = match said_of(&edited, &original) {
+                    Err(refused) if refused.contains("unknown variant") => continue,
+                    Err(_) => break,
+                    Ok(answer) => answer,
+                };
+                let named = answer.not_compared.iter().flat_map(|one| &one.fields);
+                let mut named = named.filter(|of| field.starts_with(&of[..]));
+                if answer.runs == plain.runs && named.next().is_none() {
+                    unseen.push(format!("{place}: {value} → {other}"));
+                }
+                break;
+            }
+        }
+    }
+    assert!(ends.len() > 50, "{ends:?}");
+    assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+}
+
+fn read(document: &Value) -> Report {
+    model::read(document.to_string().as_bytes()).unwrap().0
+}
+
+/// A document that such a command makes.
+fn made_by(place: &Place, arguments: &[&str]) -> Value {
+    let mut command = place.refcow(arguments);
+    command.args(["--python", crate::common::python(), "--format", "json"]);
+    let finished = place.run(command);
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}\n{finished}"))
+}
+
+#[rstest]
+#[case::claims(&["claims", "read-only", "fork-shares", "saves-memory", "zero-deletes", "--quick"])]
+#[case::facts(&["versions", "small-ints-to-1024"])]
+fn every_field_of_a_document_is_checked_compared_or_named(#[case] arguments: &[&str]) {
+    let place = Place::new();
+    every_edit_is_found_or_named(&made_by(&place, arguments));
+}
+
+#[rstest]
+#[case::measured("measure", &["--lines"])]
+#[case::advice("advise", &[])]
+fn every_field_of_a_document_of_a_users_file_is_checked_compared_or_named(
+    #[case] command: &str,
+    #[case] more: &[&str],
+) {
+    let place = Place::new();
+    place.file("beside.py", "ROWS = 3_000\n");
+    let text = "from beside import ROWS\nimport os\n\ndef build(rows: int = ROWS):\n    \
+                return [[n] for n in range(rows)]\n\n\
+                def visit_look(data):\n    import colorsys\n    kept = [row + [1] for row in data]\n    \
+                pid = os.fork()\n    if not pid:\n        os._exit(len([row for row in data]) % 2)\n    \
+                os.waitpid(pid, 0)\n    return len(kept)\n";
+    let fixture = place.file("mine.py", text);
+    let look = format!("{fixture}:look");
+    let arguments: Vec<&str> = [command, &look]
+        .into_iter()
+        .chain(more.iter().copied())
+        .collect();
+    every_edit_is_found_or_named(&made_by(&place, &arguments));
 }

@@ -11,14 +11,17 @@ pub(super) fn of(run: &Run) -> minijinja::Value {
     // Of several sizes of a fixture, the first: what claims need is measured before the mitigations.
     for measurement in &run.measurements {
         if let Some(summary) = measurement.summary(run.environment.page_size_bytes) {
-            let mut visits = all
-                .entry(measurement.fixture.clone())
-                .or_insert_with(|| json!({}));
-            if let Some(prepare) = &measurement.prepare {
-                visits = &mut visits["prepared"][prepare];
-            }
-            if visits.get(&measurement.visit).is_none() {
-                visits[&measurement.visit] = visit(measurement, &summary);
+            let visits =
+                inner(&mut all, &measurement.fixture).and_then(|visits| {
+                    match &measurement.prepare {
+                        Some(prepare) => inner(inner(visits, "prepared")?, prepare),
+                        None => Some(visits),
+                    }
+                });
+            if let Some(visits) = visits
+                && !visits.contains_key(&measurement.visit)
+            {
+                visits.insert(measurement.visit.clone(), visit(measurement, &summary));
             }
         }
     }
@@ -34,13 +37,23 @@ pub(super) fn of(run: &Run) -> minijinja::Value {
             let methods = alternatives
                 .entry(alternative.way.clone())
                 .or_insert_with(|| json!({}));
-            methods[alternative.start_method.as_str()] = figures;
+            let method = alternative.start_method.as_str();
+            // Of several sizes the first, as of measurements.
+            if methods.get(method).is_none() {
+                methods[method] = figures;
+            }
         }
     }
     all.insert("alternatives".into(), Value::Object(alternatives));
     let frames = run.environment.privileges.page_frame_numbers;
     all.insert("frames_compared".into(), json!(frames));
     minijinja::value::Serde(all).into()
+}
+
+/// The values under a name; `None` if something else has that name, as a figure of a visit that is called `prepared`.
+fn inner<'a>(all: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+    let entry = all.entry(name).or_insert_with(|| json!({}));
+    entry.as_object_mut()
 }
 
 fn visit(measurement: &Measurement, summary: &Summary) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, FactStatement};
 use crate::model::{StartMethod, Unit, Verdict, Version};
@@ -84,7 +84,7 @@ pub struct Bytes {
 }
 
 /// One statement of the article.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// Its short name.
@@ -108,7 +108,7 @@ pub struct Statement {
 }
 
 /// How a figure is taken from the evidence.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureRule {
     /// Its name in rules.
@@ -122,7 +122,7 @@ pub struct FigureRule {
 }
 
 /// A step from figures to a verdict.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// An expression over the figures.

@@ -1,14 +1,14 @@
 //! What is known of versions of Python: what was predicted for one of them, and what changes it explains between two.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::data::{Claims, Evidence, FigureRule};
 use super::judge::{self, Checked, Figures};
-use super::{Error, context};
+use super::{Error, anew, context};
 use crate::model::{Fact, Outcome, RegionName, RowKey, Run, Version};
 
 /// One fact of `versions.toml`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FactStatement {
     /// Its short name.
@@ -26,7 +26,7 @@ pub struct FactStatement {
 }
 
 /// What is predicted from one version on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
     /// From this version on; of the first: from the oldest on.
@@ -138,6 +138,31 @@ impl FactStatement {
         })
     }
 
+    /// What came of it with the evidence of a run.
+    pub(super) fn fact(&self, context: &minijinja::Value, run: &Run) -> Result<Fact, Error> {
+        let figures = judge::take_figures(&self.id, &self.figures, context)?;
+        let (outcome, found) = match run.python.order() {
+            Some(version) => self.judge(&figures, &version)?,
+            None => (Outcome::NotTestableHere, None),
+        };
+        let why = (outcome == Outcome::NotTestableHere).then(|| {
+            let lacking = judge::lacking(&self.figures, &figures);
+            judge::why_lacking(&self.evidence, &lacking, run)
+        });
+        Ok(Fact {
+            id: self.id.clone(),
+            statement: self.statement.clone(),
+            source: self.source.clone(),
+            changes: self.changes().map(|since| since.to_string()).collect(),
+            outcome,
+            found,
+            not_testable_because: why,
+            figures,
+            evidence: self.evidence.clone(),
+            rules_sha256: Some(anew::rules_sha256(self)),
+        })
+    }
+
     /// Whether one of its steps between these versions tells of a change of this row.
     fn explains(&self, row: &RowKey, direction: Direction, between: (&Version, &Version)) -> bool {
         let (first, last) = between;
@@ -194,30 +219,8 @@ impl Claims {
     /// When an expression cannot be read, which a test of the data excludes.
     pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<Fact>, Error> {
         let context = context::of(run);
-        let version = run.python.order();
-        let judged = self.choose_facts(ids)?.into_iter().map(|fact| {
-            let figures = judge::take_figures(&fact.id, &fact.figures, &context)?;
-            let (outcome, found) = match &version {
-                Some(version) => fact.judge(&figures, version)?,
-                None => (Outcome::NotTestableHere, None),
-            };
-            let why = (outcome == Outcome::NotTestableHere).then(|| {
-                let lacking = judge::lacking(&fact.figures, &figures);
-                judge::why_lacking(&fact.evidence, &lacking, run)
-            });
-            Ok(Fact {
-                id: fact.id.clone(),
-                statement: fact.statement.clone(),
-                source: fact.source.clone(),
-                changes: fact.changes().map(|since| since.to_string()).collect(),
-                outcome,
-                found,
-                not_testable_because: why,
-                figures,
-                evidence: fact.evidence.clone(),
-            })
-        });
-        judged.collect()
+        let chosen = self.choose_facts(ids)?.into_iter();
+        chosen.map(|fact| fact.fact(&context, run)).collect()
     }
 
     /// The facts that tell of a change of this row from one version to another, whichever is the older.

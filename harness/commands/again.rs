@@ -1,12 +1,11 @@
 //! `refcow reproduce`: the command of a document, run again.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::Parser;
 
 use super::{Error, other_claims, published, sources};
-use crate::claims::{Claims, Expectations};
+use crate::claims::{self, Claims, Expectations};
 use crate::cli::{AnswerFormat, Cli, Command, Reproduce};
 use crate::command_line::command_words;
 use crate::experiment::{self, Plan};
@@ -14,7 +13,7 @@ use crate::model::{Answer, Report, Reproduction, Run, Source, Warning, printable
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::python::{self, Interpreter};
-use crate::reproduce::{Again, impossible, reproduction};
+use crate::reproduce::{Again, impossible, reproduction, same_sources};
 use crate::variables::Variables;
 use crate::{documents, report, shell};
 
@@ -60,6 +59,9 @@ fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
     };
     if let Err(why) = same_sources(&recorded.sources, &asked.sources) {
         return Ok(Err(why));
+    }
+    if let Some(what) = asked.judge.contradiction(recorded) {
+        return Ok(Err(format!("the document contradicts itself: {what}")));
     }
     let code = code_of(&asked);
     let variables = variables_of(&asked.plan);
@@ -162,6 +164,20 @@ enum Judge {
     Nothing,
 }
 
+impl Judge {
+    /// Where a document does not say what follows by rules of the user's, which no other reader of it has, and what is there.
+    fn contradiction(&self, recorded: &Report) -> Option<String> {
+        let (Self::Claims(_, Some(rules)) | Self::Facts(_, Some(rules))) = self else {
+            return None;
+        };
+        let mut runs = recorded.runs.iter().enumerate();
+        runs.find_map(|(number, run)| {
+            let what = claims::contradiction(run, rules)?;
+            Some(format!("runs[{number}].{what}"))
+        })
+    }
+}
+
 /// What a command asks for; nothing of one that does not measure.
 fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
     let (plan, read, judge) = match &cli.command {
@@ -193,61 +209,6 @@ fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
         plan,
         judge,
     }))
-}
-
-/// Refuses to measure other files than those that were measured: all that are, in words.
-fn same_sources(recorded: &[Source], now: &[Source]) -> Result<(), String> {
-    let mut others = Vec::new();
-    for source in now {
-        let path = &source.path;
-        match recorded.iter().find(|known| known.path == *path) {
-            Some(known) => {
-                if known.sha256 != source.sha256 {
-                    others.push(format!(
-                        "{path} is not what was measured: it has another SHA-256"
-                    ));
-                }
-                others.extend(other_imports(known, source));
-            }
-            None => others.push(format!("the document does not say what was in {path}")),
-        }
-    }
-    match others.is_empty() {
-        true => Ok(()),
-        false => Err(others.join("; ")),
-    }
-}
-
-/// What a file imports from beside it, where that is not what was measured.
-fn other_imports(recorded: &Source, now: &Source) -> Vec<String> {
-    let path = &now.path;
-    let why = [&recorded.imports_unknown, &now.imports_unknown];
-    if let Some(why) = why.into_iter().flatten().next() {
-        return vec![format!(
-            "it is not known what {path} imports from beside it: {why}"
-        )];
-    }
-    let sums = |source: &Source| -> BTreeMap<String, String> {
-        let imports = source.imports.iter().cloned();
-        imports.map(|one| (one.path, one.sha256)).collect()
-    };
-    let (recorded, now) = (sums(recorded), sums(now));
-    let names: BTreeSet<&String> = recorded.keys().chain(now.keys()).collect();
-    let differs = names
-        .into_iter()
-        .filter_map(|name| match (recorded.get(name), now.get(name)) {
-            (Some(one), Some(other)) if one == other => None,
-            (Some(_), Some(_)) => Some(format!(
-                "{path} imports {name}, which is not what was measured: it has another SHA-256"
-            )),
-            (Some(_), None) => Some(format!(
-                "{path} imported {name}, which is not there or not imported now"
-            )),
-            (None, _) => Some(format!(
-                "{path} imports {name}, and the document does not say what was in it"
-            )),
-        });
-    differs.collect()
 }
 
 /// The files whose code a plan runs, each with its SHA-256, as a line.

@@ -53,6 +53,9 @@ pub struct Claim {
     pub figures: BTreeMap<String, Figure>,
     /// The measurements, observations and ways of sharing that the figures are taken from.
     pub evidence: Vec<String>,
+    /// SHA-256 of the rules that it was judged by. Absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_sha256: Option<String>,
 }
 
 /// A value with its unit.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod check;
+mod consequences;
 
 use std::path::Path;
 
@@ -266,6 +267,7 @@ pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
         _ => in_shape(&mut serde_json::Deserializer::from_slice(bytes))?,
     };
     check::check(&report)?;
+    consequences::check(&report)?;
     Ok((report, version))
 }
 

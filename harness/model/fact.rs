@@ -30,6 +30,9 @@ pub struct Fact {
     pub figures: BTreeMap<String, Figure>,
     /// What the figures are taken from.
     pub evidence: Vec<String>,
+    /// SHA-256 of the rules that it was judged by. Absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_sha256: Option<String>,
 }
 
 /// Whether a prediction came true.

@@ -92,6 +92,31 @@ impl PageMap {
         all.fold(0, |sum, stretch| sum.saturating_add(stretch.pages))
     }
 
+    /// How many pages have another fate in a map of as many pages; `None` if there are not as many.
+    pub fn apart(&self, other: &Self) -> Option<u64> {
+        if self.pages() != other.pages() {
+            return None;
+        }
+        let (mut apart, mut others) = (0_u64, other.0.iter());
+        // Of the stretch of the other map that is being passed.
+        let (mut left, mut fate) = (0, Fate::Shared);
+        for stretch in &self.0 {
+            let mut pages = stretch.pages;
+            while pages > 0 {
+                while left == 0 {
+                    let next = others.next()?;
+                    (left, fate) = (next.pages, next.fate);
+                }
+                let part = pages.min(left);
+                if fate != stretch.fate {
+                    apart = apart.saturating_add(part);
+                }
+                (pages, left) = (pages - part, left - part);
+            }
+        }
+        Some(apart)
+    }
+
     /// The copied pages by cause; `None` if it is not known of each.
     pub fn causes(&self) -> Option<Causes> {
         let mut causes = Causes::default();
@@ -279,6 +304,16 @@ mod tests {
         let letters: std::collections::BTreeSet<char> = Cause::ALL.map(letter).into();
         assert_eq!(letters.len(), Cause::ALL.len());
         assert!(['c', '.', 'w'].iter().all(|other| !letters.contains(other)));
+    }
+
+    #[test]
+    fn maps_are_apart_by_pages_of_another_fate() {
+        let apart = |one: &str, other: &str| map(one).apart(&map(other));
+        assert_eq!(apart("3. 2r= 1g!", "3. 2r= 1g!"), Some(0));
+        assert_eq!(apart("3. 2r= 1g!", "2. 2r= 2."), Some(3));
+        assert_eq!(apart("2r= 4.", "4. 2r="), Some(4));
+        assert_eq!(apart("3.", "4."), None);
+        assert_eq!(apart("", ""), Some(0));
     }
 
     #[test]

@@ -13,13 +13,30 @@ pub struct Reproduction {
     pub schema_version: u32,
     /// In one word or three.
     pub answer: Answer,
-    /// How far figures may be apart.
+    /// How far counts of pages may be apart.
     pub tolerance: Tolerance,
+    /// By which part of the larger one figures of the memory of whole processes may be apart: they move with what other processes
+    /// have in common with these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_tolerance: Option<f64>,
     /// Why the document as a whole could not be measured again. Absent: it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_comparable: Option<String>,
     /// One entry a run of the document.
     pub runs: Vec<Repeated>,
+    /// What the document has and was not compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<NotCompared>,
+}
+
+/// Fields of a document that were not compared, all for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotCompared {
+    /// Their paths: `runs[].measurements[].build_seconds`. With all that is in them.
+    pub fields: Vec<String>,
+    /// Why not.
+    pub because: String,
 }
 
 /// A run of the document, with what it gave when it was measured again.

@@ -181,6 +181,7 @@ mod tests {
             not_testable_because: None,
             figures: BTreeMap::new(),
             evidence: Vec::new(),
+            rules_sha256: None,
         }
     }
 

@@ -120,6 +120,12 @@ pub enum Warning {
         /// Threads of the parent at the fork, the forking one included.
         threads: u64,
     },
+    /// The document has claims or facts that this refcow cannot judge anew: by rules of the user's (`--claims`), or of another
+    /// version of refcow.
+    OtherRules {
+        /// Their ids.
+        of: Vec<String>,
+    },
     /// Some page faults of a visit have no line although lines were asked for.
     LinesIncomplete {
         /// The fixture.
@@ -268,6 +274,12 @@ impl fmt::Display for Warning {
                 f,
                 "{fixture}: the parent had {threads} threads at the fork and may have written while \
                  children ran; let the fixture end its threads in build()"
+            ),
+            Self::OtherRules { of } => write!(
+                f,
+                "this refcow does not have the rules that judged {}: their statements, figures and verdicts are the document's \
+                 own words, and were not checked; refcow reproduce measures them again",
+                of.join(", ")
             ),
             Self::LinesIncomplete {
                 fixture,

@@ -6,7 +6,12 @@ use crate::model::{Difference, Repeated, Reproduction, RunName, Weight};
 use crate::numbers::count;
 
 /// So many differences of a weight are told of a run; JSON has all.
-const TOLD: usize = 12;
+fn told(weight: Weight) -> usize {
+    match weight {
+        Weight::DoesNotCount => 4,
+        _ => 12,
+    }
+}
 
 /// For a terminal or a pipe.
 pub fn render(reproduction: &Reproduction, width: Option<u16>) -> Vec<u8> {
@@ -21,6 +26,12 @@ pub fn render(reproduction: &Reproduction, width: Option<u16>) -> Vec<u8> {
         for line in of_run(run) {
             text += &wrapped(&line, width, "  ");
         }
+    }
+    for (number, line) in tolerances(reproduction).iter().enumerate() {
+        if number == 0 {
+            text.push('\n');
+        }
+        text += &wrapped(line, width, "");
     }
     text.into_bytes()
 }
@@ -72,6 +83,38 @@ fn answer(reproduction: &Reproduction) -> String {
     format!("{}: {}", reproduction.answer, parts.join(", "))
 }
 
+/// How far figures could be apart, and what was not looked at: of an answer to anything.
+fn tolerances(reproduction: &Reproduction) -> Vec<String> {
+    if reproduction.not_compared.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    if let Some(part) = reproduction.memory_tolerance {
+        lines.push(format!(
+            "Memory of whole processes (PSS, RSS) may differ by up to {:.0} %: it depends on other processes, too.",
+            part * 100.0
+        ));
+    }
+    lines.extend(reproduction.not_compared.iter().map(|one| {
+        // The same field of several lists is one name; JSON has the paths.
+        let mut names: Vec<&str> = Vec::new();
+        for field in &one.fields {
+            let mut parts = field.rsplit('.');
+            let last = parts.next().unwrap_or(field);
+            // `bytes` alone could be of anything.
+            let name = match parts.next() {
+                Some(of) if !of.ends_with(']') => &field[field.len() - last.len() - of.len() - 1..],
+                _ => last,
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        format!("Not compared: {} ({}).", names.join(", "), one.because)
+    }));
+    lines
+}
+
 /// A recorded run, and that of now where it is of something else. Programs are named where versions do not tell them apart.
 fn names(reproduction: &Reproduction, run: &Repeated) -> String {
     let Repeated { recorded, now, .. } = run;
@@ -112,10 +155,11 @@ fn of_run(run: &Repeated) -> Vec<String> {
             Weight::WithinTolerance => "within tolerance",
             Weight::DoesNotCount => "does not count",
         };
-        let told = all.iter().take(TOLD);
+        let most = told(weight);
+        let told = all.iter().take(most);
         lines.extend(told.map(|one| format!("{word}: {}", difference(one))));
-        if all.len() > TOLD {
-            let more = count((all.len() - TOLD) as u64);
+        if all.len() > most {
+            let more = count((all.len() - most) as u64);
             lines.push(format!("{word}: {more} more, which --format json has"));
         }
     }

@@ -9,6 +9,13 @@ use refcow::model::{
     StartMethod, Tree, Tried, Unit, Value, Verdict, Warning, Written,
 };
 
+/// Gives a child whose copied pages are others now as many faults as its cross-check says.
+pub fn with_faults(child: &mut Child) {
+    let unshared = child.totals().unshared.cast_signed();
+    let faults = unshared + child.cross_checks.faults_minus_unshared;
+    child.minor_faults = faults.cast_unsigned();
+}
+
 fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child {
     let regions: Vec<_> = regions
         .iter()
@@ -21,9 +28,9 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
             map: None,
         })
         .collect();
-    Child {
+    let mut child = Child {
         visit_seconds: seconds,
-        minor_faults: 42,
+        minor_faults: 0,
         uss_bytes_before: Some(655_360),
         uss_bytes_after: None,
         pages_copied_by_fork: 160,
@@ -43,7 +50,9 @@ fn child(regions: &[(RegionName, u64, u64, Option<u64>)], seconds: f64) -> Child
             uss_pages_minus_unshared: None,
             uss_growth: None,
         },
-    }
+    };
+    with_faults(&mut child);
+    child
 }
 
 /// What wrote first to so many pages of a region: cause, type, function.
@@ -368,6 +377,7 @@ pub fn run_with_claims(version: &str) -> Run {
             ),
         ]),
         evidence: vec!["ints/iterate".into(), "observed/deletion".into()],
+        rules_sha256: None,
     };
     Run {
         claims: vec![
@@ -416,6 +426,7 @@ pub fn run_with_advice(version: &str) -> Run {
             child.regions[0].identical = Some(0);
             // Nobody asks who wrote while remedies are timed.
             without_causes(child);
+            with_faults(child);
         }
         measurement
     };
@@ -503,7 +514,7 @@ pub fn alternatives() -> Vec<Alternative> {
     let receiver = |copied_pages: i64, piped_bytes| Receiver {
         first_read_seconds: 0.000_003,
         read_all_seconds: 0.017,
-        own_pages: 4_300,
+        own_pages: (160 + copied_pages).cast_unsigned(),
         copied_pages,
         piped_bytes,
     };
@@ -562,6 +573,7 @@ pub fn facts() -> Vec<Fact> {
             },
         )]),
         evidence: vec!["observed/refcounts".into()],
+        rules_sha256: None,
     };
     vec![
         fact("immortal", Outcome::AsPredicted, "counts rise"),

@@ -60,6 +60,9 @@ fn make_full() -> Report {
     };
     run.measurements.push(own);
     run.measurements[2].children[0].written[0].line = Some("visit (a.py:2)".into());
+    run.warnings.push(Warning::OtherRules {
+        of: vec!["zero-deletes".into()],
+    });
     run.warnings.push(Warning::NotMeasured {
         fixture: "strings".into(),
         visit: None,
@@ -84,16 +87,20 @@ fn make_full() -> Report {
             ),
         ]),
         evidence: vec!["ints/iterate".into()],
+        rules_sha256: Some("0123".repeat(16)),
     }];
     run.observations = vec![Observation {
         name: "deletion".into(),
         figures: BTreeMap::from([("deleted".into(), model::Value::Number(1.5))]),
     }];
-    let receiver = Receiver {
+    let receiver = |start_method| Receiver {
         first_read_seconds: 0.001,
         read_all_seconds: 0.1,
-        own_pages: 100,
-        copied_pages: -1,
+        own_pages: 9,
+        copied_pages: match start_method {
+            StartMethod::Fork => 5,
+            StartMethod::Spawn | StartMethod::Forkserver => -1,
+        },
         piped_bytes: Some(4096),
     };
     let way = |way: &str, start_method, contents| Alternative {
@@ -114,7 +121,7 @@ fn make_full() -> Report {
         after_child_killed: AfterKill::Hangs { after_seconds: 0.5 },
         left_after_kill: vec![Leftover::File],
         reference_own_pages: 10,
-        children: vec![receiver.clone(), receiver.clone()],
+        children: vec![receiver(start_method), receiver(start_method)],
     };
     run.alternatives = vec![
         way("pool", StartMethod::Fork, Contents::Ints),
