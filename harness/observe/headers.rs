@@ -187,11 +187,11 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         if count == 0 || count > u64::from(u32::MAX) {
             return None;
         }
-        // Where a program is at low addresses, that of a type looks like a count: in an array of types.
-        if self.type_at(count).is_some() {
+        let of_type = self.type_at(kind)?;
+        // Where a program is at low addresses, that of a type or of something else of it looks like a count: in an array of pointers.
+        if self.word(count).is_some() {
             return None;
         }
-        let of_type = self.type_at(kind)?;
         // The links of the collector's lists: addresses, with marks in the lowest bits.
         if of_type.flags & COLLECTED != 0 && index >= 2 {
             let linked = words[index - 2..index].iter();
@@ -368,6 +368,11 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         let end = start
             .checked_add(bytes)
             .filter(|end| *end < END_OF_ADDRESSES)?;
+        // Since glibc 2.43 the size of a mapping is that without the chunk's head.
+        let end = match flags & MAPPED {
+            MAPPED if (end + 2 * word).is_multiple_of(page_size()) => end + 2 * word,
+            _ => end,
+        };
         if bytes <= LEAST || !bytes.is_multiple_of(ALIGNMENT) {
             return None;
         }
@@ -375,6 +380,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             // In a mapping of its own, which it fills. Its end need not have been touched.
             MAPPED => {
                 flags == MAPPED
+                    && self.word(start) == Some(0)
                     && start.is_multiple_of(page_size())
                     && end.is_multiple_of(page_size())
             }
@@ -425,6 +431,8 @@ mod tests {
     /// Where a pool and, behind it, large blocks may begin.
     const HEAP: u64 = 0x7000_0000_0000;
     const HEAP_PAGES: u64 = 16;
+    /// A program's variables may be where counts reach to.
+    const LOW: u64 = 0x90_0000;
 
     /// Memory by words; what is not written is zero, and behind these pages there is none.
     #[derive(Clone, Default)]
@@ -476,6 +484,7 @@ mod tests {
                 let within = |range: Range<u64>| address >= range.start && end <= range.end;
                 if !within(HEAP..HEAP + HEAP_PAGES * page_size())
                     && !within(0x5000_0000_0000..0x5000_0000_3000)
+                    && !within(LOW..LOW + page_size())
                 {
                     return false;
                 }
@@ -542,7 +551,27 @@ mod tests {
     }
 
     #[test]
+    fn an_array_of_pointers_to_low_addresses_is_no_object() {
+        let of = |count| {
+            let mut words = Words::new();
+            words.put(HEAP, &[count, THING]);
+            words.names(14, 0..1)
+        };
+        assert_eq!(of(LOW + 8), [None]);
+        // A count may be as high where nothing is.
+        assert_eq!(of(LOW + (1 << 16)), [some("thing")]);
+    }
+
+    #[test]
     fn a_large_object_and_what_it_holds_go_as_far_as_their_chunks() {
+        let page = page_size();
+        // A mapping's size is that of all of it, and since glibc 2.43 without the chunk's head.
+        for size in [3 * page, 3 * page - 16] {
+            large_objects(size);
+        }
+    }
+
+    fn large_objects(size: u64) {
         let page = page_size();
         let mut words = Words::new();
         words.put_type(TUPLE, TYPE_OF_TYPES, READY | LIST, b"list");
@@ -556,7 +585,7 @@ mod tests {
         words.put(items - 8, &[0]);
         let items = HEAP + 5 * page + 16;
         words.put(list + 24, &[items]);
-        words.put(items - 8, &[(3 * page) | 2]);
+        words.put(items - 8, &[size | 2]);
         let thing = || some("thing");
         let list = || some("list");
         let expected = [
