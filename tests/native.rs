@@ -47,7 +47,7 @@ fn written(child: &Child, wanted: impl Fn(&Written) -> bool) -> u64 {
 
 #[rstest]
 fn what_a_library_holds_for_the_data_is_native(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
         let run = measured(interpreter, "sqlite", "lookup");
@@ -74,7 +74,7 @@ fn what_a_library_holds_for_the_data_is_native(
 fn a_block_is_native_as_long_as_it_is_in_use(
     #[case] kind: &str,
     #[case] expected: u64,
-    #[values("3.8", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
         let run = measured(interpreter, kind, "write");
@@ -89,7 +89,7 @@ fn a_block_is_native_as_long_as_it_is_in_use(
 
 #[rstest]
 fn objects_that_c_holds_are_known_by_what_stands_there(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
         let run = measured(interpreter, "objects", "take");
@@ -111,7 +111,7 @@ fn objects_that_c_holds_are_known_by_what_stands_there(
 /// The collector knows them, and still no module and no object leads to them.
 #[rstest]
 fn what_a_container_of_c_code_keeps_is_its_own(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
         let run = measured(interpreter, "kept", "take");
@@ -136,7 +136,11 @@ fn what_a_container_of_c_code_keeps_is_its_own(
 
 /// The object map when many things of many types were built twice: reachable from the data, and held by nothing that is known. And
 /// where those of this kind are: address, whether the collector tracks it, type.
-fn mapped(interpreter: &python::Interpreter, which: &str) -> (ObjectMap, Vec<(u64, bool, String)>) {
+fn mapped(
+    interpreter: &python::Interpreter,
+    kind: &str,
+    which: &str,
+) -> (ObjectMap, Vec<(u64, bool, String)>) {
     let launch = crate::common::launch(interpreter, 0);
     let module = Module {
         name: "c_memory".into(),
@@ -153,7 +157,7 @@ fn mapped(interpreter: &python::Interpreter, which: &str) -> (ObjectMap, Vec<(u6
         reading,
     };
     let set = vec![
-        argument("kind", "types", Reading::Text),
+        argument("kind", kind, Reading::Text),
         argument("number", "20", Reading::Literal),
     ];
     let otherwise = Size {
@@ -169,11 +173,11 @@ fn mapped(interpreter: &python::Interpreter, which: &str) -> (ObjectMap, Vec<(u6
 
 #[rstest]
 fn what_stands_at_an_address_says_what_the_walk_says(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
     #[values("hidden", "shown")] which: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
-        let (objects, told) = mapped(interpreter, which);
+        let (objects, told) = mapped(interpreter, "types", which);
         assert_eq!(told.len(), 20 * 31);
         for (address, tracked, of_type) in told {
             let found = objects.at(address);
@@ -195,7 +199,39 @@ fn what_stands_at_an_address_says_what_the_walk_says(
 }
 
 #[rstest]
-fn a_private_file_is_shared_until_it_is_written(#[values("3.8", "3.11", "3.13")] series: &str) {
+fn memory_that_begins_as_an_object_does_is_none(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "native", |interpreter| {
+        let (objects, told) = mapped(interpreter, "look_alikes", "look_alikes");
+        assert_eq!(told.len(), 22);
+        for (address, _, of_type) in told {
+            let found = objects.at(address);
+            let found = found.map(|found| (found.cause, found.of_type));
+            assert_eq!(
+                found,
+                Some((Cause::Buffer, Some(&*of_type))),
+                "{address:#x}"
+            );
+        }
+    });
+}
+
+#[rstest]
+fn objects_that_the_interpreter_keeps_for_the_next_ones_are_not_c_codes(
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
+) {
+    by_python::each(series, "native", |interpreter| {
+        let run = measured(interpreter, "given_back", "collect");
+        let (pages, _) = of_region(child(&run), RegionName::Native);
+        assert!(pages < FEW, "{pages}");
+    });
+}
+
+#[rstest]
+fn a_private_file_is_shared_until_it_is_written(
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
+) {
     by_python::each(series, "native", |interpreter| {
         for (visit, copied) in [("store", NUMBER / 2), ("read", 0)] {
             let run = measured(interpreter, "file", visit);
@@ -207,7 +243,7 @@ fn a_private_file_is_shared_until_it_is_written(#[values("3.8", "3.11", "3.13")]
 
 #[rstest]
 fn objects_of_a_module_are_its_packages(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "native", |interpreter| {
         let run = measured(interpreter, "module", "collect");

@@ -176,7 +176,7 @@ const DEFERRED: [(&str, &str); 9] = [
 
 #[rstest]
 fn what_only_python_knows_to_run_nothing_is_refused_before_the_build(
-    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")] series: &str,
+    #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "deferred", |interpreter| {
         for (text, error) in DEFERRED {
@@ -216,7 +216,7 @@ fn what_only_python_knows_to_run_nothing_is_refused_before_the_build(
 fn a_lazy_object_that_a_visit_returns_is_told(
     #[case] returned: &str,
     #[case] lazy: Option<&str>,
-    #[values("3.8", "3.10", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.10", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "lazy", |interpreter| {
         let place = Place::new();
@@ -422,7 +422,7 @@ fn a_module_that_is_missing_is_looked_for_in_the_environment_beside_the_file(
 #[case::taken("os.environ.pop('REFCOW_TEST_A')")]
 fn a_variable_that_is_missing_is_one_to_give(
     #[case] asks: &str,
-    #[values("3.8", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "variable", |interpreter| {
         let place = Place::new();
@@ -514,7 +514,7 @@ fn a_variable_with_which_nothing_could_be_measured_is_refused(
 
 #[rstest]
 fn python_starts_with_the_allocator_that_it_is_given(
-    #[values("3.8", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "allocator", |interpreter| {
         let place = Place::new();
@@ -569,7 +569,7 @@ fn a_documents_variables_are_set_only_where_its_code_may_run() {
 fn every_file_can_be_prepared_by_the_collector(
     #[case] name: &str,
     #[case] found: &str,
-    #[values("3.8", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "prepare", |interpreter| {
         let place = Place::new();
@@ -609,7 +609,7 @@ fn a_files_own_preparation_wins(#[case] text: &str) {
 
 #[rstest]
 fn a_lock_that_a_thread_held_at_the_fork_is_told_with_the_thread(
-    #[values("3.8", "3.11", "3.13")] series: &str,
+    #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "lock", |interpreter| {
         let place = Place::new();

@@ -57,6 +57,8 @@ pub fn stop_collector(py: Python<'_>) {
 
 /// Notes what the heap holds, before the dataset is built: what is there later and was not then was allocated meanwhile.
 pub fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
+    // For the first random number glibc 2.41 maps pages, and whoever reads the maps needs one: it would look as if the build had.
+    let _ = std::hash::RandomState::new();
     blocks::keep(&Heap::of_this_process(py)?)
         .map_err(|error| PyOSError::new_err(format!("what was there before the dataset: {error}")))
 }
@@ -406,31 +408,40 @@ impl<'py> Walk<'py> {
         Ok(())
     }
 
-    /// Whether a live object of the heap is at this address.
+    /// Whether a live object of the heap is at this address: a word of a struct may also be anything, of memory that is no more.
     fn is_object(&mut self, address: usize) -> bool {
+        /// Seven of `PYMEM_FORBIDDENBYTE`.
+        const FORBIDDEN: usize = 0xfd_fdfd_fdfd_fdfd;
+        const WORD: usize = size_of::<usize>();
         let (Some(count), Some(kind)) = (
             self.heap.word_if_there(address),
-            self.heap
-                .word_if_there(address.wrapping_add(size_of::<usize>())),
+            self.heap.word_if_there(address.wrapping_add(WORD)),
         ) else {
             return false;
         };
-        // What is free has an address there, or nothing, and so have blocks of pointers. 3.14 has flags in the uppermost quarter;
-        // since 3.12 what is immortal has a count beyond all.
-        let (high, low) = (count >> 32, count & 0xffff_ffff);
-        let version = self.py.version_info();
-        let is_high = high == 0 || version >= (3, 14) && high & 0xffff == 0;
-        let is_low = (1..1 << 24).contains(&low) || version >= (3, 12) && low >> 29 != 0;
-        if !is_high || !is_low {
+        // What is free has an address there, or nothing, and so have blocks of pointers.
+        if !self.layouts.is_count(&self.heap, count) {
             return false;
         }
-        if self.types.contains_key(&(kind as *mut ffi::PyTypeObject)) {
-            return true;
+        if !unreached::has_type(&mut self.is_type, &self.heap, kind) {
+            return false;
         }
-        *self
-            .is_type
-            .entry(kind)
-            .or_insert_with(|| layout::is_type(kind, collector::word_if_there))
+        let Ok(known) = self.known(kind as *mut ffi::PyTypeObject) else {
+            return false;
+        };
+        let layout = known.layout;
+        let start = address.wrapping_sub(layout.before);
+        match self.heap.block_bytes(start) {
+            Some(bytes) => {
+                let room = bytes.saturating_sub(layout.before);
+                self.fits(address as *mut ffi::PyObject, layout, room)
+            }
+            // In front of what Python's debug hooks give out (PYTHONMALLOC=debug).
+            None => {
+                let in_front = self.heap.word_if_there(start.wrapping_sub(WORD));
+                in_front.is_some_and(|word| word >> 8 == FORBIDDEN)
+            }
+        }
     }
 
     fn known(&mut self, kind: *mut ffi::PyTypeObject) -> PyResult<Known> {
@@ -887,7 +898,8 @@ unsafe extern "C" {
 /// What a type, or one of its bases, has in its dict under a name. `getattr` would ask its metaclass, and call what it finds.
 fn lookup<'py>(class: &Bound<'py, PyType>, name: &str) -> Option<Bound<'py, PyAny>> {
     let py = class.py();
-    let name = PyString::intern(py, name);
+    // Not interned: the interpreter's table of those might grow, which frees the one that the heap was read with.
+    let name = PyString::new(py, name);
     #[expect(unsafe_code, reason = "the stable ABI has no lookup without a call")]
     // SAFETY: both are alive and of these types; the answer is borrowed from a dict, or null without an exception.
     unsafe {

@@ -120,6 +120,13 @@ impl Heap {
         there.then(|| self.word(address))
     }
 
+    /// Whether a word is the address of something that is there. Where a program is at low addresses, with its heap right behind
+    /// it, such a word could be a small number as well.
+    pub(super) fn is_address(&self, word: usize) -> bool {
+        let is_variable = || self.variables.iter().any(|range| range.contains(&word));
+        self.containing(word).is_some() || is_variable()
+    }
+
     pub(super) fn containing(&self, address: usize) -> Option<&Range<usize>> {
         let after = self.ranges.partition_point(|range| range.start <= address);
         let range = self.ranges[..after].last()?;
@@ -146,9 +153,22 @@ impl Heap {
         if bytes < LEAST_CHUNK || !bytes.is_multiple_of(ALIGNMENT) || end > mapping.end {
             return None;
         }
-        // The first word of the next chunk is this one's too, but for one in a mapping of its own.
-        let overlap = if flags & MAPPED == 0 { WORD } else { 0 };
-        Some(bytes - 2 * WORD + overlap)
+        if flags & MAPPED != 0 {
+            return Some(self.mapping_bytes(block - 2 * WORD).unwrap_or(bytes) - 2 * WORD);
+        }
+        // The first word of the next chunk is this one's too.
+        Some(bytes - WORD)
+    }
+
+    /// How long the mapping is that a chunk has for itself. Since glibc 2.43 its size is that without its head.
+    pub(super) fn mapping_bytes(&self, chunk: usize) -> Option<usize> {
+        let (in_front, size) = (self.word(chunk), self.word(chunk + WORD));
+        let bytes = size & !FLAGS;
+        let is_whole = |bytes: &usize| bytes.is_multiple_of(page_size() as usize);
+        let plausible = in_front == 0 && size & FLAGS == MAPPED && bytes > 0;
+        [bytes, bytes.checked_add(2 * WORD)?]
+            .into_iter()
+            .find(|bytes| plausible && is_whole(bytes))
     }
 
     /// Tells `found` of each range that is the allocators' own.
@@ -254,15 +274,14 @@ impl Heap {
         is_there.then(|| unsafe { *(address as *const usize) })
     }
 
-    /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top chunk. The first is
-    /// the first thread's cache (`tcache_perthread_struct`); what lies in other threads' looks as if it were in use.
+    /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top chunk. What lies in the caches
+    /// of other threads than the first looks as if it were in use.
     fn chunks(&self, found: &mut impl FnMut(Range<usize>)) {
         let Some(heap) = &self.main_arena else {
             return;
         };
         let mut chunk = heap.start.next_multiple_of(ALIGNMENT);
         let given_back = self.given_back(chunk, heap);
-        let mut first = true;
         while chunk + 2 * WORD <= heap.end && self.is_present(chunk + WORD) {
             let size = self.word(chunk + WORD);
             let bytes = size & !FLAGS;
@@ -275,8 +294,7 @@ impl Heap {
             }
             // The top chunk ends where the heap does; nothing is behind it that could say it were in use.
             let is_top = end + 2 * WORD > heap.end;
-            if first
-                || is_top
+            if is_top
                 || given_back.contains(&chunk)
                 || self.is_present(end + WORD) && self.word(end + WORD) & PREVIOUS_IN_USE == 0
             {
@@ -284,7 +302,6 @@ impl Heap {
             } else {
                 found(chunk + WORD..chunk + 2 * WORD);
             }
-            first = false;
             chunk = end;
         }
     }

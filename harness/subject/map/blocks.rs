@@ -19,12 +19,15 @@ use crate::handed::{self, Kept};
 const OF_ANOTHER_ARENA: usize = 4;
 /// `HEAP_MAX_SIZE`: where heaps of other arenas than the main one begin.
 const HEAP_BYTES: usize = 64 << 20;
-/// `NFASTBINS`, and where in `struct malloc_state` they are: in front of `top`.
+/// `NFASTBINS` of `struct malloc_state`, until glibc 2.42: behind two words, and in front of `top`.
 const FAST_BINS: usize = 10;
+/// From `top` to `next`, the arena behind this one in their ring: `last_remainder`, `bins` and `binmap` are between.
+const TOP_TO_NEXT: usize = 258;
 /// Of the smallest blocks in the larger pools.
 const MOST_IN_POOL: usize = (16 << 10) / ALIGNMENT;
-/// `TCACHE_MAX_BINS`, until glibc 2.41.
+/// `TCACHE_MAX_BINS`: until glibc 2.41, and since.
 const CACHE_BINS: usize = 64;
+const MORE_CACHE_BINS: usize = 76;
 
 /// A block that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +177,7 @@ impl Heap {
             if self.main_arena.as_ref() == Some(mapping) {
                 let start = mapping.start.next_multiple_of(ALIGNMENT);
                 let given_back = self.given_back(start, mapping);
-                self.used_chunks(start..mapping.end, true, &given_back, found);
+                self.used_chunks(start..mapping.end, &given_back, found);
                 continue;
             }
             self.used_of(mapping, found, other);
@@ -201,7 +204,7 @@ impl Heap {
             if let Some((chunks, arena)) = self.heap_of_another_arena(address, mapping) {
                 let given_back = self.fast_chunks(arena);
                 done = chunks.end;
-                self.used_chunks(chunks, false, &given_back, found);
+                self.used_chunks(chunks, &given_back, found);
                 continue;
             }
             if let Some(bytes) = self.mapped_chunk(address, mapping) {
@@ -242,14 +245,8 @@ impl Heap {
 
     /// A chunk with a mapping of its own, of so many bytes.
     fn mapped_chunk(&self, start: usize, mapping: &Range<usize>) -> Option<usize> {
-        let size = self.word(start + WORD);
-        let bytes = size & !FLAGS;
-        let plausible = self.word(start) == 0
-            && size & FLAGS == MAPPED
-            && bytes >= page_size() as usize
-            && bytes.is_multiple_of(page_size() as usize)
-            && bytes <= mapping.end - start;
-        plausible.then_some(bytes)
+        self.mapping_bytes(start)
+            .filter(|bytes| *bytes <= mapping.end - start)
     }
 
     /// The chunks of a heap of another arena (`struct _heap_info`), and that arena's `struct malloc_state`.
@@ -297,7 +294,6 @@ impl Heap {
     fn used_chunks(
         &self,
         chunks: Range<usize>,
-        first_is_cache: bool,
         given_back: &BTreeSet<usize>,
         found: &mut impl FnMut(Block),
     ) {
@@ -313,9 +309,8 @@ impl Heap {
             if size & MAPPED != 0 || end + 2 * WORD > chunks.end || !self.is_present(end + WORD) {
                 return;
             }
-            let is_cache = first_is_cache && chunk == chunks.start;
             let in_use = self.word(end + WORD) & super::allocator::PREVIOUS_IN_USE != 0;
-            if in_use && !is_cache && !given_back.contains(&chunk) {
+            if in_use && !given_back.contains(&chunk) {
                 found(Block {
                     start: chunk + 2 * WORD,
                     bytes: bytes - WORD,
@@ -326,8 +321,8 @@ impl Heap {
         }
     }
 
-    /// Chunks of the main arena that look as if they were in use, and are free: in the cache of the process's first thread, and in
-    /// the fast bins. (Those in other threads' caches are not looked for.)
+    /// Chunks of the main arena that look as if they were in use, and are glibc's own: what lies in the cache of the process's first
+    /// thread and in the fast bins, and that cache. (Until 2.41 those of other threads are not looked for.)
     pub(super) fn given_back(&self, first: usize, mapping: &Range<usize>) -> BTreeSet<usize> {
         let mut all = BTreeSet::new();
         if !self.is_present(first) {
@@ -340,6 +335,7 @@ impl Heap {
             _ => (0, 0),
         };
         if count_bytes > 0 {
+            all.insert(first);
             for bin in 0..CACHE_BINS {
                 let place = first + 2 * WORD + bin * count_bytes;
                 let word = self.word(place - place % WORD);
@@ -347,10 +343,50 @@ impl Heap {
                 self.list(self.word(entries + bin * WORD), count, 0, &mut all);
             }
         }
+        let mut chunk = first;
+        while let Some(end) = self.next_chunk(chunk, mapping) {
+            all.extend(self.cache(chunk, end));
+            chunk = end;
+        }
         if let Some(arena) = self.main_state(first, mapping) {
             all.extend(self.fast_chunks(arena));
         }
         all
+    }
+
+    /// A thread's cache since 2.42, with all that is in it: in each list there is room for so many chunks (`num_slots`), and with those
+    /// that are in it that is the same number for all.
+    fn cache(&self, chunk: usize, end: usize) -> BTreeSet<usize> {
+        let slots = chunk + 2 * WORD;
+        let entries = slots + 2 * MORE_CACHE_BINS;
+        let mut all = BTreeSet::new();
+        let bytes = entries + MORE_CACHE_BINS * WORD - slots;
+        if end - chunk != (bytes + WORD).next_multiple_of(ALIGNMENT) || !self.is_present(end) {
+            return all;
+        }
+        let mut most = None;
+        for bin in 0..MORE_CACHE_BINS {
+            let place = slots + 2 * bin;
+            let room = self.word(place - place % WORD) >> (8 * (place % WORD)) & 0xffff;
+            let others = all.len();
+            self.list(self.word(entries + bin * WORD), usize::MAX, 0, &mut all);
+            let number = room + all.len() - others;
+            if number == 0 || *most.get_or_insert(number) != number {
+                return BTreeSet::new();
+            }
+        }
+        all.insert(chunk);
+        all
+    }
+
+    /// Where the chunk behind this one of the main arena begins, if it is not the last.
+    fn next_chunk(&self, chunk: usize, mapping: &Range<usize>) -> Option<usize> {
+        if chunk + 2 * WORD > mapping.end || !self.is_present(chunk + WORD) {
+            return None;
+        }
+        let bytes = self.word(chunk + WORD) & !FLAGS;
+        let end = chunk.checked_add(bytes)?;
+        (bytes >= LEAST_CHUNK && end + 2 * WORD <= mapping.end).then_some(end)
     }
 
     /// Follows a list of free chunks. Since 2.32 a pointer in it is mangled with its own address (`PROTECT_PTR`). `link` is where
@@ -380,6 +416,9 @@ impl Heap {
     /// The chunks in an arena's fast bins (`struct malloc_state`).
     fn fast_chunks(&self, arena: usize) -> BTreeSet<usize> {
         let mut all = BTreeSet::new();
+        if !self.has_fast_bins(arena) {
+            return all;
+        }
         for bin in 0..FAST_BINS {
             let place = arena + 2 * WORD + bin * WORD;
             let readable = self.containing(place).is_some() && self.is_present(place);
@@ -398,22 +437,26 @@ impl Heap {
         all
     }
 
-    /// Where the main arena's `struct malloc_state` is, a variable of the C library: the only one that has the address of the top
+    /// Whether the arena's struct has fast bins: then the ring of arenas, which is behind them, leads back to it.
+    fn has_fast_bins(&self, arena: usize) -> bool {
+        const NEXT: usize = (2 + FAST_BINS + TOP_TO_NEXT) * WORD;
+        const MOST_ARENAS: usize = 1 << 10;
+        let next = |arena: &usize| {
+            let place = arena.checked_add(NEXT)?;
+            self.word_if_there(place).or_else(|| self.variable(place))
+        };
+        std::iter::successors(Some(arena), next)
+            .skip(1)
+            .take(MOST_ARENAS)
+            .any(|next| next == arena)
+    }
+
+    /// Where the main arena's `struct malloc_state` is, if it has fast bins, a variable of the C library: the only one that has the address of the top
     /// chunk and, two words on, either that place itself (an empty bin) or a chunk.
     fn main_state(&self, first: usize, mapping: &Range<usize>) -> Option<usize> {
         let mut top = first;
-        loop {
-            if top + 2 * WORD > mapping.end || !self.is_present(top + WORD) {
-                return None;
-            }
-            let bytes = self.word(top + WORD) & !FLAGS;
-            if bytes < LEAST_CHUNK || bytes > mapping.end - top {
-                return None;
-            }
-            if top + bytes + 2 * WORD > mapping.end {
-                break;
-            }
-            top += bytes;
+        while let Some(next) = self.next_chunk(top, mapping) {
+            top = next;
         }
         let page_bytes = page_size() as usize;
         for file in &self.variables {

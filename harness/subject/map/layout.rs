@@ -330,6 +330,19 @@ impl Layouts {
         kind
     }
 
+    /// Whether an object's first word can be its reference count, and no pointer.
+    pub fn is_count(&self, heap: &Heap, word: usize) -> bool {
+        /// No larger one is not an immortal's (PEP 683).
+        const MOST: usize = 1 << 29;
+        // 3.14 has flags in the upper sixteen bits (`ob_flags`).
+        let count = match self.minor {
+            14.. => word & ((1 << 48) - 1),
+            _ => word,
+        };
+        let is_immortal = || self.minor >= 12 && u32::try_from(count).is_ok();
+        count > 0 && (count < MOST || is_immortal()) && !heap.is_address(count)
+    }
+
     /// How long an `int` is.
     pub fn integer_bytes(&self, integer: *mut ffi::PyObject) -> usize {
         /// `digit`, of 30 bits.
@@ -442,7 +455,8 @@ impl Layouts {
 /// Where classes of Python's own have their table of shared keys: a dict of an object's has the same one.
 fn shared_keys(class: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     let object = class.call0()?;
-    object.setattr("field", 1)?;
+    // Attributes' names are interned: one that is interned already, so that the table of those does not grow.
+    object.setattr("name", 1)?;
     let dict = object.getattr("__dict__")?;
     let table = word_of(dict.as_ptr(), super::keys::KEYS);
     let words = word_of(class.get_type_ptr().cast(), BASIC_SIZE) / WORD;
@@ -472,25 +486,35 @@ pub fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut ffi::PyT
     })
 }
 
-/// Whether memory of this process that can be read has a type at this address. `word` reads a word, if it is there.
+/// Whether a type is at this address, by all that types have in common. `word` reads a word, if it is there.
 pub fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
+    const MOST_BASIC_BYTES: usize = 1 << 20;
+    let looks_like_one = |kind: usize, flags: usize, least: usize| {
+        let has = |index: usize, is: &dyn Fn(usize) -> bool| {
+            word(kind.wrapping_add(index * WORD)).is_some_and(is)
+        };
+        // Memory of a class that is no more looks like a class to which nobody refers.
+        kind.is_multiple_of(WORD)
+            && has(0, &|count| count as u32 > 0)
+            && has(FLAGS, &|all| all & flags == flags)
+            && has(NAME, &|name| name != 0)
+            && has(BASIC_SIZE, &|bytes| {
+                (least..MOST_BASIC_BYTES).contains(&bytes)
+            })
+    };
+    if !looks_like_one(address, READY, 2 * WORD) {
+        return false;
+    }
     let mut kind = address;
-    let mut wanted = READY;
     // A type's type is a metaclass, and the last of these is its own.
     for _ in 0..4 {
-        let flags = word(kind.wrapping_add(FLAGS * WORD)).filter(|_| kind.is_multiple_of(WORD));
-        // Memory of a class that is no more looks like a class to which nobody refers.
-        let is_referred_to = word(kind).is_some_and(|count| count as u32 > 0);
-        if flags.is_none_or(|flags| flags & wanted != wanted) || !is_referred_to {
-            return false;
-        }
-        wanted = READY | TYPE_SUBCLASS;
         if kind == &raw mut ffi::PyType_Type as usize {
             return true;
         }
-        let Some(above) = word(kind.wrapping_add(WORD)) else {
+        let above = word(kind.wrapping_add(WORD)).unwrap_or(0);
+        if !looks_like_one(above, READY | TYPE_SUBCLASS, STATIC_TYPE_BYTES) {
             return false;
-        };
+        }
         kind = above;
     }
     false

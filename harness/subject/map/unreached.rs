@@ -14,24 +14,12 @@ use refcow::observe::{PageSet, page_size};
 
 use super::allocator::{Heap, WORD};
 use super::blocks::{Before, Block, InUse};
-use super::layout::{Layout, STATIC_TYPE_BYTES, Size, Table};
+use super::layout::{self, Layout, STATIC_TYPE_BYTES, Size, Table};
 use super::variables::Variables;
 use super::{Known, Walk, untold};
 
-/// Words of `PyTypeObject`.
-const NAME: usize = 3;
-const BASIC_SIZE: usize = 4;
-const FLAGS: usize = 21;
-/// `Py_TPFLAGS_READY` and `Py_TPFLAGS_TYPE_SUBCLASS`.
-const READY: usize = 1 << 12;
-const TYPE_SUBCLASS: usize = 1 << 31;
-/// Types of types of types.
-const MOST_STEPS: usize = 4;
-const MOST_BASIC_BYTES: usize = 1 << 20;
 /// What may be in front of an object.
 const BEFORE: [usize; 3] = [0, 16, 32];
-/// No count is larger that is not an immortal's (PEP 683).
-const MOST_REFERENCES: usize = 1 << 29;
 
 /// An object by what stands at its address.
 struct There {
@@ -45,34 +33,14 @@ struct There {
 pub struct Blocks {
     heap: Heap,
     in_use: InUse,
-    types: Types,
 }
 
 impl Blocks {
     pub fn of(heap: Heap) -> Self {
         Self {
             in_use: InUse::of(&heap),
-            types: Types::default(),
             heap,
         }
-    }
-}
-
-/// What is known of addresses: whether there is a type.
-#[derive(Default)]
-struct Types {
-    known: HashMap<usize, bool>,
-}
-
-impl Types {
-    /// Whether this is the address of a type.
-    fn has(&mut self, heap: &Heap, address: usize) -> bool {
-        if let Some(known) = self.known.get(&address) {
-            return *known;
-        }
-        let is_type = is_type(heap, address);
-        self.known.insert(address, is_type);
-        is_type
     }
 }
 
@@ -84,38 +52,11 @@ fn word(heap: &Heap, address: usize) -> Option<usize> {
     }
 }
 
-fn is_type(heap: &Heap, address: usize) -> bool {
-    let field = |of: usize, index: usize| word(heap, of.wrapping_add(index * WORD));
-    let flags = |of: usize| field(of, FLAGS).unwrap_or(0);
-    let mut last = address;
-    for _ in 0..MOST_STEPS {
-        let Some(kind) = field(last, 1) else {
-            return false;
-        };
-        if flags(kind) & (READY | TYPE_SUBCLASS) != READY | TYPE_SUBCLASS {
-            return false;
-        }
-        last = kind;
-        if kind == (&raw mut ffi::PyType_Type) as usize {
-            break;
-        }
-    }
-    let basic = field(address, BASIC_SIZE).unwrap_or(0);
-    // Memory of a class that is no more looks like a class to which nobody refers.
-    let is_referred_to = field(address, 0).is_some_and(|count| count as u32 > 0);
-    is_referred_to
-        && last == (&raw mut ffi::PyType_Type) as usize
-        && flags(address) & READY != 0
-        && field(address, NAME).unwrap_or(0) != 0
-        && (2 * WORD..MOST_BASIC_BYTES).contains(&basic)
-}
-
-/// Whether a word can be a reference count.
-fn is_count(heap: &Heap, count: usize) -> bool {
-    // Since 3.12 the lower half of an immortal's, since 3.14 with flags in the last quarter (`ob_flags`). An address has something in
-    // the third.
-    let immortal = (count as u32) >> 30 == 3 && (count >> 32) as u16 == 0;
-    count > 0 && (immortal || count < MOST_REFERENCES) && heap.containing(count).is_none()
+/// Whether a type is at this address, which is looked at once.
+pub fn has_type(known: &mut HashMap<usize, bool>, heap: &Heap, address: usize) -> bool {
+    *known
+        .entry(address)
+        .or_insert_with(|| layout::is_type(address, |at| word(heap, at)))
 }
 
 impl Walk<'_> {
@@ -131,11 +72,7 @@ impl Walk<'_> {
         let Some(mut found) = self.blocks.take() else {
             return Ok(PageSet::new());
         };
-        let Blocks {
-            heap,
-            in_use,
-            types,
-        } = &mut found;
+        let Blocks { heap, in_use } = &mut found;
         let heap = &*heap;
         let mut blocks = Vec::new();
         let seen = &self.seen;
@@ -148,7 +85,7 @@ impl Walk<'_> {
         let is_new = |block: &Block| before.is_some_and(|before| !before.has(block));
         let mut objects = Vec::new();
         for block in &blocks {
-            if let Some(there) = self.object_in(heap, types, block)? {
+            if let Some(there) = self.object_in(heap, block)? {
                 objects.push((*block, there));
             }
         }
@@ -228,7 +165,7 @@ impl Walk<'_> {
         others: &[*mut ffi::PyObject],
         before: Option<&Before>,
     ) -> PyResult<()> {
-        let (Some(before), Some(mut found)) = (before, self.blocks.take()) else {
+        let (Some(before), Some(found)) = (before, self.blocks.take()) else {
             return Ok(());
         };
         let mut known = HashSet::new();
@@ -262,10 +199,7 @@ impl Walk<'_> {
         let mut kept = Vec::new();
         for block in blocks {
             // One that holds an object, or did, is no memory of C's own.
-            if self
-                .object_in(&found.heap, &mut found.types, &block)?
-                .is_some()
-            {
+            if self.object_in(&found.heap, &block)?.is_some() {
                 continue;
             }
             let words = (block.start..block.end()).step_by(WORD);
@@ -288,7 +222,7 @@ impl Walk<'_> {
         if self.of_dataset || known.is_plain {
             return Ok(());
         }
-        let Some(mut blocks) = self.blocks.take() else {
+        let Some(blocks) = self.blocks.take() else {
             return Ok(());
         };
         let address = object as usize;
@@ -318,7 +252,7 @@ impl Walk<'_> {
                 bytes,
                 of_pool,
             };
-            match self.object_in(&blocks.heap, &mut blocks.types, &block)? {
+            match self.object_in(&blocks.heap, &block)? {
                 Some(there) if there.object as usize == pointer => {
                     // Of others the collector will tell, in case this is none after all.
                     let kind = super::type_of(there.object);
@@ -338,12 +272,7 @@ impl Walk<'_> {
     }
 
     /// The object at the beginning of a block, if there is one.
-    fn object_in(
-        &mut self,
-        heap: &Heap,
-        types: &mut Types,
-        block: &Block,
-    ) -> PyResult<Option<There>> {
+    fn object_in(&mut self, heap: &Heap, block: &Block) -> PyResult<Option<There>> {
         for before in BEFORE {
             let address = block.start + before;
             if address + 2 * WORD > block.end() {
@@ -353,27 +282,29 @@ impl Walk<'_> {
             else {
                 break;
             };
-            let is_free = count == 0;
-            if !(is_free || is_count(heap, count)) || !types.has(heap, kind) {
+            // The interpreter's lists of free objects have no count; since 3.14 the address of the next one is in its place.
+            let is_next = || {
+                heap.block_bytes(count.wrapping_sub(before)) == Some(block.bytes)
+                    && word(heap, count + WORD) == Some(kind)
+            };
+            let is_free = count == 0 || is_next();
+            if !(is_free || self.layouts.is_count(heap, count))
+                || !has_type(&mut self.is_type, heap, kind)
+            {
                 continue;
             }
             let object = address as *mut ffi::PyObject;
             let layout = self.known(kind as *mut ffi::PyTypeObject)?.layout;
             let room = block.bytes - before;
-            let fits = match layout.size {
-                // A pool's blocks are no larger than they must be, and chunks hardly.
+            // A pool's blocks are no larger than they must be, and chunks hardly.
+            let is_tight = match layout.size {
                 Size::Struct { basic, item: 0 } => match block.of_pool {
                     true => (before + basic).next_multiple_of(2 * WORD) == block.bytes,
-                    false => basic <= room && room - basic < 6 * WORD,
+                    false => room.saturating_sub(basic) < 6 * WORD,
                 },
-                Size::Struct { basic, .. } => {
-                    basic <= room && layout.bytes(object).is_some_and(|bytes| bytes <= room)
-                }
-                Size::Integer => self.layouts.integer_bytes(object) <= room,
-                Size::Text => room >= 5 * WORD,
-                Size::Block { basic } => basic <= room,
+                _ => true,
             };
-            if layout.before == before && fits {
+            if layout.before == before && is_tight && self.fits(object, layout, room) {
                 return Ok(Some(There {
                     object,
                     layout,
@@ -382,6 +313,18 @@ impl Walk<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether there is room for the object where so many bytes are.
+    pub fn fits(&self, object: *mut ffi::PyObject, layout: Layout, room: usize) -> bool {
+        match layout.size {
+            Size::Struct { basic, .. } => {
+                basic <= room && layout.bytes(object).is_some_and(|bytes| bytes <= room)
+            }
+            Size::Integer => room >= 3 * WORD && self.layouts.integer_bytes(object) <= room,
+            Size::Text => room >= 5 * WORD,
+            Size::Block { basic } => basic <= room,
+        }
     }
 
     /// Takes in what C holds, or what is older and has no other owner than the interpreter.
