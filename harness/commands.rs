@@ -650,10 +650,17 @@ fn regressions(comparison: &model::Comparison, remedy: impl Fn() -> String) -> R
     if comparison.common() == 0 {
         return Err(Error::NothingInCommon { remedy: remedy() });
     }
-    let regressed = comparison
-        .judged()
-        .filter(|row| row.status == model::Status::Regressed);
-    let subjects: Vec<String> = regressed.map(|row| row.key.subject()).collect();
+    let several = comparison.compared.len() > 1;
+    let subjects: Vec<String> = comparison
+        .compared
+        .iter()
+        .flat_map(|runs| runs.judged().map(move |(row, _)| (runs, row)))
+        .filter(|(_, row)| row.status == model::Status::Regressed)
+        .map(|(runs, row)| match several {
+            true => format!("{} with CPython {}", row.key.subject(), runs.new.version),
+            false => row.key.subject(),
+        })
+        .collect();
     match &subjects[..] {
         [] => Ok(()),
         [one] => Err(Error::Regressed(format!("{one} regressed"))),

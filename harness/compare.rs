@@ -8,6 +8,7 @@ mod pairs;
 use std::collections::HashSet;
 
 use crate::claims::{Claims, Direction};
+use crate::fixtures::EXIT;
 use crate::model::{
     ComparedRuns, Comparison, Environment, Measurement, Memory, Outcome, RegionName, Report, Row,
     RowKey, RowValue, Run, RunName, SCHEMA_VERSION, Source, Spread, Status, Summary, Tolerance,
@@ -19,6 +20,10 @@ pub use pairs::{MatchError, Renamed, Subject, any_common, check_names, names};
 /// Why pages of the region `rest`, and a heap's new ones, do not compare between builds.
 pub const INTERPRETERS_OWN: &str =
     "the interpreter's own memory, which another build or other packages make another";
+
+/// Why the copies that are left when Python has ended do not compare between builds.
+const LEFT_AT_EXIT: &str =
+    "Python gives back nearly all that it copies as it ends, and each build leaves other pages";
 
 /// Between machines or builds, and where other data or other code was measured. Where regions begin, and so what else lies on
 /// their first and last pages, differs there; and what a child writes of the interpreter's own memory depends on what was
@@ -129,10 +134,14 @@ fn compare_runs(
     }
     if !differs.is_empty() {
         for row in &mut rows {
-            let rest = row.key.region() == Some(RegionName::Rest);
-            if rest && row.status.is_change() && row.facts.is_empty() {
+            let because = match row.key.region() {
+                Some(RegionName::Rest) => INTERPRETERS_OWN,
+                Some(_) if row.key.visit() == Some(EXIT) => LEFT_AT_EXIT,
+                _ => continue,
+            };
+            if row.status.is_change() && row.facts.is_empty() {
                 row.status = Status::NotComparable;
-                row.because = Some(INTERPRETERS_OWN.to_owned());
+                row.because = Some(because.to_owned());
             }
         }
     }

@@ -1330,6 +1330,54 @@ fn where_the_heap_of_a_build_ends_is_no_change_between_builds() {
 }
 
 #[test]
+fn what_is_left_as_python_ends_does_not_compare_between_builds() {
+    let with_exit = |version: &str, left: u64, ever: Option<u64>| {
+        let mut report = of_the_loader(left, 9, |child| {
+            child.peak = ever.map(|ever| Peak {
+                bytes: 8 << 20,
+                looks: 3,
+                copied_pages: Some(ever),
+            });
+        });
+        report.runs[0].python = canned::run(version).python;
+        report.runs[0].measurements[0].visit = "exit".into();
+        report
+    };
+    let status = |base: &Report, new: &Report| judged(&compared(base, new)).status;
+    let (some, more) = (
+        with_exit("3.11.7", 33, None),
+        with_exit("3.12.1", 291, None),
+    );
+    assert_eq!(status(&some, &more), Status::NotComparable);
+    // Of one build it is the same each time.
+    assert_eq!(
+        status(&some, &with_exit("3.11.7", 291, None)),
+        Status::Regressed
+    );
+    let (some, more) = (
+        with_exit("3.11.7", 33, Some(2_200)),
+        with_exit("3.12.1", 291, Some(4_400)),
+    );
+    let comparison = compared(&some, &more);
+    assert_eq!(judged(&comparison).status, Status::Regressed);
+    assert!(!in_words(&comparison).contains("header"));
+}
+
+#[test]
+fn of_several_interpreters_each_that_regressed_is_named() {
+    let place = Place::new();
+    let runs = |unshared| {
+        let runs = ["3.11.7", "3.12.1"].map(|version| with_unshared(version, unshared));
+        Report::of_all(runs.into(), Vec::new())
+    };
+    let (base, new) = files(&place, &runs(121), &runs(300));
+    place
+        .run(place.refcow(["compare", &base, &new]))
+        .exits_with(1)
+        .says("error: three_lists/iterate with CPython 3.11.7 and three_lists/iterate with CPython 3.12.1 regressed");
+}
+
+#[test]
 fn a_cost_has_the_facts_of_what_explains_it() {
     let arrays = |version: &str, unshared: u64| Report::of(with_unshared(version, unshared));
     let comparison = compared(&arrays("3.9.18", 5), &arrays("3.10.13", 121));

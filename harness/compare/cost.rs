@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{INTERPRETERS_OWN, TOLERANCE};
+use super::{INTERPRETERS_OWN, LEFT_AT_EXIT, TOLERANCE};
+use crate::fixtures::EXIT;
 use crate::model::{
     Measurement, Paid, RowValue, SMALLEST_WHOLE_BYTES, Source, Spent, Status, Tolerance,
 };
@@ -134,11 +135,10 @@ pub(super) fn compared(
     new: &Measurement,
     allowed: Allowed,
 ) -> (RowValue, RowValue, Status, Option<&'static str>) {
-    let [base, new] = {
-        let (known, known_too) = (known(base), known(new));
-        let (ever, made) = (known.0 && known_too.0, known.1 && known_too.1);
-        [base, new].map(|one| Cost::of(one, ever, made))
-    };
+    let is_exit = base.visit == EXIT;
+    let (known, known_too) = (known(base), known(new));
+    let (ever, made) = (known.0 && known_too.0, known.1 && known_too.1);
+    let [base, new] = [base, new].map(|one| Cost::of(one, ever, made));
     let of_worker = status(&base.worker, &new.worker, 1, allowed);
     let status = match base.workers == new.workers {
         true => both(
@@ -148,7 +148,14 @@ pub(super) fn compared(
         // More workers copy more together.
         false => of_worker,
     };
-    let because = (status == Status::NotComparable).then_some(INTERPRETERS_OWN);
+    // What was copied at any time would compare.
+    let (status, because) = match status {
+        Status::NotComparable => (status, Some(INTERPRETERS_OWN)),
+        _ if is_exit && !ever && allowed.builds && status.is_change() => {
+            (Status::NotComparable, Some(LEFT_AT_EXIT))
+        }
+        _ => (status, None),
+    };
     let page_size = allowed.page_size;
     (base.value(page_size), new.value(page_size), status, because)
 }
@@ -248,11 +255,10 @@ pub(super) fn other_data(
         all.push(format!("visit {} instead of {}", new.visit, base.visit));
     }
     match sources {
+        // Another file has another text.
+        (Some(then), Some(now)) if then.sha256 != now.sha256 && one != other => {}
         (Some(then), Some(now)) if then.sha256 != now.sha256 => {
-            // Another file has another text.
-            if one == other {
-                all.push(format!("{file} was edited"));
-            }
+            all.push(format!("{file} was edited"));
         }
         (Some(then), Some(now)) if then.imports != now.imports => {
             all.push(format!("a module that {file_now} imports was edited"));

@@ -20,7 +20,9 @@ pub fn render(comparison: &Comparison, style: Style) -> Vec<u8> {
     let mut text = String::new();
     for runs in &comparison.compared {
         text += &of_runs(comparison, runs, style);
-        text.push('\n');
+        if let Style::Terminal { .. } = style {
+            text.push('\n');
+        }
     }
     for (names, where_) in [
         (&comparison.only_in_base, "the base"),
