@@ -190,7 +190,7 @@ pub struct Versions {
 const COMPARE_STATUS: &str = "Exit status:
   0    nothing regressed: it improved, is unchanged or within noise, or what it was does not compare (the reason is printed)
   1    regressed: more bytes are copied and made than in the base, or a verdict or fact is no longer as expected
-  2    bad input: a file that is no run, a name that neither run has, or two runs with nothing in common";
+  2    bad input: a file that is no run, a name that a run does not have, or two runs with nothing in common";
 
 /// `refcow compare`.
 #[derive(Debug, Args)]
