@@ -119,6 +119,30 @@ pub fn spread<T: Copy>(figures: &Spread<T>, each: impl Fn(T) -> String) -> Strin
     }
 }
 
+/// Words that stand behind a number and belong to it.
+const UNITS: [&str; 16] = [
+    "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "%", "µs", "ms", "s", "min", "h", "page",
+    "pages", "×",
+];
+
+/// The same text with no place for a line to end between a number and its unit.
+pub fn unbroken(text: &str) -> String {
+    let mut unbroken = String::with_capacity(text.len());
+    for word in text.split_inclusive(' ') {
+        let unit =
+            word.trim_end_matches(|c: char| c == ' ' || c.is_ascii_punctuation() && c != '%');
+        if UNITS.contains(&unit)
+            && let Some(number) = unbroken.strip_suffix(' ')
+            && number.ends_with(|c: char| c.is_ascii_digit())
+        {
+            unbroken.pop();
+            unbroken.push('\u{a0}');
+        }
+        unbroken.push_str(word);
+    }
+    unbroken
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +224,17 @@ mod tests {
     #[case(0.999_9, "1.00 s")]
     fn times(#[case] seconds: f64, #[case] text: &str) {
         assert_eq!(time(seconds), text);
+    }
+
+    #[rstest]
+    #[case(
+        "of 4 MiB, 2 s: 96,027 pages",
+        "of 4\u{a0}MiB, 2\u{a0}s: 96,027\u{a0}pages"
+    )]
+    #[case("19.6 % (12 µs)", "19.6\u{a0}% (12\u{a0}µs)")]
+    #[case("a B, 3 bars  KiB", "a B, 3 bars  KiB")]
+    fn numbers_and_units_stay_together(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(unbroken(text), expected);
     }
 
     #[test]

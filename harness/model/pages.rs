@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -48,8 +49,8 @@ pub enum Fate {
 pub struct Squares {
     /// How many pages a square stands for; the last one may stand for fewer.
     pub pages_per_square: u64,
-    /// The fate of each square: that of most of its copied pages, if any was copied.
-    pub fates: Vec<Fate>,
+    /// The pages of each square by their fate, in the order of fates.
+    pub squares: Vec<BTreeMap<Fate, u64>>,
 }
 
 impl PageMap {
@@ -131,44 +132,39 @@ impl PageMap {
 
     /// The map as at most so many squares, all of as many pages.
     pub fn squares(&self, most: u64) -> Squares {
-        let pages = self.pages();
-        let pages_per_square = pages.div_ceil(most.max(1)).max(1);
-        let mut fates = Vec::new();
-        // Of the square that is being filled: the pages that it has room for, and the copied ones by fate.
-        let mut room = pages_per_square;
-        let mut copied: Vec<(Fate, u64)> = Vec::new();
-        let mut close = |copied: &mut Vec<(Fate, u64)>| {
-            let most = copied
-                .iter()
-                .max_by_key(|(fate, pages)| (*pages, std::cmp::Reverse(*fate)));
-            fates.push(most.map_or(Fate::Shared, |(fate, _)| *fate));
-            copied.clear();
-        };
+        let pages_per_square = self.pages().div_ceil(most.max(1)).max(1);
+        let mut squares: Vec<BTreeMap<Fate, u64>> = Vec::new();
+        // How many pages the last square has room for.
+        let mut room = 0;
         for stretch in &self.0 {
             let mut left = stretch.pages;
             while left > 0 {
+                if room == 0 {
+                    squares.push(BTreeMap::new());
+                    room = pages_per_square;
+                }
                 let part = left.min(room);
-                if stretch.fate != Fate::Shared {
-                    match copied.iter_mut().find(|(fate, _)| *fate == stretch.fate) {
-                        Some((_, pages)) => *pages += part,
-                        None => copied.push((stretch.fate, part)),
-                    }
+                if let Some(square) = squares.last_mut() {
+                    *square.entry(stretch.fate).or_default() += part;
                 }
                 left -= part;
                 room -= part;
-                if room == 0 {
-                    close(&mut copied);
-                    room = pages_per_square;
-                }
             }
-        }
-        if room < pages_per_square {
-            close(&mut copied);
         }
         Squares {
             pages_per_square,
-            fates,
+            squares,
         }
+    }
+
+    /// All pages by their fate.
+    pub fn fates(&self) -> BTreeMap<Fate, u64> {
+        let mut fates = BTreeMap::new();
+        for stretch in &self.0 {
+            let pages: &mut u64 = fates.entry(stretch.fate).or_default();
+            *pages = pages.saturating_add(stretch.pages);
+        }
+        fates
     }
 }
 
@@ -336,15 +332,23 @@ mod tests {
     }
 
     #[test]
-    fn a_square_with_any_copied_page_is_copied() {
+    fn a_square_tells_what_became_of_each_of_its_pages() {
         let squares = map("5. 1r= 4. 2g! 1r=").squares(5);
         assert_eq!(squares.pages_per_square, 3);
+        let expected = [
+            vec![(Fate::Shared, 3)],
+            vec![(Fate::Shared, 2), (COUNT, 1)],
+            vec![(Fate::Shared, 3)],
+            vec![(Fate::Shared, 1), (COLLECTED, 2)],
+            vec![(COUNT, 1)],
+        ];
         assert_eq!(
-            squares.fates,
-            [Fate::Shared, COUNT, Fate::Shared, COLLECTED, COUNT]
+            squares.squares,
+            expected.map(|square| square.into_iter().collect())
         );
-        assert_eq!(map("3.").squares(0).fates, [Fate::Shared]);
-        assert!(map("").squares(9).fates.is_empty());
+        let one = BTreeMap::from([(Fate::Shared, 3)]);
+        assert_eq!(map("3.").squares(0).squares, [one]);
+        assert!(map("").squares(9).squares.is_empty());
     }
 
     fn fate() -> impl Strategy<Value = Fate> {
@@ -366,16 +370,16 @@ mod tests {
         }
 
         #[test]
-        fn squares_hold_all_pages_and_hide_no_copy(
+        fn squares_hold_all_pages_in_their_order(
             fates in proptest::collection::vec(fate(), 1..200), most in 1u64..50,
         ) {
-            let squares = PageMap::of(fates.iter().copied()).squares(most);
-            prop_assert!(squares.fates.len() as u64 <= most);
+            let of = PageMap::of(fates.iter().copied());
+            let squares = of.squares(most);
+            prop_assert!(squares.squares.len() as u64 <= most);
             let size = usize::try_from(squares.pages_per_square).unwrap();
-            prop_assert_eq!(squares.fates.len(), fates.len().div_ceil(size));
-            for (square, pages) in squares.fates.iter().zip(fates.chunks(size)) {
-                prop_assert_eq!(*square == Fate::Shared, pages.iter().all(|fate| *fate == Fate::Shared));
-                prop_assert!(pages.contains(square));
+            prop_assert_eq!(squares.squares.len(), fates.len().div_ceil(size));
+            for (square, pages) in squares.squares.iter().zip(fates.chunks(size)) {
+                prop_assert_eq!(square, &PageMap::of(pages.iter().copied()).fates());
             }
         }
     }

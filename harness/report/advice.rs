@@ -17,6 +17,21 @@ const WIDTH: u16 = 80;
 pub(super) const LEGEND: &str = "copied, visit: by the child with the most. saved: what it copied less than of the data as \
                                  it is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
 
+/// What the tables say of times that were taken while faults were recorded.
+const RECORDED: &str =
+    "Visits were timed while page faults were recorded, which takes time for each copied page.";
+
+/// The same, if they were.
+pub(super) fn recorded(report: &Report) -> Option<&'static str> {
+    let advice = report.runs.iter().flat_map(|run| {
+        let all = run.advice.iter();
+        all.map(|advice| advice.measurement(&run.measurements, None))
+    });
+    let mut measured = advice.flatten().peekable();
+    measured.peek()?;
+    measured.all(Measurement::has_causes).then_some(RECORDED)
+}
+
 /// Renders all advice of a report.
 pub fn render(report: &Report, style: Style) -> Vec<u8> {
     let mut text = beginning(report, style);
@@ -46,6 +61,9 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
     }
     if !told.is_empty() {
         add(&mut text, LEGEND, "", style);
+    }
+    if let Some(words) = recorded(report) {
+        add(&mut text, words, "", style);
     }
     for warning in warnings(report) {
         match style {

@@ -10,6 +10,7 @@ use super::charts::{self, Chart};
 use super::page::Page;
 use super::{Error, escape};
 use crate::model::Report;
+use crate::numbers::unbroken;
 
 /// Each by its name, whose ending decides how values are escaped.
 const TEMPLATES: [(&str, &str); 4] = [
@@ -91,6 +92,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
             Value::from_safe_string(filter(&text))
         });
     }
+    // It is escaped after that as any other text.
+    environment.add_filter("unbroken", |text: String| unbroken(&text));
     for (name, text) in TEMPLATES {
         let added = environment.add_template(name, text);
         added.expect("the templates are part of the program");

@@ -90,6 +90,11 @@ pub enum Block {
         /// The picture, as it stands within HTML: the one text here that is markup.
         svg: String,
     },
+    /// Pictures, beside each other where there is room.
+    Pictures {
+        /// They.
+        blocks: Vec<Block>,
+    },
     /// What is shown when it is asked for.
     Fold {
         /// What it is.
@@ -169,9 +174,9 @@ impl Page {
     /// All that is said of a report.
     pub fn of(report: &Report, charts: &[Chart]) -> Self {
         let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
-        let of_kind = |kind: Kind| -> Vec<Block> {
+        let of_kind = |kind: Kind| {
             let of_kind = charts.iter().filter(|chart| chart.kind == kind);
-            of_kind.map(Block::chart).collect()
+            figures::pictures(&of_kind.collect::<Vec<_>>())
         };
         let advice = ("advice", "What could be done", figures::advice(report));
         // What was asked for comes first.
@@ -187,7 +192,7 @@ impl Page {
         )];
         sections.extend(first);
         sections.extend([
-            ("pages", "Page by page", figures::maps(charts)),
+            ("pages", "Page by page", figures::maps(of_kind(Kind::Pages))),
             (
                 "copied",
                 "Bytes copied, by way of sharing",

@@ -1,300 +1,647 @@
-//! Bars: bytes copied per way of sharing, and the time that visits took.
+//! Rows of figures: bytes that children copied, as bars, and the time that visits took, as dots on a logarithmic axis.
 
-use std::collections::HashMap;
-
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width};
-use super::{Charts, Kind, head, listed, theme};
-use crate::model::{Child, Contents, Measurement, Report, Run, datasets};
+use super::sketch::{
+    Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, fit, width, wrap,
+};
+use super::theme::{self, Colour};
+use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets, python};
+use crate::mitigations::mitigations;
+use crate::model::{Alternative, Contents, Measurement, Report, Run};
 use crate::numbers::{self, bytes, count, signed_bytes};
 use crate::report::Error;
 use crate::report::alternatives::label;
-use crate::report::grid::made_of;
 
-/// Bars of bytes in one chart.
-const MOST_COPIED: usize = 40;
-/// Bars of times.
-const MOST_TIMES: usize = 24;
-/// Pixels from one bar to the next.
+/// Rows of one chart.
+const ROWS: usize = 48;
+/// Charts of one kind.
+const MOST: usize = 6;
+/// Pixels from one row to the next.
 const ROW: i32 = 20;
+/// A line of text.
+const LINE: i32 = 15;
 /// How thick a bar is.
 const BAR: i32 = 12;
 /// The room of a name.
-const NAMES: i32 = 270;
+const NAMES: i32 = 220;
 /// The room of a figure.
-const FIGURES: i32 = 170;
+const FIGURES: i32 = 290;
+/// Marks of a logarithmic axis.
+const MARKS: i32 = 10;
 
-struct Bar {
+/// What stands behind each other in a bar.
+const PARTS: [(Colour, &str); 3] = [
+    (theme::BAR, "copied"),
+    (theme::NEW, "new"),
+    (theme::FILES, "files"),
+];
+
+#[derive(Clone)]
+struct Row {
     name: String,
-    /// How long the bar is beside others.
-    value: f64,
-    /// What follows at its end in other colours: new memory, and pages of files.
-    more: [f64; 2],
-    /// What stands at its end.
+    mark: Mark,
     figure: String,
 }
 
-impl Bar {
-    fn whole(&self) -> f64 {
-        self.value + self.more.iter().sum::<f64>()
+#[derive(Clone)]
+enum Mark {
+    /// How long each of [`PARTS`] is.
+    Bar([f64; PARTS.len()]),
+    /// From the least to the most, where there is a dot.
+    Dot(f64, f64),
+}
+
+impl Mark {
+    fn most(&self) -> f64 {
+        match self {
+            Self::Bar(parts) => parts.iter().sum(),
+            Self::Dot(_, most) => *most,
+        }
     }
 }
 
-/// Bars that have something in common, which stands above them.
+/// Rows that have something in common, which stands above them.
+#[derive(Clone)]
 struct Group {
-    heading: Option<String>,
-    bars: Vec<Bar>,
+    heading: String,
+    rows: Vec<Row>,
 }
 
-/// The bars of a chart, and how many have no room in it.
-type Bars = (Vec<Group>, usize);
-
-/// One chart for integers and one for bitarrays where ways to share were measured; else one of all visits.
+/// A chart of each size and contents that ways to share were measured with, and one of all visits.
 pub fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     if let Some(run) = report.newest(|run| !run.alternatives.is_empty()) {
-        of_ways(run, Contents::Ints, charts)?;
-        return of_ways(run, Contents::Bitarrays, charts);
-    }
-    let Some(run) = report.newest(|run| !run.measurements.is_empty()) else {
-        return Ok(());
-    };
-    let bars = of_visits(run, MOST_COPIED, |measurement| {
-        let cost = measurement.cost(run.environment.page_size_bytes)?.bytes;
-        let known = [cost.new, cost.file].map(|bytes| bytes.unwrap_or(0));
-        let named = [
-            (Some(cost.copied), "copied"),
-            (cost.new, "new"),
-            (cost.file, "files"),
-        ];
-        let figures = named
-            .iter()
-            .filter_map(|(size, name)| Some(((*size)?, *name)))
-            // What was not copied is said, too.
-            .filter(|(size, name)| *size > 0 || *name == "copied");
-        let figure: Vec<String> = figures
-            .map(|(size, name)| match name {
-                "copied" => bytes(size),
-                _ => format!("{} {name}", bytes(size)),
-            })
-            .collect();
-        let value = cost.copied as f64;
-        Some((value, known.map(|bytes| bytes as f64), figure.join(" + ")))
-    });
-    let known = |figure: fn(&Child) -> bool| {
-        let mut children = run.measurements.iter().flat_map(|one| &one.children);
-        children.any(figure)
-    };
-    let parts = match known(|child| child.new_pages.is_some_and(|new| new > 0)) {
-        true => "copies, then new memory and pages of files in other colours; ",
-        false => "",
-    };
-    let note = format!(
-        "{parts}the child that it cost most, all regions; CPython {}",
-        clean(&run.python.version)
-    );
-    let title = match parts.is_empty() {
-        true => "Bytes that a child copied".to_owned(),
-        false => "Bytes that a child copied and made".to_owned(),
-    };
-    chart(charts, Kind::Copied, "copied", (title, note), bars)
-}
-
-fn of_ways(run: &Run, contents: Contents, charts: &mut Charts) -> Result<(), Error> {
-    let of_contents = run
-        .alternatives
-        .iter()
-        .filter(|one| one.contents == contents);
-    let Some(first) = of_contents.clone().next() else {
-        return Ok(());
-    };
-    let left_out = of_contents.clone().count().saturating_sub(MOST_COPIED);
-    let bars = of_contents.take(MOST_COPIED).filter_map(|alternative| {
-        let summary = alternative.summary(run.environment.page_size_bytes)?;
-        let copied = *summary.copied_bytes.end();
-        Some(Bar {
-            name: clean(&label(run, alternative)),
-            value: copied as f64,
-            more: [0.0; 2],
-            figure: signed_bytes(copied),
-        })
-    });
-    let group = Group {
-        heading: None,
-        bars: bars.collect(),
-    };
-    let (name, data) = match contents {
-        Contents::Ints => ("copied-ints", "integers"),
-        Contents::Bitarrays => ("copied-bitarrays", "bitarrays"),
-    };
-    let title = format!(
-        "Bytes that a child copied of {} of {data}",
-        bytes(first.size_bytes)
-    );
-    let note = format!(
-        "beyond a child that got nothing; the child with the most; CPython {}",
-        clean(&run.python.version)
-    );
-    let bars = (vec![group], left_out);
-    chart(charts, Kind::Copied, name, (title, note), bars)
-}
-
-/// A bar a visit of the newest interpreter.
-pub fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
-    let Some(run) = report.newest(|run| !run.measurements.is_empty()) else {
-        return Ok(());
-    };
-    let bars = of_visits(run, MOST_TIMES, |measurement| {
-        let summary = measurement.summary(run.environment.page_size_bytes)?;
-        let seconds = *summary.seconds.end();
-        // A visit that does nothing takes no time worth a bar.
-        (measurement.visit != "idle").then(|| (seconds, [0.0; 2], numbers::time(seconds)))
-    });
-    let recorded = match run.measurements.iter().any(Measurement::has_causes) {
-        true => "while page faults were recorded, which takes time too",
-        false => "nothing was recorded meanwhile",
-    };
-    let note = format!(
-        "the slowest child, {recorded}; CPython {}",
-        clean(&run.python.version)
-    );
-    let title = "How long a visit took".to_owned();
-    chart(charts, Kind::Time, "time", (title, note), bars)
-}
-
-/// The first visits of a run, at most so many, by how the data was shared; and how many are left out. What a run is about
-/// comes first in it.
-fn of_visits(
-    run: &Run,
-    most: usize,
-    bar: impl Fn(&Measurement) -> Option<(f64, [f64; 2], String)>,
-) -> Bars {
-    let datasets = datasets(run.measurements.iter());
-    let mut namesakes: HashMap<_, usize> = HashMap::new();
-    for dataset in &datasets {
-        *namesakes
-            .entry((&dataset[0].fixture, &dataset[0].prepare))
-            .or_default() += 1;
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    let (mut shown, mut left_out) = (0, 0);
-    for dataset in &datasets {
-        let first = dataset[0];
-        let alone = namesakes[&(&first.fixture, &first.prepare)] == 1;
-        for measurement in dataset {
-            let Some((value, more, figure)) = bar(measurement) else {
-                continue;
-            };
-            if shown == most {
-                left_out += 1;
-                continue;
-            }
-            shown += 1;
-            let mut name = format!("{}: {}", measurement.visit, first.data());
-            // The size tells apart what else has the same name.
-            if let (false, Some(made_of)) = (alone, made_of(first)) {
-                name += &format!(", {made_of}");
-            }
-            let bar = Bar {
-                name: clean(&name),
-                value,
-                more,
-                figure,
-            };
-            let heading = Some(clean(&format!("shared by {}", first.sharing)));
-            match groups.iter_mut().find(|group| group.heading == heading) {
-                Some(group) => group.bars.push(bar),
-                None => groups.push(Group {
-                    heading,
-                    bars: vec![bar],
-                }),
+        for contents in [Contents::Ints, Contents::Bitarrays] {
+            let of_contents = run.alternatives.iter();
+            let of_contents = of_contents.filter(|one| one.contents == contents);
+            let mut sizes: Vec<u64> = of_contents.map(|one| one.size_bytes).collect();
+            sizes.dedup();
+            for size in &sizes {
+                of_ways(report, run, (contents, *size), sizes.len() > 1, charts)?;
             }
         }
     }
-    (groups, left_out)
+    let all = newest_datasets(report, |one| !one.children.is_empty());
+    let (groups, idle) = of_visits(all, report, |run, measurement| {
+        let cost = measurement.cost(run.environment.page_size_bytes)?.bytes;
+        let parts = [Some(cost.copied), cost.new, cost.file];
+        let figures = parts.iter().zip(PARTS).filter_map(|(size, (_, name))| {
+            // What was not copied is said, too.
+            let worth_it = |size: &u64| *size > 0 || name == "copied";
+            size.filter(worth_it).map(|size| match name {
+                "copied" => bytes(size),
+                _ => format!("{} {name}", bytes(size)),
+            })
+        });
+        let figure = figures.collect::<Vec<_>>().join(" + ");
+        let parts = parts.map(|size| size.unwrap_or(0) as f64);
+        Some((Mark::Bar(parts), figure))
+    });
+    let made = groups
+        .iter()
+        .flat_map(|group| &group.rows)
+        .any(|row| match row.mark {
+            Mark::Bar([_, new, files]) => new > 0.0 || files > 0.0,
+            Mark::Dot(..) => false,
+        });
+    let title = match made {
+        false => "Bytes that a child copied",
+        true => "Bytes that a child copied, made and mapped",
+    };
+    let mut notes = vec![format!(
+        "the child that it cost most, all regions{}",
+        with_python(report)
+    )];
+    notes.extend(idle_left_out(idle));
+    chart(charts, Kind::Copied, "copied", (title, notes), groups)
+}
+
+/// A form that data has in a child.
+struct Form {
+    /// In words.
+    words: &'static str,
+    /// The ways by which a child gets it in this form.
+    ways: &'static [&'static str],
+    size: Size,
+}
+
+/// What is known of a form's size.
+enum Size {
+    /// It is that of the content alone.
+    Content,
+    /// That of this fixture, if the same was built and measured.
+    Measured(&'static str),
+    /// A run has no figure for it.
+    Unknown,
+}
+
+/// The forms of what python_fixtures/ways/ways.toml hands over.
+const FORMS: [Form; 6] = [
+    Form {
+        words: "a list of int objects",
+        ways: &["list", "args", "pool", "manager"],
+        size: Size::Measured("ints"),
+    },
+    Form {
+        words: "a list of arrays",
+        ways: &["arrays"],
+        size: Size::Measured("int_arrays"),
+    },
+    Form {
+        words: "packed into one block",
+        ways: &[
+            "array",
+            "numpy",
+            "shared_memory",
+            "raw_array",
+            "mmap",
+            "mmap_file",
+            "memmap",
+            "args_numpy",
+        ],
+        size: Size::Content,
+    },
+    Form {
+        words: "a ShareableList",
+        ways: &["shareable_list"],
+        size: Size::Unknown,
+    },
+    Form {
+        words: "a list of bitarrays",
+        ways: &[
+            "bitarrays",
+            "args_bitarrays",
+            "pool_bitarrays",
+            "manager_bitarrays",
+        ],
+        size: Size::Unknown,
+    },
+    Form {
+        words: "one bitarray",
+        ways: &["bitarray", "shared_memory_bitarray", "mmap_bitarray"],
+        size: Size::Content,
+    },
+];
+
+impl Form {
+    /// What it is, and how large.
+    fn heading(&self, run: &Run, size_bytes: u64) -> String {
+        let Self { words, size, .. } = self;
+        let measured = |fixture: &str| {
+            let mut known = mitigations().all.iter();
+            let known = known.find(|one| one.fixture == fixture && one.prepare.is_none())?;
+            let mut all = run.measurements.iter();
+            let found = all.find(|one| known.is(one, size_bytes))?;
+            let summary = found.summary(run.environment.page_size_bytes)?;
+            Some(summary.dataset_bytes)
+        };
+        let size = match size {
+            Size::Content => Some(bytes(size_bytes)),
+            Size::Measured(fixture) => {
+                measured(fixture).map(|size| format!("{} in pages", bytes(size)))
+            }
+            Size::Unknown => None,
+        };
+        match size {
+            Some(size) => format!("{words}: {size}"),
+            None => format!("{words}: its size was not measured"),
+        }
+    }
+}
+
+fn of_ways(
+    report: &Report,
+    run: &Run,
+    (contents, size_bytes): (Contents, u64),
+    several: bool,
+    charts: &mut Charts,
+) -> Result<(), Error> {
+    let wanted = |one: &&Alternative| one.contents == contents && one.size_bytes == size_bytes;
+    let mut groups: Vec<Group> = Vec::new();
+    for alternative in run.alternatives.iter().filter(wanted) {
+        let Some(summary) = alternative.summary(run.environment.page_size_bytes) else {
+            continue;
+        };
+        let mut forms = FORMS.iter();
+        let form = forms.find(|form| form.ways.contains(&&alternative.way[..]));
+        let heading = form.map_or_else(
+            || "in a form that is not known".to_owned(),
+            |form| form.heading(run, size_bytes),
+        );
+        let copied = *summary.copied_bytes.end();
+        let row = Row {
+            name: label(run, alternative),
+            mark: Mark::Bar([copied as f64, 0.0, 0.0]),
+            figure: signed_bytes(copied),
+        };
+        match groups.iter_mut().find(|group| group.heading == heading) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group {
+                heading,
+                rows: vec![row],
+            }),
+        }
+    }
+    let (name, data) = match contents {
+        Contents::Ints => ("copied-ints", format!("{} integers", count(size_bytes / 8))),
+        Contents::Bitarrays => (
+            "copied-bitarrays",
+            format!("{} bits", count(size_bytes.saturating_mul(8))),
+        ),
+    };
+    let title = format!("What a child that read {data} has of its own");
+    let mut notes = vec![format!(
+        "handed over: {data}, {} of content, in the forms below, each with its size; counted: all pages that are the \
+         child's alone, beyond one that got nothing; the child with the most; {}",
+        bytes(size_bytes),
+        python(run, report)
+    )];
+    let is_there = |names: [&str; 2]| {
+        let mut ways = run.alternatives.iter().filter(wanted);
+        ways.any(|one| names.contains(&&one.way[..]))
+    };
+    if is_there(["pool", "pool_bitarrays"]) {
+        notes.push("Pool.map gives each child its chunk alone".to_owned());
+    }
+    if is_there(["manager", "manager_bitarrays"]) {
+        notes.push("what a child read through a Manager() it has given back".to_owned());
+    }
+    let others = report.runs.iter().flat_map(|other| {
+        let ways = other.alternatives.iter().filter(wanted);
+        ways.filter(|one| {
+            let mut known = run.alternatives.iter().filter(wanted);
+            !known.any(|known| known.way == one.way && known.start_method == one.start_method)
+        })
+        .map(|one| clean(&label(other, one)))
+    });
+    let mut others: Vec<String> = others.collect();
+    others.sort();
+    others.dedup();
+    if !others.is_empty() {
+        notes.push(format!(
+            "measured with other interpreters alone: {}",
+            listed(others)
+        ));
+    }
+    let name = match several {
+        true => format!("{name}-{size_bytes}"),
+        false => name.to_owned(),
+    };
+    chart(charts, Kind::Copied, &name, (&title, notes), groups)
+}
+
+/// A row a visit of each dataset.
+pub fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+    let all = newest_datasets(report, |one| !one.children.is_empty());
+    let measured = || report.runs.iter().flat_map(|run| &run.measurements);
+    let recorded = match measured().any(Measurement::has_causes) {
+        true => "while page faults were recorded, which takes time too",
+        false => "nothing was recorded meanwhile",
+    };
+    let (groups, idle) = of_visits(all, report, |run, measurement| {
+        let summary = measurement.summary(run.environment.page_size_bytes)?;
+        let (least, most) = summary.seconds.into_inner();
+        Some((Mark::Dot(least, most), numbers::time(most)))
+    });
+    let mut notes = vec![format!(
+        "logarithmic axis: each mark is ten times the one before; a dot is the slowest child, its line begins at the \
+         fastest; {recorded}{}",
+        with_python(report)
+    )];
+    notes.extend(idle_left_out(idle));
+    let title = "How long a visit took";
+    chart(charts, Kind::Time, "time", (title, notes), groups)
+}
+
+/// The interpreter of a chart, where there is one; else each dataset says its own.
+fn with_python(report: &Report) -> String {
+    match &report.runs[..] {
+        [run] => format!("; {}", python(run, report)),
+        _ => String::new(),
+    }
+}
+
+/// A group a dataset, and whether there were visits that do nothing besides.
+fn of_visits(
+    datasets: Vec<Dataset<'_>>,
+    report: &Report,
+    row: impl Fn(&Run, &Measurement) -> Option<(Mark, String)>,
+) -> (Vec<Group>, bool) {
+    let mut idle = false;
+    let mut groups = Vec::new();
+    for mut dataset in datasets {
+        idle |= dataset.without_idle();
+        let rows = dataset.visits.iter().filter_map(|measurement| {
+            let (mark, figure) = row(dataset.run, measurement)?;
+            Some(Row {
+                name: measurement.visit.clone(),
+                mark,
+                figure,
+            })
+        });
+        let rows: Vec<Row> = rows.collect();
+        let version = &dataset.run.python.version;
+        let heading = match report.runs.len() {
+            1 => dataset.title(),
+            _ => format!("{}; CPython {version}", dataset.title()),
+        };
+        if !rows.is_empty() {
+            groups.push(Group { heading, rows });
+        }
+    }
+    (groups, idle)
+}
+
+/// So many rows in each part; a group that goes on says so.
+fn parts(groups: &[Group]) -> Vec<Vec<Group>> {
+    let mut parts: Vec<Vec<Group>> = Vec::new();
+    let mut free = 0;
+    for group in groups {
+        for (index, row) in group.rows.iter().enumerate() {
+            let begins = free == 0;
+            if begins {
+                parts.push(Vec::new());
+                free = ROWS;
+            }
+            free -= 1;
+            let Some(part) = parts.last_mut() else {
+                continue;
+            };
+            if begins || index == 0 {
+                let heading = match index {
+                    0 => group.heading.clone(),
+                    _ => format!("{}, continued", group.heading),
+                };
+                part.push(Group {
+                    heading,
+                    rows: Vec::new(),
+                });
+            }
+            if let Some(group) = part.last_mut() {
+                group.rows.push(row.clone());
+            }
+        }
+    }
+    parts
 }
 
 fn chart(
     charts: &mut Charts,
     kind: Kind,
     name: &str,
-    (title, note): (String, String),
-    (groups, left_out): Bars,
+    (title, notes): (&str, Vec<String>),
+    mut groups: Vec<Group>,
 ) -> Result<(), Error> {
-    if groups.iter().all(|group| group.bars.is_empty()) {
-        return Ok(());
-    }
-    let mut notes = vec![note.clone()];
-    if left_out > 0 {
-        notes.push(format!("left out: {}", count(left_out as u64)));
-    }
-    let all = || groups.iter().flat_map(|group| &group.bars);
-    let figures: Vec<String> = all()
-        .map(|bar| format!("{} {}", bar.name, clean(&bar.figure)))
-        .collect();
-    let alt = format!("{title} ({}): {}.", notes.join("; "), listed(figures));
-    charts.add(kind, name, title, alt, |title, alt| {
-        let mut sketch = Sketch::default();
-        let mut top = head(&mut sketch, title, &notes);
-        let figure_room = all()
-            .map(|bar| width(&fit(&bar.figure, FIGURES, TEXT), TEXT))
-            .max();
-        let name_room = all()
-            .map(|bar| width(&fit(&bar.name, NAMES, TEXT), TEXT))
-            .max();
-        let (figure_room, name_room) = (figure_room.unwrap_or(0), name_room.unwrap_or(0));
-        let left = MARGIN + name_room + 10;
-        let room = WIDTH - MARGIN - figure_room - 8 - left;
-        let largest = all().map(Bar::whole).filter(|value| value.is_finite());
-        let largest = largest.fold(0.0, f64::max);
-        for group in &groups {
-            if let Some(heading) = &group.heading {
-                let heading = fit(heading, WIDTH - 2 * MARGIN, HEADING);
-                sketch.text(
-                    (MARGIN, top + 8),
-                    heading,
-                    HEADING,
-                    Anchor::Start,
-                    theme::INK,
-                );
-                top += ROW;
-            }
-            let first = top;
-            for bar in &group.bars {
-                let middle = top + ROW / 2;
-                let name = fit(&bar.name, NAMES, TEXT);
-                sketch.text((left - 10, middle), name, TEXT, Anchor::End, theme::INK);
-                let mut long = 0;
-                let parts = [bar.value, bar.more[0], bar.more[1]];
-                for (value, colour) in parts
-                    .into_iter()
-                    .zip([theme::BAR, theme::NEW, theme::FILES])
-                {
-                    let part = length(value, largest, room, room - long);
-                    if part > 0 {
-                        sketch.area(left + long, middle - BAR / 2, part, BAR, colour);
-                        long += part;
-                    }
-                }
-                let figure = fit(&bar.figure, FIGURES, TEXT);
-                sketch.text(
-                    (left + long + 6, middle),
-                    figure,
-                    TEXT,
-                    Anchor::Start,
-                    theme::INK,
-                );
-                top += ROW;
-            }
-            sketch.path(vec![(left, first), (left, top)], 1, theme::MUTED);
-            top += 8;
+    for group in &mut groups {
+        let names = distinct(group.rows.iter().map(|row| &row.name[..]));
+        for (row, name) in group.rows.iter_mut().zip(names) {
+            row.name = name;
         }
-        sketch.finish(top + MARGIN - 4, title, alt)
-    })
+    }
+    // One scale for all parts.
+    let axis = Axis::of(groups.iter().flat_map(|group| &group.rows));
+    let all = parts(&groups);
+    let (shown, left_out) = all.split_at(all.len().min(MOST));
+    for (index, groups) in shown.iter().enumerate() {
+        let mut notes = notes.clone();
+        if index + 1 == shown.len() && !left_out.is_empty() {
+            let names = left_out.iter().flatten().map(|group| {
+                let rows: Vec<String> = group.rows.iter().map(|row| row.name.clone()).collect();
+                format!("{}: {}", clean(&group.heading), listed(rows))
+            });
+            notes.push(format!("not drawn: {}", listed(names.collect())));
+        }
+        let title = match shown.len() {
+            1 => title.to_owned(),
+            several => format!("{title} ({} of {several})", index + 1),
+        };
+        let figures = groups.iter().map(|group| {
+            let rows = group.rows.iter();
+            let rows = rows.map(|row| format!("{} {}", row.name, clean(&row.figure)));
+            format!("{}: {}", clean(&group.heading), listed(rows.collect()))
+        });
+        let alt = format!(
+            "{title} ({}). {}.",
+            notes.join("; "),
+            listed(figures.collect())
+        );
+        charts.add(kind, name, title, alt, |title, alt| {
+            let mut sketch = Sketch::default();
+            let top = head(&mut sketch, title, &notes);
+            let top = draw(&mut sketch, top, groups, &axis);
+            sketch.finish(top + MARGIN - 4, title, alt)
+        })?;
+    }
+    Ok(())
 }
 
-/// What is something has a bar that can be seen.
-fn length(value: f64, largest: f64, whole: i32, room: i32) -> i32 {
-    match value.is_finite() && value > 0.0 && room > 0 {
-        true => ((value / largest * f64::from(whole)).round() as i32).clamp(1, room),
-        false => 0,
+fn draw(sketch: &mut Sketch, mut top: i32, groups: &[Group], axis: &Axis) -> i32 {
+    let all = || groups.iter().flat_map(|group| &group.rows);
+    let names = all().flat_map(|row| wrap(&row.name, NAMES, TEXT));
+    let name_room = names.map(|line| width(&line, TEXT)).max().unwrap_or(0);
+    let figures = all().map(|row| width(&fit(&row.figure, FIGURES, TEXT), TEXT));
+    let figure_room = figures.max().unwrap_or(0);
+    let left = MARGIN + name_room + 10;
+    let right = WIDTH - MARGIN - figure_room - 8;
+    let room = right - left;
+    let marks = axis.marks(left, room);
+    if !marks.is_empty() {
+        for (at, words) in &marks {
+            sketch.text((*at, top + 8), words, TEXT, Anchor::Middle, theme::MUTED);
+        }
+        top += ROW;
+    }
+    for group in groups {
+        for line in wrap(&clean(&group.heading), WIDTH - 2 * MARGIN, HEADING) {
+            sketch.text((MARGIN, top + 8), line, HEADING, Anchor::Start, theme::INK);
+            top += LINE;
+        }
+        top += ROW - LINE;
+        let first = top;
+        let mut marked = Vec::new();
+        for row in &group.rows {
+            let lines = wrap(&row.name, NAMES, TEXT);
+            let tall = i32::try_from(lines.len()).unwrap_or(1) * LINE + ROW - LINE;
+            for (line, words) in (0..).zip(lines) {
+                let at = (left - 10, top + ROW / 2 + line * LINE);
+                sketch.text(at, words, TEXT, Anchor::End, theme::INK);
+            }
+            marked.push((top + ROW / 2, row));
+            top += tall;
+        }
+        for (at, _) in &marks {
+            sketch.path(vec![(*at, first), (*at, top)], 1, theme::LINE);
+        }
+        for (middle, row) in marked {
+            let figure = fit(&row.figure, FIGURES, TEXT);
+            let beside = match row.mark {
+                Mark::Bar(parts) => left + bar(sketch, (left, middle), parts, axis, room) + 6,
+                Mark::Dot(least, most) => {
+                    if let Some(end) = axis.place(most, left, room) {
+                        let begin = axis.place(least, left, room).unwrap_or(end);
+                        sketch.path(vec![(begin, middle), (end, middle)], 2, theme::BAR);
+                        sketch.dot((end, middle), theme::BAR);
+                    }
+                    right + 8
+                }
+            };
+            let at = (beside, middle);
+            sketch.text(at, figure, TEXT, Anchor::Start, theme::INK);
+        }
+        sketch.path(vec![(left, first), (left, top)], 1, theme::MUTED);
+        top += 10;
+    }
+    let is_there =
+        |place: usize| all().any(|row| matches!(row.mark, Mark::Bar(parts) if parts[place] > 0.0));
+    if (1..PARTS.len()).any(is_there) {
+        let parts = PARTS
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| is_there(*place));
+        let entries: Vec<_> = parts
+            .map(|(_, (colour, words))| (*colour, (*words).to_owned()))
+            .collect();
+        top = sketch.legend(top, &entries);
+    }
+    top
+}
+
+/// Draws a bar; gives how long it is.
+fn bar(
+    sketch: &mut Sketch,
+    (left, middle): (i32, i32),
+    parts: [f64; PARTS.len()],
+    axis: &Axis,
+    room: i32,
+) -> i32 {
+    let mut long = 0;
+    for (value, (colour, _)) in parts.into_iter().zip(PARTS) {
+        // What is something has a bar that can be seen.
+        let part = match value.is_finite() && value > 0.0 && room > long {
+            true => {
+                let part = (value / axis.most * f64::from(room)).round() as i32;
+                part.clamp(1, room - long)
+            }
+            false => 0,
+        };
+        if part > 0 {
+            sketch.area(left + long, middle - BAR / 2, part, BAR, colour);
+            long += part;
+        }
+    }
+    long
+}
+
+/// What all rows of a kind have in common.
+struct Axis {
+    /// The longest bar.
+    most: f64,
+    /// Powers of ten, from one to the other, that hold all dots; `None` without dots.
+    tens: Option<(i32, i32)>,
+}
+
+impl Axis {
+    fn of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Self {
+        let most = rows.clone().map(|row| row.mark.most());
+        let most = most.filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let ends = rows.filter_map(|row| match row.mark {
+            Mark::Dot(least, most) => Some([least, most]),
+            Mark::Bar(_) => None,
+        });
+        let ends: Vec<f64> = ends
+            .flatten()
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .map(f64::log10)
+            .collect();
+        let least = ends.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = ends.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let tens = (!ends.is_empty()).then(|| {
+            let first = least.floor() as i32;
+            (first, (largest.ceil() as i32).max(first + 1))
+        });
+        Self { most, tens }
+    }
+
+    /// Where a dot is; `None` of what is no length of time.
+    fn place(&self, value: f64, left: i32, room: i32) -> Option<i32> {
+        let (first, last) = self.tens?;
+        let place = (value.log10() - f64::from(first)) / f64::from(last - first);
+        let is_there = value.is_finite() && value > 0.0;
+        is_there.then(|| left + (place * f64::from(room)).round() as i32)
+    }
+
+    /// Where powers of ten are, and what they are.
+    fn marks(&self, left: i32, room: i32) -> Vec<(i32, String)> {
+        let Some((first, last)) = self.tens else {
+            return Vec::new();
+        };
+        let each = usize::try_from((last - first) / MARKS + 1).unwrap_or(1);
+        let marks = (first..=last).step_by(each).filter_map(|power| {
+            let value = 10f64.powi(power);
+            let words = fit(&power_of_ten(power), 60, TEXT);
+            Some((self.place(value, left, room)?, words))
+        });
+        marks.collect()
+    }
+}
+
+/// `100 µs`, as a mark of an axis.
+fn power_of_ten(power: i32) -> String {
+    match power {
+        ..-9 | 6.. => format!("10^{power} s"),
+        -9..-6 => format!("{} ns", 10u64.pow((power + 9).unsigned_abs())),
+        -6..-3 => format!("{} µs", 10u64.pow((power + 6).unsigned_abs())),
+        -3..0 => format!("{} ms", 10u64.pow((power + 3).unsigned_abs())),
+        0..6 => format!("{} s", count(10u64.pow(power.unsigned_abs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn dot(most: f64) -> Row {
+        Row {
+            name: String::new(),
+            mark: Mark::Dot(most, most),
+            figure: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_ten_times_is_as_far() {
+        let rows = [154e-6, 0.678].map(dot);
+        let axis = Axis::of(rows.iter());
+        assert_eq!(axis.tens, Some((-4, 0)));
+        let places = [1e-4, 1e-3, 1e-2, 1e-1, 1.0].map(|value| axis.place(value, 10, 400));
+        assert_eq!(places, [10, 110, 210, 310, 410].map(Some));
+        let words = axis.marks(10, 400).into_iter().map(|(_, words)| words);
+        let words: Vec<String> = words.map(|words| words.replace('\u{a0}', " ")).collect();
+        assert_eq!(words, ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
+        for none in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(axis.place(none, 10, 400), None);
+        }
+    }
+
+    #[rstest]
+    #[case(-9, "1 ns")]
+    #[case(-6, "1 µs")]
+    #[case(-1, "100 ms")]
+    #[case(3, "1,000 s")]
+    #[case(300, "10^300 s")]
+    fn marks_are_round(#[case] power: i32, #[case] words: &str) {
+        assert_eq!(power_of_ten(power), words);
+    }
+
+    #[test]
+    fn every_way_is_of_one_form() {
+        let known: Vec<&str> = FORMS.iter().flat_map(|form| form.ways).copied().collect();
+        let mut ways: Vec<&str> = crate::experiment::alternatives::ways()
+            .iter()
+            .map(|way| &way.id[..])
+            .collect();
+        ways.sort_unstable();
+        let mut sorted = known;
+        sorted.sort_unstable();
+        assert_eq!(sorted, ways);
     }
 }

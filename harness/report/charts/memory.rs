@@ -1,108 +1,164 @@
-//! Memory of all processes together, the more children have visited the data.
+//! What memory of all processes together grows by, the more children have visited the data: a chart a dataset.
 
-use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, wrap};
+use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, wrap};
 use super::theme::{self, Colour};
-use super::{Charts, Kind, head};
-use crate::model::{Measurement, Report, Run, datasets};
+use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
+use crate::model::{Measurement, Report};
 use crate::numbers::{bytes, count};
 use crate::report::Error;
 
 /// Lines of a chart.
 const LINES: usize = theme::LINES.len();
+/// Charts of a report.
+const MOST: usize = 24;
 /// Beside the lines, for their names.
-const NAMES: i32 = 200;
+const NAMES: i32 = 220;
 /// How high the field of the lines is.
-const HEIGHT: i32 = 260;
+const HEIGHT: i32 = 200;
 /// A line of text.
 const LINE: i32 = 14;
-/// What is more than so many times as large as another is not of about the same size.
+/// What all copies would add is drawn if the axis is no more than so many times as high for it.
 const ALIKE: f64 = 2.0;
 /// How much of the axis there is for the most.
 const HEADROOM: f64 = 1.05;
+/// A growth of less is no slope.
+const LEAST: f64 = (64 << 10) as f64;
 /// Points of one line, and marks of one axis.
 const MARKS: u64 = 12;
 
 struct Line {
     name: String,
+    /// From what to what, in bytes.
+    figures: Vec<String>,
     colour: Colour,
-    /// Children that have visited the data, and bytes.
-    points: Vec<(u64, u64)>,
+    /// Children that have visited the data, and the bytes that there are more than before.
+    points: Vec<(u64, f64)>,
 }
 
-/// One chart of the newest interpreter that knows the memory of all processes.
+/// Lines of text, each in its colour.
+type Words = Vec<(String, Colour)>;
+
+/// A chart for each dataset of which the memory of all processes is known, or several where there are many visits.
 pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let known = |one: &Measurement| {
-        let from_none_on = one.tree.pss_bytes_before.is_some();
-        one.visit != "idle" && from_none_on && one.memory_by_children().len() > 1
+        one.tree.pss_bytes_before.is_some() && one.memory_by_children().len() > 1
     };
-    let Some(run) = report.newest(|run| run.measurements.iter().any(known)) else {
-        return Ok(());
-    };
-    let chosen = choose(run, known);
-    let Some(first) = chosen.first() else {
-        return Ok(());
-    };
-    let mut lines: Vec<Line> = chosen
+    let mut all = newest_datasets(report, known);
+    let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
+    let parts: Vec<(usize, &[&Measurement])> = all
         .iter()
-        .zip(theme::LINES)
-        .map(|(measurement, colour)| Line {
-            name: format!("{}: {}", measurement.visit, measurement.data()),
-            colour,
-            points: thinned(measurement.memory_by_children()),
+        .enumerate()
+        .flat_map(|(place, dataset)| {
+            let parts = dataset.visits.chunks(LINES);
+            parts.map(move |part| (place, part))
         })
         .collect();
-    let page_size = run.environment.page_size_bytes;
-    let title = "Memory of all processes together".to_owned();
-    let subtitle = format!(
-        "PSS of parent, witness and children, by how many children have visited the data; CPython {}",
-        clean(&run.python.version)
-    );
-    let alt = alt(&title, &subtitle, &lines);
-    if let Some(points) = first.memory_if_all_copied(page_size) {
-        lines.push(Line {
-            name: format!("{} if each child copied all", first.data()),
-            colour: theme::SUPPOSED,
-            points,
-        });
+    let (shown, left_out) = parts.split_at(parts.len().min(MOST));
+    for (index, (place, visits)) in shown.iter().enumerate() {
+        let dataset = &all[*place];
+        let mut notes: Vec<String> = idle_left_out(idle[*place]).into_iter().collect();
+        if index + 1 == shown.len() && !left_out.is_empty() {
+            let names = left_out.iter().map(|(place, visits)| {
+                let visits: Vec<String> = visits.iter().map(|one| clean(&one.visit)).collect();
+                format!("{}: {}", clean(&all[*place].title()), visits.join(", "))
+            });
+            notes.push(format!("not drawn: {}", listed(names.collect())));
+        }
+        let name = format!("memory-{}", dataset.stem(&all));
+        let python = dataset.python(report);
+        chart(dataset, visits, &name, &python, notes, charts)?;
     }
-    charts.add(Kind::Tree, "memory", title, alt, |title, alt| {
+    Ok(())
+}
+
+fn chart(
+    dataset: &Dataset<'_>,
+    visits: &[&Measurement],
+    name: &str,
+    python: &str,
+    more: Vec<String>,
+    charts: &mut Charts,
+) -> Result<(), Error> {
+    let names = distinct(visits.iter().map(|one| &one.visit[..]));
+    let mut lines: Vec<Line> = visits
+        .iter()
+        .zip(names)
+        .zip(theme::LINES)
+        .map(|((measurement, name), colour)| line(name, measurement, colour))
+        .collect();
+    let points = lines.iter().flat_map(|line| &line.points);
+    let highest = points.map(|point| point.1).fold(LEAST, f64::max);
+    let title = format!("Memory of all processes: {}", dataset.title());
+    let mut notes = vec![
+        format!(
+            "what the PSS of parent, witness and children together grows by as they visit; {python}"
+        ),
+        "other programs that share libraries with them move it a little, too".to_owned(),
+    ];
+    if let Some(all) = if_all_copied(visits[0], dataset.run.environment.page_size_bytes) {
+        let (_, most) = all.points[all.points.len() - 1];
+        let words = format!(
+            "a copy of all the data for each child would be {}",
+            signed(most)
+        );
+        match most <= ALIKE * highest {
+            true => {
+                notes.push(format!("{words}: the broken line"));
+                lines.push(all);
+            }
+            false => notes.push(format!("{words}, far above what is drawn")),
+        }
+    }
+    notes.extend(more);
+    let alt = alt(&title, &notes, &lines);
+    charts.add(Kind::Tree, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
-        let top = head(&mut sketch, title, &[subtitle]) + 8;
+        let top = head(&mut sketch, title, &notes) + 8;
         let bottom = field(&mut sketch, top, &lines);
         sketch.finish(bottom, title, alt)
     })
 }
 
-/// The dataset with the most visits, the same prepared otherwise, and what holds about as much and is shared in another way.
-fn choose(run: &Run, known: impl Fn(&Measurement) -> bool) -> Vec<&Measurement> {
-    let mut all = datasets(run.measurements.iter().filter(|one| known(one)));
-    let most = all.iter().map(Vec::len).max().unwrap_or(0);
-    let Some(place) = all.iter().position(|dataset| dataset.len() == most) else {
-        return Vec::new();
+fn line(name: String, measurement: &Measurement, colour: Colour) -> Line {
+    let all = thinned(measurement.memory_by_children());
+    let (first, last) = (all[0].1, all[all.len() - 1].1);
+    Line {
+        name,
+        figures: vec![
+            signed(last as f64 - first as f64),
+            format!("{} → {}", bytes(first), bytes(last)),
+        ],
+        colour,
+        points: all
+            .into_iter()
+            .map(|(children, bytes)| (children, bytes as f64 - first as f64))
+            .collect(),
+    }
+}
+
+fn if_all_copied(measurement: &Measurement, page_size_bytes: u64) -> Option<Line> {
+    let all = measurement.memory_if_all_copied(page_size_bytes)?;
+    let first = all.first()?.1;
+    let points = all.iter();
+    let points: Vec<_> = points
+        .map(|(children, bytes)| (*children, *bytes as f64 - first as f64))
+        .collect();
+    Some(Line {
+        name: "if each child copied all".to_owned(),
+        figures: vec![signed(points.last()?.1)],
+        colour: theme::SUPPOSED,
+        points,
+    })
+}
+
+/// `+4 MiB`, `0 B`, `−12 KiB`.
+fn signed(number: f64) -> String {
+    let sign = match number {
+        ..0.0 => "−",
+        0.0 => "",
+        _ => "+",
     };
-    let chosen = all.remove(place);
-    let bytes = |one: &Measurement| {
-        let summary = one.summary(run.environment.page_size_bytes);
-        summary.map_or(0, |summary| summary.dataset_bytes) as f64
-    };
-    let size = bytes(chosen[0]);
-    let others = all.into_iter().filter(|dataset| {
-        let other = bytes(dataset[0]);
-        let alike = other <= size * ALIKE && size <= other * ALIKE;
-        let same = dataset[0].fixture == chosen[0].fixture;
-        match dataset[0].sharing == chosen[0].sharing {
-            true => same && dataset[0].prepare != chosen[0].prepare,
-            false => same || alike,
-        }
-    });
-    let others: Vec<_> = others.flatten().collect();
-    let of_chosen = LINES - others.len().min(LINES / 3);
-    chosen
-        .into_iter()
-        .take(of_chosen)
-        .chain(others)
-        .take(LINES)
-        .collect()
+    format!("{sign}{}", bytes(number.abs() as u64))
 }
 
 /// Some of many points, the first and the last among them.
@@ -121,29 +177,24 @@ fn thinned(points: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
     let all = || lines.iter().flat_map(|line| &line.points);
     let children = all().map(|point| point.0).max().unwrap_or(1).max(1);
-    let most = all().map(|point| point.1).max().unwrap_or(1).max(1);
+    let highest = all().map(|point| point.1).fold(LEAST, f64::max) * HEADROOM;
+    let lowest = all().map(|point| point.1).fold(0.0, f64::min) * HEADROOM;
     // Powers of two read well in binary units.
-    let step = most
-        .div_ceil(4)
-        .checked_next_power_of_two()
-        .unwrap_or(1 << 63);
-    let (left, right) = (MARGIN + 68, WIDTH - MARGIN - NAMES);
+    let step = ((highest - lowest) / 4.0).log2().ceil().exp2();
+    let (left, right) = (MARGIN + 76, WIDTH - MARGIN - NAMES);
     let bottom = top + HEIGHT;
     let along = |from: i32, to: i32, part: f64| from + (part * f64::from(to - from)).round() as i32;
     let x = |number: u64| along(left + 8, right - 8, number as f64 / children as f64);
-    let y = |bytes: u64| along(bottom, top, bytes as f64 / (most as f64 * HEADROOM));
+    let y = |bytes: f64| along(bottom, top, (bytes - lowest) / (highest - lowest));
 
-    for mark in 0..=most / step {
-        let value = mark * step;
+    let marks = (lowest / step).ceil() as i64..=(highest / step).floor() as i64;
+    for mark in marks {
+        let value = mark as f64 * step;
         let level = y(value);
-        sketch.path(vec![(left, level), (right, level)], 1, theme::LINE);
-        sketch.text(
-            (left - 8, level),
-            bytes(value),
-            TEXT,
-            Anchor::End,
-            theme::MUTED,
-        );
+        let colour = if mark == 0 { theme::MUTED } else { theme::LINE };
+        sketch.path(vec![(left, level), (right, level)], 1, colour);
+        let at = (left - 8, level);
+        sketch.text(at, signed(value), TEXT, Anchor::End, theme::MUTED);
     }
     let each = children.div_ceil(MARKS);
     for mark in (0..=children / each).map(|mark| mark * each) {
@@ -151,18 +202,12 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
         sketch.text(at, count(mark), TEXT, Anchor::Middle, theme::MUTED);
     }
     let below = ((left + right) / 2, bottom + 34);
-    sketch.text(
-        below,
-        "children that have visited",
-        TEXT,
-        Anchor::Middle,
-        theme::MUTED,
-    );
+    let words = "children that have visited";
+    sketch.text(below, words, TEXT, Anchor::Middle, theme::MUTED);
 
     for line in lines {
-        let points: Vec<_> = line
-            .points
-            .iter()
+        let points = line.points.iter();
+        let points: Vec<_> = points
             .map(|(number, bytes)| (x(*number), y(*bytes)))
             .collect();
         sketch.path(points.clone(), 2, line.colour);
@@ -172,20 +217,22 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
     }
 
     // From the top down, each as near to its line's end as those above let it be.
-    let mut names: Vec<(i32, &Line, Vec<String>)> = lines
+    let mut names: Vec<(i32, &Line, Words)> = lines
         .iter()
         .map(|line| {
             let (_, end) = line.points[line.points.len() - 1];
             let room = NAMES - 34;
-            let mut words = wrap(&line.name, room, TEXT);
-            words.truncate(3);
-            words.extend(wrap(&figures(line), room, TEXT));
-            (y(end), line, words)
+            let figure = |words: &String| wrap(words, room, TEXT);
+            let name = wrap(&format!("{}: {}", line.name, line.figures[0]), room, TEXT);
+            let more = line.figures[1..].iter().flat_map(figure);
+            let words = name.into_iter().map(|words| (words, theme::INK));
+            let words = words.chain(more.map(|words| (words, theme::MUTED)));
+            (y(end), line, words.collect())
         })
         .collect();
     names.sort_by_key(|(end, ..)| *end);
-    let tall = |words: &Vec<String>| i32::try_from(words.len()).unwrap_or(1) * LINE;
-    let mut left_over: i32 = names.iter().map(|(.., words)| tall(words) + 4).sum();
+    let tall = |words: &Vec<_>| i32::try_from(words.len()).unwrap_or(1) * LINE;
+    let mut left_over: i32 = names.iter().map(|(.., words)| tall(words) + 6).sum();
     let mut free = top - 8;
     let mut lowest = bottom + 44;
     for (end, line, words) in names {
@@ -206,33 +253,25 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
                 colour => colour,
             },
         );
-        for (row, words) in (0..).zip(&words) {
+        for (row, (words, colour)) in (0..).zip(&words) {
             let at = (right + 34, place + LINE / 2 + row * LINE);
-            sketch.text(at, words, TEXT, Anchor::Start, theme::INK);
+            sketch.text(at, words, TEXT, Anchor::Start, *colour);
         }
-        free = place + tall(&words) + 4;
-        left_over -= tall(&words) + 4;
+        free = place + tall(&words) + 6;
+        left_over -= tall(&words) + 6;
         lowest = lowest.max(free);
     }
     lowest + 8
 }
 
-/// Where a line begins and ends.
-fn figures(line: &Line) -> String {
-    let of = |point: Option<&(u64, u64)>| point.map_or_else(String::new, |(_, size)| bytes(*size));
-    format!("{} → {}", of(line.points.first()), of(line.points.last()))
-}
-
-fn alt(title: &str, subtitle: &str, lines: &[Line]) -> String {
-    let label = |line: &Line| format!("{}: {}", clean(&line.name), figures(line));
+fn alt(title: &str, notes: &[String], lines: &[Line]) -> String {
+    let label = |line: &Line| format!("{}: {}", line.name, line.figures.join(", "));
     let labels: Vec<String> = lines.iter().map(label).collect();
-    let children = lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|point| point.0);
+    let points = lines.iter().flat_map(|line| &line.points);
     format!(
-        "{title} ({subtitle}), from none to {}. {}.",
-        count(children.max().unwrap_or(0)),
+        "{title} ({}), from none to {}. {}.",
+        notes.join("; "),
+        count(points.map(|point| point.0).max().unwrap_or(0)),
         labels.join("; ")
     )
 }

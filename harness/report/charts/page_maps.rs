@@ -1,17 +1,15 @@
-//! What became of a dataset's pages: before, and after each visit, a square a page or so many of them.
+//! What became of a dataset's pages: before, and after each visit. All of it as bars to one scale, then each region as squares
+//! of a page, or of several, which are filled by what became of theirs.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
+use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
 use super::theme::{self, Colour};
-use super::{Charts, Kind, head};
-use crate::model::{
-    Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Run, Squares, datasets,
-};
-use crate::numbers::{bytes, count, share};
+use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
+use crate::model::{Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
+use crate::numbers::{bytes, count, counted, share};
 use crate::report::Error;
-use crate::report::grid::made_of;
 
 /// Visits side by side.
 const VISITS: usize = 4;
@@ -27,64 +25,62 @@ const SQUARES: u64 = 640;
 const EDGES: std::ops::RangeInclusive<i32> = 5..=9;
 /// Pixels of a block, from top to bottom.
 const HIGHEST: i32 = 130;
+/// How thick a bar is, and the room of its name.
+const BAR: i32 = 10;
+const NAMES: i32 = 150;
 
 /// A visit, and its child that copied most.
 type Visit<'a> = (&'a Measurement, &'a Child);
 
-/// A chart for each dataset of the newest interpreter that has maps, or several where there are many visits.
+/// A chart for each dataset that has maps, or several where there are many visits.
 pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
-    let mapped = |child: &Child| child.regions.iter().any(|region| region.map.is_some());
-    let has_maps = |run: &Run| {
-        let mut children = run.measurements.iter().flat_map(|one| &one.children);
-        children.any(mapped)
-    };
-    let Some(run) = report.newest(has_maps) else {
-        return Ok(());
-    };
-    let of_datasets = datasets(run.measurements.iter())
-        .into_iter()
-        .map(|dataset| {
-            let visits = dataset.into_iter().filter(|one| one.visit != "idle");
-            let visits = visits.filter_map(|one| Some((one, one.most_copied()?)));
-            visits
-                .filter(|(_, child)| mapped(child))
-                .collect::<Vec<Visit>>()
-        });
-    let all: Vec<Vec<Visit>> = of_datasets
-        .flat_map(|visits| {
-            let parts = visits.chunks(VISITS).map(<[Visit]>::to_vec);
+    let mut all = newest_datasets(report, |one| one.most_copied().is_some_and(is_mapped));
+    let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
+    let parts: Vec<(usize, Vec<Visit>)> = all
+        .iter()
+        .enumerate()
+        .flat_map(|(place, dataset)| {
+            let visits = dataset.visits.iter();
+            let visits: Vec<Visit> = visits
+                .filter_map(|one| Some((*one, one.most_copied()?)))
+                .collect();
+            let parts = visits
+                .chunks(VISITS)
+                .map(move |part| (place, part.to_vec()));
             parts.collect::<Vec<_>>()
         })
         .collect();
-    let shown = &all[..all.len().min(MOST)];
-    for (index, visits) in shown.iter().enumerate() {
-        let left_out = (index + 1 == shown.len()).then_some(all.len() - shown.len());
-        chart(run, visits, left_out.unwrap_or(0), charts)?;
+    let (shown, left_out) = parts.split_at(parts.len().min(MOST));
+    for (index, (place, visits)) in shown.iter().enumerate() {
+        let dataset = &all[*place];
+        let mut notes: Vec<String> = idle_left_out(idle[*place]).into_iter().collect();
+        if index + 1 == shown.len() && !left_out.is_empty() {
+            let names = left_out.iter().map(|(place, visits)| {
+                let visits = visits.iter().map(|(one, _)| clean(&one.visit));
+                let visits: Vec<String> = visits.collect();
+                format!("{}: {}", clean(&all[*place].title()), visits.join(", "))
+            });
+            notes.push(format!("not drawn: {}", listed(names.collect())));
+        }
+        let name = format!("pages-{}", dataset.stem(&all));
+        let python = dataset.python(report);
+        chart(dataset, visits, &name, &python, notes, charts)?;
     }
     Ok(())
 }
 
-/// What has been drawn, for the legend.
-#[derive(Default)]
-struct Seen {
-    /// Those with pages that are still shared.
-    regions: BTreeSet<RegionName>,
-    /// Cause, and whether the copy is identical.
-    copies: BTreeSet<(Option<Cause>, Option<bool>)>,
-    /// Whether there is a square of more than one page.
-    several: bool,
+fn is_mapped(child: &Child) -> bool {
+    child.regions.iter().any(|region| region.map.is_some())
 }
 
+/// What has been drawn, for the legend.
+#[derive(Default)]
+struct Seen(BTreeSet<(RegionName, Fate)>);
+
 impl Seen {
-    fn add(&mut self, name: RegionName, squares: &Squares) {
-        self.several |= squares.pages_per_square > 1;
-        for fate in &squares.fates {
-            match fate {
-                Fate::Shared => self.regions.insert(name),
-                Fate::OnTheWay => self.copies.insert((None, None)),
-                Fate::Copied { cause, identical } => self.copies.insert((*cause, *identical)),
-            };
-        }
+    fn add(&mut self, name: RegionName, map: &PageMap) {
+        self.0
+            .extend(map.fates().into_keys().map(|fate| (name, fate)));
     }
 }
 
@@ -97,9 +93,15 @@ struct Row<'a> {
     after: Vec<Option<(&'a Region, &'a PageMap)>>,
 }
 
-fn chart(run: &Run, visits: &[Visit], left_out: usize, charts: &mut Charts) -> Result<(), Error> {
-    let first = visits[0].0;
-    let title = format!("{}, shared by {}", first.data(), first.sharing);
+fn chart(
+    dataset: &Dataset<'_>,
+    visits: &[Visit],
+    name: &str,
+    python: &str,
+    mut notes: Vec<String>,
+    charts: &mut Charts,
+) -> Result<(), Error> {
+    let title = dataset.title();
     let rows: Vec<Row> = RegionName::ALL
         .into_iter()
         .filter_map(|name| row(name, visits))
@@ -107,41 +109,24 @@ fn chart(run: &Run, visits: &[Visit], left_out: usize, charts: &mut Charts) -> R
     let pages = rows
         .iter()
         .fold(0u64, |sum, row| sum.saturating_add(row.before.pages()));
-    let size = bytes(pages.saturating_mul(run.environment.page_size_bytes));
-    let children = match first.children.len() {
-        1 => "its child".to_owned(),
-        _ => "the child that copied most".to_owned(),
+    let size = bytes(pages.saturating_mul(dataset.run.environment.page_size_bytes));
+    let child = match visits[0].0.children.len() {
+        1 => "its child",
+        _ => "the child that copied most",
     };
-    let subtitle = format!(
-        "{size} in pages{}; CPython {}, {children}",
-        made_of(first).map_or_else(String::new, |words| format!(": {words}")),
-        clean(&run.python.version),
-    );
-    let alt = alt(&title, &run.python.version, &rows, visits);
-    let name = format!(
-        "pages-{}",
-        match &first.prepare {
-            Some(prepare) => format!("{}-{prepare}", first.fixture),
-            None => first.fixture.clone(),
-        }
-    );
-    charts.add(Kind::Pages, &name, title, alt, |title, alt| {
+    notes.insert(0, format!("{size} in pages; {python}, {child}"));
+    let names = distinct(visits.iter().map(|(one, _)| &one.visit[..]));
+    let alt = alt(&title, python, &rows, &names);
+    charts.add(Kind::Pages, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
-        let top = head(&mut sketch, title, &[subtitle]);
-        let mut top = columns(&mut sketch, top, pages, visits);
+        let top = head(&mut sketch, title, &notes);
         let mut seen = Seen::default();
+        let mut top = to_scale(&mut sketch, top, &rows, pages, &names);
+        top = columns(&mut sketch, top, pages, visits, &names);
         for row in &rows {
             top = block_row(&mut sketch, top, row, visits.len(), &mut seen);
         }
         top = legend(&mut sketch, top, &seen);
-        if left_out > 0 {
-            let more = format!(
-                "{} more charts of this kind are left out.",
-                count(left_out as u64)
-            );
-            sketch.text((MARGIN, top + 8), more, TEXT, Anchor::Start, theme::MUTED);
-            top += LINE;
-        }
         sketch.finish(top + MARGIN, title, alt)
     })
 }
@@ -165,6 +150,75 @@ fn row<'a>(name: RegionName, visits: &[Visit<'a>]) -> Option<Row<'a>> {
     })
 }
 
+/// All pages of the data as a bar, before and after each visit, so that a region's part of it is to be seen.
+fn to_scale(sketch: &mut Sketch, top: i32, rows: &[Row], pages: u64, names: &[String]) -> i32 {
+    let name = "to scale";
+    sketch.text((MARGIN, top + 8), name, HEADING, Anchor::Start, theme::INK);
+    let beside = MARGIN + width(name, HEADING) + 6;
+    let words = format!("each bar is all of the data, {}", pages_of(pages));
+    sketch.text((beside, top + 8), words, TEXT, Anchor::Start, theme::MUTED);
+    let mut top = top + 20;
+    let names = std::iter::once("before").chain(names.iter().map(String::as_str));
+    let names: Vec<Vec<String>> = names.map(|name| wrap(name, NAMES, TEXT)).collect();
+    let widest = names.iter().flatten().map(|line| width(line, TEXT)).max();
+    let left = MARGIN + widest.unwrap_or(0) + 10;
+    let room = WIDTH - MARGIN - left;
+    for (index, lines) in names.iter().enumerate() {
+        for (line, words) in (0..).zip(lines) {
+            let at = (left - 10, top + BAR / 2 + line * LINE);
+            sketch.text(at, words, TEXT, Anchor::End, theme::INK);
+        }
+        let mut parts: Vec<(Colour, u64)> = Vec::new();
+        for row in rows {
+            let map = match index {
+                0 => Some(&row.before),
+                _ => row.after[index - 1].map(|(_, map)| map),
+            };
+            // The copied ones first: beside what is shared of the same region, wherever they are in it.
+            let fates = map.map(PageMap::fates).unwrap_or_default();
+            let (shared, copied): (Vec<_>, Vec<_>) = fates
+                .into_iter()
+                .partition(|(fate, _)| *fate == Fate::Shared);
+            for (fate, pages) in copied.into_iter().chain(shared) {
+                parts.push((theme::fate(row.name, fate), pages));
+            }
+        }
+        let each: Vec<u64> = parts.iter().map(|(_, pages)| *pages).collect();
+        let mut at = left;
+        for ((colour, _), wide) in parts.iter().zip(widths(&each, pages, room)) {
+            sketch.area(at, top, wide, BAR, *colour);
+            at += wide;
+        }
+        top += (LINE * i32::try_from(lines.len()).unwrap_or(1)).max(BAR + 5);
+    }
+    top + 10
+}
+
+/// How many of so many pixels each part of a whole gets: each within one of what is its, and what is something gets one.
+fn widths(parts: &[u64], whole: u64, room: i32) -> Vec<i32> {
+    let mut sum = 0.0;
+    let mut last = 0;
+    let mut widths: Vec<i32> = parts
+        .iter()
+        .map(|part| {
+            sum += *part as f64;
+            let end = (sum / whole.max(1) as f64 * f64::from(room)).round() as i32;
+            let wide = end - last;
+            last = end;
+            wide
+        })
+        .collect();
+    for place in 0..parts.len() {
+        if parts[place] > 0 && widths[place] == 0 {
+            if let Some(widest) = widths.iter_mut().max().filter(|wide| **wide > 1) {
+                *widest -= 1;
+            }
+            widths[place] = 1;
+        }
+    }
+    widths
+}
+
 /// How wide a column is, and where each begins.
 fn lanes(visits: usize) -> (i32, impl Iterator<Item = i32>) {
     let number = i32::try_from(visits + 1).unwrap_or(i32::MAX);
@@ -175,28 +229,26 @@ fn lanes(visits: usize) -> (i32, impl Iterator<Item = i32>) {
     )
 }
 
-fn columns(sketch: &mut Sketch, top: i32, pages: u64, visits: &[Visit]) -> i32 {
+fn columns(sketch: &mut Sketch, top: i32, pages: u64, visits: &[Visit], names: &[String]) -> i32 {
     let (room, lefts) = lanes(visits.len());
-    let before = ("before".to_owned(), pages_of(pages));
-    let after = visits.iter().map(|(measurement, child)| {
+    let before = ("before", pages_of(pages));
+    let after = visits.iter().zip(names).map(|((_, child), name)| {
         let copied = child.copied_share().map_or_else(String::new, share);
-        let words = format!("{copied} copied");
-        let words = if width(&words, TEXT) > room {
-            copied
-        } else {
-            words
-        };
-        (measurement.visit.clone(), words)
+        (&name[..], format!("{copied} copied"))
     });
+    let mut last = 0;
     for (left, (name, copied)) in lefts.zip(std::iter::once(before).chain(after)) {
-        let mut line = |at, text: &str, font, colour| {
-            let text = fit(text, room, font);
-            sketch.text((left, top + at), text, font, Anchor::Start, colour);
-        };
-        line(8, &name, HEADING, theme::INK);
-        line(8 + LINE, &copied, TEXT, theme::MUTED);
+        let name = wrap(name, room, HEADING).into_iter();
+        let name = name.map(|line| (line, HEADING, theme::INK));
+        let copied = wrap(&copied, room, TEXT).into_iter();
+        let copied = copied.map(|line| (line, TEXT, theme::MUTED));
+        for (line, (words, font, colour)) in (0..).zip(name.chain(copied)) {
+            let at = (left, top + 8 + line * LINE);
+            sketch.text(at, words, font, Anchor::Start, colour);
+            last = last.max(line + 1);
+        }
     }
-    top + 2 * LINE + 10
+    top + last * LINE + 10
 }
 
 /// What a region is, for whoever meets the word here first.
@@ -218,7 +270,7 @@ fn what(name: RegionName) -> &'static str {
 fn scale(squares: &Squares) -> String {
     match squares.pages_per_square {
         1 => "1 square = 1 page".into(),
-        pages => format!("1 square = {} pages", count(pages)),
+        pages => format!("1 square = {}, filled by its part", pages_of(pages)),
     }
 }
 
@@ -235,10 +287,7 @@ fn figures(region: &Region) -> Vec<String> {
 }
 
 fn pages_of(number: u64) -> String {
-    match number {
-        1 => "1 page".to_owned(),
-        _ => format!("{} pages", count(number)),
-    }
+    counted(number, "page", "pages")
 }
 
 fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut Seen) -> i32 {
@@ -248,7 +297,7 @@ fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut
     ));
     let before = row.before.squares(most);
     // As large as it can be, with all squares in the room there is.
-    let number = i32::try_from(before.fates.len()).unwrap_or(i32::MAX);
+    let number = i32::try_from(before.squares.len()).unwrap_or(i32::MAX);
     let fits = |edge: &i32| (number - 1) / (room / edge) < HIGHEST / edge;
     let edge = EDGES.rev().find(fits).unwrap_or(*EDGES.start());
 
@@ -263,6 +312,7 @@ fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut
     for after in &row.after {
         columns.push(match after {
             Some((region, map)) => {
+                seen.add(row.name, map);
                 let squares = map.squares(most);
                 let mut words = figures(region);
                 if squares.pages_per_square != before.pages_per_square {
@@ -274,36 +324,32 @@ fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut
             None => (None, vec!["–".to_owned()]),
         });
     }
+    seen.add(row.name, &row.before);
     let words = pages_of(row.before.pages());
     columns.insert(0, (Some(before), wrap(&words, room, TEXT)));
 
     let in_a_row = room / edge;
-    let mut lines = 0;
-    let mut grids = Vec::new();
+    let across = usize::try_from(in_a_row).unwrap_or(1);
     let lefts: Vec<i32> = lefts.collect();
+    let mut lines = 0;
+    let mut gaps = Vec::new();
     for (left, (squares, _)) in lefts.iter().zip(&columns) {
-        if let Some(squares) = squares {
-            seen.add(row.name, squares);
-            let across = usize::try_from(in_a_row).unwrap_or(1);
-            lines = lines.max(i32::try_from(squares.fates.len().div_ceil(across)).unwrap_or(0));
-            let colours: Vec<Colour> = squares
-                .fates
-                .iter()
-                .map(|fate| theme::fate(row.name, *fate))
-                .collect();
-            block(sketch, (*left, top), edge, across, &colours);
-            let widest = in_a_row.min(i32::try_from(squares.fates.len()).unwrap_or(in_a_row));
-            grids.extend((1..widest).map(|index| left + index * edge));
-        }
+        let Some(squares) = squares else { continue };
+        let number = squares.squares.len();
+        lines = lines.max(i32::try_from(number.div_ceil(across)).unwrap_or(0));
+        block(sketch, (*left, top), edge, across, row.name, squares);
+        let widest = in_a_row.min(i32::try_from(number).unwrap_or(in_a_row));
+        gaps.extend((1..=widest).map(|index| left + index * edge - 1));
     }
-    // In the colour of what is behind, so that it shows on the squares alone: one line through all of them, there and back.
+    // Lines in the colour of what is behind part the squares.
     let bottom = top + lines * edge;
-    let upright = zigzag(&grids, top - 1, bottom + 1);
-    sketch.path(upright, 1, theme::BACKGROUND);
-    let levels: Vec<i32> = (1..lines).map(|index| top + index * edge).collect();
-    let level = zigzag(&levels, MARGIN - 1, WIDTH - MARGIN + 1);
-    let level = level.into_iter().map(|(y, x)| (x, y)).collect();
-    sketch.path(level, 1, theme::BACKGROUND);
+    for gap in gaps {
+        sketch.area(gap, top, 1, lines * edge, theme::BACKGROUND);
+    }
+    for line in 1..=lines {
+        let wide = WIDTH - 2 * MARGIN;
+        sketch.area(MARGIN, top + line * edge - 1, wide, 1, theme::BACKGROUND);
+    }
 
     let mut last = 0;
     for (left, (_, words)) in lefts.iter().zip(&columns) {
@@ -316,50 +362,95 @@ fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut
     bottom + 4 + last * LINE + 12
 }
 
-/// A line that goes there at one place and back at the next.
-fn zigzag(places: &[i32], one: i32, other: i32) -> Vec<(i32, i32)> {
-    let turns =
-        places
+/// The levels of each square, from its bottom up: so many of a fate as it has a part of the square's pages. What is too
+/// little for a level here adds up until it is one further on, so that all levels of a fate are right together; and no
+/// fate is without any.
+fn levels(squares: &Squares, high: usize) -> Vec<Vec<Fate>> {
+    let whole = squares.pages_per_square as f64;
+    let mut owed: BTreeMap<Fate, f64> = BTreeMap::new();
+    let mut all: Vec<Vec<Fate>> = Vec::new();
+    for square in &squares.squares {
+        let pages = square
+            .values()
+            .fold(0u64, |sum, pages| sum.saturating_add(*pages)) as f64;
+        let height = ((high as f64 * pages / whole).round() as usize).clamp(1, high);
+        for (fate, of_fate) in square {
+            *owed.entry(*fate).or_default() += *of_fate as f64 / pages * height as f64;
+        }
+        let mut levels: Vec<Fate> = (0..height)
+            .filter_map(|_| {
+                let most = square
+                    .keys()
+                    .max_by(|one, other| owed[one].total_cmp(&owed[other]));
+                let fate = *most?;
+                *owed.entry(fate).or_default() -= 1.0;
+                Some(fate)
+            })
+            .collect();
+        levels.sort_by_key(|fate| (*fate == Fate::Shared, *fate));
+        all.push(levels);
+    }
+    for fate in owed.into_keys() {
+        if all.iter().flatten().any(|level| *level == fate) {
+            continue;
+        }
+        let of_square = |place: &usize| squares.squares[*place].get(&fate).copied();
+        let Some(place) = (0..all.len()).max_by_key(of_square) else {
+            continue;
+        };
+        // At the cost of what has most there.
+        let levels = &mut all[place];
+        let most = levels
             .iter()
-            .enumerate()
-            .flat_map(|(index, place)| match index.is_multiple_of(2) {
-                true => [(*place, one), (*place, other)],
-                false => [(*place, other), (*place, one)],
-            });
-    turns.collect()
+            .copied()
+            .max_by_key(|one| levels.iter().filter(|level| *level == one).count());
+        if let Some(level) = levels.iter_mut().find(|level| Some(**level) == most) {
+            *level = fate;
+        }
+        levels.sort_by_key(|fate| (*fate == Fate::Shared, *fate));
+    }
+    all
 }
 
-/// Squares in rows, in as few boxes as it takes to draw those of one colour that lie together.
+/// Squares in rows, in as few boxes as it takes to draw those levels of one colour that lie together.
 fn block(
     sketch: &mut Sketch,
     (left, top): (i32, i32),
     edge: i32,
     across: usize,
-    colours: &[Colour],
+    name: RegionName,
+    squares: &Squares,
 ) {
-    let pixels = |squares: usize| i32::try_from(squares).unwrap_or(0) * edge;
-    let mut drawn = vec![false; colours.len()];
+    let high = usize::try_from(edge - 1).unwrap_or(1);
+    let lines = squares.squares.len().div_ceil(across);
+    // From the top down, all rows of levels one after the other.
+    let mut cells: Vec<Option<Colour>> = vec![None; lines * high * across];
+    for (place, levels) in levels(squares, high).into_iter().enumerate() {
+        let (line, column) = (place / across, place % across);
+        for (level, fate) in levels.into_iter().enumerate() {
+            let row = line * high + high - 1 - level;
+            cells[row * across + column] = Some(theme::fate(name, fate));
+        }
+    }
+    let pixels = |number: usize| i32::try_from(number).unwrap_or(0);
+    let down = |row: usize| pixels(row / high) * edge + pixels(row % high);
     let mut boxes = Vec::new();
-    for first in 0..colours.len() {
-        if drawn[first] {
-            continue;
-        }
-        let alike = |place: usize, drawn: &[bool]| {
-            colours.get(place) == Some(&colours[first]) && !drawn[place]
-        };
+    for first in 0..cells.len() {
+        let Some(colour) = cells[first] else { continue };
         let (row, column) = (first / across, first % across);
-        let beside = (first..(row + 1) * across).take_while(|place| alike(*place, &drawn));
+        let alike = |place: usize| cells.get(place) == Some(&Some(colour));
+        let beside = (first..(row + 1) * across).take_while(|place| alike(*place));
         let wide = beside.count();
-        let below = (row..).take_while(|row| {
-            (0..wide).all(|beside| alike(row * across + column + beside, &drawn))
-        });
-        let high = below.count();
-        for row in row..row + high {
+        let below =
+            (row..).take_while(|row| (0..wide).all(|beside| alike(row * across + column + beside)));
+        let last = row + below.count() - 1;
+        for row in row..=last {
             let begin = row * across + column;
-            drawn[begin..begin + wide].fill(true);
+            cells[begin..begin + wide].fill(None);
         }
-        let place = (left + pixels(column), top + pixels(row));
-        boxes.push((colours[first], place, (pixels(wide), pixels(high))));
+        let place = (left + pixels(column) * edge, top + down(row));
+        let size = (pixels(wide) * edge - 1, down(last) + 1 - down(row));
+        boxes.push((colour, place, size));
     }
     // Boxes of one colour that follow each other become one shape.
     boxes.sort_by_key(|(colour, ..)| colour.light);
@@ -370,51 +461,50 @@ fn block(
 
 /// What the colours mean that are there.
 fn legend(sketch: &mut Sketch, top: i32, seen: &Seen) -> i32 {
-    let shared = RegionName::ALL
-        .into_iter()
-        .filter(|name| seen.regions.contains(name));
-    let shared = shared.map(|name| (theme::region(name), format!("{}, shared", name.as_str())));
-    let mut copies: Vec<_> = seen.copies.iter().collect();
-    copies.sort_by_key(|(cause, identical)| (cause.is_none(), *cause, Reverse(*identical)));
-    let copied = copies.into_iter().map(|(cause, identical)| {
-        let words = match cause {
-            Some(cause) => format!("copied for {}", words(*cause)),
-            None => "copied, cause not known".to_owned(),
-        };
+    let mut shared = Vec::new();
+    let mut copied: BTreeSet<(Option<Cause>, Reverse<Option<bool>>)> = BTreeSet::new();
+    let mut on_the_way = false;
+    for (name, fate) in &seen.0 {
+        match *fate {
+            Fate::Shared => {
+                shared.push((theme::region(*name), format!("{}, shared", name.as_str())))
+            }
+            Fate::OnTheWay => on_the_way = true,
+            Fate::Copied { cause, identical } => {
+                let cause = cause.filter(|cause| *cause != Cause::Unattributed);
+                copied.insert((cause, Reverse(identical)));
+            }
+        }
+    }
+    // What has one colour has one entry.
+    let mut entries: Vec<(Colour, String)> = shared;
+    let mut of_cause: Vec<(Colour, Option<Cause>, Vec<&str>)> = Vec::new();
+    for (cause, Reverse(identical)) in copied {
         let bytes = match identical {
             Some(true) => "identical",
             Some(false) => "changed",
             None => "bytes not compared",
         };
-        let fate = Fate::Copied {
-            cause: *cause,
-            identical: *identical,
-        };
-        (
-            theme::fate(RegionName::Rest, fate),
-            format!("{words}, {bytes}"),
-        )
-    });
-    let entries: Vec<(Colour, String)> = shared.chain(copied).collect();
-    sketch.path(vec![(MARGIN, top), (WIDTH - MARGIN, top)], 1, theme::LINE);
-    let (mut left, mut top) = (MARGIN, top + 10);
-    for (colour, text) in entries {
-        let wide = 18 + width(&text, TEXT) + 16;
-        if left > MARGIN && left + wide > WIDTH - MARGIN + 16 {
-            left = MARGIN;
-            top += 18;
+        let colour = theme::fate(RegionName::Rest, Fate::Copied { cause, identical });
+        match of_cause.iter_mut().find(|(known, ..)| *known == colour) {
+            Some((.., words)) => words.push(bytes),
+            None => of_cause.push((colour, cause, vec![bytes])),
         }
-        sketch.area(left, top + 1, 12, 12, colour);
-        sketch.text((left + 18, top + 8), text, TEXT, Anchor::Start, theme::INK);
-        left += wide;
     }
-    top += 20;
-    if seen.several {
-        let words = "A square of several pages has the colour of its copied pages, if it has any.";
-        sketch.text((MARGIN, top + 8), words, TEXT, Anchor::Start, theme::MUTED);
-        top += LINE + 3;
+    of_cause.sort_by_key(|(_, cause, _)| (cause.is_none(), *cause));
+    entries.extend(of_cause.into_iter().map(|(colour, cause, bytes)| {
+        let words = cause.map_or_else(
+            || "copied, cause not known".to_owned(),
+            |cause| format!("copied for {}", words(cause)),
+        );
+        (colour, format!("{words}, {}", bytes.join(" or ")))
+    }));
+    if on_the_way {
+        let colour = theme::fate(RegionName::Rest, Fate::OnTheWay);
+        entries.push((colour, "copied before the visit began".to_owned()));
     }
-    top
+    sketch.path(vec![(MARGIN, top), (WIDTH - MARGIN, top)], 1, theme::LINE);
+    sketch.legend(top + 10, &entries)
 }
 
 /// What a cause is, for whoever meets the word here first.
@@ -427,12 +517,12 @@ fn words(cause: Cause) -> &'static str {
         Cause::Allocator => "the allocator",
         Cause::Kernel => "the kernel",
         Cause::Khugepaged => "khugepaged",
-        Cause::Unattributed => "something else",
+        Cause::Unattributed => "a cause that is not known",
     }
 }
 
-fn alt(title: &str, version: &str, rows: &[Row], visits: &[Visit]) -> String {
-    let sentences = visits.iter().enumerate().map(|(index, (measurement, _))| {
+fn alt(title: &str, python: &str, rows: &[Row], names: &[String]) -> String {
+    let sentences = names.iter().enumerate().map(|(index, name)| {
         let regions: Vec<String> = rows
             .iter()
             .filter_map(|row| {
@@ -444,13 +534,62 @@ fn alt(title: &str, version: &str, rows: &[Row], visits: &[Visit]) -> String {
                 ))
             })
             .collect();
-        format!("{}: {}", clean(&measurement.visit), regions.join("; "))
+        format!("{name}: {}", regions.join("; "))
     });
     let sentences: Vec<String> = sentences.collect();
     format!(
-        "Pages of {}, in CPython {}, before and after each visit. {}.",
+        "Pages of {}, with {python}, before and after each visit. {}.",
         clean(title),
-        clean(version),
         sentences.join(". ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_of_a_bar_are_its_parts_and_none_is_hidden() {
+        assert_eq!(widths(&[120, 14, 96_026], 96_160, 500), [1, 1, 498]);
+        assert_eq!(widths(&[1, 3], 4, 100), [25, 75]);
+        assert_eq!(widths(&[1, 0, 1], 4, 100), [25, 0, 25]);
+    }
+
+    fn map(fates: &[u8]) -> PageMap {
+        let all = [
+            Fate::Shared,
+            Fate::OnTheWay,
+            Fate::Copied {
+                cause: Some(Cause::Gc),
+                identical: Some(false),
+            },
+        ];
+        PageMap::of(fates.iter().map(|fate| all[usize::from(*fate)]))
+    }
+
+    proptest! {
+        #[test]
+        fn levels_are_the_parts_of_all_pages_and_of_no_square_another_fate(
+            fates in proptest::collection::vec(0u8..3, 1..3_000), most in 1u64..600, high in 4usize..9,
+        ) {
+            let map = map(&fates);
+            let squares = map.squares(most);
+            let levels = levels(&squares, high);
+            prop_assert_eq!(levels.len(), squares.squares.len());
+            for (levels, square) in levels.iter().zip(&squares.squares) {
+                prop_assert!(levels.iter().all(|fate| square.contains_key(fate)));
+                prop_assert!((1..=high).contains(&levels.len()));
+                prop_assert!(levels.is_sorted_by_key(|fate| *fate == Fate::Shared));
+            }
+            let all = levels.iter().flatten().count() as f64;
+            for (fate, pages) in map.fates() {
+                let drawn = levels.iter().flatten().filter(|level| **level == fate).count();
+                prop_assert!(drawn > 0 || all <= 3.0);
+                let part = pages as f64 / fates.len() as f64;
+                // A square has so many levels.
+                prop_assert!((drawn as f64 - part * all).abs() <= high as f64, "{drawn} of {all}: {part}");
+            }
+        }
+    }
 }

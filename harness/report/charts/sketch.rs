@@ -1,5 +1,6 @@
 //! A drawing: shapes at whole pixels, as an SVG document and as an image.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use minijinja::HtmlEscape;
@@ -9,6 +10,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, fontdb};
 
 use super::theme::{self, Colour};
+use crate::numbers::unbroken;
 use crate::report::Error;
 
 /// How wide each chart is.
@@ -20,7 +22,9 @@ const SCALE: u16 = 2;
 /// The font that comes with refcow, and what stands in for it where a page is shown without it: narrower on all systems.
 const FONTS: &str = "DejaVu Sans, sans-serif";
 /// No chart has room for a longer text.
-const LONGEST: usize = 200;
+const LONGEST: usize = 201;
+/// Characters of what stands below a title.
+const LONGEST_NOTE: usize = 4_000;
 
 /// How a text looks.
 #[derive(Clone, Copy)]
@@ -125,11 +129,27 @@ impl Sketch {
     ) {
         self.shapes.push(Shape::Text {
             at,
-            text: text.into(),
+            text: unbroken(&text.into()),
             font,
             anchor,
             colour,
         });
+    }
+
+    /// What colours mean, in lines; gives where they end.
+    pub fn legend(&mut self, mut top: i32, entries: &[(Colour, String)]) -> i32 {
+        let mut left = MARGIN;
+        for (colour, text) in entries {
+            let wide = 18 + width(text, TEXT) + 16;
+            if left > MARGIN && left + wide > WIDTH - MARGIN + 16 {
+                left = MARGIN;
+                top += 18;
+            }
+            self.area(left, top + 1, 12, 12, *colour);
+            self.text((left + 18, top + 8), text, TEXT, Anchor::Start, theme::INK);
+            left += wide;
+        }
+        top + 20
     }
 
     /// The SVG document, so high, with what it shows in words.
@@ -279,19 +299,22 @@ pub fn width(text: &str, font: Font) -> i32 {
     size.map_or(0, |(width, _)| i32::try_from(width + 1).unwrap_or(i32::MAX))
 }
 
-/// A text as a chart can show it: letters that XML has, and no more of them than there is room for.
+/// A text as a chart can show it: characters that XML has, numbers beside their units, and of a text for which no chart
+/// has room its beginning and its end, in which names differ.
 pub fn clean(text: &str) -> String {
-    shortened(text, LONGEST)
+    let characters = text.chars().count();
+    if characters <= LONGEST {
+        return unbroken(&shown(text.chars()));
+    }
+    let half = (LONGEST - 1) / 2;
+    let beginning = shown(text.chars().take(half));
+    let end = shown(text.chars().skip(characters - half));
+    unbroken(&format!("{beginning}…{end}"))
 }
 
-/// The same with room for so many letters.
+/// As much of a text as has room for so many characters.
 pub fn shortened(text: &str, longest: usize) -> String {
-    let letters = text.chars().map(|letter| match letter {
-        '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
-        letter if letter.is_control() => ' ',
-        letter => letter,
-    });
-    let mut text: String = letters.take(longest + 1).collect();
+    let mut text = shown(text.chars().take(longest + 1));
     if text.chars().count() > longest {
         text.pop();
         text.push('…');
@@ -299,7 +322,31 @@ pub fn shortened(text: &str, longest: usize) -> String {
     text
 }
 
-/// As much of a text as fits into a width.
+fn shown(characters: impl Iterator<Item = char>) -> String {
+    let characters = characters.map(|character| match character {
+        '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        character if character.is_control() => ' ',
+        character => character,
+    });
+    characters.collect()
+}
+
+/// Names of things that are not the same, as a chart can show them: no two are alike.
+pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut given: HashMap<String, usize> = HashMap::new();
+    let names = names.map(|name| {
+        let name = clean(name);
+        let number = given.entry(name.clone()).or_default();
+        *number += 1;
+        match *number {
+            1 => name,
+            number => format!("{name} ({number})"),
+        }
+    });
+    names.collect()
+}
+
+/// A figure, or as much of it as fits into a width.
 pub fn fit(text: &str, room: i32, font: Font) -> String {
     let text = clean(text);
     if width(&text, font) <= room {
@@ -311,17 +358,38 @@ pub fn fit(text: &str, room: i32, font: Font) -> String {
     shown(ends[fitting.saturating_sub(1)])
 }
 
-/// A text in lines of a width; a word that is wider is cut short.
+/// A text in lines of a width. What is wider without a space is broken, behind a sign that parts names if there is one.
 pub fn wrap(text: &str, room: i32, font: Font) -> Vec<String> {
+    let text = unbroken(&shortened(text, LONGEST_NOTE));
+    // To measure takes most of the time that a chart takes, and no character is wider than this.
+    let widest = font.size * 5 / 4;
+    if i32::try_from(text.chars().count()).is_ok_and(|number| number * widest <= room) {
+        return vec![text];
+    }
     let mut lines: Vec<String> = Vec::new();
-    for word in clean(text).split(' ') {
-        match lines.last_mut() {
-            Some(line) if width(&format!("{line} {word}"), font) <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(fit(word, room, font)),
+    for word in text.split(' ') {
+        if let Some(line) = lines.last_mut()
+            && width(&format!("{line} {word}"), font) <= room
+        {
+            line.push(' ');
+            line.push_str(word);
+            continue;
         }
+        let mut rest = word;
+        while width(rest, font) > room {
+            let ends: Vec<usize> = rest.char_indices().map(|(end, _)| end).skip(1).collect();
+            let fitting = ends.partition_point(|end| width(&rest[..*end], font) <= room);
+            let Some(&end) = ends.get(fitting.saturating_sub(1)) else {
+                break;
+            };
+            let parted = rest[..end].rfind(['_', '-', '.', '/', ':', ',', '\u{a0}']);
+            let parted =
+                parted.map(|place| place + rest[place..].chars().next().map_or(1, char::len_utf8));
+            let end = parted.filter(|place| *place > end / 2).unwrap_or(end);
+            lines.push(rest[..end].to_owned());
+            rest = &rest[end..];
+        }
+        lines.push(rest.to_owned());
     }
     lines
 }
@@ -372,4 +440,41 @@ pub fn png(svg: &str) -> Result<Vec<u8>, Error> {
     writer.write_image_data(&rgb).map_err(failed)?;
     writer.finish().map_err(failed)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_broken_and_not_cut() {
+        let name = "visit_the_first_of_all_tables.by_key_and_value";
+        let lines = wrap(name, 100, TEXT);
+        assert!(lines.len() > 2, "{lines:?}");
+        assert_eq!(lines.concat(), name);
+        assert!(
+            lines.iter().all(|line| width(line, TEXT) <= 100),
+            "{lines:?}"
+        );
+        assert!(lines[0].ends_with('_'), "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_does_not_end_between_a_number_and_its_unit() {
+        let text = "a list of 64 KiB of content";
+        for room in 60..200 {
+            let lines = wrap(text, room, TEXT);
+            assert!(lines.iter().all(|line| !line.ends_with("64")), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_stay_different() {
+        let long = |end: &str| format!("{}{}{end}", "a".repeat(300), "b".repeat(300));
+        let (one, other) = (long("one"), long("other"));
+        let names = distinct([&one[..], &other, "c", &long("one")].into_iter());
+        assert!(names[0].ends_with("one") && names[1].ends_with("other"));
+        assert_eq!(names[2], "c");
+        assert_eq!(names[3], format!("{} (2)", names[0]));
+    }
 }

@@ -36,70 +36,56 @@ pub const FILES: Colour = colour("files", 0xB9C2CC, 0x5B6672);
 /// A line that shows what would be: it has gaps.
 pub const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
 
-/// What is still shared: the colour of its region.
-const REGIONS: [Colour; RegionName::ALL.len()] = [
-    colour("header", 0xF7CD69, 0x3E2E0A),
-    colour("spine", 0xB6DCAA, 0x21351B),
-    colour("payload", 0xB2D6F4, 0x13324C),
-    colour("native", 0xF3C6C6, 0x4A1A1C),
-    colour("segment", 0xE0C9F1, 0x44215D),
-    colour("modules", 0xC5E3DF, 0x123833),
-    colour("interpreter", 0xD6DBEE, 0x29304B),
-    colour("libraries", 0xE3DCCB, 0x383223),
-    colour("stack", 0xE6E6E0, 0x33342F),
-    colour("rest", 0xCED2D7, 0x2D3134),
+/// What is still shared of the data: the colour of its region, paler or darker than all that is copied.
+const REGIONS: [(RegionName, Colour); 5] = [
+    (RegionName::Header, colour("header", 0xF9CA8F, 0x464208)),
+    (RegionName::Spine, colour("spine", 0xD3FBCB, 0x1B361C)),
+    (RegionName::Payload, colour("payload", 0xD1D9E5, 0x064278)),
+    (RegionName::Native, colour("native", 0xE1CEC9, 0x573841)),
+    (RegionName::Segment, colour("segment", 0xDACAFF, 0x352D48)),
 ];
+/// What is still shared of the process around the data.
+const AROUND: Colour = colour("around", 0xE6E6E0, 0x33342F);
 
-/// What was copied, by cause (the last: not known): identical to the original, changed, not compared.
+/// What was copied, by the cause of the first write: identical to the original; changed, or not compared.
 ///
-/// Three shades of one hue, each at least three times as light or dark as the next one and as what is shared.
-const CAUSES: [[Colour; 3]; Cause::ALL.len() + 1] = [
+/// Found by a search for the colours that are farthest from each other for all eyes; the tests below say how far.
+const CAUSES: [[Colour; 2]; Cause::ALL.len()] = [
     [
-        colour("refcount-identical", 0xC74F00, 0xD65600),
-        colour("refcount-changed", 0x4A1E00, 0xFFD8BD),
-        colour("refcount-copied", 0xFF8432, 0xFF9248),
+        colour("refcount-identical", 0xDE3C09, 0xB27E4B),
+        colour("refcount-changed", 0xAB1600, 0xF38300),
     ],
     [
-        colour("gc-identical", 0x0079C5, 0x0083D5),
-        colour("gc-changed", 0x002E4A, 0xBCE5FF),
-        colour("gc-copied", 0x2AAEFF, 0x42B6FE),
+        colour("gc-identical", 0x5E6CB2, 0x8088BA),
+        colour("gc-changed", 0x0047A7, 0x94A3FC),
     ],
     [
-        colour("buffer-identical", 0x00865A, 0x009160),
-        colour("buffer-changed", 0x003222, 0x00FEAA),
-        colour("buffer-copied", 0x00BD7E, 0x00C583),
+        colour("buffer-identical", 0x466143, 0x8FC68A),
+        colour("buffer-changed", 0x0B442F, 0x88FFB2),
     ],
     [
-        colour("body-identical", 0xCD388F, 0xD24B99),
-        colour("body-changed", 0x4E1436, 0xF5D7E9),
-        colour("body-copied", 0xE28ABD, 0xE495C2),
+        colour("body-identical", 0xBE2D71, 0xF84084),
+        colour("body-changed", 0x731A69, 0xDA8EAB),
     ],
     [
-        colour("allocator-identical", 0x8B7400, 0x957C00),
-        colour("allocator-changed", 0x332A00, 0xFFDF3C),
-        colour("allocator-copied", 0xC4A400, 0xCDAA01),
+        colour("allocator-identical", 0x7E7A4D, 0xEBCB5E),
+        colour("allocator-changed", 0x302200, 0xFEFC00),
     ],
     [
-        colour("kernel-identical", 0x7E61D7, 0x876CDA),
-        colour("kernel-changed", 0x2E1B6A, 0xE2DBF6),
-        colour("kernel-copied", 0xAD9BE6, 0xB5A4E7),
+        colour("kernel-identical", 0x4800FC, 0x956FFF),
+        colour("kernel-changed", 0x28004C, 0xD7C5FF),
     ],
     [
-        colour("khugepaged-identical", 0x00808A, 0x008B95),
-        colour("khugepaged-changed", 0x003034, 0x8CF5FF),
-        colour("khugepaged-copied", 0x00B3C0, 0x00BBC9),
+        colour("khugepaged-identical", 0x23848E, 0x14CAC5),
+        colour("khugepaged-changed", 0x216A67, 0xCBF4FE),
     ],
     [
-        colour("unattributed-identical", 0x6E767D, 0x787F87),
-        colour("unattributed-changed", 0x292B2E, 0xDEE0E1),
-        colour("unattributed-copied", 0xA1A6AC, 0xAAAEB2),
-    ],
-    [
-        colour("unknown-identical", 0x757575, 0x7F7F7F),
-        colour("unknown-changed", 0x2B2B2B, 0xE0E0E0),
-        colour("unknown-copied", 0xA6A6A6, 0xAEAEAF),
+        colour("unattributed-identical", 0x363F45, 0x888988),
+        colour("unattributed-changed", 0x1A1816, 0xF4F8EF),
     ],
 ];
+/// What was copied before the visit began.
+const ON_THE_WAY: Colour = colour("on-the-way", 0x121F2D, 0xBECEBB);
 
 /// From little to much, each with the text on it.
 pub const HEAT: [(Colour, Colour); 6] = [
@@ -115,45 +101,69 @@ const HEAT_INK: Colour = colour("heat-ink", 0xFFFFFE, 0x14181C);
 
 /// Lines of a chart that has several.
 pub const LINES: [Colour; 6] = [
-    colour("line-1", 0x0072B2, 0x56B4E9),
-    colour("line-2", 0xC24E00, 0xF28E4B),
-    colour("line-3", 0x007F5C, 0x2CC79B),
-    colour("line-4", 0xA8467F, 0xDB8DBB),
-    colour("line-5", 0x7A6600, 0xD9BC2B),
-    colour("line-6", 0x5B4BB5, 0xA99DED),
+    colour("line-1", 0x008FFE, 0xACB6E4),
+    colour("line-2", 0xCF781A, 0xFF9D3D),
+    colour("line-3", 0x2B7262, 0x04FDCA),
+    colour("line-4", 0x3C002B, 0xC52476),
+    colour("line-5", 0x4A4700, 0x756C00),
+    colour("line-6", 0x5025B0, 0x9358FD),
 ];
 
 /// The colour of a region's pages as long as they are shared.
 pub fn region(name: RegionName) -> Colour {
-    let place = RegionName::ALL.iter().position(|one| *one == name);
-    REGIONS[place.unwrap_or(REGIONS.len() - 1)]
+    let found = REGIONS.iter().find(|(known, _)| *known == name);
+    found.map_or(AROUND, |(_, colour)| *colour)
 }
 
 /// The colour of a page.
 pub fn fate(of: RegionName, fate: Fate) -> Colour {
-    let (cause, identical) = match fate {
-        Fate::Shared => return region(of),
-        // Whoever has written there, it is a copy.
-        Fate::OnTheWay => (None, None),
-        Fate::Copied { cause, identical } => (cause, identical),
-    };
-    let place = Cause::ALL.iter().position(|one| Some(*one) == cause);
-    let [same, changed, not_compared] = CAUSES[place.unwrap_or(CAUSES.len() - 1)];
-    match identical {
-        Some(true) => same,
-        Some(false) => changed,
-        None => not_compared,
+    match fate {
+        Fate::Shared => region(of),
+        Fate::OnTheWay => ON_THE_WAY,
+        Fate::Copied { cause, identical } => {
+            // Whether nobody recorded the cause or the record says nothing, it is not known.
+            let cause = cause.unwrap_or(Cause::Unattributed);
+            let place = Cause::ALL.iter().position(|one| *one == cause);
+            let [same, changed] = CAUSES[place.unwrap_or(CAUSES.len() - 1)];
+            if identical == Some(true) {
+                same
+            } else {
+                changed
+            }
+        }
     }
 }
+
+/// Which colour of [`HEAT`] a part from 0 to 1 has: the first for nothing, and no other for nothing.
+pub fn heat(part: f64) -> usize {
+    match part {
+        ..=0.0 => 0,
+        ..0.01 => 1,
+        ..0.1 => 2,
+        ..0.5 => 3,
+        ..0.9 => 4,
+        _ => 5,
+    }
+}
+
+/// What the colours of [`HEAT`] stand for.
+pub const HEAT_WORDS: [&str; HEAT.len()] = [
+    "none",
+    "< 1 %",
+    "< 10 %",
+    "< 50 %",
+    "< 90 %",
+    "90 % and more",
+];
 
 /// All colours, each once.
 pub fn all() -> impl Iterator<Item = Colour> {
     let single = [
-        BACKGROUND, INK, MUTED, LINE, BAR, NEW, FILES, SUPPOSED, HEAT_INK,
+        BACKGROUND, INK, MUTED, LINE, BAR, NEW, FILES, SUPPOSED, HEAT_INK, AROUND, ON_THE_WAY,
     ]
     .into_iter();
     single
-        .chain(REGIONS)
+        .chain(REGIONS.map(|(_, colour)| colour))
         .chain(CAUSES.into_iter().flatten())
         .chain(HEAT.map(|(colour, _)| colour))
         .chain(LINES)
@@ -162,7 +172,11 @@ pub fn all() -> impl Iterator<Item = Colour> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use palette::color_difference::Ciede2000;
+    use palette::{FromColor, LinSrgb, Srgb};
     use std::collections::BTreeSet;
+
+    type Lab = palette::Lab<palette::white_point::D65, f64>;
 
     /// WCAG's contrast ratio.
     fn contrast(one: u32, other: u32) -> f64 {
@@ -209,15 +223,125 @@ mod tests {
 
     #[test]
     fn what_is_copied_stands_out_of_what_is_shared() {
-        for [identical, changed, _] in CAUSES {
-            apart(identical, changed, 3.0);
-            for region in REGIONS {
-                apart(identical, region, 2.9);
-                apart(changed, region, 7.0);
+        for copied in copied() {
+            for (_, region) in REGIONS {
+                apart(copied, region, 2.9);
             }
         }
         for colour in LINES.into_iter().chain([BAR]) {
             apart(colour, BACKGROUND, 3.0);
         }
+    }
+
+    fn copied() -> Vec<Colour> {
+        let causes = CAUSES.into_iter().flatten();
+        causes.chain([ON_THE_WAY]).collect()
+    }
+
+    /// How eyes see that lack one of the three kinds of cones, as matrices of linear sRGB: severity 1.0 in Machado,
+    /// Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE Transactions
+    /// on Visualization and Computer Graphics 15 (6), 2009.
+    const EYES: [(&str, [[f64; 3]; 3]); 4] = [
+        (
+            "all cones",
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        ),
+        (
+            "protanopia",
+            [
+                [0.152286, 1.052583, -0.204868],
+                [0.114503, 0.786281, 0.099216],
+                [-0.003882, -0.048116, 1.051998],
+            ],
+        ),
+        (
+            "deuteranopia",
+            [
+                [0.367322, 0.860646, -0.227968],
+                [0.280085, 0.672501, 0.047413],
+                [-0.011820, 0.042940, 0.968881],
+            ],
+        ),
+        (
+            "tritanopia",
+            [
+                [1.255528, -0.076749, -0.178779],
+                [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900],
+            ],
+        ),
+    ];
+
+    fn seen(colour: u32, eyes: [[f64; 3]; 3]) -> Lab {
+        let linear: LinSrgb<f64> = Srgb::from(colour).into_linear();
+        let [red, green, blue] = eyes.map(|row| {
+            let sum = row[0] * linear.red + row[1] * linear.green + row[2] * linear.blue;
+            sum.clamp(0.0, 1.0)
+        });
+        Lab::from_color(LinSrgb::new(red, green, blue))
+    }
+
+    /// Whether any two of these colours are so far apart (CIEDE2000) for all eyes, on a light page and on a dark one.
+    fn told_apart(colours: &[Colour], least: f64) {
+        for (place, one) in colours.iter().enumerate() {
+            for other in &colours[..place] {
+                for (eyes, matrix) in EYES {
+                    for (page, one, other) in [
+                        ("light", one.light, other.light),
+                        ("dark", one.dark, other.dark),
+                    ] {
+                        let distance = seen(one, matrix).difference(seen(other, matrix));
+                        assert!(
+                            distance >= least,
+                            "{one:06X} {other:06X}, {page}, {eyes}: {distance:.2}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn distances_are_those_of_the_standard() {
+        // Two of the pairs that Sharma, Wu and Dalal published with CIEDE2000 for those who write it.
+        for (one, other, expected) in [
+            ([50.0, 2.6772, -79.7751], [50.0, 0.0, -82.7485], 2.0425),
+            (
+                [2.0776, 0.0795, -1.1350],
+                [0.9033, -0.0636, -0.5514],
+                0.9082,
+            ),
+        ] {
+            let [one, other] = [one, other].map(|[l, a, b]: [f64; 3]| Lab::new(l, a, b));
+            assert!((one.difference(other) - expected).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn all_eyes_tell_what_was_copied_why_and_where() {
+        told_apart(&copied(), 10.0);
+        told_apart(&REGIONS.map(|(_, colour)| colour), 9.0);
+        for copied in copied() {
+            for (_, region) in REGIONS {
+                told_apart(&[copied, region], 15.0);
+            }
+        }
+    }
+
+    #[test]
+    fn all_eyes_tell_the_parts_of_bars_the_steps_of_a_scale_and_lines() {
+        told_apart(&[BACKGROUND, BAR, NEW, FILES], 10.0);
+        for steps in HEAT.windows(2) {
+            told_apart(&[steps[0].0, steps[1].0], 5.0);
+        }
+        told_apart(&LINES, 20.0);
+    }
+
+    #[test]
+    fn only_nothing_has_the_colour_of_nothing() {
+        assert_eq!(
+            [0.0, 0.000_1, 0.05, 0.196, 0.75, 1.0].map(heat),
+            [0, 1, 2, 3, 4, 5]
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! Interpreters side by side: how many pages of the data each visit copied with each.
+//! Interpreters side by side: how many pages of the data each visit copied with each, in the colour of their part of it.
 
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width};
-use super::{Charts, Kind, head, listed, theme};
-use crate::model::{CopiedByRun, Report};
+use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
+use super::{Charts, Kind, head, idle_left_out, listed, theme};
+use crate::model::{Child, CopiedByRun, Report, share_of};
 use crate::numbers::count;
 use crate::report::Error;
 use crate::report::grid::made_of;
@@ -16,14 +16,16 @@ const MANY: usize = 40;
 const MOST: usize = 12;
 /// A chart is not higher.
 const HIGHEST: i32 = 1_200;
-/// What the head of a chart takes of it, at most.
-const HEAD: i32 = 180;
+/// What the head of a chart and its legend take of it, at most.
+const HEAD: i32 = 240;
 /// Rows of one dataset in one chart.
 const ROWS: usize = 48;
 /// Between datasets.
 const GAP: i32 = 6;
 /// Pixels from one row to the next.
 const ROW: i32 = 20;
+/// A line of text.
+const LINE: i32 = 15;
 /// The room of a visit's name.
 const NAMES: i32 = 130;
 /// The widest cell.
@@ -32,7 +34,6 @@ const CELL: i32 = 72;
 /// Rows of one dataset, below what it is.
 struct Block<'a> {
     name: String,
-    made_of: String,
     rows: Vec<&'a CopiedByRun<'a>>,
 }
 
@@ -42,22 +43,46 @@ pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         return Ok(());
     }
     let all = report.copied_by_run();
-    let worth_it = |row: &CopiedByRun| row.first.visit != "idle";
-    let rows = || all.iter().flatten().filter(|row| worth_it(row));
+    // What does nothing is shown where there is nothing else.
+    let worth_it = |dataset: &[CopiedByRun], row: &CopiedByRun| {
+        row.first.visit != "idle" || dataset.iter().all(|row| row.first.visit == "idle")
+    };
+    let rows = || {
+        let rows = all
+            .iter()
+            .flat_map(|dataset| dataset.iter().map(move |row| (dataset, row)));
+        rows.filter(|(dataset, row)| worth_it(dataset, row))
+    };
+    let idle = rows().count() < all.iter().map(Vec::len).sum();
     let many = rows().count() > MANY;
-    let is_shown = |row: &CopiedByRun| worth_it(row) && !(many && is_zero(row));
-    let left_out = rows().filter(|row| !is_shown(row)).count();
+    let left_out = rows().filter(|(_, row)| many && is_zero(row));
+    let left_out: Vec<String> = left_out
+        .map(|(_, row)| {
+            format!(
+                "{} of {}",
+                clean(&row.first.visit),
+                clean(&row.first.data())
+            )
+        })
+        .collect();
+    let is_shown = |dataset: &[CopiedByRun], row: &CopiedByRun| {
+        worth_it(dataset, row) && !(many && is_zero(row))
+    };
     let blocks: Vec<Block> = all
         .iter()
         .map(|dataset| {
             let first = dataset[0].first;
+            let made_of = made_of(first).map_or_else(String::new, |words| format!(" ({words})"));
             Block {
-                name: first.data(),
-                made_of: match made_of(first) {
-                    Some(made_of) => format!("{made_of}, shared by {}", first.sharing),
-                    None => format!("shared by {}", first.sharing),
-                },
-                rows: dataset.iter().filter(|row| is_shown(row)).collect(),
+                name: clean(&format!(
+                    "{}{made_of}, shared by {}",
+                    first.data(),
+                    first.sharing
+                )),
+                rows: dataset
+                    .iter()
+                    .filter(|row| is_shown(dataset, row))
+                    .collect(),
             }
         })
         .filter(|block| !block.rows.is_empty())
@@ -69,20 +94,27 @@ pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         .chunks(COLUMNS)
         .flat_map(|columns| parts.iter().map(move |part| (columns, part)))
         .collect();
-    let shown = &all[..all.len().min(MOST)];
+    let (shown, not_drawn) = all.split_at(all.len().min(MOST));
+    let sizes: Vec<u64> = report
+        .runs
+        .iter()
+        .map(|run| run.environment.page_size_bytes)
+        .collect();
     for (index, (columns, part)) in shown.iter().enumerate() {
-        let mut notes = Vec::new();
-        if left_out > 0 {
-            let visits = count(left_out as u64);
+        let mut notes: Vec<String> = idle_left_out(idle).into_iter().collect();
+        if !left_out.is_empty() {
             notes.push(format!(
-                "Visits left out, as no interpreter copied a page of theirs: {visits}."
+                "not shown, as no interpreter copied a page of the data: {}",
+                listed(left_out.clone())
             ));
         }
-        if index + 1 == shown.len() && all.len() > shown.len() {
-            let more = count((all.len() - shown.len()) as u64);
-            notes.push(format!("More charts of this kind, left out: {more}."));
+        if index + 1 == shown.len() && !not_drawn.is_empty() {
+            let blocks = not_drawn.iter().flat_map(|(_, part)| part.iter());
+            let mut names: Vec<String> = blocks.map(|block| clean(&block.name)).collect();
+            names.dedup();
+            notes.push(format!("not drawn: {}", listed(names)));
         }
-        chart(part, &labels, columns, notes, charts)?;
+        chart(part, &labels, &sizes, columns, notes, charts)?;
     }
     Ok(())
 }
@@ -98,7 +130,12 @@ fn parts(blocks: Vec<Block>) -> Vec<Vec<Block>> {
     let mut free = 0;
     for block in blocks {
         for rows in block.rows.chunks(ROWS) {
-            let needed = ROW * (1 + i32::try_from(rows.len()).unwrap_or(0)) + GAP;
+            let heads = wrap(&block.name, WIDTH - 2 * MARGIN, HEADING).len();
+            let lines = rows
+                .iter()
+                .map(|row| wrap(&clean(&row.first.visit), NAMES, TEXT).len());
+            let lines = i32::try_from(heads + lines.sum::<usize>()).unwrap_or(0);
+            let needed = ROW * lines + GAP;
             if needed > free {
                 parts.push(Vec::new());
                 free = HIGHEST - HEAD;
@@ -107,7 +144,6 @@ fn parts(blocks: Vec<Block>) -> Vec<Vec<Block>> {
             if let Some(part) = parts.last_mut() {
                 part.push(Block {
                     name: block.name.clone(),
-                    made_of: block.made_of.clone(),
                     rows: rows.to_vec(),
                 });
             }
@@ -116,16 +152,22 @@ fn parts(blocks: Vec<Block>) -> Vec<Vec<Block>> {
     parts
 }
 
+/// The part of the data that a child copied, if there is enough of it for a part to say anything.
+fn part_of(child: &Child, page_size_bytes: u64) -> Option<f64> {
+    let data = child.dataset();
+    share_of(data.unshared, data.pages, page_size_bytes)
+}
+
 fn chart(
     blocks: &[Block],
     labels: &[String],
+    sizes: &[u64],
     columns: &[usize],
     more: Vec<String>,
     charts: &mut Charts,
 ) -> Result<(), Error> {
     let mut notes = vec![
-        "by the child with the most, the rest of the process not counted; the stronger the colour, the more of the row's largest figure"
-            .to_owned(),
+        "by the child with the most, the rest of the process not counted; the colour is the part of the data".to_owned(),
     ];
     notes.extend(more);
     let title = "Pages of the data that a child copied, by interpreter".to_owned();
@@ -134,8 +176,9 @@ fn chart(
         let mut sketch = Sketch::default();
         let mut top = head(&mut sketch, title, &notes);
         let names = blocks.iter().flat_map(|block| &block.rows);
-        let names = names.map(|row| width(&fit(&row.first.visit, NAMES, TEXT), TEXT));
-        let left = MARGIN + 10 + names.max().unwrap_or(0) + 10;
+        let names = names.flat_map(|row| wrap(&clean(&row.first.visit), NAMES, TEXT));
+        let widest = names.map(|line| width(&line, TEXT)).max().unwrap_or(0);
+        let left = MARGIN + 10 + widest + 10;
         let number = i32::try_from(columns.len()).unwrap_or(1).max(1);
         let cell = ((WIDTH - MARGIN - left) / number).min(CELL);
         let middles: Vec<i32> = (0..number)
@@ -144,87 +187,80 @@ fn chart(
 
         let heads: Vec<Vec<String>> = columns
             .iter()
-            .map(|column| {
-                let words = words(&labels[*column], cell - 4);
-                words
-                    .iter()
-                    .take(2)
-                    .map(|word| fit(word, cell - 4, HEADING))
-                    .collect()
-            })
+            .map(|column| words(&labels[*column], cell - 4))
             .collect();
         for (middle, words) in middles.iter().zip(&heads) {
             for (line, word) in (0..).zip(words) {
-                let at = (*middle, top + 8 + 15 * line);
+                let at = (*middle, top + 8 + LINE * line);
                 sketch.text(at, word, HEADING, Anchor::Middle, theme::INK);
             }
         }
-        top += 15 * i32::try_from(heads.iter().map(Vec::len).max().unwrap_or(1)).unwrap_or(1) + 6;
+        top += LINE * i32::try_from(heads.iter().map(Vec::len).max().unwrap_or(1)).unwrap_or(1) + 6;
 
+        let mut small = false;
         for block in blocks {
-            let room = WIDTH - 2 * MARGIN;
-            let name = fit(&block.name, room, HEADING);
-            let beside = MARGIN + width(&name, HEADING) + 8;
-            sketch.text((MARGIN, top + 10), name, HEADING, Anchor::Start, theme::INK);
-            if WIDTH - MARGIN - beside > 60 {
-                let made_of = fit(&block.made_of, WIDTH - MARGIN - beside, TEXT);
-                sketch.text(
-                    (beside, top + 10),
-                    made_of,
-                    TEXT,
-                    Anchor::Start,
-                    theme::MUTED,
-                );
+            for line in wrap(&block.name, WIDTH - 2 * MARGIN, HEADING) {
+                sketch.text((MARGIN, top + 10), line, HEADING, Anchor::Start, theme::INK);
+                top += LINE;
             }
-            top += ROW;
+            top += ROW - LINE;
             // Neighbours of one colour are one shape, if no text is drawn between them.
             let mut figures = Vec::new();
             for row in &block.rows {
-                let name = fit(&row.first.visit, NAMES, TEXT);
-                let middle_of_row = top + ROW / 2;
-                let at = (MARGIN + 10, middle_of_row);
-                figures.push((at, name, Anchor::Start, theme::INK));
-                let pages: Vec<_> = row.pages().collect();
-                let largest = pages.iter().flatten().copied().max().unwrap_or(0);
+                let name = wrap(&clean(&row.first.visit), NAMES, TEXT);
+                let tall = ROW + LINE * (i32::try_from(name.len()).unwrap_or(1) - 1);
+                for (line, words) in (0..).zip(name) {
+                    let at = (MARGIN + 10, top + ROW / 2 + LINE * line);
+                    figures.push((at, words, Anchor::Start, theme::INK));
+                }
                 for (column, middle) in columns.iter().zip(&middles) {
-                    let (figure, ink) = match pages[*column] {
-                        Some(pages) => {
-                            let (colour, ink) = theme::HEAT[step(pages, largest)];
-                            sketch.area(middle - cell / 2, top, cell - 1, ROW - 1, colour);
-                            (fit(&count(pages), cell - 3, TEXT), ink)
+                    let (figure, ink) = match row.children[*column] {
+                        Some(child) => {
+                            let part = part_of(child, sizes[*column]);
+                            let (colour, ink) = match part {
+                                Some(part) => theme::HEAT[theme::heat(part)],
+                                None => (theme::BACKGROUND, theme::INK),
+                            };
+                            small |= part.is_none();
+                            sketch.area(middle - cell / 2, top, cell - 1, tall - 1, colour);
+                            (fit(&count(child.dataset().unshared), cell - 3, TEXT), ink)
                         }
                         None => ("–".to_owned(), theme::MUTED),
                     };
-                    figures.push(((*middle, middle_of_row), figure, Anchor::Middle, ink));
+                    let at = (*middle, top + ROW / 2);
+                    figures.push((at, figure, Anchor::Middle, ink));
                 }
-                top += ROW;
+                top += tall;
             }
             for (at, figure, anchor, ink) in figures {
                 sketch.text(at, figure, TEXT, anchor, ink);
             }
             top += GAP;
         }
+        let steps = theme::HEAT.iter().zip(theme::HEAT_WORDS);
+        let mut steps: Vec<_> = steps
+            .map(|((colour, _), words)| (*colour, words.to_owned()))
+            .collect();
+        if small {
+            let words = "too little data for a part";
+            steps.push((theme::BACKGROUND, words.to_owned()));
+        }
+        let top = sketch.legend(top + 4, &steps);
         sketch.finish(top + MARGIN - GAP, title, alt)
     })
-}
-
-/// Which colour of [`theme::HEAT`]: the first for none, else by the fifth of the row's largest figure.
-fn step(pages: u64, largest: u64) -> usize {
-    let last = theme::HEAT.len() - 1;
-    let part = pages as f64 / largest.max(1) as f64;
-    ((part * last as f64).ceil() as usize).min(last)
 }
 
 /// A version in lines: what follows a space, and of a long one the stage, stands below.
 fn words(label: &str, room: i32) -> Vec<String> {
     let mut words = Vec::new();
-    for word in label.split(' ') {
+    for word in clean(label).split(' ') {
         let stage = word.find(|letter: char| letter.is_ascii_alphabetic());
         match stage {
-            Some(stage) if stage > 0 && width(&fit(word, 2 * room, HEADING), HEADING) > room => {
-                words.extend([word[..stage].to_owned(), word[stage..].to_owned()]);
+            Some(stage) if stage > 0 && width(word, HEADING) > room => {
+                words.extend(wrap(&word[..stage], room, HEADING));
+                words.extend(wrap(&word[stage..], room, HEADING));
             }
-            _ => words.push(word.to_owned()),
+            _ => words.extend(wrap(word, room, HEADING)),
         }
     }
     words
@@ -264,7 +300,7 @@ fn alt(
         .join(", ");
     let notes = notes
         .iter()
-        .map(|note| format!(" {note}"))
+        .map(|note| format!(" {note}."))
         .collect::<String>();
     format!("{title}, CPython {names}. {}.{notes}", listed(rows))
 }

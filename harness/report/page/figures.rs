@@ -7,34 +7,38 @@ use super::{Block, Table};
 use crate::model::{Measurement, Report, Run, datasets};
 use crate::numbers::{signed, spread};
 use crate::remedies::remedy;
-use crate::report::charts::{Chart, Kind};
+use crate::report::charts::Chart;
 use crate::report::columns::Columns;
 use crate::report::{advice as told, alternatives as ways, grid, labels, why};
 
-/// Page maps that are shown at first.
-const OPEN: usize = 2;
+/// Pictures of one kind that are shown at first.
+const OPEN: usize = 4;
+
+/// Pictures of one kind: the first ones beside each other, the others when they are asked for.
+pub fn pictures(charts: &[&Chart]) -> Vec<Block> {
+    let (first, others) = charts.split_at(charts.len().min(OPEN));
+    let mut blocks = Vec::new();
+    if !first.is_empty() {
+        blocks.push(Block::Pictures {
+            blocks: first.iter().map(|chart| Block::chart(chart)).collect(),
+        });
+    }
+    let others = others.iter();
+    blocks.extend(others.map(|chart| Block::fold(&chart.title, false, vec![Block::chart(chart)])));
+    blocks
+}
 
 /// The pictures of pages.
-pub fn maps(charts: &[Chart]) -> Vec<Block> {
-    let maps: Vec<&Chart> = charts
-        .iter()
-        .filter(|chart| chart.kind == Kind::Pages)
-        .collect();
-    if maps.is_empty() {
-        return Vec::new();
+pub fn maps(pictures: Vec<Block>) -> Vec<Block> {
+    if pictures.is_empty() {
+        return pictures;
     }
-    let mut blocks = vec![Block::text(
-        "Each small square is a page of the data, or several that follow each other, in the order of their addresses. What \
-         has another colour after the visit is a page that the child now has for itself, and the colour tells what was \
-         written on it first.",
-    )];
-    let (first, others) = maps.split_at(maps.len().min(OPEN));
-    blocks.extend(first.iter().copied().map(Block::chart));
-    blocks.extend(
-        others
-            .iter()
-            .map(|chart| Block::fold(&chart.title, false, vec![Block::chart(chart)])),
-    );
+    let text = "Above, all of the data is a bar, to one scale. Below, each small square is a page of a region, or several that \
+                follow each other, in the order of their addresses; it is filled by the part of them that the child has for \
+                itself after the visit. The colour tells what was written there first, and whether the copy is still the \
+                same as the original.";
+    let mut blocks = vec![Block::text(text)];
+    blocks.extend(pictures);
     blocks
 }
 
@@ -200,6 +204,7 @@ pub fn advice(report: &Report) -> Vec<Block> {
     if !helping.is_empty() {
         blocks.push(Block::note(told::LEGEND));
     }
+    blocks.extend(told::recorded(report).map(Block::note));
     for known in helping.into_iter().filter_map(remedy) {
         let lines = told::explained(known);
         let lines = lines.map(|(what, words)| (what.to_owned(), format!("{words}.")));

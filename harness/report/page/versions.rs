@@ -6,7 +6,7 @@ use crate::claims::Claims;
 use crate::model::{Child, Report};
 use crate::numbers::share;
 use crate::report::columns::Columns;
-use crate::report::{changes, facts, labels, legend};
+use crate::report::{changes, charts, facts, labels, legend};
 
 /// All of it.
 pub fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
@@ -91,14 +91,9 @@ fn heat(report: &Report) -> Option<Table> {
     Some(table)
 }
 
-/// The colour of a part; none of nothing.
+/// The colour of a part, of as many steps as the pictures have; none of nothing.
 fn heat_of(part: f64) -> Option<&'static str> {
-    match part {
-        ..=0.0 => None,
-        ..0.01 => Some("heat1"),
-        ..0.1 => Some("heat2"),
-        ..0.5 => Some("heat3"),
-        ..0.9 => Some("heat4"),
-        _ => Some("heat5"),
-    }
+    const STEPS: [&str; 5] = ["heat1", "heat2", "heat3", "heat4", "heat5"];
+    let step = charts::heat(part).checked_sub(1)?;
+    STEPS.get(step).copied()
 }
