@@ -488,6 +488,7 @@ impl Advise {
             asked: self.variables.variables(),
             // Why nothing helps, where nothing does.
             causes: true,
+            causes_of_advice: self.run.report.is_some(),
             ..self.run.plan()
         })
     }
@@ -581,6 +582,7 @@ impl RunOptions {
             timeout: Duration::from_secs_f64(self.timeout),
             force: self.force,
             causes: false,
+            causes_of_advice: false,
             lines: false,
             keep_huge_pages: false,
         }

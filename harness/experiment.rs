@@ -57,6 +57,8 @@ pub struct Plan {
     pub force: bool,
     /// Record who wrote first to each page that is copied.
     pub causes: bool,
+    /// The same of what advice compares: a report shows it. Else it is compared without, as recording takes time of the visits'.
+    pub causes_of_advice: bool,
     /// Have one more child make each visit, and log which line ran when it had page faults. It takes several times as
     /// long for that.
     pub lines: bool,

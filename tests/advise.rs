@@ -434,6 +434,43 @@ fn advice_reads_the_same_in_every_form(#[case] name: &str, #[case] style: Style)
     });
 }
 
+#[test]
+fn what_a_report_shows_has_causes_and_its_times_say_that_they_were_recorded() {
+    let place = Place::new();
+    let out = place.path("out");
+    let arguments = [
+        "advise",
+        "lists:iterate",
+        "--set",
+        "count=3000",
+        "--children",
+        "1",
+    ];
+    let arguments = arguments
+        .into_iter()
+        .chain(["--report", out.to_str().unwrap()]);
+    let finished = place.run(place.refcow(arguments)).exits_with(0);
+    let recorded = "timed while page faults were recorded";
+    let without_breaks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        without_breaks(&finished.stdout).contains(recorded),
+        "{}",
+        finished.stdout
+    );
+    let (report, _) = model::read(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    let measurements = &report.runs[0].measurements;
+    assert!(measurements.len() > 1);
+    for one in measurements {
+        assert!(one.has_causes(), "{:?}", one.prepare);
+    }
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("copied for a reference count") && page.contains(recorded));
+    assert!(!page.contains("cause not known"));
+    // Nobody asked for pictures.
+    let text = String::from_utf8(render_advice(&canned(), Style::Markdown)).unwrap();
+    assert!(!text.contains(recorded));
+}
+
 #[rstest]
 #[case::a_saving("/runs/0/advice/0/remedies/0/saved_bytes", json!(1), "what is said of packed-arrays")]
 #[case::copies("/runs/0/advice/0/copied_bytes", json!(1), "1 bytes copied")]

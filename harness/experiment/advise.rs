@@ -67,10 +67,11 @@ pub fn run(
     let each = steps_of_one(dataset, plan.children);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
-    // Recording faults, one by one, would be most of the time that a visit takes; pages are the same without.
+    // Recording faults, one by one, would be most of the time that a visit takes; pages are the same without. A report shows
+    // causes, and says that times are those of visits that were recorded.
     let with_causes = plan;
     let plan = &Plan {
-        causes: false,
+        causes: plan.causes_of_advice,
         lines: false,
         ..plan.clone()
     };
@@ -166,7 +167,7 @@ pub fn run(
         ..dataset.clone()
     };
     let mut explained = Vec::new();
-    if !dataset.visits.is_empty() {
+    if !dataset.visits.is_empty() && !plan.causes {
         let measured = measure(with_causes, &dataset, launch, None, step)?;
         warnings.extend(measured.warnings);
         explained = measured.measurements;
