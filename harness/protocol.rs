@@ -34,6 +34,13 @@ pub const WITNESS: usize = 0;
 /// Python's own `main` did what its arguments say.
 pub const NOT_LOADED: i32 = 93;
 
+/// The exit status of a process that finds that the fixture has closed, or replaced, the descriptor by which it hears the observer.
+pub const CLOSED_DESCRIPTORS: u8 = 197;
+
+/// Where descriptors begin that are refcow's: a fixture that closes those which a program usually has finds none of them,
+/// and what it opens itself has the numbers that it would have in a plain script.
+pub const FIRST_DESCRIPTOR: i32 = 100;
+
 /// What the observer asks of the parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

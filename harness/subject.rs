@@ -36,8 +36,8 @@ use crate::observe::{self, AtFork, Disagreement};
 use crate::places::Places;
 use crate::process::{self, watch};
 use crate::protocol::{
-    ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, GO, Job, Module, NOT_LOADED,
-    Raised, Report, Request, Started, WITNESS,
+    ASKED_BYTES, Answer, Arguments, BuiltWith, CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, Footprint,
+    Fork, GO, Job, Module, NOT_LOADED, Raised, Report, Request, Started, WITNESS,
 };
 use crate::python::LIBRARY_PATH;
 use crate::raised::{self, Around};
@@ -70,7 +70,7 @@ pub enum Error {
     #[error("refcow-subject does not run inside {} (status {status})", interpreter.display())]
     #[diagnostic(help(
         "refcow preloads a library into the interpreter's own program (LD_PRELOAD), which must be linked dynamically with \
-         glibc and export Python's functions; what the loader said stands above. Choose another interpreter: --python"
+         glibc and export Python's functions; the loader's message is above. Choose another interpreter: --python"
     ))]
     NotLoaded {
         /// The interpreter's program.
@@ -84,9 +84,7 @@ pub enum Error {
     Descriptors(io::Error),
     /// It ended by itself.
     #[error("the {who} {} while {doing}{}", how(*status), bus_note(*status))]
-    #[diagnostic(help(
-        "what it printed before stands above; try the same in a plain Python script"
-    ))]
+    #[diagnostic(help("its own messages are above; try the same in a plain Python script"))]
     Died {
         /// Parent or child.
         who: &'static str,
@@ -95,8 +93,18 @@ pub enum Error {
         /// How it ended, if that could be learned.
         status: Option<ExitStatus>,
     },
+    /// It can be heard no longer.
+    #[error("the measured code has closed refcow's file descriptors (seen while {doing})")]
+    #[diagnostic(help(
+        "close what your code has opened, and leave the numbers from {FIRST_DESCRIPTOR} on alone: \
+         os.closerange(3, {FIRST_DESCRIPTOR}) does"
+    ))]
+    ClosedDescriptors {
+        /// What was going on when that was seen. They may have been closed before.
+        doing: String,
+    },
     /// It took too long.
-    #[error("the {who} had not ended {doing} after {} s", limit.as_secs_f64())]
+    #[error("the {who} did not finish {doing} within {} s", limit.as_secs_f64())]
     #[diagnostic(help(
         "give it longer with --timeout, or smaller data with --count, --item-bytes or --set"
     ))]
@@ -109,7 +117,7 @@ pub enum Error {
         limit: Duration,
     },
     /// A child waits for a lock that nobody will release.
-    #[error("the child had not ended {doing} after {} s: {why}", limit.as_secs_f64())]
+    #[error("the child did not finish {doing} within {} s: {why}", limit.as_secs_f64())]
     Locked {
         /// What it was about.
         doing: String,
@@ -122,7 +130,7 @@ pub enum Error {
         help: String,
     },
     /// Python raised an exception.
-    #[error("{} while {doing}\n\n{}", raised.summary, raised.traceback.trim_end())]
+    #[error("{doing} raised {}\n\n{}", raised.summary, raised.traceback.trim_end())]
     Raised {
         /// What it was about.
         doing: String,
@@ -583,7 +591,7 @@ impl Subject {
     /// # Errors
     /// As [`Error`] tells.
     pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, Error> {
-        let doing = format!("in {function}()");
+        let doing = format!("running {function}()");
         let request = Request::Call {
             function: function.into(),
             arguments,
@@ -1099,7 +1107,12 @@ impl Lost {
     ) -> Error {
         let doing = doing.to_owned();
         match self {
-            Self::Ended => Error::Died { who, doing, status },
+            Self::Ended => match status.and_then(|status| status.code()) {
+                Some(code) if code == i32::from(CLOSED_DESCRIPTORS) => {
+                    Error::ClosedDescriptors { doing }
+                }
+                _ => Error::Died { who, doing, status },
+            },
             Self::TimedOut => Error::TimedOut { who, doing, limit },
             Self::Interrupted => Error::Interrupted,
             Self::Broken(source) => Error::Protocol { who, doing, source },

@@ -374,7 +374,7 @@ fn what_cannot_be_measured_as_it_is_ends_with_its_error() {
     );
     place.run(advise_on(&place, &file)).refuses(
         3,
-        "KeyError: 'x' while visiting the data (raise)",
+        "visiting the data (raise) raised KeyError: 'x'",
         "fix the error",
     );
 }

@@ -448,7 +448,7 @@ fn nothing_survives_a_parent_that_is_killed(
     kill_process(parent, Signal::KILL).unwrap();
     run.wait().refuses(
         3,
-        &format!("{way}/fork: the parent was killed by SIGKILL while in read()"),
+        &format!("{way}/fork: the parent was killed by SIGKILL while running read()"),
         "",
     );
     place.nothing_remains();

@@ -550,7 +550,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     let finished = place
         .run(refcow)
         .exits_with(3)
-        .says("acts: the child had not ended");
+        .says("acts: the child did not finish");
     assert!(
         finished.stdout.is_empty(),
         "nothing was measured: {finished}"
@@ -566,7 +566,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     let finished = place
         .run(refcow)
         .exits_with(3)
-        .says("acts: the child had not ended");
+        .says("acts: the child did not finish");
     let report = run::the_run(&finished.stdout);
     let [zero, mine] = &report.claims[..] else {
         panic!("{finished}");
@@ -574,7 +574,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     assert_eq!(zero.verdict, Verdict::HoldsWithLimits);
     assert_eq!(mine.verdict, Verdict::NotTestableHere);
     let why = mine.not_testable_because.as_deref().unwrap();
-    assert!(why.contains("the child had not ended"), "{why}");
+    assert!(why.contains("the child did not finish"), "{why}");
     place.nothing_remains();
 }
 
@@ -586,7 +586,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
 // Functions of C, as a process that only looks runs none of Python's.
 #[case::never_comes(
     "before_fork(signal.pause)",
-    "the parent had not ended forking after 2 s"
+    "the parent did not finish forking within 2 s"
 )]
 #[case::kills(
     "before_fork(lambda: os.kill(os.getpid(), signal.SIGKILL))",

@@ -35,7 +35,8 @@ fn an_exception_is_shown_with_the_line_that_raised_it(
         .unwrap();
     place
         .run(place.measure_fixture_that(when, action))
-        .says(&format!("{error} while {during}"))
+        .says(during)
+        .says(&format!(" raised {error}"))
         .says("Traceback (most recent call last):\n")
         .says(&format!(
             "acts.py\", line {}, in act\n    {action}\n",
@@ -117,8 +118,8 @@ fn ended_at_the_time_limit(when: When, action: &str) {
     let (who, doing) = when.of_whom();
     place
         .run(measure)
-        .says(&format!("the {who} had not ended {doing}"))
-        .refuses(3, " after 2 s", "--timeout");
+        .says(&format!("the {who} did not finish {doing}"))
+        .refuses(3, " within 2 s", "--timeout");
     place.nothing_remains();
 }
 
@@ -257,6 +258,33 @@ fn a_signal_ends_what_has_closed_its_descriptors(
     place.nothing_remains();
 }
 
+#[rstest]
+fn what_closes_descriptors_of_others_is_told_which_to_leave_alone(
+    #[values(When::Build, When::Visit)] when: When,
+    #[values("os.closerange(3, 4096)", "os.closerange(0, 4096)")] close: &str,
+) {
+    let place = Place::new();
+    let (_, doing) = when.of_whom();
+    let error = format!(
+        "acts: the measured code has closed refcow's file descriptors (seen while {doing})"
+    );
+    place.run(place.measure_fixture_that(when, close)).refuses(
+        3,
+        &error,
+        "leave the numbers from 100 on alone",
+    );
+    place.nothing_remains();
+}
+
+#[rstest]
+fn what_closes_all_others_is_measured(#[values(When::Build, When::Visit)] when: When) {
+    let place = Place::new();
+    place
+        .run(place.measure_fixture_that(when, "os.closerange(3, 100)"))
+        .exits_with(0);
+    place.nothing_remains();
+}
+
 /// A file that gets the number of a descriptor that was refcow's is not written to.
 #[test]
 fn what_takes_the_place_of_a_closed_descriptor_is_left_alone() {
@@ -270,7 +298,11 @@ fn what_takes_the_place_of_a_closed_descriptor_is_left_alone() {
          for fd in others: fcntl.fcntl(mine, fcntl.F_DUPFD, others[0])"
     );
     let finished = place.run(place.measure_fixture_that(When::Build, &action));
-    finished.refuses(3, "exited with status ", "a plain Python script");
+    finished.refuses(
+        3,
+        "acts: the measured code has closed refcow's file descriptors (seen while forking)",
+        "os.closerange(3, 100)",
+    );
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), "");
     place.nothing_remains();
 }
@@ -463,7 +495,7 @@ fn what_cannot_be_measured_does_not_keep_the_rest_from_it() {
     let missing = refcow::model::Warning::NotMeasured {
         fixture: "acts".into(),
         visit: None,
-        reason: "KeyError: 'no' while building the dataset".into(),
+        reason: "building the dataset raised KeyError: 'no'".into(),
     };
     assert!(report.warnings.contains(&missing), "{:?}", report.warnings);
     place.nothing_remains();
@@ -475,7 +507,11 @@ fn text_that_is_no_utf8_does_not_hide_a_traceback() {
     place
         .run(place.measure_fixture_that(When::Build, "raise KeyError('name \\udcff')"))
         .says("raise KeyError('name \\udcff')")
-        .refuses(3, "KeyError: 'name \\udcff' while building the dataset", "");
+        .refuses(
+            3,
+            "building the dataset raised KeyError: 'name \\udcff'",
+            "",
+        );
     place.nothing_remains();
 }
 
@@ -868,7 +904,7 @@ fn told_and_warned(place: &Place, arguments: &[&str]) -> (String, Vec<String>, V
     let warnings = joined.split("warning: ").skip(1);
     let warnings = warnings
         .filter(|warning| warning.contains("not measured"))
-        .filter_map(|warning| warning.split_inclusive(" the dataset").next())
+        .filter_map(|warning| warning.split_inclusive(" no such luck").next())
         .map(|warning| format!("warning: {warning}"))
         .collect();
     (document.stderr, missing.collect(), warnings)
@@ -880,12 +916,16 @@ fn what_several_datasets_fail_for_is_said_once() {
     let (one, two) = (that_raises(&place, "one.py"), that_raises(&place, "two.py"));
     let arguments = [&one, &two, "ints", "--python", python()];
     let (told, document, table) = told_and_warned(&place, &arguments);
-    let reason = "RuntimeError: no such luck while building the dataset";
+    let reason = "building the dataset raised RuntimeError: no such luck";
     assert!(
         told.starts_with(&format!("error: one, two: {reason}\n")),
         "{told}"
     );
-    assert_eq!(told.matches("while building").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("building the dataset raised").count(),
+        1,
+        "{told}"
+    );
     assert_eq!(
         told.matches("fix the error in the dataset's code").count(),
         1,
@@ -913,7 +953,7 @@ fn what_several_interpreters_fail_for_with_a_dataset_is_said_once() {
     let fixture = that_raises(&place, "one.py");
     let arguments = [&fixture, "ints", "--python", python(), "--python", &other];
     let (told, document, table) = told_and_warned(&place, &arguments);
-    let reason = "RuntimeError: no such luck while building the dataset";
+    let reason = "building the dataset raised RuntimeError: no such luck";
     let joined = told.replace('\n', " ");
     assert!(
         joined.contains(&format!("({other}): one: {reason}")),
@@ -921,7 +961,7 @@ fn what_several_interpreters_fail_for_with_a_dataset_is_said_once() {
     );
     assert_eq!(joined.matches("CPython ").count(), 2, "{told}");
     assert_eq!(
-        joined.matches("RuntimeError: no such luck while").count(),
+        joined.matches(" raised RuntimeError: no such luck").count(),
         1,
         "{told}"
     );
@@ -993,10 +1033,10 @@ fn if_no_dataset_can_be_measured_all_reasons_are_told() {
     let measure = place.measure([&*one, &*two]);
     let finished = place
         .run(measure)
-        .says("error: one: RuntimeError: no such luck while building the dataset\n")
+        .says("error: one: building the dataset raised RuntimeError: no such luck\n")
         .refuses(
             3,
-            "error: two: KeyError: 'no' while building the dataset\n",
+            "error: two: building the dataset raised KeyError: 'no'\n",
             "fix the error in the dataset's code",
         );
     assert_eq!(finished.stderr.matches("\nhelp: ").count(), 2, "{finished}");

@@ -205,7 +205,7 @@ fn what_a_visit_raises_is_shown_as_without_lines() {
     let fixture = place.fixture_that(When::Visit, "raise RuntimeError('no such luck')");
     let mut measure = place.measure([&fixture, "--count", "10", "--visit", "act"]);
     measure.arg("--lines");
-    let error = "RuntimeError: no such luck while visiting the data (act)";
+    let error = "visiting the data (act) raised RuntimeError: no such luck";
     place
         .run(measure)
         .says("    raise RuntimeError('no such luck')\n")

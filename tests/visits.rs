@@ -208,6 +208,11 @@ fn what_only_python_knows_to_run_nothing_is_refused_before_the_build(
 #[case::a_range("range(3)", None)]
 #[case::a_view("{}.items()", None)]
 #[case::nothing("None", None)]
+#[case::text_in_memory("io.StringIO('a')", None)]
+#[case::bytes_in_memory("io.BytesIO(b'a')", None)]
+#[case::a_file("open('/dev/null')", None)]
+#[case::a_class_of_files("Lines()", None)]
+#[case::an_iterator_that_can_be_added_to("Added()", Some("Added"))]
 #[case::a_container_that_iterates_itself("Whole()", None)]
 #[case::a_generator_that_has_ended("ended(data)", None)]
 #[case::an_instance_of_a_class("Plain()", None)]
@@ -221,9 +226,11 @@ fn a_lazy_object_that_a_visit_returns_is_told(
     by_python::each(series, "lazy", |interpreter| {
         let place = Place::new();
         let text = format!(
-            "import itertools, warnings\nwarnings.simplefilter('ignore')\nasync def co(): pass\nasync def asynchronous(): yield 1\n\
+            "import io, itertools, warnings\nwarnings.simplefilter('ignore')\nasync def co(): pass\nasync def asynchronous(): yield 1\n\
              class Rows:\n    def __iter__(self): return self\n    def __next__(self): raise StopIteration\n\
              class Plain: pass\n\
+             class Lines(Plain, io.RawIOBase): pass\n\
+             class Added(Rows):\n    def __add__(self, other): return self\n\
              class Whole(Rows):\n    def __len__(self): return 0\n\
              def ended(data):\n    rows = (x for x in data)\n    sum(rows)\n    return rows\n\
              def visit_look(data):\n    return {returned}\n"
@@ -652,10 +659,10 @@ fn a_lock_that_a_thread_held_at_the_fork_is_told_with_the_thread(
 #[case::of_processes("S.acquire(); S.acquire()", "another process may release", "only if")]
 #[case::of_its_own_threads(
     "threading.Thread(target=signal.pause, daemon=True).start(); LOCK.acquire(); LOCK.acquire()",
-    "had not ended",
+    "did not finish",
     "give it longer"
 )]
-#[case::something_else("signal.pause()", "had not ended", "give it longer")]
+#[case::something_else("signal.pause()", "did not finish", "give it longer")]
 fn what_may_be_released_is_not_said_to_be_for_ever(
     #[case] waits: &str,
     #[case] error: &str,

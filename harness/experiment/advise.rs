@@ -342,7 +342,11 @@ fn attempt(
             Ok((None, true)) => same.push((visit.clone(), Some(Compared::Returned))),
             Ok((None, false)) => same.push((visit.clone(), Some(Compared::NothingReturned))),
             Ok((Some(reason), _)) => drop(visits.insert(visit.clone(), Err(reason))),
-            Err(error @ (subject::Error::Died { .. } | subject::Error::Raised { .. })) => {
+            Err(
+                error @ (subject::Error::Died { .. }
+                | subject::Error::ClosedDescriptors { .. }
+                | subject::Error::Raised { .. }),
+            ) => {
                 let error = at(error.into());
                 visits.insert(visit.clone(), Err(error.reason()));
             }

@@ -167,11 +167,15 @@ fn run(parent: Pid, channel: usize, work: &Work<'_, '_>, python: Option<Python<'
         // What the visit printed would be lost otherwise. After the last snapshot, so it counts for nothing.
         flush(py);
     }
+    let status = match ended {
+        Ok(()) => 0,
+        Err(error) => handed::status(&error).unwrap_or(1),
+    };
     #[expect(unsafe_code, reason = "std's exit would run the parent's handlers")]
     // SAFETY: `_exit` ends the process without running any handler of the parent's, which is what a forked copy of a
     // process must do.
     unsafe {
-        nix::libc::_exit(i32::from(ended.is_err()))
+        nix::libc::_exit(status.into())
     }
 }
 

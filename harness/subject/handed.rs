@@ -1,5 +1,6 @@
 //! The descriptors that the observer hands over, as files that stay open to the end.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -10,7 +11,7 @@ use nix::cmsg_space;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use refcow::process::lower_open_files;
-use refcow::protocol::MOST_CHILDREN;
+use refcow::protocol::{CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, MOST_CHILDREN};
 
 static HANDED: OnceLock<Handed> = OnceLock::new();
 
@@ -38,21 +39,33 @@ impl Kept {
     pub fn file(&self) -> io::Result<&File> {
         match identity(&self.file) {
             Ok(is) if is == self.is => Ok(&self.file),
-            _ => Err(io::Error::other(
-                "the fixture has closed descriptors that it did not open",
-            )),
+            _ => Err(io::Error::other(Closed)),
         }
     }
+}
+
+/// Why a descriptor is not what it was.
+#[derive(Debug)]
+struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fixture has closed descriptors that it did not open")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// The status with which a process ends that goes on no further for this reason, if it says who closed what it needs.
+pub fn status(error: &io::Error) -> Option<u8> {
+    let reason = error.get_ref()?;
+    reason.is::<Closed>().then_some(CLOSED_DESCRIPTORS)
 }
 
 fn identity(file: &File) -> io::Result<(u64, u64)> {
     let found = file.metadata()?;
     Ok((found.dev(), found.ino()))
 }
-
-/// Where descriptors begin that are refcow's: a fixture that closes those which a program usually has finds none of them,
-/// and what it opens itself has the numbers that it would have in a plain script.
-const FIRST: RawFd = 100;
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
 pub fn receive() -> io::Result<&'static Kept> {
@@ -113,7 +126,7 @@ fn received(number: RawFd) -> OwnedFd {
 /// The same file under a number that a fixture is not likely to have in mind. Where the limit of open files allows none, as
 /// it is.
 pub fn above(file: OwnedFd) -> io::Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(&file, FIRST).or_else(|errno| match errno {
+    rustix::io::fcntl_dupfd_cloexec(&file, FIRST_DESCRIPTOR).or_else(|errno| match errno {
         rustix::io::Errno::INVAL | rustix::io::Errno::MFILE => Ok(file),
         errno => Err(errno.into()),
     })

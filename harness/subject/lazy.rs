@@ -10,18 +10,22 @@ use pyo3::prelude::*;
 /// Words of `PyTypeObject` (Include/cpython/object.h, 3.8 to 3.15, builds with the GIL).
 const NAME: usize = 3;
 const AS_ASYNC: usize = 10;
-const AS_SEQUENCE: usize = 12;
-const AS_MAPPING: usize = 13;
+const AS_SEQUENCE: usize = 13;
+const AS_MAPPING: usize = 14;
+const BASE: usize = 32;
 /// Words of `PyAsyncMethods`.
 const AWAIT: usize = 0;
 const ASYNC_NEXT: usize = 2;
 /// The word of `PySequenceMethods`, and of `PyMappingMethods`, that tells a length.
 const LENGTH: usize = 0;
 
+/// The type of all files of `io`. They iterate over lines, but are no work that waits to be done.
+const FILE: &CStr = c"_io._IOBase";
+
 /// So much of a type's name goes into a short message.
 const LONGEST_NAME: usize = 100;
 
-/// The name of its type, if it is an iterator that is no container, or something to be awaited, and has not come to its end.
+/// The name of its type, if it is an iterator that is no container and no file, or something to be awaited, and has not come to its end.
 pub fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
     let kind = returned.get_type_ptr().cast::<usize>();
     let word = |of: *const usize, number: usize| -> usize {
@@ -43,14 +47,29 @@ pub fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
     // SAFETY: the object is live and the thread attached. It compares the type's own word, which a class without `__next__` has, too: there
     // it is a function that refuses.
     let has_next = unsafe { ffi::PyIter_Check(returned.as_ptr()) } != 0;
-    let iterates = has_next && !has_length;
+    let name = |of: *const usize| {
+        #[expect(unsafe_code, reason = "the name is the type's own")]
+        // SAFETY: `tp_name` is a C string that lives as long as the type.
+        unsafe {
+            CStr::from_ptr(word(of, NAME) as *const _)
+        }
+    };
+    let bases = std::iter::successors(Some(kind as *const usize), |of| {
+        let base = word(*of, BASE) as *const usize;
+        (!base.is_null()).then_some(base)
+    });
+    let is_file = || bases.clone().any(|of| name(of) == FILE);
+    let iterates = has_next && !has_length && !is_file();
     if !(waits || iterates) || has_ended(returned) {
         return None;
     }
-    #[expect(unsafe_code, reason = "the name is the type's own")]
-    // SAFETY: `tp_name` is a C string that lives as long as the type.
-    let name = unsafe { CStr::from_ptr(word(kind, NAME) as *const _) };
-    Some(name.to_string_lossy().chars().take(LONGEST_NAME).collect())
+    Some(
+        name(kind)
+            .to_string_lossy()
+            .chars()
+            .take(LONGEST_NAME)
+            .collect(),
+    )
 }
 
 /// Whether it is a generator, or one of its kin, that has run to its end: it has no frame any more.

@@ -55,10 +55,14 @@ extern "C" fn main(_: c_int, _: *mut *mut c_char, _: *mut *mut c_char) -> c_int 
     drop_preload();
     match crate::serve() {
         Ok(()) => 0,
-        Err(error) => {
-            eprintln!("refcow-subject: {error}");
-            2
-        }
+        Err(error) => match crate::handed::status(&error) {
+            // The observer says what that means.
+            Some(status) => status.into(),
+            None => {
+                eprintln!("refcow-subject: {error}");
+                2
+            }
+        },
     }
 }
 
