@@ -84,11 +84,11 @@ pub enum Command {
     Reproduce(Reproduce),
     /// Join the JSON documents of several runs, machines or interpreters into one
     Merge(Merge),
-    /// List the datasets that refcow brings, each with its visits and expected effect
+    /// List the datasets that refcow brings; with a name, show its visits and the effect to expect
     Fixtures(Fixtures),
     /// List the interpreters on this machine, and say which of them can be measured
     Pythons(Pythons),
-    /// Show what this machine allows, what is lost with each "no", and how to get it
+    /// Show what this machine allows, what is lost where something is not ok, and how to get it
     Doctor(Doctor),
     /// Check refcow itself: a child without Python writes known pages, which are counted
     Calibrate(Calibrate),
@@ -242,7 +242,8 @@ pub struct ReportOptions {
     /// Only this chart, of --format svg or png [default: all, in a folder]
     #[arg(long, value_name = "NAME", requires = "format")]
     pub chart: Option<String>,
-    /// Where to write, whole or not at all: a folder, where there are several files; else a file [default: standard output]
+    /// Where to write, whole or not at all: a folder, where there are several files; else a file [default: of everything, the
+    /// folder of a report's run.json, or RUN-report beside another RUN.json; of one file, standard output]
     #[arg(long, value_name = "PATH|DIR", value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
 }
@@ -684,9 +685,12 @@ fn by() -> impl TypedValueParser<Value = By> {
 /// `refcow fixtures`.
 #[derive(Debug, Args)]
 pub struct Fixtures {
-    /// Only these [default: all]
+    /// All of these: the effect to expect, sizes, visits, preparations [default: a line for each there is]
     #[arg(value_name = "FIXTURE")]
     pub names: Vec<String>,
+    /// All of each
+    #[arg(long)]
+    pub long: bool,
 }
 
 /// `refcow pythons`.

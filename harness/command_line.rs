@@ -4,10 +4,52 @@ use std::ffi::OsString;
 use std::iter;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
 use crate::cli::Cli;
 use crate::model::{By, printable};
+
+/// The words of a command line, the program's name first, with options that stand before a command moved behind it:
+/// `refcow --quiet claims` is `refcow claims --quiet`. One that this command does not have is refused there.
+pub fn in_order(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let program = Cli::command();
+    let Some(place) = first_word(&program, &words) else {
+        return words;
+    };
+    let name = words[place].to_str();
+    let is_command = name.is_some_and(|name| program.find_subcommand(name).is_some());
+    if place > 1 && is_command {
+        words[1..=place].rotate_right(1);
+    }
+    words
+}
+
+/// The place of the first word behind the program's name that is no option and no option's value. `None` where there is none, and
+/// where an option is not known: whoever parses says so.
+fn first_word(program: &Command, words: &[OsString]) -> Option<usize> {
+    let mut place = 1;
+    while let Some(word) = words.get(place) {
+        let word = word.to_str()?;
+        if word == "-" || !word.starts_with('-') {
+            return Some(place);
+        }
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let is_named = |argument: &&Arg| match name.strip_prefix("--") {
+            Some(long) => argument.get_long() == Some(long),
+            None => argument
+                .get_short()
+                .is_some_and(|short| name[1..] == *short.encode_utf8(&mut [0; 4])),
+        };
+        let known = program.get_arguments().find(is_named)?;
+        let takes = known.get_action().takes_values() && value.is_none();
+        place += if takes { 2 } else { 1 };
+    }
+    None
+}
 
 /// Options, by their names in the parser, that change nothing of what is measured: where it is written and in which form, what
 /// it is compared with, and what is expected of it.
@@ -113,6 +155,24 @@ mod tests {
             .filter(|word| !word.is_empty())
             .map(Into::into)
             .collect()
+    }
+
+    #[rstest]
+    #[case::a_flag("--quiet claims three-lists", "claims --quiet three-lists")]
+    #[case::a_short_flag("-q measure ints", "measure -q ints")]
+    #[case::with_values(
+        "--quiet --python 3.12 --output=F measure ints --visit read",
+        "measure --quiet --python 3.12 --output=F ints --visit read"
+    )]
+    #[case::a_value_like_a_command("--output measure", "--output measure")]
+    #[case::none("--quick --python 3.12", "--quick --python 3.12")]
+    #[case::behind_it("claims --quiet", "claims --quiet")]
+    #[case::unknown("--unheard-of claims", "--unheard-of claims")]
+    #[case::no_command("--quiet unheard-of", "--quiet unheard-of")]
+    fn options_before_a_command_are_its_own(#[case] given: &str, #[case] ordered: &str) {
+        let words = |text| std::iter::once("refcow".into()).chain(arguments(text));
+        let expected: Vec<OsString> = words(ordered).collect();
+        assert_eq!(in_order(words(given)), expected);
     }
 
     #[rstest]

@@ -16,7 +16,7 @@ use crate::cli::{
     Advise, Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare,
     ComparisonFormat, Document, Format, Measure, Merge, PlanError, RunOptions, Versions,
 };
-use crate::command_line::command_words;
+use crate::command_line::{command_words, in_order};
 use crate::documents::{self, Baseline};
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
@@ -282,6 +282,9 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Some(Command::Report(options)) => return published::report(options),
         Some(Command::Reproduce(options)) => return again::reproduce(options),
         Some(Command::Merge(options)) => return merge_documents(options),
+        Some(Command::Fixtures(which)) if which.names.is_empty() && !which.long => {
+            fixtures_list().into_bytes()
+        }
         Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
         Some(Command::Pythons(_)) => pythons()?.into_bytes(),
         Some(Command::Doctor(_)) => doctor().into_bytes(),
@@ -476,7 +479,7 @@ fn measured(
     options: &RunOptions,
     read: Option<model::Source>,
 ) -> Result<experiment::Outcome, Error> {
-    let command = command_words(&std::env::args_os().skip(1).collect::<Vec<_>>());
+    let command = command_words(&in_order(std::env::args_os())[1..]);
     let sources = sources(plan, read, &command);
     let mut progress = Progress::new(plan.steps(), options.quiet);
     let mut measured = experiment::run(plan, &mut |step| progress.show(&step))?;
@@ -879,6 +882,19 @@ fn width() -> Option<u16> {
     table.width()
 }
 
+/// A line for each of refcow's own fixtures.
+fn fixtures_list() -> String {
+    let all = fixtures::builtin();
+    let longest = all.iter().map(|fixture| fixture.name.chars().count()).max();
+    let width = longest.unwrap_or(0);
+    let mut text = String::new();
+    for fixture in all {
+        let _ = writeln!(text, "{:<width$}  {}", fixture.name, fixture.summary());
+    }
+    text += "\nrefcow fixtures NAME shows its visits, preparations and sizes, and the effect to expect; --long those of all.\n";
+    text
+}
+
 fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
     let chosen: Vec<fixtures::Fixture> = if names.is_empty() {
         fixtures::builtin().to_vec()
@@ -970,7 +986,7 @@ fn doctor() -> String {
     let mut say =
         |state: State, name: &str, found: &str, lost: Option<&str>, help: Option<&str>| {
             let mark = match state {
-                State::Good => "yes",
+                State::Good => "ok",
                 State::Limited => "part",
                 State::Unavailable => "no",
                 State::Unknown => "?",

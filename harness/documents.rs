@@ -155,6 +155,11 @@ impl Baseline {
         }
     }
 
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A place to keep a run in, found writable before it is measured.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use miette::Diagnostic;
 use refcow::cli::Cli;
+use refcow::command_line::in_order;
 use refcow::commands;
 use refcow::keeper;
 use refcow::model::printable_lines;
@@ -20,10 +21,11 @@ fn main() -> ExitCode {
         return keep();
     }
     process::raise_open_files();
-    let done = match Cli::try_parse() {
+    let words = in_order(std::env::args_os());
+    let done = match Cli::try_parse_from(&words) {
         Ok(cli) => commands::run(&cli),
         Err(said) if said.kind() == ErrorKind::DisplayHelp => {
-            commands::help(&said, std::env::args_os())
+            commands::help(&said, words.into_iter())
         }
         // With 2 where it does not understand the command line, with 0 after --version.
         Err(said) => said.exit(),

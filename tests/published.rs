@@ -124,7 +124,6 @@ fn a_document_gives_what_the_run_gave(#[case] format: &[&str], #[case] same_as: 
 }
 
 #[rstest]
-#[case::nowhere(&[], "--output names no folder")]
 #[case::several_charts(&["--format", "png"], "charts are several files")]
 #[case::unknown_chart(&["--format", "svg", "--chart", "pie"], "there is no chart `pie`")]
 #[case::no_chart(&["--format", "html", "--chart", "memory"], "--format is none of svg and png")]
@@ -142,6 +141,34 @@ fn what_cannot_be_published_is_refused(#[case] arguments: &[&str], #[case] why: 
     let finished = place.run(command).exits_with(2);
     assert!(finished.stderr.contains(why), "{finished}");
     assert_eq!(files(&place.path("mine")), ["report.md"]);
+}
+
+/// A report of a document has a place of its own; nothing else is replaced there.
+#[test]
+fn a_report_without_a_place_goes_to_that_of_its_document() {
+    let place = Place::new();
+    published(&place);
+    let report = |run: &str| {
+        let mut command = place.refcow(["report", run]);
+        command.current_dir(place.path(""));
+        place.run(command)
+    };
+    let bytes = |name: &str| fs::read(place.path(name)).unwrap();
+    // The folder of a report that refcow has written.
+    fs::remove_file(place.path("out/index.html")).unwrap();
+    let finished = report("out/run.json").exits_with(0);
+    assert_eq!(finished.stdout, "The report is out/index.html\n");
+    // Another document.
+    fs::copy(place.path("out/run.json"), place.path("mine.json")).unwrap();
+    let finished = report("mine.json").exits_with(0);
+    assert_eq!(finished.stdout, "The report is mine-report/index.html\n");
+    assert_eq!(bytes("mine-report/index.html"), bytes("out/index.html"));
+    // Files of the user's.
+    place.file("mine-report/report.md", "mine");
+    let finished = report("mine.json").exits_with(2);
+    let why = "mine-report/report.md is not what refcow wrote";
+    assert!(finished.stderr.contains(why), "{finished}");
+    assert_eq!(bytes("mine-report/report.md"), b"mine");
 }
 
 /// Files by their paths in a folder.

@@ -1,10 +1,10 @@
 //! `refcow report`, and the folder that `--report` asks for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::cli::{ReportFormat, ReportOptions};
-use crate::model::Report;
+use crate::model::{Report, printable_lines};
 use crate::output::{Folder, Kind, Output};
 use crate::report::charts::{Chart, charts, png};
 use crate::{documents, report};
@@ -29,12 +29,20 @@ const PNG: Kind = Kind {
 pub(super) fn report(options: &ReportOptions) -> Result<(), Error> {
     let output = options.output.as_deref();
     let Some(format) = options.format else {
-        let place = output.ok_or(Error::NoFolder {
-            what: "a page, its charts and tables",
-            remedy: "add --output DIR, or choose one of them with --format",
-        })?;
+        let place = match output {
+            Some(place) => place.to_owned(),
+            None => default_place(&options.run).ok_or(Error::NoFolder {
+                what: "a page, its charts and tables",
+                remedy: "add --output DIR, or choose one of them with --format",
+            })?,
+        };
         let document = documents::read(&options.run)?.report;
-        return write(Some(folder(place)?), &document);
+        write(Some(folder(&place)?), &document)?;
+        let said = match output {
+            Some(_) => String::new(),
+            None => format!("The report is {}\n", place.join("index.html").display()),
+        };
+        return Ok(Output::Standard.write(printable_lines(&said).as_bytes())?);
     };
     let document = documents::read(&options.run)?.report;
     let bytes = match format {
@@ -46,6 +54,23 @@ pub(super) fn report(options: &ReportOptions) -> Result<(), Error> {
         ReportFormat::Csv => report::render_pages(&document)?,
     };
     Ok(Output::open(output)?.write(&bytes)?)
+}
+
+/// Where a report is written if nobody says: to the folder of a report whose document it is, or beside another document, in a
+/// folder named for it. `None` of what is no file in a folder.
+fn default_place(run: &Path) -> Option<PathBuf> {
+    let folder = run.parent()?;
+    // A pipe or a device stands in no folder of the user's. What is not there is told by whoever reads it.
+    if run.metadata().is_ok_and(|there| !there.is_file()) {
+        return None;
+    }
+    if run.file_name()? == report::DOCUMENT && Folder::is_written(folder) {
+        let is_here = folder.as_os_str().is_empty();
+        return Some(if is_here { Path::new(".") } else { folder }.to_owned());
+    }
+    let mut name = run.file_stem()?.to_owned();
+    name.push("-report");
+    Some(folder.join(name))
 }
 
 /// Writes charts: one to where it is asked for, or all to a folder.

@@ -76,6 +76,11 @@ impl Folder {
         }
     }
 
+    /// Whether refcow has written such a folder here.
+    pub fn is_written(path: &Path) -> bool {
+        path.join(NAME).is_file()
+    }
+
     /// Looks whether everything could be written that this kind of folder has, and nothing is in the way.
     fn look(&self, manifest: &Manifest) -> Result<(), Why> {
         self.has_folders()?;
