@@ -43,8 +43,8 @@ pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
 pub use summary::{
-    Cost, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spent, Spread, Summary, Why,
-    change_share, is_noise, share_of,
+    Cost, Edge, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spent, Spread, Summary,
+    Why, change_share, is_noise, share_of,
 };
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;

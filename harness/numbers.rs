@@ -54,6 +54,22 @@ pub fn bytes(number: u64) -> String {
     }
 }
 
+/// The same in two digits, for what is not the same each time: `40 MiB`, `3.8 MiB`, `240 KiB`.
+pub fn about_bytes(number: u64) -> String {
+    let text = bytes(number);
+    let Some((value, unit)) = text.split_once(' ') else {
+        return text;
+    };
+    let Ok(value) = value.parse::<f64>() else {
+        return text;
+    };
+    if value < 10.0 {
+        return text;
+    }
+    let step = if value < 100.0 { 1.0 } else { 10.0 };
+    format!("{:.0} {unit}", (value / step).round() * step)
+}
+
 /// The same, with a sign if there are fewer than none: `−8 KiB`.
 pub fn signed_bytes(number: i64) -> String {
     let sign = if number < 0 { "−" } else { "" };
@@ -106,6 +122,21 @@ pub fn rough_time(seconds: f64) -> String {
             true => format!("{hours:.0} h"),
             false => format!("{hours:.0} h {:.0} min", tens * 10.0),
         }
+    }
+}
+
+/// `41 s`, `4 min 1 s`, `1 h 20 min`: how long something took that took a while.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round();
+    let (minutes, hours) = ((whole / 60.0).floor(), (whole / 3600.0).floor());
+    if seconds < 0.95 {
+        time(seconds)
+    } else if minutes < 1.0 {
+        format!("{whole:.0} s")
+    } else if hours < 1.0 {
+        format!("{minutes:.0} min {:.0} s", whole - minutes * 60.0)
+    } else {
+        format!("{hours:.0} h {:.0} min", minutes - hours * 60.0)
     }
 }
 
@@ -164,6 +195,26 @@ mod tests {
     #[case(1_000, "1,000 pages")]
     fn counts_of_something(#[case] number: u64, #[case] text: &str) {
         assert_eq!(counted(number, "page", "pages"), text);
+    }
+
+    #[rstest]
+    #[case(0.5, "500.0 ms")]
+    #[case(41.4, "41 s")]
+    #[case(59.6, "1 min 0 s")]
+    #[case(241.0, "4 min 1 s")]
+    #[case(4_830.0, "1 h 20 min")]
+    fn durations_are_as_long_as_they_need(#[case] seconds: f64, #[case] text: &str) {
+        assert_eq!(duration(seconds), text);
+    }
+
+    #[rstest]
+    #[case(0, "0 B")]
+    #[case(244 << 10, "240 KiB")]
+    #[case(3_984_588, "3.8 MiB")]
+    #[case(41_628_467, "40 MiB")]
+    #[case(393_216_000, "380 MiB")]
+    fn what_is_not_the_same_each_time_has_two_digits(#[case] number: u64, #[case] text: &str) {
+        assert_eq!(about_bytes(number), text);
     }
 
     #[rstest]

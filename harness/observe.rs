@@ -23,7 +23,8 @@ mod watch;
 
 pub use at_fork::{AtFork, at_next_fork};
 pub use counters::{
-    Counters, bytes_read, children_of, counters, is_in_swap, minor_faults, rss_bytes, settle,
+    Counters, bytes_read, children_of, counters, family_bytes, is_in_swap, minor_faults, rss_bytes,
+    settle,
 };
 pub use descent::{Family, Grown};
 pub use faults::{Fault, Faults, Recorder, Unread, try_recording};

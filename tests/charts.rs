@@ -52,6 +52,8 @@ fn way(way: &str, contents: Contents, start_method: StartMethod, copied: &[i64])
         handover_seconds: 0.2,
         pss_bytes_held: None,
         pss_bytes_read: None,
+        memory_bytes_held: None,
+        memory_bytes_read: None,
         writes_seen_by_parent: false,
         writes_seen_by_sibling: None,
         container_survives: false,

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Alternative, Measurement, RegionName, Run, Spread, Summary};
+use crate::model::{Alternative, Child, Edge, Measurement, RegionName, Run, Spread, Summary};
 
 /// All that was measured. Of a figure that differs from child to child the largest is taken.
 pub(super) fn of(run: &Run) -> minijinja::Value {
@@ -76,7 +76,7 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
     put("data_bytes", json!(summary.dataset_bytes));
     put("copied_bytes", json!(summary.copied_bytes.end()));
     put("copied_bytes_all", json!(summary.copied_bytes_all));
-    let (mut pages, mut unshared) = (0, 0);
+    let (mut pages, mut unshared, mut all_own) = (0, 0, 0);
     for name in RegionName::ALL {
         let region = summary.regions.iter().find(|region| region.name == name);
         // A region that the dataset has no pages in is one of 0 pages.
@@ -86,21 +86,47 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
             (_, Some(region)) => (*region.pages.end(), *region.unshared.end()),
             (_, None) => (0, 0),
         };
-        put(name.as_str(), json!({"pages": all, "unshared": copied}));
+        // Without what was copied for neighbours of the data: those pages are of the edge.
+        let (own, edge) = match region {
+            Some(region) if name.is_data() => (*region.own.end(), *region.edge.end()),
+            _ => (copied, 0),
+        };
+        put(
+            name.as_str(),
+            json!({"pages": all, "unshared": copied, "own": own, "edge": edge}),
+        );
         if name.is_data() {
             pages += all;
             unshared += copied;
+            all_own += own;
         }
     }
     put("pages", json!(pages));
+    put("own", json!(all_own));
+    put("neighbours", json!(neighbours(measurement)));
     put("unshared", json!(unshared));
     Value::Object(figures)
+}
+
+/// The types of what stands at the edges of the data and was written to, in the child that copied most for it; empty if none did.
+fn neighbours(measurement: &Measurement) -> String {
+    let edges = measurement.children.iter().map(Child::edges);
+    let pages = |edges: &Vec<Edge>| edges.iter().map(|edge| edge.pages).sum::<u64>();
+    let most = edges.max_by_key(pages).unwrap_or_default();
+    let types = most.iter().flat_map(|edge| &edge.types);
+    let mut names: Vec<&str> = types
+        .map(|(name, _)| name.as_deref().unwrap_or("the allocator"))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
 }
 
 fn way(alternative: &Alternative, page_size_bytes: u64) -> Option<Value> {
     let summary = alternative.summary(page_size_bytes)?;
     let mut figures = json!({
         "size_bytes": alternative.size_bytes,
+        "children": alternative.children.len(),
         "copied_bytes": summary.copied_bytes.end(),
         "start_seconds": alternative.start_seconds,
         "handover_seconds": alternative.handover_seconds,
@@ -115,6 +141,14 @@ fn way(alternative: &Alternative, page_size_bytes: u64) -> Option<Value> {
         (
             "pss_bytes_read",
             alternative.pss_bytes_read.map(Value::from),
+        ),
+        (
+            "memory_bytes_held",
+            alternative.memory_bytes_held.map(Value::from),
+        ),
+        (
+            "memory_bytes_read",
+            alternative.memory_bytes_read.map(Value::from),
         ),
         (
             "writes_seen_by_sibling",

@@ -34,6 +34,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.set_fuel(Some(100_000));
     language.set_undefined_behavior(UndefinedBehavior::Strict);
     language.add_filter("bytes", numbers::bytes);
+    language.add_filter("about", numbers::about_bytes);
     language.add_filter("count", numbers::count);
     language.add_filter("share", numbers::share);
     language.add_filter("time", numbers::time);

@@ -23,7 +23,8 @@ use crate::leftovers::{Folder, SHARED_MEMORY};
 use crate::machine::MemoryLimits;
 use crate::model::{AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning};
 use crate::observe::{
-    self, PageSet, PageStates, agree, bytes_read, counters, mappings, page_states, settle,
+    self, PageSet, PageStates, agree, bytes_read, counters, family_bytes, mappings, page_size,
+    page_states, settle,
 };
 use crate::process;
 use crate::protocol::{Module, Started};
@@ -623,7 +624,7 @@ fn measure_in(
         ],
     )?;
     let begun: Begun = parsed("begin", begun)?;
-    let pss_bytes_held = pss(subject.pid(), &begun.empty)?;
+    let held = together(subject.pid(), &begun.empty)?;
 
     let read: Vec<Read> = parsed("read", subject.call("read", Vec::new())?)?;
     let parent = Looked::at(subject.pid())?;
@@ -647,7 +648,7 @@ fn measure_in(
             piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
         });
     }
-    let pss_bytes_read = pss(subject.pid(), &begun.empty)?;
+    let all_read = together(subject.pid(), &begun.empty)?;
 
     let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
     let patience = PATIENCE.as_secs_f64();
@@ -669,8 +670,10 @@ fn measure_in(
         start_seconds: begun.start_seconds,
         prepare_seconds: begun.prepare_seconds,
         handover_seconds: begun.handover_seconds,
-        pss_bytes_held,
-        pss_bytes_read,
+        pss_bytes_held: held.pss_bytes,
+        pss_bytes_read: all_read.pss_bytes,
+        memory_bytes_held: held.memory_bytes,
+        memory_bytes_read: all_read.memory_bytes,
         writes_seen_by_parent: properties.seen_by_parent,
         writes_seen_by_sibling: properties.seen_by_sibling,
         container_survives: properties.container_survives,
@@ -727,22 +730,34 @@ impl Looked {
     }
 }
 
-/// The sum over the whole group, less what each of `without` alone has: as if they were not there, but for their part in
+/// What a whole group has, as if some of it were not there.
+struct Together {
+    pss_bytes: Option<u64>,
+    memory_bytes: Option<u64>,
+}
+
+/// The sums over the whole group, less what each of `without` alone has: as if they were not there, but for their part in
 /// what processes outside the group use as well, and for what they share with each other alone. `None` where the kernel
 /// does not tell.
-fn pss(group: i32, without: &[i32]) -> Result<Option<u64>, observe::Error> {
-    let mut sum = Some(0);
+fn together(group: i32, without: &[i32]) -> Result<Together, observe::Error> {
+    let mut sums = Together {
+        pss_bytes: Some(0),
+        memory_bytes: Some(0),
+    };
+    let sum = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+    let difference = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_sub(other?));
     for pid in process::members(group) {
         settle(pid)?;
         let of_one = counters(pid)?;
-        sum = sum.zip(of_one.pss_bytes).map(|(sum, one)| sum + one);
+        sums.pss_bytes = sum(sums.pss_bytes, of_one.pss_bytes);
+        sums.memory_bytes = sum(sums.memory_bytes, family_bytes(pid)?);
         if without.contains(&pid) {
-            sum = sum
-                .zip(of_one.uss_bytes)
-                .map(|(sum, own)| sum.saturating_sub(own));
+            sums.pss_bytes = difference(sums.pss_bytes, of_one.uss_bytes);
+            let own = Looked::at(pid)?.own.len() * page_size();
+            sums.memory_bytes = difference(sums.memory_bytes, Some(own));
         }
     }
-    Ok(sum)
+    Ok(sums)
 }
 
 /// Kills parent and children at once, as what ends a job does, gives helpers the time to notice, and looks at what is

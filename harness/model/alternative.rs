@@ -30,12 +30,22 @@ pub struct Alternative {
     /// start of the children.
     pub handover_seconds: f64,
     /// Sum of the PSS of all processes, helpers too, when every child has the data and none has read it. Without the
-    /// pages that only the reference child has.
+    /// pages that only the reference child has. Pages of libraries are divided among all programs of the machine that map
+    /// them, so this moves when others start or end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pss_bytes_held: Option<u64>,
     /// The same sum when all have read all and still have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pss_bytes_read: Option<u64>,
+    /// Memory of all processes together, helpers too, at the same moment as `pss_bytes_held`, each page counted once: anonymous
+    /// pages, and pages of mappings that they share to write to. Pages of other files, which any program may have mapped, are not
+    /// in it, so that it does not depend on what else runs. Nor are the pages that only the reference child has. Absent in
+    /// documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_held: Option<u64>,
+    /// The same when all have read all and still have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_read: Option<u64>,
     /// Whether the parent sees what a child writes.
     pub writes_seen_by_parent: bool,
     /// Whether another child sees it. Absent with one child, and where each child has other data.
@@ -203,6 +213,13 @@ impl Alternative {
     /// The way and, if several were measured of it, the start method: what tells it from all others.
     pub fn name(way: &str, method: StartMethod) -> String {
         format!("{way}/{method}")
+    }
+
+    /// Whether most of the data reached a child through a pipe. What it then has of its own is not the same in each run: how
+    /// much the allocator keeps of what it read depends on the pieces in which that arrived.
+    pub fn came_through_pipe(&self) -> bool {
+        let piped = self.children.iter().filter_map(|child| child.piped_bytes);
+        piped.max().is_some_and(|most| most > self.size_bytes / 8)
     }
 
     /// The figures over all children; `None` without children.

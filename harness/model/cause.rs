@@ -214,6 +214,14 @@ impl FromStr for By {
 }
 
 impl Written {
+    /// Whether a neighbour was written: pages at the edge of a region that holds memory out of line alone may hold other objects, or
+    /// the allocator's words. Those are none of the dataset's, as a page with a header of an object of the data is of that region.
+    pub fn is_of_neighbour(&self) -> bool {
+        let out_of_line = matches!(self.region, RegionName::Spine | RegionName::Payload);
+        let elsewhere = [Cause::Refcount, Cause::Gc, Cause::Body, Cause::Allocator];
+        out_of_line && elsewhere.contains(&self.cause)
+    }
+
     /// What tells these pages from others; `None` where that is not known of them.
     pub fn key(&self, by: By) -> Option<Cow<'_, str>> {
         match by {
@@ -222,7 +230,14 @@ impl Written {
             By::Cause => Some(self.cause.as_str().into()),
             By::Function => self.function.as_deref().map(Cow::Borrowed),
             By::Line => line_and_caller(self.line.as_deref(), self.own_line.as_deref()),
-            By::Package => self.package.as_deref().map(Cow::Borrowed),
+            By::Package => match (self.package.as_deref(), self.region) {
+                (Some(package), _) => Some(package.into()),
+                (None, region) if region.is_data() && !self.is_of_neighbour() => {
+                    Some("(the data)".into())
+                }
+                (None, RegionName::Interpreter) => Some("(the interpreter)".into()),
+                (None, _) => None,
+            },
         }
     }
 }
@@ -241,6 +256,30 @@ pub(super) fn line_and_caller<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_on_a_page_without_headers_of_the_data_is_a_neighbours() {
+        let is_of_neighbour = |region, cause| {
+            let written = Written {
+                region,
+                cause,
+                of_type: None,
+                function: None,
+                line: None,
+                own_line: None,
+                package: None,
+                pages: 1,
+                identical: None,
+            };
+            written.is_of_neighbour()
+        };
+        for region in RegionName::ALL {
+            let out_of_line = [RegionName::Spine, RegionName::Payload].contains(&region);
+            assert_eq!(is_of_neighbour(region, Cause::Refcount), out_of_line);
+            assert!(!is_of_neighbour(region, Cause::Buffer));
+            assert!(!is_of_neighbour(region, Cause::Kernel));
+        }
+    }
 
     #[test]
     fn causes_are_spelled_alike_in_json_and_in_tables() {

@@ -20,7 +20,11 @@ pub struct RegionSummary {
     pub pages: Spread<u64>,
     /// Pages that the visit copied.
     pub unshared: Spread<u64>,
-    /// Those of each cause that any has; `None` where causes are not known.
+    /// Those without the ones that were copied for a neighbour.
+    pub own: Spread<u64>,
+    /// Those that were copied for a neighbour: at the edges.
+    pub edge: Spread<u64>,
+    /// Those of `own` of each cause that any has; `None` where causes are not known.
     pub causes: Option<Vec<(Cause, Spread<u64>)>>,
 }
 
@@ -57,7 +61,18 @@ pub struct Reason {
     pub functions: Named,
 }
 
-/// The copied pages of one region, in one child, and who wrote to them.
+/// Pages at the edge of a region that one child copied for a neighbour: another object there, or the allocator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The region.
+    pub region: RegionName,
+    /// How many pages.
+    pub pages: u64,
+    /// By the type of the neighbour.
+    pub types: Named,
+}
+
+/// The copied pages of one region, in one child, and who wrote to them. Those for a neighbour are not among them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Why {
     /// The region.
@@ -251,8 +266,28 @@ impl Measurement {
             name: *names.last()?,
             pages,
             unshared: of(|region| region.unshared)?,
+            own: self.without_edges(names)?,
+            edge: self.at_edges(names)?,
             causes: self.causes(names),
         })
+    }
+
+    fn without_edges(&self, names: &[RegionName]) -> Option<Spread<u64>> {
+        let own = |child: &Child| {
+            let regions = names.iter().filter_map(|name| child.region(*name));
+            let pages = regions.map(|region| child.own_unshared(region));
+            pages.fold(0, u64::saturating_add)
+        };
+        spread(self.children.iter().map(own))
+    }
+
+    fn at_edges(&self, names: &[RegionName]) -> Option<Spread<u64>> {
+        let at_edges = |child: &Child| {
+            let edges = child.edges().into_iter();
+            let pages = edges.filter(|edge| names.contains(&edge.region));
+            pages.fold(0, |sum: u64, edge| sum.saturating_add(edge.pages))
+        };
+        spread(self.children.iter().map(at_edges))
     }
 
     /// The causes of the copies of regions.
@@ -260,7 +295,7 @@ impl Measurement {
         let of_child = |child: &Child| {
             let mut causes = super::Causes::default();
             for region in names.iter().filter_map(|name| child.region(*name)) {
-                causes += &region.causes?;
+                causes += &child.own_causes(region)?;
             }
             Some(causes)
         };
@@ -358,11 +393,47 @@ impl Child {
         groups
     }
 
+    /// The pages that were copied for neighbours of the data, by region.
+    pub fn edges(&self) -> Vec<Edge> {
+        let regions = RegionName::ALL.into_iter().filter_map(|region| {
+            let written = self.written.iter();
+            let of_neighbours = written.filter(|one| one.region == region && one.is_of_neighbour());
+            let types = ordered(of_neighbours, |one| one.of_type.clone());
+            let pages = types.iter().map(|(_, pages)| *pages);
+            let pages = pages.fold(0, u64::saturating_add);
+            (pages > 0).then_some(Edge {
+                region,
+                pages,
+                types,
+            })
+        });
+        regions.collect()
+    }
+
+    /// The copied pages of a region without those.
+    pub fn own_unshared(&self, region: &Region) -> u64 {
+        let edges = self.edges();
+        let edge = edges.iter().find(|edge| edge.region == region.name);
+        let edge = edge.map_or(0, |edge| edge.pages);
+        region.unshared.saturating_sub(edge)
+    }
+
+    /// The causes of these.
+    fn own_causes(&self, region: &Region) -> Option<super::Causes> {
+        let mut causes = region.causes?;
+        let written = self.written.iter();
+        for one in written.filter(|one| one.region == region.name && one.is_of_neighbour()) {
+            let pages = causes.of_mut(one.cause);
+            *pages = pages.saturating_sub(one.pages);
+        }
+        Some(causes)
+    }
+
     /// The copied pages of each region in which more than noise was copied, the most first.
     pub fn why(&self, page_size_bytes: u64) -> Vec<Why> {
         let regions = self.regions.iter();
         let mut all: Vec<Why> = regions
-            .filter(|region| !is_noise(region.unshared))
+            .filter(|region| !is_noise(self.own_unshared(region)))
             .map(|region| self.why_region(region, page_size_bytes))
             .collect();
         // Those of as many pages stay in their order.
@@ -390,16 +461,19 @@ impl Child {
     fn why_region(&self, region: &Region, page_size_bytes: u64) -> Why {
         let written = || {
             let all = self.written.iter();
-            all.filter(|written| written.region == region.name)
+            all.filter(|written| written.region == region.name && !written.is_of_neighbour())
         };
+        let pages = self.own_unshared(region);
+        let causes = self.own_causes(region);
+        let at_edge = pages != region.unshared;
         let mut reasons: Vec<Reason> = Cause::ALL
             .into_iter()
-            .filter(|_| region.causes.is_some())
+            .filter(|_| causes.is_some())
             .map(|cause| {
                 let of_cause = || written().filter(|written| written.cause == cause);
                 Reason {
                     cause,
-                    pages: region.causes.map_or(0, |causes| causes.of(cause)),
+                    pages: causes.map_or(0, |causes| causes.of(cause)),
                     types: ordered(of_cause(), |one| one.of_type.clone()),
                     lines: ordered(of_cause(), |one| {
                         one.own_line.clone().or_else(|| one.line.clone())
@@ -412,9 +486,9 @@ impl Child {
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.pages));
         Why {
             region: region.name,
-            pages: region.unshared,
-            bytes: region.unshared.saturating_mul(page_size_bytes),
-            share: share_of(region.unshared, region.pages, page_size_bytes),
+            pages,
+            bytes: pages.saturating_mul(page_size_bytes),
+            share: share_of(pages, region.pages, page_size_bytes),
             reasons,
             objects: ordered(written(), |one| {
                 let line = one.key(By::Line);
@@ -427,7 +501,10 @@ impl Child {
                 }
             }),
             functions: ordered(written(), |one| one.function.clone()),
-            identical: region.identical,
+            identical: match at_edge {
+                false => region.identical,
+                true => written().map(|one| one.identical).sum(),
+            },
         }
     }
 

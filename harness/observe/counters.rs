@@ -1,6 +1,6 @@
 //! The kernel's own sums about a process: cruder than pages, and independent of them.
 
-use procfs::process::{Process, SmapsRollup};
+use procfs::process::{MMPermissions, MemoryMap, MemoryMaps, Process, SmapsRollup};
 
 use super::{Error, reading};
 
@@ -51,6 +51,36 @@ fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
         private.and_then(|(clean, dirty)| clean.checked_add(dirty)),
         field("AnonHugePages"),
     )
+}
+
+/// What a process has of memory in which none but its relatives can have a part, in bytes: anonymous pages, which reach others
+/// by fork alone, and pages of mappings that it shares to write to. Each is divided among those that map it, so that the sum
+/// over a whole tree counts it once, whatever other programs run. Pages of other files are left out: anybody may map those.
+/// `None` where the kernel does not tell (`Pss_Anon` of `/proc/PID/smaps_rollup`: Linux 5.3).
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn family_bytes(pid: i32) -> Result<Option<u64>, Error> {
+    let process = Process::new(pid).map_err(reading(pid, "smaps"))?;
+    let rollup = process.smaps_rollup();
+    let rollup = rollup
+        .map_err(reading(pid, "smaps_rollup"))?
+        .memory_map_rollup;
+    let maps = process.smaps().map_err(reading(pid, "smaps"))?;
+    Ok(family_sum(&rollup, &maps))
+}
+
+fn family_sum(rollup: &MemoryMaps, maps: &MemoryMaps) -> Option<u64> {
+    let field = |map: &MemoryMap, name: &str| map.extension.map.get(name).copied();
+    let mut sum = field(rollup.iter().next()?, "Pss_Anon")?;
+    let shared_to_write = MMPermissions::SHARED | MMPermissions::WRITE;
+    for map in maps
+        .iter()
+        .filter(|map| map.perms.contains(shared_to_write))
+    {
+        sum = sum.checked_add(field(map, "Pss")?)?;
+    }
+    Some(sum)
 }
 
 /// Resident memory of a process in bytes, shared pages included (`Rss` of `/proc/PID/smaps_rollup`); `None` where that
@@ -154,6 +184,23 @@ mod tests {
         let text =
             format!("{HEAD}Rss:  90 kB\nPss:  12 kB\nPrivate_Clean:  4 kB\nPrivate_Dirty:  8 kB\n");
         assert_eq!(parse(&text), Some((Some(12 << 10), Some(12 << 10), None)));
+    }
+
+    #[test]
+    fn memory_of_a_family_leaves_out_what_anybody_may_map() {
+        let sum = |rollup: &str, maps: &str| {
+            let rollup = SmapsRollup::from_buf_read(rollup.as_bytes()).unwrap();
+            let maps = MemoryMaps::from_buf_read(maps.as_bytes()).unwrap();
+            family_sum(&rollup.memory_map_rollup, &maps)
+        };
+        let rollup = format!("{HEAD}Pss:  900 kB\nPss_Anon:  20 kB\nPss_File:  800 kB\n");
+        let maps = "1000-2000 r-xp 00000000 fe:01 7 /usr/lib/libm.so\nPss:  700 kB\n\
+                    2000-3000 r--s 00000000 fe:01 8 /usr/lib/gconv-modules.cache\nPss:  3 kB\n\
+                    3000-4000 rw-p 00000000 00:00 0 [heap]\nPss:  20 kB\n\
+                    4000-5000 rw-s 00000000 00:1a 9 /dev/shm/block\nPss:  64 kB\n";
+        assert_eq!(sum(&rollup, maps), Some(84 << 10));
+        // As before Linux 5.3.
+        assert_eq!(sum(&format!("{HEAD}Pss:  900 kB\n"), maps), None);
     }
 
     proptest! {

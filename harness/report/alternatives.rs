@@ -8,7 +8,10 @@ use crate::mitigations::{Mitigation, Mitigations, mitigations};
 use crate::model::{
     AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
 };
-use crate::numbers::{bytes, share, signed_bytes, time};
+use crate::numbers::{about_bytes, bytes, share, signed_bytes, time};
+
+/// In front of a figure that is not the same in each run.
+const MOVES: &str = "~";
 
 /// For a terminal: columns that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
@@ -106,14 +109,28 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     });
     let mut notes = vec![
         "shm: multiprocessing.shared_memory. copied: what a child has of its own beyond one that was started alike and got \
-         nothing. copied, piped, read: by the child with the most. PSS: all processes together, when all children have read. \
-         Pool.map gives each child its chunk alone."
+         nothing. copied, piped, read: by the child with the most. memory: of all processes together, when all children have \
+         read; pages of files that other programs may have mapped are not in it. Times are those of one run. Pool.map gives \
+         each child its chunk alone."
             .to_owned(),
         format!(
             "survives: what is in a child the very object that it is in the parent. kill one: whether the others can go on \
              when one child is killed{hangs}. kill all: what is left when parent and children are killed at once."
         ),
     ];
+    if alternatives(report).any(Alternative::came_through_pipe) {
+        notes.push(format!(
+            "{MOVES}: not the same in each run. The data came through a pipe, and how much of it the allocator keeps depends \
+             on the pieces in which it arrived."
+        ));
+    }
+    let by_pss =
+        |one: &Alternative| one.memory_bytes_read.is_none() && one.pss_bytes_read.is_some();
+    if alternatives(report).any(by_pss) {
+        notes.push(format!(
+            "{MOVES} in memory: an earlier refcow counted PSS, in which what other programs have mapped plays a part."
+        ));
+    }
     if report.runs.iter().any(|run| mitigated(run).is_some()) {
         notes.push(
             "iterate, collect, allocate: with the part of the data that this is; the rest of what is copied is the \
@@ -284,7 +301,14 @@ fn of_run(run: &Run) -> Vec<Part> {
         numbers: 1..numbers,
     };
     let mut figures = columns(
-        ["", "copied", "PSS", "hand over", "first read", "read all"],
+        [
+            "",
+            "copied",
+            "memory",
+            "hand over",
+            "first read",
+            "read all",
+        ],
         6,
     );
     let mut properties = columns(
@@ -387,13 +411,19 @@ pub(super) fn label(run: &Run, alternative: &Alternative) -> String {
 }
 
 fn figures_of(label: &str, alternative: &Alternative, summary: &AlternativeSummary) -> Vec<String> {
-    let copied = *summary.copied_bytes.end();
+    let copied = signed_bytes(*summary.copied_bytes.end());
+    let memory = match (alternative.memory_bytes_read, alternative.pss_bytes_read) {
+        (Some(memory), _) => bytes(memory),
+        (None, Some(pss)) => format!("{MOVES}{}", about_bytes(pss)),
+        (None, None) => "unknown".into(),
+    };
     vec![
         label.to_owned(),
-        signed_bytes(copied),
-        alternative
-            .pss_bytes_read
-            .map_or_else(|| "unknown".into(), bytes),
+        match alternative.came_through_pipe() {
+            true => format!("{MOVES}{copied}"),
+            false => copied,
+        },
+        memory,
         time(alternative.handover_seconds),
         time(*summary.first_read_seconds.end()),
         time(*summary.read_all_seconds.end()),

@@ -114,6 +114,8 @@ fn make_full() -> Report {
         handover_seconds: 0.2,
         pss_bytes_held: Some(1 << 20),
         pss_bytes_read: Some(2 << 20),
+        memory_bytes_held: Some(1 << 19),
+        memory_bytes_read: Some(1 << 20),
         writes_seen_by_parent: true,
         writes_seen_by_sibling: Some(true),
         container_survives: true,

@@ -77,7 +77,8 @@ pub fn tree(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     }
     if !tables.is_empty() {
         blocks.push(Block::text(
-            "All processes together, each page's bytes divided among those that share it: what is copied adds to the sum.",
+            "All processes together, each page's bytes divided among those that share it: what is copied adds to the sum. Pages \
+             of libraries are divided among all programs that have them, so that sums of two runs may be some MiB apart.",
         ));
     }
     blocks.append(&mut tables);
