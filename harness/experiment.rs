@@ -14,7 +14,9 @@ pub mod visit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use crate::experiment::lines::LineLog;
 use crate::failures::{Failed, Failure, Message, messages};
@@ -705,6 +707,7 @@ fn of_steps<T>(
 
 /// Everything in the plan, with one interpreter.
 fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result<OfOne, Error> {
+    let (began, clock) = (Timestamp::now(), Instant::now());
     let interpreter = &ready.interpreter;
     let launch = Launch {
         keep_huge_pages: plan.keep_huge_pages,
@@ -807,6 +810,8 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
         }
     }
     let run = Run {
+        began: Some(began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        seconds: Some(clock.elapsed().as_secs_f64()),
         python: model_of(interpreter),
         environment,
         calibration,

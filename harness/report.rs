@@ -8,6 +8,7 @@ mod claims;
 mod columns;
 mod comparison;
 mod csv;
+mod date;
 mod escape;
 mod facts;
 mod finding;
@@ -258,15 +259,30 @@ pub fn incomplete(report: &Report) -> Option<&'static str> {
     report.interrupted.then_some(words)
 }
 
-/// The same as the beginning of a page; nothing of a run that is whole.
+/// The beginning of a page: whether the run is whole, and when it was made.
 fn beginning(report: &Report, style: Style) -> String {
-    match (incomplete(report), style) {
+    let when = paragraph(date::measured(report), style);
+    incomplete_at_first(report, style) + &when
+}
+
+/// That a run is not whole, as the beginning of a page.
+fn incomplete_at_first(report: &Report, style: Style) -> String {
+    let words = incomplete(report).map(|words| match style {
+        Style::Terminal { .. } => words.to_owned(),
+        Style::Markdown => format!("> {words}"),
+    });
+    paragraph(words, style)
+}
+
+/// Words of refcow's own on their own lines, with an empty one behind them.
+fn paragraph(words: Option<String>, style: Style) -> String {
+    match (words, style) {
         (None, _) => String::new(),
         (Some(words), Style::Terminal { width, .. }) => {
-            let words = table::wrapped(words, width.unwrap_or(READABLE), "");
+            let words = table::wrapped(&words, width.unwrap_or(READABLE), "");
             format!("{words}\n")
         }
-        (Some(words), Style::Markdown) => format!("> {words}\n\n"),
+        (Some(words), Style::Markdown) => format!("{words}\n\n"),
     }
 }
 

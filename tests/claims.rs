@@ -5,7 +5,10 @@ use std::fmt::Write;
 use std::sync::{Mutex, OnceLock};
 
 use refcow::claims::{Claims, Expectations, Figures};
-use refcow::model::{Claim, Figure, Run, Unit, Value, Verdict, Warning};
+use refcow::model::{
+    Cause, Claim, Figure, RegionName, Report, Run, Unit, Value, Verdict, Warning, Written,
+};
+use refcow::report::{Style, render_claims, render_html};
 use rstest::rstest;
 
 use crate::common::by_python::assert_snapshot_of;
@@ -251,7 +254,7 @@ fn other_figures_give_another_verdict() {
         (
             "shm-numpy",
             LIMITS,
-            &[("copied", 1e5), ("sent_copied", 1e5)],
+            &[("copied", 1e5), ("sent_copied", 3e5)],
         ),
         ("shm-numpy", HOLDS, &[("copied", 1e5), ("sent_copied", 1e6)]),
         ("shm-no-copy", NOT, &[("read_copied", 1.0)]),
@@ -720,13 +723,144 @@ fn a_block_that_does_not_fit_is_no_verdict_but_a_reason() {
 
 #[test]
 fn a_figure_that_only_the_sentence_needs_is_missed_too() {
-    // As where the kernel tells no PSS.
-    let mut figures = figures("shm-numpy", &[]);
-    figures.remove("pss").unwrap();
-    let judged = Claims::builtin().find("shm-numpy").unwrap();
+    // As where the kernel tells no memory of all processes.
+    let mut figures = figures("saves-memory", &[]);
+    figures.remove("read").unwrap();
+    let judged = Claims::builtin().find("saves-memory").unwrap();
     let judged = judged.judge(&figures).unwrap();
     assert_eq!(judged.verdict, Verdict::NotTestableHere);
-    assert_eq!(judged.lacking.as_deref(), Some("pss"));
+    assert_eq!(judged.lacking.as_deref(), Some("read"));
+}
+
+#[test]
+fn the_rule_that_applied_is_marked() {
+    let report = Report::of(report().clone());
+    let style = Style::Terminal {
+        width: Some(u16::MAX),
+        colours: false,
+    };
+    for (claim, statement) in report.runs[0]
+        .claims
+        .iter()
+        .zip(&Claims::builtin().statements)
+    {
+        let text = String::from_utf8(render_claims(&report, &[statement], style)).unwrap();
+        let (_, rules) = text
+            .split_once("The rule: the first that applies (→)\n")
+            .unwrap();
+        let rules = rules.lines().take(statement.rules.len());
+        let marked: Vec<usize> = rules
+            .enumerate()
+            .filter(|(_, line)| line.starts_with("  → "))
+            .map(|(number, _)| number)
+            .collect();
+        let judged = statement.judge(&claim.figures).unwrap();
+        assert_eq!(marked, Vec::from_iter(judged.rule), "{text}");
+    }
+    let page = String::from_utf8(render_html(&report, &[]).unwrap()).unwrap();
+    assert_eq!(page.matches("This one applied.").count(), 13);
+}
+
+#[test]
+fn the_first_line_says_how_many_statements_hold() {
+    let of = |claims: &[Verdict]| {
+        let mut run = report().clone();
+        run.claims.truncate(claims.len());
+        for (claim, verdict) in run.claims.iter_mut().zip(claims) {
+            (claim.verdict, claim.expected) = (*verdict, *verdict);
+        }
+        let style = Style::Terminal {
+            width: None,
+            colours: false,
+        };
+        let text = render_claims(&Report::of(run), &[], style);
+        let text = String::from_utf8(text).unwrap();
+        let first = text.lines().next().unwrap();
+        let (_, said) = first.split_once(": ").unwrap();
+        format!("{} {said}", first.split_once(',').unwrap().0)
+    };
+    use Verdict::{DoesNotHold, Holds, HoldsWithLimits, NotTestableHere};
+    assert_eq!(
+        of(&[DoesNotHold, Holds, HoldsWithLimits]),
+        "3 statements 1 holds, 1 with limits, 1 does not."
+    );
+    assert_eq!(
+        of(&[
+            DoesNotHold,
+            DoesNotHold,
+            Holds,
+            Holds,
+            HoldsWithLimits,
+            HoldsWithLimits
+        ]),
+        "6 statements 2 hold, 2 with limits, 2 do not."
+    );
+    assert_eq!(of(&[NotTestableHere]), "1 statement 1 not testable here.");
+}
+
+#[test]
+fn a_page_that_was_copied_for_a_neighbour_of_the_payload_is_told_apart() {
+    let statement = Claims::builtin().find("three-lists").unwrap();
+    let decided_by = |neighbours: &str, pages: f64| {
+        let replaced = [
+            ("share", 0.001),
+            ("payload_pages", 96_026.0),
+            ("payload_copied", 0.0),
+            ("payload_edge", pages),
+        ];
+        let mut figures = figures("three-lists", &replaced);
+        let text = figures.get_mut("neighbours").unwrap();
+        text.value = Value::Text(neighbours.into());
+        statement.judge(&figures).unwrap().decided_by.unwrap()
+    };
+    assert!(decided_by("", 0.0).ends_with(", 0 of 96,026 payload pages"));
+    let told = decided_by("dict", 1.0);
+    assert!(
+        told.ends_with(", 0 of 96,026 payload pages; 1 more, for what stands beside them (dict)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_a_child_copied_for_a_neighbour_is_no_payload_of_the_evidence() {
+    let mut run = report().clone();
+    let mut changed = 0;
+    for measurement in &mut run.measurements {
+        for child in &mut measurement.children {
+            let copied = child.written.first().cloned();
+            let payload = child.regions.iter_mut();
+            for region in payload.filter(|region| region.name == RegionName::Payload) {
+                let Some(written) = &copied else { continue };
+                child.written.push(Written {
+                    region: RegionName::Payload,
+                    cause: Cause::Refcount,
+                    of_type: Some("dict".into()),
+                    pages: 1,
+                    ..written.clone()
+                });
+                region.unshared += 1;
+                region.causes.as_mut().unwrap().refcount += 1;
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed > 0);
+    let ids = ["three-lists".to_owned()];
+    let judged = |run: &Run| {
+        let claims = Claims::builtin().judge(&ids, run, &Expectations::new());
+        claims.unwrap().remove(0).figures
+    };
+    let (before, after) = (judged(report()), judged(&run));
+    assert_eq!(after["payload_copied"], before["payload_copied"]);
+    let pages = |figures: &Figures| match figures["payload_edge"].value {
+        Value::Count(pages) => pages,
+        _ => panic!("{figures:?}"),
+    };
+    assert_eq!(pages(&after), pages(&before) + 1);
+    let Value::Text(neighbours) = &after["neighbours"].value else {
+        panic!("{after:?}");
+    };
+    assert!(neighbours.contains("dict"), "{neighbours}");
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use refcow::model::{
     Cause, Child, Followed, Made, OnTheWay, Peak, Processes, RegionName, Report, Run,
 };
-use refcow::report::{Format, findings, render, render_by};
+use refcow::report::{Format, findings, render, render_by, render_html};
 use rstest::rstest;
 
 use crate::common::canned::{self, at_line, of_a_visit};
 
 use Cause::{Buffer, Gc, Refcount, Unattributed};
-use RegionName::{Header, Interpreter, Modules, Native, Rest, Spine};
+use RegionName::{Header, Interpreter, Modules, Native, Payload, Rest, Spine};
 
 fn found(run: Run) -> String {
     let found = findings(&Report::of(run));
@@ -529,6 +529,116 @@ fn by_package_names_the_packages_of_modules() {
     let table = String::from_utf8(table.unwrap()).unwrap();
     assert!(table.contains("django        2.7 MiB, 70.0 %"), "{table}");
     assert!(table.contains("(no package)  1.2 MiB, 30.0 %"), "{table}");
+}
+
+#[test]
+fn by_package_names_what_is_of_none() {
+    let run = of_a_visit(
+        "read",
+        &[
+            (Header, 2_000, 700),
+            (Interpreter, 200, 200),
+            (Rest, 100, 100),
+        ],
+        &[
+            (Header, Refcount, Some("str"), Some("sum"), 700),
+            (Interpreter, Refcount, Some("str"), Some("sum"), 200),
+            (Rest, Unattributed, None, Some("sum"), 100),
+        ],
+        |_| {},
+    );
+    let by = [refcow::model::By::Package];
+    let table = render_by(&Report::of(run), &by, Format::Table { width: None });
+    let table = String::from_utf8(table.unwrap()).unwrap();
+    for row in [
+        "(the data)         2.7 MiB, 70.0 %",
+        "(the interpreter)  800 KiB, 20.0 %",
+        "(no package)       400 KiB, 10.0 %",
+    ] {
+        assert!(table.contains(row), "{table}");
+    }
+}
+
+/// A page on which payload ends may hold another object, too. What is written to that is no payload.
+#[rstest]
+#[case::one_page(1, "4 KiB", false)]
+#[case::more_than_noise(5, "20 KiB", true)]
+fn what_was_copied_for_a_neighbour_is_no_payload(
+    #[case] edge: u64,
+    #[case] size: &str,
+    #[case] told: bool,
+) {
+    let run = of_a_visit(
+        "read",
+        &[(Header, 121, 121), (Payload, 96_027, edge + 10)],
+        &[
+            (Header, Refcount, Some("array.array"), Some("read"), 121),
+            (Payload, Refcount, Some("dict"), Some("look"), edge),
+            (Payload, Buffer, Some("array.array"), Some("write"), 10),
+        ],
+        |_| {},
+    );
+    let text = render(&Report::of(run.clone()), Format::Table { width: None }).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let last = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name}: {text}"));
+        line.split_whitespace().next_back().unwrap().to_owned()
+    };
+    assert_eq!(last("payload"), "10");
+    assert_eq!(last("edge of payload"), edge.to_string());
+    let words = format!("read: at the edge of payload, {size} more was copied for a dict there.");
+    let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plain.contains(&words), "{text}");
+    let found = findings(&Report::of(run)).remove(0);
+    assert_eq!(found.contains("At the edge of payload"), told, "{found}");
+    assert!(
+        !found.contains("a dict writes its reference count"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_report_says_when_it_was_made_and_how_long_that_took() {
+    let of = |runs: &[(Option<&str>, Option<f64>)]| {
+        let runs = runs.iter().map(|(began, seconds)| {
+            let mut run = keys(|_| {});
+            run.began = began.map(str::to_owned);
+            run.seconds = *seconds;
+            run
+        });
+        let report = Report::of_all(runs.collect(), Vec::new());
+        let [table, markdown] = [Format::Table { width: None }, Format::Markdown].map(|format| {
+            let text = render(&report, format).unwrap();
+            String::from_utf8(text).unwrap().replace('\n', " ")
+        });
+        table.split_once("Measured ").map(|(_, rest)| {
+            let (said, _) = rest.split_once("  ").unwrap();
+            assert!(markdown.contains(&format!("Measured {said}")), "{markdown}");
+            let page = String::from_utf8(render_html(&report, &[]).unwrap()).unwrap();
+            let said_there = format!("Measured {}", said.trim_end_matches('.'));
+            assert!(page.contains(&said_there), "{page}");
+            said.to_owned()
+        })
+    };
+    let one = (Some("2026-11-28T16:22:01Z"), Some(41.4));
+    let other = (Some("2026-11-28T17:05:59Z"), Some(200.0));
+    assert_eq!(
+        of(&[one]).as_deref(),
+        Some("2026-11-28 16:22 UTC, in 41 s.")
+    );
+    assert_eq!(
+        of(&[other, one]).as_deref(),
+        Some(
+            "2026-11-28 16:22 UTC, the last run from 2026-11-28 17:05 UTC on, in 4 min 1 s in all."
+        )
+    );
+    assert_eq!(
+        of(&[one, (None, None)]).as_deref(),
+        Some("2026-11-28 16:22 UTC.")
+    );
+    assert_eq!(of(&[(None, None)]), None);
+    assert_eq!(of(&[(Some("<b>"), Some(1.0))]), None);
 }
 
 #[test]

@@ -5,19 +5,30 @@ use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, 
 
 use super::columns::{Columns, cut};
 use super::escape::markdown as escaped;
+use super::finding::summary_of_claims;
+use super::page::about::pythons;
 use super::table::wrapped;
-use super::{READABLE, Style, beginning, changes, labels, warnings};
+use super::{READABLE, Style, beginning, changes, date, incomplete_at_first, labels, warnings};
 use crate::claims::Statement;
 use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
 use crate::numbers::{bytes, count, share, time};
 
-/// From so many columns on, claims stand in four columns, not in two.
+/// From so many columns on, what the article says and what was found stand side by side.
 const WIDE: u16 = 130;
+/// With fewer columns a verdict stands under its claim.
+const NARROW: u16 = 60;
+
+/// What the words of the sentences mean that are no everyday words.
+pub(in crate::report) const REGIONS: &str = "Header pages hold objects, with their reference counts; spine pages, a list's pointers to \
+     them; payload pages, what arrays hold.";
 
 /// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
 /// each has a column, and every change from one to the next is named.
 pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8> {
-    let mut text = beginning(report, style);
+    let mut text = match explained {
+        [] => incomplete_at_first(report, style) + &first_lines(report, style),
+        _ => beginning(report, style),
+    };
     if explained.is_empty() {
         text += &match &report.runs[..] {
             [run] => table(&run.claims, style),
@@ -48,6 +59,28 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
     }
     changes::add_between_neighbours(&mut text, report, style);
     text.into_bytes()
+}
+
+/// How many statements hold, when that was measured, and what the words mean.
+fn first_lines(report: &Report, style: Style) -> String {
+    let statements = report.statements();
+    let summary = summary_of_claims(&statements, &pythons(report));
+    match style {
+        Style::Markdown => {
+            let when = date::measured(report).map_or(String::new(), |words| format!(" {words}"));
+            format!("**{}.**{when} {REGIONS}\n\n", escaped(&summary))
+        }
+        Style::Terminal { width, .. } => {
+            let lines = [
+                Some(format!("{summary}.")),
+                date::measured(report),
+                Some(REGIONS.to_owned()),
+            ];
+            let lines = lines.into_iter().flatten();
+            let lines = lines.map(|line| wrapped(&line, width.unwrap_or(READABLE), ""));
+            lines.chain(["\n".to_owned()]).collect()
+        }
+    }
 }
 
 /// The verdicts with a column an interpreter, and below them what decides each with the newest.
@@ -124,7 +157,7 @@ fn table(claims: &[Claim], style: Style) -> String {
     if colours {
         table.enforce_styling();
     }
-    let wide = width >= WIDE;
+    let (wide, narrow) = (width >= WIDE, width < NARROW);
     if wide {
         table.set_header(["claim", "verdict", "the article says", "found"]);
     }
@@ -141,15 +174,19 @@ fn table(claims: &[Claim], style: Style) -> String {
             let statement = Cell::new(&claim.statement);
             vec![id, coloured(verdict(claim)), statement, Cell::new(found)]
         } else {
-            let words = format!("{}\n{}", claim.id, verdict(claim));
-            let words = words.replace(" (expected", "\n(expected");
-            let said = format!("{}\n{found}", claim.statement);
-            vec![coloured(words), Cell::new(said)]
+            let said = Cell::new(format!("{}\n{found}", claim.statement));
+            match narrow {
+                true => {
+                    let words = format!("{}\n{}", claim.id, verdict(claim));
+                    vec![coloured(words.replace(" (expected", "\n(expected")), said]
+                }
+                false => vec![Cell::new(&claim.id), coloured(in_few_columns(claim)), said],
+            }
         });
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding(if index == 0 { (0, 0) } else { (2, 0) });
-        if index == 0 || wide && index == 1 {
+        if index == 0 || !narrow && index == 1 {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -188,6 +225,20 @@ fn verdict(claim: &Claim) -> String {
         true => claim.verdict.to_string(),
         false => format!("{} (expected: {})", claim.verdict, claim.expected),
     }
+}
+
+/// The same in lines of one or two words.
+fn in_few_columns(claim: &Claim) -> String {
+    let words = verdict(claim);
+    let breaks = [
+        ("holds with ", "holds with\n"),
+        ("does not ", "does not\n"),
+        ("not testable ", "not testable\n"),
+        (" (expected: ", "\n(expected:\n"),
+    ];
+    breaks
+        .into_iter()
+        .fold(words, |words, (from, to)| words.replace(from, to))
 }
 
 /// The figure that decides, and the limit.
@@ -348,20 +399,35 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
         }
     }
     say("", "");
-    say(&heading("The rule: the first that applies"), "");
-    for rule in &statement.rules {
-        let line = format!(
-            "{}: {}",
-            rule.verdict,
-            if rule.when == "true" {
-                "otherwise"
-            } else {
-                &rule.when
+    say(&heading("The rule: the first that applies (→)"), "");
+    for (number, rule) in statement.rules.iter().enumerate() {
+        let applied = applied(statement, claims, number);
+        let (mark, with) = match (applied.len(), labels.len()) {
+            (0, _) => ("  ", String::new()),
+            (some, all) if some == all => ("→ ", String::new()),
+            _ => {
+                let of = applied.iter().map(|place| &labels[*place][..]);
+                ("→ ", format!(" ({})", of.collect::<Vec<_>>().join(", ")))
             }
-        );
+        };
+        let verdict = rule.verdict;
         match style {
-            Style::Terminal { .. } => say(&line, "  "),
-            Style::Markdown => say(&format!("1. {}", line.replace(": ", ": `") + "`"), ""),
+            Style::Terminal { .. } => {
+                let when = if rule.when == "true" {
+                    "otherwise"
+                } else {
+                    &rule.when
+                };
+                say(&format!("{mark}{verdict}{with}: {when}"), "  ");
+            }
+            Style::Markdown => {
+                let when = match &rule.when[..] {
+                    "true" => "otherwise".to_owned(),
+                    when => format!("`{when}`"),
+                };
+                let line = format!("{}{verdict}{}: {when}", mark.trim_start(), said(&with));
+                say(&format!("1. {line}"), "");
+            }
         }
     }
     say("", "");
@@ -379,6 +445,23 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     say(&said(&evidence), "");
     say("", "");
     text
+}
+
+/// The places of the runs whose verdict came of the rule of this number. None where the verdict follows from other rules than these.
+pub(in crate::report) fn applied(
+    statement: &Statement,
+    claims: &[Option<&Claim>],
+    number: usize,
+) -> Vec<usize> {
+    let rule_of = |claim: &Claim| {
+        let judged = statement.judge(&claim.figures).ok()?;
+        judged.rule.filter(|_| judged.verdict == claim.verdict)
+    };
+    let applies = |claim: &Option<&Claim>| claim.and_then(rule_of) == Some(number);
+    let all = claims.iter().enumerate();
+    all.filter(|(_, claim)| applies(claim))
+        .map(|(place, _)| place)
+        .collect()
 }
 
 /// A figure with its unit.

@@ -1,9 +1,9 @@
 //! A run in a sentence: what the visit that costs most costs a worker, and why.
 
-use super::words::{NAMED, NEARLY_ALL, and, because, contents, part_of, places};
+use super::words::{NAMED, NEARLY_ALL, and, because, contents, neighbours, part_of, places};
 use crate::model::{
-    Cost, FactTally, Measurement, OfOneVerdict, Processes, Reason, Report, Run, Verdict, Why,
-    is_noise,
+    Cost, FactTally, Measurement, OfOneVerdict, Processes, Reason, Report, Run, Statement, Verdict,
+    Why, by_verdict, is_noise,
 };
 use crate::numbers::{bytes, count, counted, one_or_several, signed_bytes};
 
@@ -197,6 +197,7 @@ fn sentences(measurement: &Measurement, cost: &Cost<'_>, of: &str, page_size: u6
     }
     let mut sentences = vec![first];
     sentences.extend(second_region(cost, &why, ends_python));
+    sentences.extend(edges(cost, page_size, |pages| !is_noise(pages)));
     sentences.extend(others(measurement, cost, !forked_most));
     sentences.join(". ")
 }
@@ -331,6 +332,22 @@ fn started(subject: &str, of: &str, processes: &Processes, cost: &Cost<'_>) -> S
     words
 }
 
+/// What was copied for neighbours of the data, if that is at least so many pages of a region.
+pub(super) fn edges(cost: &Cost<'_>, page_size: u64, least: impl Fn(u64) -> bool) -> Vec<String> {
+    let edges = cost.child.edges().into_iter();
+    let edges = edges.filter(|edge| least(edge.pages));
+    edges
+        .map(|edge| {
+            format!(
+                "At the edge of {}, {} more was copied for {}",
+                edge.region.as_str(),
+                bytes(edge.pages.saturating_mul(page_size)),
+                neighbours(&edge.types, edge.pages)
+            )
+        })
+        .collect()
+}
+
 /// What else a visit did that costs memory: imports, processes, copies before it began; and what is not known.
 pub(super) fn others(measurement: &Measurement, cost: &Cost<'_>, processes: bool) -> Vec<String> {
     let mut all = Vec::new();
@@ -409,6 +426,41 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
         .collect();
     all.extend(parts(run));
     all
+}
+
+/// How many statements came to each verdict, in a line: `13 statements, CPython 3.11.7: 8 hold, 3 with limits, 2 do not`.
+pub(super) fn summary_of_claims(statements: &[Statement<'_>], pythons: &str) -> String {
+    let groups = by_verdict(statements);
+    let of = |verdict| groups.iter().find(|group| group.0 == verdict);
+    let parts = [
+        (Some(Verdict::Holds), "holds", "hold"),
+        (Some(Verdict::HoldsWithLimits), "with limits", "with limits"),
+        (Some(Verdict::DoesNotHold), "does not", "do not"),
+        (None, "depends on the version", "depend on the version"),
+        (
+            Some(Verdict::NotTestableHere),
+            "not testable here",
+            "not testable here",
+        ),
+    ];
+    let parts = parts.into_iter().filter_map(|(verdict, one, several)| {
+        let number = of(verdict)?.1.len() as u64;
+        Some(counted(number, one, several))
+    });
+    let parts: Vec<String> = parts.collect();
+    let all = counted(statements.len() as u64, "statement", "statements");
+    let claims = || {
+        statements
+            .iter()
+            .map(|one| one.claims.iter().copied().flatten())
+    };
+    let unexpected =
+        claims().filter(|claims| claims.clone().any(|one| one.verdict != one.expected));
+    let unexpected = match unexpected.count() as u64 {
+        0 => String::new(),
+        number => format!("; {} not as expected", count(number)),
+    };
+    format!("{all}, {pythons}: {}{unexpected}", parts.join(", "))
 }
 
 /// How many statements came to each verdict.

@@ -112,6 +112,17 @@ fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<Part>
     parts
 }
 
+/// The name of the row of those pages of a part that were copied for neighbours, if any were.
+fn edge<'a>(part: &Part, mut columns: impl Iterator<Item = &'a Column<'a>>) -> Option<String> {
+    let any = columns.any(|column| part.of(column).is_some_and(|region| *region.edge.end() > 0));
+    any.then(|| format!("edge of {}", part.name()))
+}
+
+fn at_edge(part: &Part, column: &Column<'_>) -> String {
+    let region = part.of(column);
+    region.map_or_else(|| "0".into(), |region| spread(&region.edge, count))
+}
+
 fn wider(one: Spread<u64>, other: Spread<u64>) -> Spread<u64> {
     *one.start().min(other.start())..=*one.end().max(other.end())
 }
@@ -177,8 +188,11 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             let first = if index == 0 { visit } else { "" };
             row(first, part.name(), &|column| {
                 let region = part.of(column);
-                region.map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
+                region.map_or_else(|| "0".into(), |region| spread(&region.own, count))
             });
+            if let Some(name) = edge(part, columns.iter().flatten()) {
+                row("", &name, &|column| at_edge(part, column));
+            }
         }
         row("", "identical", &|column| {
             let identical = column.summary.identical.as_ref();
@@ -192,7 +206,9 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             ("new", |one| Some(*one.new_bytes.as_ref()?.end())),
             ("files", |one| Some(*one.file_bytes.as_ref()?.end())),
             ("together", |one| Some(*one.sum_bytes.as_ref()?.end())),
-            ("peak", |one| Some(*one.peak_bytes.as_ref()?.end())),
+            ("peak, at least", |one| {
+                Some(*one.peak_bytes.as_ref()?.end())
+            }),
         ];
         for (name, figure) in others {
             let of = |column: &Column<'_>| figure(&column.summary);
@@ -330,7 +346,7 @@ fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
         };
         row(part.name(), spread(&pages, count), &|one| {
             let region = part.of(one);
-            region.map_or_else(|| "0".into(), |region| spread(&region.unshared, count))
+            region.map_or_else(|| "0".into(), |region| spread(&region.own, count))
         });
         for cause in Cause::ALL {
             let pages = |one: &Column<'_>| {
@@ -347,6 +363,9 @@ fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
                     None => "0".into(),
                 });
             }
+        }
+        if let Some(name) = edge(&part, columns.iter()) {
+            row(&name, String::new(), &|one| at_edge(&part, one));
         }
     }
     row("identical copies", String::new(), &|one| {

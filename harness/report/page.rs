@@ -1,6 +1,6 @@
 //! What a page says of a report, in its order: plain data, the same for every format.
 
-mod about;
+pub(super) mod about;
 mod claims;
 mod environment;
 mod figures;

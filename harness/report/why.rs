@@ -1,7 +1,7 @@
 //! Who wrote first to the pages that were copied: sentences for each visit, and tables that cut the pages another way.
 
 use super::columns::Columns;
-use super::finding::others;
+use super::finding::{edges, others};
 use super::labels;
 use super::words::{LEAST, listed};
 use crate::model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};
@@ -42,7 +42,11 @@ pub fn sentences(run: &Run) -> Vec<String> {
                     made(&cost.child.made, new, page_size)
                 ));
             }
-            let others = others(measurement, &cost, true).into_iter();
+            let others = edges(&cost, page_size, |_| true).into_iter().chain(others(
+                measurement,
+                &cost,
+                true,
+            ));
             all.extend(others.map(|words| format!("{visit}: {}.", lower(&words))));
             all
         })

@@ -94,6 +94,17 @@ pub fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option
     })
 }
 
+/// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict, list)`.
+pub fn neighbours(types: &Named, pages: u64) -> String {
+    match Objects::of(types, pages) {
+        _ if types.iter().all(|(name, _)| name.is_none()) => "the allocator".to_owned(),
+        Objects::One(name) => format!("{name} there"),
+        Objects::Several(names) => {
+            format!("other {}", names.replacen("objects", "objects there", 1))
+        }
+    }
+}
+
 /// The objects that were written, in a sentence.
 enum Objects {
     /// `a str`.

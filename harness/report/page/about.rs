@@ -4,7 +4,7 @@ use super::{Block, Item, Table};
 use crate::model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
 use crate::numbers::{bytes, count, signed};
 use crate::report::columns::Columns;
-use crate::report::{finding, labels, warnings};
+use crate::report::{date, finding, labels, warnings};
 use crate::{claims::Claims, shell};
 
 /// Of the document.
@@ -40,12 +40,13 @@ pub fn measured_with(report: &Report) -> String {
         }
     }
     parts.append(&mut versions);
+    parts.extend(date::measured(report).map(|words| words.trim_end_matches('.').to_owned()));
     parts.retain(|part| !part.is_empty());
     parts.join(" · ")
 }
 
 /// `CPython 3.8.18 to 3.13.0`.
-fn pythons(report: &Report) -> String {
+pub(in crate::report) fn pythons(report: &Report) -> String {
     let labels = labels(report);
     let ascending = report
         .runs
@@ -203,7 +204,8 @@ const TERMS: [(&str, &str); 9] = [
     ),
     (
         "PSS",
-        "proportional set size: memory that several processes share is divided among them, so that a sum counts it once",
+        "proportional set size: memory that several processes share is divided among them, so that a sum counts it once. \
+         Libraries are shared with other programs, too, so that it moves by some MiB when those start or end",
     ),
 ];
 

@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{Block, Item};
 use crate::claims::{Claims, Statement as Known};
 use crate::model::{Claim, Report, Statement, Verdict};
-use crate::report::claims::shown;
+use crate::report::claims::{REGIONS, applied, shown};
 use crate::report::columns::Columns;
 use crate::report::labels;
 
@@ -113,7 +113,7 @@ pub fn section(report: &Report) -> Vec<Block> {
         _ => String::new(),
     };
     let mut blocks = vec![Block::text(format!(
-        "Each statement opens to its evidence.{figures}"
+        "Each statement opens to its evidence.{figures} {REGIONS}"
     ))];
     blocks.push(Block::Verdicts(Verdicts {
         groups: groups.collect(),
@@ -168,12 +168,24 @@ fn evidence(statement: &Statement<'_>, newest: &Claim, labels: &[String]) -> Vec
     }
     blocks.push(Block::Table(figures(statement, known, labels)));
     if let Some(known) = known {
-        let rules = known.rules.iter().map(|rule| Item {
-            code: (rule.when != "true").then(|| rule.when.clone()),
-            ..Item::of(match &rule.when[..] {
-                "true" => format!("{} otherwise", rule.verdict),
-                _ => format!("{} if", rule.verdict),
-            })
+        let rules = known.rules.iter().enumerate().map(|(number, rule)| {
+            let places = applied(known, &statement.claims, number);
+            let under = match (places.len(), labels.len()) {
+                (0, _) => Vec::new(),
+                (some, all) if some == all => vec!["This one applied.".to_owned()],
+                _ => {
+                    let with = super::about::ranges(&places, labels);
+                    vec![format!("This one applied with CPython {with}.")]
+                }
+            };
+            Item {
+                code: (rule.when != "true").then(|| rule.when.clone()),
+                under,
+                ..Item::of(match &rule.when[..] {
+                    "true" => format!("{} otherwise", rule.verdict),
+                    _ => format!("{} if", rule.verdict),
+                })
+            }
         });
         blocks.push(Block::text(
             "The verdict is that of the first rule that applies:",
