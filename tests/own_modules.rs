@@ -227,7 +227,7 @@ fn the_report_says_what_the_data_was_made_with() {
     let compared = place
         .run(place.refcow(["compare", &base, &new]))
         .exits_with(0);
-    let reason = "data made otherwise: rows=2 and rows=3";
+    let reason = "made with rows=2 → rows=3";
     assert!(compared.stdout.contains(reason), "{compared}");
 
     let csv = look(

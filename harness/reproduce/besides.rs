@@ -209,9 +209,17 @@ pub fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comp
             one.pss_bytes_read,
             other.pss_bytes_read,
         );
-        let piped = one.children.iter().filter_map(|child| child.piped_bytes);
-        let through_pipes = piped.max().is_some_and(|most| most > one.size_bytes / 8);
-        let because = through_pipes.then_some(PIPED);
+        comparing.memory(
+            || of("memory that only these processes have, held"),
+            one.memory_bytes_held,
+            other.memory_bytes_held,
+        );
+        comparing.memory(
+            || of("memory that only these processes have, read"),
+            one.memory_bytes_read,
+            other.memory_bytes_read,
+        );
+        let because = one.came_through_pipe().then_some(PIPED);
         let (recorded, again) = (one.children.len(), other.children.len());
         comparing.word(|| of("children"), &recorded.to_string(), &again.to_string());
         let copied = |way: &Alternative| -> i64 {

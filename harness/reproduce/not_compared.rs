@@ -12,7 +12,10 @@ pub const TIMES: &str = "_seconds";
 /// Ends of paths, each with what is in it, and why that is not compared. `/` stands for the document, `*` before an end of a
 /// name for any beginning.
 const FIELDS: [(&[&str], &str); 7] = [
-    (&["*_seconds"], "times differ from run to run"),
+    (
+        &["*_seconds", "runs[].began", "runs[].seconds"],
+        "times differ from run to run",
+    ),
     (&["/command"], "it is what was run again"),
     (
         &["/interrupted", "/warnings"],

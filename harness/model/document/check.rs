@@ -43,6 +43,14 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
                 format!("a page of {page} bytes"),
             );
         }
+        if let Some(began) = run.began.as_deref()
+            && began.parse::<jiff::Timestamp>().is_err()
+        {
+            return wrong(
+                format!("runs[{number}].began"),
+                format!("{:?} is no time", shortened(began)),
+            );
+        }
         let mut hashes = run.environment.package_sha256.iter();
         if let Some((name, sum)) = hashes.find(|(_, sum)| !is_sha256(sum)) {
             return wrong(
