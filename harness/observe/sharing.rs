@@ -63,7 +63,10 @@ impl Fork {
         let private = &parent.anonymous() & &mappings.private;
         let writable = &parent.present() & &mappings.writable;
         let in_both = (private | writable) & child.present();
-        let shared = &(&in_both - &child.exclusive()) - written_since;
+        // What is one's alone is nobody else's, whoever else has the page that it was copied from: a thread of the parent's may have
+        // written just now.
+        let alone = child.exclusive() | parent.exclusive();
+        let shared = &(&in_both - &alone) - written_since;
         if let Some(frames) = parent.same_frames(child) {
             agree("before the visit", &shared, &(&frames & &in_both))?;
         }
@@ -294,6 +297,16 @@ mod tests {
         // Without the record of the parent's writes bit 56 is misled, and the frames say so.
         let misled = Fork::new(&private(0..3), &parent, &child, &PageSet::new());
         assert_eq!(misled.unwrap_err().pages, 1);
+    }
+
+    #[test]
+    fn what_a_thread_of_the_parent_writes_after_the_fork_is_not_shared() {
+        // A third process has the page that both had, so that it is not the child's alone.
+        let parent = states(0, &[ALONE | 22, OURS | 3]);
+        let child = states(0, &[OURS | 2, OURS | 3]);
+        let fork = Fork::new(&private(0..2), &parent, &child, &PageSet::new()).unwrap();
+        assert_eq!(fork.shared, set([1]));
+        assert_eq!(fork.copied_by_fork, 1);
     }
 
     #[test]
