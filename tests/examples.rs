@@ -1,4 +1,4 @@
-//! The worked examples of the README: refcow blames the types and lines that it says, and no longer does so after the
+//! The worked examples of the guide: refcow blames the types and lines that it says, and no longer does so after the
 //! change that it names.
 
 use std::cmp::Reverse;
@@ -11,7 +11,7 @@ use rstest::rstest;
 
 use crate::common::{by_python, canned, run};
 
-const README: &str = include_str!("../README.md");
+const GUIDE: &str = include_str!("../docs/guide/examples.md");
 
 /// Pages that may be copied for another reason: objects of the interpreter are of these types, too.
 const FEW: u64 = 20;
@@ -125,7 +125,7 @@ fn the_types_and_lines_that_the_readme_names_have_the_most_pages(
 }
 
 #[test]
-fn the_readme_names_the_lines_where_they_are() {
+fn the_guide_names_the_lines_where_they_are() {
     for (example, blamed) in [
         (&DATA_LOADER, &[PATH, RECORD][..]),
         (&WEB_SERVER, &[PAGE, PRODUCT, ENTRY]),
@@ -133,7 +133,7 @@ fn the_readme_names_the_lines_where_they_are() {
     ] {
         for (_, line) in blamed {
             let place = example.line(line);
-            assert!(README.contains(&place), "{line} is {place}");
+            assert!(GUIDE.contains(&place), "{line} is {place}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod claims;
 mod compare;
 mod consistency;
 mod doctor;
+mod documents;
 mod effects;
 mod examples;
 mod faults;

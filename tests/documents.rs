@@ -1,0 +1,91 @@
+//! README.md and docs/ as their readers get them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Every page, by its path, as HTML.
+fn pages() -> HashMap<PathBuf, String> {
+    let mut options = comrak::Options::default();
+    options.extension.table = true;
+    // Headings have the ids that a forge and mdBook give them.
+    options.extension.header_id_prefix = Some(String::new());
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![top.join("docs")];
+    let mut files = vec![top.join("README.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(end) if end == "md" => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    let html = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        comrak::markdown_to_html(&text, &options)
+    };
+    files
+        .into_iter()
+        .map(|path| (path.clone(), html(&path)))
+        .collect()
+}
+
+/// The values of an attribute in a page.
+fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let before = format!(" {attribute}=\"");
+    let all = html.split(&before).skip(1);
+    all.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    assert!(pages.len() > 10);
+    for (path, html) in &pages {
+        let links = [values(html, "href"), values(html, "src")].concat();
+        for link in links.into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                _ => path
+                    .parent()
+                    .unwrap()
+                    .join(file)
+                    .canonicalize()
+                    .unwrap_or_default(),
+            };
+            assert!(target.exists(), "{}: {link}", path.display());
+            let anchors = pages.get(&target).map(|html| values(html, "id"));
+            if let (false, Some(anchors)) = (anchor.is_empty(), anchors) {
+                assert!(anchors.contains(&anchor), "{}: {link}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents() {
+    let pages = pages();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let contents = &pages[&docs.join("SUMMARY.md")];
+    let listed = values(contents, "href");
+    for path in pages.keys() {
+        if let Ok(path) = path.strip_prefix(&docs)
+            && path != Path::new("SUMMARY.md")
+        {
+            assert!(
+                listed.contains(&path.to_str().unwrap()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_read_in_three_minutes() {
+    let readme = include_str!("../README.md");
+    assert!(readme.lines().count() <= 150);
+}
