@@ -16,10 +16,6 @@ const PIPED: &str =
 /// Why other observations say nothing on another machine or build.
 const OTHER_MACHINE: &str =
     "it depends on the machine, on what may be seen there, and on the build";
-/// The count of `None`, which all modules of a process refer to: 10 of 4,433 more in the first run of one interpreter.
-const OF_THE_PROCESS: &str = "count_of_none";
-/// Why another such figure says nothing.
-const ALL_MODULES: &str = "all modules of the process are in it, refcow's data or not";
 /// Why other warnings say nothing.
 const LIMITS: &str = "what limits a run depends on its machine";
 
@@ -338,10 +334,6 @@ pub fn observations(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comp
                 _ => recorded == now,
             };
             if !within {
-                let because = match figure == OF_THE_PROCESS {
-                    true => Some(ALL_MODULES),
-                    false => because,
-                };
                 let [recorded, now] = [recorded, now].map(shown);
                 comparing.weighed(of, recorded, now, because);
             }
