@@ -882,7 +882,7 @@ fn width() -> Option<u16> {
     table.width()
 }
 
-/// A line for each of refcow's own fixtures.
+/// A line for each fixture that refcow brings.
 fn fixtures_list() -> String {
     let all = fixtures::builtin();
     let longest = all.iter().map(|fixture| fixture.name.chars().count()).max();

@@ -274,7 +274,7 @@ fn incomplete_at_first(report: &Report, style: Style) -> String {
     paragraph(words, style)
 }
 
-/// Words of refcow's own on their own lines, with an empty one behind them.
+/// Words that stand on lines of their own, with an empty one behind them.
 fn paragraph(words: Option<String>, style: Style) -> String {
     match (words, style) {
         (None, _) => String::new(),

@@ -19,6 +19,17 @@ const MOST_MEASUREMENTS: usize = 50_000;
 /// Claims, facts and the like of all runs together: of none there are a hundred in a run.
 const MOST_OF_A_KIND: usize = 10_000;
 
+/// All measurements of a run, those that advice repeated among them, each with its place in the run.
+pub(super) fn measurements(run: &Run) -> impl Iterator<Item = (String, &Measurement)> {
+    let all = run.measurements.iter().enumerate();
+    let all = all.map(|(index, one)| (format!("measurements[{index}]"), one));
+    let again = run.advice.iter().enumerate().filter_map(|(index, one)| {
+        let again = &one.measured_again.as_ref()?.measurement;
+        Some((format!("advice[{index}].measured_again.measurement"), again))
+    });
+    all.chain(again)
+}
+
 /// Refuses what no refcow writes, before a figure is made of it.
 pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
     let wrong = |place: String, what: String| Err(DocumentError::Inconsistent { place, what });
@@ -72,13 +83,7 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
         if let Some(twice) = run.contents().find(|what| !seen.insert(what.clone())) {
             return wrong(format!("runs[{number}]"), format!("{twice} is there twice"));
         }
-        let measurements = run.measurements.iter().enumerate();
-        let measurements = measurements.map(|(index, one)| (format!("measurements[{index}]"), one));
-        let again = run.advice.iter().enumerate().filter_map(|(index, one)| {
-            let again = &one.measured_again.as_ref()?.measurement;
-            Some((format!("advice[{index}].measured_again.measurement"), again))
-        });
-        for (place, measurement) in measurements.chain(again) {
+        for (place, measurement) in measurements(run) {
             check_measurement(measurement, page, &format!("runs[{number}].{place}"))?;
         }
         for (index, advice) in run.advice.iter().enumerate() {

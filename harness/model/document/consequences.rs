@@ -1,5 +1,6 @@
 //! Figures of one document that follow from others of it.
 
+use super::check::measurements;
 use super::{DocumentError, Report};
 use crate::model::{Alternative, Child, StartMethod, UssGrowth};
 
@@ -15,13 +16,7 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
             return Err(wrong("python.free_threaded".into(), what));
         }
         let page = run.environment.page_size_bytes;
-        let measurements = run.measurements.iter().enumerate();
-        let measurements = measurements.map(|(index, one)| (format!("measurements[{index}]"), one));
-        let again = run.advice.iter().enumerate().filter_map(|(index, one)| {
-            let again = &one.measured_again.as_ref()?.measurement;
-            Some((format!("advice[{index}].measured_again.measurement"), again))
-        });
-        for (place, measurement) in measurements.chain(again) {
+        for (place, measurement) in measurements(run) {
             for (index, child) in measurement.children.iter().enumerate() {
                 if let Some((field, what)) = cross_checks_wrong(child, page) {
                     let place = format!("{place}.children[{index}].cross_checks.{field}");
