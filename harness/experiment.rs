@@ -20,12 +20,12 @@ use jiff::Timestamp;
 
 use crate::experiment::lines::LineLog;
 use crate::failures::{Failed, Failure, Message, messages};
+use crate::fixed_paths::FixedPaths;
 use crate::fixtures::parameters::{COUNT, Given, ITEM_BYTES};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{self, Environment, Measurement, Observation, Report, Run, Warning};
 use crate::observe::page_size;
-use crate::places::Places;
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::side_by_side::both;
@@ -851,7 +851,8 @@ pub fn calibrate(
 pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, Error> {
     let interpreter = &ready.interpreter;
     let is_environment = ready.prefix != interpreter.base_prefix;
-    let places = Places::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Places)?;
+    let places =
+        FixedPaths::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Places)?;
     Ok(Launch {
         // The very program that runs, even if another has its name by now.
         keeper: "/proc/self/exe".into(),

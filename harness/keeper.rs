@@ -36,8 +36,9 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt::{self, Wake};
-use crate::leftovers::{self, Name};
 use crate::process::{self, ends, watch};
+use crate::run_name::{self, RunName};
+use crate::{leftovers, shm};
 
 /// How the keeper's program is called, and how `ps` shows it.
 pub const NAME: &str = "refcow-keeper";
@@ -62,7 +63,7 @@ pub struct Program {
     pub argv0: OsString,
     /// The other words.
     pub arguments: Vec<OsString>,
-    /// Its whole environment, but for LD_PRELOAD and [`leftovers::VARIABLE`].
+    /// Its whole environment, but for LD_PRELOAD and [`run_name::VARIABLE`].
     pub variables: Vec<(OsString, OsString)>,
     /// Its working folder; `None` for refcow's own.
     pub folder: Option<OsString>,
@@ -122,7 +123,12 @@ struct Keeper {
 ///
 /// # Errors
 /// When there is no such program, or no keeper.
-pub fn start(keeper: &Path, program: Program, name: &Name, handed: Handed<'_>) -> io::Result<Kept> {
+pub fn start(
+    keeper: &Path,
+    program: Program,
+    name: &RunName,
+    handed: Handed<'_>,
+) -> io::Result<Kept> {
     let (line, theirs) = UnixStream::pair()?;
     let process = Command::new(keeper)
         .arg0(NAME)
@@ -253,8 +259,8 @@ pub fn run() -> io::Result<()> {
         // It was killed before it could say what to start.
         return Ok(());
     };
-    let name = Name::read(&told.name).ok_or(io::ErrorKind::InvalidData)?;
-    let lives = leftovers::live(&name);
+    let name = RunName::read(&told.name).ok_or(io::ErrorKind::InvalidData)?;
+    let lives = shm::live(&name);
     match spawn(&told, handed) {
         Ok(child) => keep(&line, &signals, Pid::from_child(&child)),
         Err(error) => {
@@ -263,7 +269,7 @@ pub fn run() -> io::Result<()> {
         }
     }
     end(&signals);
-    name.remove_all();
+    leftovers::remove_all(&name);
     drop(lives);
     Ok(())
 }
@@ -317,7 +323,7 @@ fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child> {
         .env_clear()
         .envs(program.variables.iter().map(|(name, value)| (name, value)))
         .env("LD_PRELOAD", by_descriptor(&preload))
-        .env(leftovers::VARIABLE, name)
+        .env(run_name::VARIABLE, name)
         .stdin(stdin)
         .process_group(0);
     if let Some(folder) = &program.folder {

@@ -13,7 +13,6 @@ use std::path::Path;
 
 use miette::Diagnostic;
 use nix::sys::prctl;
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::{Pid, SysconfVar, geteuid, sysconf};
 use procfs::process::Process;
@@ -22,13 +21,13 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::model::{Environment, HugePages, Ksm, Privileges};
+use crate::shm;
 
 use sample::Sample;
 
 const THP_ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const KSM_RUN: &str = "/sys/kernel/mm/ksm/run";
 const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
-const SHARED_MEMORY: &str = "/dev/shm";
 
 // Numbers of capabilities, from linux/capability.h.
 const CAP_SYS_PTRACE: u32 = 19;
@@ -214,7 +213,7 @@ pub fn memory() -> Result<MemoryLimits, Error> {
         .filter(|(left, _)| *left < machine)
         .unwrap_or_else(|| (machine, "MemAvailable".to_owned()));
     Ok(MemoryLimits {
-        shm_free_bytes: shared_memory().ok().map(|space| match space.size_bytes {
+        shm_free_bytes: shm::space().ok().map(|space| match space.size_bytes {
             Some(_) => space.free_bytes,
             None => available_bytes,
         }),
@@ -505,34 +504,15 @@ fn available() -> Finding {
     }
 }
 
-/// Size and free space of /dev/shm.
-#[derive(Debug)]
-struct SharedMemory {
-    /// `None`: a tmpfs without a limit of its own, which takes what memory there is.
-    size_bytes: Option<u64>,
-    free_bytes: u64,
-}
-
-fn shared_memory() -> nix::Result<SharedMemory> {
-    let space = statfs(SHARED_MEMORY)?;
-    // f_bsize is the unit of the counts on Linux, whatever its sign is on this architecture.
-    let unit = u64::try_from(space.block_size()).unwrap_or_default();
-    let unlimited = space.blocks() == 0 && space.filesystem_type() == TMPFS_MAGIC;
-    Ok(SharedMemory {
-        size_bytes: (!unlimited).then(|| space.blocks() * unit),
-        free_bytes: space.blocks_available() * unit,
-    })
-}
-
 fn shared_memory_finding() -> Finding {
-    let name = "/dev/shm";
+    let name = shm::FOLDER;
     let lost = "data in multiprocessing.shared_memory";
     let remedy = "as root: mount -o remount,size=50% /dev/shm; for a container: --shm-size=2g";
-    match shared_memory() {
-        Ok(SharedMemory {
+    match shm::space() {
+        Ok(shm::Space {
             size_bytes: None, ..
         }) => Finding::good(name, "no limit but that of memory"),
-        Ok(SharedMemory {
+        Ok(shm::Space {
             size_bytes: Some(size),
             free_bytes,
         }) => {

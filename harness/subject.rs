@@ -27,13 +27,13 @@ use serde_json::Value;
 
 use crate::deadlock;
 use crate::deferred;
+use crate::fixed_paths::FixedPaths;
 use crate::interrupt::{self, Wake};
 use crate::keeper::{self, Kept};
-use crate::leftovers::{self, Name};
+use crate::leftovers;
 use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::observe::{self, AtFork, Disagreement};
-use crate::places::Places;
 use crate::process::{self, watch};
 use crate::protocol::{
     ASKED_BYTES, Answer, Arguments, BuiltWith, CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, Footprint,
@@ -41,6 +41,7 @@ use crate::protocol::{
 };
 use crate::python::LIBRARY_PATH;
 use crate::raised::{self, Around};
+use crate::run_name::RunName;
 use crate::variables::HASH_SEED;
 
 /// Why there is no answer.
@@ -268,7 +269,7 @@ pub struct Launch {
 pub enum Surroundings {
     /// The same everywhere, for code that needs nothing of the user's: paths of one length, a home and a working folder
     /// that every machine has, no variable and no descriptor of whoever started refcow.
-    Fixed(Places),
+    Fixed(FixedPaths),
     /// The user's own home, working folder, temporary files and descriptors: what a program of the user's would have.
     Users,
 }
@@ -281,7 +282,7 @@ pub struct Subject {
     channels: Vec<Line>,
     /// What the mapper writes to.
     map: File,
-    name: Name,
+    name: RunName,
     launch: Launch,
     /// Forked processes that have not been waited for, by their numbers, which are nobody else's until then.
     alive: Vec<i32>,
@@ -336,7 +337,7 @@ impl Subject {
             .map(File::from)
             .map_err(|errno| Error::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;
-        let name = Name::new().map_err(fail)?;
+        let name = RunName::new().map_err(fail)?;
         let control = theirs.remove(0);
         let fixed = matches!(launch.surroundings, Surroundings::Fixed(_));
         let program = keeper::Program {
@@ -394,7 +395,7 @@ impl Subject {
     }
 
     /// With which the names of all begin that it makes outside of its own memory.
-    pub fn name(&self) -> &Name {
+    pub fn name(&self) -> &RunName {
         &self.name
     }
 

@@ -19,7 +19,6 @@ use super::Step;
 use super::visit;
 use crate::fixtures;
 use crate::interrupt::{self, Wake};
-use crate::leftovers::{Folder, SHARED_MEMORY};
 use crate::machine::MemoryLimits;
 use crate::model::{AfterKill, Alternative, Contents, Leftover, Receiver, StartMethod, Warning};
 use crate::observe::{
@@ -28,7 +27,9 @@ use crate::observe::{
 };
 use crate::process;
 use crate::protocol::{Module, Started};
+use crate::shm;
 use crate::subject::{self, Launch, Subject};
+use crate::temporary::Folder;
 
 /// How long a result is waited for that a killed process owes.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -769,7 +770,7 @@ fn left_after_kill(
 ) -> Result<Vec<Leftover>, visit::Error> {
     let group = subject.pid();
     let all = process::watched_members(group);
-    let mut segments = subject.name().segments();
+    let mut segments = shm::segments(subject.name());
     segments.extend(segments_mapped(all.iter().map(|(pid, _)| *pid)));
     let (helping, killed): (Vec<_>, Vec<_>) = all
         .into_iter()
@@ -804,7 +805,7 @@ fn left_after_kill(
             }
         })
         .collect();
-    segments.extend(subject.name().segments());
+    segments.extend(shm::segments(subject.name()));
     segments.retain(|path| path.exists());
     left.extend(segments.iter().map(|_| Leftover::Segment));
     files(folder, &mut left);
@@ -820,7 +821,7 @@ fn segments_mapped(pids: impl Iterator<Item = i32>) -> BTreeSet<PathBuf> {
         let maps = observe::memory_maps(pid);
         for map in maps.into_iter().flatten() {
             if let procfs::process::MMapPath::Path(path) = map.pathname
-                && path.starts_with(SHARED_MEMORY)
+                && path.starts_with(shm::FOLDER)
                 && path.exists()
             {
                 found.insert(path);

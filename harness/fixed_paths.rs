@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::leftovers::{self, Folder};
+use crate::temporary::{self, Folder};
 
 /// Bytes of the folder's path. What the user's temporary folder is called must fit where nothing else can be written.
 const LENGTH: usize = 48;
@@ -19,13 +19,13 @@ const TEMPORARY: &str = "tmp";
 
 /// A folder with the links, which goes with the last user of it.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct FixedPaths {
     folder: Arc<Folder>,
     /// The environment, if there is one.
     prefix: Option<PathBuf>,
 }
 
-impl Places {
+impl FixedPaths {
     /// Makes the folder, with a link to the environment whose `sys.prefix` this is; `None` for an interpreter that is in no
     /// environment, and so always in the same place.
     ///
@@ -66,7 +66,7 @@ impl Places {
 /// A folder in the first place that can be written, with as long a name as makes its path [`LENGTH`] bytes long.
 fn folder() -> io::Result<Folder> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for place in leftovers::temporary_places() {
+    for place in temporary::places() {
         match Folder::of_length(&place, LENGTH) {
             Ok(folder) => return Ok(folder),
             Err(error) => last = error,
@@ -87,13 +87,13 @@ mod tests {
             let prefix = real.path().join(name);
             fs::create_dir(&prefix).unwrap();
             fs::write(prefix.join("pyvenv.cfg"), name).unwrap();
-            let places = Places::new(Some(&prefix)).unwrap();
-            let standing = places.standing_for(&prefix.join("pyvenv.cfg"));
+            let paths = FixedPaths::new(Some(&prefix)).unwrap();
+            let standing = paths.standing_for(&prefix.join("pyvenv.cfg"));
             assert_eq!(fs::read_to_string(&standing).unwrap(), name);
-            assert_eq!(places.standing_for(Path::new("/else")), Path::new("/else"));
-            assert!(places.temporary().is_dir());
+            assert_eq!(paths.standing_for(Path::new("/else")), Path::new("/else"));
+            assert!(paths.temporary().is_dir());
             lengths.push(standing.as_os_str().len());
-            drop(places);
+            drop(paths);
             assert!(!standing.exists());
             assert!(prefix.join("pyvenv.cfg").exists());
         }
