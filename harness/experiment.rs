@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::driver::{self, Launch, Subject, Surroundings};
 use crate::experiment::lines::LineLog;
 use crate::failures::{Failed, Failure, Message, messages};
 use crate::fixed_paths::FixedPaths;
@@ -29,7 +30,6 @@ use crate::observe::page_size;
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Job, Module, Size};
 use crate::python::{self, Interpreter, Ready};
 use crate::side_by_side::both;
-use crate::subject::{self, Launch, Subject, Surroundings};
 use crate::variables::{HASH_SEED, Variables};
 
 /// What to measure.
@@ -488,10 +488,10 @@ impl Error {
                 **error,
                 visit::Error::Disagreement(_)
                     | visit::Error::Subject(
-                        subject::Error::OtherInterpreter { .. }
-                            | subject::Error::OtherEnvironment { .. }
-                            | subject::Error::NoInterpreter { .. }
-                            | subject::Error::NotLoaded { .. }
+                        driver::Error::OtherInterpreter { .. }
+                            | driver::Error::OtherEnvironment { .. }
+                            | driver::Error::NoInterpreter { .. }
+                            | driver::Error::NotLoaded { .. }
                     )
             ),
             _ => false,
@@ -508,7 +508,7 @@ impl Error {
             Self::Several { .. } => self.first().is_bad_input(),
             Self::Fixture { error, .. } => matches!(
                 **error,
-                visit::Error::Subject(subject::Error::Refused { .. })
+                visit::Error::Subject(driver::Error::Refused { .. })
             ),
             _ => false,
         }
@@ -524,7 +524,7 @@ impl Error {
             Self::Interpreter { error, .. } => return error.is_interruption(),
             _ => return false,
         };
-        matches!(visit, visit::Error::Subject(subject::Error::Interrupted))
+        matches!(visit, visit::Error::Subject(driver::Error::Interrupted))
     }
 }
 
@@ -929,7 +929,7 @@ fn observe(
             let here = python::ask(&interpreter.executable)?;
             let here = here.ok_or_else(|| {
                 let error = std::io::Error::other("it no longer answers");
-                at(subject::Error::Protocol {
+                at(driver::Error::Protocol {
                     who: "interpreter",
                     doing: "being asked for shared memory".into(),
                     source: error,
@@ -965,7 +965,7 @@ struct Loaded {
 /// Starts a subject for a dataset.
 fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Loaded, Error> {
     let fixture = &dataset.fixture;
-    let failed = |error: subject::Error| Error::of(&fixture.name)(error.into());
+    let failed = |error: driver::Error| Error::of(&fixture.name)(error.into());
     let mut warnings = BTreeSet::new();
     let mut launch = launch.clone();
     if fixture.path.is_some() {
@@ -998,10 +998,10 @@ fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error
 fn build_in(plan: &Plan, dataset: &Dataset, loaded: Loaded) -> Result<Built, Error> {
     let fixture = &dataset.fixture;
     let at = Error::of(&fixture.name);
-    let failed = |error: subject::Error| at(error.into());
-    let refused = |error: subject::Error| match (error, &dataset.given.arguments) {
+    let failed = |error: driver::Error| at(error.into());
+    let refused = |error: driver::Error| match (error, &dataset.given.arguments) {
         // Of a user's own code it may mean anything.
-        (subject::Error::Raised { raised, .. }, Arguments::Size(size))
+        (driver::Error::Raised { raised, .. }, Arguments::Size(size))
             if raised.summary.starts_with("ValueError") =>
         {
             Error::Refused {
@@ -1333,10 +1333,9 @@ impl Measured {
         // Who raises has ended orderly, and waits as the others do. Of what was killed at the time limit, or has died, shared
         // memory may be half written, and locks in it held.
         let orderly = match &error {
-            Error::Fixture { error, .. } => matches!(
-                **error,
-                visit::Error::Subject(subject::Error::Raised { .. })
-            ),
+            Error::Fixture { error, .. } => {
+                matches!(**error, visit::Error::Subject(driver::Error::Raised { .. }))
+            }
             _ => false,
         };
         self.failed.push(FailedVisit {

@@ -11,7 +11,7 @@ a CPython's own program, with refcow-subject preloaded (PyO3)
 refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children from outside"]
 #![doc = "```"]
 //!
-//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → subject, observe, python`; everything →
+//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
 pub mod advice;
@@ -24,6 +24,7 @@ pub mod consistency;
 pub mod deadlock;
 pub mod deferred;
 pub mod documents;
+pub mod driver;
 pub mod experiment;
 pub mod failures;
 pub mod fixed_paths;
@@ -51,7 +52,6 @@ pub mod run_name;
 pub mod shell;
 pub mod shm;
 pub mod side_by_side;
-pub mod subject;
 pub mod symbols;
 pub mod temporary;
 pub mod variables;

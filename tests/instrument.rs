@@ -7,11 +7,11 @@ use std::process::Command;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Pid, geteuid};
 use procfs::process::{MMapPath, Process};
+use refcow::driver::{Error, Forked, Launch, Subject};
 use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
 use refcow::protocol::{Argument, Arguments, Fork, Job, Named, Reading, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Forked, Launch, Subject};
 use rstest::rstest;
 
 use crate::common::{Place, REFCOW, python as python_path, run};

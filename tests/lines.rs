@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use refcow::driver::Subject;
 use refcow::experiment::lines::LineLog;
 use refcow::experiment::visit::{Data, visit};
 use refcow::model::{RegionMap, RegionName, Run, Warning};
 use refcow::protocol::{Arguments, Job, Module, Size};
 use refcow::python::Interpreter;
-use refcow::subject::Subject;
 use rstest::rstest;
 
 use crate::common::{Place, When, by_python, run};

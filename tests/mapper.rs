@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use procfs::process::Process;
+use refcow::driver::{Error, Subject};
 use refcow::model::Warning;
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Subject};
 use rstest::rstest;
 
 use crate::common::{Place, by_python, run};

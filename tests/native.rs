@@ -1,10 +1,10 @@
 //! Memory that nobody's reference leads to: what C holds, private files, and the program around the data.
 
+use refcow::driver::Subject;
 use refcow::model::{Cause, Child, RegionName, Run, Written};
 use refcow::objects::ObjectMap;
 use refcow::protocol::{Argument, Arguments, Module, Named, Reading, Size};
 use refcow::python;
-use refcow::subject::Subject;
 use rstest::rstest;
 use serde_json::Value;
 

@@ -3,12 +3,12 @@
 use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use refcow::driver::{Error, Forked, Subject};
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
 };
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
-use refcow::subject::{Error, Forked, Subject};
 
 fn subject() -> Subject {
     let interpreter = python::choose(None).expect("a usable interpreter");

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use refcow::driver::Subject;
 use refcow::protocol::{Arguments, Module, Size};
 use refcow::python::Interpreter;
-use refcow::subject::Subject;
 
 use crate::Outcome;
 use crate::subject::launch;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use refcow::driver::{Error, Forked, Launch, Subject};
 use refcow::experiment;
 use refcow::model::{self, Run};
 use refcow::protocol::{Fork, Job, WITNESS};
 use refcow::python::{self, Interpreter};
-use refcow::subject::{Error, Forked, Launch, Subject};
 
 use crate::Outcome;
 

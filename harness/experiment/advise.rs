@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Built, Dataset, Error, FailedVisit, Measured, Plan, Step, build, measure, visit_all};
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
+use crate::driver::{self, Launch};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
 use crate::observe::{page_size, rss_bytes};
 use crate::protocol::Module;
 use crate::python::{self, Installed, Ready};
 use crate::remedies::{Remedy, remedies};
-use crate::subject::{self, Launch};
 
 /// What came of one dataset.
 pub struct Outcome {
@@ -343,9 +343,9 @@ fn attempt(
             Ok((None, false)) => same.push((visit.clone(), Some(Compared::NothingReturned))),
             Ok((Some(reason), _)) => drop(visits.insert(visit.clone(), Err(reason))),
             Err(
-                error @ (subject::Error::Died { .. }
-                | subject::Error::ClosedDescriptors { .. }
-                | subject::Error::Raised { .. }),
+                error @ (driver::Error::Died { .. }
+                | driver::Error::ClosedDescriptors { .. }
+                | driver::Error::Raised { .. }),
             ) => {
                 let error = at(error.into());
                 visits.insert(visit.clone(), Err(error.reason()));
@@ -381,7 +381,7 @@ fn attempt(
             Ok((_, true)) => subject.adopt().map_err(|error| at(error.into()))?,
             Err(reason) => {
                 let help = "a remedy does the same in each process".to_owned();
-                return Err(at(subject::Error::Refused { reason, help }.into()));
+                return Err(at(driver::Error::Refused { reason, help }.into()));
             }
         }
         Ok(built)

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::Step;
 use super::visit;
+use crate::driver::{self, Launch, Subject};
 use crate::fixtures;
 use crate::interrupt::{self, Wake};
 use crate::machine::MemoryLimits;
@@ -28,7 +29,6 @@ use crate::observe::{
 use crate::process;
 use crate::protocol::{Module, Started};
 use crate::shm;
-use crate::subject::{self, Launch, Subject};
 use crate::temporary::Folder;
 
 /// How long a result is waited for that a killed process owes.
@@ -396,7 +396,7 @@ impl Error {
         let Self::Failed { error, .. } = self else {
             return false;
         };
-        matches!(**error, visit::Error::Subject(subject::Error::Interrupted))
+        matches!(**error, visit::Error::Subject(driver::Error::Interrupted))
     }
 
     /// The warning in a report that lacks this way.
@@ -413,7 +413,7 @@ impl Error {
         let chosen = *chosen;
         move |error| {
             let way = chosen.name();
-            if let visit::Error::Subject(subject::Error::Raised { raised, .. }) = &error {
+            if let visit::Error::Subject(driver::Error::Raised { raised, .. }) = &error {
                 let words = |kind: &str| {
                     let (_, words) = raised.summary.split_once(kind)?;
                     Some(words.to_owned())
@@ -530,7 +530,7 @@ pub fn run(
 }
 
 /// A subject with the ways' program in it.
-fn start(launch: &Launch) -> Result<(Subject, Started), subject::Error> {
+fn start(launch: &Launch) -> Result<(Subject, Started), driver::Error> {
     let launch = Launch {
         // It forks nothing by itself.
         channels: 0,
@@ -587,8 +587,8 @@ struct Properties {
     seen_by_sibling: Option<bool>,
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, subject::Error> {
-    serde_json::from_value(value).map_err(|error| subject::Error::Protocol {
+fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, driver::Error> {
+    serde_json::from_value(value).map_err(|error| driver::Error::Protocol {
         who: "parent",
         doing: doing.into(),
         source: error.into(),
@@ -790,7 +790,7 @@ fn left_after_kill(
         let mut fds = [PollFd::new(process, PollFlags::IN)];
         // Out of time, it is looked at all the same.
         if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
-            return Err(subject::Error::Interrupted.into());
+            return Err(driver::Error::Interrupted.into());
         }
     }
     let mut left: Vec<Leftover> = process::members(group)

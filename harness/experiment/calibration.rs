@@ -1,10 +1,10 @@
 //! The instrument's own check: a child without Python writes known pages, and the count must be theirs, exactly.
 
+use crate::driver::{Launch, Subject};
 use crate::machine::{self, MemoryLimits};
 use crate::model::{Calibration, RegionMap};
 use crate::observe::page_size;
 use crate::protocol::Job;
-use crate::subject::{Launch, Subject};
 
 use super::visit::{Data, Error as VisitError, visit};
 

@@ -2,11 +2,11 @@
 //! at when it ends. The children that are counted are not traced.
 
 use super::visit::{Error, fork_all, imported, rehearse};
+use crate::driver::{self, Subject};
 use crate::model::{Child, Followed, OnTheWay, Processes, RegionMap};
 use crate::observe::{Descendants, Ended, Family, Follower, Grown, Regions, page_size, settle};
 use crate::process;
 use crate::protocol::{Job, Report};
-use crate::subject::{self, Subject};
 
 /// How many names of programs are told.
 const MOST_NAMES: usize = 5;
@@ -71,11 +71,11 @@ fn follow(
     let refused = match subject.hear(&child, doing) {
         Ok(Report::Done { .. } | Report::Wrote { .. }) => None,
         // It waits for its end, as after any visit.
-        Err(subject::Error::Raised { raised, .. }) => {
+        Err(driver::Error::Raised { raised, .. }) => {
             Some(format!("the visit raised {} under ptrace", raised.summary))
         }
         // What was counted stands. It, and what it has forked, ends here.
-        Err(error @ subject::Error::TimedOut { .. }) => {
+        Err(error @ driver::Error::TimedOut { .. }) => {
             subject.kill(child)?;
             for left in family.copies()? {
                 // One that has ended meanwhile needs no ending.

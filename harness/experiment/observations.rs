@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::visit::Error;
+use crate::driver::{self, Forked, Launch, Subject};
 use crate::fixtures;
 use crate::model::Value;
 use crate::observe::{self, AtFork, PageSet, PageStates, agree, mappings, page_states, settle};
 use crate::protocol::{Fork, Job, Module, Report, WITNESS};
 use crate::python::Older;
-use crate::subject::{self, Forked, Launch, Subject};
 
 /// What was seen, by name.
 pub type Figures = BTreeMap<String, Value>;
@@ -109,7 +109,7 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, E
     };
     let fork = |channel, job| Fork { channel, job };
     let forks = vec![fork(WITNESS, Job::Wait), fork(WITNESS + 1, job)];
-    let forked = subject.fork(forks, |_| Ok::<_, subject::Error>(()))?;
+    let forked = subject.fork(forks, |_| Ok::<_, driver::Error>(()))?;
     let child = &forked[1];
     release(&mut subject, child, doing)?;
     let (parent_pid, child_pid) = (subject.pid(), child.pid);
@@ -150,7 +150,7 @@ fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), Err
     subject.release(child, doing)?;
     match subject.hear(child, doing)? {
         Report::Done { .. } | Report::Wrote { .. } => Ok(()),
-        other => Err(subject::out_of_turn(doing, &other).into()),
+        other => Err(driver::out_of_turn(doing, &other).into()),
     }
 }
 
@@ -170,7 +170,7 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
     subject.load(Vec::new(), module, Vec::new())?;
     let answer = subject.call("observe", arguments)?;
     serde_json::from_value(answer).map_err(|error| {
-        Error::Subject(subject::Error::Protocol {
+        Error::Subject(driver::Error::Protocol {
             who: "subject",
             doing: format!("observing {name}"),
             source: error.into(),

@@ -4,10 +4,10 @@
 //! fork's, as in every other visit.
 
 use super::visit::{Error, fork_all, look_before, rehearse, states};
+use crate::driver::Subject;
 use crate::model::RegionMap;
 use crate::observe::{Fork, PageSet, Regions, settle};
 use crate::protocol::Job;
-use crate::subject::Subject;
 
 /// With fewer of the data's pages copied on the way nobody asks why: any object that the fork's own steps use may share a page
 /// with one of the data's.

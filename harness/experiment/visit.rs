@@ -7,6 +7,7 @@ use super::causes::{self, Attributed, FirstWrite, Huge, Recorded};
 use super::lines::{self, LineLog};
 use super::made::NewPages;
 use super::{descendants, on_the_way};
+use crate::driver::{self, Forked, Subject};
 use crate::model::{
     self, Child, CrossChecks, Fate, Made, OnTheWay, PageMap, Peak, Region, RegionMap, Tree,
     UssGrowth, Written,
@@ -20,7 +21,6 @@ use crate::observe::{
 };
 use crate::protocol::{self, Job, Report, WITNESS};
 use crate::side_by_side::{self, both};
-use crate::subject::{self, Forked, Subject};
 use crate::symbols::Symbols;
 
 /// With more children, their memory is summed up after the last alone: the kernel walks every process's page tables for a sum,
@@ -58,7 +58,7 @@ pub enum Error {
     /// The subject failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Subject(#[from] subject::Error),
+    Subject(#[from] driver::Error),
     /// A process could not be observed.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -98,7 +98,7 @@ pub enum Error {
 
 impl Error {
     pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
-        subject::Error::Protocol {
+        driver::Error::Protocol {
             who: "child",
             doing: doing.into(),
             source: std::io::Error::other(format!("{report:?}")),

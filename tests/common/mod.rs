@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
+use refcow::driver::Launch;
 use refcow::python::Interpreter;
-use refcow::subject::Launch;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tempfile::TempDir;

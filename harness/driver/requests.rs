@@ -1,0 +1,315 @@
+//! What a subject can be asked for.
+
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::{Error, out_of_turn};
+use super::launch::{Surroundings, of_libraries};
+use super::subject::Subject;
+use crate::deferred;
+use crate::model::RegionMap;
+use crate::objects::ObjectMap;
+use crate::protocol::{
+    ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, Job, Module, Report, Request,
+    Started, WITNESS,
+};
+
+impl Subject {
+    /// Starts Python.
+    ///
+    /// # Errors
+    /// As [`Error`] tells; when it is not the Python that was chosen, too.
+    pub fn start_python(&mut self) -> Result<Started, Error> {
+        let start = Request::Start {
+            executable: match &self.launch.surroundings {
+                Surroundings::Fixed(places) => places.standing_for(&self.launch.executable),
+                Surroundings::Users => self.launch.executable.clone(),
+            },
+            variables: of_libraries(),
+        };
+        match self.ask(&start, "starting Python")? {
+            Answer::Started(started) if started.full_version != self.launch.version => {
+                Err(Error::OtherInterpreter {
+                    interpreter: self.launch.interpreter.clone(),
+                    found: started.full_version,
+                    wanted: self.launch.version.clone(),
+                })
+            }
+            Answer::Started(started) if !same(&started.prefix, &self.launch.prefix) => {
+                Err(Error::OtherEnvironment {
+                    found: started.prefix,
+                    wanted: self.launch.prefix.clone(),
+                })
+            }
+            Answer::Started(started) => Ok(started),
+            other => Err(out_of_turn("starting Python", &other)),
+        }
+    }
+
+    /// Executes a fixture's module; a user's own finds these arguments in `sys.argv`.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn load(
+        &mut self,
+        helpers: Vec<Module>,
+        fixture: Module,
+        arguments: Vec<String>,
+    ) -> Result<(), Error> {
+        let doing = format!("loading {}", fixture.file);
+        self.file = fixture.folder.as_ref().map(|_| fixture.file.clone().into());
+        let request = Request::Load {
+            helpers,
+            fixture,
+            arguments,
+        };
+        match self.ask(&request, &doing)? {
+            Answer::Loaded => Ok(()),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Looks at functions of a user's file, each of which will be called: whether a call runs them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it does not; else as [`Error`] tells.
+    pub fn look(&mut self, functions: Vec<String>) -> Result<(), Error> {
+        let doing = "looking at the file's functions";
+        match self.ask(&Request::Look { functions }, doing)? {
+            Answer::Loaded => Ok(()),
+            Answer::Deferred {
+                function,
+                kind,
+                place: (file, line),
+            } => {
+                let reason = deferred::reason(&function, kind);
+                Err(Error::Refused {
+                    reason: format!("{reason} ({file}:{line})"),
+                    help: deferred::help(&function, kind),
+                })
+            }
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Asks the fixture what its `build` would allocate.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
+        let doing = "estimating its size";
+        let request = match arguments {
+            Arguments::Size(size) => Request::Footprint(*size),
+            Arguments::Named(named) => Request::FootprintBy(named.clone()),
+        };
+        match self.ask(&request, doing)? {
+            Answer::Footprint(footprint) => Ok(footprint),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Builds the dataset; the seconds it took, and what it was made with.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
+        let doing = "building the dataset";
+        let (request, size) = match arguments {
+            Arguments::Size(size) => (Request::Build(*size), Some(*size)),
+            Arguments::Named(named) => (Request::BuildBy(named.clone()), None),
+        };
+        match self.ask(&request, doing)? {
+            Answer::Built { seconds, with } => {
+                let of_size = BuiltWith {
+                    count: size.map(|size| size.count),
+                    item_bytes: size.map(|size| size.item_bytes),
+                    nothing: false,
+                };
+                Ok((seconds, with.unwrap_or(of_size)))
+            }
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Has the parent prepare the data in one of the fixture's ways; where it has none of that name, by these functions of the
+    /// module `gc`.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), Error> {
+        let doing = format!("preparing the data ({name})");
+        let request = Request::Prepare {
+            name: name.into(),
+            steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        };
+        match self.ask(&request, &doing)? {
+            Answer::Prepared => Ok(()),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Has the parent do something about the data; how many seconds it took and whether it made another object in its
+    /// place, which [`adopt`](Self::adopt) puts there. Or why there is nothing to do.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn remedy(
+        &mut self,
+        name: &str,
+        modules: Vec<Module>,
+        function: &str,
+    ) -> Result<Result<(f64, bool), String>, Error> {
+        let doing = format!("preparing the data ({name})");
+        let function = function.to_owned();
+        match self.ask(&Request::Remedy { modules, function }, &doing)? {
+            Answer::Remedied { seconds, replaced } => Ok(Ok((seconds, replaced))),
+            Answer::DoesNotApply { reason } => Ok(Err(reason)),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Has a forked process make a visit with the data and with what a remedy made of it: why that is not the same, if
+    /// it is not, and whether the visit returned anything to tell by.
+    ///
+    /// # Errors
+    /// As [`Error`] tells. After all but a time limit the subject is as before.
+    pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), Error> {
+        let doing = format!("visiting other objects in the place of the data ({visit})");
+        let fork = Fork {
+            channel: WITNESS,
+            job: Job::Compare { name: visit.into() },
+        };
+        let forked = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let compared = match self.hear(&forked[0], &doing) {
+            Ok(Report::Compared { differs, returned }) => Ok((differs, returned)),
+            Ok(other) => return Err(out_of_turn(&doing, &other)),
+            // It waits to be dismissed.
+            Err(error @ Error::Raised { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        self.dismiss(forked)?;
+        compared
+    }
+
+    /// Lets go of the data, and puts in its place what the remedy made of it.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn adopt(&mut self) -> Result<(), Error> {
+        let doing = "putting other objects in the place of the data";
+        match self.ask(&Request::Adopt, doing)? {
+            Answer::Prepared => Ok(()),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Calls a function of the fixture's module; what it returned.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, Error> {
+        let doing = format!("running {function}()");
+        let request = Request::Call {
+            function: function.into(),
+            arguments,
+        };
+        match self.ask(&request, &doing)? {
+            Answer::Returned(value) => Ok(value),
+            other => Err(out_of_turn(&doing, &other)),
+        }
+    }
+
+    /// Maps plain pages instead of a dataset, private or shared; the number of the first.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, Error> {
+        let doing = "filling plain pages";
+        match self.ask(&Request::Fill { pages, shared }, doing)? {
+            Answer::Filled { first_page } => Ok(first_page),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Has the parent write one byte into one of the plain pages, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn write(&mut self, page: u64) -> Result<(), Error> {
+        let doing = "writing a plain page";
+        match self.ask(&Request::Write { page }, doing)? {
+            Answer::Wrote => Ok(()),
+            other => Err(out_of_turn(doing, &other)),
+        }
+    }
+
+    /// Has a forked process find the pages of the dataset, and with `objects` all objects.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), Error> {
+        let doing = "finding the pages of the dataset";
+        let job = Job::Map { objects };
+        let fork = Fork {
+            channel: WITNESS,
+            job,
+        };
+        let mapper = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let map = match self.hear(&mapper[0], doing) {
+            Ok(Report::Mapped(map)) => map,
+            Ok(other) => return Err(out_of_turn(doing, &other)),
+            Err(Error::Died { who, doing, status }) => {
+                let doing = match self.asked_last() {
+                    Some(of_type) => {
+                        format!("{doing}, in what the type `{of_type}` has as its tp_traverse")
+                    }
+                    None => doing,
+                };
+                return Err(Error::Died { who, doing, status });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut read = || {
+            self.map.seek(SeekFrom::Start(ASKED_BYTES))?;
+            let objects = match objects {
+                true => ObjectMap::read(&self.map)?,
+                false => ObjectMap::default(),
+            };
+            // It is memory, which the children would otherwise be short of.
+            self.map.set_len(ASKED_BYTES)?;
+            Ok(objects)
+        };
+        let objects = read().map_err(|source| Error::Protocol {
+            who: "subject",
+            doing: doing.into(),
+            source,
+        })?;
+        self.dismiss(mapper)?;
+        Ok((map, objects))
+    }
+
+    /// The type whose object the mapper, now dead, was asking what it refers to.
+    fn asked_last(&self) -> Option<String> {
+        let number = |place| {
+            let mut word = [0; 8];
+            self.map.read_exact_at(&mut word, place).ok()?;
+            Some(u64::from_ne_bytes(word))
+        };
+        let place = number(0).filter(|place| *place != 0)?;
+        let length = number(place).filter(|length| *length < ASKED_BYTES)?;
+        let mut name = vec![0; usize::try_from(length).ok()?];
+        self.map.read_exact_at(&mut name, place + 8).ok()?;
+        Some(String::from_utf8_lossy(&name).into_owned())
+    }
+}
+
+/// Whether two paths lead to one folder.
+fn same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
