@@ -52,6 +52,7 @@ pub mod run_name;
 pub mod shell;
 pub mod shm;
 pub mod side_by_side;
+pub mod suggest;
 pub mod symbols;
 pub mod temporary;
 pub mod variables;

@@ -244,7 +244,7 @@ impl Claims {
             .find(|statement| statement.id == id)
             .ok_or_else(|| Error::UnknownClaim {
                 id: id.to_owned(),
-                offer: crate::fixtures::offer(id, ids, "claims"),
+                offer: crate::suggest::offer(id, ids, "claims"),
             })
     }
 

@@ -205,7 +205,7 @@ impl Claims {
                 let known = self.facts.iter().map(|fact| &fact.id[..]);
                 return Err(Error::UnknownFact {
                     id: id.clone(),
-                    offer: crate::fixtures::offer(id, known, "facts"),
+                    offer: crate::suggest::offer(id, known, "facts"),
                 });
             }
         }

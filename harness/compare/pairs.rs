@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::fixtures::offer;
 use crate::model::{Measurement, Report, Run};
+use crate::suggest::offer;
 
 /// A fixture by its name, or one visit of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

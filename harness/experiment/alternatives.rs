@@ -29,6 +29,7 @@ use crate::observe::{
 use crate::process;
 use crate::protocol::{Module, Started};
 use crate::shm;
+use crate::suggest::offer;
 use crate::temporary::Folder;
 
 /// How long a result is waited for that a killed process owes.
@@ -159,7 +160,7 @@ impl Wanted {
                 let known = ways().iter().map(|way| way.id.as_str());
                 return Err(Error::UnknownWay {
                     name: name.clone(),
-                    help: fixtures::offer(name, known, "ways"),
+                    help: offer(name, known, "ways"),
                 });
             }
         }
