@@ -4,11 +4,9 @@ pub mod advise;
 pub mod alternatives;
 pub mod calibration;
 pub mod causes;
-mod descendants;
 pub mod lines;
 mod made;
 pub mod observations;
-mod on_the_way;
 pub mod visit;
 
 use std::collections::{BTreeMap, BTreeSet};

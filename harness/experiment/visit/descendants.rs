@@ -1,7 +1,8 @@
 //! Processes that a visit forks and ends again: one further child makes the visit under ptrace, and each that it forks is looked
 //! at when it ends. The children that are counted are not traced.
 
-use super::visit::{Error, fork_all, imported, rehearse};
+use super::children::{fork_all, imported, rehearse};
+use super::error::Error;
 use crate::driver::{self, Subject};
 use crate::model::{Child, Followed, OnTheWay, Processes, RegionMap};
 use crate::observe::{Descendants, Ended, Family, Follower, Grown, Regions, page_size, settle};

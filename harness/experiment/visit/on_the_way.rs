@@ -3,7 +3,10 @@
 //! What a fork costs is seen in a further child that takes the same way with the collector stopped. A page that both write is the
 //! fork's, as in every other visit.
 
-use super::visit::{Error, fork_all, look_before, rehearse, states};
+use super::children::{fork_all, rehearse};
+use super::error::Error;
+use super::looks::look_before;
+use super::pages::states;
 use crate::driver::Subject;
 use crate::model::RegionMap;
 use crate::observe::{Fork, PageSet, Regions, settle};

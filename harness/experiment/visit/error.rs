@@ -1,0 +1,62 @@
+//! Why a visit cannot be measured.
+
+use crate::driver;
+use crate::experiment::lines;
+use crate::observe::{self, Disagreement};
+use crate::protocol::Report;
+
+/// Why a visit could not be measured.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// The subject failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Subject(#[from] driver::Error),
+    /// A process could not be observed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Observe(#[from] observe::Error),
+    /// The two ways of counting disagree.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Disagreement(#[from] Disagreement),
+    /// A log of lines makes no sense.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lines(#[from] lines::Error),
+    /// The child's copies have other users.
+    #[error("a process that the child forked during its visit is still alive")]
+    #[diagnostic(help(
+        "it shares the child's copies, which then cannot be told from pages of the parent's: let the visit wait for it"
+    ))]
+    ChildForked,
+    /// The child may write after it was looked at.
+    #[error("a thread that the child started during its visit is still running")]
+    #[diagnostic(help(
+        "what it writes after the visit's end would be nobody's: let the visit join it"
+    ))]
+    ChildThreads,
+    /// The parent did not hold still.
+    #[error(
+        "the parent did not hold still: it had {faults} page faults while a child visited the data"
+    )]
+    #[diagnostic(help(
+        "a thread of the fixture's is still running: end it in build(), before the fork"
+    ))]
+    ParentFaulted {
+        /// Its minor page faults.
+        faults: u64,
+    },
+}
+
+impl Error {
+    /// A report that is none of those waited for.
+    pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
+        driver::Error::Protocol {
+            who: "child",
+            doing: doing.into(),
+            source: std::io::Error::other(format!("{report:?}")),
+        }
+        .into()
+    }
+}

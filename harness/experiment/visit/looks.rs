@@ -1,0 +1,136 @@
+//! What is seen of a child before its visit and after it.
+
+use super::children::Waiting;
+use super::error::Error;
+use super::pages::{own, states};
+use crate::driver::Forked;
+use crate::experiment::causes::Recorded;
+use crate::experiment::made::NewPages;
+use crate::model::RegionMap;
+use crate::observe::{
+    self, Counters, Family, Fork, Grown, Growth, Had, PageSet, PageStates, Regions, Seen, counters,
+    mappings, minor_faults, page_states, settle,
+};
+use crate::side_by_side::both;
+
+/// A child before its visit, with all that is known of it.
+pub(super) struct Ready {
+    pub(super) pid: i32,
+    pub(super) fork: Fork,
+    pub(super) regions: Regions,
+    pub(super) before: Counters,
+    /// What it had.
+    pub(super) had: Had,
+}
+
+/// A child after its visit.
+pub(super) struct Visited {
+    pub(super) ready: Ready,
+    pub(super) unshared: PageSet,
+    /// What it has besides its copies.
+    pub(super) growth: Growth,
+    /// All that is in memory.
+    pub(super) states: PageStates,
+    /// What was seen of it while it ran, if anybody looked.
+    pub(super) seen: Option<Seen>,
+    /// Pages that were copied at any time, if faults were recorded.
+    pub(super) copied_at_any_time: Option<u64>,
+    /// What it has made, if faults were recorded.
+    pub(super) made: NewPages,
+    /// The modules that it has imported.
+    pub(super) imported: Vec<String>,
+    /// Pages that had been shared and are now in swap, or perhaps were: whether they were copied cannot be told.
+    pub(super) swapped: u64,
+    /// Whether the visit started processes.
+    pub(super) grown: Grown,
+    pub(super) after: Counters,
+    pub(super) seconds: f64,
+    /// The first writes, if they were recorded.
+    pub(super) recorded: Option<Recorded>,
+    /// Copies that equal their original, if the bytes could be read.
+    pub(super) identical: Option<PageSet>,
+}
+
+/// Looks at a child before its visit.
+pub(super) fn look_before(
+    map: &RegionMap,
+    parent: i32,
+    parent_before: &PageStates,
+    waiting: Waiting,
+) -> Result<(Forked, Ready), Error> {
+    let Waiting {
+        forked,
+        mut written_since,
+    } = waiting;
+    written_since |= own(parent_before);
+    settle(forked.pid)?;
+    let mappings = mappings(forked.pid)?;
+    let child = page_states(forked.pid, &mappings.ranges)?;
+    let look = || Ok::<_, Error>([states(parent)?, page_states(forked.pid, &mappings.ranges)?]);
+    let fork = observe::compare([parent_before, &child], look, |[parent, child]| {
+        Fork::new(&mappings, parent, child, &written_since)
+    })?;
+    let ready = Ready {
+        pid: forked.pid,
+        regions: Regions::new(map, &fork),
+        before: counters(forked.pid)?,
+        had: Had::new(&child),
+        fork,
+    };
+    Ok((forked, ready))
+}
+
+/// Looks at a child after its visit, while everybody waits.
+pub(super) fn look_after(
+    parent: i32,
+    parent_before: &PageStates,
+    parent_faults: u64,
+    ready: Ready,
+    family: &Family,
+    seconds: f64,
+) -> Result<Visited, Error> {
+    let pid = ready.pid;
+    if !family.copies()?.is_empty() {
+        return Err(Error::ChildForked);
+    }
+    let grown = family.has_grown()?;
+    let (after, child) = both(|| counters(pid), || states(pid));
+    let (child, after) = (child?, after?);
+    if after.threads > ready.before.threads {
+        return Err(Error::ChildThreads);
+    }
+    // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
+    // But a write to a shared page is a fault, always.
+    let faults = minor_faults(parent)? - parent_faults;
+    if faults > 0 {
+        return Err(Error::ParentFaulted { faults });
+    }
+    // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile.
+    let look = || Ok::<_, Error>([states(parent)?, states(pid)?]);
+    let mapped = mappings(pid)?;
+    let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {
+        ready.fork.unshared(&mapped, parent, child)
+    })?;
+    let back = match observe::is_in_swap(parent)? {
+        true => (ready.fork).perhaps_back_from_swap(&states(parent)?, &child),
+        false => PageSet::new(),
+    };
+    // What was in swap at the fork, and is the child's alone now, is as little new.
+    let known = &unshared | &parent_before.swapped();
+    Ok(Visited {
+        swapped: ready.fork.swapped(&child) + back.len(),
+        growth: ready.had.until(&child, &known),
+        unshared: unshared - back,
+        grown,
+        states: child,
+        seen: None,
+        copied_at_any_time: None,
+        made: NewPages::default(),
+        imported: Vec::new(),
+        ready,
+        after,
+        seconds,
+        recorded: None,
+        identical: None,
+    })
+}
