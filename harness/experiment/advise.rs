@@ -4,7 +4,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Built, Dataset, Error, FailedVisit, Measured, Plan, Step, build, measure, visit_all};
+use super::dataset::{self, Built, build};
+use super::launch::{self, launch as launch_with};
+use super::measure::{FailedVisit, Measured, measure, visit_all};
+use super::plan::{Dataset, Plan};
+use super::steps::Step;
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
 use crate::driver::{self, Launch};
 use crate::fixtures;
@@ -28,6 +32,23 @@ pub struct Outcome {
     pub installed: Installed,
 }
 
+/// Why there is no advice.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// It could not be measured as it is, or the run must end.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Dataset(#[from] dataset::Error),
+    /// The run was ended while an environment was made for a remedy.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Python(#[from] python::Error),
+    /// There is nothing to start subjects with.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Launch(#[from] launch::Error),
+}
+
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
 type Visited = Result<(Measurement, Option<Compared>), String>;
 
@@ -43,16 +64,6 @@ struct Trial {
     warnings: BTreeSet<Warning>,
 }
 
-/// How often [`Step::Done`] will come for a dataset: for it as it is, for each remedy, for the best a second time, and for
-/// why none helps.
-pub fn steps(dataset: &Dataset, children: usize) -> usize {
-    steps_of_one(dataset, children) * (remedies().len() + 3)
-}
-
-fn steps_of_one(dataset: &Dataset, children: usize) -> usize {
-    1 + dataset.visits.len() * children
-}
-
 /// Measures a dataset as it is and with each remedy, and ranks them.
 ///
 /// # Errors
@@ -64,7 +75,7 @@ pub fn run(
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Outcome, Error> {
-    let each = steps_of_one(dataset, plan.children);
+    let each = plan.steps_of_visits(dataset);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
     // Recording faults, one by one, would be most of the time that a visit takes; pages are the same without. A report shows
@@ -245,7 +256,7 @@ fn again(
     launch: &Launch,
     all: &mut [Advice],
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<(), Error> {
+) -> Result<(), dataset::Error> {
     let is_best = |advice: &Advice| advice.best().is_some_and(|best| best.remedy == name);
     let best = all.iter().filter(|advice| is_best(advice));
     let visits: Vec<_> = best.map(visit_of).collect();
@@ -294,7 +305,7 @@ fn launch_for(
         Ok(ready) => {
             let launch = Launch {
                 keep_huge_pages: plan.keep_huge_pages,
-                ..super::launch(&ready, plan.children, plan.timeout)?
+                ..launch_with(&ready, plan.children, plan.timeout)?
             };
             Ok(Ok((launch, ready.installed)))
         }
@@ -316,14 +327,14 @@ fn attempt(
     launch: &Launch,
     compare: bool,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Result<Trial, String>, Error> {
+) -> Result<Result<Trial, String>, dataset::Error> {
     let shown = format!("{}, {}", dataset.fixture.name, remedy.title);
     step(Step::Building { fixture: &shown });
     let mut built = match build(plan, dataset, launch) {
         Ok(built) => built,
         Err(error) => return apart(error),
     };
-    let at = Error::of(&dataset.fixture.name);
+    let at = dataset::Error::of(&dataset.fixture.name);
     let Built { subject, .. } = &mut built;
     let done = subject.remedy(&remedy.name, modules(remedy), &remedy.function);
     let (prepare_seconds, replaced) = match done {
@@ -411,7 +422,7 @@ fn attempt(
 }
 
 /// An error with one remedy: as a reason, unless the run must end for it.
-fn apart<T>(error: Error) -> Result<Result<T, String>, Error> {
+fn apart<T>(error: dataset::Error) -> Result<Result<T, String>, dataset::Error> {
     match error.spoils_the_run() {
         true => Err(error),
         false => Ok(Err(format!("it could not be measured: {}", error.reason()))),

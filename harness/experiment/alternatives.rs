@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Step;
+use super::steps::Step;
 use super::visit;
+use super::warnings::not_measured;
 use crate::driver::{self, Launch, Subject};
 use crate::fixtures;
 use crate::interrupt::{self, Wake};
@@ -394,10 +395,7 @@ impl Error {
 
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
-        let Self::Failed { error, .. } = self else {
-            return false;
-        };
-        matches!(**error, visit::Error::Subject(driver::Error::Interrupted))
+        matches!(self, Self::Failed { error, .. } if error.is_interruption())
     }
 
     /// The warning in a report that lacks this way.
@@ -406,7 +404,7 @@ impl Error {
         let name = chosen.name();
         let line = text.lines().next().unwrap_or_default();
         let line = line.strip_prefix(&format!("{name}: ")).unwrap_or(line);
-        not_measured(name, line)
+        not_measured(&name, None, line.to_owned())
     }
 
     /// What went wrong with a way, in words of its own where it is the ways' own exception.
@@ -432,14 +430,6 @@ impl Error {
                 error: Box::new(error),
             }
         }
-    }
-}
-
-fn not_measured(name: String, reason: &str) -> Warning {
-    Warning::NotMeasured {
-        fixture: name,
-        visit: None,
-        reason: reason.into(),
     }
 }
 
@@ -519,7 +509,7 @@ pub fn run(
                 "Python {version} has no start method {}",
                 chosen.start_method
             );
-            compared.warnings.insert(not_measured(name, &reason));
+            compared.warnings.insert(not_measured(&name, None, reason));
         }
         step(Step::Done);
     }

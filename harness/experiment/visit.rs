@@ -32,7 +32,7 @@ const MOST_LOOKED_AT: usize = 16;
 
 /// What one visit showed.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct VisitRecord {
     /// Memory of all processes together.
     pub tree: Tree,
     /// Each child.
@@ -75,7 +75,7 @@ pub fn visit(
     doing: &str,
     children: usize,
     mut visited_one: impl FnMut(),
-) -> Result<Outcome, Error> {
+) -> Result<VisitRecord, Error> {
     let parent = subject.pid();
     let (witness, waiting) = fork_all(subject, job, children)?;
     rehearse(subject, &waiting, doing)?;
@@ -223,7 +223,7 @@ pub fn visit(
             made: child.made,
         }));
     }
-    Ok(Outcome {
+    Ok(VisitRecord {
         tree: Tree {
             pss_bytes_before: pss_before,
             pss_bytes_after: pss_after_each.last().copied().flatten(),

@@ -50,6 +50,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The subject's, if it is that.
+    pub fn subject(&self) -> Option<&driver::Error> {
+        match self {
+            Self::Subject(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the user ended the run.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Subject(driver::Error::Interrupted))
+    }
+
     /// A report that is none of those waited for.
     pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
         driver::Error::Protocol {
