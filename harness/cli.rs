@@ -10,8 +10,8 @@ use clap_complete::Shell;
 
 use crate::claims::{self, Effort, Evidence, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
 use crate::compare::{Renamed, Subject, TOLERANCE};
-use crate::experiment::alternatives::{self, Wanted as WantedWays};
 use crate::experiment::calibration::{self, Pattern};
+use crate::experiment::sharing::{self, Selection as WantedWays};
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures::parameters::{self, Setting};
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
@@ -898,7 +898,7 @@ pub enum PlanError {
     /// An unknown way, or one that does not exist under a start method.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Alternatives(#[from] alternatives::Error),
+    Alternatives(#[from] sharing::Error),
 }
 
 /// A fixture of the command line, and the visits that it was named with.

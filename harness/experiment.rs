@@ -1,7 +1,6 @@
 //! The one meeting point: plan → subject + observer → report.
 
 pub mod advise;
-pub mod alternatives;
 pub mod calibration;
 pub mod causes;
 mod dataset;
@@ -13,6 +12,7 @@ mod measure;
 pub mod observations;
 mod plan;
 mod run;
+pub mod sharing;
 mod steps;
 pub mod visit;
 mod warnings;

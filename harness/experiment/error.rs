@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{advise, alternatives, calibration, dataset, launch};
+use super::{advise, calibration, dataset, launch, sharing};
 use crate::failures::{Failed, Failure, Message, messages};
 use crate::machine;
 use crate::model::{self, Warning};
@@ -34,7 +34,7 @@ pub enum Error {
     /// Ways to share could not be compared.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Alternatives(#[from] alternatives::Error),
+    Sharing(#[from] sharing::Error),
     /// One of several interpreters could not be measured, or not with everything.
     #[error("CPython {version} ({}): {error}", executable.display())]
     Interpreter {
@@ -127,12 +127,12 @@ impl Error {
             Self::Dataset(dataset::Error::Failed { name, error, .. }) => {
                 failure(None, Some(name), error.to_string())
             }
-            Self::Alternatives(alternatives::Error::Failed { way, error, .. }) => {
+            Self::Sharing(sharing::Error::Failed { way, error, .. }) => {
                 failure(None, Some(way), error.to_string())
             }
-            Self::Alternatives(
-                alternatives::Error::ChildDied { way, reason }
-                | alternatives::Error::NotPossible { way, reason },
+            Self::Sharing(
+                sharing::Error::ChildDied { way, reason }
+                | sharing::Error::NotPossible { way, reason },
             ) => failure(None, Some(way), reason.clone()),
             error => failure(None, None, error.to_string()),
         };
@@ -185,7 +185,7 @@ impl Error {
         match self {
             Self::Dataset(error) => error.is_bad_input(),
             Self::Calibration(error) => matches!(error, calibration::Error::TooLarge { .. }),
-            Self::Alternatives(error) => error.is_bad_input(),
+            Self::Sharing(error) => error.is_bad_input(),
             Self::Several { .. } => self.first().is_bad_input(),
             _ => false,
         }
@@ -195,7 +195,7 @@ impl Error {
     pub fn is_interruption(&self) -> bool {
         match self {
             Self::Python(python::Error::Interrupted) => true,
-            Self::Alternatives(error) => error.is_interruption(),
+            Self::Sharing(error) => error.is_interruption(),
             Self::Calibration(calibration::Error::Visit(error)) => error.is_interruption(),
             Self::Dataset(error) => error.is_interruption(),
             Self::Interpreter { error, .. } => error.is_interruption(),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::alternatives;
+use super::sharing;
 use crate::fixtures::parameters::Given;
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::remedies::remedies;
@@ -27,7 +27,7 @@ pub struct Plan {
     /// How the command line asked for them.
     pub asked: Variables,
     /// Which ways to share data are to be compared.
-    pub alternatives: Option<alternatives::Wanted>,
+    pub alternatives: Option<sharing::Selection>,
     /// Children of each visit, from 1 to [`MOST_CHILDREN`](crate::protocol::MOST_CHILDREN).
     pub children: usize,
     /// Which interpreters, as [`choose_all`](crate::python::choose_all) takes them; none for the machine's first usable one.
@@ -128,7 +128,7 @@ impl Plan {
         let all: BTreeSet<String> = self
             .fixtures()
             .flat_map(|fixture| fixture.modules.iter().cloned())
-            .chain(ways.flat_map(alternatives::Wanted::modules))
+            .chain(ways.flat_map(sharing::Selection::modules))
             .collect();
         all.into_iter().collect()
     }

@@ -12,7 +12,7 @@ use super::measure::{FailedVisit, measure};
 use super::plan::{Dataset, Plan, Wanted};
 use super::steps::{Step, of_steps};
 use super::warnings::{self, not_measured};
-use super::{advise, alternatives, calibration, observations};
+use super::{advise, calibration, observations, sharing};
 use crate::driver::{self, Launch};
 use crate::machine;
 use crate::model::{self, Environment, Observation, Report, Run, Warning};
@@ -234,7 +234,7 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     }
     let mut compared = Vec::new();
     if let (None, Some(wanted)) = (&trouble.interrupted, &plan.alternatives) {
-        match alternatives::run(wanted, &interpreter.version, &launch, step) {
+        match sharing::run(wanted, &interpreter.version, &launch, step) {
             Ok(outcome) => {
                 let failures = outcome.failures.into_iter().map(Error::from);
                 trouble.failures.extend(failures);

@@ -635,7 +635,7 @@ mod tests {
     #[test]
     fn every_way_is_of_one_form() {
         let known: Vec<&str> = FORMS.iter().flat_map(|form| form.ways).copied().collect();
-        let mut ways: Vec<&str> = crate::experiment::alternatives::ways()
+        let mut ways: Vec<&str> = crate::experiment::sharing::ways()
             .iter()
             .map(|way| &way.id[..])
             .collect();

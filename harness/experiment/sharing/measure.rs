@@ -1,0 +1,263 @@
+//! One way to share, measured: before and after its children read all that they were given.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::aftermath::left_after_kill;
+use super::catalogue::Variant;
+use super::error::Error;
+use super::selection::Selection;
+use crate::driver::{self, Launch, Subject};
+use crate::experiment::visit;
+use crate::fixtures;
+use crate::model::{AfterKill, Alternative, Receiver, StartMethod, Warning};
+use crate::observe::{
+    self, PageSet, PageStates, agree, bytes_read, counters, family_bytes, mappings, page_size,
+    page_states, settle,
+};
+use crate::process;
+use crate::protocol::{Module, Started};
+use crate::temporary::Folder;
+
+/// How long a result is waited for that a killed process owes.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the temporary folder.
+const LONGEST_FOLDER: usize = 48;
+
+/// A subject with the ways' program in it.
+fn start(launch: &Launch) -> Result<(Subject, Started), driver::Error> {
+    let launch = Launch {
+        // It forks nothing by itself.
+        channels: 0,
+        ..launch.clone()
+    };
+    let mut subject = Subject::start(&launch)?;
+    let started = subject.start_python()?;
+    let module = |name: &str, program: &str| Module {
+        name: name.into(),
+        file: format!("python_fixtures/{program}.py"),
+        folder: None,
+        source: fixtures::program(program).into(),
+    };
+    subject.load(
+        vec![module("_child", "ways/child")],
+        module("_parent", "ways/parent"),
+        Vec::new(),
+    )?;
+    Ok((subject, started))
+}
+
+/// The start methods that the interpreter has.
+pub(super) fn start_methods(launch: &Launch) -> Result<Vec<String>, visit::Error> {
+    let (mut subject, _) = start(launch)?;
+    let known = subject.call("methods", Vec::new())?;
+    Ok(parsed("methods", known)?)
+}
+
+/// What the parent says of itself and the others when all children have the data.
+#[derive(Deserialize)]
+struct Begun {
+    start_seconds: f64,
+    #[serde(default)]
+    prepare_seconds: Option<f64>,
+    handover_seconds: f64,
+    /// Witness and reference.
+    empty: [i32; 2],
+    children: Vec<i32>,
+    helpers: BTreeMap<String, i32>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    first_read_seconds: f64,
+    read_all_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Properties {
+    container_survives: bool,
+    elements_survive: bool,
+    seen_by_parent: bool,
+    #[serde(default)]
+    seen_by_sibling: Option<bool>,
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, driver::Error> {
+    serde_json::from_value(value).map_err(|error| driver::Error::Protocol {
+        who: "parent",
+        doing: doing.into(),
+        source: error.into(),
+    })
+}
+
+/// Measures one way.
+pub(super) fn measure(
+    wanted: &Selection,
+    chosen: &Variant,
+    launch: &Launch,
+) -> Result<(Alternative, Option<Warning>), Error> {
+    let at = Error::of(chosen);
+    let folder = temporary_folder()?;
+    measure_in(folder.path(), wanted, chosen, launch).map_err(at)
+}
+
+fn measure_in(
+    folder: &Path,
+    wanted: &Selection,
+    chosen: &Variant,
+    launch: &Launch,
+) -> Result<(Alternative, Option<Warning>), visit::Error> {
+    let way = chosen.way;
+    let (mut subject, started) = start(launch)?;
+    let begun = subject.call(
+        "begin",
+        vec![
+            json!({ "source": way.source, "transport": way.transport, "read": way.read }),
+            json!(chosen.start_method),
+            json!(wanted.bytes()),
+            json!(wanted.children),
+            json!(fixtures::program("ways/child")),
+            json!(folder),
+        ],
+    )?;
+    let begun: Begun = parsed("begin", begun)?;
+    let held = together(subject.pid(), &begun.empty)?;
+
+    let read: Vec<Read> = parsed("read", subject.call("read", Vec::new())?)?;
+    let parent = ProcessPages::at(subject.pid())?;
+    let reference = ProcessPages::at(begun.empty[1])?;
+    let mut children = Vec::new();
+    for (pid, read) in begun.children.iter().zip(read) {
+        let child = ProcessPages::at(*pid)?;
+        if chosen.start_method == StartMethod::Fork
+            && let Some(same) = parent.states.same_frames(&child.states)
+        {
+            // What is a child's alone cannot be in the parent.
+            let shared = &child.own & &same;
+            agree("after reading all", &shared, &PageSet::new())?;
+        }
+        let piped = child.bytes_read.zip(reference.bytes_read);
+        children.push(Receiver {
+            first_read_seconds: read.first_read_seconds,
+            read_all_seconds: read.read_all_seconds,
+            own_pages: child.own.len(),
+            copied_pages: child.copied(&reference, chosen.start_method),
+            piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+        });
+    }
+    let all_read = together(subject.pid(), &begun.empty)?;
+
+    let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
+    let patience = PATIENCE.as_secs_f64();
+    let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
+    let after_child_killed = match killed.as_str() {
+        "usable" => AfterKill::Usable,
+        "unusable" => AfterKill::Unusable,
+        _ => AfterKill::Hangs {
+            after_seconds: patience,
+        },
+    };
+    let left_after_kill = left_after_kill(&subject, &begun.helpers, folder)?;
+    let alternative = Alternative {
+        way: way.id.clone(),
+        title: way.title.clone(),
+        contents: way.contents,
+        start_method: chosen.start_method,
+        size_bytes: wanted.bytes(),
+        start_seconds: begun.start_seconds,
+        prepare_seconds: begun.prepare_seconds,
+        handover_seconds: begun.handover_seconds,
+        pss_bytes_held: held.pss_bytes,
+        pss_bytes_read: all_read.pss_bytes,
+        memory_bytes_held: held.memory_bytes,
+        memory_bytes_read: all_read.memory_bytes,
+        writes_seen_by_parent: properties.seen_by_parent,
+        writes_seen_by_sibling: properties.seen_by_sibling,
+        container_survives: properties.container_survives,
+        elements_survive: properties.elements_survive,
+        after_child_killed,
+        left_after_kill,
+        reference_own_pages: reference.own.len(),
+        children,
+    };
+    let warning = (!started.addresses_fixed).then_some(Warning::AddressesRandom);
+    Ok((alternative, warning))
+}
+
+/// A folder for what a way puts into files, sockets among them.
+fn temporary_folder() -> Result<Folder, Error> {
+    let mut place = std::env::temp_dir();
+    // Python is told of it in JSON.
+    if place.as_os_str().len() > LONGEST_FOLDER || place.to_str().is_none() {
+        place = "/tmp".into();
+    }
+    Folder::new(&place).map_err(|source| Error::Temporary { place, source })
+}
+
+/// A process that waits.
+struct ProcessPages {
+    states: PageStates,
+    /// Anonymous pages that are its alone.
+    own: PageSet,
+    bytes_read: Option<u64>,
+}
+
+impl ProcessPages {
+    fn at(pid: i32) -> Result<Self, observe::Error> {
+        settle(pid)?;
+        let states = page_states(pid, &mappings(pid)?.ranges)?;
+        Ok(Self {
+            own: states.anonymous() & states.exclusive(),
+            states,
+            bytes_read: bytes_read(pid),
+        })
+    }
+
+    /// What this child has beyond the reference child.
+    ///
+    /// Forked from one process, both have their own copies of what any child writes at the same addresses. Other start
+    /// methods give each child addresses of its own, and only numbers can be compared.
+    fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
+        match method {
+            StartMethod::Fork => (&self.own - &reference.own).len().cast_signed(),
+            StartMethod::Spawn | StartMethod::Forkserver => {
+                self.own.len().cast_signed() - reference.own.len().cast_signed()
+            }
+        }
+    }
+}
+
+/// What a whole group has, as if some of it were not there.
+struct GroupMemory {
+    pss_bytes: Option<u64>,
+    memory_bytes: Option<u64>,
+}
+
+/// The sums over the whole group, less what each of `without` alone has: as if they were not there, but for their part in
+/// what processes outside the group use as well, and for what they share with each other alone. `None` where the kernel
+/// does not tell.
+fn together(group: i32, without: &[i32]) -> Result<GroupMemory, observe::Error> {
+    let mut sums = GroupMemory {
+        pss_bytes: Some(0),
+        memory_bytes: Some(0),
+    };
+    let sum = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+    let difference = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_sub(other?));
+    for pid in process::members(group) {
+        settle(pid)?;
+        let of_one = counters(pid)?;
+        sums.pss_bytes = sum(sums.pss_bytes, of_one.pss_bytes);
+        sums.memory_bytes = sum(sums.memory_bytes, family_bytes(pid)?);
+        if without.contains(&pid) {
+            sums.pss_bytes = difference(sums.pss_bytes, of_one.uss_bytes);
+            let own = ProcessPages::at(pid)?.own.len() * page_size();
+            sums.memory_bytes = difference(sums.memory_bytes, Some(own));
+        }
+    }
+    Ok(sums)
+}
