@@ -26,14 +26,15 @@ const TIMEOUT_SECONDS: f64 = 300.0;
 /// The visits of `refcow measure` without --visit, in this order, as far as a fixture has them.
 const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 
-/// Counts, to the page, what fork() really shares between Python processes, and who unshared it.
+/// Measures which memory pages forked Python workers really share, and what made them copy the rest.
 ///
-/// Without a command: tests each claim of the article "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and
-/// Reference Counting", and compares the ways to share data with child processes.
+/// Without a command, refcow tests every claim of the article "Shared Memory in Multiprocessing: Unraveling Copy-On-Write
+/// and Reference Counting" on this machine, and compares the ways to share data with worker processes.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
+    subcommand_required = true,
+    override_usage = "refcow [COMMAND]",
     after_help = "Exit status:\n  0    done\n  1    an expectation failed\n  2    bad input: nothing was measured\n  \
                   3    could not measure, or not everything: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
                   A signal that is ignored when refcow starts stays ignored: SIGINT in a script's background job, SIGHUP under nohup.\n\
@@ -42,9 +43,7 @@ const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Option<Command>,
-    #[command(flatten)]
-    default_claims: ClaimsOptions,
+    pub command: Command,
 }
 
 /// The commands.
@@ -65,9 +64,11 @@ pub enum Command {
     /// Create a starter file for measuring your own data
     New(New),
     /// Compare the ways to hand the same data to child processes
-    Alternatives(Alternatives),
+    #[command(alias = "alternatives")]
+    Sharing(Sharing),
     /// Check known differences between versions of Python on this machine
-    Versions(Versions),
+    #[command(alias = "versions")]
+    Facts(Facts),
     /// Compare what workers pay in a run and in an earlier one [status 1 if something regressed]
     ///
     /// Judged are the bytes that a worker copied and made in each visit, and those of all workers; verdicts on claims; and what
@@ -91,19 +92,23 @@ pub enum Command {
     /// Show what this machine allows, what is lost where something is not ok, and how to get it
     Doctor(Doctor),
     /// Check refcow itself: a child without Python writes known pages, which are counted
+    #[command(hide = true)]
     Calibrate(Calibrate),
     /// Print the JSON Schema of the JSON format
+    #[command(hide = true)]
     Schema {
         /// Of which document
         #[arg(value_enum, default_value_t)]
         of: Document,
     },
     /// Print a completion script for a shell
+    #[command(hide = true)]
     Completions {
         /// Which shell
         shell: Shell,
     },
     /// Print the manual page of refcow, or of one of its commands, in roff
+    #[command(hide = true)]
     Man {
         /// Which command's
         #[arg(value_name = "COMMAND")]
@@ -135,7 +140,7 @@ pub struct ClaimsOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub expect: Option<PathBuf>,
     /// Other claims than refcow's own, in the form of harness/claims/claims.toml
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", hide = true)]
     pub claims: Option<PathBuf>,
     /// How to write the verdicts
     #[arg(long, value_enum, default_value_t)]
@@ -169,14 +174,14 @@ pub enum Document {
     Reproduction,
 }
 
-/// `refcow versions`.
+/// `refcow facts`.
 #[derive(Debug, Args)]
-pub struct Versions {
+pub struct Facts {
     /// Only these facts [default: all]
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
     /// Other facts than refcow's own, in the form of harness/claims/versions.toml
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", hide = true)]
     pub facts: Option<PathBuf>,
     /// How to write them
     #[arg(long, value_enum, default_value_t)]
@@ -612,9 +617,9 @@ pub struct New {
     pub path: PathBuf,
 }
 
-/// `refcow alternatives`.
+/// `refcow sharing`.
 #[derive(Debug, Args)]
-pub struct Alternatives {
+pub struct Sharing {
     /// Bytes to hand over, eight for each integer
     #[arg(long, value_name = "BYTES", default_value_t = HANDED_OVER_BYTES, value_parser = value_parser!(u64).range(LEAST_HANDED_OVER_BYTES..))]
     size: u64,
@@ -632,7 +637,7 @@ pub struct Alternatives {
     pub run: RunOptions,
 }
 
-impl Alternatives {
+impl Sharing {
     /// What is to be compared.
     ///
     /// # Errors
@@ -722,26 +727,17 @@ impl Cli {
     /// A document's command as it is run again: what it says about limits does not count.
     pub fn of_a_document(mut self, timeout: f64) -> Self {
         let run = match &mut self.command {
-            None => Some(&mut self.default_claims.run),
-            Some(Command::Claims(claims)) => Some(&mut claims.options.run),
-            Some(Command::Versions(options)) => Some(&mut options.run),
-            Some(Command::Measure(measure)) => Some(&mut measure.options.run),
-            Some(Command::Advise(advise)) => Some(&mut advise.run),
-            Some(Command::Alternatives(options)) => Some(&mut options.run),
-            Some(_) => None,
+            Command::Claims(claims) => Some(&mut claims.options.run),
+            Command::Facts(options) => Some(&mut options.run),
+            Command::Measure(measure) => Some(&mut measure.options.run),
+            Command::Advise(advise) => Some(&mut advise.run),
+            Command::Sharing(options) => Some(&mut options.run),
+            _ => None,
         };
         if let Some(run) = run {
             run.not_the_documents(timeout);
         }
         self
-    }
-
-    /// The claims to test and how: of `refcow claims`, or of refcow without a command.
-    pub fn claims(&self) -> (&[String], &ClaimsOptions) {
-        match &self.command {
-            Some(Command::Claims(claims)) => (&claims.ids, &claims.options),
-            _ => (&[], &self.default_claims),
-        }
     }
 }
 
@@ -802,7 +798,7 @@ impl ClaimsOptions {
     }
 }
 
-impl Versions {
+impl Facts {
     /// All that has to be measured to test these facts.
     ///
     /// # Errors

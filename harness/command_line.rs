@@ -4,51 +4,29 @@ use std::ffi::OsString;
 use std::iter;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
 
 use crate::cli::Cli;
 use crate::model::{By, printable};
 
-/// The words of a command line, the program's name first, with options that stand before a command moved behind it:
-/// `refcow --quiet claims` is `refcow claims --quiet`. One that this command does not have is refused there.
-pub fn in_order(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// The words of a command line, the program's name first: `refcow` alone is `refcow claims`.
+pub fn with_command(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.into_iter().collect();
-    let program = Cli::command();
-    let Some(place) = first_word(&program, &words) else {
-        return words;
-    };
-    let name = words[place].to_str();
-    let is_command = name.is_some_and(|name| program.find_subcommand(name).is_some());
-    if place > 1 && is_command {
-        words[1..=place].rotate_right(1);
+    if words.len() == 1 {
+        words.push("claims".into());
     }
     words
 }
 
-/// The place of the first word behind the program's name that is no option and no option's value. `None` where there is none, and
-/// where an option is not known: whoever parses says so.
-fn first_word(program: &Command, words: &[OsString]) -> Option<usize> {
-    let mut place = 1;
-    while let Some(word) = words.get(place) {
-        let word = word.to_str()?;
-        if word == "-" || !word.starts_with('-') {
-            return Some(place);
+/// The words of a document's command, with the name that it has now if it was written by an older one.
+pub fn with_new_name(mut words: Vec<String>) -> Vec<String> {
+    if let Some(name) = words.first_mut() {
+        let program = Cli::command();
+        if let Some(command) = program.find_subcommand(&name) {
+            command.get_name().clone_into(name);
         }
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (word, None),
-        };
-        let is_named = |argument: &&Arg| match name.strip_prefix("--") {
-            Some(long) => argument.get_long() == Some(long),
-            None => argument
-                .get_short()
-                .is_some_and(|short| name[1..] == *short.encode_utf8(&mut [0; 4])),
-        };
-        let known = program.get_arguments().find(is_named)?;
-        let takes = known.get_action().takes_values() && value.is_none();
-        place += if takes { 2 } else { 1 };
     }
-    None
+    words
 }
 
 /// Options, by their names in the parser, that change nothing of what is measured: where it is written and in which form, what
@@ -77,11 +55,9 @@ fn words_that_measure(arguments: &[OsString]) -> Option<Vec<String>> {
     let program = Cli::command();
     let all = iter::once("refcow".into()).chain(arguments.iter().cloned());
     let matches = program.clone().try_get_matches_from(all).ok()?;
-    let (name, command, matches) = match matches.subcommand() {
-        Some((name, matches)) => (name, program.find_subcommand(name)?, matches),
-        // Options of the whole program are those of this command.
-        None => ("claims", &program, &matches),
-    };
+    // By its own name, whatever other one it was called by.
+    let (name, matches) = matches.subcommand()?;
+    let command = program.find_subcommand(name)?;
     let mut words = vec![name.to_owned()];
     // What stands behind `--`.
     let mut last = Vec::new();
@@ -158,29 +134,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_flag("--quiet claims three-lists", "claims --quiet three-lists")]
-    #[case::a_short_flag("-q measure ints", "measure -q ints")]
-    #[case::with_values(
-        "--quiet --python 3.12 --output=F measure ints --visit read",
-        "measure --quiet --python 3.12 --output=F ints --visit read"
-    )]
-    #[case::a_value_like_a_command("--output measure", "--output measure")]
-    #[case::none("--quick --python 3.12", "--quick --python 3.12")]
-    #[case::behind_it("claims --quiet", "claims --quiet")]
-    #[case::unknown("--unheard-of claims", "--unheard-of claims")]
-    #[case::no_command("--quiet unheard-of", "--quiet unheard-of")]
-    fn options_before_a_command_are_its_own(#[case] given: &str, #[case] ordered: &str) {
-        let words = |text| std::iter::once("refcow".into()).chain(arguments(text));
-        let expected: Vec<OsString> = words(ordered).collect();
-        assert_eq!(in_order(words(given)), expected);
-    }
-
-    #[rstest]
-    #[case::nothing("", "claims")]
-    #[case::of_the_whole_program(
-        "--quick --format=json --output F --python 3.12",
+    #[case::without_what_does_not_count(
+        "claims --quick --format=json --output F --python 3.12",
         "claims --quick --python 3.12"
     )]
+    #[case::an_older_name("versions a", "facts a")]
+    #[case::another("alternatives --way list", "sharing --way list")]
     #[case::a_claim("claims shm-new --expect E --claims C -q", "claims shm-new --claims C")]
     #[case::in_the_order_of_the_command(
         "measure --children=4 ints --visit read lists --visit idle",
@@ -198,16 +157,13 @@ mod tests {
         "measure ints --huge-pages=keep --report D",
         "measure ints --huge-pages keep"
     )]
-    #[case::told_to_be_quiet(
-        "versions a b --report D --quiet --timeout 5",
-        "versions a b --timeout 5"
-    )]
+    #[case::told_to_be_quiet("facts a b --report D --quiet --timeout 5", "facts a b --timeout 5")]
     #[case::words_of_the_files_own(
         "advise x.py:go --set n=-1 --format json -- --output F",
         "advise x.py:go --set n=-1 -- --output F"
     )]
     #[case::a_value_like_an_option("measure ints --python=-x", "measure ints --python=-x")]
-    #[case::a_default_that_was_given("alternatives --size 4194304", "alternatives --size 4194304")]
+    #[case::a_default_that_was_given("sharing --size 4194304", "sharing --size 4194304")]
     fn what_says_what_to_measure_stays(#[case] given: &str, #[case] words: &str) {
         assert_eq!(command_words(&arguments(given)).join(" "), words);
     }
@@ -215,33 +171,30 @@ mod tests {
     fn plan(words: impl IntoIterator<Item = OsString>) -> Plan {
         let words = iter::once("refcow".into()).chain(words);
         let cli = Cli::try_parse_from(words).unwrap();
-        let claims = |cli: &Cli| {
-            let (ids, options) = cli.claims();
-            options.plan(crate::claims::Claims::builtin(), ids)
-        };
         match &cli.command {
-            None | Some(Command::Claims(_)) => claims(&cli).unwrap(),
-            Some(Command::Measure(measure)) => measure.plan().unwrap(),
-            Some(Command::Advise(advise)) => advise.plan().unwrap(),
-            Some(Command::Alternatives(options)) => options.plan().unwrap(),
-            Some(Command::Versions(options)) => {
-                options.plan(crate::claims::Claims::versions()).unwrap()
-            }
+            Command::Claims(claims) => claims
+                .options
+                .plan(crate::claims::Claims::builtin(), &claims.ids)
+                .unwrap(),
+            Command::Measure(measure) => measure.plan().unwrap(),
+            Command::Advise(advise) => advise.plan().unwrap(),
+            Command::Sharing(options) => options.plan().unwrap(),
+            Command::Facts(options) => options.plan(crate::claims::Claims::versions()).unwrap(),
             other => panic!("{other:?} measures nothing"),
         }
     }
 
     #[rstest]
-    #[case("")]
-    #[case("--full --children 3 --format markdown")]
+    #[case("claims")]
+    #[case("claims --full --children 3 --format markdown")]
     #[case("claims entire-list shm-new --quick --force --output F")]
     #[case("measure ints small_ints:idle --visit=iterate --count 7 --python all --python 3.9")]
     #[case("measure ints --by line --format csv")]
     #[case("measure lists --no-causes --prepare freeze --save-baseline B")]
     #[case("measure tests/fixtures/acts.py:act --set count=3 --timeout 0.5 -- --format json -q")]
     #[case("advise lists --visit iterate --set count=3 --format json")]
-    #[case("alternatives --way args --start-method spawn --size 8192 --quiet")]
-    #[case("versions --format json --report R")]
+    #[case("sharing --way args --start-method spawn --size 8192 --quiet")]
+    #[case("facts --format json --report R")]
     fn the_words_make_the_same_plan(#[case] given: &str) {
         let given = arguments(given);
         let words = command_words(&given);

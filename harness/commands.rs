@@ -13,10 +13,10 @@ use clap::CommandFactory;
 use miette::Diagnostic;
 
 use crate::cli::{
-    Advise, Alternatives, Calibrate, ClaimsFormat, ClaimsOptions, Cli, Command, Compare,
-    ComparisonFormat, Document, Format, Measure, Merge, PlanError, RunOptions, Versions,
+    Advise, Calibrate, Claims, ClaimsFormat, Cli, Command, Compare, ComparisonFormat, Document,
+    Facts, Format, Measure, Merge, PlanError, RunOptions, Sharing,
 };
-use crate::command_line::{command_words, in_order};
+use crate::command_line::{command_words, with_command};
 use crate::documents::{self, Baseline};
 use crate::experiment::{self, calibration};
 use crate::machine::{self, State};
@@ -85,7 +85,7 @@ pub enum Error {
     /// A comparison without a row.
     #[error("the two have nothing in common that could have regressed")]
     #[diagnostic(help(
-        "visits of the same fixture are compared, verdicts, and facts; ways to share (alternatives) are not{remedy}"
+        "visits of the same fixture are compared, verdicts, and facts; ways to share are not{remedy}"
     ))]
     NothingInCommon {
         /// What to do if it has another name.
@@ -121,6 +121,12 @@ pub enum Error {
         "write the report with --format json --output NEW.json, then: refcow compare baselines/NAME.json NEW.json --format json"
     ))]
     NoPlaceForComparison,
+    /// An option that belongs to no command.
+    #[error("`{0}` stands before any command, and refcow alone takes no options")]
+    #[diagnostic(help(
+        "put it behind its command, as in `refcow claims --quick`; `refcow COMMAND --help` lists a command's options"
+    ))]
+    NoCommand(String),
     /// Nothing to print a page of.
     #[error("refcow has no command `{0}`")]
     #[diagnostic(help("`refcow --help` lists them"))]
@@ -213,6 +219,7 @@ impl Error {
             | Self::Documents(_)
             | Self::Merge(_)
             | Self::Claims(_)
+            | Self::NoCommand(_)
             | Self::NoSuchCommand(_)
             | Self::NoPlaceForComparison
             | Self::NoFolder { .. }
@@ -269,27 +276,24 @@ fn exit_code_of(error: &experiment::Error) -> u8 {
 pub fn run(cli: &Cli) -> Result<(), Error> {
     interrupt::install().map_err(Error::Signals)?;
     let text = match &cli.command {
-        None | Some(Command::Claims(_)) => {
-            let (ids, options) = cli.claims();
-            return claims(ids, options);
-        }
-        Some(Command::Measure(options)) => return measure(options),
-        Some(Command::Advise(options)) => return advise(options),
-        Some(Command::New(options)) => new(&options.path)?.into_bytes(),
-        Some(Command::Alternatives(options)) => return alternatives(options),
-        Some(Command::Versions(options)) => return versions(options),
-        Some(Command::Compare(options)) => return compare_documents(options),
-        Some(Command::Report(options)) => return published::report(options),
-        Some(Command::Reproduce(options)) => return again::reproduce(options),
-        Some(Command::Merge(options)) => return merge_documents(options),
-        Some(Command::Fixtures(which)) if which.names.is_empty() && !which.long => {
+        Command::Claims(options) => return claims(options),
+        Command::Measure(options) => return measure(options),
+        Command::Advise(options) => return advise(options),
+        Command::New(options) => new(&options.path)?.into_bytes(),
+        Command::Sharing(options) => return sharing(options),
+        Command::Facts(options) => return facts(options),
+        Command::Compare(options) => return compare_documents(options),
+        Command::Report(options) => return published::report(options),
+        Command::Reproduce(options) => return again::reproduce(options),
+        Command::Merge(options) => return merge_documents(options),
+        Command::Fixtures(which) if which.names.is_empty() && !which.long => {
             fixtures_list().into_bytes()
         }
-        Some(Command::Fixtures(which)) => fixtures_text(&which.names)?.into_bytes(),
-        Some(Command::Pythons(_)) => pythons()?.into_bytes(),
-        Some(Command::Doctor(_)) => doctor().into_bytes(),
-        Some(Command::Calibrate(options)) => calibrate(options)?.into_bytes(),
-        Some(Command::Schema { of }) => {
+        Command::Fixtures(which) => fixtures_text(&which.names)?.into_bytes(),
+        Command::Pythons(_) => pythons()?.into_bytes(),
+        Command::Doctor(_) => doctor().into_bytes(),
+        Command::Calibrate(options) => calibrate(options)?.into_bytes(),
+        Command::Schema { of } => {
             let schema = match of {
                 Document::Report => model::schema(),
                 Document::Comparison => model::comparison_schema(),
@@ -299,12 +303,12 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
             text.push('\n');
             text.into_bytes()
         }
-        Some(Command::Completions { shell }) => {
+        Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "refcow", &mut text);
             text
         }
-        Some(Command::Man { command }) => man(command.as_deref())?,
+        Command::Man { command } => man(command.as_deref())?,
     };
     Ok(Output::Standard.write(&text)?)
 }
@@ -426,7 +430,8 @@ fn new(path: &Path) -> Result<String, Error> {
     ))
 }
 
-fn claims(ids: &[String], options: &ClaimsOptions) -> Result<(), Error> {
+fn claims(command: &Claims) -> Result<(), Error> {
+    let Claims { ids, options } = command;
     let others = options.claims.as_deref().map(other_claims).transpose()?;
     let (others, read) = others.unzip();
     let claims = others.as_ref().unwrap_or(claims::Claims::builtin());
@@ -479,7 +484,7 @@ fn measured(
     options: &RunOptions,
     read: Option<model::Source>,
 ) -> Result<experiment::Outcome, Error> {
-    let command = command_words(&in_order(std::env::args_os())[1..]);
+    let command = command_words(&with_command(std::env::args_os())[1..]);
     let sources = sources(plan, read, &command);
     let mut progress = Progress::new(plan.steps(), options.quiet);
     let mut measured = experiment::run(plan, &mut |step| progress.show(&step))?;
@@ -588,7 +593,7 @@ fn terminal(output: &Output) -> report::Style {
     }
 }
 
-fn versions(options: &Versions) -> Result<(), Error> {
+fn facts(options: &Facts) -> Result<(), Error> {
     let others = options.facts.as_deref().map(other_claims).transpose()?;
     let (others, read) = others.unzip();
     let facts = others.as_ref().unwrap_or(claims::Claims::versions());
@@ -835,7 +840,7 @@ fn advise(options: &Advise) -> Result<(), Error> {
     complete(&measured.report, measured.failures, kept)
 }
 
-fn alternatives(options: &Alternatives) -> Result<(), Error> {
+fn sharing(options: &Sharing) -> Result<(), Error> {
     let plan = options.plan()?;
     let output = Output::open(options.run.output.as_deref())?;
     let folder = published::place(options.run.report.as_deref())?;

@@ -20,7 +20,7 @@ fn compare(place: &Place, arguments: &[&str]) -> Command {
 
 fn compare_with(place: &Place, python: &str, arguments: &[&str]) -> Command {
     let mut command =
-        place.refcow_with_packages(["alternatives", "--format", "json", "--python", python]);
+        place.refcow_with_packages(["sharing", "--format", "json", "--python", python]);
     command.args(arguments);
     command
 }
@@ -213,7 +213,7 @@ fn one_child_has_no_sibling() {
 #[test]
 fn tables_fit_a_terminal_of_80_columns() {
     let place = Place::new();
-    let arguments = ["alternatives", "--size", "65536", "--python", python()];
+    let arguments = ["sharing", "--size", "65536", "--python", python()];
     let table = place.run(place.refcow_with_packages(arguments));
     let table = table.exits_with(0).stdout;
     // In a pipe sentences are wrapped at 100.
@@ -236,7 +236,7 @@ fn an_ordinary_user_gets_the_same_table() {
         Err(why) => return skipped("comparing as an ordinary user", &why),
     };
     let program = command.get_program().to_owned();
-    let mut arguments = vec!["alternatives", "--format", "json", "--size", "1048576"];
+    let mut arguments = vec!["sharing", "--format", "json", "--size", "1048576"];
     for way in [
         "list",
         "array",
@@ -529,13 +529,7 @@ fn a_flag_that_means_nothing_is_refused(#[case] flag: &str) {
 fn a_way_that_does_not_fit_into_dev_shm_is_refused_before_anything_is_measured() {
     let place = Place::new();
     let mounts = "mount -t tmpfs -o size=1m none /dev/shm";
-    let arguments = [
-        "alternatives",
-        "--way",
-        "shared_memory",
-        "--python",
-        python(),
-    ];
+    let arguments = ["sharing", "--way", "shared_memory", "--python", python()];
     match place.refcow_in_mounts(mounts, &arguments) {
         Ok(command) => drop(place.run(command).refuses(
             2,

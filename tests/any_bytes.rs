@@ -22,7 +22,7 @@ const MEASURE: &[&str] = &[
 
 #[rstest]
 #[case::measure(MEASURE)]
-#[case::alternatives(&["alternatives", "--size", "65536", "--way", "list"])]
+#[case::sharing(&["sharing", "--size", "65536", "--way", "list"])]
 #[case::doctor(&["doctor"])]
 #[case::calibrate(&["calibrate"])]
 fn every_variable_that_names_a_folder_may_be_of_any_bytes(
@@ -32,7 +32,7 @@ fn every_variable_that_names_a_folder_may_be_of_any_bytes(
     let place = Place::new();
     let folder = strange(&place);
     let mut command = place.refcow(arguments);
-    if ["measure", "calibrate", "alternatives"].contains(&arguments[0]) {
+    if ["measure", "calibrate", "sharing"].contains(&arguments[0]) {
         command.args(["--python", python()]);
     }
     match variable {

@@ -35,6 +35,21 @@ fn an_unknown_name_is_refused_and_the_nearest_offered(
 }
 
 #[rstest]
+#[case::alone(&["--quick"], "`--quick`")]
+#[case::before_a_command(&["--quiet", "measure", "ints"], "`--quiet`")]
+#[case::with_a_value(&["--output=F", "claims"], "`--output=F`")]
+#[case::short(&["-q"], "`-q`")]
+fn an_option_without_its_command_is_refused(#[case] arguments: &[&str], #[case] option: &str) {
+    let place = Place::new();
+    place.run(place.refcow(arguments)).says(option).refuses(
+        2,
+        "stands before any command",
+        "as in `refcow claims --quick`",
+    );
+    place.nothing_remains();
+}
+
+#[rstest]
 #[case::no_elements("--count=0")]
 #[case::fewer_than_none("--count=-1")]
 #[case::half_an_element("--count=1.5")]

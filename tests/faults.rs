@@ -814,7 +814,7 @@ fn a_program_of_another_version_than_it_said_is_not_measured() {
     // Nor in anything else that starts it.
     for command in [
         &["claims", "zero-deletes"][..],
-        &["alternatives", "--way", "list"],
+        &["sharing", "--way", "list"],
     ] {
         let mut refcow = place.refcow(command);
         refcow.args(["--python", &other]);

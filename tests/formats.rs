@@ -398,7 +398,7 @@ fn without_the_interpreters_own(mut report: Report) -> Report {
 }
 
 #[rstest]
-#[case(&["--help"], "Usage: refcow")]
+#[case(&["--help"], "Usage: refcow [COMMAND]")]
 #[case(&["--version"], "refcow 0.1.0")]
 #[case(&["completions", "bash"], "complete -F _refcow")]
 #[case(&["completions", "zsh"], "#compdef refcow")]

@@ -329,6 +329,8 @@ fn refused(place: &Place, command: Value, sources: Value) -> Finished {
 #[case::that_repeats(json!(["reproduce", "run.json"]), "measures nothing")]
 #[case::that_starts_a_program(json!(["calibrate", "--python", "victim"]), "measures nothing")]
 #[case::that_asks_for_help(json!(["measure", "--help"]), "does not understand")]
+#[case::facts_by_their_older_name(json!(["versions", "no-such-fact"]), "refcow knows no fact")]
+#[case::sharing_by_its_older_name(json!(["alternatives", "--way", "no-such-way"]), "no way `no-such-way`")]
 #[case::of_words_for_python(json!(["measure", "ints", "-c", "open('victim', 'w')"]), "does not understand")]
 fn a_command_that_does_not_only_measure_is_not_run(#[case] command: Value, #[case] why: &str) {
     let place = Place::new();
@@ -696,7 +698,7 @@ fn made_by(place: &Place, arguments: &[&str]) -> Value {
 
 #[rstest]
 #[case::claims(&["claims", "read-only", "fork-shares", "saves-memory", "zero-deletes", "--quick"])]
-#[case::facts(&["versions", "small-ints-to-1024"])]
+#[case::facts(&["facts", "small-ints-to-1024"])]
 fn every_field_of_a_document_is_checked_compared_or_named(#[case] arguments: &[&str]) {
     let place = Place::new();
     every_edit_is_found_or_named(&made_by(&place, arguments));

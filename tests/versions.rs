@@ -18,7 +18,7 @@ fn run_of(python: &str) -> &'static Run {
         runs.entry(python.to_owned()).or_insert_with(|| new())
     };
     run.get_or_init(|| {
-        let arguments = ["versions", "--format", "json", "--python", python];
+        let arguments = ["facts", "--format", "json", "--python", python];
         run::the_run(&run::stdout(&arguments))
     })
 }
@@ -467,7 +467,7 @@ fn a_fact_that_is_otherwise_is_status_1_with_the_report_whole() {
     let facts = include_str!("../harness/claims/versions.toml")
         .replace("when = \"gc_header == 16", "when = \"gc_header == 17");
     let file = place.file("facts.toml", &facts);
-    let mut refcow = place.refcow(["versions", "header-sizes", "--format", "json"]);
+    let mut refcow = place.refcow(["facts", "header-sizes", "--format", "json"]);
     refcow.args(["--facts", &file, "--python", python()]);
     let finished = place
         .run(refcow)
@@ -480,8 +480,8 @@ fn a_fact_that_is_otherwise_is_status_1_with_the_report_whole() {
 }
 
 #[rstest]
-#[case::unknown_fact(&["versions", "small-int-immortal"], "refcow knows no fact `small-int-immortal`", "did you mean `small-ints-immortal`?")]
-#[case::unknown_file(&["versions", "--facts", "no-such-file"], "No such file", "--claims")]
+#[case::unknown_fact(&["facts", "small-int-immortal"], "refcow knows no fact `small-int-immortal`", "did you mean `small-ints-immortal`?")]
+#[case::unknown_file(&["facts", "--facts", "no-such-file"], "No such file", "--claims")]
 fn bad_input_is_refused(#[case] arguments: &[&str], #[case] error: &str, #[case] help: &str) {
     let place = Place::new();
     place.run(place.refcow(arguments)).refuses(2, error, help);

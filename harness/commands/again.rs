@@ -7,7 +7,7 @@ use clap::Parser;
 use super::{Error, other_claims, published, sources};
 use crate::claims::{self, Claims, Expectations};
 use crate::cli::{AnswerFormat, Cli, Command, Reproduce};
-use crate::command_line::command_words;
+use crate::command_line::{command_words, with_new_name};
 use crate::experiment::{self, Plan};
 use crate::model::{Answer, Report, Reproduction, Run, Source, Warning, printable};
 use crate::output::Output;
@@ -101,7 +101,7 @@ fn again(recorded: &Report, options: &Reproduce) -> Result<Repeated, Error> {
             Err(error) => return Ok(Err(error.to_string())),
         }
     }
-    now.command.clone_from(&recorded.command);
+    now.command = with_new_name(recorded.command.clone());
     now.sources.clone_from(&recorded.sources);
     let runs: Vec<Result<&Run, String>> = chosen
         .iter()
@@ -142,7 +142,7 @@ fn command(recorded: &Report) -> Result<Cli, String> {
         let line = said.lines().next().unwrap_or_default();
         format!("this refcow does not understand the document's command, `{shown}`: {line}")
     })?;
-    match command_words(&words) == recorded.command {
+    match command_words(&words) == with_new_name(recorded.command.clone()) {
         true => Ok(cli),
         false => Err(format!(
             "the document's command, `{shown}`, does more than measure"
@@ -181,8 +181,8 @@ impl Judge {
 /// What a command asks for; nothing of one that does not measure.
 fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
     let (plan, read, judge) = match &cli.command {
-        None | Some(Command::Claims(_)) => {
-            let (ids, options) = cli.claims();
+        Command::Claims(claims) => {
+            let (ids, options) = (&claims.ids, &claims.options);
             let others = options.claims.as_deref().map(other_claims).transpose()?;
             let (others, read) = others.unzip();
             let plan = options.plan(others.as_ref().unwrap_or(Claims::builtin()), ids)?;
@@ -192,17 +192,17 @@ fn asked(cli: &Cli, words: &[String]) -> Result<Option<Asked>, Error> {
                 Judge::Claims(ids.to_vec(), others.map(Box::new)),
             )
         }
-        Some(Command::Versions(options)) => {
+        Command::Facts(options) => {
             let others = options.facts.as_deref().map(other_claims).transpose()?;
             let (others, read) = others.unzip();
             let plan = options.plan(others.as_ref().unwrap_or(Claims::versions()))?;
             let judge = Judge::Facts(options.ids.clone(), others.map(Box::new));
             (plan, read, judge)
         }
-        Some(Command::Measure(options)) => (options.plan()?, None, Judge::Nothing),
-        Some(Command::Advise(options)) => (options.plan()?, None, Judge::Nothing),
-        Some(Command::Alternatives(options)) => (options.plan()?, None, Judge::Nothing),
-        Some(_) => return Ok(None),
+        Command::Measure(options) => (options.plan()?, None, Judge::Nothing),
+        Command::Advise(options) => (options.plan()?, None, Judge::Nothing),
+        Command::Sharing(options) => (options.plan()?, None, Judge::Nothing),
+        _ => return Ok(None),
     };
     Ok(Some(Asked {
         sources: sources(&plan, read, words),
