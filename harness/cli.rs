@@ -1,14 +1,18 @@
 //! Flags in, a plan out.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint, value_parser,
+};
 use clap_complete::Shell;
 
 use crate::claims::{self, Effort, Evidence, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
+use crate::commands::{self, help};
 use crate::compare::{Renamed, Subject, TOLERANCE};
 use crate::experiment::calibration::{self, Pattern};
 use crate::experiment::sharing::{self, Selection as WantedWays};
@@ -37,8 +41,8 @@ const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
     override_usage = "refcow [COMMAND]",
     after_help = "Exit status:\n  0    done\n  1    an expectation failed\n  2    bad input: nothing was measured\n  \
                   3    could not measure, or not everything: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
-                  A signal that is ignored when refcow starts stays ignored: SIGINT in a script's background job, SIGHUP under nohup.\n\
-                  SIGTERM ends it then."
+                  A signal that is ignored when refcow starts stays ignored, such as SIGINT in a script's background job or SIGHUP \
+                  under nohup; SIGTERM still ends refcow."
 )]
 pub struct Cli {
     /// What to do.
@@ -49,11 +53,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Test each claim of the article, with a verdict; with an id, explain one in full
+    /// Test what the article says of copy-on-write, claim by claim
+    ///
+    /// The article is "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and Reference Counting". Each claim gets a
+    /// verdict from what is measured on this machine; with an id, refcow explains one in full.
     Claims(Claims),
-    /// Build a dataset, fork workers that use it, and show what each copied, and why
+    /// Show what each forked worker copies of your data, and why
+    ///
+    /// refcow builds the data, forks workers that use it, and counts the memory pages that each one copied.
     Measure(Measure),
-    /// Try what could help with your data, and rank that by the bytes that it saves a worker
+    /// Try what could reduce the copying, and rank it by the bytes saved
     ///
     /// Each visit is measured with the data as it is, and then with each remedy in a process of its own: gc.collect(),
     /// gc.disable() or gc.freeze() before the fork; immortal objects, where this Python has a call for it; lists as a few packed
@@ -63,33 +72,33 @@ pub enum Command {
     Advise(Advise),
     /// Create a starter file for measuring your own data
     New(New),
-    /// Compare the ways to hand the same data to child processes
+    /// Compare the ways to share the same data with worker processes
     #[command(alias = "alternatives")]
     Sharing(Sharing),
-    /// Check known differences between versions of Python on this machine
+    /// Check known differences between Python versions on this machine
     #[command(alias = "versions")]
     Facts(Facts),
-    /// Compare what workers pay in a run and in an earlier one [status 1 if something regressed]
+    /// Show what workers copy more or less of than in an earlier run
     ///
     /// Judged are the bytes that a worker copied and made in each visit, and those of all workers; verdicts on claims; and what
     /// facts say. The pages of regions, and what was edited, explain a change.
     #[command(after_help = COMPARE_STATUS)]
     Compare(Compare),
-    /// Write a run that was saved as a folder with a page, charts and tables, or as one of these
+    /// Turn a saved run into a page with charts and tables
     Report(ReportOptions),
-    /// Measure a saved run again, and say whether it comes out the same [status 1 if not]
+    /// Measure a saved run again, and check that it comes out the same
     ///
-    /// The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
+    /// The exit status is 1 if it does not. The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
     /// lists, and files of the user's own must be those that were measured, to the byte, with what they import from beside them.
     /// Their code is run only with --run-code. Page counts, verdicts and what ways to share do are compared, times are not.
     Reproduce(Reproduce),
-    /// Join the JSON documents of several runs, machines or interpreters into one
+    /// Join saved runs of several machines or Pythons into one document
     Merge(Merge),
-    /// List the datasets that refcow brings; with a name, show its visits and the effect to expect
+    /// List the built-in datasets; with a name, show what to expect of one
     Fixtures(Fixtures),
-    /// List the interpreters on this machine, and say which of them can be measured
+    /// List the Python interpreters here, and say which can be measured
     Pythons(Pythons),
-    /// Show what this machine allows, what is lost where something is not ok, and how to get it
+    /// Show what this machine allows, what is missing, and how to get it
     Doctor(Doctor),
     /// Check refcow itself: a child without Python writes known pages, which are counted
     #[command(hide = true)]
@@ -724,6 +733,20 @@ pub struct Calibrate {
 }
 
 impl Cli {
+    /// The program as it is parsed and shown.
+    pub fn program() -> clap::Command {
+        help::in_groups(Self::command(), commands::width())
+    }
+
+    /// What a command line says, the program's name first.
+    ///
+    /// # Errors
+    /// What clap says of one that is not understood, or that asks for help.
+    pub fn of(words: &[OsString]) -> Result<Self, clap::Error> {
+        let mut matches = Self::program().try_get_matches_from(words)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+
     /// A document's command as it is run again: what it says about limits does not count.
     pub fn of_a_document(mut self, timeout: f64) -> Self {
         let run = match &mut self.command {
@@ -1099,7 +1122,6 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn a_renamed_file_is_named_by_its_path_or_as_documents_name_it() {
@@ -1127,6 +1149,35 @@ mod tests {
 
     #[test]
     fn the_flags_are_consistent() {
-        Cli::command().debug_assert();
+        Cli::program().debug_assert();
+    }
+
+    #[test]
+    fn help_has_each_command_that_is_not_hidden_once_and_its_example_is_one_of_it() {
+        let program = Cli::program();
+        let mut shown: Vec<_> = program
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+            .map(|command| command.get_name())
+            .collect();
+        let entries = help::GROUPS.iter().flat_map(|(_, commands)| *commands);
+        let mut grouped: Vec<_> = entries.clone().map(|(name, _)| *name).collect();
+        shown.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, shown);
+        for (name, example) in entries {
+            let matches = program.clone().try_get_matches_from(example.split(' '));
+            assert_eq!(matches.unwrap().subcommand_name(), Some(*name));
+        }
+    }
+
+    #[test]
+    fn help_is_as_wide_as_it_may_be() {
+        for width in [50, 80] {
+            let mut program = help::in_groups(Cli::command(), Some(width)).term_width(width.into());
+            let text = program.render_long_help().to_string();
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width.into()), "{text}");
+        }
     }
 }

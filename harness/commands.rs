@@ -1,6 +1,7 @@
 //! What each command does: a parsed command line in, bytes out.
 
 mod again;
+pub mod help;
 mod published;
 
 use std::ffi::OsString;
@@ -9,7 +10,6 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::CommandFactory;
 use miette::Diagnostic;
 
 use crate::cli::{
@@ -305,7 +305,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         }
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "refcow", &mut text);
+            clap_complete::generate(*shell, &mut Cli::program(), "refcow", &mut text);
             text
         }
         Command::Man { command } => man(command.as_deref())?,
@@ -326,7 +326,7 @@ fn program() -> String {
 ///
 /// # Errors
 /// When that file is no fixture.
-pub fn help(said: &clap::Error, words: impl Iterator<Item = OsString>) -> Result<(), Error> {
+pub fn show_help(said: &clap::Error, words: impl Iterator<Item = OsString>) -> Result<(), Error> {
     let output = Output::Standard;
     let mut text = match colours(&output) {
         true => said.render().ansi().to_string(),
@@ -881,7 +881,7 @@ fn colours(output: &Output) -> bool {
 }
 
 /// Columns of the terminal, as clap's help and the tables' library find them.
-fn width() -> Option<u16> {
+pub fn width() -> Option<u16> {
     let mut table = comfy_table::Table::new();
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.width()
@@ -1072,7 +1072,7 @@ fn calibrate(options: &Calibrate) -> Result<String, experiment::Error> {
 
 /// A page for the program, or for one command.
 fn man(name: Option<&str>) -> Result<Vec<u8>, Error> {
-    let mut program = Cli::command();
+    let mut program = Cli::program();
     program.build();
     let command = match name {
         None => program,

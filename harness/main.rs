@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use miette::Diagnostic;
 use refcow::cli::Cli;
@@ -24,10 +23,10 @@ fn main() -> ExitCode {
     }
     process::raise_open_files();
     let words = with_command(std::env::args_os());
-    let done = match Cli::try_parse_from(&words) {
+    let done = match Cli::of(&words) {
         Ok(cli) => commands::run(&cli),
         Err(said) if said.kind() == ErrorKind::DisplayHelp => {
-            commands::help(&said, words.into_iter())
+            commands::show_help(&said, words.into_iter())
         }
         Err(said) if said.kind() == ErrorKind::UnknownArgument && is_option(&words[1]) => {
             let option = words[1].to_string_lossy().into_owned();
