@@ -15,16 +15,23 @@ const SOURCES: [&str; 5] = [
 
 fn main() {
     // A binary to cargo, so that `cargo install` puts it beside refcow, as it does with no library.
-    for argument in ["-shared", "-Wl,--unresolved-symbols=ignore-in-object-files"] {
+    for argument in [
+        "-shared",
+        "-Wl,--unresolved-symbols=ignore-in-object-files",
+        // Of a library's objects only those are linked that hold what somebody asks for, and this the loader asks for later.
+        "-Wl,-u,__libc_start_main",
+    ] {
         println!("cargo::rustc-link-arg-bin=refcow-subject={argument}");
     }
     // What it says if somebody runs it (harness/subject/entry.rs).
     let architecture = std::env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     if ["x86_64", "aarch64"].contains(&architecture.as_str()) {
-        println!("cargo::rustc-link-arg-bin=refcow-subject=-Wl,-e,refcow_subject_entry");
+        println!(
+            "cargo::rustc-link-arg-bin=refcow-subject=-Wl,-e,refcow_subject_entry,-u,refcow_subject_entry"
+        );
     }
     // All that the program it is loaded into may see of it. -Xlinker takes any path, -Wl none with a comma.
-    let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/subject/exports.map");
+    let exports = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/bin/exports.map");
     for argument in [
         "-Xlinker",
         &format!("--version-script={}", exports.display()),

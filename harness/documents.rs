@@ -80,7 +80,7 @@ pub fn read(path: &Path) -> Result<Named, Error> {
         source,
     })?;
     let checked = model::read(&bytes).and_then(|(mut report, schema_version)| {
-        consistency::check(&mut report)?;
+        consistency::check(&mut report, crate::COMMIT)?;
         Ok((report, schema_version))
     });
     match checked {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigHandler, Signal, signal};
+pub use refcow_observe::inherited::hear_of_children;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -100,18 +100,6 @@ fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
         register(signal, action)?;
     }
     Ok(())
-}
-
-/// Lets children be waited for. Whoever ignores SIGCHLD, which programs inherit from what started them, does not learn
-/// how its children end (`waitpid` fails with ECHILD).
-///
-/// # Errors
-/// When the kernel refuses, which it never does.
-pub fn hear_of_children() -> io::Result<()> {
-    #[expect(unsafe_code, reason = "nix marks it unsafe for the sake of handlers")]
-    // SAFETY: the default action is no handler, so none can run in a wrong place.
-    let set = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
-    Ok(set.map(drop)?)
 }
 
 /// Signals this process ignores, as a mask whose bit N stands for signal N + 1. None where procfs cannot say.

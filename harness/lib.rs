@@ -14,45 +14,40 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
-pub mod advice;
-pub mod claims;
 pub mod cli;
 pub mod command_line;
 pub mod commands;
-pub mod compare;
-pub mod consistency;
 pub mod deadlock;
 pub mod deferred;
 pub mod documents;
 pub mod driver;
 pub mod experiment;
-pub mod failures;
 pub mod fixed_paths;
 pub mod fixtures;
 pub mod interrupt;
 pub mod keeper;
 pub mod leftovers;
 pub mod machine;
-pub mod merge;
-pub mod mitigations;
-pub mod model;
-pub mod numbers;
-pub mod objects;
-pub mod observe;
 pub mod output;
 pub mod process;
 pub mod progress;
-pub mod protocol;
 pub mod python;
 pub mod raised;
-pub mod remedies;
-pub mod report;
-pub mod reproduce;
 pub mod run_name;
-pub mod shell;
 pub mod shm;
 pub mod side_by_side;
-pub mod suggest;
-pub mod symbols;
 pub mod temporary;
 pub mod variables;
+
+pub use refcow_model as model;
+pub use refcow_model::{
+    advice, claims, compare, consistency, failures, merge, mitigations, numbers, remedies,
+    reproduce, shell, suggest,
+};
+pub use refcow_observe as observe;
+pub use refcow_observe::{objects, symbols};
+pub use refcow_protocol as protocol;
+pub use refcow_report as report;
+
+/// The commit that this is built from, with `-dirty` behind it if that is not all. `None`: nobody knows (build.rs).
+pub const COMMIT: Option<&str> = option_env!("REFCOW_COMMIT");

@@ -142,7 +142,7 @@ pub fn environment(
         .mem_total;
     Ok(Environment {
         refcow_version: env!("CARGO_PKG_VERSION").to_owned(),
-        refcow_commit: option_env!("REFCOW_COMMIT").map(str::to_owned),
+        refcow_commit: crate::COMMIT.map(str::to_owned),
         kernel: lossy(system.release()),
         architecture: lossy(system.machine()),
         page_size_bytes: page_size()?,

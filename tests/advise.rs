@@ -512,7 +512,7 @@ fn documents_with_advice_are_merged_and_compared() {
 
 #[test]
 fn remedies_are_no_fixtures_and_each_is_told_in_the_help() {
-    assert!(Path::new("python_fixtures/remedies/remedies.toml").exists());
+    assert!(Path::new("harness/model/remedies.toml").exists());
     let help = run::stdout(&["advise", "--help"]);
     for remedy in remedies() {
         let word = remedy.title.split(' ').next().unwrap();

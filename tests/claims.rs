@@ -318,7 +318,7 @@ fn a_claim_without_its_figures_is_not_testable_and_names_them() {
 
 /// Judges a claim by measurements of something else: refcow's own data of claims, with some words replaced.
 fn judged_otherwise(id: &str, replaced: &[(&str, &str)]) -> Claim {
-    let mut text = include_str!("../harness/claims/claims.toml").to_owned();
+    let mut text = include_str!("../harness/model/claims/claims.toml").to_owned();
     for (word, other) in replaced {
         assert!(text.contains(word), "{word}");
         text = text.replace(word, other);
@@ -561,7 +561,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     place.nothing_remains();
 
     // The same beside a claim that can be tested.
-    let other = include_str!("../harness/claims/claims.toml");
+    let other = include_str!("../harness/model/claims/claims.toml");
     let mine = std::fs::read_to_string(place.path("claims.toml")).unwrap();
     let file = place.file("claims.toml", &format!("{other}\n{mine}"));
     let mut refcow = place.refcow(["claims", "mine", "zero-deletes", "--format", "json"]);
@@ -609,7 +609,7 @@ fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] erro
              def visit_read(data):\n    pass\n"
         ),
     );
-    let claims = include_str!("../harness/claims/claims.toml").replace(
+    let claims = include_str!("../harness/model/claims/claims.toml").replace(
         "at_fork = { fixture = \"three_lists\" }",
         &format!("at_fork = {{ fixture = '{fixture}' }}"),
     );
@@ -702,7 +702,7 @@ fn a_file_of_claims_that_is_none_is_refused(#[case] text: &str, #[case] error: &
     let refcow = place.refcow(["claims", "--claims", &file]);
     place
         .run(refcow)
-        .refuses(2, error, "harness/claims/claims.toml");
+        .refuses(2, error, "harness/model/claims/claims.toml");
 }
 
 #[test]

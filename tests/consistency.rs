@@ -30,7 +30,7 @@ fn edited(place: &str, value: Value) -> Value {
 
 fn checked(document: &Value) -> Result<Report, DocumentError> {
     let (mut report, _) = model::read(document.to_string().as_bytes())?;
-    consistency::check(&mut report)?;
+    consistency::check(&mut report, refcow::COMMIT)?;
     Ok(report)
 }
 
@@ -119,7 +119,7 @@ fn a_mark_that_was_taken_away_comes_back() {
             .iter()
             .any(|one| matches!(one, Warning::OtherRules { .. }))
     );
-    consistency::check(&mut report).unwrap();
+    consistency::check(&mut report, refcow::COMMIT).unwrap();
     assert!(
         mark(&report)
             .iter()
@@ -130,7 +130,7 @@ fn a_mark_that_was_taken_away_comes_back() {
 /// What this very build of refcow writes.
 fn of_this_build(mut run: Run) -> Report {
     run.environment.refcow_version = env!("CARGO_PKG_VERSION").into();
-    run.environment.refcow_commit = option_env!("REFCOW_COMMIT").map(Into::into);
+    run.environment.refcow_commit = refcow::COMMIT.map(Into::into);
     Report::of(run)
 }
 
@@ -281,6 +281,6 @@ fn runs_stay_apart_where_a_claim_would_come_to_rest_on_other_data() {
     assert_eq!(apart.runs.len(), 2);
     assert_eq!(apart.runs[1].claims, claims.claims);
     let mut read = apart.clone();
-    consistency::check(&mut read).unwrap();
+    consistency::check(&mut read, refcow::COMMIT).unwrap();
     assert_eq!(read, apart);
 }

@@ -19,7 +19,7 @@ fn read(document: &Value) -> Result<Report, String> {
     let report = read.map(|(report, _)| report);
     if let Ok(report) = &report {
         // What follows from its figures is made anew: refused or not, from any figures at all.
-        let _ = consistency::check(&mut report.clone());
+        let _ = consistency::check(&mut report.clone(), refcow::COMMIT);
     }
     report.map_err(|error| error.to_string())
 }

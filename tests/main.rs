@@ -30,6 +30,7 @@ mod lines;
 mod mapper;
 mod native;
 mod new_memory;
+mod own_data;
 mod own_modules;
 mod page;
 mod preload;

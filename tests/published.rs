@@ -179,7 +179,7 @@ fn document(place: &Place, name: &str, document: &Report) -> (String, Files) {
     let path = place.file(name, &serde_json::to_string(document).unwrap());
     // As it is read again.
     let (mut document, _) = model::read(&fs::read(&path).unwrap()).unwrap();
-    consistency::check(&mut document).unwrap();
+    consistency::check(&mut document, refcow::COMMIT).unwrap();
     (path, report::all(&document).unwrap())
 }
 

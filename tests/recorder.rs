@@ -1,5 +1,8 @@
 //! The recorder of page faults against known writes.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -9,6 +12,7 @@ use refcow::observe::{
 };
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
+use refcow::symbols::Symbols;
 
 fn subject() -> Subject {
     let interpreter = python::choose(None).expect("a usable interpreter");
@@ -291,4 +295,29 @@ fn a_process_that_ends_while_it_is_recorded_keeps_its_records() {
     let recorded = recorder.stop().unwrap();
     assert!(recorded.faults.len() >= 100, "{}", recorded.faults.len());
     assert_eq!(recorded.lost, 0);
+}
+
+#[test]
+fn a_function_of_cpython_is_found_by_its_exported_name() {
+    const SAYS_WHERE: &str = "import ctypes, sys\n\
+        print(ctypes.cast(ctypes.pythonapi.PyList_New, ctypes.c_void_p).value, flush=True)\n\
+        sys.stdin.read()";
+    let interpreter = python::choose(None).expect("a usable interpreter");
+    let mut child = Command::new(&interpreter.program)
+        .args(["-c", SAYS_WHERE])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut address).unwrap();
+    let pid = child.id().try_into().unwrap();
+    let mut symbols = Symbols::of(code_mappings(pid).unwrap());
+    let code = symbols.locate(address.trim().parse::<u64>().unwrap() + 3);
+    // In the program, or in a library of its own.
+    assert_eq!(code.function.as_deref(), Some("PyList_New"), "{code:?}");
+    // The end of its input is its own.
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
 }

@@ -624,7 +624,7 @@ fn others(place: &str, value: &Value) -> Vec<Value> {
 fn said_of(edited: &Value, original: &Report) -> Result<Reproduction, String> {
     let read = model::read(edited.to_string().as_bytes());
     let (mut report, _) = read.map_err(|error| error.to_string())?;
-    consistency::check(&mut report).map_err(|error| error.to_string())?;
+    consistency::check(&mut report, refcow::COMMIT).map_err(|error| error.to_string())?;
     same_sources(&report.sources, &original.sources)?;
     let now: Vec<_> = original.runs.iter().map(Again::Run).collect();
     Ok(reproduction(&report, &now, TOLERANCE))

@@ -464,7 +464,7 @@ fn the_document_has_every_fact() {
 #[test]
 fn a_fact_that_is_otherwise_is_status_1_with_the_report_whole() {
     let place = Place::new();
-    let facts = include_str!("../harness/claims/versions.toml")
+    let facts = include_str!("../harness/model/claims/versions.toml")
         .replace("when = \"gc_header == 16", "when = \"gc_header == 17");
     let file = place.file("facts.toml", &facts);
     let mut refcow = place.refcow(["facts", "header-sizes", "--format", "json"]);

@@ -1,131 +1,170 @@
-use std::collections::BTreeMap;
+//! Which remedy helps, from what was measured: an order, and a sentence.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use crate::compare::TOLERANCE;
+use crate::numbers::{bytes, count, signed_bytes};
+use crate::remedies::{remedies, title};
+use crate::{Advice, Cause, Measurement, Tried};
 
-use super::Measurement;
-
-/// What could be done about the memory that a visit copies: each remedy measured with the same data and the same visit.
-///
-/// The figures of pages are measurements of the run: that without `prepare`, and one for each remedy that could be
-/// measured, which has the remedy's name there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Advice {
-    /// As in the measurements.
-    pub fixture: String,
-    /// As in the measurements.
-    pub visit: String,
-    /// As in the measurements.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-    /// As in the measurements.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub item_bytes: Option<u64>,
-    /// As in the measurements.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parameters: BTreeMap<String, Value>,
-    /// As in the measurements.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub arguments: Vec<String>,
-    /// What came of it, in one sentence.
-    pub finding: String,
-    /// Bytes that a child copied of the data as it is: the one with the most, of all regions.
-    pub copied_bytes: u64,
-    /// What saves no more than so many bytes does not help: another heap alone moves as many.
-    pub noise_bytes: u64,
-    /// Resident memory of the parent right before the first fork, with the data as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent_bytes: Option<u64>,
-    /// Those that were measured, by what they save; then those that were not. Empty where too little is copied for any to
-    /// help.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remedies: Vec<Tried>,
-    /// The first of them a second time, in new processes, if it helps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured_again: Option<Box<MeasuredAgain>>,
+/// What is no saving. A remedy's own code and objects make another heap of the same data, as another build of Python
+/// does, whose memory begins elsewhere: the same tolerance.
+pub fn noise_bytes(copied_bytes: u64, page_size_bytes: u64) -> u64 {
+    let part = (copied_bytes as f64 * TOLERANCE.share) as u64;
+    part.max(TOLERANCE.pages * page_size_bytes)
 }
 
-/// A remedy, with what it gave or why it gave nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tried {
-    /// Its name: `prepare` of its measurement.
-    pub remedy: String,
-    /// Bytes that a child copied less than of the data as it is, each time the child with the most. Negative: it copied
-    /// more. Absent: it was not measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saved_bytes: Option<i64>,
-    /// Why it was not measured. Absent: it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub does_not_apply: Option<String>,
-    /// How long the parent took to do it, once, before the first fork.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prepare_seconds: Option<f64>,
-    /// Resident memory of the parent right before the first fork.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent_bytes: Option<u64>,
-    /// What was compared of the visit with other objects in the data's place. Absent where they are the same objects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compared: Option<Compared>,
+/// Bytes that a child copied, of the children the most.
+pub fn copied_bytes(measurement: &Measurement, page_size_bytes: u64) -> u64 {
+    let children = measurement.children.iter();
+    let most = children.map(|child| child.totals().unshared).max();
+    most.unwrap_or(0).saturating_mul(page_size_bytes)
 }
 
-/// What says that a visit does the same with other objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Compared {
-    /// It returned the same.
-    Returned,
-    /// Only that it raised nothing: it returns nothing.
-    NothingReturned,
+/// What was saved: less than nothing where more was copied.
+pub fn saved_bytes(as_it_is: u64, with_remedy: u64) -> i64 {
+    i64::try_from(i128::from(as_it_is) - i128::from(with_remedy)).unwrap_or(i64::MIN)
 }
 
-/// A second measurement of a remedy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MeasuredAgain {
-    /// As [`Tried::saved_bytes`].
-    pub saved_bytes: i64,
-    /// All of it.
-    pub measurement: Measurement,
+/// Puts first what saves most; of those that save the same but for noise, the simplest. What was not measured is last.
+pub fn rank(tried: &mut Vec<Tried>, noise_bytes: u64) {
+    let noise = i64::try_from(noise_bytes).unwrap_or(i64::MAX);
+    let simple = |tried: &Tried| {
+        let place = remedies().iter().position(|one| one.name == tried.remedy);
+        place.unwrap_or(usize::MAX)
+    };
+    tried.sort_by_key(simple);
+    let mut ranked = Vec::new();
+    while let Some(most) = tried.iter().filter_map(|one| one.saved_bytes).max() {
+        let alike = |one: &Tried| one.saved_bytes >= Some(most.saturating_sub(noise));
+        let place = tried.iter().position(alike);
+        ranked.extend(place.map(|place| tried.remove(place)));
+    }
+    ranked.append(tried);
+    *tried = ranked;
 }
 
-impl Advice {
-    /// Whether a measurement is of this data and this visit.
-    pub fn is_of(&self, measurement: &Measurement) -> bool {
-        let Self {
-            fixture,
-            visit,
-            count,
-            item_bytes,
-            parameters,
-            arguments,
-            ..
-        } = self;
-        (fixture, visit, count, item_bytes)
-            == (
-                &measurement.fixture,
-                &measurement.visit,
-                &measurement.count,
-                &measurement.item_bytes,
-            )
-            && (parameters, arguments) == (&measurement.parameters, &measurement.arguments)
+/// What came of it. `as_it_is` is the measurement without a remedy.
+pub fn finding(advice: &Advice, as_it_is: &Measurement) -> String {
+    let copied = bytes(advice.copied_bytes);
+    let Some((best, saved)) = advice
+        .best()
+        .and_then(|best| Some((best, best.saved_bytes?)))
+    else {
+        return format!("Nothing here helps: {}.", why_nothing(advice, as_it_is));
+    };
+    let left = advice.copied_bytes.saturating_sub(saved.unsigned_abs());
+    let again = advice.measured_again.as_ref().map(|again| {
+        let saved_again = signed_bytes(again.saved_bytes);
+        let apart = again.saved_bytes.abs_diff(saved);
+        match apart > advice.noise_bytes {
+            true => format!("; but measured again: {saved_again} saved, so do not count on it"),
+            false => format!("; measured again: {saved_again} saved"),
+        }
+    });
+    format!(
+        "Best: {}. A child copies {} in place of {copied}, {} less{}.",
+        title(&best.remedy),
+        bytes(left),
+        bytes(saved.unsigned_abs()),
+        again.unwrap_or_default()
+    )
+}
+
+/// Why no remedy helps.
+fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
+    if advice.copied_bytes <= advice.noise_bytes {
+        return match advice.copied_bytes {
+            0 => "a child copies nothing".to_owned(),
+            some => format!("a child copies almost nothing anyway ({})", bytes(some)),
+        };
+    }
+    let children = as_it_is.children.iter();
+    let Some(child) = children.max_by_key(|child| child.totals().unshared) else {
+        return "nothing was measured".to_owned();
+    };
+    let all = child.totals().unshared;
+    let of_all = |pages: u64| format!("{} of {} pages", count(pages), count(all));
+    let rest = child.around().unshared;
+    // More than half of it is the story.
+    if rest * 2 > all {
+        return format!(
+            "most of what a child copies is the interpreter's own, not the data's ({})",
+            of_all(rest)
+        );
+    }
+    let pages = |wanted: &[Cause]| -> u64 {
+        let causes = child.regions.iter().filter_map(|region| region.causes);
+        causes
+            .map(|causes| wanted.iter().map(|cause| causes.of(*cause)).sum::<u64>())
+            .sum()
+    };
+    let content = pages(&[Cause::Buffer, Cause::Body, Cause::Kernel]);
+    if content * 2 > all {
+        return format!(
+            "the visit itself writes to the data ({}), and what is written to must be copied",
+            of_all(content)
+        );
+    }
+    let packed = advice.remedies.iter().find(|one| {
+        let known = remedies().iter().find(|known| known.name == one.remedy);
+        known.is_some_and(|known| known.replaces)
+    });
+    let packed = packed.and_then(|one| Some((title(&one.remedy), one.does_not_apply.as_ref()?)));
+    let what = match pages(&[Cause::Refcount]) * 2 > all {
+        true => "what is written are the objects' reference counts",
+        false => "all that was measured saves no more than noise",
+    };
+    match packed {
+        Some((title, reason)) => format!("{what}, and {title} do not apply: {reason}"),
+        None => format!("{what}, and no other form of the data saves more than noise"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranked(all: &[(&str, Option<i64>)]) -> Vec<String> {
+        let mut tried: Vec<_> = all
+            .iter()
+            .map(|(name, saved_bytes)| Tried {
+                remedy: (*name).into(),
+                saved_bytes: *saved_bytes,
+                ..Tried::default()
+            })
+            .collect();
+        rank(&mut tried, 100);
+        tried.into_iter().map(|tried| tried.remedy).collect()
     }
 
-    /// Its measurement with this remedy; with none, that of the data as it is.
-    pub fn measurement<'a>(
-        &self,
-        all: &'a [Measurement],
-        remedy: Option<&str>,
-    ) -> Option<&'a Measurement> {
-        all.iter()
-            .find(|one| self.is_of(one) && one.prepare.as_deref() == remedy)
+    #[test]
+    fn what_saves_most_is_first_and_of_equals_the_simplest() {
+        let all = [
+            ("shared-memory", Some(1_050)),
+            ("gc.freeze", Some(-20)),
+            ("immortal-objects", None),
+            ("packed-arrays", Some(1_000)),
+            ("gc.collect", Some(0)),
+        ];
+        assert_eq!(
+            ranked(&all),
+            [
+                "packed-arrays",
+                "shared-memory",
+                "gc.collect",
+                "gc.freeze",
+                "immortal-objects"
+            ]
+        );
+        let apart = [
+            ("packed-arrays", Some(1_000)),
+            ("shared-memory", Some(1_101)),
+        ];
+        assert_eq!(ranked(&apart), ["shared-memory", "packed-arrays"]);
     }
 
-    /// The remedy that saves most, if that is more than noise.
-    pub fn best(&self) -> Option<&Tried> {
-        let first = self.remedies.first()?;
-        (first.saved_bytes? > i64::try_from(self.noise_bytes).ok()?).then_some(first)
+    #[test]
+    fn noise_is_sixteen_pages_or_a_fiftieth() {
+        assert_eq!(noise_bytes(0, 4096), 65_536);
+        assert_eq!(noise_bytes(100 << 20, 4096), 2 << 20);
     }
 }

@@ -361,15 +361,15 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub(in crate::observe) const PRESENT: u64 = 1 << 63;
-    pub(in crate::observe) const SWAP: u64 = 1 << 62;
-    pub(in crate::observe) const FILE: u64 = 1 << 61;
-    pub(in crate::observe) const EXCLUSIVE: u64 = 1 << 56;
+    pub(crate) const PRESENT: u64 = 1 << 63;
+    pub(crate) const SWAP: u64 = 1 << 62;
+    pub(crate) const FILE: u64 = 1 << 61;
+    pub(crate) const EXCLUSIVE: u64 = 1 << 56;
     const SOFT_DIRTY: u64 = 1 << 55;
     const FRAME: u64 = (1 << 55) - 1;
 
     /// The states of consecutive pages, the first of which is number `first`.
-    pub(in crate::observe) fn states(first: u64, words: &[u64]) -> PageStates {
+    pub(crate) fn states(first: u64, words: &[u64]) -> PageStates {
         let mut states = PageStates::default();
         let words: Vec<_> = words.iter().map(|word| word.to_ne_bytes()).collect();
         states.extend(first, &words);

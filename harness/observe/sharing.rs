@@ -5,7 +5,7 @@
 //! Where the kernel also shows page frame numbers, both ways must name the same pages.
 
 use super::{Mappings, PageSet, PageStates};
-use crate::model::{RegionMap, RegionName};
+use refcow_model::{RegionMap, RegionName};
 
 /// The two ways of counting name different pages: a fault of refcow, or a kernel that moved pages meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -196,8 +196,7 @@ impl Regions {
     }
 
     /// Divides these pages, none of which is in a shared mapping.
-    #[cfg(test)]
-    pub(crate) fn of_pages(map: &RegionMap, shared: PageSet) -> Self {
+    pub fn of_pages(map: &RegionMap, shared: PageSet) -> Self {
         Self::divide(map, &shared, &PageSet::new(), Default::default())
     }
 

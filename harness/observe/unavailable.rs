@@ -72,8 +72,7 @@ impl Permission {
     }
 
     /// One with this level and nothing else known.
-    #[cfg(test)]
-    pub(crate) fn at_level(level: i64) -> Self {
+    pub fn at_level(level: i64) -> Self {
         Self {
             paranoid: Some(level),
             privileged: None,

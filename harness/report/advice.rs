@@ -5,10 +5,10 @@ use super::escape::markdown as escaped;
 use super::grid::made_of;
 use super::table::wrapped;
 use super::{Style, beginning, labels, warnings};
-use crate::advice::copied_bytes;
-use crate::model::{Advice, Compared, Measurement, Report, Run, Tried};
-use crate::numbers::{bytes, signed_bytes, time};
-use crate::remedies::{Remedy, remedy, title};
+use refcow_model::advice::copied_bytes;
+use refcow_model::numbers::{bytes, signed_bytes, time};
+use refcow_model::remedies::{Remedy, remedy, title};
+use refcow_model::{Advice, Compared, Measurement, Report, Run, Tried};
 
 /// Columns of prose where nothing else is said: the tables are no wider.
 const WIDTH: u16 = 80;

@@ -4,11 +4,11 @@ use super::columns::Columns;
 use super::escape::markdown as escaped;
 use super::table::say;
 use super::{READABLE, Style, beginning, changes, labels, warnings};
-use crate::mitigations::{Mitigation, Mitigations, mitigations};
-use crate::model::{
+use refcow_model::mitigations::{Mitigation, Mitigations, mitigations};
+use refcow_model::numbers::{about_bytes, bytes, share, signed_bytes, time};
+use refcow_model::{
     AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
 };
-use crate::numbers::{about_bytes, bytes, share, signed_bytes, time};
 
 /// In front of a figure that is not the same in each run.
 const MOVES: &str = "~";

@@ -3,12 +3,12 @@
 use super::escape::markdown as escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, labels, legend};
-use crate::claims::Claims;
-use crate::compare;
-use crate::model::{
+use refcow_model::claims::Claims;
+use refcow_model::compare;
+use refcow_model::numbers::{bytes, count, share, signed};
+use refcow_model::{
     ComparedRuns, Outcome, Paid, RegionName, Report, Row, RowKey, RowValue, change_share,
 };
-use crate::numbers::{bytes, count, share, signed};
 
 /// The changes from one interpreter to the next.
 pub struct Step {
@@ -309,7 +309,10 @@ pub fn bytes_then(base: u64, new: u64) -> String {
 pub fn change_of(base: u64, new: u64) -> Option<String> {
     let share = change_share(base, new)?;
     let sign = if share < 0.0 { "−" } else { "+" };
-    Some(format!("{sign}{}", crate::numbers::share(share.abs())))
+    Some(format!(
+        "{sign}{}",
+        refcow_model::numbers::share(share.abs())
+    ))
 }
 
 /// One side of it.

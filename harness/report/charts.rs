@@ -12,8 +12,8 @@ use std::collections::HashSet;
 use self::sketch::{clean, shortened};
 use super::Error;
 use super::grid::{made_of, same_data};
-use crate::model::{Measurement, Report, Run, datasets};
-use crate::numbers::count;
+use refcow_model::numbers::count;
+use refcow_model::{Measurement, Report, Run, datasets};
 
 pub use sketch::png;
 pub(super) use theme::heat;

@@ -9,9 +9,9 @@ use super::finding::summary_of_claims;
 use super::page::about::pythons;
 use super::table::wrapped;
 use super::{READABLE, Style, beginning, changes, date, incomplete_at_first, labels, warnings};
-use crate::claims::Statement;
-use crate::model::{Claim, Figure, Report, Unit, Value, Verdict};
-use crate::numbers::{bytes, count, share, time};
+use refcow_model::claims::Statement;
+use refcow_model::numbers::{bytes, count, share, time};
+use refcow_model::{Claim, Figure, Report, Unit, Value, Verdict};
 
 /// From so many columns on, what the article says and what was found stand side by side.
 const WIDE: u16 = 130;
@@ -19,7 +19,7 @@ const WIDE: u16 = 130;
 const NARROW: u16 = 60;
 
 /// What the words of the sentences mean that are no everyday words.
-pub(in crate::report) const REGIONS: &str = "Header pages hold objects, with their reference counts; spine pages, a list's pointers to \
+pub(crate) const REGIONS: &str = "Header pages hold objects, with their reference counts; spine pages, a list's pointers to \
      them; payload pages, what arrays hold.";
 
 /// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
@@ -448,7 +448,7 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
 }
 
 /// The places of the runs whose verdict came of the rule of this number. None where the verdict follows from other rules than these.
-pub(in crate::report) fn applied(
+pub(crate) fn applied(
     statement: &Statement,
     claims: &[Option<&Claim>],
     number: usize,
@@ -465,7 +465,7 @@ pub(in crate::report) fn applied(
 }
 
 /// A figure with its unit.
-pub(in crate::report) fn shown(figure: &Figure) -> String {
+pub(crate) fn shown(figure: &Figure) -> String {
     match (&figure.value, figure.unit) {
         (Value::Truth(true), _) => "yes".into(),
         (Value::Truth(false), _) => "no".into(),
@@ -474,7 +474,7 @@ pub(in crate::report) fn shown(figure: &Figure) -> String {
         (Value::Count(number), unit) => match (u64::try_from(*number), unit) {
             (Ok(number), Unit::Bytes) => bytes(number),
             (Ok(number), _) => count(number),
-            (Err(_), _) => crate::numbers::signed(*number),
+            (Err(_), _) => refcow_model::numbers::signed(*number),
         },
         (Value::Number(number), Unit::Share) => share(*number),
         (Value::Number(number), Unit::Seconds) => time(*number),

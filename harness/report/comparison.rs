@@ -8,9 +8,9 @@ use super::columns::cut;
 use super::escape::markdown as escaped;
 use super::table::{say, wrapped};
 use super::{READABLE, Style};
-use crate::claims::Claims;
-use crate::model::{ComparedRuns, Comparison, Paid, Row, RowKey, RowValue, RunName, Status};
-use crate::numbers::{bytes, count, counted, share};
+use refcow_model::claims::Claims;
+use refcow_model::numbers::{bytes, count, counted, share};
+use refcow_model::{ComparedRuns, Comparison, Paid, Row, RowKey, RowValue, RunName, Status};
 
 /// What is judged, each with the rows that explain it.
 type Judged<'a> = (&'a Row, &'a [Row]);

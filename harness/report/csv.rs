@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 
 use super::Error;
-use crate::model::{
+use refcow_model::{
     By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict, share_of,
 };
 

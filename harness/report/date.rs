@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::model::Report;
-use crate::numbers::duration;
+use refcow_model::Report;
+use refcow_model::numbers::duration;
 
 /// `Measured 2026-11-28 16:22 UTC, in 41 s.` `None` of documents that do not say.
 pub fn measured(report: &Report) -> Option<String> {

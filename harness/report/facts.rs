@@ -8,8 +8,8 @@ use super::columns::{Columns, cut};
 use super::escape::markdown as escaped;
 use super::table::wrapped;
 use super::{READABLE, Style, beginning, changes, labels, warnings};
-use crate::claims::Claims;
-use crate::model::{Fact, Outcome, Report};
+use refcow_model::claims::Claims;
+use refcow_model::{Fact, Outcome, Report};
 
 /// Columns of text that the name of a figure takes on a terminal.
 const NAME_WIDTH: usize = 32;

@@ -1,11 +1,11 @@
 //! A run in a sentence: what the visit that costs most costs a worker, and why.
 
 use super::words::{NAMED, NEARLY_ALL, and, because, contents, neighbours, part_of, places};
-use crate::model::{
+use refcow_model::numbers::{bytes, count, counted, one_or_several, signed_bytes};
+use refcow_model::{
     Cost, FactTally, Measurement, OfOneVerdict, Processes, Reason, Report, Run, Statement, Verdict,
     Why, by_verdict, is_noise,
 };
-use crate::numbers::{bytes, count, counted, one_or_several, signed_bytes};
 
 /// The visit in which Python ends.
 const EXIT: &str = "exit";

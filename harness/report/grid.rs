@@ -2,11 +2,11 @@
 
 use super::columns::Columns;
 use super::labels;
-use crate::model::{
+use refcow_model::numbers::{bytes, count, share, signed_bytes, spread, time};
+use refcow_model::{
     Cause, Measurement, RegionName, RegionSummary, Report, Run, SMALLEST_WHOLE_BYTES, Spread,
     Summary, datasets, is_noise,
 };
-use crate::numbers::{bytes, count, share, signed_bytes, spread, time};
 
 /// One table.
 pub struct Grid {

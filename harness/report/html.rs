@@ -9,8 +9,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use super::charts::{self, Chart};
 use super::page::Page;
 use super::{Error, escape};
-use crate::model::Report;
-use crate::numbers::unbroken;
+use refcow_model::Report;
+use refcow_model::numbers::unbroken;
 
 /// Each by its name, whose ending decides how values are escaped.
 const TEMPLATES: [(&str, &str); 4] = [

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::charts::{self, Chart, Kind};
 use super::columns::Columns;
-use crate::model::{Report, Run};
 pub use claims::Verdicts;
+use refcow_model::{Report, Run};
 pub use table::Table;
 
 /// A page.

@@ -2,8 +2,8 @@
 
 use super::READABLE;
 use super::table::wrapped;
-use crate::model::{Difference, Repeated, Reproduction, RunName, Weight};
-use crate::numbers::count;
+use refcow_model::numbers::count;
+use refcow_model::{Difference, Repeated, Reproduction, RunName, Weight};
 
 /// So many differences of a weight are told of a run; JSON has all.
 fn told(weight: Weight) -> usize {

@@ -4,7 +4,7 @@ use super::escape::markdown as escaped;
 use super::finding::findings;
 use super::grid::grids;
 use super::{READABLE, Style, beginning, changes, warnings, why};
-use crate::model::{By, Report};
+use refcow_model::{By, Report};
 
 /// For a terminal: visits that do not fit side by side go into a further table below.
 pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {

@@ -4,8 +4,8 @@ use super::columns::Columns;
 use super::finding::{edges, others};
 use super::labels;
 use super::words::{LEAST, listed};
-use crate::model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};
-use crate::numbers::{bytes, count, share, spread};
+use refcow_model::numbers::{bytes, count, share, spread};
+use refcow_model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};
 
 /// Rows of a table, before the rest of them becomes one.
 const ROWS: usize = 20;
@@ -63,7 +63,7 @@ fn lower(words: &str) -> String {
 }
 
 fn sentence(why: &Why, page_size: u64) -> String {
-    let large = why.bytes >= crate::model::SMALLEST_WHOLE_BYTES;
+    let large = why.bytes >= refcow_model::SMALLEST_WHOLE_BYTES;
     let causes: Vec<_> = why
         .reasons
         .iter()

@@ -1,7 +1,7 @@
 //! Regions, causes and places in plain words, for sentences. Tables keep the short names.
 
-use crate::model::{Cause, Named, Reason, RegionName};
-use crate::numbers::{bytes, count, share};
+use refcow_model::numbers::{bytes, count, share};
+use refcow_model::{Cause, Named, Reason, RegionName};
 
 /// The part of a reason's pages from which on a name stands for all of them.
 pub const NEARLY_ALL: f64 = 0.9;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 use nix::sys::resource::{Resource, getrlimit};
-use refcow::observe::UNCOUNTED;
+use refcow_observe::UNCOUNTED;
 
 /// How many may become accessible at once; a multiple of every kernel's pages.
 const STEP: usize = 1 << 20;

@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use refcow::protocol::{Answer, Raised, Report};
+use refcow_protocol::{Answer, Raised, Report};
 
 use crate::interpreter::{compare, finalize, flush, python_runs, raised};
 use crate::modules::Modules;

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use nix::cmsg_space;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use refcow::process::lower_open_files;
-use refcow::protocol::{CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, MOST_CHILDREN};
+use refcow_observe::inherited::lower_open_files;
+use refcow_protocol::{CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, MOST_CHILDREN};
 
 static HANDED: OnceLock<Handed> = OnceLock::new();
 

@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use refcow::protocol::{
+use refcow_protocol::{
     Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Report, Size, Started,
 };
 use serde_json::Value;
@@ -22,7 +22,7 @@ use crate::addresses_fixed;
 use crate::child::Work;
 use crate::modules::Modules;
 use crate::trace::Trace;
-use refcow::protocol::OwnFiles;
+use refcow_protocol::OwnFiles;
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);

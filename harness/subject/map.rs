@@ -27,10 +27,10 @@ use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyType};
-use refcow::model::{NotWalked, RegionMap};
-use refcow::objects::{Builder, Kind, Part};
-use refcow::observe::{PageSet, page_size};
-use refcow::protocol::ASKED_BYTES;
+use refcow_model::{NotWalked, RegionMap};
+use refcow_observe::objects::{Builder, Kind, Part};
+use refcow_observe::{PageSet, page_size};
+use refcow_protocol::ASKED_BYTES;
 
 use allocator::Heap;
 use asked::Asked;
@@ -94,7 +94,7 @@ pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
         header: walk.regions.header.ranges(),
         spine: walk.regions.spine.ranges(),
         payload: walk.regions.payload.ranges(),
-        native: refcow::observe::ranges(&native),
+        native: refcow_observe::ranges(&native),
         modules,
         interpreter: [interpreter, variables.interpreter].concat(),
         libraries: variables.libraries,
@@ -1041,6 +1041,6 @@ impl Pages {
     }
 
     fn ranges(&self) -> Vec<Range<u64>> {
-        refcow::observe::ranges(&self.set)
+        refcow_observe::ranges(&self.set)
     }
 }

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
-use refcow::observe::page_size;
-use refcow::protocol::{Fork, Job};
+use refcow_observe::page_size;
+use refcow_protocol::{Fork, Job};
 
 use crate::child::Work;
 use crate::huge;

@@ -23,10 +23,10 @@ use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use refcow::protocol::{Interval, Lines, Place};
+use refcow_protocol::{Interval, Lines, Place};
 
 use crate::handed;
-use refcow::protocol::OwnFiles;
+use refcow_protocol::OwnFiles;
 
 /// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
 const CAPACITY: u64 = 1 << 20;

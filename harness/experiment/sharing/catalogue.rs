@@ -1,4 +1,4 @@
-//! The ways to share, as `python_fixtures/ways/ways.toml` has them: all that tells one from another stands there.
+//! The ways to share, as `harness/model/ways.toml` has them: all that tells one from another stands there.
 
 use std::sync::LazyLock;
 
@@ -52,8 +52,7 @@ struct Ways {
 /// All ways, in the order of the table.
 pub fn ways() -> &'static [Way] {
     static WAYS: LazyLock<Vec<Way>> = LazyLock::new(|| {
-        let text = include_str!("../../../python_fixtures/ways/ways.toml");
-        let ways: Ways = toml::from_str(text).expect("a test reads the ways");
+        let ways: Ways = toml::from_str(crate::model::ways::TEXT).expect("a test reads the ways");
         ways.way
     });
     &WAYS

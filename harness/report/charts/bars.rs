@@ -5,11 +5,11 @@ use super::sketch::{
 };
 use super::theme::{self, Colour};
 use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets, python};
-use crate::mitigations::mitigations;
-use crate::model::{Alternative, Contents, Measurement, Report, Run};
-use crate::numbers::{self, bytes, count, signed_bytes};
-use crate::report::Error;
-use crate::report::alternatives::label;
+use crate::Error;
+use crate::alternatives::label;
+use refcow_model::mitigations::mitigations;
+use refcow_model::numbers::{self, bytes, count, signed_bytes};
+use refcow_model::{Alternative, Contents, Measurement, Report, Run};
 
 /// Rows of one chart.
 const ROWS: usize = 48;
@@ -133,7 +133,7 @@ enum Size {
     Unknown,
 }
 
-/// The forms of what python_fixtures/ways/ways.toml hands over.
+/// The forms of what harness/model/ways.toml hands over.
 const FORMS: [Form; 6] = [
     Form {
         words: "a list of int objects",
@@ -635,7 +635,7 @@ mod tests {
     #[test]
     fn every_way_is_of_one_form() {
         let known: Vec<&str> = FORMS.iter().flat_map(|form| form.ways).copied().collect();
-        let mut ways: Vec<&str> = crate::experiment::sharing::ways()
+        let mut ways: Vec<&str> = refcow_model::ways::ways()
             .iter()
             .map(|way| &way.id[..])
             .collect();

@@ -3,9 +3,9 @@
 use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, wrap};
 use super::theme::{self, Colour};
 use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
-use crate::model::{Measurement, Report};
-use crate::numbers::{bytes, count};
-use crate::report::Error;
+use crate::Error;
+use refcow_model::numbers::{bytes, count};
+use refcow_model::{Measurement, Report};
 
 /// Lines of a chart.
 const LINES: usize = theme::LINES.len();

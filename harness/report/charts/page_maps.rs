@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
 use super::theme::{self, Colour};
 use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
-use crate::model::{Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
-use crate::numbers::{bytes, count, counted, share};
-use crate::report::Error;
+use crate::Error;
+use refcow_model::numbers::{bytes, count, counted, share};
+use refcow_model::{Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
 
 /// Visits side by side.
 const VISITS: usize = 4;

@@ -10,8 +10,8 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, fontdb};
 
 use super::theme::{self, Colour};
-use crate::numbers::unbroken;
-use crate::report::Error;
+use crate::Error;
+use refcow_model::numbers::unbroken;
 
 /// How wide each chart is.
 pub const WIDTH: i32 = 600;

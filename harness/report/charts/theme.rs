@@ -1,6 +1,6 @@
 //! Colours: each has a name, and another shade on a dark page.
 
-use crate::model::{Cause, Fate, RegionName};
+use refcow_model::{Cause, Fate, RegionName};
 
 /// A colour of the charts. No two are alike in the light, so that the drawn one tells which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
 use super::{Charts, Kind, head, idle_left_out, listed, theme};
-use crate::model::{Child, CopiedByRun, Report, share_of};
-use crate::numbers::count;
-use crate::report::Error;
-use crate::report::grid::made_of;
-use crate::report::labels;
+use crate::Error;
+use crate::grid::made_of;
+use crate::labels;
+use refcow_model::numbers::count;
+use refcow_model::{Child, CopiedByRun, Report, share_of};
 
 /// Interpreters of one chart.
 const COLUMNS: usize = 9;

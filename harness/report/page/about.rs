@@ -1,11 +1,11 @@
 //! The report as a whole: what was found, on what, how, and by which command.
 
 use super::{Block, Item, Table};
-use crate::model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
-use crate::numbers::{bytes, count, signed};
-use crate::report::columns::Columns;
-use crate::report::{date, finding, labels, warnings};
-use crate::{claims::Claims, shell};
+use crate::columns::Columns;
+use crate::{date, finding, labels, warnings};
+use refcow_model::numbers::{bytes, count, signed};
+use refcow_model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
+use refcow_model::{claims::Claims, shell};
 
 /// Of the document.
 pub fn title(report: &Report) -> String {
@@ -46,7 +46,7 @@ pub fn measured_with(report: &Report) -> String {
 }
 
 /// `CPython 3.8.18 to 3.13.0`.
-pub(in crate::report) fn pythons(report: &Report) -> String {
+pub(crate) fn pythons(report: &Report) -> String {
     let labels = labels(report);
     let ascending = report
         .runs
@@ -231,7 +231,7 @@ fn calibration(report: &Report) -> Table {
 }
 
 fn cross_checks(checks: &CrossCheckSpread) -> String {
-    let between = |spread: &crate::model::Spread<i64>| match spread.start() == spread.end() {
+    let between = |spread: &refcow_model::Spread<i64>| match spread.start() == spread.end() {
         true => signed(*spread.end()),
         false => format!("{} to {}", signed(*spread.start()), signed(*spread.end())),
     };

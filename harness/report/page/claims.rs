@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::table::Table;
 use super::{Block, Item};
-use crate::claims::{Claims, Statement as Known};
-use crate::model::{Claim, Report, Statement, Verdict};
-use crate::report::claims::{REGIONS, applied, shown};
-use crate::report::columns::Columns;
-use crate::report::labels;
+use crate::claims::{REGIONS, applied, shown};
+use crate::columns::Columns;
+use crate::labels;
+use refcow_model::claims::{Claims, Statement as Known};
+use refcow_model::{Claim, Report, Statement, Verdict};
 
 /// Statements with their verdicts.
 #[derive(Clone, Debug, Serialize)]
@@ -88,7 +88,7 @@ pub fn section(report: &Report) -> Vec<Block> {
         return Vec::new();
     }
     let labels = labels(report);
-    let groups = crate::model::by_verdict(&statements).into_iter();
+    let groups = refcow_model::by_verdict(&statements).into_iter();
     let groups = groups.map(|(verdict, statements)| Group {
         title: match verdict {
             Some(Verdict::Holds) => "Holds",
@@ -98,7 +98,7 @@ pub fn section(report: &Report) -> Vec<Block> {
             None => "Depends on the version of Python",
         }
         .to_owned(),
-        number: crate::numbers::count(statements.len() as u64),
+        number: refcow_model::numbers::count(statements.len() as u64),
         claims: statements
             .into_iter()
             .filter_map(|statement| told(statement, &labels))

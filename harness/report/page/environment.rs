@@ -1,10 +1,10 @@
 //! The machines and programs that the figures depend on: what is the same for all runs once.
 
 use super::{Block, Table};
-use crate::model::{Report, Run};
-use crate::numbers::{bytes, count};
-use crate::report::columns::Columns;
-use crate::report::labels;
+use crate::columns::Columns;
+use crate::labels;
+use refcow_model::numbers::{bytes, count};
+use refcow_model::{Report, Run};
 
 /// A name and a value, as many as a run has.
 type Fields = Vec<(String, String)>;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::about::{known_bytes, list};
 use super::{Block, Table};
-use crate::model::{Measurement, Report, Run, datasets};
-use crate::numbers::{signed, spread};
-use crate::remedies::remedy;
-use crate::report::charts::Chart;
-use crate::report::columns::Columns;
-use crate::report::{advice as told, alternatives as ways, grid, labels, why};
+use crate::charts::Chart;
+use crate::columns::Columns;
+use crate::{advice as told, alternatives as ways, grid, labels, why};
+use refcow_model::numbers::{signed, spread};
+use refcow_model::remedies::remedy;
+use refcow_model::{Measurement, Report, Run, datasets};
 
 /// Pictures of one kind that are shown at first.
 const OPEN: usize = 4;

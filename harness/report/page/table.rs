@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::columns::Columns;
+use crate::columns::Columns;
 
 /// A table.
 #[derive(Clone, Debug, Serialize)]

@@ -2,11 +2,11 @@
 
 use super::figures::DataNames;
 use super::{Block, Item, Table};
-use crate::claims::Claims;
-use crate::model::{Child, Report};
-use crate::numbers::share;
-use crate::report::columns::Columns;
-use crate::report::{changes, charts, facts, labels, legend};
+use crate::columns::Columns;
+use crate::{changes, charts, facts, labels, legend};
+use refcow_model::claims::Claims;
+use refcow_model::numbers::share;
+use refcow_model::{Child, Report};
 
 /// All of it.
 pub fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {

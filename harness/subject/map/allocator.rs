@@ -8,7 +8,7 @@ use std::ops::Range;
 use procfs::process::{MMPermissions, MMapPath};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use refcow::observe::{PageSet, memory_maps, page_size, present_pages};
+use refcow_observe::{PageSet, memory_maps, page_size, present_pages};
 
 /// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
 pub(super) const POOL_HEADER: usize = 48;

@@ -4,7 +4,7 @@
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
-use refcow::protocol::ASKED_BYTES;
+use refcow_protocol::ASKED_BYTES;
 
 use crate::handed;
 

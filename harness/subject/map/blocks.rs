@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Mutex;
 
-use refcow::observe::{PageSet, page_size};
+use refcow_observe::{PageSet, page_size};
 
 use super::Seen;
 use super::allocator::{ALIGNMENT, FLAGS, Heap, LEAST_CHUNK, MAPPED, POOL_HEADER, WORD};

@@ -10,7 +10,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use refcow::observe::page_size;
+use refcow_observe::page_size;
 
 const WORD: usize = size_of::<usize>();
 /// `struct gc_generation` (until 3.13): the head of its list, its threshold and its count.

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use pyo3::prelude::*;
 use pyo3::{Borrowed, ffi};
-use refcow::objects::{Kind, Part};
-use refcow::observe::{PageSet, page_size};
+use refcow_observe::objects::{Kind, Part};
+use refcow_observe::{PageSet, page_size};
 
 use super::allocator::{Heap, WORD};
 use super::blocks::{Before, Block, InUse};

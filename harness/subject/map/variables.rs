@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use nix::libc;
 use pyo3::ffi;
-use refcow::observe::{PageSet, page_size};
+use refcow_observe::{PageSet, page_size};
 
 use super::allocator::Heap;
 

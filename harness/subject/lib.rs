@@ -1,0 +1,174 @@
+//! The measured side: runs inside a CPython's own program, builds a dataset, forks, and never measures itself.
+//!
+//! It is a shared library that `refcow` preloads into that program (`LD_PRELOAD`, ld.so(8)), so that it needs nothing of an
+//! interpreter but what starts it, and is linked to none.
+
+mod apart;
+mod child;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod entry;
+mod handed;
+mod huge;
+mod interpreter;
+mod lazy;
+mod map;
+mod modules;
+mod plain;
+mod preload;
+mod trace;
+mod wire;
+
+use nix::sys::personality::{self, Persona};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use pyo3::prelude::*;
+use refcow_protocol::{Answer, Fork, GO, Raised, Request};
+
+use interpreter::{Interpreter, raised};
+use plain::PlainPages;
+use wire::Wire;
+
+/// Answers the observer's requests until it closes the socket.
+fn serve() -> std::io::Result<()> {
+    // Whoever kills the observer kills this too. If it died before this call, the read below ends.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    huge::turn_off()?;
+    // The kernel names it by the descriptor that it was started by.
+    prctl::set_name(c"refcow-subject")?;
+    let control = handed::receive()?;
+    let mut subject = Subject {
+        control: Wire::new(control),
+        dataset: Dataset::None,
+    };
+    while let Some(request) = subject.control.receive::<Request>()? {
+        let Some(answer) = subject.answer(request)? else {
+            return Ok(());
+        };
+        subject.control.send(&answer)?;
+    }
+    Ok(())
+}
+
+/// What there is to fork.
+enum Dataset {
+    None,
+    Plain(PlainPages),
+    Python(Interpreter),
+}
+
+struct Subject {
+    control: Wire,
+    dataset: Dataset,
+}
+
+impl Subject {
+    /// `None` when the observer has gone.
+    fn answer(&mut self, request: Request) -> std::io::Result<Option<Answer>> {
+        Ok(Some(match request {
+            Request::KeepHugePages => {
+                huge::keep()?;
+                Answer::Kept
+            }
+            Request::Fill { pages, shared } => {
+                let plain = PlainPages::new(pages, shared)?;
+                let first_page = plain.first_page();
+                self.dataset = Dataset::Plain(plain);
+                Answer::Filled { first_page }
+            }
+            Request::Write { page } => match &self.dataset {
+                Dataset::Plain(plain) => {
+                    plain.write(std::iter::once(page));
+                    Answer::Wrote
+                }
+                _ => misuse("there are no plain pages"),
+            },
+            Request::Start {
+                executable,
+                variables,
+            } => {
+                let (interpreter, started) = match Interpreter::start(&executable, &variables) {
+                    Ok(both) => both,
+                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
+                };
+                self.dataset = Dataset::Python(interpreter);
+                Answer::Started(started)
+            }
+            Request::Load {
+                helpers,
+                fixture,
+                arguments,
+            } => self.python(|python| python.load(&helpers, &fixture, &arguments)),
+            Request::Look { functions } => self.python(|python| python.look(&functions)),
+            Request::Footprint(size) => self.python(|python| python.footprint(size)),
+            Request::FootprintBy(named) => self.python(|python| python.footprint_by(&named)),
+            Request::Build(size) => self.python(|python| python.build(size)),
+            Request::BuildBy(named) => self.python(|python| python.build_by(&named)),
+            Request::Prepare { name, steps } => self.python(|python| {
+                python.prepare(&name, &steps)?;
+                Ok(Answer::Prepared)
+            }),
+            Request::Threads => self.python(|python| Ok(Answer::Threads(python.threads()?))),
+            Request::Remedy { modules, function } => {
+                self.python(|python| python.remedy(&modules, &function))
+            }
+            Request::Adopt => self.python(|python| Ok(python.adopt())),
+            Request::Call {
+                function,
+                arguments,
+            } => self.python(|python| Ok(Answer::Returned(python.call(&function, &arguments)?))),
+            Request::Fork(forks) => return self.fork(forks),
+            Request::Reap { pid } => Answer::Reaped {
+                status: child::wait_status(Pid::from_raw(pid))?,
+            },
+        }))
+    }
+
+    fn python(&mut self, ask: impl FnOnce(&mut Interpreter) -> PyResult<Answer>) -> Answer {
+        match &mut self.dataset {
+            Dataset::Python(interpreter) => {
+                ask(interpreter).unwrap_or_else(|error| Answer::Raised(raised(&error)))
+            }
+            _ => misuse("Python has not been started"),
+        }
+    }
+
+    fn fork(&mut self, forks: Vec<Fork>) -> std::io::Result<Option<Answer>> {
+        // A fixture may have chosen not to.
+        refcow_observe::inherited::hear_of_children()?;
+        huge::make_no_more()?;
+        match &self.dataset {
+            Dataset::Python(interpreter) => Python::attach(|py| {
+                let work = match interpreter.work(py, forks) {
+                    Ok(work) => work,
+                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
+                };
+                interpreter::flush(py);
+                child::fork_python(py, &mut self.control, work)
+            }),
+            Dataset::Plain(plain) => child::fork_plain(&mut self.control, plain.work(forks)),
+            Dataset::None => Ok(Some(misuse("there is nothing to fork"))),
+        }
+    }
+}
+
+/// An answer to an observer that does not follow the protocol.
+fn misuse(what: &str) -> Answer {
+    Answer::Raised(Raised {
+        summary: format!("refcow-subject: {what}"),
+        traceback: String::new(),
+    })
+}
+
+/// Whether mappings are at the same addresses in each run.
+fn addresses_fixed() -> bool {
+    personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE))
+}
+
+/// Waits for the byte that releases this process; `false` when the observer has gone.
+///
+/// Never inlined: the code that waits after a visit is that which waited before it, so that its page is there.
+#[inline(never)]
+fn released(wire: &mut Wire) -> std::io::Result<bool> {
+    Ok(wire.receive_byte()? == Some(GO))
+}
