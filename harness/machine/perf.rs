@@ -46,7 +46,14 @@ mod tests {
 
     #[test]
     fn a_high_level_passed_by_privilege_is_told() {
-        let found = |level| describe(Ok(()), Permission::at_level(level)).found;
+        let found = |level| {
+            let permission = Permission {
+                paranoid: Some(level),
+                privileged: None,
+                seccomp: None,
+            };
+            describe(Ok(()), permission).found
+        };
         assert_eq!(found(4), "recorded, by privilege (perf_event_paranoid 4)");
         assert_eq!(found(2), "recorded (perf_event_paranoid 2)");
     }

@@ -12,7 +12,8 @@ mod judge;
 use std::collections::BTreeMap;
 use std::mem;
 
-pub use anew::{agrees, check, contradiction};
+pub(crate) use anew::agrees;
+pub use anew::{check, contradiction};
 pub use data::{
     Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
     Rule, Statement,

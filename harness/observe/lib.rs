@@ -5,6 +5,9 @@
 //! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking". Recording
 //! its page faults needs ptrace read access and what `perf_event_paranoid` asks for.
 
+// What is `pub` is what another crate uses, so that rustc sees what nobody does.
+#![warn(unreachable_pub)]
+
 mod at_fork;
 mod counters;
 mod descent;

@@ -63,9 +63,9 @@ pub struct Kind {
 }
 
 /// How many kinds of records, and how many records, a table can hold.
-pub const MOST_KINDS: u64 = REPEATED;
+pub(crate) const MOST_KINDS: u64 = REPEATED;
 /// See [`MOST_KINDS`].
-pub const MOST_RECORDS: u64 = FIRST_MASK + 1;
+pub(crate) const MOST_RECORDS: u64 = FIRST_MASK + 1;
 
 /// What the table says of all records, in front of them.
 #[derive(Serialize, Deserialize)]

@@ -48,11 +48,11 @@ impl Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// `None` where the kernel has no such file, which is where it has no perf events, or /proc hides it.
-    paranoid: Option<i64>,
+    pub paranoid: Option<i64>,
     /// Whether this process has CAP_PERFMON; `None` if /proc does not say.
-    privileged: Option<bool>,
+    pub privileged: Option<bool>,
     /// `Seccomp` of /proc/self/status: 0 off, 1 strict, 2 filter.
-    seccomp: Option<u32>,
+    pub seccomp: Option<u32>,
 }
 
 impl Permission {
@@ -68,15 +68,6 @@ impl Permission {
                 .as_ref()
                 .map(|status| has(status.capeff, CAP_PERFMON) || has(status.capeff, CAP_SYS_ADMIN)),
             seccomp: status.and_then(|status| status.seccomp),
-        }
-    }
-
-    /// One with this level and nothing else known.
-    pub fn at_level(level: i64) -> Self {
-        Self {
-            paranoid: Some(level),
-            privileged: None,
-            seccomp: None,
         }
     }
 

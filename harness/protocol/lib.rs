@@ -6,6 +6,9 @@
 //! of the object map, then the channels. Nobody chooses their numbers. Later a single such byte releases a blocked
 //! process: reading it writes to no page that the process has not written before.
 
+// What is `pub` is what another crate uses, so that rustc sees what nobody does.
+#![warn(unreachable_pub)]
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ use refcow_model::{
 };
 
 /// The changes from one interpreter to the next.
-pub struct Step {
+pub(crate) struct Step {
     /// `3.8.18 → 3.9.18`; several, where nothing changed.
     pub title: String,
     /// What changed.
@@ -19,7 +19,7 @@ pub struct Step {
 }
 
 /// A sentence, or one that belongs under the one before.
-pub struct Line {
+pub(crate) struct Line {
     /// 1, or 2 for one that belongs under another.
     pub depth: usize,
     /// The sentence.
@@ -27,7 +27,7 @@ pub struct Line {
 }
 
 /// Of several interpreters, every change between neighbours, the versions in ascending order.
-pub fn between_neighbours(report: &Report) -> Vec<Step> {
+pub(crate) fn between_neighbours(report: &Report) -> Vec<Step> {
     let facts = Claims::versions();
     let all = compare::neighbours(report, facts);
     let labels = labels(report);
@@ -66,7 +66,7 @@ pub fn between_neighbours(report: &Report) -> Vec<Step> {
 }
 
 /// What counts as a change.
-pub fn note() -> String {
+pub(crate) fn note() -> String {
     let tolerance = compare::TOLERANCE;
     format!(
         "Differences of up to {} pages or {} are treated as noise between builds, except a change from all pages to none. What the interpreter's own memory alone explains is no change.",
@@ -76,7 +76,7 @@ pub fn note() -> String {
 }
 
 /// Adds these changes, if there are several interpreters.
-pub fn add_between_neighbours(text: &mut String, report: &Report, style: Style) {
+pub(crate) fn add_between_neighbours(text: &mut String, report: &Report, style: Style) {
     if report.runs.len() < 2 {
         return;
     }
@@ -147,7 +147,7 @@ fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
 }
 
 /// What is said of a change of which no fact tells, and behind which no other data or code is.
-pub const NO_KNOWN_REASON: &str = "no known reason";
+pub(crate) const NO_KNOWN_REASON: &str = "no known reason";
 
 /// The changes of which no fact tells: of what is judged; and of the data's pages, where what a worker pays does not compare.
 fn unknown(runs: &ComparedRuns) -> Vec<String> {
@@ -181,7 +181,7 @@ fn unknown(runs: &ComparedRuns) -> Vec<String> {
 }
 
 /// `header 121 of 130 → 0 of 128 pages`: one row of those that explain a cost.
-pub fn part_change(row: &Row) -> String {
+pub(crate) fn part_change(row: &Row) -> String {
     let part = row.key.part().unwrap_or_default();
     format!("{part} {}", transition(row.base.as_ref(), row.new.as_ref()))
 }
@@ -215,7 +215,7 @@ fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
 }
 
 /// A sentence a change; visits that changed alike in one.
-pub fn merged(rows: &[&Row]) -> Vec<String> {
+pub(crate) fn merged(rows: &[&Row]) -> Vec<String> {
     let change = |row: &&Row| {
         let part = row.key.part();
         let part = part.map_or_else(String::new, |name| format!(" {name}"));
@@ -261,7 +261,7 @@ fn together<T>(
 }
 
 /// `121 of 130 → 0 of 128 pages`, `holds → does not hold`.
-pub fn transition(base: Option<&RowValue>, new: Option<&RowValue>) -> String {
+pub(crate) fn transition(base: Option<&RowValue>, new: Option<&RowValue>) -> String {
     match (base, new) {
         (
             Some(RowValue::Pages { unshared, of }),
@@ -300,13 +300,13 @@ fn verb(paid: &Paid) -> &'static str {
 }
 
 /// `24.6 MiB → 52 KiB (−99.8 %)`.
-pub fn bytes_then(base: u64, new: u64) -> String {
+pub(crate) fn bytes_then(base: u64, new: u64) -> String {
     let change = change_of(base, new).map_or_else(String::new, |change| format!(" ({change})"));
     format!("{} → {}{change}", bytes(base), bytes(new))
 }
 
 /// `−99.8 %`, unless so little is compared that a page more or less would make it another, or nothing changed.
-pub fn change_of(base: u64, new: u64) -> Option<String> {
+pub(crate) fn change_of(base: u64, new: u64) -> Option<String> {
     let share = change_share(base, new)?;
     let sign = if share < 0.0 { "−" } else { "+" };
     Some(format!(
@@ -316,7 +316,7 @@ pub fn change_of(base: u64, new: u64) -> Option<String> {
 }
 
 /// One side of it.
-pub fn value(value: Option<&RowValue>) -> String {
+pub(crate) fn value(value: Option<&RowValue>) -> String {
     match value {
         None => "–".into(),
         Some(RowValue::Pages { unshared, of }) => {

@@ -12,7 +12,7 @@ use super::escape::markdown as escaped;
 const MOST_LETTERS: usize = 2_000;
 
 /// As much of a text as a cell has room for.
-pub fn cut(text: &str) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MOST_LETTERS) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
         None => Cow::Borrowed(text),
@@ -37,7 +37,7 @@ fn fit(table: &mut Table, width: u16) {
 
 /// A table.
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// The names of the columns.
     pub header: Vec<String>,
     /// The rows, as long as the header.
@@ -51,7 +51,7 @@ pub struct Columns {
 impl Columns {
     /// For a terminal, at most so many columns of text wide; `None` for as wide as it needs. An empty line behind each
     /// part.
-    pub fn text(&self, width: Option<u16>) -> String {
+    pub(crate) fn text(&self, width: Option<u16>) -> String {
         let mut text = String::new();
         for part in self.fitting(width) {
             let mut table = self.table(&part, NOTHING);
@@ -69,7 +69,7 @@ impl Columns {
 
     /// The same of columns of which many cells are `empty`: where they do not fit side by side, each part has only the rows
     /// that say something there.
-    pub fn text_by_part(&self, width: Option<u16>, empty: fn(&str) -> bool) -> String {
+    pub(crate) fn text_by_part(&self, width: Option<u16>, empty: fn(&str) -> bool) -> String {
         let parts = self.fitting(width);
         if parts.len() < 2 {
             return self.text(width);
@@ -98,7 +98,7 @@ impl Columns {
     }
 
     /// For a page.
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let all: Vec<usize> = (self.leading..self.header.len()).collect();
         self.table(&all, ASCII_MARKDOWN).to_string()
     }

@@ -258,7 +258,7 @@ struct OfGroup<'a> {
 }
 
 /// All regions under a line of names. What is absent is an empty field.
-pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
+pub(crate) fn render(report: &Report) -> Result<Vec<u8>, Error> {
     table(children(report).flat_map(|of| {
         let all = of.child.regions.iter();
         all.map(move |region| {
@@ -272,7 +272,7 @@ pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
 }
 
 /// Copied pages that have something in common, the most first.
-pub fn render_by(report: &Report, by: &[By]) -> Result<Vec<u8>, Error> {
+pub(crate) fn render_by(report: &Report, by: &[By]) -> Result<Vec<u8>, Error> {
     let names: Vec<_> = by.iter().map(|by| by.as_str()).collect();
     let names = names.join(",");
     table(children(report).flat_map(|of| {

@@ -6,7 +6,7 @@ use refcow_model::Report;
 use refcow_model::numbers::duration;
 
 /// `Measured 2026-11-28 16:22 UTC, in 41 s.` `None` of documents that do not say.
-pub fn measured(report: &Report) -> Option<String> {
+pub(crate) fn measured(report: &Report) -> Option<String> {
     let began = report.runs.iter().filter_map(|run| run.began.as_deref());
     // Whatever else a document has there says no time.
     let mut began: Vec<Timestamp> = began.filter_map(|text| text.parse().ok()).collect();

@@ -5,7 +5,7 @@
 /// Source: GitHub Flavored Markdown Spec, "Backslash escapes", "Emphasis and strong emphasis", "Autolinks (extension)". Mentions,
 /// numbers of issues and formulas are no part of it; github.com finds the first two in what has been made of the text, where an
 /// empty comment keeps them apart.
-pub fn markdown(text: &str) -> String {
+pub(crate) fn markdown(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let mut escaped = String::with_capacity(text.len());
     for (place, letter) in letters.iter().copied().enumerate() {
@@ -63,7 +63,7 @@ fn www(before: &[char]) -> bool {
 }
 
 /// The same within an element of HTML that Markdown lets stand, in one line.
-pub fn html(text: &str) -> String {
+pub(crate) fn html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -84,7 +84,7 @@ pub fn html(text: &str) -> String {
 }
 
 /// Code within a cell of a Markdown table.
-pub fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ").replace('|', "\\|");
     let fence = fence(&text, 1);
     // One space at each end goes away again; it keeps backticks of the text's from those around it.
@@ -96,7 +96,7 @@ pub fn code(text: &str) -> String {
 }
 
 /// Lines of code in Markdown.
-pub fn block(text: &str) -> String {
+pub(crate) fn block(text: &str) -> String {
     let fence = fence(text, 3);
     format!("{fence}\n{text}\n{fence}")
 }
@@ -108,7 +108,7 @@ fn fence(text: &str, least: usize) -> String {
 }
 
 /// The name of a file in a link: what is not of plain names is written in percents.
-pub fn file(name: &str) -> String {
+pub(crate) fn file(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

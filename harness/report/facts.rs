@@ -72,7 +72,7 @@ fn contents(report: &Report, ids: &[&str]) -> String {
 }
 
 /// A fact, with what came of it.
-pub struct Told {
+pub(crate) struct Told {
     /// Its short name.
     pub id: String,
     /// What is known.
@@ -88,7 +88,7 @@ pub struct Told {
 }
 
 /// All facts of a report, in their order.
-pub fn told(report: &Report, facts: &Claims) -> Vec<Told> {
+pub(crate) fn told(report: &Report, facts: &Claims) -> Vec<Told> {
     let mut ids: Vec<&str> = Vec::new();
     for fact in report.runs.iter().flat_map(|run| &run.facts) {
         if !ids.contains(&&fact.id[..]) {

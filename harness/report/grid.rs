@@ -9,7 +9,7 @@ use refcow_model::{
 };
 
 /// One table.
-pub struct Grid {
+pub(crate) struct Grid {
     /// What was measured, and how it was shared.
     pub title: String,
     /// How much of it, by whom.
@@ -22,7 +22,7 @@ pub struct Grid {
 const LEADING: usize = 2;
 
 /// The grids of a report: of one interpreter a column a visit, of several a column an interpreter.
-pub fn grids(report: &Report) -> Vec<Grid> {
+pub(crate) fn grids(report: &Report) -> Vec<Grid> {
     match &report.runs[..] {
         [run] => of_run(run),
         _ => side_by_side(report),

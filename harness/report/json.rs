@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Error;
 
 /// The document, indented, with a line's end.
-pub fn render(document: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(crate) fn render(document: &impl Serialize) -> Result<Vec<u8>, Error> {
     let mut bytes =
         serde_json::to_vec_pretty(document).map_err(|error| Error(error.to_string()))?;
     bytes.push(b'\n');

@@ -1,5 +1,8 @@
 //! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
 
+// What is `pub` is what another crate uses, so that rustc sees what nobody does.
+#![warn(unreachable_pub)]
+
 mod advice;
 mod alternatives;
 mod changes;

@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use super::charts::{self, Chart, Kind};
 use super::columns::Columns;
-pub use claims::Verdicts;
+pub(crate) use claims::Verdicts;
 use refcow_model::{Report, Run};
-pub use table::Table;
+pub(crate) use table::Table;
 
 /// A page.
 #[derive(Clone, Debug, Serialize)]
-pub struct Page {
+pub(crate) struct Page {
     /// Of the document.
     pub title: String,
     /// What is wrong with it as a whole: it is not complete.
@@ -34,7 +34,7 @@ pub struct Page {
 
 /// A part of a page.
 #[derive(Clone, Debug, Serialize)]
-pub struct Section {
+pub(crate) struct Section {
     /// For links.
     pub id: &'static str,
     /// Above it.
@@ -46,7 +46,7 @@ pub struct Section {
 /// A piece of a section.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Block {
+pub(crate) enum Block {
     /// A title below a section's.
     Heading {
         /// Its words.
@@ -115,7 +115,7 @@ pub enum Block {
 
 /// An entry of a list.
 #[derive(Clone, Debug, Serialize)]
-pub struct Item {
+pub(crate) struct Item {
     /// A sentence.
     pub text: String,
     /// Behind it, in the language of a program.
@@ -172,7 +172,7 @@ impl Block {
 
 impl Page {
     /// All that is said of a report.
-    pub fn of(report: &Report, charts: &[Chart]) -> Self {
+    pub(crate) fn of(report: &Report, charts: &[Chart]) -> Self {
         let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
         let of_kind = |kind: Kind| {
             let of_kind = charts.iter().filter(|chart| chart.kind == kind);

@@ -7,7 +7,7 @@ use super::{READABLE, Style, beginning, changes, warnings, why};
 use refcow_model::{By, Report};
 
 /// For a terminal: visits that do not fit side by side go into a further table below.
-pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
+pub(crate) fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
     let width = Some(width.unwrap_or(READABLE));
     let style = plain(width);
     let mut text = beginning(report, style);
@@ -23,7 +23,7 @@ pub fn render(report: &Report, width: Option<u16>) -> Vec<u8> {
 }
 
 /// The copied pages of all visits, cut another way, for a terminal.
-pub fn render_by(report: &Report, by: &[By], width: Option<u16>) -> Vec<u8> {
+pub(crate) fn render_by(report: &Report, by: &[By], width: Option<u16>) -> Vec<u8> {
     let width = Some(width.unwrap_or(READABLE));
     let mut text = beginning(report, plain(width));
     for cut in why::cuts(report, by) {
@@ -68,7 +68,7 @@ fn say_all_markdown(text: &mut String, report: &Report) {
 }
 
 /// The same for a page.
-pub fn render_markdown_by(report: &Report, by: &[By]) -> Vec<u8> {
+pub(crate) fn render_markdown_by(report: &Report, by: &[By]) -> Vec<u8> {
     let mut text = beginning(report, Style::Markdown);
     for cut in why::cuts(report, by) {
         text.push_str(&titled(&cut.title, &cut.subtitle));
@@ -117,7 +117,7 @@ fn titled(title: &str, subtitle: &str) -> String {
 }
 
 /// For a page: one table a dataset.
-pub fn render_markdown(report: &Report) -> Vec<u8> {
+pub(crate) fn render_markdown(report: &Report) -> Vec<u8> {
     let mut text = beginning(report, Style::Markdown);
     for grid in grids(report) {
         text.push_str(&titled(&grid.title, &grid.subtitle));

@@ -14,7 +14,7 @@ const REGIONS: usize = 2;
 
 /// Sentences about each visit: the two regions of which most was copied, what is new, and what else it did. Nothing of
 /// noise.
-pub fn sentences(run: &Run) -> Vec<String> {
+pub(crate) fn sentences(run: &Run) -> Vec<String> {
     let page_size = run.environment.page_size_bytes;
     let several = run
         .measurements
@@ -135,7 +135,7 @@ fn made(all: &[Made], pages: u64, page_size: u64) -> String {
 }
 
 /// One table.
-pub struct Cut {
+pub(crate) struct Cut {
     /// What was measured.
     pub title: String,
     /// Whose pages these are.
@@ -145,7 +145,7 @@ pub struct Cut {
 }
 
 /// A table for each dataset and interpreter, and one of new memory where it is known who made it.
-pub fn cuts(report: &Report, by: &[By]) -> Vec<Cut> {
+pub(crate) fn cuts(report: &Report, by: &[By]) -> Vec<Cut> {
     let labels = labels(report);
     let runs = report.runs.iter().zip(labels);
     runs.flat_map(|(run, label)| {
@@ -270,7 +270,7 @@ fn told(group: &Group) -> String {
 }
 
 /// Whether a cell says that there is nothing.
-pub fn is_nothing(cell: &str) -> bool {
+pub(crate) fn is_nothing(cell: &str) -> bool {
     cell == bytes(0) || cell == share(0.0)
 }
 

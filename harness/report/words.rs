@@ -4,14 +4,14 @@ use refcow_model::numbers::{bytes, count, share};
 use refcow_model::{Cause, Named, Reason, RegionName};
 
 /// The part of a reason's pages from which on a name stands for all of them.
-pub const NEARLY_ALL: f64 = 0.9;
+pub(crate) const NEARLY_ALL: f64 = 0.9;
 /// Names in a list, before the rest of them becomes a number.
-pub const NAMED: usize = 3;
+pub(crate) const NAMED: usize = 3;
 /// A smaller part of all pages is not worth a name, or a row.
-pub const LEAST: f64 = 0.01;
+pub(crate) const LEAST: f64 = 0.01;
 
 /// What lies in a region.
-pub fn contents(region: RegionName) -> &'static str {
+pub(crate) fn contents(region: RegionName) -> &'static str {
     match region {
         RegionName::Header => "objects",
         RegionName::Spine => "arrays of pointers",
@@ -43,7 +43,7 @@ fn pages_of(region: RegionName) -> &'static str {
 }
 
 /// `98 % of the objects' pages`, or what lies there if the region is too small for a part to say anything.
-pub fn part_of(region: RegionName, part: Option<f64>) -> String {
+pub(crate) fn part_of(region: RegionName, part: Option<f64>) -> String {
     match part {
         // Of all else that a process has a part says nothing.
         Some(part) if region != RegionName::Rest => {
@@ -54,7 +54,7 @@ pub fn part_of(region: RegionName, part: Option<f64>) -> String {
 }
 
 /// What was written, as a clause behind "because". `None`: nobody knows.
-pub fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option<String> {
+pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option<String> {
     let objects = Objects::of(&reason.types, reason.pages);
     let is_by_program = reason.functions.iter().any(|(name, _)| name.is_some());
     let is_of_c = match reason.cause {
@@ -95,7 +95,7 @@ pub fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option
 }
 
 /// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict, list)`.
-pub fn neighbours(types: &Named, pages: u64) -> String {
+pub(crate) fn neighbours(types: &Named, pages: u64) -> String {
     match Objects::of(types, pages) {
         _ if types.iter().all(|(name, _)| name.is_none()) => "the allocator".to_owned(),
         Objects::One(name) => format!("{name} there"),
@@ -155,7 +155,7 @@ fn dominant(names: &Named, pages: u64) -> Option<(&str, u64)> {
 }
 
 /// Where it happened: `str_keys.py:9, dictiter_iternextkey`; `mostly` before a name that not nearly all pages have.
-pub fn places(lines: &Named, functions: &Named, pages: u64) -> Option<String> {
+pub(crate) fn places(lines: &Named, functions: &Named, pages: u64) -> Option<String> {
     let named = |names: &Named, short: fn(&str) -> &str| {
         let (name, of_name) = names.first()?;
         let name = short(name.as_deref()?);
@@ -170,7 +170,7 @@ pub fn places(lines: &Named, functions: &Named, pages: u64) -> Option<String> {
 }
 
 /// `FILE:LINE` of `FUNCTION (FILE:LINE)`.
-pub fn file_and_line(line: &str) -> &str {
+pub(crate) fn file_and_line(line: &str) -> &str {
     let inside = line
         .strip_suffix(')')
         .and_then(|line| line.rsplit_once(" ("));
@@ -178,7 +178,7 @@ pub fn file_and_line(line: &str) -> &str {
 }
 
 /// `a (28 KiB), b (12 KiB) and 2 more (8 KiB)`; a single one that has all pages without its size.
-pub fn listed(names: &Named, of_pages: u64, page_size_bytes: u64) -> Option<String> {
+pub(crate) fn listed(names: &Named, of_pages: u64, page_size_bytes: u64) -> Option<String> {
     let known: Vec<(&str, u64)> = names
         .iter()
         .filter_map(|(name, pages)| Some((name.as_deref()?, *pages)))
@@ -213,7 +213,7 @@ pub fn listed(names: &Named, of_pages: u64, page_size_bytes: u64) -> Option<Stri
 }
 
 /// `a, b and c`. `None` of nothing.
-pub fn and(mut parts: Vec<String>) -> Option<String> {
+pub(crate) fn and(mut parts: Vec<String>) -> Option<String> {
     match parts.pop() {
         Some(last) if !parts.is_empty() => Some(format!("{} and {last}", parts.join(", "))),
         last => last,

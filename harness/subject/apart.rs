@@ -33,7 +33,7 @@ static APART: Apart = Apart {
 };
 
 /// Whether this program's own memory is at an address.
-pub fn is_own(address: usize) -> bool {
+pub(crate) fn is_own(address: usize) -> bool {
     APART
         .region()
         .is_some_and(|region| region.contains(&address))
@@ -41,7 +41,7 @@ pub fn is_own(address: usize) -> bool {
 
 /// For a forked process, before it is looked at: from now on it allocates on pages that its parent has not touched, and of
 /// these it has the first already. So it copies none for this, however full the parent's last page is.
-pub fn forked() {
+pub(crate) fn forked() {
     APART.begin_page();
 }
 

@@ -24,7 +24,7 @@ use crate::wire::Wire;
 use crate::{apart, handed, huge, lazy, map, released};
 
 /// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
-pub enum Work<'a, 'py> {
+pub(crate) enum Work<'a, 'py> {
     Wait,
     Idle,
     /// Finalise the interpreter, which holds the only references to the fixture's module and to the data, if there are any.
@@ -67,7 +67,7 @@ type Planned<'a, 'py> = (usize, Work<'a, 'py>);
 /// Forks with the calls that CPython's own `os.fork` makes around it.
 ///
 /// `None` when the observer has gone.
-pub fn fork_python(
+pub(crate) fn fork_python(
     py: Python<'_>,
     control: &mut Wire,
     planned: Vec<Planned<'_, '_>>,
@@ -94,7 +94,10 @@ pub fn fork_python(
 /// Forks processes in which no Python runs.
 ///
 /// `None` when the observer has gone.
-pub fn fork_plain(control: &mut Wire, planned: Vec<Planned<'_, '_>>) -> io::Result<Option<Answer>> {
+pub(crate) fn fork_plain(
+    control: &mut Wire,
+    planned: Vec<Planned<'_, '_>>,
+) -> io::Result<Option<Answer>> {
     fork_all(control, planned, None)
 }
 
@@ -133,7 +136,7 @@ fn fork_all(
 }
 
 /// The status of one ended child as `waitpid` writes it.
-pub fn wait_status(pid: Pid) -> io::Result<i32> {
+pub(crate) fn wait_status(pid: Pid) -> io::Result<i32> {
     let mut status = 0;
     #[expect(unsafe_code, reason = "the raw status crosses the protocol")]
     // SAFETY: `status` outlives the call and is all it writes. nix's own waitpid decodes the status, which then could

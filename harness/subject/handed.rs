@@ -23,20 +23,20 @@ struct Handed {
 
 /// A descriptor, and which file it was when it came. A fixture may close what it does not know, and the next file that it
 /// opens gets the number.
-pub struct Kept {
+pub(crate) struct Kept {
     file: File,
     is: (u64, u64),
 }
 
 impl Kept {
-    pub fn new(file: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         let file = File::from(file);
         let is = identity(&file)?;
         Ok(Self { file, is })
     }
 
     /// The file, if it is still the one.
-    pub fn file(&self) -> io::Result<&File> {
+    pub(crate) fn file(&self) -> io::Result<&File> {
         match identity(&self.file) {
             Ok(is) if is == self.is => Ok(&self.file),
             _ => Err(io::Error::other(Closed)),
@@ -57,7 +57,7 @@ impl fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 /// The status with which a process ends that goes on no further for this reason, if it says who closed what it needs.
-pub fn status(error: &io::Error) -> Option<u8> {
+pub(crate) fn status(error: &io::Error) -> Option<u8> {
     let reason = error.get_ref()?;
     reason.is::<Closed>().then_some(CLOSED_DESCRIPTORS)
 }
@@ -68,7 +68,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 }
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
-pub fn receive() -> io::Result<&'static Kept> {
+pub(crate) fn receive() -> io::Result<&'static Kept> {
     // Of the user's limit nothing is left to the user's code if these are within it. What is open stays open when it is lower again.
     let users = raised()?;
     let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
@@ -125,7 +125,7 @@ fn received(number: RawFd) -> OwnedFd {
 
 /// The same file under a number that a fixture is not likely to have in mind. Where the limit of open files allows none, as
 /// it is.
-pub fn above(file: OwnedFd) -> io::Result<OwnedFd> {
+pub(crate) fn above(file: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&file, FIRST_DESCRIPTOR).or_else(|errno| match errno {
         rustix::io::Errno::INVAL | rustix::io::Errno::MFILE => Ok(file),
         errno => Err(errno.into()),
@@ -137,11 +137,11 @@ fn handed() -> &'static Handed {
 }
 
 /// The file of the object map.
-pub fn map() -> io::Result<&'static File> {
+pub(crate) fn map() -> io::Result<&'static File> {
     handed().map.file()
 }
 
 /// A child's socket.
-pub fn channel(index: usize) -> &'static Kept {
+pub(crate) fn channel(index: usize) -> &'static Kept {
     &handed().channels[index]
 }

@@ -13,29 +13,29 @@ static OFF_ANYWAY: AtomicBool = AtomicBool::new(false);
 static KEPT: AtomicBool = AtomicBool::new(false);
 
 /// Turns them off. They would be unshared 512 base pages at a time. Inherited by the children.
-pub fn turn_off() -> nix::Result<()> {
+pub(crate) fn turn_off() -> nix::Result<()> {
     OFF_ANYWAY.store(prctl::get_thp_disable()?, Ordering::Relaxed);
     prctl::set_thp_disable(true)
 }
 
 /// Lets this process have what it would have without refcow.
-pub fn keep() -> nix::Result<()> {
+pub(crate) fn keep() -> nix::Result<()> {
     KEPT.store(true, Ordering::Relaxed);
     prctl::set_thp_disable(OFF_ANYWAY.load(Ordering::Relaxed))
 }
 
 /// Whether they are as the user's own program would have them.
-pub fn are_kept() -> bool {
+pub(crate) fn are_kept() -> bool {
     KEPT.load(Ordering::Relaxed)
 }
 
 /// Has the kernel make no more of them. Those that there are stay.
-pub fn make_no_more() -> nix::Result<()> {
+pub(crate) fn make_no_more() -> nix::Result<()> {
     prctl::set_thp_disable(true)
 }
 
 /// Lets the kernel make huge pages while this runs, if they are kept.
-pub fn during<T>(visit: impl FnOnce() -> T) -> nix::Result<T> {
+pub(crate) fn during<T>(visit: impl FnOnce() -> T) -> nix::Result<T> {
     if !are_kept() {
         return Ok(visit());
     }

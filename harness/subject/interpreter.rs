@@ -36,7 +36,7 @@ fn sources() -> MutexGuard<'static, Vec<Module>> {
 
 /// A running interpreter and, once loaded and built, a fixture.
 #[derive(Default)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     fixture: Option<Py<PyModule>>,
     data: Option<Py<PyAny>>,
     /// Which code is the user's own.
@@ -47,7 +47,10 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
-    pub fn start(executable: &Path, variables: &[(String, String)]) -> PyResult<(Self, Started)> {
+    pub(crate) fn start(
+        executable: &Path,
+        variables: &[(String, String)],
+    ) -> PyResult<(Self, Started)> {
         name_program(executable);
         Python::initialize();
         // `os.environ` stands by now.
@@ -64,7 +67,7 @@ impl Interpreter {
     }
 
     /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but for its name.
-    pub fn load(
+    pub(crate) fn load(
         &mut self,
         helpers: &[Module],
         fixture: &Module,
@@ -103,7 +106,7 @@ impl Interpreter {
 
     /// Whether calls of these functions run them. What the text of a file does not tell, as of a function that is decorated
     /// or imported, Python knows.
-    pub fn look(&self, functions: &[String]) -> PyResult<Answer> {
+    pub(crate) fn look(&self, functions: &[String]) -> PyResult<Answer> {
         Python::attach(|py| {
             let source = c_str!(include_str!("deferred.py"));
             let found = once(py, source, "deferred", (self.module(py)?, functions))?;
@@ -122,7 +125,7 @@ impl Interpreter {
     }
 
     /// `footprint(count, item_bytes)`, if the fixture has it.
-    pub fn footprint(&self, size: Size) -> PyResult<Answer> {
+    pub(crate) fn footprint(&self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let module = self.module(py)?;
             if !module.hasattr("footprint")? {
@@ -134,7 +137,7 @@ impl Interpreter {
     }
 
     /// A user's `footprint` with those of `build`'s arguments that it takes.
-    pub fn footprint_by(&self, named: &Named) -> PyResult<Answer> {
+    pub(crate) fn footprint_by(&self, named: &Named) -> PyResult<Answer> {
         Python::attach(|py| {
             let (_, _, known) = match self.bind(py, named)? {
                 Ok(call) => call,
@@ -147,7 +150,7 @@ impl Interpreter {
     }
 
     /// `build(count, item_bytes)`, and how many seconds it took.
-    pub fn build(&mut self, size: Size) -> PyResult<Answer> {
+    pub(crate) fn build(&mut self, size: Size) -> PyResult<Answer> {
         Python::attach(|py| {
             let build = self.module(py)?.getattr("build")?;
             crate::map::keep_what_is_there(py)?;
@@ -161,7 +164,7 @@ impl Interpreter {
     }
 
     /// A user's `build` with what was set.
-    pub fn build_by(&mut self, named: &Named) -> PyResult<Answer> {
+    pub(crate) fn build_by(&mut self, named: &Named) -> PyResult<Answer> {
         Python::attach(|py| {
             let (places, names, known) = match self.bind(py, named)? {
                 Ok(call) => call,
@@ -224,7 +227,7 @@ impl Interpreter {
     }
 
     /// `prepare_NAME(data)`; where the fixture has none, these functions of `gc`.
-    pub fn prepare(&self, name: &str, steps: &[String]) -> PyResult<()> {
+    pub(crate) fn prepare(&self, name: &str, steps: &[String]) -> PyResult<()> {
         Python::attach(|py| {
             let function = format!("prepare_{name}");
             let module = self.module(py)?;
@@ -241,7 +244,7 @@ impl Interpreter {
     }
 
     /// The threads that Python knows.
-    pub fn threads(&self) -> PyResult<Vec<(i32, String)>> {
+    pub(crate) fn threads(&self) -> PyResult<Vec<(i32, String)>> {
         Python::attach(|py| {
             let modules = py.import("sys")?.getattr("modules")?;
             let Ok(threading) = modules.get_item("threading") else {
@@ -265,7 +268,7 @@ impl Interpreter {
     }
 
     /// `function(data)` of the last of these modules; what it returns is kept beside the data.
-    pub fn remedy(&mut self, modules: &[Module], function: &str) -> PyResult<Answer> {
+    pub(crate) fn remedy(&mut self, modules: &[Module], function: &str) -> PyResult<Answer> {
         Python::attach(|py| {
             let mut last = None;
             for module in modules {
@@ -293,7 +296,7 @@ impl Interpreter {
     }
 
     /// Puts what the remedy returned in the place of the data, which dies if the fixture holds it no longer.
-    pub fn adopt(&mut self) -> Answer {
+    pub(crate) fn adopt(&mut self) -> Answer {
         // Attached, as what has no other reference is freed now.
         Python::attach(|_| {
             if let Some(replacement) = self.replacement.take() {
@@ -304,7 +307,7 @@ impl Interpreter {
     }
 
     /// `function(*arguments)`; both ways through Python's own `json`.
-    pub fn call(&self, function: &str, arguments: &[Value]) -> PyResult<Value> {
+    pub(crate) fn call(&self, function: &str, arguments: &[Value]) -> PyResult<Value> {
         let json = |error: serde_json::Error| PyValueError::new_err(error.to_string());
         Python::attach(|py| {
             let module = py.import("json")?;
@@ -320,7 +323,7 @@ impl Interpreter {
     }
 
     /// What each process is to do, with all that it needs.
-    pub fn work<'a, 'py>(
+    pub(crate) fn work<'a, 'py>(
         &'a self,
         py: Python<'py>,
         forks: Vec<Fork>,
@@ -461,7 +464,7 @@ fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
 
 /// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
 /// this.
-pub fn compare(
+pub(crate) fn compare(
     visit: &Bound<'_, PyAny>,
     data: &Bound<'_, PyAny>,
     replacement: &Bound<'_, PyAny>,
@@ -506,7 +509,7 @@ fn once<'py>(
 ///
 /// The functions matter: they hold the module's dict, and it them, so that only the collector can free it, and the data with it.
 /// Frozen (`gc.freeze`), they stay.
-pub fn finalize(
+pub(crate) fn finalize(
     py: Python<'_>,
     module: Option<&Py<PyModule>>,
     data: Option<&Py<PyAny>>,
@@ -539,7 +542,7 @@ pub fn finalize(
 }
 
 /// Whether there is an interpreter, and it has not been finalised.
-pub fn python_runs() -> bool {
+pub(crate) fn python_runs() -> bool {
     #[expect(unsafe_code, reason = "PyO3 wraps it not")]
     // SAFETY: it reads one flag, and may be called at any time.
     unsafe {
@@ -549,7 +552,7 @@ pub fn python_runs() -> bool {
 
 /// Empties Python's own output buffers, which a fork would double. A fixture that has closed or replaced them
 /// has nothing to lose.
-pub fn flush(py: Python<'_>) {
+pub(crate) fn flush(py: Python<'_>) {
     if let Ok(sys) = py.import("sys") {
         for stream in ["stdout", "stderr"] {
             let _ = sys
@@ -585,7 +588,7 @@ fn show_sources(py: Python<'_>) -> PyResult<()> {
 }
 
 /// An exception as text, with its traceback as Python prints it.
-pub fn raised(error: &PyErr) -> Raised {
+pub(crate) fn raised(error: &PyErr) -> Raised {
     Python::attach(|py| {
         let lines = |function: &str, arguments: &Bound<'_, PyTuple>| -> PyResult<String> {
             let lines = py.import("traceback")?.call_method1(function, arguments)?;

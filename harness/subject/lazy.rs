@@ -26,7 +26,7 @@ const FILE: &CStr = c"_io._IOBase";
 const LONGEST_NAME: usize = 100;
 
 /// The name of its type, if it is an iterator that is no container and no file, or something to be awaited, and has not come to its end.
-pub fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
+pub(crate) fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
     let kind = returned.get_type_ptr().cast::<usize>();
     let word = |of: *const usize, number: usize| -> usize {
         if of.is_null() {

@@ -3,6 +3,9 @@
 //! It is a shared library that `refcow` preloads into that program (`LD_PRELOAD`, ld.so(8)), so that it needs nothing of an
 //! interpreter but what starts it, and is linked to none.
 
+// What is `pub` is what another crate uses, so that rustc sees what nobody does.
+#![warn(unreachable_pub)]
+
 mod apart;
 mod child;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -51,12 +51,12 @@ const COMPARED: u32 = 8;
 const ROOM_BYTES: usize = 1 << 37;
 
 /// Keeps the collector of this process from running, for good.
-pub fn stop_collector(py: Python<'_>) {
+pub(crate) fn stop_collector(py: Python<'_>) {
     Collector::stopped(py);
 }
 
 /// Notes what the heap holds, before the dataset is built: what is there later and was not then was allocated meanwhile.
-pub fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
     // For the first random number glibc 2.41 maps pages, and whoever reads the maps needs one: it would look as if the build had.
     let _ = std::hash::RandomState::new();
     blocks::keep(&Heap::of_this_process(py)?)
@@ -65,7 +65,7 @@ pub fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
 
 /// The pages of everything in `data`, to any depth, and those of the program around it. With `objects`, the table of all
 /// objects goes to the map's file.
-pub fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
+pub(crate) fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
     let collector = Collector::stopped(py);
     // Before anything else: what is free now is free in the parent, and all objects are the parent's.

@@ -8,11 +8,11 @@ use pyo3::types::PyString;
 
 /// What is in `sys.modules`: the addresses of the names, in ascending order. Neither texts nor references are taken, so that the
 /// process that is to be forked, and then measured, is left as it is.
-pub struct Modules(Vec<usize>);
+pub(crate) struct Modules(Vec<usize>);
 
 impl Modules {
     /// As they are now.
-    pub fn now(py: Python<'_>) -> Self {
+    pub(crate) fn now(py: Python<'_>) -> Self {
         let mut names = Vec::new();
         each(py, |name| names.push(name as usize));
         names.sort_unstable();
@@ -20,7 +20,7 @@ impl Modules {
     }
 
     /// The names of those that have come since, in their order there. Allocates.
-    pub fn imported_since(&self, py: Python<'_>) -> Vec<String> {
+    pub(crate) fn imported_since(&self, py: Python<'_>) -> Vec<String> {
         let mut new = Vec::new();
         each(py, |name| {
             if self.0.binary_search(&(name as usize)).is_err() {

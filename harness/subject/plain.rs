@@ -16,7 +16,7 @@ const BEFORE: u8 = 1;
 const AFTER: u8 = 2;
 
 /// Anonymous memory, each page of which has been written once. Never unmapped.
-pub struct PlainPages {
+pub(crate) struct PlainPages {
     start: NonNull<u8>,
     pages: usize,
     page_bytes: usize,
@@ -24,7 +24,7 @@ pub struct PlainPages {
 
 impl PlainPages {
     /// Maps and touches `pages` pages, of a private mapping or of a shared one.
-    pub fn new(pages: u64, shared: bool) -> io::Result<Self> {
+    pub(crate) fn new(pages: u64, shared: bool) -> io::Result<Self> {
         let page_bytes = usize::try_from(page_size()).map_err(io::Error::other)?;
         let length = usize::try_from(pages)
             .ok()
@@ -68,12 +68,12 @@ impl PlainPages {
     }
 
     /// Number of the first page.
-    pub fn first_page(&self) -> u64 {
+    pub(crate) fn first_page(&self) -> u64 {
         self.start.as_ptr() as u64 / page_size()
     }
 
     /// Writes one byte into each of these pages and says how many of them it had not written before.
-    pub fn write(&self, pages: impl Iterator<Item = u64>) -> u64 {
+    pub(crate) fn write(&self, pages: impl Iterator<Item = u64>) -> u64 {
         let mut distinct = 0;
         for page in pages {
             let page = usize::try_from(page).unwrap_or(usize::MAX);
@@ -86,7 +86,7 @@ impl PlainPages {
     }
 
     /// Writes so many pages more, of those that have not been written.
-    pub fn write_further(&self, count: u64) {
+    pub(crate) fn write_further(&self, count: u64) {
         let mut left = count;
         for page in 0..self.pages as u64 {
             if left == 0 {
@@ -97,7 +97,7 @@ impl PlainPages {
     }
 
     /// What each process is to do. A job that needs Python, which the observer never asks for here, is to do nothing.
-    pub fn work(&self, forks: Vec<Fork>) -> Vec<(usize, Work<'_, '_>)> {
+    pub(crate) fn work(&self, forks: Vec<Fork>) -> Vec<(usize, Work<'_, '_>)> {
         let work = forks.into_iter().map(|fork| {
             let work = match fork.job {
                 Job::Write { pages, unreported } => Work::Write(self, pages, unreported),

@@ -313,14 +313,14 @@ impl Traced {
 }
 
 /// What a child needs to keep a log of lines.
-pub struct Trace {
+pub(crate) struct Trace {
     frames: Frames,
     own: Own,
 }
 
 impl Trace {
     /// In the parent, so that what this allocates is no child's.
-    pub fn new(py: Python<'_>, files: OwnFiles) -> Self {
+    pub(crate) fn new(py: Python<'_>, files: OwnFiles) -> Self {
         let trace = Self {
             frames: Frames::new(py),
             own: Own::new(py, files),
@@ -332,7 +332,7 @@ impl Trace {
     }
 
     /// In the child, all that a visit does of this but the visit.
-    pub fn rehearse(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn rehearse(&self, py: Python<'_>) -> PyResult<()> {
         let log =
             memfd_create("refcow-lines", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from)?;
         let log = handed::above(log)?;
@@ -355,7 +355,7 @@ impl Trace {
     }
 
     /// Runs something under the trace function.
-    pub fn while_running<T>(
+    pub(crate) fn while_running<T>(
         &self,
         py: Python<'_>,
         run: impl FnOnce() -> PyResult<T>,
@@ -386,7 +386,7 @@ impl Trace {
     }
 
     /// The log, once the visit has ended.
-    pub fn lines(&self, py: Python<'_>) -> PyResult<Lines> {
+    pub(crate) fn lines(&self, py: Python<'_>) -> PyResult<Lines> {
         STATE.with(|state| {
             let mut lines = Lines {
                 dropped: state.dropped.get(),

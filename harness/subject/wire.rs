@@ -12,14 +12,14 @@ use crate::handed::Kept;
 const SMALL: usize = 256;
 
 /// One end of a socket that carries a line of JSON a message.
-pub struct Wire {
+pub(crate) struct Wire {
     /// Never closed: the next child has it, too.
     socket: &'static Kept,
 }
 
 impl Wire {
     /// The socket that the observer has handed over.
-    pub fn new(socket: &'static Kept) -> Self {
+    pub(crate) fn new(socket: &'static Kept) -> Self {
         Self { socket }
     }
 
@@ -28,7 +28,7 @@ impl Wire {
     }
 
     /// The next message; `None` when the other end is closed.
-    pub fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
         // Requests come one at a time, each answered before the next, so nothing follows the end of a line.
@@ -44,7 +44,7 @@ impl Wire {
     }
 
     /// The next byte; `None` when the other end is closed.
-    pub fn receive_byte(&mut self) -> io::Result<Option<u8>> {
+    pub(crate) fn receive_byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         loop {
             match self.socket()?.read(&mut byte) {
@@ -57,14 +57,14 @@ impl Wire {
     }
 
     /// Sends a message of any length.
-    pub fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         self.socket()?.write_all(&line)
     }
 
     /// Sends a short message without a heap, so that sending writes to the stack alone.
-    pub fn send_small(&mut self, message: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn send_small(&mut self, message: &impl Serialize) -> io::Result<()> {
         let mut line = [0; SMALL];
         let mut rest = &mut line[..];
         serde_json::to_writer(&mut rest, message)?;

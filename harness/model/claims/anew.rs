@@ -54,7 +54,7 @@ pub fn check(report: &mut Report) -> Result<(), DocumentError> {
 }
 
 /// Whether all claims and facts of a run follow from it, but for those of other rules.
-pub fn agrees(run: &Run) -> bool {
+pub(crate) fn agrees(run: &Run) -> bool {
     others(run, Claims::builtin(), Claims::versions()).is_ok()
 }
 

@@ -333,7 +333,7 @@ impl Bytes {
 
 impl Statement {
     /// What is expected with an interpreter of this version.
-    pub fn expected_with(&self, version: &str) -> Verdict {
+    pub(crate) fn expected_with(&self, version: &str) -> Verdict {
         let here: Option<Version> = version.parse().ok();
         let later = self
             .expected_from

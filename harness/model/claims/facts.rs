@@ -109,7 +109,7 @@ impl FactStatement {
     }
 
     /// What is predicted for a version.
-    pub fn prediction(&self, version: &Version) -> Option<&Prediction> {
+    pub(crate) fn prediction(&self, version: &Version) -> Option<&Prediction> {
         let applies = |one: &&Prediction| one.since().is_none_or(|since| since <= *version);
         self.predictions.iter().rfind(applies)
     }
@@ -199,7 +199,7 @@ impl Claims {
     ///
     /// # Errors
     /// When an id is unknown.
-    pub fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, Error> {
+    pub(crate) fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, Error> {
         for id in ids {
             if !self.facts.iter().any(|fact| fact.id == *id) {
                 let known = self.facts.iter().map(|fact| &fact.id[..]);

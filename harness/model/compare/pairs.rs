@@ -136,7 +136,7 @@ fn unknown(name: &Subject, of: &'static str, known: &[(String, String)]) -> Matc
 }
 
 /// A measurement of the base, its counterpart, or both.
-pub type Pair<'a> = (Option<&'a Measurement>, Option<&'a Measurement>);
+pub(super) type Pair<'a> = (Option<&'a Measurement>, Option<&'a Measurement>);
 
 /// Measurements of one key in two runs: those of one size belong together, else those that come first.
 pub(crate) fn pairs<'a>(base: &'a Run, new: &'a Run) -> Vec<Pair<'a>> {

@@ -18,7 +18,7 @@ const OTHER_MACHINE: &str =
 const LIMITS: &str = "what limits a run depends on its machine";
 
 /// What is the same in both runs is a word; of what only one of them has there is no answer.
-pub fn by_name(
+pub(super) fn by_name(
     recorded: &[(String, String)],
     now: &[(String, String)],
     incomplete: bool,
@@ -38,7 +38,7 @@ pub fn by_name(
 }
 
 /// Verdicts, and what is said of them.
-pub fn verdicts(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
+pub(super) fn verdicts(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     let all = |run: &Run| -> Vec<(String, String)> {
         let claims = run.claims.iter();
         let claims = claims.map(|one| (format!("claim {}", one.id), one.verdict.to_string()));
@@ -75,7 +75,7 @@ pub fn verdicts(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparin
 }
 
 /// Remedies: which helps, what is said of that, and what kept others from being tried.
-pub fn advice(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
+pub(super) fn advice(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     let name = |one: &Advice| format!("advice on {}/{}", one.fixture, one.visit);
     let best = |run: &Run| -> Vec<(String, String)> {
         let all = run.advice.iter().map(|one| {
@@ -179,7 +179,7 @@ fn remedies(one: &Tried, other: &Tried, of: &dyn Fn(&str) -> String, comparing: 
 
 /// Ways to share: what they do must be the same; what they copy moves by some pages each time, as children of
 /// multiprocessing's own do more than visit data.
-pub fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
+pub(super) fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     let words = |run: &Run| -> Vec<(String, String)> {
         let all = run.alternatives.iter();
         all.map(|one| (name(one), properties(one))).collect()
@@ -300,7 +300,7 @@ fn properties(way: &Alternative) -> String {
 }
 
 /// Figures that are no pages of a visit. Times among them are not compared.
-pub fn observations(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
+pub(super) fn observations(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     let names = |run: &Run| -> Vec<(String, String)> {
         let all = run.observations.iter();
         all.map(|one| (format!("observation {}", one.name), "seen".to_owned()))
@@ -350,7 +350,7 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// What limits the figures. It counts for nothing: another machine limits them otherwise.
-pub fn warnings(run: &Run, now: &Run, comparing: &mut Comparing) {
+pub(super) fn warnings(run: &Run, now: &Run, comparing: &mut Comparing) {
     let of = |run: &Run| -> Vec<String> {
         let all = run.warnings.iter();
         let all = all.filter(|warning| !matches!(warning, Warning::OtherRules { .. }));
@@ -374,7 +374,7 @@ pub fn warnings(run: &Run, now: &Run, comparing: &mut Comparing) {
 }
 
 /// In what two runs were made otherwise, besides what makes them another build or machine.
-pub fn circumstances(run: &Run, now: &Run) -> Vec<String> {
+pub(super) fn circumstances(run: &Run, now: &Run) -> Vec<String> {
     let (one, other) = (&run.environment, &now.environment);
     let library = (&run.python.libpython, &now.python.libpython);
     let calibrated = (run.calibration, now.calibration);

@@ -7,13 +7,13 @@ use crate::{Difference, Tolerance, Weight};
 
 /// By which part of the larger one figures of the memory of processes may be apart. Pages of libraries are divided among all
 /// processes of the machine that map them, which is most of what a small process has.
-pub const MEMORY: f64 = 0.5;
+pub(super) const MEMORY: f64 = 0.5;
 
 /// Why a few pages of `rest` more or fewer say nothing.
 const MOVES: &str = "what is not the dataset's moves by some pages from run to run";
 
 /// Compares, and keeps what is not the same.
-pub struct Comparing {
+pub(super) struct Comparing {
     pub compared: u64,
     pub differences: Vec<Difference>,
     pub tolerance: Tolerance,
@@ -24,7 +24,7 @@ pub struct Comparing {
 }
 
 impl Comparing {
-    pub fn new(tolerance: Tolerance, one_build: bool) -> Self {
+    pub(super) fn new(tolerance: Tolerance, one_build: bool) -> Self {
         Self {
             compared: 0,
             differences: Vec::new(),
@@ -35,7 +35,13 @@ impl Comparing {
     }
 
     /// A figure of pages. With `whole`, a difference is no matter of a tolerance.
-    pub fn pages(&mut self, of: impl FnOnce() -> String, recorded: u64, now: u64, whole: bool) {
+    pub(super) fn pages(
+        &mut self,
+        of: impl FnOnce() -> String,
+        recorded: u64,
+        now: u64,
+        whole: bool,
+    ) {
         self.compared += 1;
         if recorded == now {
             return;
@@ -54,7 +60,7 @@ impl Comparing {
     }
 
     /// A map of pages, in which so many of now are not as they were, of a region with so many copies.
-    pub fn map(&mut self, of: impl FnOnce() -> String, apart: u64, copies: u64) {
+    pub(super) fn map(&mut self, of: impl FnOnce() -> String, apart: u64, copies: u64) {
         self.compared += 1;
         if apart == 0 {
             return;
@@ -74,7 +80,7 @@ impl Comparing {
     }
 
     /// Pages of the process that are not the dataset's.
-    pub fn around(&mut self, of: impl FnOnce() -> String, recorded: u64, now: u64) {
+    pub(super) fn around(&mut self, of: impl FnOnce() -> String, recorded: u64, now: u64) {
         self.compared += 1;
         if recorded == now {
             return;
@@ -89,7 +95,12 @@ impl Comparing {
     }
 
     /// Bytes of whole processes.
-    pub fn memory(&mut self, of: impl FnOnce() -> String, recorded: Option<u64>, now: Option<u64>) {
+    pub(super) fn memory(
+        &mut self,
+        of: impl FnOnce() -> String,
+        recorded: Option<u64>,
+        now: Option<u64>,
+    ) {
         let (Some(recorded), Some(now)) = (recorded, now) else {
             // That this kernel does not tell is no matter of the document's.
             return;
@@ -102,7 +113,7 @@ impl Comparing {
     }
 
     /// Something that is the same or is not.
-    pub fn word(&mut self, of: impl FnOnce() -> String, recorded: &str, now: &str) {
+    pub(super) fn word(&mut self, of: impl FnOnce() -> String, recorded: &str, now: &str) {
         self.compared += 1;
         if recorded != now {
             self.weighed(of(), recorded.to_owned(), now.to_owned(), None);
@@ -110,7 +121,13 @@ impl Comparing {
     }
 
     /// Something that another build or machine may have otherwise.
-    pub fn own(&mut self, of: impl FnOnce() -> String, recorded: &str, now: &str, because: &str) {
+    pub(super) fn own(
+        &mut self,
+        of: impl FnOnce() -> String,
+        recorded: &str,
+        now: &str,
+        because: &str,
+    ) {
         self.compared += 1;
         if recorded != now {
             let because = (!self.one_build).then_some(because);
@@ -119,7 +136,13 @@ impl Comparing {
     }
 
     /// A difference, which does not count if there is a reason for it.
-    pub fn weighed(&mut self, of: String, recorded: String, now: String, because: Option<&str>) {
+    pub(super) fn weighed(
+        &mut self,
+        of: String,
+        recorded: String,
+        now: String,
+        because: Option<&str>,
+    ) {
         self.note(Difference {
             of,
             recorded: Some(recorded),
@@ -133,7 +156,13 @@ impl Comparing {
     }
 
     /// Something that only one of them has, or that is of other data.
-    pub fn apart(&mut self, of: String, recorded: Option<&str>, now: Option<&str>, because: &str) {
+    pub(super) fn apart(
+        &mut self,
+        of: String,
+        recorded: Option<&str>,
+        now: Option<&str>,
+        because: &str,
+    ) {
         self.note(Difference {
             of,
             recorded: recorded.map(str::to_owned),
@@ -143,7 +172,7 @@ impl Comparing {
         });
     }
 
-    pub fn note(&mut self, difference: Difference) {
+    pub(super) fn note(&mut self, difference: Difference) {
         self.differences.push(difference);
     }
 }

@@ -12,11 +12,11 @@ const OTHER_CODE: &str = "another build has other functions";
 const OTHER_MODULES: &str = "another build, or other packages, import other modules";
 
 /// How answers name it.
-pub fn short(measurement: &Measurement) -> String {
+pub(super) fn short(measurement: &Measurement) -> String {
     format!("{}/{}", measurement.data(), measurement.visit)
 }
 
-pub fn compare(recorded: &Measurement, now: &Measurement, comparing: &mut Comparing) {
+pub(super) fn compare(recorded: &Measurement, now: &Measurement, comparing: &mut Comparing) {
     let name = format!("{} ({})", short(recorded), compare::made_of(recorded));
     let (tree, tree_now) = (&recorded.tree, &now.tree);
     for (what, recorded, now) in [

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{NotCompared, Report};
 
 /// How the names of fields and figures end that are times.
-pub const TIMES: &str = "_seconds";
+pub(super) const TIMES: &str = "_seconds";
 
 /// Ends of paths, each with what is in it, and why that is not compared. `/` stands for the document, `*` before an end of a
 /// name for any beginning.
@@ -52,7 +52,7 @@ const FIELDS: [(&[&str], &str); 7] = [
 ];
 
 /// What a document has of these fields. Of claims that were judged by other rules words and figures are not compared either.
-pub fn of(report: &Report, other_rules: &BTreeSet<String>) -> Vec<NotCompared> {
+pub(super) fn of(report: &Report, other_rules: &BTreeSet<String>) -> Vec<NotCompared> {
     let mut paths = BTreeSet::new();
     if let Ok(document) = serde_json::to_value(report) {
         collect(&document, "", &mut paths);

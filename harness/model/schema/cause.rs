@@ -216,7 +216,7 @@ impl FromStr for By {
 impl Written {
     /// Whether a neighbour was written: pages at the edge of a region that holds memory out of line alone may hold other objects, or
     /// the allocator's words. Those are none of the dataset's, as a page with a header of an object of the data is of that region.
-    pub fn is_of_neighbour(&self) -> bool {
+    pub(crate) fn is_of_neighbour(&self) -> bool {
         let out_of_line = matches!(self.region, RegionName::Spine | RegionName::Payload);
         let elsewhere = [Cause::Refcount, Cause::Gc, Cause::Body, Cause::Allocator];
         out_of_line && elsewhere.contains(&self.cause)

@@ -41,7 +41,7 @@ impl Tolerance {
     };
 
     /// Whether there is none.
-    pub fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         *self == Self::EXACT
     }
 
@@ -422,7 +422,7 @@ impl RowKey {
     }
 
     /// Whether it can regress. What cannot explains the cost that stands before it.
-    pub fn is_judged(&self) -> bool {
+    pub(crate) fn is_judged(&self) -> bool {
         self.part().is_none()
     }
 }

@@ -411,7 +411,7 @@ impl Child {
     }
 
     /// The copied pages of a region without those.
-    pub fn own_unshared(&self, region: &Region) -> u64 {
+    pub(crate) fn own_unshared(&self, region: &Region) -> u64 {
         let edges = self.edges();
         let edge = edges.iter().find(|edge| edge.region == region.name);
         let edge = edge.map_or(0, |edge| edge.pages);

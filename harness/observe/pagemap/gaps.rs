@@ -49,7 +49,7 @@ struct Region {
 }
 
 /// The gaps of one process.
-pub struct Gaps<'a> {
+pub(super) struct Gaps<'a> {
     pid: i32,
     pagemap: &'a File,
     /// Whether this kernel has the request.
@@ -59,7 +59,7 @@ pub struct Gaps<'a> {
 }
 
 impl<'a> Gaps<'a> {
-    pub fn new(pid: i32, pagemap: &'a File) -> Self {
+    pub(super) fn new(pid: i32, pagemap: &'a File) -> Self {
         Self {
             pid,
             pagemap,
@@ -69,7 +69,7 @@ impl<'a> Gaps<'a> {
     }
 
     /// The next page of a range, from this one on, that may be somewhere; the range's end if none is.
-    pub fn end(&mut self, page: u64, range: &Range<u64>) -> io::Result<u64> {
+    pub(super) fn end(&mut self, page: u64, range: &Range<u64>) -> io::Result<u64> {
         if self.scans {
             match self.scan(page, range.end) {
                 Err(Errno::ENOTTY | Errno::EINVAL) => self.scans = false,
@@ -99,12 +99,12 @@ impl<'a> Gaps<'a> {
 
 /// Pages of these ranges that are in memory; `None` where the kernel has no such request, or some are in swap or on their way to
 /// another frame.
-pub fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
+pub(super) fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     pages_that_are(pagemap, ranges, SOMEWHERE, PAGE_IS_SWAPPED)
 }
 
 /// Pages of these ranges that a huge page holds, as one entry of the page tables; `None` where the kernel has no such request.
-pub fn huge(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
+pub(super) fn huge(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     pages_that_are(pagemap, ranges, PAGE_IS_HUGE, 0)
 }
 

@@ -67,7 +67,7 @@ struct Group {
 }
 
 /// A chart of each size and contents that ways to share were measured with, and one of all visits.
-pub fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     if let Some(run) = report.newest(|run| !run.alternatives.is_empty()) {
         for contents in [Contents::Ints, Contents::Bitarrays] {
             let of_contents = run.alternatives.iter();
@@ -289,7 +289,7 @@ fn of_ways(
 }
 
 /// A row a visit of each dataset.
-pub fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let all = newest_datasets(report, |one| !one.children.is_empty());
     let measured = || report.runs.iter().flat_map(|run| &run.measurements);
     let recorded = match measured().any(Measurement::has_causes) {

@@ -39,7 +39,7 @@ struct Line {
 type Words = Vec<(String, Colour)>;
 
 /// A chart for each dataset of which the memory of all processes is known, or several where there are many visits.
-pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let known = |one: &Measurement| {
         one.tree.pss_bytes_before.is_some() && one.memory_by_children().len() > 1
     };

@@ -33,7 +33,7 @@ const NAMES: i32 = 150;
 type Visit<'a> = (&'a Measurement, &'a Child);
 
 /// A chart for each dataset that has maps, or several where there are many visits.
-pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let mut all = newest_datasets(report, |one| one.most_copied().is_some_and(is_mapped));
     let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
     let parts: Vec<(usize, Vec<Visit>)> = all

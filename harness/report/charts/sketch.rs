@@ -14,9 +14,9 @@ use crate::Error;
 use refcow_model::numbers::unbroken;
 
 /// How wide each chart is.
-pub const WIDTH: i32 = 600;
+pub(super) const WIDTH: i32 = 600;
 /// Between a chart's edge and what it shows.
-pub const MARGIN: i32 = 16;
+pub(super) const MARGIN: i32 = 16;
 /// Pixels of an image for one of its drawing's.
 const SCALE: u16 = 2;
 /// The font that comes with refcow, and what stands in for it where a page is shown without it: narrower on all systems.
@@ -28,7 +28,7 @@ const LONGEST_NOTE: usize = 4_000;
 
 /// How a text looks.
 #[derive(Clone, Copy)]
-pub struct Font {
+pub(super) struct Font {
     /// In pixels.
     pub size: i32,
     /// Whether it is a heading.
@@ -36,24 +36,24 @@ pub struct Font {
 }
 
 /// Of a chart.
-pub const TITLE: Font = Font {
+pub(super) const TITLE: Font = Font {
     size: 15,
     bold: true,
 };
 /// Of a part of a chart.
-pub const HEADING: Font = Font {
+pub(super) const HEADING: Font = Font {
     size: 12,
     bold: true,
 };
 /// All else.
-pub const TEXT: Font = Font {
+pub(super) const TEXT: Font = Font {
     size: 12,
     bold: false,
 };
 
 /// Which point of a text its place is.
 #[derive(Clone, Copy)]
-pub enum Anchor {
+pub(super) enum Anchor {
     /// Where it begins.
     Start,
     /// The middle.
@@ -87,7 +87,7 @@ enum Shape {
 
 /// Shapes, the later ones over the earlier.
 #[derive(Default)]
-pub struct Sketch {
+pub(super) struct Sketch {
     shapes: Vec<Shape>,
     /// Whether it has lines that are neither upright nor level.
     slanted: bool,
@@ -95,7 +95,7 @@ pub struct Sketch {
 
 impl Sketch {
     /// A filled box.
-    pub fn area(&mut self, left: i32, top: i32, width: i32, height: i32, colour: Colour) {
+    pub(super) fn area(&mut self, left: i32, top: i32, width: i32, height: i32, colour: Colour) {
         self.shapes.push(Shape::Box {
             place: [(left, top), (left + width, top + height)],
             colour,
@@ -103,7 +103,7 @@ impl Sketch {
     }
 
     /// A line through points.
-    pub fn path(&mut self, points: Vec<(i32, i32)>, width: u32, colour: Colour) {
+    pub(super) fn path(&mut self, points: Vec<(i32, i32)>, width: u32, colour: Colour) {
         let level = |pair: &[(i32, i32)]| pair[0].0 == pair[1].0 || pair[0].1 == pair[1].1;
         self.slanted |= !points.windows(2).all(level);
         self.shapes.push(Shape::Path {
@@ -114,12 +114,12 @@ impl Sketch {
     }
 
     /// A small disc.
-    pub fn dot(&mut self, at: (i32, i32), colour: Colour) {
+    pub(super) fn dot(&mut self, at: (i32, i32), colour: Colour) {
         self.shapes.push(Shape::Dot { at, colour });
     }
 
     /// A line of text, so high that `at` is in the middle of its small letters.
-    pub fn text(
+    pub(super) fn text(
         &mut self,
         at: (i32, i32),
         text: impl Into<String>,
@@ -137,7 +137,7 @@ impl Sketch {
     }
 
     /// What colours mean, in lines; gives where they end.
-    pub fn legend(&mut self, mut top: i32, entries: &[(Colour, String)]) -> i32 {
+    pub(super) fn legend(&mut self, mut top: i32, entries: &[(Colour, String)]) -> i32 {
         let mut left = MARGIN;
         for (colour, text) in entries {
             let wide = 18 + width(text, TEXT) + 16;
@@ -156,7 +156,7 @@ impl Sketch {
     ///
     /// # Errors
     /// None that is known of.
-    pub fn finish(self, height: i32, title: &str, alt: &str) -> Result<String, Error> {
+    pub(super) fn finish(self, height: i32, title: &str, alt: &str) -> Result<String, Error> {
         let mut svg = String::new();
         let size = (WIDTH.unsigned_abs(), height.unsigned_abs());
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -294,14 +294,14 @@ fn description(font: Font, factor: f64) -> FontDesc<'static> {
 }
 
 /// How wide a text is.
-pub fn width(text: &str, font: Font) -> i32 {
+pub(super) fn width(text: &str, font: Font) -> i32 {
     let size = description(font, MEASURED).box_size(text);
     size.map_or(0, |(width, _)| i32::try_from(width + 1).unwrap_or(i32::MAX))
 }
 
 /// A text as a chart can show it: characters that XML has, numbers beside their units, and of a text for which no chart
 /// has room its beginning and its end, in which names differ.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let characters = text.chars().count();
     if characters <= LONGEST {
         return unbroken(&shown(text.chars()));
@@ -313,7 +313,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// As much of a text as has room for so many characters.
-pub fn shortened(text: &str, longest: usize) -> String {
+pub(super) fn shortened(text: &str, longest: usize) -> String {
     let mut text = shown(text.chars().take(longest + 1));
     if text.chars().count() > longest {
         text.pop();
@@ -332,7 +332,7 @@ fn shown(characters: impl Iterator<Item = char>) -> String {
 }
 
 /// Names of things that are not the same, as a chart can show them: no two are alike.
-pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut given: HashMap<String, usize> = HashMap::new();
     let names = names.map(|name| {
         let name = clean(name);
@@ -347,7 +347,7 @@ pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// A figure, or as much of it as fits into a width.
-pub fn fit(text: &str, room: i32, font: Font) -> String {
+pub(super) fn fit(text: &str, room: i32, font: Font) -> String {
     let text = clean(text);
     if width(&text, font) <= room {
         return text;
@@ -359,7 +359,7 @@ pub fn fit(text: &str, room: i32, font: Font) -> String {
 }
 
 /// A text in lines of a width. What is wider without a space is broken, behind a sign that parts names if there is one.
-pub fn wrap(text: &str, room: i32, font: Font) -> Vec<String> {
+pub(super) fn wrap(text: &str, room: i32, font: Font) -> Vec<String> {
     let text = unbroken(&shortened(text, LONGEST_NOTE));
     // To measure takes most of the time that a chart takes, and no character is wider than this.
     let widest = font.size * 5 / 4;

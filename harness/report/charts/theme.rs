@@ -4,7 +4,7 @@ use refcow_model::{Cause, Fate, RegionName};
 
 /// A colour of the charts. No two are alike in the light, so that the drawn one tells which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour {
+pub(super) struct Colour {
     /// Of its CSS variable, behind `--refcow-`.
     pub name: &'static str,
     /// Red, green and blue on a light page, and in every file.
@@ -18,23 +18,23 @@ const fn colour(name: &'static str, light: u32, dark: u32) -> Colour {
 }
 
 /// Behind everything.
-pub const BACKGROUND: Colour = colour("background", 0xFFFFFF, 0x14181D);
+pub(super) const BACKGROUND: Colour = colour("background", 0xFFFFFF, 0x14181D);
 /// Text.
-pub const INK: Colour = colour("ink", 0x1F2328, 0xE6EDF3);
+pub(super) const INK: Colour = colour("ink", 0x1F2328, 0xE6EDF3);
 /// Text of less weight.
-pub const MUTED: Colour = colour("muted", 0x57606A, 0x9DA7B3);
+pub(super) const MUTED: Colour = colour("muted", 0x57606A, 0x9DA7B3);
 /// Lines that values are read off at.
-pub const LINE: Colour = colour("line", 0xD8DEE4, 0x343B43);
+pub(super) const LINE: Colour = colour("line", 0xD8DEE4, 0x343B43);
 /// Bars.
-pub const BAR: Colour = colour("bar", 0x1F6FB2, 0x4C9BE0);
+pub(super) const BAR: Colour = colour("bar", 0x1F6FB2, 0x4C9BE0);
 
 /// Behind it: new memory.
-pub const NEW: Colour = colour("new", 0xE08A2E, 0xE9A157);
+pub(super) const NEW: Colour = colour("new", 0xE08A2E, 0xE9A157);
 /// Behind that: pages of files.
-pub const FILES: Colour = colour("files", 0xB9C2CC, 0x5B6672);
+pub(super) const FILES: Colour = colour("files", 0xB9C2CC, 0x5B6672);
 
 /// A line that shows what would be: it has gaps.
-pub const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
+pub(super) const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
 
 /// What is still shared of the data: the colour of its region, paler or darker than all that is copied.
 const REGIONS: [(RegionName, Colour); 5] = [
@@ -88,7 +88,7 @@ const CAUSES: [[Colour; 2]; Cause::ALL.len()] = [
 const ON_THE_WAY: Colour = colour("on-the-way", 0x121F2D, 0xBECEBB);
 
 /// From little to much, each with the text on it.
-pub const HEAT: [(Colour, Colour); 6] = [
+pub(super) const HEAT: [(Colour, Colour); 6] = [
     (colour("heat-0", 0xF6F8FA, 0x1C2128), INK),
     (colour("heat-1", 0xFDE9DA, 0x421C03), INK),
     (colour("heat-2", 0xFBCFAF, 0x5E2905), INK),
@@ -100,7 +100,7 @@ pub const HEAT: [(Colour, Colour); 6] = [
 const HEAT_INK: Colour = colour("heat-ink", 0xFFFFFE, 0x14181C);
 
 /// Lines of a chart that has several.
-pub const LINES: [Colour; 6] = [
+pub(super) const LINES: [Colour; 6] = [
     colour("line-1", 0x008FFE, 0xACB6E4),
     colour("line-2", 0xCF781A, 0xFF9D3D),
     colour("line-3", 0x2B7262, 0x04FDCA),
@@ -110,13 +110,13 @@ pub const LINES: [Colour; 6] = [
 ];
 
 /// The colour of a region's pages as long as they are shared.
-pub fn region(name: RegionName) -> Colour {
+pub(super) fn region(name: RegionName) -> Colour {
     let found = REGIONS.iter().find(|(known, _)| *known == name);
     found.map_or(AROUND, |(_, colour)| *colour)
 }
 
 /// The colour of a page.
-pub fn fate(of: RegionName, fate: Fate) -> Colour {
+pub(super) fn fate(of: RegionName, fate: Fate) -> Colour {
     match fate {
         Fate::Shared => region(of),
         Fate::OnTheWay => ON_THE_WAY,
@@ -135,7 +135,7 @@ pub fn fate(of: RegionName, fate: Fate) -> Colour {
 }
 
 /// Which colour of [`HEAT`] a part from 0 to 1 has: the first for nothing, and no other for nothing.
-pub fn heat(part: f64) -> usize {
+pub(crate) fn heat(part: f64) -> usize {
     match part {
         ..=0.0 => 0,
         ..0.01 => 1,
@@ -147,7 +147,7 @@ pub fn heat(part: f64) -> usize {
 }
 
 /// What the colours of [`HEAT`] stand for.
-pub const HEAT_WORDS: [&str; HEAT.len()] = [
+pub(super) const HEAT_WORDS: [&str; HEAT.len()] = [
     "none",
     "< 1 %",
     "< 10 %",
@@ -157,7 +157,7 @@ pub const HEAT_WORDS: [&str; HEAT.len()] = [
 ];
 
 /// All colours, each once.
-pub fn all() -> impl Iterator<Item = Colour> {
+pub(super) fn all() -> impl Iterator<Item = Colour> {
     let single = [
         BACKGROUND, INK, MUTED, LINE, BAR, NEW, FILES, SUPPOSED, HEAT_INK, AROUND, ON_THE_WAY,
     ]

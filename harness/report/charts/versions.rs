@@ -38,7 +38,7 @@ struct Block<'a> {
 }
 
 /// A table of colours for each few interpreters; more where there are many rows.
-pub fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
+pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     if report.runs.len() < 2 {
         return Ok(());
     }

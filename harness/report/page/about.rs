@@ -8,7 +8,7 @@ use refcow_model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
 use refcow_model::{claims::Claims, shell};
 
 /// Of the document.
-pub fn title(report: &Report) -> String {
+pub(crate) fn title(report: &Report) -> String {
     let with = pythons(report);
     match with.is_empty() {
         true => "refcow".into(),
@@ -17,7 +17,7 @@ pub fn title(report: &Report) -> String {
 }
 
 /// What was measured with, and on what.
-pub fn measured_with(report: &Report) -> String {
+pub(crate) fn measured_with(report: &Report) -> String {
     let mut parts = vec![pythons(report)];
     let environments = || report.runs.iter().map(|run| &run.environment);
     let mut machines: Vec<String> = Vec::new();
@@ -62,7 +62,7 @@ pub(crate) fn pythons(report: &Report) -> String {
 }
 
 /// Interpreters by their places: of those that follow each other the first and the last.
-pub fn ranges(places: &[usize], labels: &[String]) -> String {
+pub(crate) fn ranges(places: &[usize], labels: &[String]) -> String {
     let mut parts = Vec::new();
     for group in places.chunk_by(|one, next| one + 1 == *next) {
         match group {
@@ -74,7 +74,7 @@ pub fn ranges(places: &[usize], labels: &[String]) -> String {
 }
 
 /// The finding in a sentence, and what else there is to say.
-pub fn findings(report: &Report) -> (String, Vec<String>) {
+pub(crate) fn findings(report: &Report) -> (String, Vec<String>) {
     let statements = report.statements();
     if !statements.is_empty() {
         return of_claims(report, &statements);
@@ -129,7 +129,7 @@ fn of_claims(report: &Report, statements: &[Statement<'_>]) -> (String, Vec<Stri
 }
 
 /// How it was measured, whether the instrument was right, and what limits the figures.
-pub fn method(report: &Report) -> Vec<Block> {
+pub(crate) fn method(report: &Report) -> Vec<Block> {
     let mut blocks = vec![
         Block::text(
             "A fresh process of CPython builds the data and forks: first a witness that only waits, so that every page of \
@@ -245,7 +245,7 @@ fn cross_checks(checks: &CrossCheckSpread) -> String {
 }
 
 /// The command, and how to check a report.
-pub fn repeat(report: &Report) -> Vec<Block> {
+pub(crate) fn repeat(report: &Report) -> Vec<Block> {
     let mut blocks = Vec::new();
     if report.command.is_empty() {
         blocks.push(Block::text(
@@ -297,14 +297,14 @@ pub fn repeat(report: &Report) -> Vec<Block> {
 }
 
 /// A list of sentences.
-pub fn list(sentences: impl IntoIterator<Item = String>) -> Block {
+pub(crate) fn list(sentences: impl IntoIterator<Item = String>) -> Block {
     Block::List {
         items: sentences.into_iter().map(Item::of).collect(),
     }
 }
 
 /// A table's words for bytes that may not be known.
-pub fn known_bytes(number: Option<u64>) -> String {
+pub(crate) fn known_bytes(number: Option<u64>) -> String {
     number.map_or_else(|| "unknown".into(), bytes)
 }
 

@@ -12,14 +12,14 @@ use refcow_model::{Claim, Report, Statement, Verdict};
 
 /// Statements with their verdicts.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdicts {
+pub(crate) struct Verdicts {
     /// Those of one verdict together.
     pub groups: Vec<Group>,
 }
 
 /// Statements of one verdict.
 #[derive(Clone, Debug, Serialize)]
-pub struct Group {
+pub(crate) struct Group {
     /// The verdict.
     pub title: String,
     /// How many there are.
@@ -30,7 +30,7 @@ pub struct Group {
 
 /// A statement.
 #[derive(Clone, Debug, Serialize)]
-pub struct Told {
+pub(crate) struct Told {
     /// Its short name.
     pub id: String,
     /// What the article says.
@@ -45,7 +45,7 @@ pub struct Told {
 
 /// What came of a statement.
 #[derive(Clone, Debug, Serialize)]
-pub struct Found {
+pub(crate) struct Found {
     /// With which interpreters; `None` with all.
     pub with: Option<String>,
     /// The verdict, as a class, a sign and a word.
@@ -60,7 +60,7 @@ pub struct Found {
 
 /// A verdict, for those who see colours and for those who do not.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Of a style sheet.
     pub class: &'static str,
     /// A sign.
@@ -82,7 +82,7 @@ impl Mark {
 }
 
 /// All statements; nothing where no run has any.
-pub fn section(report: &Report) -> Vec<Block> {
+pub(super) fn section(report: &Report) -> Vec<Block> {
     let statements = report.statements();
     if statements.is_empty() {
         return Vec::new();

@@ -13,7 +13,7 @@ type Fields = Vec<(String, String)>;
 const INTERPRETER: &str = "interpreter";
 
 /// One table, a row a value.
-pub fn section(report: &Report) -> Vec<Block> {
+pub(super) fn section(report: &Report) -> Vec<Block> {
     if report.runs.is_empty() {
         return Vec::new();
     }

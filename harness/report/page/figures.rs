@@ -15,7 +15,7 @@ use refcow_model::{Measurement, Report, Run, datasets};
 const OPEN: usize = 4;
 
 /// Pictures of one kind: the first ones beside each other, the others when they are asked for.
-pub fn pictures(charts: &[&Chart]) -> Vec<Block> {
+pub(super) fn pictures(charts: &[&Chart]) -> Vec<Block> {
     let (first, others) = charts.split_at(charts.len().min(OPEN));
     let mut blocks = Vec::new();
     if !first.is_empty() {
@@ -29,7 +29,7 @@ pub fn pictures(charts: &[&Chart]) -> Vec<Block> {
 }
 
 /// The pictures of pages.
-pub fn maps(pictures: Vec<Block>) -> Vec<Block> {
+pub(super) fn maps(pictures: Vec<Block>) -> Vec<Block> {
     if pictures.is_empty() {
         return pictures;
     }
@@ -43,7 +43,7 @@ pub fn maps(pictures: Vec<Block>) -> Vec<Block> {
 }
 
 /// Ways to hand data to children, and how what they copied is drawn.
-pub fn alternatives(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+pub(super) fn alternatives(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     let mut blocks = charts;
     let Some(title) = ways::title(report) else {
         return blocks;
@@ -60,7 +60,7 @@ pub fn alternatives(report: &Report, charts: Vec<Block>) -> Vec<Block> {
 }
 
 /// Memory of all processes of a measurement together, by how many children had visited the data.
-pub fn tree(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+pub(super) fn tree(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     let mut blocks = charts;
     let labels = labels(report);
     let several = labels.len() > 1;
@@ -139,11 +139,11 @@ fn tree_columns(run: &Run) -> Option<Columns> {
 }
 
 /// Names of datasets, each with what it was made of where another has the same name.
-pub struct DataNames<'a>(HashMap<(String, &'a str), usize>);
+pub(super) struct DataNames<'a>(HashMap<(String, &'a str), usize>);
 
 impl<'a> DataNames<'a> {
     /// Of all datasets of these measurements.
-    pub fn of(all: impl Iterator<Item = &'a Measurement>) -> Self {
+    pub(super) fn of(all: impl Iterator<Item = &'a Measurement>) -> Self {
         let mut number = HashMap::new();
         for dataset in datasets(all) {
             *number.entry(Self::key(dataset[0])).or_default() += 1;
@@ -156,7 +156,7 @@ impl<'a> DataNames<'a> {
     }
 
     /// The name of one of them.
-    pub fn name(&self, one: &'a Measurement) -> String {
+    pub(super) fn name(&self, one: &'a Measurement) -> String {
         let another = self
             .0
             .get(&Self::key(one))
@@ -169,7 +169,7 @@ impl<'a> DataNames<'a> {
 }
 
 /// What could be done about what is copied.
-pub fn advice(report: &Report) -> Vec<Block> {
+pub(super) fn advice(report: &Report) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut helping: Vec<&str> = Vec::new();
     for (run, label) in report.runs.iter().zip(labels(report)) {
@@ -218,7 +218,7 @@ pub fn advice(report: &Report) -> Vec<Block> {
 }
 
 /// Every figure, and who wrote.
-pub fn measurements(report: &Report) -> Vec<Block> {
+pub(super) fn measurements(report: &Report) -> Vec<Block> {
     let grids = grid::grids(report).into_iter();
     let mut blocks: Vec<Block> = grids
         .map(|grid| {

@@ -6,7 +6,7 @@ use crate::columns::Columns;
 
 /// A table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// What it shows.
     pub caption: String,
     /// Whether that stands right above it anyway.
@@ -19,7 +19,7 @@ pub struct Table {
 
 /// Rows that belong together.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Body {
+pub(crate) struct Body {
     /// Above them.
     pub title: Option<String>,
     /// They.
@@ -28,7 +28,7 @@ pub struct Body {
 
 /// A row.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What it is of.
     pub heads: Vec<Head>,
     /// Its figures.
@@ -37,7 +37,7 @@ pub struct Row {
 
 /// A cell that says what rows are.
 #[derive(Clone, Debug, Serialize)]
-pub struct Head {
+pub(crate) struct Head {
     /// Its words.
     pub text: String,
     /// How many rows it is of; 0 in a row of which the one above says it.
@@ -48,7 +48,7 @@ pub struct Head {
 
 /// Any other cell.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// Its words or its figure.
     pub text: String,
     /// How it looks: `number`, `code`, or a colour of a class that the page knows.
@@ -60,7 +60,7 @@ pub struct Cell {
 impl Table {
     /// Of columns: rows without anything part bodies, rows with nothing but their name are titles of bodies, and what is
     /// blank in a first column of two is as above.
-    pub fn of(caption: impl Into<String>, columns: Columns) -> Self {
+    pub(crate) fn of(caption: impl Into<String>, columns: Columns) -> Self {
         let number = |column: usize| -> Vec<&'static str> {
             match columns.numbers.contains(&column) {
                 true => vec!["number"],
@@ -124,13 +124,13 @@ impl Table {
     }
 
     /// The same for a place in which its caption stands above it anyway: only those who do not see that are told again.
-    pub fn under_its_name(mut self) -> Self {
+    pub(crate) fn under_its_name(mut self) -> Self {
         self.named = true;
         self
     }
 
     /// All cells, row by row.
-    pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
         self.bodies.iter_mut().flat_map(|body| &mut body.rows)
     }
 }

@@ -9,7 +9,7 @@ use refcow_model::numbers::share;
 use refcow_model::{Child, Report};
 
 /// All of it.
-pub fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+pub(super) fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     let mut blocks = charts;
     if report.runs.len() > 1 {
         blocks.extend(legend(report).into_iter().map(Block::note));

@@ -26,7 +26,7 @@ pub(super) const FLAGS: usize = 7;
 pub(super) const LEAST_CHUNK: usize = 4 * WORD;
 
 /// Private writable memory of this process that is no file's.
-pub struct Heap {
+pub(super) struct Heap {
     pub(super) ranges: Vec<Range<usize>>,
     /// Writable private mappings of files: variables.
     pub(super) variables: Vec<Range<usize>>,
@@ -42,7 +42,7 @@ pub struct Heap {
 
 impl Heap {
     /// As `/proc/self/maps` has it now.
-    pub fn of_this_process(py: Python<'_>) -> PyResult<Self> {
+    pub(super) fn of_this_process(py: Python<'_>) -> PyResult<Self> {
         let mut heap = Self {
             ranges: Vec::new(),
             variables: Vec::new(),
@@ -113,7 +113,7 @@ impl Heap {
     }
 
     /// The word at this address, if it is private memory that is there.
-    pub fn word_if_there(&self, address: usize) -> Option<usize> {
+    pub(super) fn word_if_there(&self, address: usize) -> Option<usize> {
         let there = address.is_multiple_of(WORD)
             && self.containing(address).is_some()
             && self.is_present(address);
@@ -135,7 +135,7 @@ impl Heap {
 
     /// How many bytes the block at this address has, if an allocator says so: a block of a pool, or a chunk of glibc's.
     /// An address that no allocator gave out (a static table) has none.
-    pub fn block_bytes(&self, block: usize) -> Option<usize> {
+    pub(super) fn block_bytes(&self, block: usize) -> Option<usize> {
         let mapping = self.containing(block)?;
         let pool = block - block % self.pool_bytes;
         if mapping.contains(&pool)
@@ -172,7 +172,7 @@ impl Heap {
     }
 
     /// Tells `found` of each range that is the allocators' own.
-    pub fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
+    pub(super) fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
         // Pools lie in mappings of CPython's own (`_PyObject_ArenaMmap`); where glibc's chunks are, each pool that one could begin
         // would be looked for in the middle of somebody's data.
         let others = self.ranges.iter();

@@ -10,7 +10,7 @@ use crate::handed;
 
 /// The head of the map's file: first where the name of the type stands whose object is being asked (0: none),
 /// then names, each behind its length, all numbers as 64 bits.
-pub struct Asked {
+pub(super) struct Asked {
     words: NonNull<u64>,
     /// Where the name of each type stands; 0 of those for which there was no room.
     names: Vec<u64>,
@@ -21,7 +21,7 @@ const WORD: u64 = size_of::<u64>() as u64;
 
 impl Asked {
     /// Maps the head of the file, shared with the observer.
-    pub fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         let length = usize::try_from(ASKED_BYTES).expect("some pages");
         let length = length.try_into().expect("more than nothing");
         let file = handed::map()?;
@@ -47,7 +47,7 @@ impl Asked {
     }
 
     /// Writes down the next type.
-    pub fn add_type(&mut self, name: &str) {
+    pub(super) fn add_type(&mut self, name: &str) {
         let bytes = name.as_bytes();
         let length = (bytes.len() as u64).next_multiple_of(WORD);
         if self.end + WORD + length > ASKED_BYTES {
@@ -65,12 +65,12 @@ impl Asked {
     }
 
     /// From now on an object of this type, by its place in the order of [`Asked::add_type`], is being asked.
-    pub fn at(&self, of_type: u32) {
+    pub(super) fn at(&self, of_type: u32) {
         self.write(0, self.names[of_type as usize]);
     }
 
     /// No object is.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.write(0, 0);
     }
 

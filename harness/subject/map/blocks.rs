@@ -31,7 +31,7 @@ const MORE_CACHE_BINS: usize = 76;
 
 /// A block that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub(super) struct Block {
     pub start: usize,
     pub bytes: usize,
     /// Whether it has just the size that was asked for, but for alignment: a pool's.
@@ -39,7 +39,7 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         self.start + self.bytes
     }
 
@@ -57,7 +57,7 @@ static BEFORE: Mutex<Option<Kept>> = Mutex::new(None);
 
 /// What of the heap was in use at a time.
 #[derive(Default)]
-pub struct Before {
+pub(super) struct Before {
     blocks: Vec<u64>,
     /// Pages of which no allocator tells anything.
     others: PageSet,
@@ -65,12 +65,12 @@ pub struct Before {
 
 impl Before {
     /// Whether this block was in use then.
-    pub fn has(&self, block: &Block) -> bool {
+    pub(super) fn has(&self, block: &Block) -> bool {
         self.blocks.binary_search(&block.packed()).is_ok()
     }
 
     /// Whether this page was in memory then, and no allocator's that is known.
-    pub fn has_page(&self, page: u64) -> bool {
+    pub(super) fn has_page(&self, page: u64) -> bool {
         self.others.contains(page)
     }
 
@@ -85,7 +85,7 @@ impl Before {
     }
 
     /// What [`keep`] wrote; `None` if nothing has been built.
-    pub fn kept() -> io::Result<Option<Self>> {
+    pub(super) fn kept() -> io::Result<Option<Self>> {
         let kept = BEFORE
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -107,7 +107,7 @@ impl Before {
 }
 
 /// Notes what is in use now, right before the dataset is built. Nothing is written to the heap for it.
-pub fn keep(heap: &Heap) -> io::Result<()> {
+pub(super) fn keep(heap: &Heap) -> io::Result<()> {
     let Before { blocks, others } = Before::of(heap);
     let file = rustix::fs::memfd_create("refcow-before", rustix::fs::MemfdFlags::CLOEXEC)?;
     let kept = Kept::new(handed::above(file)?)?;
@@ -128,13 +128,13 @@ pub fn keep(heap: &Heap) -> io::Result<()> {
 }
 
 /// The blocks that were in use at a time, when Python has allocated more since.
-pub struct InUse {
+pub(super) struct InUse {
     starts: Seen,
     others: PageSet,
 }
 
 impl InUse {
-    pub fn of(heap: &Heap) -> Self {
+    pub(super) fn of(heap: &Heap) -> Self {
         let mut in_use = Self {
             starts: Seen::default(),
             others: PageSet::new(),
@@ -152,12 +152,12 @@ impl InUse {
     }
 
     /// Whether a block in use begins here.
-    pub fn starts_at(&self, address: usize) -> bool {
+    pub(super) fn starts_at(&self, address: usize) -> bool {
         self.starts.has(address)
     }
 
     /// Those blocks again, and the pages of which no allocator tells.
-    pub fn each(&self, heap: &Heap, mut found: impl FnMut(Block)) -> &PageSet {
+    pub(super) fn each(&self, heap: &Heap, mut found: impl FnMut(Block)) -> &PageSet {
         heap.used(
             &mut |block| {
                 if self.starts.has(block.start) {

@@ -38,7 +38,7 @@ unsafe extern "C" {
 }
 
 /// What an object exports.
-pub struct Buffer {
+pub(super) struct Buffer {
     /// The addresses from the first to the last byte.
     pub extent: Range<usize>,
     /// The first item, and how many items at what distance each dimension has.
@@ -52,7 +52,7 @@ pub struct Buffer {
 
 impl Buffer {
     /// Where each item begins.
-    pub fn items(&self) -> Vec<usize> {
+    pub(super) fn items(&self) -> Vec<usize> {
         // From the first item, along one dimension after the other.
         let mut items = Vec::new();
         if !self.extent.is_empty() {
@@ -74,7 +74,7 @@ impl Buffer {
     ///
     /// # Errors
     /// `TypeError`: no object of this type has one. Another: this one does not give it.
-    pub fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         take(object, STRIDES | FORMAT).or_else(|error| {
             match error.is_instance_of::<PyTypeError>(object.py()) {
                 true => Err(error),
@@ -85,7 +85,7 @@ impl Buffer {
     }
 
     /// The items of a NumPy array, by its struct (`PyArrayObject_fields`, part of NumPy's ABI).
-    pub fn of_array(array: *mut ffi::PyObject, item_bytes: usize) -> Self {
+    pub(super) fn of_array(array: *mut ffi::PyObject, item_bytes: usize) -> Self {
         const WORD: usize = size_of::<usize>();
         let [start, number, lengths, distances] = [2, 3, 4, 5].map(|index| word_of(array, index));
         let dimensions: Vec<_> = (0..number & 0xff)

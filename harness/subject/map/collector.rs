@@ -32,14 +32,14 @@ type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
 type Disable = unsafe extern "C" fn() -> c_int;
 
 /// The collector of this process.
-pub struct Collector {
+pub(super) struct Collector {
     /// `generations[0]` of versions whose C API cannot ask for all objects, those that are set aside included.
     first: Option<usize>,
 }
 
 impl Collector {
     /// Keeps it from running, for good. Allocates nothing.
-    pub fn stopped(py: Python<'_>) -> Self {
+    pub(super) fn stopped(py: Python<'_>) -> Self {
         // 3.12 and 3.13 can ask, and are not told of what `gc.freeze` has set aside.
         let first = match py.version_info() < (3, 14) {
             true => first_generation(),
@@ -60,7 +60,7 @@ impl Collector {
     }
 
     /// Tells `found` of each object that the collector tracks.
-    pub fn each(&self, mut found: impl FnMut(*mut ffi::PyObject)) {
+    pub(super) fn each(&self, mut found: impl FnMut(*mut ffi::PyObject)) {
         extern "C" fn visit<F: FnMut(*mut ffi::PyObject)>(
             object: *mut ffi::PyObject,
             found: *mut c_void,
@@ -160,7 +160,7 @@ fn word(address: usize) -> usize {
 }
 
 /// A word at an address where no memory may be.
-pub fn word_if_there(address: usize) -> Option<usize> {
+pub(super) fn word_if_there(address: usize) -> Option<usize> {
     let mut bytes = [0; WORD];
     let from = RemoteIoVec {
         base: address,

@@ -6,7 +6,7 @@ use super::layout::{read, word_of};
 
 const WORD: usize = size_of::<usize>();
 /// `PyDictObject.ma_keys`.
-pub const KEYS: usize = 4;
+pub(super) const KEYS: usize = 4;
 /// `PyDictKeysObject.dk_size` and `.dk_lookup` until 3.10; since 3.11 one word of bytes in their place.
 const SIZE: usize = 1;
 const LOOKUP: usize = 2;
@@ -16,7 +16,7 @@ const INDICES: [usize; 2] = [5, 4];
 
 /// How tables of keys are laid out.
 #[derive(Clone, Copy)]
-pub struct Keys {
+pub(super) struct Keys {
     /// Since 3.11 a byte says what keys a table has.
     says_kind: bool,
     /// `lookdict`, which looks keys of any kind up: until 3.10 that says it.
@@ -25,7 +25,7 @@ pub struct Keys {
 
 impl Keys {
     /// As this version has them; `general` is a dict with a key that is no text.
-    pub fn new(minor: u8, general: *mut ffi::PyObject) -> Self {
+    pub(super) fn new(minor: u8, general: *mut ffi::PyObject) -> Self {
         Self {
             says_kind: minor >= 11,
             general: read(word_of(general, KEYS) + LOOKUP * WORD),
@@ -33,7 +33,7 @@ impl Keys {
     }
 
     /// Tells `found` of each key of a table, if it is one of texts alone: those of another one are told of by the dict itself.
-    pub fn each(self, table: usize, mut found: impl FnMut(*mut ffi::PyObject)) {
+    pub(super) fn each(self, table: usize, mut found: impl FnMut(*mut ffi::PyObject)) {
         let word = |index: usize| read(table + index * WORD);
         let version = usize::from(self.says_kind);
         let (indices_bytes, entry, key) = if self.says_kind {

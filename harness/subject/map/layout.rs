@@ -46,7 +46,7 @@ const MANAGED_DICT: c_ulong = 1 << 4;
 const TEXT_STATE: usize = 4;
 
 /// `PyTypeObject`, which a type of C code's own is (3.9; other versions have a word more).
-pub const STATIC_TYPE_BYTES: usize = 51 * WORD;
+pub(super) const STATIC_TYPE_BYTES: usize = 51 * WORD;
 
 /// `ht_name`, `ht_slots` and `ht_qualname` stand in front of `ht_cached_keys`.
 const NAMES: usize = 3;
@@ -56,19 +56,19 @@ unsafe extern "C" {
     static mut PyGen_Type: ffi::PyTypeObject;
     static mut PyCoro_Type: ffi::PyTypeObject;
     static mut PyAsyncGen_Type: ffi::PyTypeObject;
-    pub static mut PyFrame_Type: ffi::PyTypeObject;
-    pub static mut PyFunction_Type: ffi::PyTypeObject;
-    pub static mut PyCode_Type: ffi::PyTypeObject;
+    pub(super) static mut PyFrame_Type: ffi::PyTypeObject;
+    pub(super) static mut PyFunction_Type: ffi::PyTypeObject;
+    pub(super) static mut PyCode_Type: ffi::PyTypeObject;
 }
 
 /// `visitproc` and `traverseproc`.
-pub type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
-pub type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
+pub(super) type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
+pub(super) type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
 type Inquiry = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
 
 /// What all objects of one type have in common.
 #[derive(Clone, Copy)]
-pub struct Layout {
+pub(super) struct Layout {
     /// Bytes in front of the object's address.
     pub before: usize,
     /// Whether the last of these are a GC header.
@@ -86,7 +86,7 @@ pub struct Layout {
 
 /// How an object's own size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
+pub(super) enum Size {
     /// The struct's, and so many bytes for each item of those that its head counts. `__sizeof__` would add what stands out
     /// of line.
     Struct {
@@ -110,7 +110,7 @@ pub enum Size {
 
 /// Memory out of line that the buffer protocol does not lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
+pub(super) enum Table {
     /// None that is known of.
     None,
     /// A list's array of pointers.
@@ -126,7 +126,7 @@ pub enum Table {
 }
 
 /// What has been learned of the running interpreter.
-pub struct Layouts {
+pub(super) struct Layouts {
     minor: u8,
     /// Types that have an item size and no head that counts items, since 3.11: they hold a frame.
     with_frame: [usize; 4],
@@ -142,7 +142,7 @@ pub struct Layouts {
 
 impl Layouts {
     /// Checks the layouts against objects of which everything is known; the heap as it is when these are there.
-    pub fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
+    pub(super) fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
         let minor = py.version_info().minor;
         let key = py.get_type::<PyAny>().call0()?;
         let dict = PyDict::new(py);
@@ -245,7 +245,7 @@ impl Layouts {
     }
 
     /// The layout of a type.
-    pub fn of(&self, kind: *mut ffi::PyTypeObject) -> Layout {
+    pub(super) fn of(&self, kind: *mut ffi::PyTypeObject) -> Layout {
         let word = |index| word_of(kind.cast(), index);
         #[expect(unsafe_code, reason = "PyO3 wraps no type flags")]
         // SAFETY: `kind` is the type of an object that is alive; the call reads its flags.
@@ -304,7 +304,7 @@ impl Layouts {
     }
 
     /// The table of keys that the objects of a class share.
-    pub fn shared_keys(&self, kind: *mut ffi::PyTypeObject) -> Option<usize> {
+    pub(super) fn shared_keys(&self, kind: *mut ffi::PyTypeObject) -> Option<usize> {
         let table = word_of(
             kind.cast(),
             self.cached_keys.filter(|_| is_heap_type(kind))?,
@@ -313,7 +313,7 @@ impl Layouts {
     }
 
     /// The texts and the tuple that a class has, and does not tell the collector of.
-    pub fn names_of_class(&self, class: *mut ffi::PyObject) -> [*mut ffi::PyObject; NAMES] {
+    pub(super) fn names_of_class(&self, class: *mut ffi::PyObject) -> [*mut ffi::PyObject; NAMES] {
         let first = self.cached_keys.filter(|_| is_heap_type(class.cast()));
         std::array::from_fn(|index| match first {
             Some(cached) => word_of(class, cached - NAMES + index) as *mut ffi::PyObject,
@@ -322,7 +322,7 @@ impl Layouts {
     }
 
     /// The type, or the nearest one that it is derived from, that C code has made.
-    pub fn made_by_c(&self, kind: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObject {
+    pub(super) fn made_by_c(&self, kind: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObject {
         let mut kind = kind;
         while is_heap_type(kind) && word_of(kind.cast(), DEALLOC) == self.of_python {
             kind = word_of(kind.cast(), BASE) as *mut ffi::PyTypeObject;
@@ -331,7 +331,7 @@ impl Layouts {
     }
 
     /// Whether an object's first word can be its reference count, and no pointer.
-    pub fn is_count(&self, heap: &Heap, word: usize) -> bool {
+    pub(super) fn is_count(&self, heap: &Heap, word: usize) -> bool {
         /// No larger one is not an immortal's (PEP 683).
         const MOST: usize = 1 << 29;
         // 3.14 has flags in the upper sixteen bits (`ob_flags`).
@@ -344,7 +344,7 @@ impl Layouts {
     }
 
     /// How long an `int` is.
-    pub fn integer_bytes(&self, integer: *mut ffi::PyObject) -> usize {
+    pub(super) fn integer_bytes(&self, integer: *mut ffi::PyObject) -> usize {
         /// `digit`, of 30 bits.
         const DIGIT: usize = 4;
         let head = word_of(integer, SIZE);
@@ -358,7 +358,7 @@ impl Layouts {
     }
 
     /// `tp_name`.
-    pub fn type_name(&self, kind: *mut ffi::PyTypeObject) -> String {
+    pub(super) fn type_name(&self, kind: *mut ffi::PyTypeObject) -> String {
         let name = word_of(kind.cast(), NAME) as *const std::ffi::c_char;
         #[expect(unsafe_code, reason = "the stable ABI shows it of heap types alone")]
         // SAFETY: the name of a type is a C string that lives as long as the type.
@@ -367,7 +367,7 @@ impl Layouts {
     }
 
     /// Tells `found` of each block that the object has out of line.
-    pub fn tables(
+    pub(super) fn tables(
         &self,
         object: &Bound<'_, PyAny>,
         table: Table,
@@ -464,22 +464,22 @@ fn shared_keys(class: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
 }
 
 /// Whether a type was made at run time.
-pub fn is_heap_type(kind: *mut ffi::PyTypeObject) -> bool {
+pub(super) fn is_heap_type(kind: *mut ffi::PyTypeObject) -> bool {
     word_of(kind.cast(), FLAGS) & HEAP_TYPE != 0
 }
 
 /// `tp_basicsize`.
-pub fn basic_bytes(kind: *mut ffi::PyTypeObject) -> usize {
+pub(super) fn basic_bytes(kind: *mut ffi::PyTypeObject) -> usize {
     word_of(kind.cast(), BASIC_SIZE)
 }
 
 /// Where an object has the list of weak references to it (`tp_weaklistoffset`), none of which it holds; 0: nowhere in its struct.
-pub fn weak_list(kind: *mut ffi::PyTypeObject) -> usize {
+pub(super) fn weak_list(kind: *mut ffi::PyTypeObject) -> usize {
     usize::try_from(word_of(kind.cast(), WEAK_LIST).cast_signed()).unwrap_or(0)
 }
 
 /// The type itself and all that it is derived from, one from the other.
-pub fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut ffi::PyTypeObject> {
+pub(super) fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut ffi::PyTypeObject> {
     std::iter::successors(Some(kind), |kind| {
         let base = word_of(kind.cast(), BASE) as *mut ffi::PyTypeObject;
         (!base.is_null()).then_some(base)
@@ -487,7 +487,7 @@ pub fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut ffi::PyT
 }
 
 /// Whether a type is at this address, by all that types have in common. `word` reads a word, if it is there.
-pub fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
+pub(super) fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
     const MOST_BASIC_BYTES: usize = 1 << 20;
     let looks_like_one = |kind: usize, flags: usize, least: usize| {
         let has = |index: usize, is: &dyn Fn(usize) -> bool| {
@@ -523,7 +523,7 @@ pub fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
 impl Layout {
     /// Whether this very object has what objects of its type have in front of them. A type that Python code did not make has no
     /// GC header, though types have one.
-    pub fn is_collected(&self, object: *mut ffi::PyObject) -> bool {
+    pub(super) fn is_collected(&self, object: *mut ffi::PyObject) -> bool {
         self.collected
             && match self.is_gc {
                 None => true,
@@ -535,12 +535,12 @@ impl Layout {
 
     /// Whether the collector would ask this object what it refers to (`PyObject_IS_GC`): a type that Python code did not
     /// make is not asked, and would abort the process.
-    pub fn refers(&self, object: *mut ffi::PyObject) -> bool {
+    pub(super) fn refers(&self, object: *mut ffi::PyObject) -> bool {
         self.traverse.is_some() && self.is_collected(object)
     }
 
     /// Has `visit` called with each object that this one refers to.
-    pub fn traverse(&self, object: *mut ffi::PyObject, visit: Visit, argument: *mut c_void) {
+    pub(super) fn traverse(&self, object: *mut ffi::PyObject, visit: Visit, argument: *mut c_void) {
         let Some(traverse) = self.traverse else {
             return;
         };
@@ -553,7 +553,7 @@ impl Layout {
     }
 
     /// The struct's bytes, as far as the type says.
-    pub fn basic_bytes(&self) -> usize {
+    pub(super) fn basic_bytes(&self) -> usize {
         match self.size {
             Size::Struct { basic, .. } | Size::Block { basic } => basic,
             Size::Text | Size::Integer => 0,
@@ -561,7 +561,7 @@ impl Layout {
     }
 
     /// So many bytes from the object's address on; `None`: Python has to be asked, or the heap.
-    pub fn bytes(&self, object: *mut ffi::PyObject) -> Option<usize> {
+    pub(super) fn bytes(&self, object: *mut ffi::PyObject) -> Option<usize> {
         match self.size {
             Size::Struct { basic, item: 0 } => Some(basic),
             // `object.__sizeof__`.
@@ -574,7 +574,7 @@ impl Layout {
 }
 
 /// Whether objects of this type are types.
-pub fn is_metatype(kind: *mut ffi::PyTypeObject) -> bool {
+pub(super) fn is_metatype(kind: *mut ffi::PyTypeObject) -> bool {
     #[expect(unsafe_code, reason = "PyO3 wraps no type flags")]
     // SAFETY: `kind` is the type of an object that is alive; the call reads its flags.
     unsafe {
@@ -583,7 +583,7 @@ pub fn is_metatype(kind: *mut ffi::PyTypeObject) -> bool {
 }
 
 /// The two words of a function that stand behind its reference count and its type.
-pub fn words_behind_head(function: *mut ffi::PyObject) -> [usize; 2] {
+pub(super) fn words_behind_head(function: *mut ffi::PyObject) -> [usize; 2] {
     [SIZE, SIZE + 1].map(|index| word_of(function, index))
 }
 
@@ -601,11 +601,11 @@ fn is_set(kind: *mut ffi::PyTypeObject) -> bool {
 }
 
 /// One word of an object's struct.
-pub fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
+pub(super) fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
     read(object as usize + index * WORD)
 }
 
-pub fn read(address: usize) -> usize {
+pub(super) fn read(address: usize) -> usize {
     #[expect(unsafe_code, reason = "the stable ABI hides the structs")]
     // SAFETY: callers ask for words of structs that the object or type they hold has on every supported build; were one laid
     // out otherwise, `Layouts::new` would have said so, or a fault ends this forked process alone, with a message of the

@@ -8,7 +8,7 @@ use pyo3::types::{PyString, PyTuple};
 use super::lookup;
 
 /// Where in an item of this type there are pointers to objects.
-pub fn object_offsets(descr: &Bound<'_, PyAny>) -> Vec<usize> {
+pub(super) fn object_offsets(descr: &Bound<'_, PyAny>) -> Vec<usize> {
     let mut offsets = Vec::new();
     collect(descr, 0, &mut offsets);
     offsets.sort_unstable();
@@ -47,12 +47,12 @@ fn collect(descr: &Bound<'_, PyAny>, at: usize, offsets: &mut Vec<usize>) -> Opt
 }
 
 /// How long an item of this type is.
-pub fn item_bytes(descr: &Bound<'_, PyAny>) -> Option<usize> {
+pub(super) fn item_bytes(descr: &Bound<'_, PyAny>) -> Option<usize> {
     attribute(descr, "itemsize")?.extract().ok()
 }
 
 /// Whether an item of this type is a text of variable length (`StringDType`).
-pub fn is_text(descr: &Bound<'_, PyAny>) -> bool {
+pub(super) fn is_text(descr: &Bound<'_, PyAny>) -> bool {
     is_of(descr, "T")
 }
 

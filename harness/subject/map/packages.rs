@@ -18,7 +18,7 @@ const OF_INTERPRETER: [&str; 2] = ["sys", "builtins"];
 
 /// Top-level packages, and what is known to be theirs.
 #[derive(Default)]
-pub struct Packages {
+pub(super) struct Packages {
     /// By name: a place in `waiting`.
     numbers: HashMap<String, usize>,
     /// Modules and their dicts.
@@ -35,7 +35,7 @@ pub struct Packages {
 
 impl Packages {
     /// The package whose object is being taken in, as the object map numbers it; `None`: the interpreter's.
-    pub fn package(&self) -> Option<u32> {
+    pub(super) fn package(&self) -> Option<u32> {
         self.in_map.get(self.current).copied().flatten()
     }
 
@@ -52,7 +52,7 @@ fn top(name: &str) -> &str {
 
 impl Walk<'_> {
     /// Takes in all that is not the dataset's.
-    pub fn follow_program(
+    pub(super) fn follow_program(
         &mut self,
         collector: &super::Collector,
         before: Option<&super::Before>,
@@ -156,7 +156,7 @@ impl Walk<'_> {
     }
 
     /// Whether an object is another package's than the one that is being walked. It will be followed with that.
-    pub fn is_elsewhere(&mut self, object: *mut ffi::PyObject) -> bool {
+    pub(super) fn is_elsewhere(&mut self, object: *mut ffi::PyObject) -> bool {
         if self.of_dataset {
             return false;
         }

@@ -30,13 +30,13 @@ struct There {
 }
 
 /// The heap as it was before Python allocated anything for the map.
-pub struct Blocks {
+pub(super) struct Blocks {
     heap: Heap,
     in_use: InUse,
 }
 
 impl Blocks {
-    pub fn of(heap: Heap) -> Self {
+    pub(super) fn of(heap: Heap) -> Self {
         Self {
             in_use: InUse::of(&heap),
             heap,
@@ -53,7 +53,7 @@ fn word(heap: &Heap, address: usize) -> Option<usize> {
 }
 
 /// Whether a type is at this address, which is looked at once.
-pub fn has_type(known: &mut HashMap<usize, bool>, heap: &Heap, address: usize) -> bool {
+pub(super) fn has_type(known: &mut HashMap<usize, bool>, heap: &Heap, address: usize) -> bool {
     *known
         .entry(address)
         .or_insert_with(|| layout::is_type(address, |at| word(heap, at)))
@@ -64,7 +64,7 @@ impl Walk<'_> {
     /// dataset nor the program leads to. Objects in them, and in those that are older, go to the object map.
     ///
     /// A page that has objects of modules or the interpreter on it, too, counts if C's blocks are half of it or more.
-    pub fn unreached(
+    pub(super) fn unreached(
         &mut self,
         before: Option<&Before>,
         variables: &Variables,
@@ -160,7 +160,7 @@ impl Walk<'_> {
     /// Takes in what a container of C code keeps and shows to nobody, and all that it leads to: objects which the collector knows,
     /// and to which memory leads that C has taken while the dataset was built. `others`: what the collector knows and no walk has
     /// led to, garbage in cycles among it. That has only itself to lead to it.
-    pub fn follow_what_c_holds(
+    pub(super) fn follow_what_c_holds(
         &mut self,
         others: &[*mut ffi::PyObject],
         before: Option<&Before>,
@@ -217,7 +217,7 @@ impl Walk<'_> {
 
     /// What an object of the program has in its struct that no traverse tells of: names, constants and bytecode of code, a class's
     /// table of attributes' names. Each word that leads to a block in use is taken for a pointer to what is there.
-    pub fn words_of(&mut self, object: *mut ffi::PyObject, known: &Known) -> PyResult<()> {
+    pub(super) fn words_of(&mut self, object: *mut ffi::PyObject, known: &Known) -> PyResult<()> {
         const MOST_WORDS: usize = 256;
         if self.of_dataset || known.is_plain {
             return Ok(());
@@ -316,7 +316,7 @@ impl Walk<'_> {
     }
 
     /// Whether there is room for the object where so many bytes are.
-    pub fn fits(&self, object: *mut ffi::PyObject, layout: Layout, room: usize) -> bool {
+    pub(super) fn fits(&self, object: *mut ffi::PyObject, layout: Layout, room: usize) -> bool {
         match layout.size {
             Size::Struct { basic, .. } => {
                 basic <= room && layout.bytes(object).is_some_and(|bytes| bytes <= room)
@@ -345,7 +345,7 @@ impl Walk<'_> {
 }
 
 /// Whether objects of this type keep nothing that is not looked for anyway.
-pub fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
+pub(super) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
     [
         &raw mut ffi::PyTuple_Type,
         &raw mut ffi::PyDict_Type,

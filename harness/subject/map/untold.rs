@@ -23,7 +23,7 @@ unsafe extern "C" {
 
 /// What kind of things an object has besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Untold {
+pub(super) enum Untold {
     /// None.
     Nothing,
     /// `collections.deque`: blocks of pointers, each linked to the next.
@@ -58,7 +58,7 @@ pub enum Untold {
 
 /// What is known of a type in this respect.
 #[derive(Clone, Copy)]
-pub struct Besides {
+pub(super) struct Besides {
     pub untold: Untold,
     /// How many bytes of an object are the struct of C code's.
     pub struct_bytes: usize,
@@ -110,7 +110,7 @@ const SMALL: [&str; 14] = [
 
 impl Besides {
     /// What is known of this type.
-    pub fn of(kind: *mut ffi::PyTypeObject, layouts: &Layouts) -> Self {
+    pub(super) fn of(kind: *mut ffi::PyTypeObject, layouts: &Layouts) -> Self {
         let made_by_c = layouts.made_by_c(kind);
         let name = layouts.type_name(made_by_c);
         let is = |other: *mut ffi::PyTypeObject| layout::bases(kind).any(|base| base == other);
@@ -170,7 +170,7 @@ impl Besides {
     }
 
     /// The words of the struct behind the head, and not the list of weak references.
-    pub fn words(self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
+    pub(super) fn words(self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
         (2..self.struct_bytes / WORD)
             .filter(move |index| index * WORD != self.weak_list)
             .map(move |index| word_of(object, index))
@@ -179,13 +179,13 @@ impl Besides {
 
 /// What memory out of line is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub(super) enum Use {
     Pointers,
     Content,
 }
 
 /// Tells `found` of each block that the object has out of line. Nothing is taken for a block of which an allocator does not say so.
-pub fn blocks(
+pub(super) fn blocks(
     object: *mut ffi::PyObject,
     untold: Untold,
     heap: &Heap,
@@ -261,7 +261,7 @@ pub fn blocks(
 }
 
 /// Objects that stand at known places of the object's struct.
-pub fn references(object: *mut ffi::PyObject, untold: Untold) -> [*mut ffi::PyObject; 2] {
+pub(super) fn references(object: *mut ffi::PyObject, untold: Untold) -> [*mut ffi::PyObject; 2] {
     let word = |index| word_of(object, index) as *mut ffi::PyObject;
     let none = std::ptr::null_mut();
     /// `_PyTZINFO_HEAD`: the hash, then whether there is a zone. Without one the struct ends before it.
@@ -279,11 +279,11 @@ pub fn references(object: *mut ffi::PyObject, untold: Untold) -> [*mut ffi::PyOb
 }
 
 /// `PyWeakReference.wr_object`.
-pub fn referent(reference: *mut ffi::PyObject) -> *mut ffi::PyObject {
+pub(super) fn referent(reference: *mut ffi::PyObject) -> *mut ffi::PyObject {
     word_of(reference, 2) as *mut ffi::PyObject
 }
 
 /// `PyFrameObject.f_builtins` and `.f_globals`, until 3.10; later frames leave them to their functions.
-pub fn frames_program(frame: *mut ffi::PyObject) -> [usize; 2] {
+pub(super) fn frames_program(frame: *mut ffi::PyObject) -> [usize; 2] {
     [word_of(frame, 5), word_of(frame, 6)]
 }

@@ -11,7 +11,7 @@ use super::allocator::Heap;
 
 /// Their pages, by number.
 #[derive(Default)]
-pub struct Variables {
+pub(super) struct Variables {
     /// Of the program, or the library, in which CPython is.
     pub interpreter: Vec<Range<u64>>,
     /// Of others.
@@ -22,7 +22,7 @@ pub struct Variables {
 
 impl Variables {
     /// All pages.
-    pub fn pages(&self) -> PageSet {
+    pub(super) fn pages(&self) -> PageSet {
         let mut all = PageSet::new();
         for range in self
             .interpreter
@@ -37,7 +37,7 @@ impl Variables {
 }
 
 /// Finds them. Where a file has its variables, those that begin as zero (`.bss`) follow in memory that is no file's.
-pub fn find(heap: &Heap) -> Variables {
+pub(super) fn find(heap: &Heap) -> Variables {
     extern "C" fn of_one(
         object: *mut libc::dl_phdr_info,
         _: libc::size_t,
