@@ -12,6 +12,7 @@ mod end;
 mod kept;
 mod life;
 mod messages;
+mod printed;
 mod spawn;
 
 pub use kept::{Kept, start};

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -1127,6 +1127,53 @@ fn two_runs_make_one_environment() {
     assert_eq!(first.len(), 1);
     assert_eq!(place.finish(second, Vec::new()).lines, first);
     assert_eq!((starts(&place, "one"), environments(&place).len()), (1, 1));
+}
+
+/// What byte code leaves on the heap when it is read depends on the order of sets in it.
+#[test]
+fn what_is_made_anew_has_the_same_byte_code() {
+    let _alone = alone();
+    let place = Elsewhere::new();
+    // Written at another time in each.
+    let package = r#"mkdir() { command mkdir "$1"
+        echo 'def known(word): return word in {"a", "b", "c", "d", "e", "f"}' >"$1/__init__.py"
+        touch -d @$(wc -l <starts) "$1/__init__.py"; }; touch() { [ "$1" != -d ] || command touch "$@"; };"#;
+    maker(&place, "one", "3.12.1", "", package);
+    let one = place.at("one");
+    let program = one.join("environments_python");
+    let asked = fs::read_to_string(&program).unwrap();
+    let mut real = Command::new("python3");
+    real.args(["-c", "import sys; print(sys.executable)"]);
+    let real = String::from_utf8(real.output().unwrap().stdout).unwrap();
+    let compiles = format!(
+        "case \"$*\" in *compileall*) exec '{}' \"$@\";; esac",
+        real.trim()
+    );
+    fs::write(
+        &program,
+        asked.replacen("/bin/sh", &format!("/bin/sh\n{compiles}"), 1),
+    )
+    .unwrap();
+    let make = || {
+        let said = place.run("prepare", &[one.to_str().unwrap()]);
+        let made = place.at("cache/refcow/environments");
+        let environment = made.join(&environments(&place)[0]);
+        let package = environment.join("lib/python3.12/site-packages/numpy");
+        let written = fs::metadata(package.join("__init__.py")).unwrap().mtime();
+        let cached = fs::read_dir(package.join("__pycache__"));
+        let [code] = &cached
+            .unwrap_or_else(|_| panic!("{said:?}"))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{said:?}");
+        };
+        let code = fs::read(code.as_ref().unwrap().path()).unwrap();
+        fs::remove_dir_all(made).unwrap();
+        (written, code)
+    };
+    let (first, second) = (make(), make());
+    assert_ne!(first.0, second.0);
+    assert_eq!(first.1, second.1);
 }
 
 #[rstest]

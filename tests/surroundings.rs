@@ -165,6 +165,24 @@ fn refcow_may_be_anywhere() {
     same_as_here(command.args(MEASURED).args(["--python", python_path()]));
 }
 
+/// Starts a program whose standard error is a terminal, of which a process reads until it is closed.
+const TERMINAL: &str = "\
+import os, pty, sys
+reads, terminal = pty.openpty()
+if os.fork():
+    os.dup2(terminal, 2)
+    os.close(terminal)
+    os.close(reads)
+    os.execv(sys.argv[1], sys.argv[1:])
+os.closerange(0, 3)
+os.close(terminal)
+try:
+    while os.read(reads, 4096):
+        pass
+except OSError:
+    pass
+";
+
 #[rstest]
 #[case::many_variables(&[], 300)]
 #[case::many_descriptors(
@@ -175,6 +193,12 @@ fn refcow_may_be_anywhere() {
 #[case::another_stack(&["sh", "-c", "ulimit -s 1024; exec \"$@\"", "sh"], 0)]
 #[case::a_stack_without_limit(&["sh", "-c", "ulimit -s unlimited || ulimit -s 65536 || :; exec \"$@\"", "sh"], 0)]
 #[case::few_files(&["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"], 0)]
+#[case::a_terminal(&[python_path(), "-c", TERMINAL], 0)]
+#[case::a_file_with_text(
+    &["sh", "-c", "kept=$(mktemp); exec 2>>\"$kept\"; rm \"$kept\"; echo text >&2; exec \"$@\"", "sh"],
+    0
+)]
+#[case::no_standard_error(&["sh", "-c", "exec \"$@\" 2>&-", "sh"], 0)]
 #[case::another_umask(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], 0)]
 fn whoever_starts_refcow_leaves_no_trace(#[case] starter: &[&str], #[case] variables: usize) {
     let words = [starter, &[REFCOW], &MEASURED].concat();

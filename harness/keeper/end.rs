@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::printed::Printed;
 use crate::process::{self, watch};
 
 /// What a resource tracker gets to remove what it keeps track of, once those who used it are dead. It takes no
@@ -48,7 +49,7 @@ pub(super) fn children() -> Vec<Pid> {
 /// Kills all children, and those that they leave behind, until there is none.
 ///
 /// Resource trackers of Python's are killed last: they remove shared memory when the last of its users is gone.
-pub(super) fn end(signals: &SignalFd) {
+pub(super) fn end(signals: &SignalFd, printed: &mut Printed) {
     let trackers_until = Instant::now() + TRACKER_TIME;
     loop {
         hear(signals);
@@ -80,7 +81,13 @@ pub(super) fn end(signals: &SignalFd) {
         // Each that ends says so; what the list of children left out is looked for again.
         const MOMENT: Duration = Duration::from_millis(20);
         let again = Instant::now() + MOMENT;
-        process::wait(&mut [PollFd::new(signals, PollFlags::IN)], again);
+        let error = io::stderr();
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        fds.extend(printed.next(&error));
+        process::wait(&mut fds, again);
+        if fds.get(1).is_some_and(|ready| !ready.revents().is_empty()) {
+            printed.pass_on();
+        }
     }
 }
 

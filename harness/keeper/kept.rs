@@ -39,8 +39,8 @@ struct Keeper {
     line: UnixStream,
 }
 
-/// Starts a program in the hands of a new keeper, whose own program is `keeper`. Its standard output is refcow's
-/// standard error.
+/// Starts a program in the hands of a new keeper, whose own program is `keeper`. What it prints, the keeper passes on to
+/// refcow's standard error: it must not get between the lines of the report.
 ///
 /// # Errors
 /// When there is no such program, or no keeper.
@@ -54,8 +54,7 @@ pub fn start(
     let process = Command::new(keeper)
         .arg0(NAME)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        // What a fixture prints must not get between the lines of the report.
-        .stdout(Stdio::from(io::stderr()))
+        .stdout(Stdio::null())
         .spawn()?;
     let mut keeper = Keeper {
         ended: watch(process.id().cast_signed())?,

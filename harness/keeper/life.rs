@@ -17,6 +17,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::end::{children, end, hear};
 use super::messages::{HANDED, Said, Told};
+use super::printed::Printed;
 use super::spawn::spawn;
 use crate::run_name::RunName;
 use crate::{interrupt, leftovers, shm};
@@ -44,13 +45,16 @@ pub fn run() -> io::Result<()> {
     let name = RunName::read(&told.name).ok_or(io::ErrorKind::InvalidData)?;
     let lives = shm::live(&name);
     match spawn(&told, handed) {
-        Ok(child) => keep(&line, &signals, Pid::from_child(&child)),
+        Ok((child, mut printed)) => {
+            keep(&line, &signals, &mut printed, Pid::from_child(&child));
+            end(&signals, &mut printed);
+            printed.pass_on_the_rest();
+        }
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             say(&line, &Said::Failed { errno });
         }
     }
-    end(&signals);
     leftovers::remove_all(&name);
     drop(lives);
     Ok(())
@@ -94,7 +98,7 @@ fn say(mut line: &UnixStream, said: &Said) {
 }
 
 /// Until refcow has no more use for the program, or is no more.
-fn keep(line: &UnixStream, signals: &SignalFd, program: Pid) {
+fn keep(line: &UnixStream, signals: &SignalFd, printed: &mut Printed, program: Pid) {
     let pid = program.as_raw_nonzero().get();
     say(line, &Said::Started { pid });
     let mut has_ended = false;
@@ -116,14 +120,19 @@ fn keep(line: &UnixStream, signals: &SignalFd, program: Pid) {
                 );
             }
         }
-        let mut fds = [
+        let error = io::stderr();
+        let mut fds = vec![
             PollFd::new(line, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
         ];
+        fds.extend(printed.next(&error));
         let woken = rustix::event::poll(&mut fds, None);
         // refcow says nothing more, but closes its end.
         if !fds[0].revents().is_empty() || woken.is_err_and(|errno| errno != Errno::INTR) {
             return;
+        }
+        if fds.get(2).is_some_and(|ready| !ready.revents().is_empty()) {
+            printed.pass_on();
         }
         hear(signals);
     }

@@ -14,10 +14,11 @@ use nix::unistd::{getpid, getppid};
 use procfs::process::Process;
 
 use super::messages::{HANDED, Told};
+use super::printed::Printed;
 use crate::{process, run_name};
 
 /// Starts the program. The keeper's own descriptors are of no use to it, nor are its to the keeper.
-pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child> {
+pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<(Child, Printed)> {
     let Told {
         program,
         name,
@@ -30,6 +31,7 @@ pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child>
         }
     }
     // By their descriptors, whose names have one length, and no space or colon, at which the loader would split.
+    let (printed, prints) = Printed::new()?;
     let mut command = Command::new(by_descriptor(&file));
     command
         .arg0(&program.argv0)
@@ -39,6 +41,8 @@ pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child>
         .env("LD_PRELOAD", by_descriptor(&preload))
         .env(run_name::VARIABLE, name)
         .stdin(stdin)
+        .stdout(prints.try_clone()?)
+        .stderr(prints)
         .process_group(0);
     if let Some(folder) = &program.folder {
         command.current_dir(folder);
@@ -51,7 +55,7 @@ pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<Child>
     unsafe {
         command.pre_exec(move || prepare(keeper, kept, fixed, open_files));
     }
-    command.spawn()
+    Ok((command.spawn()?, printed))
 }
 
 /// A path of one length for any file: what stands in the environment, and the path of the program, are on the stack.

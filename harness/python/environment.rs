@@ -192,7 +192,7 @@ pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
 }
 
 /// What [`Build`] makes of the same pins. A new number for each change of that, so that no old environment is used.
-const RECIPE: &str = "3";
+const RECIPE: &str = "4";
 
 /// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
 fn name(interpreter: &Interpreter, requirements: &str) -> String {
@@ -534,8 +534,19 @@ impl Build<'_> {
         fs::write(&path, kept.collect::<String>()).map_err(at(&path))?;
 
         let mut compile = self.command(&self.environment.join("bin/python3"));
+        for (name, _) in std::env::vars_os() {
+            if name.as_bytes().starts_with(b"PYTHON") {
+                compile.env_remove(name);
+            }
+        }
         compile
-            .args(["-I", "-m", "compileall", "-q", "-f", "-d", COMPILED_IN])
+            // The same byte code each time it is made: sets of constants stand in the order of their hashes, and what else
+            // is in the file is when the source was written, or its hash (PEP 552).
+            // -I would leave the seed out; this has the rest of it.
+            .env("PYTHONHASHSEED", "0")
+            .current_dir(self.scratch.path())
+            .args(["-s", "-m", "compileall", "-q", "-f", "-d", COMPILED_IN])
+            .args(["--invalidation-mode", "unchecked-hash"])
             .arg(self.environment.join("lib"));
         // Packages bring files that this version cannot compile, nor import; compileall's status is theirs.
         self.step(&mut compile, INSTALL_TIMEOUT)?;
