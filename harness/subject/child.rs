@@ -13,56 +13,14 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use refcow_protocol::{Answer, Raised, Report};
 
-use crate::interpreter::{compare, finalize, flush, python_runs, raised};
-use crate::modules::Modules;
-use crate::plain::PlainPages;
-use crate::trace::Trace;
-use crate::wire::Wire;
-use crate::{apart, handed, huge, lazy, map, released};
-
-/// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
-pub(crate) enum Work<'a, 'py> {
-    Wait,
-    Idle,
-    /// Finalise the interpreter, which holds the only references to the fixture's module and to the data, if there are any.
-    Exit {
-        module: Option<&'a Py<PyModule>>,
-        data: Option<&'a Py<PyAny>>,
-    },
-    Call {
-        function: Bound<'py, PyAny>,
-        arguments: Bound<'py, PyTuple>,
-        /// What was imported before.
-        modules: Modules,
-        /// Whether to keep a log of lines, and what that takes.
-        trace: Option<Trace>,
-    },
-    Write(&'a PlainPages, Vec<u64>, u64),
-    Compare {
-        visit: Bound<'py, PyAny>,
-        data: Bound<'py, PyAny>,
-        replacement: Bound<'py, PyAny>,
-    },
-    Map {
-        data: Bound<'py, PyAny>,
-        objects: bool,
-    },
-    /// All steps up to this work, with the collector stopped.
-    OnlyTheWay(Box<Work<'a, 'py>>),
-}
-
-impl Work<'_, '_> {
-    /// Whether the process only looks, or waits: then it runs no Python, and nobody's hooks.
-    fn only_looks(&self) -> bool {
-        matches!(self, Self::Wait | Self::Map { .. })
-    }
-}
-
-/// A process to be: which channel it has, and its work.
-type Planned<'a, 'py> = (usize, Work<'a, 'py>);
+use crate::embedded::compare;
+use crate::runtime::{finalize, flush, python_runs};
+use crate::sources::raised;
+use crate::wire::{Wire, released};
+use crate::work::{Planned, Work};
+use crate::{apart, handed, huge, lazy, map};
 
 /// Forks with the calls that CPython's own `os.fork` makes around it.
 ///

@@ -1,38 +1,26 @@
 //! The interpreter and the fixture in it.
 
-use std::ffi::{CStr, CString, c_char};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use nix::libc::wchar_t;
-use pyo3::call::PyCallArgs;
-use pyo3::exceptions::{PyOverflowError, PySyntaxError, PyValueError};
-use pyo3::ffi;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow_protocol::{
-    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, Raised, Reading, Report, Size, Started,
+    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, OwnFiles, Reading, Size, Started,
 };
 use serde_json::Value;
 
-use crate::addresses_fixed;
-use crate::child::Work;
+use crate::embedded::{once, user_file};
 use crate::modules::Modules;
+use crate::runtime::{add_variables, addresses_fixed, name_program};
+use crate::sources::execute;
 use crate::trace::Trace;
-use refcow_protocol::OwnFiles;
+use crate::work::Work;
 
 /// Arguments by place, arguments by name, and all that is known of them.
 type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
-
-/// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
-static SOURCES: Mutex<Vec<Module>> = Mutex::new(Vec::new());
-
-fn sources() -> MutexGuard<'static, Vec<Module>> {
-    SOURCES.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A running interpreter and, once loaded and built, a fixture.
 #[derive(Default)]
@@ -79,7 +67,7 @@ impl Interpreter {
                 execute(py, helper)?;
             }
             if let Some(folder) = &fixture.folder {
-                if let Some(by) = own(py, "taken", (&fixture.name, &fixture.file))? {
+                if let Some(by) = user_file(py, "taken", (&fixture.name, &fixture.file))? {
                     return Ok(Answer::Refused {
                         reason: format!(
                             "{} has the name of a module that this Python has already ({})",
@@ -143,7 +131,7 @@ impl Interpreter {
                 Ok(call) => call,
                 Err(refused) => return Ok(refused),
             };
-            let estimate = own(py, "footprint", (self.module(py)?, known))?;
+            let estimate = user_file(py, "footprint", (self.module(py)?, known))?;
             let estimate = estimate.map(|estimate| estimated(&estimate)).transpose()?;
             Ok(Answer::Footprint(estimate))
         })
@@ -210,7 +198,7 @@ impl Interpreter {
         let sizes = PyDict::new(py);
         sizes.set_item("count", named.otherwise.count)?;
         sizes.set_item("item_bytes", named.otherwise.item_bytes)?;
-        let bound = own(py, "bind", (build, set, sizes))?;
+        let bound = user_file(py, "bind", (build, set, sizes))?;
         let bound = bound.unwrap_or_else(|| py.None().into_bound(py));
         let bound = bound.cast_into::<PyTuple>()?;
         Ok(match bound.len() {
@@ -381,61 +369,6 @@ impl Interpreter {
     }
 }
 
-/// Tells Python which program it is. It would look for a `python3` on PATH.
-fn name_program(executable: &Path) {
-    let name: &'static [wchar_t] = Vec::leak(wide(executable));
-    #[expect(unsafe_code, reason = "PyO3 wraps it not")]
-    // SAFETY: it may be called before Python is initialised (C API, "Before Python Initialization"), with a string that ends with
-    // NUL and is never freed.
-    unsafe {
-        ffi::Py_SetProgramName(name.as_ptr());
-    }
-}
-
-/// A path as Python decodes it: from UTF-8, which is every subject's encoding (`LANG`), and what is none by PEP 383. Not
-/// `Py_DecodeLocale`, which goes by the C locale as long as Python has not been started.
-fn wide(path: &Path) -> Vec<wchar_t> {
-    let chunks = path.as_os_str().as_bytes().utf8_chunks();
-    let mut wide: Vec<wchar_t> = Vec::new();
-    for chunk in chunks {
-        wide.extend(chunk.valid().chars().map(|char| char as wchar_t));
-        let escaped = chunk
-            .invalid()
-            .iter()
-            .map(|byte| 0xdc00 | wchar_t::from(*byte));
-        wide.extend(escaped);
-    }
-    wide.push(0);
-    wide
-}
-
-/// Adds to what getenv(3) finds. Not by setenv(3), whose copies are chunks of Python's heap.
-fn add_variables(variables: &[(String, String)]) {
-    #[expect(unsafe_code, reason = "the C library's environment")]
-    unsafe extern "C" {
-        static mut environ: *const *const c_char;
-    }
-    let added = variables.iter().filter_map(|(name, value)| {
-        // As all that follows, it stays to the end.
-        CString::new(format!("{name}={value}"))
-            .ok()
-            .map(CString::into_raw)
-    });
-    let mut all: Vec<*const c_char> = added.map(<*mut c_char>::cast_const).collect();
-    #[expect(unsafe_code, reason = "the environment is shared by nature")]
-    // SAFETY: no other thread runs before a fixture is loaded. `environ` is null or an array that ends with null, and what takes
-    // its place is one, of strings that are never freed; the C library copies it before it changes it (environ(7)).
-    unsafe {
-        let mut entry = environ;
-        while !entry.is_null() && !(*entry).is_null() {
-            all.push(*entry);
-            entry = entry.add(1);
-        }
-        all.push(std::ptr::null());
-        environ = Box::leak(all.into_boxed_slice()).as_ptr();
-    }
-}
-
 /// What `footprint` returned.
 fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
     let answer = answer.cast::<PyDict>()?;
@@ -459,166 +392,5 @@ fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
             true => Some(bytes("number")?),
             false => None,
         },
-    })
-}
-
-/// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
-/// this.
-pub(crate) fn compare(
-    visit: &Bound<'_, PyAny>,
-    data: &Bound<'_, PyAny>,
-    replacement: &Bound<'_, PyAny>,
-) -> PyResult<Report> {
-    let names = PyDict::new(visit.py());
-    let source = c_str!(include_str!("compare.py"));
-    visit.py().run(source, Some(&names), None)?;
-    let compare = names.get_item("compare")?;
-    let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
-    let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
-    Ok(Report::Compared { differs, returned })
-}
-
-/// Calls a function of own.py, and leaves nothing of it behind; `None` for None.
-fn own<'py>(
-    py: Python<'py>,
-    function: &str,
-    arguments: impl PyCallArgs<'py>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    once(py, c_str!(include_str!("own.py")), function, arguments)
-}
-
-/// Calls a function of a source that refcow brings, and leaves nothing of it behind; `None` for None.
-fn once<'py>(
-    py: Python<'py>,
-    source: &CStr,
-    function: &str,
-    arguments: impl PyCallArgs<'py>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let names = PyDict::new(py);
-    py.run(source, Some(&names), None)?;
-    let function = names.get_item(function)?;
-    let function = function.ok_or_else(|| PyValueError::new_err("there is no such function"))?;
-    let returned = function.call1(arguments);
-    // Functions and the names that they see hold each other.
-    names.clear();
-    Ok(Some(returned?).filter(|value| !value.is_none()))
-}
-
-/// Ends Python in this process as the end of a program does that has the data in a global variable of the module with its
-/// functions. `module` and `data` must be the only references that this program holds.
-///
-/// The functions matter: they hold the module's dict, and it them, so that only the collector can free it, and the data with it.
-/// Frozen (`gc.freeze`), they stay.
-pub(crate) fn finalize(
-    py: Python<'_>,
-    module: Option<&Py<PyModule>>,
-    data: Option<&Py<PyAny>>,
-) -> PyResult<()> {
-    if let Some((module, data)) = module.zip(data) {
-        let module = module.bind(py);
-        // What the file has under a name of its own stays there.
-        let mut name = String::from("data");
-        while module.dict().contains(&name)? {
-            name.push('_');
-        }
-        module.setattr(name, data)?;
-    }
-    #[expect(
-        unsafe_code,
-        reason = "PyO3 never ends an interpreter, nor lets go through a borrow"
-    )]
-    // SAFETY: the thread is attached. Both are references that the `Interpreter` owns, and will not give up itself:
-    // this forked process never goes back to where that is, and ends by `_exit`. From here on nothing of Python is
-    // touched (`python_runs` below is asked first).
-    unsafe {
-        for held in [module.map(Py::as_ptr), data.map(Py::as_ptr)] {
-            // Of nothing it is nothing.
-            ffi::Py_DecRef(held.unwrap_or_default());
-        }
-        // What it answers is whether it could flush standard output and error: those of `flush` are not asked either.
-        ffi::Py_FinalizeEx();
-    }
-    Ok(())
-}
-
-/// Whether there is an interpreter, and it has not been finalised.
-pub(crate) fn python_runs() -> bool {
-    #[expect(unsafe_code, reason = "PyO3 wraps it not")]
-    // SAFETY: it reads one flag, and may be called at any time.
-    unsafe {
-        ffi::Py_IsInitialized() != 0
-    }
-}
-
-/// Empties Python's own output buffers, which a fork would double. A fixture that has closed or replaced them
-/// has nothing to lose.
-pub(crate) fn flush(py: Python<'_>) {
-    if let Ok(sys) = py.import("sys") {
-        for stream in ["stdout", "stderr"] {
-            let _ = sys
-                .getattr(stream)
-                .and_then(|stream| stream.call_method0("flush"));
-        }
-    }
-}
-
-/// Runs a module's source under its name, as an import would.
-fn execute<'py>(py: Python<'py>, module: &Module) -> PyResult<Bound<'py, PyModule>> {
-    let text = |text: &str| {
-        CString::new(text).map_err(|_| PyValueError::new_err("source holds a NUL byte"))
-    };
-    let (source, file, name) = (
-        text(&module.source)?,
-        text(&module.file)?,
-        text(&module.name)?,
-    );
-    sources().push(module.clone());
-    PyModule::from_code(py, &source, &file, &name)
-}
-
-/// Lets a traceback show the lines of modules that are in no file.
-fn show_sources(py: Python<'_>) -> PyResult<()> {
-    let cache = py.import("linecache")?.getattr("cache")?;
-    for module in sources().iter() {
-        let lines: Vec<_> = module.source.split_inclusive('\n').collect();
-        let entry = (module.source.len(), py.None(), lines, &module.file);
-        cache.set_item(&module.file, entry)?;
-    }
-    Ok(())
-}
-
-/// An exception as text, with its traceback as Python prints it.
-pub(crate) fn raised(error: &PyErr) -> Raised {
-    Python::attach(|py| {
-        let lines = |function: &str, arguments: &Bound<'_, PyTuple>| -> PyResult<String> {
-            let lines = py.import("traceback")?.call_method1(function, arguments)?;
-            let mut text = String::new();
-            for line in lines.try_iter()? {
-                // A lone surrogate, as in the name of a file that is not UTF-8, must not cost the whole text.
-                let line = line?.call_method1("encode", ("utf-8", "backslashreplace"))?;
-                text.push_str(&String::from_utf8_lossy(line.extract()?));
-            }
-            Ok(text)
-        };
-        let texts = || -> PyResult<(String, String)> {
-            show_sources(py)?;
-            let (kind, value) = (error.get_type(py), error.value(py));
-            let short = (&kind, &value).into_pyobject(py)?;
-            let long = (&kind, &value, error.traceback(py)).into_pyobject(py)?;
-            let only = lines("format_exception_only", &short)?;
-            // A syntax error begins with the place; all others with what they are, and may go on with notes.
-            let mut only = only.trim_end().lines();
-            let line = if error.is_instance_of::<PySyntaxError>(py) {
-                only.next_back()
-            } else {
-                only.next()
-            };
-            Ok((
-                line.unwrap_or_default().to_owned(),
-                lines("format_exception", &long)?,
-            ))
-        };
-        let (summary, traceback) = texts().unwrap_or_else(|_| (error.to_string(), String::new()));
-        Raised { summary, traceback }
     })
 }

@@ -8,6 +8,7 @@
 
 mod apart;
 mod child;
+mod embedded;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod entry;
 mod handed;
@@ -18,18 +19,21 @@ mod map;
 mod modules;
 mod plain;
 mod preload;
+mod runtime;
+mod sources;
 mod trace;
 mod wire;
+mod work;
 
-use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use pyo3::prelude::*;
-use refcow_protocol::{Answer, Fork, GO, Raised, Request};
+use refcow_protocol::{Answer, Fork, Raised, Request};
 
-use interpreter::{Interpreter, raised};
+use interpreter::Interpreter;
 use plain::PlainPages;
+use sources::raised;
 use wire::Wire;
 
 /// Answers the observer's requests until it closes the socket.
@@ -146,10 +150,12 @@ impl Subject {
                     Ok(work) => work,
                     Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
                 };
-                interpreter::flush(py);
+                runtime::flush(py);
                 child::fork_python(py, &mut self.control, work)
             }),
-            Dataset::Plain(plain) => child::fork_plain(&mut self.control, plain.work(forks)),
+            Dataset::Plain(plain) => {
+                child::fork_plain(&mut self.control, work::of_plain_pages(plain, forks))
+            }
             Dataset::None => Ok(Some(misuse("there is nothing to fork"))),
         }
     }
@@ -161,17 +167,4 @@ fn misuse(what: &str) -> Answer {
         summary: format!("refcow-subject: {what}"),
         traceback: String::new(),
     })
-}
-
-/// Whether mappings are at the same addresses in each run.
-fn addresses_fixed() -> bool {
-    personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE))
-}
-
-/// Waits for the byte that releases this process; `false` when the observer has gone.
-///
-/// Never inlined: the code that waits after a visit is that which waited before it, so that its page is there.
-#[inline(never)]
-fn released(wire: &mut Wire) -> std::io::Result<bool> {
-    Ok(wire.receive_byte()? == Some(GO))
 }

@@ -6,9 +6,7 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use refcow_observe::page_size;
-use refcow_protocol::{Fork, Job};
 
-use crate::child::Work;
 use crate::huge;
 
 /// What every page holds at first, and after a write of [`PlainPages::write`].
@@ -94,24 +92,6 @@ impl PlainPages {
             }
             left -= self.write(std::iter::once(page));
         }
-    }
-
-    /// What each process is to do. A job that needs Python, which the observer never asks for here, is to do nothing.
-    pub(crate) fn work(&self, forks: Vec<Fork>) -> Vec<(usize, Work<'_, '_>)> {
-        let work = forks.into_iter().map(|fork| {
-            let work = match fork.job {
-                Job::Write { pages, unreported } => Work::Write(self, pages, unreported),
-                Job::Wait => Work::Wait,
-                Job::OnlyTheWay { .. } => Work::OnlyTheWay(Box::new(Work::Idle)),
-                Job::Idle
-                | Job::Exit
-                | Job::Visit { .. }
-                | Job::Compare { .. }
-                | Job::Map { .. } => Work::Idle,
-            };
-            (fork.channel, work)
-        });
-        work.collect()
     }
 
     /// Scattered over the page, so that no one offset is special.

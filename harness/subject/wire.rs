@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use refcow_protocol::GO;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -72,4 +73,12 @@ impl Wire {
         let unused = rest.len();
         self.socket()?.write_all(&line[..SMALL - unused])
     }
+}
+
+/// Waits for the byte that releases this process; `false` when the observer has gone.
+///
+/// Never inlined: the code that waits after a visit is that which waited before it, so that its page is there.
+#[inline(never)]
+pub(crate) fn released(wire: &mut Wire) -> std::io::Result<bool> {
+    Ok(wire.receive_byte()? == Some(GO))
 }

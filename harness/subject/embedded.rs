@@ -1,0 +1,57 @@
+//! Python that refcow brings, called in namespaces that are emptied at once: what stayed would be heap to fork.
+
+use std::ffi::CStr;
+
+use pyo3::call::PyCallArgs;
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi::c_str;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use refcow_protocol::Report;
+
+/// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
+/// this.
+pub(crate) fn compare(
+    visit: &Bound<'_, PyAny>,
+    data: &Bound<'_, PyAny>,
+    replacement: &Bound<'_, PyAny>,
+) -> PyResult<Report> {
+    let names = PyDict::new(visit.py());
+    let source = c_str!(include_str!("compare.py"));
+    visit.py().run(source, Some(&names), None)?;
+    let compare = names.get_item("compare")?;
+    let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
+    let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
+    Ok(Report::Compared { differs, returned })
+}
+
+/// Calls a function of user_file.py, and leaves nothing of it behind; `None` for None.
+pub(crate) fn user_file<'py>(
+    py: Python<'py>,
+    function: &str,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    once(
+        py,
+        c_str!(include_str!("user_file.py")),
+        function,
+        arguments,
+    )
+}
+
+/// Calls a function of a source that refcow brings, and leaves nothing of it behind; `None` for None.
+pub(crate) fn once<'py>(
+    py: Python<'py>,
+    source: &CStr,
+    function: &str,
+    arguments: impl PyCallArgs<'py>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let names = PyDict::new(py);
+    py.run(source, Some(&names), None)?;
+    let function = names.get_item(function)?;
+    let function = function.ok_or_else(|| PyValueError::new_err("there is no such function"))?;
+    let returned = function.call1(arguments);
+    // Functions and the names that they see hold each other.
+    names.clear();
+    Ok(Some(returned?).filter(|value| !value.is_none()))
+}
