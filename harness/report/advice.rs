@@ -1,10 +1,12 @@
 //! What could be done about what is copied: a table a visit, what came of it, and what each remedy that helps means.
 
+use super::beginning::beginning;
 use super::columns::Columns;
 use super::escape::markdown as escaped;
 use super::grid::made_of;
-use super::table::wrapped;
-use super::{Style, beginning, labels, warnings};
+use super::labels::labels;
+use super::style::{Style, wrapped};
+use super::warnings::warnings;
 use refcow_model::advice::copied_bytes;
 use refcow_model::numbers::{bytes, signed_bytes, time};
 use refcow_model::remedies::{Remedy, remedy, title};

@@ -1,9 +1,12 @@
 //! Ways to share data with children, side by side: figures, and below them what a figure cannot say.
 
+use super::beginning::beginning;
+use super::changes;
 use super::columns::Columns;
 use super::escape::markdown as escaped;
-use super::table::say;
-use super::{READABLE, Style, beginning, changes, labels, warnings};
+use super::labels::labels;
+use super::style::{READABLE, Style, say};
+use super::warnings::warnings;
 use refcow_model::mitigations::{Mitigation, Mitigations, mitigations};
 use refcow_model::numbers::{about_bytes, bytes, share, signed_bytes, time};
 use refcow_model::{

@@ -1,8 +1,8 @@
 //! What changes from one version of Python to the next, each with the fact that tells of it.
 
 use super::escape::markdown as escaped;
-use super::table::wrapped;
-use super::{READABLE, Style, labels, legend};
+use super::labels::{labels, legend};
+use super::style::{READABLE, Style, wrapped};
 use refcow_model::claims::Claims;
 use refcow_model::compare;
 use refcow_model::numbers::{bytes, count, share, signed};

@@ -3,12 +3,14 @@
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
+use super::beginning::{beginning, incomplete_at_first};
 use super::columns::{Columns, cut};
 use super::escape::markdown as escaped;
 use super::finding::summary_of_claims;
-use super::page::about::pythons;
-use super::table::wrapped;
-use super::{READABLE, Style, beginning, changes, date, incomplete_at_first, labels, warnings};
+use super::labels::{labels, pythons};
+use super::style::{READABLE, Style, wrapped};
+use super::warnings::warnings;
+use super::{changes, date};
 use refcow_model::claims::Statement;
 use refcow_model::numbers::{bytes, count, share, time};
 use refcow_model::{Claim, Figure, Report, Unit, Value, Verdict};

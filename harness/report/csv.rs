@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
-use super::Error;
+use super::error::Error;
 use refcow_model::{
     By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict, share_of,
 };

@@ -3,11 +3,14 @@
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
+use super::beginning::beginning;
+use super::changes;
 use super::claims::shown;
 use super::columns::{Columns, cut};
 use super::escape::markdown as escaped;
-use super::table::wrapped;
-use super::{READABLE, Style, beginning, changes, labels, warnings};
+use super::labels::labels;
+use super::style::{READABLE, Style, wrapped};
+use super::warnings::warnings;
 use refcow_model::claims::Claims;
 use refcow_model::{Fact, Outcome, Report};
 

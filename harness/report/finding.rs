@@ -16,7 +16,7 @@ const MAINLY: f64 = 0.5;
 
 /// What was found, a line an interpreter.
 pub fn findings(report: &Report) -> Vec<String> {
-    let labels = super::labels(report);
+    let labels = super::labels::labels(report);
     let several = labels.len() > 1;
     let all = report.runs.iter().zip(labels);
     all.map(|(run, label)| {

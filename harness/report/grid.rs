@@ -1,7 +1,7 @@
 //! The same rows for every kind of table: a grid a dataset; side by side its visits, or the interpreters of a report.
 
 use super::columns::Columns;
-use super::labels;
+use super::labels::labels;
 use refcow_model::numbers::{bytes, count, share, signed_bytes, spread, time};
 use refcow_model::{
     Cause, Measurement, RegionName, RegionSummary, Report, Run, SMALLEST_WHOLE_BYTES, Spread,

@@ -7,8 +7,9 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
 use super::charts::{self, Chart};
+use super::error::Error;
+use super::escape;
 use super::page::Page;
-use super::{Error, escape};
 use refcow_model::Report;
 use refcow_model::numbers::unbroken;
 

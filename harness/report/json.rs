@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Error;
+use super::error::Error;
 
 /// The document, indented, with a line's end.
 pub(crate) fn render(document: &impl Serialize) -> Result<Vec<u8>, Error> {

@@ -1,7 +1,6 @@
 //! Whether a document could be repeated: the answer first, then what is not the same.
 
-use super::READABLE;
-use super::table::wrapped;
+use super::style::{READABLE, wrapped};
 use refcow_model::numbers::count;
 use refcow_model::{Difference, Repeated, Reproduction, RunName, Weight};
 

@@ -1,9 +1,12 @@
 //! Tables: for a terminal, and in Markdown.
 
+use super::beginning::beginning;
 use super::escape::markdown as escaped;
 use super::finding::findings;
 use super::grid::grids;
-use super::{READABLE, Style, beginning, changes, warnings, why};
+use super::style::{READABLE, Style, plain, say};
+use super::warnings::warnings;
+use super::{changes, why};
 use refcow_model::{By, Report};
 
 /// For a terminal: visits that do not fit side by side go into a further table below.
@@ -77,38 +80,6 @@ pub(crate) fn render_markdown_by(report: &Report, by: &[By]) -> Vec<u8> {
     }
     say_all_markdown(&mut text, report);
     text.into_bytes()
-}
-
-fn plain(width: Option<u16>) -> Style {
-    Style::Terminal {
-        width,
-        colours: false,
-    }
-}
-
-/// Adds a sentence, in lines no longer than the terminal's.
-pub(super) fn say(text: &mut String, width: Option<u16>, sentence: &str) {
-    match width {
-        Some(width) => text.push_str(&wrapped(sentence, width, "")),
-        None => {
-            text.push_str(sentence);
-            text.push('\n');
-        }
-    }
-}
-
-/// Words in lines of at most so many columns, each with its end.
-pub(super) fn wrapped(words: &str, width: u16, indent: &str) -> String {
-    // Paths stay whole, for whoever copies them.
-    let options = textwrap::Options::new(usize::from(width))
-        .initial_indent(indent)
-        .subsequent_indent(indent)
-        .word_separator(textwrap::WordSeparator::AsciiSpace)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .break_words(false);
-    let mut text = textwrap::fill(words, options).trim_end().to_owned();
-    text.push('\n');
-    text
 }
 
 /// What stands over a table on a page.

@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use super::finding::{edges, others};
-use super::labels;
+use super::labels::labels;
 use super::words::{LEAST, listed};
 use refcow_model::numbers::{bytes, count, share, spread};
 use refcow_model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};

@@ -1,12 +1,13 @@
 //! Rows of figures: bytes that children copied, as bars, and the time that visits took, as dots on a logarithmic axis.
 
+use super::chart::{Charts, Kind, head, listed};
+use super::dataset::{Dataset, idle_left_out, newest_datasets, python};
 use super::sketch::{
     Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, fit, width, wrap,
 };
 use super::theme::{self, Colour};
-use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets, python};
-use crate::Error;
 use crate::alternatives::label;
+use crate::error::Error;
 use refcow_model::mitigations::mitigations;
 use refcow_model::numbers::{self, bytes, count, signed_bytes};
 use refcow_model::{Alternative, Contents, Measurement, Report, Run};

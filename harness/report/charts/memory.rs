@@ -1,9 +1,10 @@
 //! What memory of all processes together grows by, the more children have visited the data: a chart a dataset.
 
+use super::chart::{Charts, Kind, head, listed};
+use super::dataset::{Dataset, idle_left_out, newest_datasets};
 use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, wrap};
 use super::theme::{self, Colour};
-use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
-use crate::Error;
+use crate::error::Error;
 use refcow_model::numbers::{bytes, count};
 use refcow_model::{Measurement, Report};
 

@@ -4,10 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chart::{Charts, Kind, head, listed};
+use super::dataset::{Dataset, idle_left_out, newest_datasets};
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
 use super::theme::{self, Colour};
-use super::{Charts, Dataset, Kind, head, idle_left_out, listed, newest_datasets};
-use crate::Error;
+use crate::error::Error;
 use refcow_model::numbers::{bytes, count, counted, share};
 use refcow_model::{Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
 

@@ -10,7 +10,7 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, fontdb};
 
 use super::theme::{self, Colour};
-use crate::Error;
+use crate::error::Error;
 use refcow_model::numbers::unbroken;
 
 /// How wide each chart is.

@@ -1,10 +1,12 @@
 //! Interpreters side by side: how many pages of the data each visit copied with each, in the colour of their part of it.
 
+use super::chart::{Charts, Kind, head, listed};
+use super::dataset::idle_left_out;
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
-use super::{Charts, Kind, head, idle_left_out, listed, theme};
-use crate::Error;
+use super::theme;
+use crate::error::Error;
 use crate::grid::made_of;
-use crate::labels;
+use crate::labels::labels;
 use refcow_model::numbers::count;
 use refcow_model::{Child, CopiedByRun, Report, share_of};
 

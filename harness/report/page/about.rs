@@ -1,9 +1,12 @@
 //! The report as a whole: what was found, on what, how, and by which command.
 
-use super::{Block, Item, Table};
+use super::block::Block;
+use super::table::Table;
 use crate::columns::Columns;
-use crate::{date, finding, labels, warnings};
-use refcow_model::numbers::{bytes, count, signed};
+use crate::labels::{labels, pythons, ranges};
+use crate::warnings::warnings;
+use crate::{date, finding};
+use refcow_model::numbers::{count, signed};
 use refcow_model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
 use refcow_model::{claims::Claims, shell};
 
@@ -43,34 +46,6 @@ pub(crate) fn measured_with(report: &Report) -> String {
     parts.extend(date::measured(report).map(|words| words.trim_end_matches('.').to_owned()));
     parts.retain(|part| !part.is_empty());
     parts.join(" · ")
-}
-
-/// `CPython 3.8.18 to 3.13.0`.
-pub(crate) fn pythons(report: &Report) -> String {
-    let labels = labels(report);
-    let ascending = report
-        .runs
-        .windows(2)
-        .all(|pair| pair[0].python.order() <= pair[1].python.order());
-    match &labels[..] {
-        [] => String::new(),
-        [only] => format!("CPython {only}"),
-        [one, other] => format!("CPython {one} and {other}"),
-        [first, .., last] if ascending => format!("CPython {first} to {last}"),
-        several => format!("CPython {}", several.join(", ")),
-    }
-}
-
-/// Interpreters by their places: of those that follow each other the first and the last.
-pub(crate) fn ranges(places: &[usize], labels: &[String]) -> String {
-    let mut parts = Vec::new();
-    for group in places.chunk_by(|one, next| one + 1 == *next) {
-        match group {
-            [first, _, .., last] => parts.push(format!("{} to {}", labels[*first], labels[*last])),
-            few => parts.extend(few.iter().map(|place| labels[*place].clone())),
-        }
-    }
-    parts.join(", ")
 }
 
 /// The finding in a sentence, and what else there is to say.
@@ -294,28 +269,4 @@ pub(crate) fn repeat(report: &Report) -> Vec<Block> {
         }
     }
     blocks
-}
-
-/// A list of sentences.
-pub(crate) fn list(sentences: impl IntoIterator<Item = String>) -> Block {
-    Block::List {
-        items: sentences.into_iter().map(Item::of).collect(),
-    }
-}
-
-/// A table's words for bytes that may not be known.
-pub(crate) fn known_bytes(number: Option<u64>) -> String {
-    number.map_or_else(|| "unknown".into(), bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interpreters_that_follow_each_other_are_a_range() {
-        let labels = ["3.8", "3.9", "3.10", "3.11", "3.12"].map(str::to_owned);
-        assert_eq!(ranges(&[0, 1, 2, 4], &labels), "3.8 to 3.10, 3.12");
-        assert_eq!(ranges(&[0, 1, 3], &labels), "3.8, 3.9, 3.11");
-    }
 }

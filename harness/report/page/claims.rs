@@ -1,85 +1,12 @@
 //! The statements of the article: what came of each, and what that follows from.
 
-use serde::Serialize;
-
+use super::block::{Block, Found, Group, Item, Mark, Told, Verdicts};
 use super::table::Table;
-use super::{Block, Item};
 use crate::claims::{REGIONS, applied, shown};
 use crate::columns::Columns;
-use crate::labels;
+use crate::labels::{labels, ranges};
 use refcow_model::claims::{Claims, Statement as Known};
 use refcow_model::{Claim, Report, Statement, Verdict};
-
-/// Statements with their verdicts.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Verdicts {
-    /// Those of one verdict together.
-    pub groups: Vec<Group>,
-}
-
-/// Statements of one verdict.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Group {
-    /// The verdict.
-    pub title: String,
-    /// How many there are.
-    pub number: String,
-    /// They.
-    pub claims: Vec<Told>,
-}
-
-/// A statement.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Told {
-    /// Its short name.
-    pub id: String,
-    /// What the article says.
-    pub statement: String,
-    /// Of all; `None` where interpreters gave several.
-    pub verdict: Option<Mark>,
-    /// What came of it: one, or one for each verdict that interpreters gave.
-    pub found: Vec<Found>,
-    /// What that follows from.
-    pub evidence: Vec<Block>,
-}
-
-/// What came of a statement.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Found {
-    /// With which interpreters; `None` with all.
-    pub with: Option<String>,
-    /// The verdict, as a class, a sign and a word.
-    pub verdict: Mark,
-    /// What was expected, if it was another.
-    pub expected: Option<String>,
-    /// The figure that decides, or why there is none; of several interpreters the last one's.
-    pub because: Option<String>,
-    /// The limit.
-    pub limit: Option<String>,
-}
-
-/// A verdict, for those who see colours and for those who do not.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Mark {
-    /// Of a style sheet.
-    pub class: &'static str,
-    /// A sign.
-    pub sign: &'static str,
-    /// A word.
-    pub word: &'static str,
-}
-
-impl Mark {
-    fn of(verdict: Verdict) -> Self {
-        let (class, sign, word) = match verdict {
-            Verdict::Holds => ("holds", "✓", "holds"),
-            Verdict::HoldsWithLimits => ("limits", "◐", "holds with limits"),
-            Verdict::DoesNotHold => ("not", "✗", "does not hold"),
-            Verdict::NotTestableHere => ("untested", "–", "not testable here"),
-        };
-        Self { class, sign, word }
-    }
-}
 
 /// All statements; nothing where no run has any.
 pub(super) fn section(report: &Report) -> Vec<Block> {
@@ -134,7 +61,7 @@ fn told(statement: &Statement<'_>, labels: &[String]) -> Option<Told> {
         let last = *places.last()?;
         let claim = statement.claims[last]?;
         Some(Found {
-            with: (verdicts.len() > 1).then(|| super::about::ranges(places, labels)),
+            with: (verdicts.len() > 1).then(|| ranges(places, labels)),
             verdict: Mark::of(claim.verdict),
             expected: (claim.verdict != claim.expected).then(|| claim.expected.to_string()),
             because: claim
@@ -174,7 +101,7 @@ fn evidence(statement: &Statement<'_>, newest: &Claim, labels: &[String]) -> Vec
                 (0, _) => Vec::new(),
                 (some, all) if some == all => vec!["This one applied.".to_owned()],
                 _ => {
-                    let with = super::about::ranges(&places, labels);
+                    let with = ranges(&places, labels);
                     vec![format!("This one applied with CPython {with}.")]
                 }
             };

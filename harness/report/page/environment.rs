@@ -1,8 +1,9 @@
 //! The machines and programs that the figures depend on: what is the same for all runs once.
 
-use super::{Block, Table};
+use super::block::Block;
+use super::table::Table;
 use crate::columns::Columns;
-use crate::labels;
+use crate::labels::{labels, ranges};
 use refcow_model::numbers::{bytes, count};
 use refcow_model::{Report, Run};
 
@@ -42,7 +43,7 @@ pub(super) fn section(report: &Report) -> Vec<Block> {
         let several = values.len() > 1;
         for (index, (value, places)) in values.into_iter().enumerate() {
             let with = match several {
-                true => super::about::ranges(&places, &labels),
+                true => ranges(&places, &labels),
                 false => "all".to_owned(),
             };
             let name = if index == 0 { name } else { "" };

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::about::{known_bytes, list};
-use super::{Block, Table};
+use super::block::Block;
+use super::table::Table;
 use crate::charts::Chart;
 use crate::columns::Columns;
-use crate::{advice as told, alternatives as ways, grid, labels, why};
-use refcow_model::numbers::{signed, spread};
+use crate::labels::labels;
+use crate::{advice as told, alternatives as ways, grid, why};
+use refcow_model::numbers::{bytes, signed, spread};
 use refcow_model::remedies::remedy;
 use refcow_model::{Measurement, Report, Run, datasets};
 
@@ -194,7 +195,7 @@ pub(super) fn advice(report: &Report) -> Vec<Block> {
             .map(|(reason, titles)| format!("Not measured: {}: {reason}.", titles.join(", ")));
         let all: Vec<_> = not_measured.chain(told::nothing_returned(run)).collect();
         if !all.is_empty() {
-            blocks.push(list(all));
+            blocks.push(Block::list(all));
         }
         for name in told::helping(run) {
             if !helping.contains(&name) {
@@ -245,7 +246,7 @@ pub(super) fn measurements(report: &Report) -> Vec<Block> {
             true => format!("Who wrote to the copied pages, with CPython {label}"),
             false => "Who wrote to the copied pages".to_owned(),
         };
-        blocks.push(Block::fold(title, false, vec![list(sentences)]));
+        blocks.push(Block::fold(title, false, vec![Block::list(sentences)]));
     }
     blocks
 }
@@ -284,4 +285,9 @@ fn cross_checks(run: &Run) -> Option<Columns> {
         leading: 2,
         numbers: 2..4,
     })
+}
+
+/// A table's words for bytes that may not be known.
+fn known_bytes(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".into(), bytes)
 }

@@ -1,9 +1,11 @@
 //! Versions of Python side by side: what each copies, what is known of them, and what changes from one to the next.
 
+use super::block::{Block, Item};
 use super::figures::DataNames;
-use super::{Block, Item, Table};
+use super::table::Table;
 use crate::columns::Columns;
-use crate::{changes, charts, facts, labels, legend};
+use crate::labels::{labels, legend};
+use crate::{changes, charts, facts};
 use refcow_model::claims::Claims;
 use refcow_model::numbers::share;
 use refcow_model::{Child, Report};
