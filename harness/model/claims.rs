@@ -6,72 +6,22 @@
 mod anew;
 mod context;
 mod data;
+mod error;
 mod facts;
 mod judge;
+mod statement;
 
 use std::collections::BTreeMap;
 use std::mem;
 
 pub(crate) use anew::agrees;
 pub use anew::{check, contradiction};
-pub use data::{
-    Claims, Effort, Elements, Evidence, FigureRule, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES,
-    Rule, Statement,
-};
-pub use facts::{Direction, FactStatement, Prediction};
+pub use data::{Claims, Effort, Elements, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
+pub use error::Error;
 pub use judge::{Figures, Judged};
+pub use statement::{Direction, Evidence, FactStatement, FigureRule, Prediction, Rule, Statement};
 
 use crate::{Run, Verdict};
-
-/// Why claims cannot be chosen or read.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    /// No claim of that id.
-    #[error("refcow knows no claim `{id}`")]
-    #[diagnostic(help("{offer}"))]
-    UnknownClaim {
-        /// As the user wrote it.
-        id: String,
-        /// The nearest, and all.
-        offer: String,
-    },
-    /// No fact of that id.
-    #[error("refcow knows no fact `{id}`")]
-    #[diagnostic(help("{offer}"))]
-    UnknownFact {
-        /// As the user wrote it.
-        id: String,
-        /// The nearest, and all.
-        offer: String,
-    },
-    /// What is said about claims cannot be understood.
-    #[error("in the claims: {0}")]
-    #[diagnostic(help("claims are written as in refcow's own harness/model/claims/claims.toml"))]
-    Data(String),
-    /// A file of claims cannot be read.
-    #[error("{path}: {reason}")]
-    #[diagnostic(help(
-        "--claims takes a file in the form of refcow's own harness/model/claims/claims.toml"
-    ))]
-    File {
-        /// The file.
-        path: String,
-        /// Why not.
-        reason: String,
-    },
-    /// A file of expectations.
-    #[error("{path}: {reason}")]
-    #[diagnostic(help(
-        "a file of expectations has a line for each claim that it speaks of: id = \"holds\", \"holds with limits\", \
-         \"does not hold\" or \"not testable here\""
-    ))]
-    Expectations {
-        /// The file.
-        path: String,
-        /// What is wrong with it, and where.
-        reason: String,
-    },
-}
 
 /// What is expected of some claims, in place of what refcow expects itself.
 pub type Expectations = BTreeMap<String, Verdict>;
@@ -128,28 +78,14 @@ impl Claims {
         });
         verdicts.collect()
     }
-}
 
-impl Statement {
-    /// What follows for it from the evidence of a run.
-    fn claim(&self, context: &minijinja::Value, run: &Run) -> Result<crate::Claim, Error> {
-        let figures = judge::take_figures(&self.id, &self.figures, context)?;
-        let judged = self.judge(&figures)?;
-        let why = judged
-            .lacking
-            .as_deref()
-            .map(|lacking| judge::why_lacking(&self.evidence, lacking, run));
-        Ok(crate::Claim {
-            id: self.id.clone(),
-            statement: self.statement.clone(),
-            verdict: judged.verdict,
-            expected: self.expected_with(&run.python.version),
-            decided_by: judged.decided_by,
-            limit: judged.limit,
-            not_testable_because: why,
-            figures,
-            evidence: self.evidence.clone(),
-            rules_sha256: Some(anew::rules_sha256(self)),
-        })
+    /// What came of each of these facts, from what the run holds.
+    ///
+    /// # Errors
+    /// When an expression cannot be read, which a test of the data excludes.
+    pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<crate::Fact>, Error> {
+        let context = context::of(run);
+        let chosen = self.choose_facts(ids)?.into_iter();
+        chosen.map(|fact| fact.fact(&context, run)).collect()
     }
 }

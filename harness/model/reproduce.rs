@@ -10,7 +10,7 @@ mod not_compared;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::comparing::{Comparing, MEMORY};
+use self::comparing::{Comparing, MEMORY, ONLY_NOW, ONLY_RECORDED};
 use self::measurement::short;
 use crate::compare;
 use crate::{
@@ -119,9 +119,6 @@ fn repeated(
         differences,
     }
 }
-
-const ONLY_NOW: &str = "the command measures it, and the document does not have it";
-const ONLY_RECORDED: &str = "the document has it, and its command did not measure it again";
 
 fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     for (recorded, now) in compare::pairs(run, now) {

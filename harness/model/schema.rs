@@ -12,10 +12,15 @@ mod document;
 mod environment;
 mod fact;
 mod measurement;
+mod noise;
 mod pages;
+mod region;
+mod report;
 mod reproduction;
 mod series;
+mod spread;
 mod summary;
+mod text;
 mod verdicts;
 mod version;
 mod warning;
@@ -29,23 +34,22 @@ pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
-pub use document::{
-    DocumentError, Import, MAX_DOCUMENT_BYTES, Report, Run, SCHEMA_VERSION, Source, one_line,
-    printable, printable_lines, read, sha256,
-};
+pub use document::{DocumentError, MAX_DOCUMENT_BYTES, read};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
 pub use measurement::{
-    Calibration, Child, CrossChecks, Followed, Made, Measurement, NotWalked, OnTheWay, Peak,
-    Processes, Python, Region, RegionMap, RegionName, Totals, Tree, UssGrowth, VisitBytes,
+    Calibration, Child, CrossChecks, Followed, Made, Measurement, OnTheWay, Peak, Processes,
+    Python, Region, Totals, Tree, UssGrowth, VisitBytes,
 };
+pub use noise::{SMALLEST_WHOLE_BYTES, change_share, is_noise, share_of};
 pub use pages::{Fate, PageMap, Squares, Stretch};
+pub use region::{NotWalked, RegionMap, RegionName};
+pub use report::{Import, Report, Run, SCHEMA_VERSION, Source, sha256};
 pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
-pub use summary::{
-    Cost, Edge, Group, Named, Reason, RegionSummary, SMALLEST_WHOLE_BYTES, Spent, Spread, Summary,
-    Why, change_share, is_noise, share_of,
-};
+pub use spread::Spread;
+pub use summary::{Cost, Edge, Group, Named, Reason, RegionSummary, Spent, Summary, Why};
+pub use text::{one_line, printable, printable_lines};
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;
 pub use warning::{Warning, named, not_measured};

@@ -3,18 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Claims, Error, context};
-use crate::{DocumentError, Report, Run, Warning, sha256};
-
-/// Grows by one whenever the same rules come to other words or figures: when what `context` hands them, or how a filter
-/// writes a number, changes. Documents from before are then judged by rules that are not these.
-const LANGUAGE: u32 = 1;
-
-/// What tells rules from any others.
-pub(super) fn rules_sha256(rules: &impl Serialize) -> String {
-    let text = serde_json::to_vec(&(LANGUAGE, rules)).unwrap_or_default();
-    sha256(&text)
-}
+use super::context;
+use super::data::Claims;
+use super::error::Error;
+use super::judge::rules_sha256;
+use crate::{DocumentError, Report, Run, Warning};
 
 /// Fields of a claim that do not follow from a run: the user may expect something else (`--expect`), and a document of an
 /// earlier version does not have the last.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Error, FactStatement};
-use crate::{StartMethod, Unit, Verdict, Version};
+use super::error::Error;
+use super::statement::{Direction, Evidence, FactStatement, Statement};
+use crate::{RowKey, Version};
 
 /// What the alternatives hand over if nobody says: enough to stand out from what a process needs anyway, and quick.
 pub const HANDED_OVER_BYTES: u64 = 4 << 20;
@@ -81,107 +82,6 @@ pub struct Bytes {
     quick: u64,
     default: u64,
     full: u64,
-}
-
-/// One statement of the article.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Statement {
-    /// Its short name.
-    pub id: String,
-    /// What is said, in refcow's words.
-    pub statement: String,
-    /// What the article leaves out, in a few sentences.
-    pub leaves_out: String,
-    /// The verdict that refcow expects.
-    expected: Verdict,
-    /// From an interpreter of this series on, another one.
-    #[serde(default)]
-    expected_from: BTreeMap<String, Verdict>,
-    /// What is measured: `FIXTURE/VISIT`, `FIXTURE+PREPARATION/VISIT`, `observed/NAME` or
-    /// `alternatives/WAY/START_METHOD`.
-    pub evidence: Vec<String>,
-    /// What is taken from it.
-    pub figures: Vec<FigureRule>,
-    /// How the verdict follows: the first rule that applies. The last applies always.
-    pub rules: Vec<Rule>,
-}
-
-/// How a figure is taken from the evidence.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FigureRule {
-    /// Its name in rules.
-    pub name: String,
-    /// What it counts.
-    pub unit: Unit,
-    /// An expression over the evidence: `ints.iterate.share`, `observed.at_fork.pages`.
-    pub is: String,
-    /// What it is, for people.
-    pub means: String,
-}
-
-/// A step from figures to a verdict.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// An expression over the figures.
-    pub when: String,
-    /// What then follows.
-    pub verdict: Verdict,
-    /// The figure that decides: a template over the figures.
-    pub decided_by: String,
-    /// Of `holds with limits`: the limit, a template too.
-    pub limit: Option<String>,
-}
-
-/// Something that is measured for a claim.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Evidence {
-    /// A visit to a dataset.
-    Visit {
-        /// The fixture: a name, or the path of a file.
-        fixture: String,
-        /// What the parent does before it forks.
-        prepare: Option<String>,
-        /// The visit.
-        visit: String,
-    },
-    /// Something besides pages.
-    Observed(String),
-    /// A way of sharing, among the alternatives.
-    Alternative {
-        /// The way.
-        way: String,
-        /// How its children are started.
-        start_method: StartMethod,
-    },
-}
-
-impl Evidence {
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let none = || Error::Data(format!("{text:?} names no evidence"));
-        let (what, name) = text.rsplit_once('/').ok_or_else(none)?;
-        if let Some(way) = what.strip_prefix("alternatives/") {
-            let start_method = name.parse().map_err(Error::Data)?;
-            let way = way.into();
-            return Ok(Self::Alternative { way, start_method });
-        }
-        Ok(match what {
-            "observed" => Self::Observed(name.into()),
-            data => {
-                let (fixture, prepare) = match data.rsplit_once('+') {
-                    Some((fixture, prepare)) => (fixture, Some(prepare.into())),
-                    None => (data, None),
-                };
-                Self::Visit {
-                    fixture: fixture.into(),
-                    prepare,
-                    visit: name.into(),
-                }
-            }
-        })
-    }
 }
 
 impl Claims {
@@ -278,6 +178,44 @@ impl Claims {
         once_each(chosen.iter().flat_map(|fact| &fact.evidence))
     }
 
+    /// The facts with these ids, in their own order; all if none is given.
+    ///
+    /// # Errors
+    /// When an id is unknown.
+    pub(crate) fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, Error> {
+        for id in ids {
+            if !self.facts.iter().any(|fact| fact.id == *id) {
+                let known = self.facts.iter().map(|fact| &fact.id[..]);
+                return Err(Error::UnknownFact {
+                    id: id.clone(),
+                    offer: crate::suggest::offer(id, known, "facts"),
+                });
+            }
+        }
+        let wanted = |fact: &&FactStatement| ids.is_empty() || ids.contains(&fact.id);
+        Ok(self.facts.iter().filter(wanted).collect())
+    }
+
+    /// The facts that tell of a change of this row from one version to another, whichever is the older.
+    pub fn explaining(
+        &self,
+        row: &RowKey,
+        direction: Direction,
+        from: &Version,
+        to: &Version,
+    ) -> Vec<&FactStatement> {
+        let direction = match direction {
+            Direction::More if from > to => Direction::Fewer,
+            Direction::Fewer if from > to => Direction::More,
+            direction => direction,
+        };
+        let between = (from.min(to), from.max(to));
+        self.facts
+            .iter()
+            .filter(|fact| fact.explains(row, direction, between))
+            .collect()
+    }
+
     /// The size of a fixture's dataset.
     pub fn elements(&self, fixture: &str, effort: Effort) -> Elements {
         let sizes = self.sizes.get(fixture).copied().unwrap_or_default();
@@ -328,19 +266,5 @@ impl Bytes {
             Effort::Default => self.default,
             Effort::Full => self.full,
         }
-    }
-}
-
-impl Statement {
-    /// What is expected with an interpreter of this version.
-    pub(crate) fn expected_with(&self, version: &str) -> Verdict {
-        let here: Option<Version> = version.parse().ok();
-        let later = self
-            .expected_from
-            .iter()
-            .map(|(from, verdict)| (from.parse().ok(), *verdict))
-            .filter(|(from, _): &(Option<Version>, _)| from.is_some() && *from <= here)
-            .max_by(|(one, _), (other, _)| one.cmp(other));
-        later.map_or(self.expected, |(_, verdict)| verdict)
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
 
-use super::{Error, Evidence, FigureRule, Statement};
+use super::error::Error;
+use super::statement::{Evidence, FigureRule, Statement};
 use crate::numbers;
-use crate::{Figure, Run, Value, Verdict, Warning, named};
+use crate::{Figure, Run, Value, Verdict, Warning, named, sha256};
 
 /// Figures by name. What could not be had is not among them.
 pub type Figures = BTreeMap<String, Figure>;
@@ -40,6 +42,16 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.add_filter("time", numbers::time);
     language
 });
+
+/// Grows by one whenever the same rules come to other words or figures: when what `context` hands them, or how a filter
+/// writes a number, changes. Documents from before are then judged by rules that are not these.
+const LANGUAGE_VERSION: u32 = 1;
+
+/// What tells rules from any others.
+pub(super) fn rules_sha256(rules: &impl Serialize) -> String {
+    let text = serde_json::to_vec(&(LANGUAGE_VERSION, rules)).unwrap_or_default();
+    sha256(&text)
+}
 
 /// Refuses an expression or a template that is none, or that needs another figure than these.
 pub(super) struct Checked<'a> {
@@ -297,6 +309,32 @@ impl Statement {
             });
         }
         Err(Error::Data(format!("no rule of {} applies", self.id)))
+    }
+
+    /// What follows for it from the evidence of a run.
+    pub(super) fn claim(
+        &self,
+        context: &minijinja::Value,
+        run: &Run,
+    ) -> Result<crate::Claim, Error> {
+        let figures = take_figures(&self.id, &self.figures, context)?;
+        let judged = self.judge(&figures)?;
+        let why = judged
+            .lacking
+            .as_deref()
+            .map(|lacking| why_lacking(&self.evidence, lacking, run));
+        Ok(crate::Claim {
+            id: self.id.clone(),
+            statement: self.statement.clone(),
+            verdict: judged.verdict,
+            expected: self.expected_with(&run.python.version),
+            decided_by: judged.decided_by,
+            limit: judged.limit,
+            not_testable_because: why,
+            figures,
+            evidence: self.evidence.clone(),
+            rules_sha256: Some(rules_sha256(self)),
+        })
     }
 
     fn not_testable(&self, figures: &Figures) -> Judged {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{INTERPRETERS_OWN, LEFT_AT_EXIT, TOLERANCE};
-use crate::EXIT;
-use crate::{Measurement, Paid, RowValue, SMALLEST_WHOLE_BYTES, Source, Spent, Status, Tolerance};
+use super::circumstances::{INTERPRETERS_OWN, LEFT_AT_EXIT, TOLERANCE, made_of};
+use crate::{
+    EXIT, Measurement, Paid, RowValue, SMALLEST_WHOLE_BYTES, Source, Spent, Status, Tolerance,
+};
 
 /// So many bytes of new memory more or fewer are no matter of the visit between builds: a heap that another build leaves has its
 /// free memory elsewhere, and grows by arenas. Since 3.10 one is 1 MiB; the heap may end in one and begin another.
@@ -265,7 +266,7 @@ pub(super) fn other_data(
         (Some(_), None) => all.push(format!("the code of {other} in the new run is not known")),
         _ => {}
     }
-    let words = |measurement: &Measurement| super::made_of(measurement);
+    let words = |measurement: &Measurement| made_of(measurement);
     if base.made_with() != new.made_with() {
         all.push(format!("made with {} → {}", words(base), words(new)));
     }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::comparing::Comparing;
+use super::comparing::{Comparing, MEMORY, ONLY_NOW, ONLY_RECORDED};
 use super::measurement;
-use super::{ONLY_NOW, ONLY_RECORDED};
 use crate::compare;
 use crate::{Advice, AfterKill, Alternative, Environment, Run, Tried, Value, Warning, Weight};
 
@@ -257,7 +256,7 @@ pub(super) fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &m
             };
             comparing.compared += 1;
             // A child reads its own code and modules, too: some of it from byte code that it finds or not.
-            let allowed = ((one.max(other) as f64 * super::MEMORY) as u64).max(PIPED_NOISE);
+            let allowed = ((one.max(other) as f64 * MEMORY) as u64).max(PIPED_NOISE);
             if one.abs_diff(other) > allowed {
                 let of = of(&format!(
                     "bytes that child {number} read from pipes and files"

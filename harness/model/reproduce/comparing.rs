@@ -9,6 +9,10 @@ use crate::{Difference, Tolerance, Weight};
 /// processes of the machine that map them, which is most of what a small process has.
 pub(super) const MEMORY: f64 = 0.5;
 
+pub(super) const ONLY_NOW: &str = "the command measures it, and the document does not have it";
+pub(super) const ONLY_RECORDED: &str =
+    "the document has it, and its command did not measure it again";
+
 /// Why a few pages of `rest` more or fewer say nothing.
 const MOVES: &str = "what is not the dataset's moves by some pages from run to run";
 

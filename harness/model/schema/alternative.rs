@@ -4,7 +4,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::summary::{Spread, spread};
+use super::spread::{Spread, spread};
 
 /// The same bytes, reaching child processes by one way. `multiprocessing` itself makes the children.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,15 +1,13 @@
 //! What a measurement comes to: the figures that tables and sentences show. Every statistic is made here.
 
+use super::noise::{SMALLEST_WHOLE_BYTES, is_noise, share_of};
+use super::spread::{Spread, spread};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 
 use super::{
     By, Cause, Child, Followed, Made, Measurement, Region, RegionName, VisitBytes, Written,
 };
-
-/// A figure over all children: the least and the most.
-pub type Spread<T> = RangeInclusive<T>;
 
 /// One region over all children.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -610,30 +608,6 @@ fn grouped(of_children: Vec<Vec<(Key<'_>, u64)>>, page_size_bytes: u64) -> Vec<G
     groups
 }
 
-/// Of less than so many bytes no part is told: a page more or less would make it another.
-pub const SMALLEST_WHOLE_BYTES: u64 = 64 << 10;
-
-/// So few pages may be edges of regions, or a build's.
-const NOISE_PAGES: u64 = 4;
-
-/// Whether so few pages say nothing.
-pub fn is_noise(pages: u64) -> bool {
-    pages < NOISE_PAGES
-}
-
-/// Which part of these pages that is, from 0 to 1, if they are enough for it to say anything.
-pub fn share_of(pages: u64, of: u64, page_size_bytes: u64) -> Option<f64> {
-    let is_large = of.saturating_mul(page_size_bytes) >= SMALLEST_WHOLE_BYTES;
-    is_large.then(|| pages as f64 / of as f64)
-}
-
-/// By which part so many bytes became more, or fewer: −1 of all that became none. `None` where there were so few that a page
-/// more would say much, and where nothing changed.
-pub fn change_share(base: u64, new: u64) -> Option<f64> {
-    let is_large = base >= SMALLEST_WHOLE_BYTES && base != new;
-    is_large.then(|| (new as f64 - base as f64) / base as f64)
-}
-
 /// A figure over all children, if it is known of each.
 fn of_all<T: PartialOrd + Copy>(
     all: &[VisitBytes],
@@ -661,30 +635,4 @@ fn sums(all: impl Iterator<Item = (Option<String>, u64)>) -> Named {
     // Those of as many pages stay in the order of their keys.
     sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     sums
-}
-
-/// From the least to the most; `None` of nothing.
-pub(super) fn spread<T: PartialOrd + Copy>(
-    mut figures: impl Iterator<Item = T>,
-) -> Option<Spread<T>> {
-    let first = figures.next()?;
-    let (least, most) = figures.fold((first, first), |(least, most), figure| {
-        (
-            if figure < least { figure } else { least },
-            if figure > most { figure } else { most },
-        )
-    });
-    Some(least..=most)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_runs_from_the_least_to_the_most() {
-        assert_eq!(spread([3, 1, 2].into_iter()), Some(1..=3));
-        assert_eq!(spread([0.5].into_iter()), Some(0.5..=0.5));
-        assert_eq!(spread(std::iter::empty::<u64>()), None);
-    }
 }

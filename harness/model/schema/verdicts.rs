@@ -1,6 +1,6 @@
 //! What all runs of a report say together: of the article's statements, of facts, of ways of sharing, of the instrument.
 
-use super::summary::{Spread, spread};
+use super::spread::{Spread, spread};
 use super::{Alternative, Claim, Contents, Outcome, Report, Run, Verdict};
 
 /// A statement, with the claim of each run about it, in their order.

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{DocumentError, is_no_letter};
+use super::error::{DocumentError, malformed};
+use crate::schema::text::is_no_letter;
 
 /// No figure is beyond it, be it of bytes: 256 TiB, an address space of 48 bits. A few thousand of them can be added up.
 pub(super) const MOST: u64 = 1 << 48;
@@ -40,7 +41,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), DocumentError> {
     let Err(error) = walked else { return Ok(()) };
     Err(match walk.refused {
         Some(refused) => refused,
-        None => super::malformed(&walk.place, &error),
+        None => malformed(&walk.place, &error),
     })
 }
 

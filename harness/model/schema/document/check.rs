@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::bounds::MOST;
-use super::{DocumentError, Report, Run};
-use crate::{Advice, Calibration, Cause, Causes, Child, Fate, Measurement, Region, Tree};
+use super::error::DocumentError;
+use crate::{
+    Advice, Calibration, Cause, Causes, Child, Fate, Measurement, Region, Report, Run, Tree,
+};
 
 /// 256 TiB of the smallest pages, as many as an address space of 48 bits has: sums of them fit into 64 bits.
 const MOST_PAGES: u64 = 1 << 36;

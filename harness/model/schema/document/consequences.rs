@@ -1,8 +1,8 @@
 //! Figures of one document that follow from others of it.
 
 use super::check::measurements;
-use super::{DocumentError, Report};
-use crate::{Alternative, Child, StartMethod, UssGrowth};
+use super::error::DocumentError;
+use crate::{Alternative, Child, Report, StartMethod, UssGrowth};
 
 /// Refuses a document in which one does not.
 pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
