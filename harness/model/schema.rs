@@ -8,6 +8,7 @@ mod alternative;
 mod cause;
 mod claim;
 mod comparison;
+mod cost;
 mod document;
 mod environment;
 mod fact;
@@ -34,6 +35,7 @@ pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
+pub use cost::{Cost, Edge, Named, Reason, Spent, Why};
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, read};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
@@ -48,7 +50,7 @@ pub use report::{Import, Report, Run, SCHEMA_VERSION, Source, sha256};
 pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};
 pub use series::{CopiedByRun, datasets};
 pub use spread::Spread;
-pub use summary::{Cost, Edge, Group, Named, Reason, RegionSummary, Spent, Summary, Why};
+pub use summary::{Group, RegionSummary, Summary};
 pub use text::{one_line, printable, printable_lines};
 pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
 pub use version::Version;

@@ -9,6 +9,7 @@
 #![warn(unreachable_pub)]
 
 mod at_fork;
+mod capabilities;
 mod counters;
 mod descent;
 mod faults;
@@ -20,6 +21,7 @@ mod mappings;
 mod memory;
 mod migration;
 pub mod objects;
+mod page;
 mod pagemap;
 mod sharing;
 pub mod symbols;
@@ -28,6 +30,7 @@ mod waiting;
 mod watch;
 
 pub use at_fork::{AtFork, at_next_fork};
+pub use capabilities::{CAP_SYS_PTRACE, has_capability};
 pub use counters::{
     Counters, bytes_read, children_of, counters, family_bytes, is_in_swap, minor_faults, rss_bytes,
     settle,
@@ -41,14 +44,12 @@ pub use mappings::{
 };
 pub use memory::{Memory, identical_pages, read_page};
 pub use migration::compare;
-pub use pagemap::{PageStates, huge_pages, page_size, page_states, present_pages};
+pub use page::{PageSet, page_size};
+pub use pagemap::{PageStates, huge_pages, page_states, present_pages};
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};
 pub use watch::{Seen, Watch};
-
-/// Page numbers: virtual addresses divided by the page size.
-pub type PageSet = roaring::RoaringTreemap;
 
 use procfs::ProcError;
 

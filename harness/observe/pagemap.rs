@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use procfs::process::{MemoryPageFlags, Process};
@@ -14,12 +13,6 @@ use super::mappings::private_memory;
 use super::{Error, PageSet, reading};
 
 mod gaps;
-
-/// The kernel's base page in bytes, from `sysconf(_SC_PAGESIZE)`.
-pub fn page_size() -> u64 {
-    static SIZE: LazyLock<u64> = LazyLock::new(procfs::page_size);
-    *SIZE
-}
 
 /// Consecutive pages in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

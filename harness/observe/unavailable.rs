@@ -5,9 +5,7 @@ use std::io;
 use nix::errno::Errno;
 use procfs::process::Process;
 
-/// Number of the capability, from linux/capability.h. CAP_SYS_ADMIN stands for it, as it did before Linux 5.8.
-const CAP_PERFMON: u32 = 38;
-const CAP_SYS_ADMIN: u32 = 21;
+use crate::capabilities::{CAP_PERFMON, CAP_SYS_ADMIN, has_capability};
 
 /// The highest `perf_event_paranoid` at which an ordinary user may record what its own processes do outside the kernel
 /// (Documentation/admin-guide/perf-security.rst). Debian and Ubuntu have added levels above it.
@@ -59,14 +57,13 @@ impl Permission {
     /// Of this process, now. Needs no privilege.
     pub fn of_this_process() -> Self {
         let status = Process::myself().and_then(|process| process.status()).ok();
-        let has = |all: u64, capability: u32| all >> capability & 1 == 1;
         Self {
             paranoid: std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            privileged: status
-                .as_ref()
-                .map(|status| has(status.capeff, CAP_PERFMON) || has(status.capeff, CAP_SYS_ADMIN)),
+            privileged: has_capability(CAP_PERFMON)
+                .zip(has_capability(CAP_SYS_ADMIN))
+                .map(|(perf, admin)| perf || admin),
             seccomp: status.and_then(|status| status.seccomp),
         }
     }

@@ -6,10 +6,12 @@
 //! kernel, and so in none of the process's mappings; all else stands in one static struct, which the rehearsal
 //! writes, and in memory that no figure counts (`apart.rs`). But the interpreter itself allocates when it is traced.
 
+mod frames;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
@@ -23,10 +25,10 @@ use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use refcow_protocol::{Interval, Lines, Place};
+use refcow_protocol::{Interval, Lines, OwnFiles, Place};
 
 use crate::handed;
-use refcow_protocol::OwnFiles;
+use frames::{Frames, Reference};
 
 /// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
 const CAPACITY: u64 = 1 << 20;
@@ -53,103 +55,6 @@ const RETURN: c_int = 3;
 #[expect(unsafe_code, reason = "see the comment")]
 unsafe extern "C" {
     fn PyEval_SetTrace(function: Option<TraceFunction>, object: *mut ffi::PyObject);
-}
-
-/// A function of a frame that gives a new reference, or null.
-type OfFrame = unsafe extern "C" fn(*mut ffi::PyFrameObject) -> *mut ffi::PyObject;
-
-/// How this interpreter tells a frame's code, and its caller.
-#[derive(Clone, Copy)]
-enum Frames {
-    /// `PyFrame_GetCode` and `PyFrame_GetBack`, since 3.9.
-    Functions { code: OfFrame, back: OfFrame },
-    /// The attributes of these names, which live as long as the process.
-    Attributes {
-        code: *mut ffi::PyObject,
-        back: *mut ffi::PyObject,
-    },
-}
-
-impl Frames {
-    fn new(py: Python<'_>) -> Self {
-        match (of_frame(c"PyFrame_GetCode"), of_frame(c"PyFrame_GetBack")) {
-            (Some(code), Some(back)) => Self::Functions { code, back },
-            _ => {
-                let name = |name| PyString::intern(py, name).into_any().into_ptr();
-                Self::Attributes {
-                    code: name("f_code"),
-                    back: name("f_back"),
-                }
-            }
-        }
-    }
-
-    /// The frame's code; a new reference.
-    fn code(self, frame: *mut ffi::PyFrameObject) -> Option<Reference> {
-        match self {
-            Self::Functions { code, .. } => of(frame, code),
-            Self::Attributes { code, .. } => attribute(frame, code),
-        }
-    }
-
-    /// The frame that called it.
-    fn back(self, frame: *mut ffi::PyFrameObject) -> Option<Reference> {
-        match self {
-            Self::Functions { back, .. } => of(frame, back),
-            Self::Attributes { back, .. } => attribute(frame, back),
-        }
-    }
-}
-
-/// The function of this name, if this interpreter has it.
-fn of_frame(name: &CStr) -> Option<OfFrame> {
-    #[expect(unsafe_code, reason = "only some versions have it")]
-    // SAFETY: the name is a C string. If libpython has such a symbol, it is a function of this type: both have been
-    // `T *f(PyFrameObject *)` with a struct that begins with a PyObject since they came (3.9, cpython/pyframe.h).
-    unsafe {
-        let found = nix::libc::dlsym(nix::libc::RTLD_DEFAULT, name.as_ptr());
-        (!found.is_null()).then(|| std::mem::transmute::<*mut nix::libc::c_void, OfFrame>(found))
-    }
-}
-
-fn of(frame: *mut ffi::PyFrameObject, function: OfFrame) -> Option<Reference> {
-    #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
-    // SAFETY: the interpreter that calls the trace function has given the frame, or the frame has given its caller, of
-    // which a reference is held; the thread is attached.
-    Reference::new(unsafe { function(frame) })
-}
-
-fn attribute(frame: *mut ffi::PyFrameObject, name: *mut ffi::PyObject) -> Option<Reference> {
-    #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
-    // SAFETY: as in `of`; the name is a string that is never freed. `f_code` and `f_back` are members of the struct,
-    // so that no Python code runs. An exception is none of the visit's.
-    unsafe {
-        let found = ffi::PyObject_GetAttr(frame.cast(), name);
-        if found.is_null() {
-            ffi::PyErr_Clear();
-        }
-        Reference::new(found).filter(|found| found.0 != ffi::Py_None())
-    }
-}
-
-/// A reference that is given up when dropped, as `Bound` is, but without asking for a token on the way.
-struct Reference(*mut ffi::PyObject);
-
-impl Reference {
-    fn new(object: *mut ffi::PyObject) -> Option<Self> {
-        (!object.is_null()).then_some(Self(object))
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        #[expect(unsafe_code, reason = "as ffi's references are counted")]
-        // SAFETY: made by `new` of a new reference, in the trace function, whose thread is attached. It is never the
-        // last one: a frame that runs, or is being left, holds its code and its caller.
-        unsafe {
-            ffi::Py_DecRef(self.0);
-        }
-    }
 }
 
 /// What runs: a code object, of which nothing is owned, and a line in it, or 0.

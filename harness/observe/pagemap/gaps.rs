@@ -13,7 +13,7 @@ use nix::libc;
 
 use super::super::PageSet;
 use super::super::mappings::detailed_maps;
-use super::page_size;
+use crate::page_size;
 
 /// `PAGEMAP_SCAN`, `struct pm_scan_arg` and `struct page_region` of linux/fs.h, since Linux 6.7.
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 
 use refcow_observe::{PageSet, page_size};
 
-use super::Seen;
 use super::allocator::{ALIGNMENT, FLAGS, Heap, LEAST_CHUNK, MAPPED, POOL_HEADER, WORD};
+use super::seen::Seen;
 use crate::handed::{self, Kept};
 
 /// `NON_MAIN_ARENA`.
@@ -476,5 +476,20 @@ impl Heap {
             }
         }
         None
+    }
+}
+
+/// The heap as it was before Python allocated anything for the map.
+pub(super) struct Blocks {
+    pub(super) heap: Heap,
+    pub(super) in_use: InUse,
+}
+
+impl Blocks {
+    pub(super) fn of(heap: Heap) -> Self {
+        Self {
+            in_use: InUse::of(&heap),
+            heap,
+        }
     }
 }

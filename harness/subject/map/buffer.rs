@@ -7,7 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::layout::{read, word_of};
+use super::words::{read, word_of};
 
 /// `Py_buffer`, unchanged since 3.3 and part of the stable ABI since 3.11 (bpo-45459). PyO3
 /// declares it for 3.11 and later only; the functions are in every CPython.

@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use super::layout::{read, word_of};
+use super::words::{read, word_of};
 
 const WORD: usize = size_of::<usize>();
 /// `PyDictObject.ma_keys`.

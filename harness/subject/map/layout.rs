@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
 use super::allocator::Heap;
 use super::keys::Keys;
+use super::words::{read, word_of};
 
 const WORD: usize = size_of::<usize>();
 /// `PyGC_Head`.
@@ -597,20 +598,5 @@ fn is_set(kind: *mut ffi::PyTypeObject) -> bool {
     unsafe {
         ffi::PyType_IsSubtype(kind, &raw mut ffi::PySet_Type) != 0
             || ffi::PyType_IsSubtype(kind, &raw mut ffi::PyFrozenSet_Type) != 0
-    }
-}
-
-/// One word of an object's struct.
-pub(super) fn word_of(object: *mut ffi::PyObject, index: usize) -> usize {
-    read(object as usize + index * WORD)
-}
-
-pub(super) fn read(address: usize) -> usize {
-    #[expect(unsafe_code, reason = "the stable ABI hides the structs")]
-    // SAFETY: callers ask for words of structs that the object or type they hold has on every supported build; were one laid
-    // out otherwise, `Layouts::new` would have said so, or a fault ends this forked process alone, with a message of the
-    // observer's.
-    unsafe {
-        *(address as *const usize)
     }
 }

@@ -5,7 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::lookup;
+use super::types::lookup;
 
 /// Where in an item of this type there are pointers to objects.
 pub(super) fn object_offsets(descr: &Bound<'_, PyAny>) -> Vec<usize> {

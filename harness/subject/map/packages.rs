@@ -4,47 +4,19 @@
 //! imported, and stops at what is another's: its module and that module's dict, and functions and classes, which say where they were
 //! made. Of what several packages lead to, the first has it.
 
-use std::collections::{HashMap, HashSet};
-
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
-use super::{Walk, layout, lookup, type_of};
+use super::blocks::Before;
+use super::collector::Collector;
+use super::layout;
+use super::types::{lookup, type_of};
+use super::walk::Walk;
 
 /// What has no package: modules that are the interpreter itself.
 const INTERPRETER: usize = 0;
 const OF_INTERPRETER: [&str; 2] = ["sys", "builtins"];
-
-/// Top-level packages, and what is known to be theirs.
-#[derive(Default)]
-pub(super) struct Packages {
-    /// By name: a place in `waiting`.
-    numbers: HashMap<String, usize>,
-    /// Modules and their dicts.
-    owners: HashMap<usize, usize>,
-    /// By class; `None`: whoever leads to it first.
-    classes: HashMap<usize, Option<usize>>,
-    /// Of each package what is to be followed, and its place in the object map's list.
-    waiting: Vec<Vec<*mut ffi::PyObject>>,
-    in_map: Vec<Option<u32>>,
-    /// What waits, or has waited.
-    put_off: HashSet<usize>,
-    current: usize,
-}
-
-impl Packages {
-    /// The package whose object is being taken in, as the object map numbers it; `None`: the interpreter's.
-    pub(super) fn package(&self) -> Option<u32> {
-        self.in_map.get(self.current).copied().flatten()
-    }
-
-    fn put_off(&mut self, object: *mut ffi::PyObject, package: usize) {
-        if self.put_off.insert(object as usize) {
-            self.waiting[package].push(object);
-        }
-    }
-}
 
 fn top(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
@@ -54,8 +26,8 @@ impl Walk<'_> {
     /// Takes in all that is not the dataset's.
     pub(super) fn follow_program(
         &mut self,
-        collector: &super::Collector,
-        before: Option<&super::Before>,
+        collector: &Collector,
+        before: Option<&Before>,
     ) -> PyResult<()> {
         self.packages.in_map.push(None);
         self.packages.waiting.push(Vec::new());

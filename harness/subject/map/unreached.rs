@@ -13,10 +13,13 @@ use refcow_observe::objects::{Kind, Part};
 use refcow_observe::{PageSet, page_size};
 
 use super::allocator::{Heap, WORD};
-use super::blocks::{Before, Block, InUse};
+use super::blocks::{Before, Block, Blocks};
+use super::known::Known;
 use super::layout::{self, Layout, STATIC_TYPE_BYTES, Size, Table};
+use super::types::type_of;
+use super::untold;
 use super::variables::Variables;
-use super::{Known, Walk, untold};
+use super::walk::Walk;
 
 /// What may be in front of an object.
 const BEFORE: [usize; 3] = [0, 16, 32];
@@ -27,21 +30,6 @@ struct There {
     layout: Layout,
     /// Whether nobody refers to it: the interpreter keeps some for the next of their type.
     is_free: bool,
-}
-
-/// The heap as it was before Python allocated anything for the map.
-pub(super) struct Blocks {
-    heap: Heap,
-    in_use: InUse,
-}
-
-impl Blocks {
-    pub(super) fn of(heap: Heap) -> Self {
-        Self {
-            in_use: InUse::of(&heap),
-            heap,
-        }
-    }
 }
 
 /// A word, if it is in memory that can be read.
@@ -103,7 +91,7 @@ impl Walk<'_> {
                 self.record(block.start..block.end(), Part::Allocator, None);
                 continue;
             }
-            let of_type = self.known(super::type_of(address))?.of_type;
+            let of_type = self.known(type_of(address))?.of_type;
             let part = Part::Object {
                 before: layout.before as u32,
                 collected: layout.collected,
@@ -172,7 +160,7 @@ impl Walk<'_> {
         // Blocks that these objects have for themselves: their lists of pointers, their tables.
         let mut own = HashSet::new();
         for object in others {
-            let kind = self.known(super::type_of(*object))?;
+            let kind = self.known(type_of(*object))?;
             known.insert(*object as usize);
             own.insert((*object as usize).wrapping_sub(kind.layout.before));
             if kind.layout.table != Table::None {
@@ -255,7 +243,7 @@ impl Walk<'_> {
             match self.object_in(&blocks.heap, &block)? {
                 Some(there) if there.object as usize == pointer => {
                     // Of others the collector will tell, in case this is none after all.
-                    let kind = super::type_of(there.object);
+                    let kind = type_of(there.object);
                     if !there.is_free && (!there.layout.collected || is_plain(kind)) {
                         self.pending.push(there.object);
                     }
@@ -324,6 +312,42 @@ impl Walk<'_> {
             Size::Integer => room >= 3 * WORD && self.layouts.integer_bytes(object) <= room,
             Size::Text => room >= 5 * WORD,
             Size::Block { basic } => basic <= room,
+        }
+    }
+
+    /// Whether a live object of the heap is at this address: a word of a struct may also be anything, of memory that is no more.
+    pub(super) fn is_object(&mut self, address: usize) -> bool {
+        /// Seven of `PYMEM_FORBIDDENBYTE`.
+        const FORBIDDEN: usize = 0xfd_fdfd_fdfd_fdfd;
+        const WORD: usize = size_of::<usize>();
+        let (Some(count), Some(kind)) = (
+            self.heap.word_if_there(address),
+            self.heap.word_if_there(address.wrapping_add(WORD)),
+        ) else {
+            return false;
+        };
+        // What is free has an address there, or nothing, and so have blocks of pointers.
+        if !self.layouts.is_count(&self.heap, count) {
+            return false;
+        }
+        if !has_type(&mut self.is_type, &self.heap, kind) {
+            return false;
+        }
+        let Ok(known) = self.known(kind as *mut ffi::PyTypeObject) else {
+            return false;
+        };
+        let layout = known.layout;
+        let start = address.wrapping_sub(layout.before);
+        match self.heap.block_bytes(start) {
+            Some(bytes) => {
+                let room = bytes.saturating_sub(layout.before);
+                self.fits(address as *mut ffi::PyObject, layout, room)
+            }
+            // In front of what Python's debug hooks give out (PYTHONMALLOC=debug).
+            None => {
+                let in_front = self.heap.word_if_there(start.wrapping_sub(WORD));
+                in_front.is_some_and(|word| word >> 8 == FORBIDDEN)
+            }
         }
     }
 

@@ -9,7 +9,8 @@ use std::ops::Range;
 use pyo3::ffi;
 
 use super::allocator::Heap;
-use super::layout::{self, Layouts, read, word_of};
+use super::layout::{self, Layouts};
+use super::words::{read, word_of};
 
 const WORD: usize = size_of::<usize>();
 
