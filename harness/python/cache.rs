@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, trust};
+use super::error::Error;
+use super::trust;
 
 /// More than the answers of a hundred interpreters: what is larger is not refcow's.
 const SIZE_LIMIT_BYTES: u64 = 16 << 20;

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Error;
-use super::find::{
-    Found, Places, identity, is_program, minor_in_name, minor_told, without_repetitions,
-};
-use super::inquiry::{Candidate, Inquiry, missing_behind};
+use super::discover::without_repetitions;
+use super::error::Error;
+use super::find::{Candidate, Places};
 use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
+use super::probing::{Found, Inquiry};
+use super::program::{identity, is_program, minor_in_name, minor_told, missing_behind};
 use crate::model;
 
 /// Means every usable interpreter of this machine.
@@ -120,7 +120,7 @@ pub struct Chosen {
 ///
 /// A selector that names nothing is an error. One that names something of no use is refused as long as others remain.
 /// Of what `all` finds, only what is broken is refused: what is merely not for refcow, such as an older version, is
-/// not meant. [`discover`](super::discover) lists it.
+/// not meant. [`discover`](super::discover()) lists it.
 ///
 /// # Errors
 ///

@@ -3,22 +3,25 @@
 use std::collections::HashSet;
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
-use nix::unistd::{AccessFlags, access};
 
-use super::inquiry::{Candidate, Inquiry, missing_behind};
-use super::probe::{Interpreter, Unusable};
+use super::probing::Inquiry;
+use super::program::{identity, is_broken_environment, is_program, minor_in_name};
 
-/// A program that looks like a Python interpreter, and what came of asking it.
-#[derive(Debug)]
-pub struct Found {
-    /// Where it was found, before symbolic links and shims are followed.
-    pub path: PathBuf,
-    /// The interpreter, or why it cannot be used.
-    pub outcome: Result<Interpreter, Unusable>,
+/// A program by the name of an interpreter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// Where it was found.
+    pub(super) path: PathBuf,
+    /// What is asked in its place, since it leads there: else the same.
+    pub(super) program: PathBuf,
+    /// The root of the pyenv whose shim it is, if only pyenv can tell where it leads.
+    pub(super) left_to_pyenv: Option<PathBuf>,
+    /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds by itself elsewhere
+    /// is started only if it is trusted.
+    pub(super) named: bool,
 }
 
 /// The places to look in. From the environment, apart from tests.
@@ -212,98 +215,9 @@ fn versioned(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// 11 for `…/python3.11`.
-pub(super) fn minor_in_name(path: &Path) -> Option<u8> {
-    let minor = path.file_name()?.to_str()?.strip_prefix("python3.")?;
-    minor
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| minor.parse().ok())?
-}
-
-/// The minor version that a program's path tells: by its own name, that of the file behind it, or that of its
-/// installation (`…/versions/3.7.16/bin/python3`).
-pub(super) fn minor_told(path: &Path) -> Option<u8> {
-    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let of_installation = |path: &Path| {
-        let name = path.parent()?.parent()?.file_name()?.to_str()?;
-        let number = name.split(|c: char| !c.is_ascii_digit() && c != '.');
-        let mut numbers = number.filter_map(|number| number.strip_prefix("3."));
-        numbers.next()?.split('.').next()?.parse().ok()
-    };
-    minor_in_name(&file)
-        .or_else(|| minor_in_name(path))
-        .or_else(|| of_installation(&file))
-        .or_else(|| of_installation(path))
-}
-
-/// What makes two paths the same interpreter before either is run: the file, and the environment it stands in, since
-/// the program of an environment is a link to that of its base.
-pub(super) fn identity(path: &Path) -> (PathBuf, Option<PathBuf>) {
-    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let environment = path
-        .parent()
-        .and_then(Path::parent)
-        .filter(|root| root.join("pyvenv.cfg").is_file())
-        .and_then(|root| fs::canonicalize(root).ok());
-    (file, environment)
-}
-
-/// Whether this is the `python3` of a virtual environment whose base has gone: there to be named, not to be run.
-fn is_broken_environment(path: &Path) -> bool {
-    let root = path.parent().and_then(Path::parent);
-    root.is_some_and(|root| root.join("pyvenv.cfg").is_file())
-        && path.file_name() == Some("python3".as_ref())
-        && missing_behind(path).is_some()
-}
-
-/// Whether `path` is a file that this user may execute.
-pub(super) fn is_program(path: &Path) -> io::Result<()> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    Ok(access(path, AccessFlags::X_OK)?)
-}
-
 /// The program of this name on PATH.
 pub(super) fn command(name: &str) -> Option<PathBuf> {
     Places::of_this_machine().command(name)
-}
-
-/// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose()) would prefer.
-///
-/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen,
-/// and what another user could have put there is listed without being started, unless it is on PATH or in
-/// `REFCOW_PYTHONS`.
-pub fn discover() -> Vec<Found> {
-    discover_in(&Places::of_this_machine())
-}
-
-fn discover_in(places: &Places) -> Vec<Found> {
-    let inquiry = Inquiry::new();
-    without_repetitions(inquiry.ask_all(places.worth_asking(&inquiry)))
-}
-
-/// Each interpreter once, without what need not be told.
-pub(super) fn without_repetitions(found: Vec<Found>) -> Vec<Found> {
-    let mut seen = HashSet::new();
-    found
-        .into_iter()
-        .filter(|found| match &found.outcome {
-            Ok(interpreter) => seen.insert((
-                fs::canonicalize(&interpreter.executable)
-                    .unwrap_or_else(|_| interpreter.executable.clone()),
-                interpreter.prefix.clone(),
-            )),
-            // A version manager has a shim for each name that any of its versions has, and the shims of the versions
-            // not active now fail. The interpreters behind them are in the list by themselves.
-            Err(_) => !is_shim(&found.path),
-        })
-        .collect()
-}
-
-fn is_shim(path: &Path) -> bool {
-    path.parent().and_then(Path::file_name) == Some("shims".as_ref())
 }
 
 #[cfg(test)]

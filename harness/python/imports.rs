@@ -7,18 +7,36 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::cache::Cache;
 use super::child::{self, Failure};
-use super::environment::{Installed, is_pinned, place_for, program_of};
-use super::inquiry;
+use super::error::Error;
+use super::pins::is_pinned;
+use super::place::{place_for, program_of};
 use super::probe::Interpreter;
+use super::probing;
 use crate::side_by_side;
 
 const SCRIPT: &str = include_str!("import.py");
 const MARK: &str = "refcow-import:";
 /// NumPy's first import from a cold disk takes seconds; what takes longer than this hangs.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is known of modules that can be imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// Of each that has one.
+    pub versions: BTreeMap<String, String>,
+    /// Of the files of each, as [`crate::model::Environment`] tells it.
+    pub sha256: BTreeMap<String, String>,
+}
+
+impl Installed {
+    /// With those of another.
+    pub fn extend(&mut self, more: Self) {
+        self.versions.extend(more.versions);
+        self.sha256.extend(more.sha256);
+    }
+}
 
 /// What came of importing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -162,7 +180,7 @@ fn remembered(
     modules: &[String],
     kept: &Cache,
 ) -> Result<Imports, Error> {
-    let (time, depends) = (SystemTime::now(), inquiry::of_program(executable));
+    let (time, depends) = (SystemTime::now(), probing::of_program(executable));
     let depends =
         depends.map(|(question, watched)| (format!("{question}\n{}", modules.join("\n")), watched));
     if let Some((question, _)) = &depends

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Error;
 use super::child::{self, Failure};
-use super::find::{Places, minor_told};
-use super::inquiry::{self, Inquiry};
+use super::error::Error;
+use super::find::Places;
 use super::probe::OLDEST_SERIES;
+use super::probing::{Inquiry, trusted};
+use super::program::minor_told;
 
 /// Importing two modules takes a tenth of a second.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,7 +64,7 @@ fn first(places: &Places, inquiry: &Inquiry) -> Result<Option<Older>, Error> {
         // Also one on PATH: nobody has asked for it.
         if candidate.left_to_pyenv.is_none()
             && minor_told(path).is_some_and(|minor| minor < oldest)
-            && inquiry::trusted(&candidate).is_ok()
+            && trusted(&candidate).is_ok()
             && let Some(answer) = ask(path)?
             && answer.series.0 == major
             && answer.series < OLDEST_SERIES

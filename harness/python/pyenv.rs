@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::find::is_program;
+use super::program::is_program;
 
 /// Longer than any list of versions, and than any shim.
 const SIZE_LIMIT_BYTES: u64 = 4096;

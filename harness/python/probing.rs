@@ -8,24 +8,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::cache::{Cache, Watched};
-use super::find::Found;
+use super::find::Candidate;
 use super::probe::{self, Answer, Interpreter, Unusable};
+use super::program::missing_behind;
 use super::pyenv::{self, Leads, Surroundings};
 use super::trust::{self, Distrust};
 use crate::side_by_side;
 
-/// A program by the name of an interpreter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    /// Where it was found.
-    pub(super) path: PathBuf,
-    /// What is asked in its place, since it leads there: else the same.
-    pub(super) program: PathBuf,
-    /// The root of the pyenv whose shim it is, if only pyenv can tell where it leads.
-    pub(super) left_to_pyenv: Option<PathBuf>,
-    /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds by itself elsewhere
-    /// is started only if it is trusted.
-    pub(super) named: bool,
+/// A program that looks like a Python interpreter, and what came of asking it.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it was found, before symbolic links and shims are followed.
+    pub path: PathBuf,
+    /// The interpreter, or why it cannot be used.
+    pub outcome: Result<Interpreter, Unusable>,
 }
 
 /// One search for interpreters. What it has learnt is kept for the next run when it is dropped.
@@ -195,37 +191,9 @@ fn is_binary(program: &Path) -> io::Result<bool> {
     Ok(start != *b"#!")
 }
 
-/// Where a link leads to that leads nowhere.
-pub(super) fn missing_behind(link: &Path) -> Option<PathBuf> {
-    // Any other failure is for the kernel to tell.
-    if fs::metadata(link).err()?.kind() != io::ErrorKind::NotFound {
-        return None;
-    }
-    let mut path = link.to_owned();
-    while let Ok(next) = fs::read_link(&path) {
-        path = path.parent().unwrap_or(Path::new("/")).join(next);
-    }
-    (path != link).then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn a_broken_link_names_what_is_missing() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        symlink("gone", at("second")).unwrap();
-        symlink(at("second"), at("first")).unwrap();
-        assert_eq!(missing_behind(&at("first")), Some(at("gone")));
-        assert_eq!(missing_behind(&at("gone")), None);
-        fs::write(at("gone"), "").unwrap();
-        assert_eq!(missing_behind(&at("first")), None);
-        symlink("round", at("round")).unwrap();
-        assert_eq!(missing_behind(&at("round")), None);
-    }
 
     #[test]
     fn a_script_is_no_binary() {
