@@ -227,7 +227,7 @@ impl Search {
         // One after the other: no program is started that is not needed. PATH's python3 nearly always serves.
         let (first, others): (Vec<Candidate>, Vec<_>) = self
             .places
-            .worth_asking(&self.inquiry)
+            .worth_asking()
             .into_iter()
             .partition(|candidate| {
                 let mut on_path = self.places.path.iter();
@@ -250,8 +250,8 @@ impl Search {
     }
 
     fn version(&self, text: &str, version: &Version<'_>) -> Result<Interpreter, Error> {
-        let mut candidates = self.places.candidates(&self.inquiry);
-        candidates.retain(|candidate| version.allows(&candidate.program));
+        let mut candidates = self.places.candidates();
+        candidates.retain(|candidate| version.allows(&candidate.path));
         let found = self.inquiry.ask_all(candidates);
         interrupted(&found)?;
         let meant = found
@@ -335,9 +335,7 @@ impl Search {
 
     /// All that there is.
     fn everything(&self) -> Result<Vec<Found>, Error> {
-        let found = self
-            .inquiry
-            .ask_all(self.places.worth_asking(&self.inquiry));
+        let found = self.inquiry.ask_all(self.places.worth_asking());
         interrupted(&found)?;
         Ok(without_repetitions(found))
     }

@@ -18,7 +18,7 @@ pub fn discover() -> Vec<Found> {
 
 fn discover_in(places: &Places) -> Vec<Found> {
     let inquiry = Inquiry::new();
-    without_repetitions(inquiry.ask_all(places.worth_asking(&inquiry)))
+    without_repetitions(inquiry.ask_all(places.worth_asking()))
 }
 
 /// Each interpreter once, without what need not be told.

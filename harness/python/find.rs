@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::probing::Inquiry;
 use super::program::{identity, is_broken_environment, is_program, minor_in_name};
 
 /// A program by the name of an interpreter.
@@ -15,10 +14,6 @@ use super::program::{identity, is_broken_environment, is_program, minor_in_name}
 pub(super) struct Candidate {
     /// Where it was found.
     pub(super) path: PathBuf,
-    /// What is asked in its place, since it leads there: else the same.
-    pub(super) program: PathBuf,
-    /// The root of the pyenv whose shim it is, if only pyenv can tell where it leads.
-    pub(super) left_to_pyenv: Option<PathBuf>,
     /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds by itself elsewhere
     /// is started only if it is trusted.
     pub(super) named: bool,
@@ -81,8 +76,8 @@ impl Places {
 
     /// Programs by the names of interpreters, in the order of preference: what `python3` means to the user's shell,
     /// then other versions on PATH, then what the user names, then what is not on PATH. Each file once, but each
-    /// environment counts. A shim stands for what it leads to; one that leads nowhere is none.
-    pub(super) fn candidates(&self, inquiry: &Inquiry) -> Vec<Candidate> {
+    /// environment counts.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
         let named = self.named.iter().flat_map(|path| {
             if path.is_dir() {
                 in_folder(&path.join("bin")).collect()
@@ -103,19 +98,18 @@ impl Places {
         named
             .chain(elsewhere.map(|path| (path, false)))
             .filter(|(path, _)| is_program(path).is_ok() || is_broken_environment(path))
-            .filter_map(|(path, named)| inquiry.follow(path, named))
-            .filter(|candidate| seen.insert(identity(&candidate.program)))
+            .filter(|(path, _)| seen.insert(identity(path)))
+            .map(|(path, named)| Candidate { path, named })
             .collect()
     }
 
     /// The candidates, without those that cost more than they add when all are asked: a shim takes pyenv longer than
     /// Python, and what is behind `python3.N` is found among pyenv's versions anyhow.
-    pub(super) fn worth_asking(&self, inquiry: &Inquiry) -> Vec<Candidate> {
-        let mut candidates = self.candidates(inquiry);
-        candidates.retain(|candidate| {
-            candidate.left_to_pyenv.is_none()
-                || candidate.left_to_pyenv != self.pyenv
-                || minor_in_name(&candidate.path).is_none()
+    pub(super) fn worth_asking(&self) -> Vec<Candidate> {
+        let mut candidates = self.candidates();
+        let shims = self.pyenv.as_ref().map(|root| root.join("shims"));
+        candidates.retain(|Candidate { path, .. }| {
+            path.parent() != shims.as_deref() || minor_in_name(path).is_none()
         });
         candidates
     }
@@ -232,7 +226,7 @@ mod tests {
     }
 
     fn paths(places: &Places) -> Vec<PathBuf> {
-        let candidates = places.candidates(&Inquiry::new());
+        let candidates = places.candidates();
         candidates.into_iter().map(|one| one.path).collect()
     }
 

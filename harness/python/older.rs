@@ -11,8 +11,8 @@ use super::child::{self, Failure};
 use super::error::Error;
 use super::find::Places;
 use super::probe::OLDEST_SERIES;
-use super::probing::{Inquiry, trusted};
-use super::program::minor_told;
+use super::program::{is_shim, minor_told};
+use super::trust;
 
 /// Importing two modules takes a tenth of a second.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,18 +53,18 @@ pub fn older() -> Result<Option<&'static Older>, Error> {
     if let Some(found) = FOUND.get() {
         return Ok(found.as_ref());
     }
-    let found = first(&Places::of_this_machine(), &Inquiry::new())?;
+    let found = first(&Places::of_this_machine())?;
     Ok(FOUND.get_or_init(|| found).as_ref())
 }
 
-fn first(places: &Places, inquiry: &Inquiry) -> Result<Option<Older>, Error> {
+fn first(places: &Places) -> Result<Option<Older>, Error> {
     let (major, oldest) = OLDEST_SERIES;
-    for candidate in places.candidates(inquiry) {
-        let path = &candidate.program;
+    for candidate in places.candidates() {
+        let path = &candidate.path;
         // Also one on PATH: nobody has asked for it.
-        if candidate.left_to_pyenv.is_none()
+        if !is_shim(path)
             && minor_told(path).is_some_and(|minor| minor < oldest)
-            && trusted(&candidate).is_ok()
+            && trust::check_program(path).is_ok()
             && let Some(answer) = ask(path)?
             && answer.series.0 == major
             && answer.series < OLDEST_SERIES

@@ -11,8 +11,7 @@ use super::cache::{Cache, Watched};
 use super::find::Candidate;
 use super::probe::{self, Answer, Interpreter, Unusable};
 use super::program::missing_behind;
-use super::pyenv::{self, Leads, Surroundings};
-use super::trust::{self, Distrust};
+use super::{pyenv, trust};
 use crate::side_by_side;
 
 /// A program that looks like a Python interpreter, and what came of asking it.
@@ -28,7 +27,6 @@ pub struct Found {
 pub(super) struct Inquiry {
     kept: Cache,
     told: Mutex<HashMap<PathBuf, Result<Interpreter, Unusable>>>,
-    surroundings: Surroundings,
 }
 
 impl Inquiry {
@@ -36,32 +34,6 @@ impl Inquiry {
         Self {
             kept: Cache::open("interpreters.json", probe::SCRIPT),
             told: Mutex::default(),
-            surroundings: Surroundings::of_this_process(),
-        }
-    }
-
-    /// The program that a candidate leads to. `None`: it is a shim that would find nothing.
-    pub(super) fn follow(&self, path: PathBuf, named: bool) -> Option<Candidate> {
-        let (program, left_to_pyenv) = match pyenv::leads(&path, &self.surroundings) {
-            Leads::To(program) => (program, None),
-            Leads::Elsewhere => (path.clone(), None),
-            Leads::Unknown(root) => (path.clone(), Some(root)),
-            Leads::Nowhere => return None,
-        };
-        Some(Candidate {
-            path,
-            program,
-            left_to_pyenv,
-            named,
-        })
-    }
-
-    /// What the program at `path` is.
-    pub(super) fn ask(&self, path: &Path) -> Result<Interpreter, Unusable> {
-        match self.follow(path.to_owned(), true) {
-            Some(candidate) => self.ask_program(&candidate.program),
-            // It says best itself what is missing.
-            None => self.ask_program(path),
         }
     }
 
@@ -78,12 +50,13 @@ impl Inquiry {
     /// What a candidate is, if it may be started.
     pub(super) fn ask_candidate(&self, candidate: &Candidate) -> Result<Interpreter, Unusable> {
         if !candidate.named {
-            trusted(candidate).map_err(|why| Unusable::NotTrusted { why })?;
+            trust::check_program(&candidate.path).map_err(|why| Unusable::NotTrusted { why })?;
         }
-        self.ask_program(&candidate.program)
+        self.ask(&candidate.path)
     }
 
-    fn ask_program(&self, program: &Path) -> Result<Interpreter, Unusable> {
+    /// What the program at a path is.
+    pub(super) fn ask(&self, program: &Path) -> Result<Interpreter, Unusable> {
         let told = |of: &Path| {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             told.get(of).cloned()
@@ -92,11 +65,30 @@ impl Inquiry {
             return outcome;
         }
         let outcome = self
-            .answer(program)
+            .behind(program)
             .and_then(|answer| probe::usable(answer, program));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(program.to_owned(), outcome.clone());
         outcome
+    }
+
+    /// What the program says, or that to which it led in an earlier run, if it would lead there now.
+    fn behind(&self, program: &Path) -> Result<Answer, Unusable> {
+        let (time, choice) = (SystemTime::now(), pyenv::choice(program));
+        if let Some(choice) = &choice
+            && let Some(chosen) = self.kept.get::<PathBuf>(&choice.question)
+        {
+            return self.answer(&chosen);
+        }
+        let answer = self.answer(program)?;
+        if let (Some(mut choice), Some(chosen)) = (choice, &answer.executable)
+            && chosen.starts_with(&choice.versions)
+            && choice.watched.add(chosen).is_some()
+        {
+            let watched = choice.watched;
+            self.kept.keep(choice.question, chosen, watched, time);
+        }
+        Ok(answer)
     }
 
     /// What the program says: in an earlier run, if it would say the same now.
@@ -121,15 +113,6 @@ impl Inquiry {
             self.kept.keep(question, &answer, watched, time);
         }
         Ok(answer)
-    }
-}
-
-/// Whether nobody else can have put a program there.
-pub(super) fn trusted(candidate: &Candidate) -> Result<(), Distrust> {
-    trust::check_program(&candidate.path)?;
-    match candidate.program == candidate.path {
-        true => Ok(()),
-        false => trust::check_program(&candidate.program),
     }
 }
 
