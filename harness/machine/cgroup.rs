@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use procfs::ProcessCGroup;
 use procfs::process::{MountInfo, Process};
 
-use super::read;
+use super::kernel::read;
 
 /// The two generations of the memory controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::observe::{Permission, Unavailable, try_recording};
 
-use super::{Finding, State};
+use super::finding::{Finding, State};
 
 /// Tries it, as it would be done to a child.
 pub(super) fn finding() -> Finding {

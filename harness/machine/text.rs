@@ -2,7 +2,7 @@
 
 use procfs::{CpuInfo, FromRead};
 
-use super::State;
+use super::finding::State;
 
 /// The choice in brackets: `madvise` of `always [madvise] never`.
 pub(super) fn chosen(text: &str) -> Option<String> {
