@@ -35,8 +35,8 @@ pub mod python;
 pub mod raised;
 pub mod run_name;
 pub mod shm;
-pub mod side_by_side;
 pub mod temporary;
+pub mod threads;
 pub mod variables;
 
 pub use refcow_model as model;

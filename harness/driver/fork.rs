@@ -125,9 +125,6 @@ impl Subject {
     }
 
     /// The next message of a forked process.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, Error> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.channels[forked.channel].next(&forked.ended, deadline) {
@@ -138,9 +135,6 @@ impl Subject {
     }
 
     /// Lets processes end and waits until each has.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn dismiss(&mut self, all: Vec<Forked>) -> Result<(), Error> {
         for forked in &all {
             self.release(forked, "ending")?;
@@ -176,9 +170,6 @@ impl Subject {
     }
 
     /// Ends a forked process that waits, whatever for.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn kill(&mut self, forked: Forked) -> Result<(), Error> {
         let killed = process::kill(&forked.ended);
         killed.map_err(|source| Error::Protocol {

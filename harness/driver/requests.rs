@@ -50,9 +50,6 @@ impl Subject {
     }
 
     /// Executes a fixture's module; a user's own finds these arguments in `sys.argv`.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn load(
         &mut self,
         helpers: Vec<Module>,
@@ -96,9 +93,6 @@ impl Subject {
     }
 
     /// Asks the fixture what its `build` would allocate.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
         let doing = "estimating its size";
         let request = match arguments {
@@ -112,9 +106,6 @@ impl Subject {
     }
 
     /// Builds the dataset; the seconds it took, and what it was made with.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
         let doing = "building the dataset";
         let (request, size) = match arguments {
@@ -136,9 +127,6 @@ impl Subject {
 
     /// Has the parent prepare the data in one of the fixture's ways; where it has none of that name, by these functions of the
     /// module `gc`.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), Error> {
         let doing = format!("preparing the data ({name})");
         let request = Request::Prepare {
@@ -153,9 +141,6 @@ impl Subject {
 
     /// Has the parent do something about the data; how many seconds it took and whether it made another object in its
     /// place, which [`adopt`](Self::adopt) puts there. Or why there is nothing to do.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn remedy(
         &mut self,
         name: &str,
@@ -195,9 +180,6 @@ impl Subject {
     }
 
     /// Lets go of the data, and puts in its place what the remedy made of it.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn adopt(&mut self) -> Result<(), Error> {
         let doing = "putting other objects in the place of the data";
         match self.ask(&Request::Adopt, doing)? {
@@ -207,9 +189,6 @@ impl Subject {
     }
 
     /// Calls a function of the fixture's module; what it returned.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, Error> {
         let doing = format!("running {function}()");
         let request = Request::Call {
@@ -223,9 +202,6 @@ impl Subject {
     }
 
     /// Maps plain pages instead of a dataset, private or shared; the number of the first.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, Error> {
         let doing = "filling plain pages";
         match self.ask(&Request::Fill { pages, shared }, doing)? {
@@ -235,9 +211,6 @@ impl Subject {
     }
 
     /// Has the parent write one byte into one of the plain pages, counted from 0.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn write(&mut self, page: u64) -> Result<(), Error> {
         let doing = "writing a plain page";
         match self.ask(&Request::Write { page }, doing)? {
@@ -247,9 +220,6 @@ impl Subject {
     }
 
     /// Has a forked process find the pages of the dataset, and with `objects` all objects.
-    ///
-    /// # Errors
-    /// As [`Error`] tells.
     pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), Error> {
         let doing = "finding the pages of the dataset";
         let job = Job::Map { objects };

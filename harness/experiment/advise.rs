@@ -19,7 +19,7 @@ use crate::python::{self, Installed, Ready};
 use crate::remedies::{Remedy, remedies};
 
 /// What came of one dataset.
-pub struct Outcome {
+pub struct Advised {
     /// Of the data as it is, then with each remedy.
     pub measurements: Vec<Measurement>,
     /// One a visit.
@@ -50,17 +50,17 @@ pub enum Error {
 }
 
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
-type Visited = Result<(Measurement, Option<Compared>), String>;
+type RemedyVisit = Result<(Measurement, Option<Compared>), String>;
 
 /// How a subject is started, and what more it can import.
-type Equipped = (Launch, Installed);
+type Equipment = (Launch, Installed);
 
 /// A remedy that was tried.
 struct Trial {
     prepare_seconds: f64,
     parent_bytes: Option<u64>,
     /// By the visit's name.
-    visits: BTreeMap<String, Visited>,
+    visits: BTreeMap<String, RemedyVisit>,
     warnings: BTreeSet<Warning>,
 }
 
@@ -74,7 +74,7 @@ pub fn run(
     ready: &Ready,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Outcome, Error> {
+) -> Result<Advised, Error> {
     let each = plan.steps_of_visits(dataset);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
@@ -188,7 +188,7 @@ pub fn run(
         let why = explained.find(|one| one.visit == advice.visit);
         advice.finding = finding(advice, why.unwrap_or(as_it_is));
     }
-    Ok(Outcome {
+    Ok(Advised {
         measurements,
         advice: all,
         warnings,
@@ -225,7 +225,7 @@ fn is_helpless(advice: &Advice) -> bool {
     advice.copied_bytes > advice.noise_bytes && advice.best().is_none()
 }
 
-fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &Visited) -> Tried {
+fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &RemedyVisit) -> Tried {
     let remedy = remedy.name.clone();
     match visited {
         Ok((measurement, compared)) => Tried {
@@ -291,7 +291,7 @@ fn launch_for(
     ready: &Ready,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Result<Equipped, String>, Error> {
+) -> Result<Result<Equipment, String>, Error> {
     let mut modules = plan.modules();
     let more = |module: &&String| !dataset.fixture.modules.contains(module);
     let lacking: Vec<_> = remedy.modules.iter().filter(more).cloned().collect();
@@ -332,7 +332,7 @@ fn attempt(
     step(Step::Building { fixture: &shown });
     let mut built = match build(plan, dataset, launch) {
         Ok(built) => built,
-        Err(error) => return apart(error),
+        Err(error) => return not_applicable(error),
     };
     let at = dataset::Error::of(&dataset.fixture.name);
     let Built { subject, .. } = &mut built;
@@ -340,7 +340,7 @@ fn attempt(
     let (prepare_seconds, replaced) = match done {
         Ok(Ok(done)) => done,
         Ok(Err(reason)) => return Ok(Err(reason)),
-        Err(error) => return apart(at(error.into())),
+        Err(error) => return not_applicable(at(error.into())),
     };
     let mut visits = BTreeMap::new();
     let mut same = Vec::new();
@@ -361,11 +361,11 @@ fn attempt(
                 let error = at(error.into());
                 visits.insert(visit.clone(), Err(error.reason()));
             }
-            Err(error) => return apart(at(error.into())),
+            Err(error) => return not_applicable(at(error.into())),
         }
     }
     if replaced && let Err(error) = subject.adopt() {
-        return apart(at(error.into()));
+        return not_applicable(at(error.into()));
     }
     let mut trial = Trial {
         prepare_seconds,
@@ -403,7 +403,7 @@ fn attempt(
         failed,
     } = match visit_all(plan, &dataset, built, anew, step) {
         Ok(measured) => measured,
-        Err(error) => return apart(error),
+        Err(error) => return not_applicable(error),
     };
     // Of the data as it is that is news; of what a remedy made of it, no fault of the user's.
     warnings.retain(|warning| !matches!(warning, Warning::NotWalked { .. }));
@@ -422,7 +422,7 @@ fn attempt(
 }
 
 /// An error with one remedy: as a reason, unless the run must end for it.
-fn apart<T>(error: dataset::Error) -> Result<Result<T, String>, dataset::Error> {
+fn not_applicable<T>(error: dataset::Error) -> Result<Result<T, String>, dataset::Error> {
     match error.spoils_the_run() {
         true => Err(error),
         false => Ok(Err(format!("it could not be measured: {}", error.reason()))),

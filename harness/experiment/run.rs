@@ -17,7 +17,7 @@ use crate::driver::{self, Launch};
 use crate::machine;
 use crate::model::{self, Environment, Observation, Report, Run, Warning};
 use crate::python::{self, Interpreter, Ready};
-use crate::side_by_side::both;
+use crate::threads::both;
 use crate::variables::HASH_SEED;
 
 /// What came of a plan.
@@ -107,7 +107,7 @@ fn environment_of(ready: &Ready) -> Result<Environment, machine::Error> {
 }
 
 /// What came of a plan with one interpreter.
-struct OfOne {
+struct InterpreterRun {
     /// At least one thing.
     run: Run,
     /// Why others were not measured.
@@ -118,13 +118,13 @@ struct OfOne {
 
 /// What goes wrong with parts of a run.
 #[derive(Default)]
-struct Trouble {
+struct Problems {
     warnings: BTreeSet<Warning>,
     failures: Vec<Error>,
     interrupted: Option<Error>,
 }
 
-impl Trouble {
+impl Problems {
     /// Notes why something is not in the run.
     ///
     /// # Errors
@@ -155,7 +155,11 @@ impl Trouble {
 }
 
 /// Everything in the plan, with one interpreter.
-fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result<OfOne, Error> {
+fn run_one(
+    plan: &Plan,
+    ready: &Ready,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<InterpreterRun, Error> {
     let (began, clock) = (Timestamp::now(), Instant::now());
     let interpreter = &ready.interpreter;
     let launch = Launch {
@@ -176,13 +180,13 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
     );
     let (calibration, mut started) = (calibration?, started);
 
-    let mut trouble = Trouble {
+    let mut problems = Problems {
         warnings: warnings::of_machine(&environment),
-        ..Trouble::default()
+        ..Problems::default()
     };
     let mut measurements = Vec::new();
     for dataset in &plan.datasets {
-        if trouble.interrupted.is_some() {
+        if problems.interrupted.is_some() {
             break;
         }
         let steps = plan.steps_of(dataset);
@@ -192,15 +196,15 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
         }) {
             Ok(measured) => {
                 measurements.extend(measured.measurements);
-                trouble.warnings.extend(measured.warnings);
-                trouble.note_visits(dataset, measured.failed);
+                problems.warnings.extend(measured.warnings);
+                problems.note_visits(dataset, measured.failed);
             }
-            Err(error) => trouble.note(&dataset.fixture.name, error)?,
+            Err(error) => problems.note(&dataset.fixture.name, error)?,
         }
     }
     let mut advice = Vec::new();
     for dataset in &plan.advise {
-        if trouble.interrupted.is_some() {
+        if problems.interrupted.is_some() {
             break;
         }
         let steps = plan.steps_of_advice(dataset);
@@ -210,47 +214,47 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
         match advised {
             Ok(outcome) => {
                 measurements.extend(outcome.measurements);
-                trouble.warnings.extend(outcome.warnings);
-                trouble.note_visits(dataset, outcome.failed);
+                problems.warnings.extend(outcome.warnings);
+                problems.note_visits(dataset, outcome.failed);
                 environment.packages.extend(outcome.installed.versions);
                 environment.package_sha256.extend(outcome.installed.sha256);
                 advice.extend(outcome.advice);
             }
-            Err(error) => trouble.note(&dataset.fixture.name, error)?,
+            Err(error) => problems.note(&dataset.fixture.name, error)?,
         }
     }
     let mut observations = Vec::new();
     for wanted in &plan.observations {
-        if trouble.interrupted.is_some() {
+        if problems.interrupted.is_some() {
             break;
         }
         let name = wanted.name();
         step(Step::Observing { name });
         match observe(plan, wanted, interpreter, &launch) {
             Ok(observation) => observations.push(observation),
-            Err(error) => trouble.note(name, error)?,
+            Err(error) => problems.note(name, error)?,
         }
         step(Step::Done);
     }
     let mut compared = Vec::new();
-    if let (None, Some(wanted)) = (&trouble.interrupted, &plan.alternatives) {
+    if let (None, Some(wanted)) = (&problems.interrupted, &plan.alternatives) {
         match sharing::run(wanted, &interpreter.version, &launch, step) {
             Ok(outcome) => {
                 let failures = outcome.failures.into_iter().map(Error::from);
-                trouble.failures.extend(failures);
-                trouble.warnings.extend(outcome.warnings);
-                trouble.interrupted = outcome.interrupted.map(Error::from);
+                problems.failures.extend(failures);
+                problems.warnings.extend(outcome.warnings);
+                problems.interrupted = outcome.interrupted.map(Error::from);
                 compared = outcome.alternatives;
             }
             // All else stands.
-            Err(error) => trouble.note("alternatives", error)?,
+            Err(error) => problems.note("alternatives", error)?,
         }
     }
-    let Trouble {
+    let Problems {
         warnings,
         failures,
         interrupted,
-    } = trouble;
+    } = problems;
     if measurements.is_empty() && observations.is_empty() && compared.is_empty() {
         match interrupted {
             Some(error) => return Err(error),
@@ -272,7 +276,7 @@ fn run_one(plan: &Plan, ready: &Ready, step: &mut dyn FnMut(Step<'_>)) -> Result
         alternatives: compared,
         advice,
     };
-    Ok(OfOne {
+    Ok(InterpreterRun {
         run,
         failures,
         interrupted,

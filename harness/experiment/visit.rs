@@ -24,7 +24,7 @@ use crate::observe::{
     settle,
 };
 use crate::protocol::{Job, Report};
-use crate::side_by_side::{self, both};
+use crate::threads::{self, both};
 
 /// With more children, their memory is summed up after the last alone: the kernel walks every process's page tables for a sum,
 /// and each child's visit changes the sum of all.
@@ -89,10 +89,9 @@ pub fn visit(
             let parent_before = states(parent)?;
             let look = |child| look_before(data.map, parent, &parent_before, child);
             // All of them wait, so that nothing changes meanwhile.
-            let ready: Result<Vec<_>, _> =
-                side_by_side::each(waiting, side_by_side::processors(), look)
-                    .into_iter()
-                    .collect();
+            let ready: Result<Vec<_>, _> = threads::each(waiting, threads::processors(), look)
+                .into_iter()
+                .collect();
             Ok::<_, Error>((ready?, parent_before))
         },
     );
@@ -258,7 +257,7 @@ fn beside(everybody: &[i32], child: i32) -> Vec<i32> {
 
 /// The counters of processes that wait.
 fn counters_of_all(all: Vec<i32>) -> Result<Vec<Counters>, observe::Error> {
-    side_by_side::each(all, side_by_side::processors(), counters)
+    threads::each(all, threads::processors(), counters)
         .into_iter()
         .collect()
 }

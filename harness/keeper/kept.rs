@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-use super::messages::{HANDED, Handed, NAME, Program, Said, Told};
+use super::messages::{HANDED, Handed, NAME, Notice, Order, Program};
 use crate::interrupt::{self, Wake};
 use crate::process::{self, ends, watch};
 use crate::run_name::RunName;
@@ -61,25 +61,25 @@ pub fn start(
         process,
         line,
     };
-    let told = Told {
+    let order = Order {
         program,
         name: name.as_str().into(),
         open_files: process::users_open_files(),
     };
-    keeper.tell(&told, handed)?;
+    keeper.tell(&order, handed)?;
     match keeper.hear(Instant::now() + END_TIME)? {
-        Some(Said::Started { pid }) => Ok(Kept {
+        Some(Notice::Started { pid }) => Ok(Kept {
             pid,
             // The keeper waits for nobody yet, so that this is the process even if it has ended.
             ended: watch(pid)?,
             status: None,
             keeper,
         }),
-        Some(Said::Failed { errno }) => Err(io::Error::from_raw_os_error(errno)),
-        Some(Said::Ended { .. }) | None if interrupt::requested() => {
+        Some(Notice::Failed { errno }) => Err(io::Error::from_raw_os_error(errno)),
+        Some(Notice::Ended { .. }) | None if interrupt::requested() => {
             Err(io::ErrorKind::Interrupted.into())
         }
-        Some(Said::Ended { .. }) | None => Err(io::Error::other("its keeper has ended")),
+        Some(Notice::Ended { .. }) | None => Err(io::Error::other("its keeper has ended")),
     }
 }
 
@@ -97,7 +97,8 @@ impl Kept {
     /// How it ended, once it has. `None` if nobody is left to say so.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none()
-            && let Ok(Some(Said::Ended { status })) = self.keeper.hear(Instant::now() + STATUS_TIME)
+            && let Ok(Some(Notice::Ended { status })) =
+                self.keeper.hear(Instant::now() + STATUS_TIME)
         {
             self.status = Some(ExitStatus::from_raw(status));
         }
@@ -106,7 +107,7 @@ impl Kept {
 }
 
 impl Keeper {
-    fn tell(&mut self, told: &Told, handed: Handed<'_>) -> io::Result<()> {
+    fn tell(&mut self, order: &Order, handed: Handed<'_>) -> io::Result<()> {
         let handed = [handed.program, handed.preload, handed.stdin];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED))];
         let mut along = SendAncillaryBuffer::new(&mut space);
@@ -118,13 +119,13 @@ impl Keeper {
             &mut along,
             SendFlags::NOSIGNAL,
         )?;
-        let mut text = serde_json::to_vec(told)?;
+        let mut text = serde_json::to_vec(order)?;
         text.push(b'\n');
         self.line.write_all(&text)
     }
 
     /// What the keeper says next; `None` if it has ended.
-    fn hear(&mut self, deadline: Instant) -> io::Result<Option<Said>> {
+    fn hear(&mut self, deadline: Instant) -> io::Result<Option<Notice>> {
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
             let mut fds = [PollFd::new(&self.line, PollFlags::IN)];

@@ -16,7 +16,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::end::{children, end, hear};
-use super::messages::{HANDED, Said, Told};
+use super::messages::{HANDED, Notice, Order};
 use super::printed::Printed;
 use super::spawn::spawn;
 use crate::run_name::RunName;
@@ -38,13 +38,13 @@ pub fn run() -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let Some((told, handed)) = receive(&line)? else {
+    let Some((order, handed)) = receive(&line)? else {
         // It was killed before it could say what to start.
         return Ok(());
     };
-    let name = RunName::read(&told.name).ok_or(io::ErrorKind::InvalidData)?;
+    let name = RunName::read(&order.name).ok_or(io::ErrorKind::InvalidData)?;
     let lives = shm::live(&name);
-    match spawn(&told, handed) {
+    match spawn(&order, handed) {
         Ok((child, mut printed)) => {
             keep(&line, &signals, &mut printed, Pid::from_child(&child));
             end(&signals, &mut printed);
@@ -52,7 +52,7 @@ pub fn run() -> io::Result<()> {
         }
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            say(&line, &Said::Failed { errno });
+            say(&line, &Notice::Failed { errno });
         }
     }
     leftovers::remove_all(&name);
@@ -61,7 +61,7 @@ pub fn run() -> io::Result<()> {
 }
 
 /// What refcow tells, and the descriptors that come along. `None` if it has gone.
-fn receive(mut line: &UnixStream) -> io::Result<Option<(Told, [OwnedFd; HANDED])>> {
+fn receive(mut line: &UnixStream) -> io::Result<Option<(Order, [OwnedFd; HANDED])>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED))];
     let mut along = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
@@ -89,7 +89,7 @@ fn receive(mut line: &UnixStream) -> io::Result<Option<(Told, [OwnedFd; HANDED])
 }
 
 /// Nobody may be left to hear it.
-fn say(mut line: &UnixStream, said: &Said) {
+fn say(mut line: &UnixStream, said: &Notice) {
     if let Ok(mut text) = serde_json::to_vec(said) {
         text.push(b'\n');
         // Blocked with all others, SIGPIPE ends nothing.
@@ -100,7 +100,7 @@ fn say(mut line: &UnixStream, said: &Said) {
 /// Until refcow has no more use for the program, or is no more.
 fn keep(line: &UnixStream, signals: &SignalFd, printed: &mut Printed, program: Pid) {
     let pid = program.as_raw_nonzero().get();
-    say(line, &Said::Started { pid });
+    say(line, &Notice::Started { pid });
     let mut has_ended = false;
     loop {
         if !has_ended {
@@ -109,7 +109,7 @@ fn keep(line: &UnixStream, signals: &SignalFd, printed: &mut Printed, program: P
             if let Ok(Some(status)) = waitid(WaitId::Pid(program), options) {
                 has_ended = true;
                 let status = raw(&status);
-                say(line, &Said::Ended { status });
+                say(line, &Notice::Ended { status });
             }
         }
         for orphan in children() {

@@ -39,7 +39,7 @@ pub(super) const HANDED: usize = 3;
 
 /// What the keeper is told.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct Order {
     pub(super) program: Program,
     pub(super) name: OsString,
     /// Its soft limit of open files, if that is not the keeper's own, which is refcow's.
@@ -48,7 +48,7 @@ pub(super) struct Told {
 
 /// What the keeper says.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Said {
+pub(super) enum Notice {
     Started { pid: i32 },
     Failed { errno: i32 },
     Ended { status: i32 },

@@ -13,17 +13,17 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{getpid, getppid};
 use procfs::process::Process;
 
-use super::messages::{HANDED, Told};
+use super::messages::{HANDED, Order};
 use super::printed::Printed;
 use crate::{process, run_name};
 
 /// Starts the program. The keeper's own descriptors are of no use to it, nor are its to the keeper.
-pub(super) fn spawn(told: &Told, handed: [OwnedFd; HANDED]) -> io::Result<(Child, Printed)> {
-    let Told {
+pub(super) fn spawn(order: &Order, handed: [OwnedFd; HANDED]) -> io::Result<(Child, Printed)> {
+    let Order {
         program,
         name,
         open_files,
-    } = told;
+    } = order;
     let [file, preload, stdin] = handed;
     if program.fixed {
         for number in inherited()? {

@@ -119,12 +119,12 @@ pub(super) struct Cache {
     file: Option<PathBuf>,
     /// What put the questions: another program's answers mean something else.
     asked_by: String,
-    known: BTreeMap<String, Kept>,
-    new: Mutex<BTreeMap<String, Kept>>,
+    known: BTreeMap<String, Remembered>,
+    new: Mutex<BTreeMap<String, Remembered>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
+struct Remembered {
     answer: Value,
     watched: Watched,
 }
@@ -132,7 +132,7 @@ struct Kept {
 #[derive(Debug, Serialize, Deserialize)]
 struct Contents {
     asked_by: String,
-    answers: BTreeMap<String, Kept>,
+    answers: BTreeMap<String, Remembered>,
 }
 
 impl Cache {
@@ -173,11 +173,11 @@ impl Cache {
             && watched.older_than(asked)
         {
             let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-            new.insert(question, Kept { answer, watched });
+            new.insert(question, Remembered { answer, watched });
         }
     }
 
-    fn write(&self, new: BTreeMap<String, Kept>) -> io::Result<()> {
+    fn write(&self, new: BTreeMap<String, Remembered>) -> io::Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -213,7 +213,7 @@ impl Drop for Cache {
     }
 }
 
-fn read(path: &Path, asked_by: &str) -> BTreeMap<String, Kept> {
+fn read(path: &Path, asked_by: &str) -> BTreeMap<String, Remembered> {
     bytes(path)
         .and_then(|bytes| serde_json::from_slice::<Contents>(&bytes).ok())
         .filter(|contents| contents.asked_by == asked_by)

@@ -75,7 +75,7 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
     unsafe {
         command.pre_exec(die_with_parent);
     }
-    let mut group = Group(command.spawn().map_err(Failure::Start)?);
+    let mut group = ProcessGroup(command.spawn().map_err(Failure::Start)?);
     let (Some(stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take()) else {
         unreachable!("both are piped, a few lines above");
     };
@@ -123,9 +123,9 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
 }
 
 /// A child that leads its own process group.
-struct Group(Child);
+struct ProcessGroup(Child);
 
-impl Group {
+impl ProcessGroup {
     /// Kills whatever of the group still runs, and reaps the leader.
     fn end(&mut self) -> io::Result<ExitStatus> {
         // Until it is reaped, the leader's pid, which is the group's id, cannot be anyone else's. No such group, or a
@@ -135,7 +135,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // None: not reaped yet.
         if matches!(self.0.try_wait(), Ok(None)) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::discover::without_repetitions;
 use super::error::Error;
-use super::find::{Candidate, Places};
+use super::find::{Candidate, SearchPlaces};
 use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
 use super::probing::{Found, Inquiry};
@@ -100,7 +100,7 @@ impl<'a> Selector<'a> {
 /// [`Error::NoInterpreter`], [`Error::NoSuchVersion`], [`Error::NotFound`], [`Error::NotAnEnvironment`],
 /// [`Error::NotExecutable`], [`Error::Unreadable`], [`Error::Unusable`] and [`Error::Interrupted`].
 pub fn choose(selector: Option<&str>) -> Result<Interpreter, Error> {
-    let search = Search::new(Places::of_this_machine());
+    let search = Search::new(SearchPlaces::of_this_machine());
     selector.map_or_else(|| search.default(), |text| search.one(text))
 }
 
@@ -126,17 +126,17 @@ pub struct Chosen {
 ///
 /// As [`choose`]. [`Error::NoInterpreter`] also when `all` finds none.
 pub fn choose_all(selectors: &[String]) -> Result<Chosen, Error> {
-    Search::new(Places::of_this_machine()).several(selectors)
+    Search::new(SearchPlaces::of_this_machine()).several(selectors)
 }
 
 /// Looks for interpreters in the same places, and asks each once.
 struct Search {
-    places: Places,
+    places: SearchPlaces,
     inquiry: Inquiry,
 }
 
 impl Search {
-    fn new(places: Places) -> Self {
+    fn new(places: SearchPlaces) -> Self {
         Self {
             places,
             inquiry: Inquiry::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use super::find::Places;
+use super::find::SearchPlaces;
 use super::probing::{Found, Inquiry};
 use super::program::is_shim;
 
@@ -13,10 +13,10 @@ use super::program::is_shim;
 /// and what another user could have put there is listed without being started, unless it is on PATH or in
 /// `REFCOW_PYTHONS`.
 pub fn discover() -> Vec<Found> {
-    discover_in(&Places::of_this_machine())
+    discover_in(&SearchPlaces::of_this_machine())
 }
 
-fn discover_in(places: &Places) -> Vec<Found> {
+fn discover_in(places: &SearchPlaces) -> Vec<Found> {
     let inquiry = Inquiry::new();
     without_repetitions(inquiry.ask_all(places.worth_asking()))
 }

@@ -22,7 +22,7 @@ use super::pins::{Pin, REQUIREMENTS, listed, pins};
 use super::place::{place_for, program_of};
 use super::probe::Interpreter;
 use crate::interrupt::{self, Wake};
-use crate::side_by_side;
+use crate::threads;
 
 /// An interpreter that can import what it has to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub fn prepare_all(
     modules: &[String],
     progress: &mut dyn FnMut(&str),
 ) -> Vec<Result<Ready, Error>> {
-    side_by_side::each_telling(
+    threads::each_telling(
         interpreters,
         SIDE_BY_SIDE,
         |interpreter, tell: &dyn Fn(String)| {

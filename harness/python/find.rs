@@ -21,7 +21,7 @@ pub(super) struct Candidate {
 
 /// The places to look in. From the environment, apart from tests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places {
+pub(super) struct SearchPlaces {
     /// `REFCOW_PYTHONS`: programs, or folders with a `bin/`, that the user names.
     named: Vec<PathBuf>,
     /// `PATH`, its absolute folders only: what another folder would mean changes with the working folder.
@@ -34,7 +34,7 @@ pub(super) struct Places {
     pyenv: Option<PathBuf>,
 }
 
-impl Places {
+impl SearchPlaces {
     pub(super) fn of_this_machine() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
         let named = env::var_os("REFCOW_PYTHONS").unwrap_or_default();
@@ -211,7 +211,7 @@ fn versioned(folder: &Path) -> Vec<PathBuf> {
 
 /// The program of this name on PATH.
 pub(super) fn command(name: &str) -> Option<PathBuf> {
-    Places::of_this_machine().command(name)
+    SearchPlaces::of_this_machine().command(name)
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn paths(places: &Places) -> Vec<PathBuf> {
+    fn paths(places: &SearchPlaces) -> Vec<PathBuf> {
         let candidates = places.candidates();
         candidates.into_iter().map(|one| one.path).collect()
     }
@@ -255,7 +255,7 @@ mod tests {
 
         let mut installations = vec![at("env"), at("env2"), at("missing")];
         installations.extend(newest_first(&at("versions")));
-        let places = Places {
+        let places = SearchPlaces {
             named: Vec::new(),
             path: vec![at("nowhere"), at("bin")],
             installations,

@@ -14,7 +14,7 @@ use super::pins::is_pinned;
 use super::place::{place_for, program_of};
 use super::probe::Interpreter;
 use super::probing;
-use crate::side_by_side;
+use crate::threads;
 
 const SCRIPT: &str = include_str!("import.py");
 const MARK: &str = "refcow-import:";
@@ -134,8 +134,8 @@ pub enum Packages {
 pub fn packages(interpreters: &[&Interpreter], modules: &[String]) -> Result<Vec<Packages>, Error> {
     let kept = Cache::open("imports.json", SCRIPT);
     // Half of an import is waiting for the disk.
-    let most = 2 * side_by_side::processors();
-    side_by_side::each(interpreters.to_vec(), most, |interpreter| {
+    let most = 2 * threads::processors();
+    threads::each(interpreters.to_vec(), most, |interpreter| {
         packages_of(interpreter, modules, &kept)
     })
     .into_iter()

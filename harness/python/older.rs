@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::child::{self, Failure};
 use super::error::Error;
-use super::find::Places;
+use super::find::SearchPlaces;
 use super::probe::OLDEST_SERIES;
 use super::program::{is_shim, minor_told};
 use super::trust;
@@ -53,11 +53,11 @@ pub fn older() -> Result<Option<&'static Older>, Error> {
     if let Some(found) = FOUND.get() {
         return Ok(found.as_ref());
     }
-    let found = first(&Places::of_this_machine())?;
+    let found = first(&SearchPlaces::of_this_machine())?;
     Ok(FOUND.get_or_init(|| found).as_ref())
 }
 
-fn first(places: &Places) -> Result<Option<Older>, Error> {
+fn first(places: &SearchPlaces) -> Result<Option<Older>, Error> {
     let (major, oldest) = OLDEST_SERIES;
     for candidate in places.candidates() {
         let path = &candidate.path;

@@ -12,7 +12,7 @@ use super::find::Candidate;
 use super::probe::{self, Answer, Interpreter, Unusable};
 use super::program::missing_behind;
 use super::{pyenv, trust};
-use crate::side_by_side;
+use crate::threads;
 
 /// A program that looks like a Python interpreter, and what came of asking it.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Inquiry {
     /// Asks all, a few at a time, and keeps the order.
     pub(super) fn ask_all(&self, candidates: Vec<Candidate>) -> Vec<Found> {
         // Half of a probe is waiting for the disk or the shim's own start.
-        let most = 2 * side_by_side::processors();
-        side_by_side::each(candidates, most, |candidate| Found {
+        let most = 2 * threads::processors();
+        threads::each(candidates, most, |candidate| Found {
             outcome: self.ask_candidate(&candidate),
             path: candidate.path,
         })

@@ -3,7 +3,7 @@
 use super::looks::Visited;
 use crate::experiment::causes::{self, Attributed, Recorded};
 use crate::experiment::lines::LineLog;
-use crate::experiment::made::NewPages;
+use crate::experiment::new_pages::NewPages;
 use crate::model::{
     Child, CrossChecks, Fate, Made, OnTheWay, PageMap, Peak, Region, UssGrowth, Written,
 };

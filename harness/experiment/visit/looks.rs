@@ -5,13 +5,13 @@ use super::error::Error;
 use super::pages::{own, states};
 use crate::driver::Forked;
 use crate::experiment::causes::Recorded;
-use crate::experiment::made::NewPages;
+use crate::experiment::new_pages::NewPages;
 use crate::model::RegionMap;
 use crate::observe::{
     self, Counters, Family, Fork, Grown, Growth, Had, PageSet, PageStates, Regions, Seen, counters,
     mappings, minor_faults, page_states, settle,
 };
-use crate::side_by_side::both;
+use crate::threads::both;
 
 /// A child before its visit, with all that is known of it.
 pub(super) struct Ready {

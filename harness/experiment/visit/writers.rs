@@ -7,7 +7,7 @@ use super::error::Error;
 use super::looks::Visited;
 use super::pages::own;
 use crate::experiment::causes::{FirstWrite, Huge, Recorded};
-use crate::experiment::made::NewPages;
+use crate::experiment::new_pages::NewPages;
 use crate::observe::{
     Fault, Faults, Memory, code_mappings, headers::Headers, huge_pages, mappings, page_size,
 };
