@@ -964,62 +964,15 @@ fn pythons_says_of_each_what_it_is_and_what_would_help() {
     ] {
         assert!(said.contains(block), "{block}\nin\n{said}");
     }
-    // It stands from then on, whether its imports are remembered or not.
+    // It stands from then on.
     let bare = place.at("bare");
     place.run("prepare", &[bare.to_str().unwrap()]);
     let ready = format!(
         "bitarray, numpy: ready in cache/refcow/environments/{}\n",
         environments(&place)[0]
     );
-    for _ in 0..2 {
-        let said = pythons();
-        assert!(said.contains(&ready), "{ready}\nin\n{said}");
-    }
-}
-
-#[test]
-fn what_can_be_imported_is_remembered_until_it_changes() {
-    let _alone = alone();
-    let mut place = Elsewhere::new();
-    binary(&place, "one", "3.12.1");
-    place.path(&["one/bin"]);
-    let site = place.at("one/site");
-    fs::create_dir_all(site.join("numpy")).unwrap();
-    fs::write(site.join("numpy/__init__.py"), "").unwrap();
-    let answer = |failures: &str| {
-        let imports = format!(
-            r#"refcow-import:{{"versions":{{}},"failures":{{{failures}}},"files":["{0}","{0}/numpy","{0}/numpy/__init__.py"]}}"#,
-            site.display()
-        );
-        fs::write(place.at("one/imports"), format!("{imports}\n")).unwrap();
-    };
-    let asked = || {
-        let lines = fs::read_to_string(place.at("one/starts")).unwrap();
-        lines.lines().filter(|line| *line == "imports").count()
-    };
-    let expect = |count: usize, words: &str, after: &str| {
-        for _ in 0..2 {
-            assert_eq!(
-                place.run("packages", &["all"]).lines,
-                [format!("one/bin/python3: {words}")],
-                "{after}"
-            );
-        }
-        assert_eq!(asked(), count, "{after}");
-    };
-    answer("");
-    expect(1, "Own", "first");
-    fs::write(site.join("numpy/__init__.py"), "import os").unwrap();
-    expect(2, "Own", "a file");
-    fs::write(site.join("numpy/more.py"), "").unwrap();
-    expect(3, "Own", "a folder");
-    fs::remove_dir_all(site.join("numpy")).unwrap();
-    answer(r#""numpy":"ModuleNotFoundError: No module named 'numpy'""#);
-    expect(4, "OnFirstUse", "nothing there");
-    // It is there and fails, for a reason that may lie anywhere.
-    fs::create_dir(site.join("numpy")).unwrap();
-    answer(r#""numpy":"ImportError: libgfortran.so.5: cannot open shared object file""#);
-    expect(6, "OnFirstUse", "a failure");
+    let said = pythons();
+    assert!(said.contains(&ready), "{ready}\nin\n{said}");
 }
 
 /// An interpreter that can import nothing, makes environments, and installs what is a file there. `venv` and `pip` are

@@ -1,5 +1,4 @@
-# Imports each module named on the command line, for real, and says what came of it, and which files that depends on: one
-# line of JSON behind a mark.
+# Imports each module named on the command line, for real, and says what came of it: one line of JSON behind a mark.
 import importlib
 import json
 import os
@@ -36,21 +35,6 @@ def sha256_of(name, version, module):
     return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest() if kept else None
 
 
-def files():
-    # The folders where modules are looked for, what extends them (.pth), and what has been imported from there.
-    for folder in sys.path:
-        yield folder
-        if os.path.isdir(folder):
-            for name in os.listdir(folder):
-                if name.endswith(".pth"):
-                    yield os.path.join(folder, name)
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if name.split(".")[0] in sys.argv[1:] and isinstance(file, str):
-            yield file
-            yield os.path.dirname(file)
-
-
 versions = {}
 hashes = {}
 failures = {}
@@ -70,5 +54,5 @@ for name in sys.argv[1:]:
     sha256 = sha256_of(name, version, module)
     if sha256 is not None:
         hashes[name] = sha256
-answer = {"versions": versions, "sha256": hashes, "failures": failures, "namespaces": namespaces, "files": sorted(set(files()))}
+answer = {"versions": versions, "sha256": hashes, "failures": failures, "namespaces": namespaces}
 sys.stdout.write("\nrefcow-import:" + json.dumps(answer) + "\n")

@@ -1,19 +1,17 @@
-//! What an interpreter can import: tried for real, or remembered from when it was.
+//! What an interpreter can import: tried for real.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::cache::Cache;
 use super::child::{self, Failure};
 use super::error::Error;
 use super::pins::is_pinned;
 use super::place::{place_for, program_of};
 use super::probe::Interpreter;
-use super::probing;
 use crate::threads;
 
 const SCRIPT: &str = include_str!("import.py");
@@ -39,7 +37,7 @@ impl Installed {
 }
 
 /// What came of importing.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Imports {
     pub(super) versions: BTreeMap<String, String>,
     /// Of the files of each, by what its installer says of them.
@@ -49,9 +47,6 @@ pub(super) struct Imports {
     /// Packages without code of their own.
     #[serde(default)]
     namespaces: Vec<String>,
-    /// Files and folders that it depends on.
-    #[serde(default, skip_serializing)]
-    files: Vec<PathBuf>,
 }
 
 impl Imports {
@@ -60,15 +55,6 @@ impl Imports {
             versions: self.versions,
             sha256: self.sha256,
         }
-    }
-
-    /// Whether the next try has the same outcome as long as nothing changes in the folders of modules. What is there
-    /// and fails may do so for any reason.
-    fn is_stable(&self) -> bool {
-        !self.files.is_empty()
-            && self.failures.iter().all(|(module, reason)| {
-                *reason == format!("ModuleNotFoundError: No module named '{module}'")
-            })
     }
 }
 
@@ -126,34 +112,21 @@ pub enum Packages {
 
 /// Where `modules` would come from, for each interpreter, without making anything.
 ///
-/// What was seen in an earlier run is taken for true as long as the folders of modules, and the files of these modules,
-/// stay as they are. [`prepare`](super::prepare) always tries.
-///
 /// # Errors
 /// [`Error::Interrupted`].
 pub fn packages(interpreters: &[&Interpreter], modules: &[String]) -> Result<Vec<Packages>, Error> {
-    let kept = Cache::open("imports.json", SCRIPT);
     // Half of an import is waiting for the disk.
     let most = 2 * threads::processors();
     threads::each(interpreters.to_vec(), most, |interpreter| {
-        packages_of(interpreter, modules, &kept)
+        packages_of(interpreter, modules)
     })
     .into_iter()
     .collect()
 }
 
-fn packages_of(
-    interpreter: &Interpreter,
-    modules: &[String],
-    kept: &Cache,
-) -> Result<Packages, Error> {
-    let imports_all = |executable: &Path| {
-        Ok::<_, Error>(
-            remembered(executable, &interpreter.program, modules, kept)?
-                .failures
-                .is_empty(),
-        )
-    };
+fn packages_of(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, Error> {
+    let imports_all =
+        |executable: &Path| Ok::<_, Error>(import(executable, modules)?.failures.is_empty());
     let place = place_for(interpreter);
     let program = match &place {
         Ok(environment) => program_of(environment),
@@ -171,34 +144,4 @@ fn packages_of(
         (Err(why), _) | (_, Err(why)) => Packages::Nowhere(why.to_string()),
         _ => Packages::OnFirstUse,
     })
-}
-
-/// [`import`], or what came of it when it was last done.
-fn remembered(
-    executable: &Path,
-    program: &Path,
-    modules: &[String],
-    kept: &Cache,
-) -> Result<Imports, Error> {
-    let (time, depends) = (SystemTime::now(), probing::of_program(executable));
-    let depends =
-        depends.map(|(question, watched)| (format!("{question}\n{}", modules.join("\n")), watched));
-    if let Some((question, _)) = &depends
-        && let Some(imports) = kept.get(question)
-    {
-        return Ok(imports);
-    }
-    let imports = import(executable, modules)?;
-    if let Some((question, mut watched)) = depends
-        && imports.is_stable()
-        && imports
-            .files
-            .iter()
-            .map(PathBuf::as_path)
-            .chain([program])
-            .all(|file| watched.add(file).is_some())
-    {
-        kept.keep(question, &imports, watched, time);
-    }
-    Ok(imports)
 }
