@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::sharing;
-use crate::fixtures::parameters::Given;
+use crate::fixtures::parameters::BuildArguments;
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
 use crate::remedies::remedies;
 use crate::variables::Variables;
@@ -53,7 +53,7 @@ pub struct Dataset {
     /// What builds it.
     pub fixture: Fixture,
     /// What `build` is given.
-    pub given: Given,
+    pub given: BuildArguments,
     /// A preparation that the fixture has: what the parent does before the first fork.
     pub prepare: Option<String>,
     /// Names of visits that the fixture has.
