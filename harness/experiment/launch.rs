@@ -23,14 +23,14 @@ pub enum Error {
     },
 }
 
-/// Subjects that run refcow's own code.
+/// How subjects are started that run refcow's own code.
 ///
 /// # Errors
 /// When refcow-subject is not there, or there is nowhere to write.
 pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, Error> {
     let interpreter = &ready.interpreter;
     let is_environment = ready.prefix != interpreter.base_prefix;
-    let places =
+    let paths =
         FixedPaths::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Nowhere)?;
     Ok(Launch {
         // The very program that runs, even if another has its name by now.
@@ -45,7 +45,7 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
         needs_library_path: interpreter.needs_library_path,
         version: interpreter.full_version.clone(),
         prefix: ready.prefix.clone(),
-        surroundings: Surroundings::Fixed(places),
+        surroundings: Surroundings::Fixed(paths),
         variables: Vec::new(),
         keep_huge_pages: false,
         channels: children + 1,

@@ -13,12 +13,8 @@ use super::program::is_shim;
 /// and what another user could have put there is listed without being started, unless it is on PATH or in
 /// `REFCOW_PYTHONS`.
 pub fn discover() -> Vec<Found> {
-    discover_in(&SearchPlaces::of_this_machine())
-}
-
-fn discover_in(places: &SearchPlaces) -> Vec<Found> {
-    let inquiry = Inquiry::new();
-    without_repetitions(inquiry.ask_all(places.worth_asking()))
+    let candidates = SearchPlaces::of_this_machine().worth_asking();
+    without_repetitions(Inquiry::new().ask_all(candidates))
 }
 
 /// Each interpreter once, without what need not be told.
