@@ -14,7 +14,7 @@ const BASELINES: &str = "baselines";
 
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum DocumentFileError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     #[diagnostic(help("give the path of a file that --format json --output FILE has written"))]
@@ -74,8 +74,8 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot be read or is none.
-pub fn read(path: &Path) -> Result<Named, Error> {
-    let bytes = read_bytes(path).map_err(|source| Error::Unreadable {
+pub fn read(path: &Path) -> Result<Named, DocumentFileError> {
+    let bytes = read_bytes(path).map_err(|source| DocumentFileError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -89,7 +89,7 @@ pub fn read(path: &Path) -> Result<Named, Error> {
             schema_version,
             report,
         }),
-        Err(source) => Err(Error::Malformed {
+        Err(source) => Err(DocumentFileError::Malformed {
             path: path.to_owned(),
             help: miette::Diagnostic::help(&source).map(|help| help.to_string()),
             source,
@@ -142,10 +142,12 @@ impl Baseline {
     ///
     /// # Errors
     /// When there is none, or it is no document.
-    pub fn read(&self) -> Result<Report, Error> {
+    pub fn read(&self) -> Result<Report, DocumentFileError> {
         match read(&self.path) {
-            Err(Error::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(Error::NoBaseline {
+            Err(DocumentFileError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Err(DocumentFileError::NoBaseline {
                     name: self.name.clone(),
                     path: self.path.clone(),
                     offer: offer(),
@@ -164,8 +166,8 @@ impl Baseline {
     ///
     /// # Errors
     /// When it is not.
-    pub fn open(&self) -> Result<Place, Error> {
-        let fail = |source| Error::NoPlace {
+    pub fn open(&self) -> Result<Place, DocumentFileError> {
+        let fail = |source| DocumentFileError::NoPlace {
             path: self.path.clone(),
             source,
         };
@@ -198,7 +200,7 @@ impl Place {
     ///
     /// # Errors
     /// When the disk is full.
-    pub fn keep(self, bytes: &[u8]) -> Result<PathBuf, output::Error> {
+    pub fn keep(self, bytes: &[u8]) -> Result<PathBuf, output::OutputError> {
         self.output.write(bytes)?;
         Ok(self.path)
     }
@@ -238,7 +240,7 @@ fn offer() -> String {
 ///
 /// # Errors
 /// When the file that the runner names cannot be written.
-pub fn append_to_summary(text: &[u8]) -> Result<(), Error> {
+pub fn append_to_summary(text: &[u8]) -> Result<(), DocumentFileError> {
     let named = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|name| !name.is_empty());
     let Some(path) = named.map(PathBuf::from) else {
         return Ok(());
@@ -246,5 +248,5 @@ pub fn append_to_summary(text: &[u8]) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).open(&path);
     file.and_then(|mut file| file.write_all(text))
-        .map_err(|source| Error::Summary { path, source })
+        .map_err(|source| DocumentFileError::Summary { path, source })
 }

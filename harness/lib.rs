@@ -15,8 +15,7 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
 pub mod cli;
-pub mod command_line;
-pub mod commands;
+mod commands;
 pub mod deadlock;
 pub mod deferred;
 pub mod documents;

@@ -1,15 +1,10 @@
 //! The `refcow` program: parse, run, print the error, exit status. Nothing else.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use miette::Diagnostic;
-use refcow::cli::Cli;
-use refcow::command_line::with_command;
-use refcow::commands;
+use refcow::cli;
 use refcow::keeper;
 use refcow::model::printable_lines;
 use refcow::process;
@@ -22,20 +17,7 @@ fn main() -> ExitCode {
         return keep();
     }
     process::raise_open_files();
-    let words = with_command(std::env::args_os());
-    let done = match Cli::of(&words) {
-        Ok(cli) => commands::run(&cli),
-        Err(said) if said.kind() == ErrorKind::DisplayHelp => {
-            commands::show_help(&said, words.into_iter())
-        }
-        Err(said) if said.kind() == ErrorKind::UnknownArgument && is_option(&words[1]) => {
-            let option = words[1].to_string_lossy().into_owned();
-            Err(commands::Error::NoCommand(option))
-        }
-        // With 2 where it does not understand the command line, with 0 after --version.
-        Err(said) => said.exit(),
-    };
-    match done {
+    match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut text = format!("error: {error}\n");
@@ -49,10 +31,6 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-fn is_option(word: &OsStr) -> bool {
-    word.as_bytes().starts_with(b"-") && word != "--"
 }
 
 /// The same program in its other part.

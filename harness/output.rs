@@ -42,7 +42,7 @@ pub enum Output {
 
 /// The report has no place to go.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum OutputError {
     /// Found before anything was measured.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help(
@@ -103,7 +103,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl OutputError {
     /// What the kernel answered.
     pub fn into_source(self) -> io::Error {
         match self {
@@ -176,11 +176,11 @@ impl Output {
     ///
     /// # Errors
     /// When it can be told already that writing will fail.
-    pub fn open(path: Option<&Path>) -> Result<Self, Error> {
+    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
         let Some(path) = path else {
             return Ok(Self::Standard);
         };
-        let fail = |source| Error::NotWritable {
+        let fail = |source| OutputError::NotWritable {
             path: path.to_owned(),
             source,
         };
@@ -212,7 +212,7 @@ impl Output {
     ///
     /// # Errors
     /// When the disk is full, or standard output cannot be written.
-    pub fn write(self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
         match self {
             Self::Standard => pour(bytes, io::stdout().lock(), "standard output".into()),
             Self::Special { path, file } => pour(bytes, file, path),
@@ -222,7 +222,7 @@ impl Output {
                     draft.fill(bytes)?;
                     draft.replace()
                 };
-                write().map_err(|source| Error::NotWritten { path, source })
+                write().map_err(|source| OutputError::NotWritten { path, source })
             }
         }
     }
@@ -287,10 +287,10 @@ fn special(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn pour(bytes: &[u8], mut into: impl Write, path: PathBuf) -> Result<(), Error> {
+fn pour(bytes: &[u8], mut into: impl Write, path: PathBuf) -> Result<(), OutputError> {
     match into.write_all(bytes).and_then(|()| into.flush()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::NotWritten { path, source })
+            Err(OutputError::NotWritten { path, source })
         }
         _ => Ok(()),
     }

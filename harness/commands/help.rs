@@ -1,7 +1,15 @@
 //! What `refcow --help` shows: the commands in groups, each with an example.
 
+use std::ffi::OsString;
+
 use clap::Command;
 use clap::builder::Styles;
+
+use super::error::CommandError;
+use super::fixtures::offered;
+use super::terminal;
+use crate::fixtures::{find, split_visit};
+use crate::output::Output;
 
 /// Columns where there is no terminal, as clap has it.
 const WIDTH: usize = 100;
@@ -68,4 +76,29 @@ pub fn in_groups(program: Command, width: Option<u16>) -> Command {
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{text}\
          {header}Options:{header:#}\n{{options}}{{after-help}}"
     ))
+}
+
+/// Shows what clap says to --help; of a user's own file that is named before it, what that offers, too.
+///
+/// # Errors
+/// When that file is no fixture.
+pub fn show(said: &clap::Error, words: &[OsString]) -> Result<(), CommandError> {
+    let output = Output::Standard;
+    let mut text = match terminal::colours(&output) {
+        true => said.render().ansi().to_string(),
+        false => said.render().to_string(),
+    };
+    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+    if let [_, "measure" | "advise", words @ ..] = &words[..] {
+        let named = words.iter().take_while(|word| **word != "--");
+        let mut seen: Vec<&str> = Vec::new();
+        for word in named.filter(|word| !word.starts_with('-')) {
+            let (name, _) = split_visit(word);
+            if name.ends_with(".py") && !seen.contains(&name) {
+                seen.push(name);
+                text += &format!("\n{}", offered(name, &find(name)?));
+            }
+        }
+    }
+    Ok(output.write(text.as_bytes())?)
 }

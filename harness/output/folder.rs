@@ -12,9 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::OutputError;
 use super::draft::{Draft, Lock, folder_of, lock, remove_abandoned, replaceable};
-use super::manifest::{Content, Manifest, NAME, There};
+use super::manifest::{Content, Manifest, NAME, Occupant};
 use crate::{interrupt, process};
 
 /// How long another refcow is waited for, which is writing to the folder: a second, on a slow disk.
@@ -44,8 +44,8 @@ impl Folder {
     ///
     /// # Errors
     /// When it can be told already that writing will fail, or that a file of the user's would be in the way.
-    pub fn open(path: &Path, kind: Kind) -> Result<Self, Error> {
-        let fail = |source| Error::NotAFolder {
+    pub fn open(path: &Path, kind: Kind) -> Result<Self, OutputError> {
+        let fail = |source| OutputError::NotAFolder {
             path: path.to_owned(),
             source,
         };
@@ -100,7 +100,7 @@ impl Folder {
                     "" => name.to_string_lossy().into_owned(),
                     folder => format!("{folder}/{}", name.to_string_lossy()),
                 };
-                if (self.kind.has)(&name) && self.is_free(manifest, &name)? == There::Ours {
+                if (self.kind.has)(&name) && self.is_free(manifest, &name)? == Occupant::Ours {
                     replaceable(&entry.path(), &entry.metadata()?)
                         .map_err(|why| io::Error::other(format!("{name}: {why}")))?;
                 }
@@ -119,8 +119,8 @@ impl Folder {
     ///
     /// # Errors
     /// When the disk is full, or something of the user's has come into the way. Each file is the older or the newer one then.
-    pub fn write(self, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
-        let fail = |source| Error::NotWritten {
+    pub fn write(self, files: &[(String, Vec<u8>)]) -> Result<(), OutputError> {
+        let fail = |source| OutputError::NotWritten {
             path: self.path.clone(),
             source,
         };
@@ -152,7 +152,7 @@ impl Folder {
                 self.to_disk();
             }
             match self.is_free(&both, name)? {
-                There::Nothing => draft.create()?,
+                Occupant::Nothing => draft.create()?,
                 _ => draft.replace()?,
             }
         }
@@ -180,9 +180,9 @@ impl Folder {
     }
 
     /// Whether a file may be written, over one of refcow's or where none is.
-    fn is_free(&self, manifest: &Manifest, name: &str) -> Result<There, Error> {
+    fn is_free(&self, manifest: &Manifest, name: &str) -> Result<Occupant, OutputError> {
         match manifest.there(&self.path, name) {
-            There::Theirs => Err(Error::Occupied {
+            Occupant::Theirs => Err(OutputError::Occupied {
                 path: self.path.join(name),
             }),
             there => Ok(there),
@@ -190,12 +190,12 @@ impl Folder {
     }
 
     /// Refuses links and files in the place of folders: a link may lead to other files of the user's.
-    fn has_folders(&self) -> Result<(), Error> {
+    fn has_folders(&self) -> Result<(), OutputError> {
         for folder in self.kind.folders {
             let path = self.path.join(folder);
             let there = path.symlink_metadata();
             if there.is_ok_and(|there| !there.is_dir()) {
-                return Err(Error::Occupied { path });
+                return Err(OutputError::Occupied { path });
             }
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Folder {
         let stale = before.files.keys();
         for name in stale.filter(|name| (self.kind.has)(name) && !after.files.contains_key(*name)) {
             let path = self.path.join(name);
-            if before.there(&self.path, name) == There::Ours && fs::remove_file(&path).is_ok() {
+            if before.there(&self.path, name) == Occupant::Ours && fs::remove_file(&path).is_ok() {
                 let folder = folder_of(&path);
                 if folder != self.path {
                     // Not if something is in it.
@@ -226,8 +226,8 @@ impl Folder {
     }
 
     /// Keeps others from writing here, for as long as it is not dropped. Where the file system has no locks, nothing does.
-    fn lock(&self) -> Result<File, Error> {
-        let folder = File::open(&self.path).map_err(|source| Error::NotAFolder {
+    fn lock(&self) -> Result<File, OutputError> {
+        let folder = File::open(&self.path).map_err(|source| OutputError::NotAFolder {
             path: self.path.clone(),
             source,
         })?;
@@ -240,7 +240,7 @@ impl Folder {
             let ended = interrupt::requested() && !ended_before;
             if ended || Instant::now() > deadline {
                 let path = self.path.clone();
-                return Err(Error::Busy { path });
+                return Err(OutputError::Busy { path });
             }
         }
         Ok(folder)
@@ -258,12 +258,12 @@ impl Folder {
 
 /// Why nothing was written.
 enum Why {
-    Known(Error),
+    Known(OutputError),
     Kernel(io::Error),
 }
 
 impl Why {
-    fn or(self, of: impl FnOnce(io::Error) -> Error) -> Error {
+    fn or(self, of: impl FnOnce(io::Error) -> OutputError) -> OutputError {
         match self {
             Self::Known(error) => error,
             Self::Kernel(source) => of(source),
@@ -271,8 +271,8 @@ impl Why {
     }
 }
 
-impl From<Error> for Why {
-    fn from(error: Error) -> Self {
+impl From<OutputError> for Why {
+    fn from(error: OutputError) -> Self {
         Self::Known(error)
     }
 }
@@ -344,7 +344,7 @@ mod tests {
             .collect()
     }
 
-    fn write(place: &Path, names: &[&str], text: &str) -> Result<(), Error> {
+    fn write(place: &Path, names: &[&str], text: &str) -> Result<(), OutputError> {
         Folder::open(place, KIND)?.write(&files(names, text))
     }
 
@@ -475,7 +475,7 @@ mod tests {
             None => Folder::open(&place, KIND).unwrap_err(),
         };
         assert!(
-            matches!(&error, Error::Occupied { path } if *path == place.join(named)),
+            matches!(&error, OutputError::Occupied { path } if *path == place.join(named)),
             "{error}"
         );
         assert_eq!(names(&place), before);
@@ -494,7 +494,7 @@ mod tests {
         fs::write(mine.join("x"), "mine").unwrap();
         symlink(&mine, place.join("charts")).unwrap();
         let error = write(&place, &NAMES, "first").unwrap_err();
-        assert!(matches!(error, Error::Occupied { .. }), "{error}");
+        assert!(matches!(error, OutputError::Occupied { .. }), "{error}");
         assert_eq!(names(&mine), ["x"]);
         assert_eq!(names(&place), ["charts"]);
     }
@@ -579,7 +579,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         make(&root.path().join(NAME)).unwrap();
         let error = write(root.path(), &NAMES, "first").unwrap_err();
-        assert!(matches!(error, Error::Manifest { .. }), "{error}");
+        assert!(matches!(error, OutputError::Manifest { .. }), "{error}");
         assert!(error.to_string().contains(why), "{error}");
         assert!(names(root.path()).len() <= 1);
     }

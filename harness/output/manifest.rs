@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::OutputError;
 use super::draft::Draft;
 use crate::model::sha256;
 
@@ -53,7 +53,7 @@ impl Content {
 
 /// What is where a file of a report would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum There {
+pub enum Occupant {
     Nothing,
     /// As refcow wrote it.
     Ours,
@@ -75,9 +75,9 @@ impl Manifest {
     ///
     /// # Errors
     /// When there is one that cannot be read, or something else of its name.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
+    pub fn read(folder: &Path) -> Result<Self, OutputError> {
         let path = folder.join(NAME);
-        let fail = |reason: String| Error::Manifest {
+        let fail = |reason: String| OutputError::Manifest {
             path: path.clone(),
             reason,
         };
@@ -123,12 +123,12 @@ impl Manifest {
     }
 
     /// What is where this file would be.
-    pub fn there(&self, folder: &Path, name: &str) -> There {
+    pub fn there(&self, folder: &Path, name: &str) -> Occupant {
         let path = folder.join(name);
         match path.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => There::Nothing,
-            _ if self.is_ours(&path, name) => There::Ours,
-            _ => There::Theirs,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Occupant::Nothing,
+            _ if self.is_ours(&path, name) => Occupant::Ours,
+            _ => Occupant::Theirs,
         }
     }
 

@@ -1,0 +1,110 @@
+//! `refcow claims`: what holds of the article.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::error::CommandError;
+use super::options::{RunOptions, WordsFormat};
+use super::rules::{self, Rules};
+use super::session::{self, Judge, Request};
+use super::sharing;
+use crate::claims::{Claims, Effort, Expectations};
+use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::report;
+
+/// The flags of `refcow claims`.
+#[derive(Debug, Args)]
+pub struct ClaimsArgs {
+    /// Only these claims, each explained in full [default: all, and the ways to share]
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Small data, in a few seconds
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Large data, in minutes
+    #[arg(long)]
+    full: bool,
+    /// A file of lines `id = "verdict"` that replaces refcow's own expectations [status 1 if a verdict differs]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    expect: Option<PathBuf>,
+    /// Other claims than refcow's own, in the form of harness/claims/claims.toml
+    #[arg(long, value_name = "FILE", hide = true)]
+    claims: Option<PathBuf>,
+    /// How to write the verdicts
+    #[arg(long, value_enum, default_value_t)]
+    format: WordsFormat,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+impl ClaimsArgs {
+    /// All that has to be measured to judge these claims, and how they are judged.
+    pub fn request(&self) -> Result<Request, CommandError> {
+        self.request_by(rules::read(self.claims.as_deref(), Claims::builtin())?)
+    }
+
+    fn request_by(&self, (rules, rules_from): Rules) -> Result<Request, CommandError> {
+        let effort = match (self.quick, self.full) {
+            (true, _) => Effort::Quick,
+            (_, true) => Effort::Full,
+            _ => Effort::Default,
+        };
+        let (children, force) = (self.run.children(), self.run.force);
+        let size_bytes = rules.alternatives.with(effort);
+        // All of them stand below all of refcow's own claims; but quick they are not.
+        let all = self.ids.is_empty() && rules_from.is_none() && effort != Effort::Quick;
+        let mut ways = match all {
+            true => WantedWays::new(&[], None, size_bytes, children, force)?,
+            false => WantedWays::none(size_bytes, children, force),
+        };
+        let mut plan = self.run.plan();
+        let evidence = rules.evidence(&self.ids)?;
+        rules::add_evidence(&mut plan, &mut ways, rules, effort, evidence)?;
+        if all {
+            plan.datasets.extend(sharing::mitigated(size_bytes)?);
+        }
+        // No claim is about the time of a visit, which recording makes longer.
+        plan.causes = true;
+        plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
+        let expected = match &self.expect {
+            Some(path) => rules::expectations(rules, path)?,
+            None => Expectations::new(),
+        };
+        let judge = Judge::Claims {
+            ids: self.ids.clone(),
+            rules,
+            expected,
+        };
+        Ok(Request {
+            plan,
+            judge,
+            rules_from,
+        })
+    }
+
+    /// Tests the claims.
+    pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
+        let (rules, rules_from) = rules::read(self.claims.as_deref(), Claims::builtin())?;
+        let request = self.request_by((rules, rules_from))?;
+        let explained = match self.ids.is_empty() {
+            true => Vec::new(),
+            false => rules.choose(&self.ids)?,
+        };
+        let render = |report: &_, style| report::render_claims(report, &explained, style);
+        let report = session::run_in_words(&request, &self.run, words, self.format, render)?;
+        let unexpected: Vec<_> = session::of_all(&report.runs, |run| &run.claims)
+            .filter(|(_, claim)| claim.verdict != claim.expected)
+            .map(|(of, claim)| {
+                format!(
+                    "{of}{}: {}, expected: {}",
+                    claim.id, claim.verdict, claim.expected
+                )
+            })
+            .collect();
+        match unexpected.is_empty() {
+            true => Ok(()),
+            false => Err(CommandError::Unexpected(unexpected)),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Why a command fails, and with which exit status.
+
+use std::io;
+use std::path::PathBuf;
+
+use miette::Diagnostic;
+
+use crate::experiment::{self, alternatives};
+use crate::output::{CreateError, OutputError};
+use crate::{claims, compare, documents, fixtures, interrupt, merge, model, python, report};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum CommandError {
+    /// An unknown fixture, visit or preparation.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Fixtures(#[from] fixtures::Error),
+    /// The output cannot be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Output(#[from] OutputError),
+    /// Nothing could be measured.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Experiment(#[from] experiment::Error),
+    /// The report lacks datasets.
+    #[error("{}", experiment::told(.0))]
+    #[diagnostic(help("the report has everything else; you can measure these again alone"))]
+    Partly(Vec<experiment::Error>),
+    /// So does what was to be a baseline.
+    #[error("{}", experiment::told(.0))]
+    #[diagnostic(help(
+        "the report has everything else, but it is not kept as a baseline: that would lack these"
+    ))]
+    NotKept(Vec<experiment::Error>),
+    /// The run was ended, and something of it is complete.
+    #[error("{}interrupted: {kept}", above(failures))]
+    #[diagnostic(help("run the same command again to measure everything"))]
+    Interrupted {
+        /// Why some of it was not measured.
+        failures: Vec<experiment::Error>,
+        /// Where what is complete is.
+        kept: String,
+    },
+    /// An unknown claim, or a file of expectations that is none.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Claims(#[from] claims::Error),
+    /// Claims have other verdicts than expected.
+    #[error("{}", .0.join("\nerror: "))]
+    #[diagnostic(help(
+        "refcow claims ID shows what a verdict follows from; where it is right, expect it: --expect FILE with lines id = \"verdict\""
+    ))]
+    Unexpected(Vec<String>),
+    /// Facts about versions came out otherwise than predicted.
+    #[error("{}", .0.join("\nerror: "))]
+    #[diagnostic(help(
+        "either refcow is wrong about these versions, or they have changed: see harness/claims/versions.toml"
+    ))]
+    NotAsPredicted(Vec<String>),
+    /// More bytes are copied and made than in the base, or a verdict is no longer as expected.
+    #[error("{0} regressed")]
+    #[diagnostic(help("where that is meant to be, make a new base of the new run"))]
+    Regressed(String),
+    /// A comparison without a row.
+    #[error("the two have nothing in common that could have regressed")]
+    #[diagnostic(help(
+        "visits of the same fixture are compared, verdicts, and facts; ways to share are not{remedy}"
+    ))]
+    NothingInCommon {
+        /// What to do if it has another name.
+        remedy: String,
+    },
+    /// Something has another name than --match says.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Match(#[from] compare::MatchError),
+    /// A file is no document, or cannot be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Documents(#[from] documents::DocumentFileError),
+    /// Documents that make no one document.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Merge(#[from] merge::Error),
+    /// Pages were to be told apart by what wrote to them, which is not known.
+    #[error("cannot tell what caused the copies: page faults could not be recorded")]
+    #[diagnostic(help(
+        "the warning in the report says why and what helps, and so does `refcow doctor`"
+    ))]
+    NoCauses,
+    /// The report has no form.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Report(#[from] report::Error),
+    /// A comparison is no part of these formats.
+    #[error(
+        "--baseline prints a comparison below the report, which JSON and CSV have no place for"
+    )]
+    #[diagnostic(help(
+        "write the report with --format json --output NEW.json, then: refcow compare baselines/NAME.json NEW.json --format json"
+    ))]
+    NoPlaceForComparison,
+    /// An option that belongs to no command.
+    #[error("`{0}` stands before any command, and refcow alone takes no options")]
+    #[diagnostic(help(
+        "put it behind its command, as in `refcow claims --quick`; `refcow COMMAND --help` lists a command's options"
+    ))]
+    NoCommand(String),
+    /// Nothing to print a page of.
+    #[error("refcow has no command `{0}`")]
+    #[diagnostic(help("`refcow --help` lists them"))]
+    NoSuchCommand(String),
+    /// What is to be written would be no fixture.
+    #[error("{} is no name of a Python file", .0.display())]
+    #[diagnostic(help("a fixture is a Python module in one file, and its name ends in .py"))]
+    NotPython(PathBuf),
+    /// Nor can it be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NotCreated(#[from] CreateError),
+    /// Several files, and no folder for them.
+    #[error("{what} are several files, and --output names no folder for them")]
+    #[diagnostic(help("{remedy}"))]
+    NoFolder {
+        /// What was asked for.
+        what: &'static str,
+        /// How to ask for it.
+        remedy: &'static str,
+    },
+    /// A chart that this report does not have.
+    #[error("there is no chart `{name}` of this run")]
+    #[diagnostic(help("{offer}"))]
+    NoSuchChart {
+        /// As the user wrote it.
+        name: String,
+        /// Those that there are.
+        offer: String,
+    },
+    /// Of other formats than charts.
+    #[error("--chart names a chart, and --format is none of svg and png")]
+    #[diagnostic(help("add --format svg, or --format png"))]
+    NoChart,
+    /// A document could not be repeated.
+    #[error("{}: {answer}", path.display())]
+    #[diagnostic(help("the answer above says where; --report DIR keeps what was measured now"))]
+    NotReproduced {
+        /// The document.
+        path: PathBuf,
+        /// Whether it differs, or cannot be compared.
+        answer: model::Answer,
+    },
+    /// A document names files, and their code was not asked to be run.
+    #[error("{}: its command, `{measures}`, {does}", path.display())]
+    #[diagnostic(help("if you have read this and would run it as you, say so: {command}"))]
+    RunsCode {
+        /// The document.
+        path: PathBuf,
+        /// The document's command.
+        measures: String,
+        /// Whose code it runs, and what that finds in its environment.
+        does: String,
+        /// The command with --run-code.
+        command: String,
+    },
+    /// Ctrl-C would go unheard.
+    #[error("cannot listen for signals: {0}")]
+    #[diagnostic(help("raise the limit of open files (ulimit -n)"))]
+    Signals(io::Error),
+}
+
+/// Errors above another one.
+fn above(errors: &[experiment::Error]) -> String {
+    match errors {
+        [] => String::new(),
+        errors => format!("{}\nerror: ", experiment::told(errors)),
+    }
+}
+
+impl From<alternatives::Error> for CommandError {
+    fn from(error: alternatives::Error) -> Self {
+        Self::Experiment(error.into())
+    }
+}
+
+impl CommandError {
+    /// The documented exit status.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unexpected(_)
+            | Self::NotAsPredicted(_)
+            | Self::Regressed(_)
+            | Self::NotReproduced { .. } => 1,
+            Self::Fixtures(_)
+            | Self::Documents(_)
+            | Self::Merge(_)
+            | Self::Claims(_)
+            | Self::NoCommand(_)
+            | Self::NoSuchCommand(_)
+            | Self::NoPlaceForComparison
+            | Self::NoFolder { .. }
+            | Self::NoSuchChart { .. }
+            | Self::NoChart
+            | Self::NothingInCommon { .. }
+            | Self::Match(_)
+            | Self::RunsCode { .. }
+            | Self::NotPython(_)
+            | Self::NotCreated(_)
+            | Self::Output(
+                OutputError::NotWritable { .. }
+                | OutputError::NotAFolder { .. }
+                | OutputError::Occupied { .. }
+                | OutputError::Manifest { .. }
+                | OutputError::Busy { .. },
+            ) => 2,
+            Self::Interrupted { .. } => interrupt::STATUS,
+            Self::Experiment(error) => exit_code_of(error.first()),
+            Self::Partly(_)
+            | Self::NotKept(_)
+            | Self::NoCauses
+            | Self::Output(_)
+            | Self::Report(_)
+            | Self::Signals(_) => 3,
+        }
+    }
+}
+
+/// That of what keeps everything from being measured.
+fn exit_code_of(error: &experiment::Error) -> u8 {
+    use experiment::Error as E;
+    use python::Error as P;
+    match error {
+        error if error.is_interruption() => interrupt::STATUS,
+        E::Interpreter { .. } => 3,
+        error if error.is_bad_input() => 2,
+        E::Python(
+            P::NoSuchVersion { .. }
+            | P::NotFound { .. }
+            | P::NotAnEnvironment { .. }
+            | P::NotExecutable { .. }
+            | P::Unreadable { .. }
+            | P::Unusable { .. },
+        ) => 2,
+        _ => 3,
+    }
+}

@@ -1,0 +1,72 @@
+//! `refcow facts`: what is known of versions of Python, put to the test.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::error::CommandError;
+use super::options::{RunOptions, WordsFormat};
+use super::rules::{self, Rules};
+use super::session::{self, Judge, Request};
+use crate::claims::{Claims, Effort};
+use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::model;
+use crate::report;
+
+/// The flags of `refcow facts`.
+#[derive(Debug, Args)]
+pub struct FactsArgs {
+    /// Only these facts [default: all]
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Other facts than refcow's own, in the form of harness/claims/versions.toml
+    #[arg(long, value_name = "FILE", hide = true)]
+    facts: Option<PathBuf>,
+    /// How to write the facts
+    #[arg(long, value_enum, default_value_t)]
+    format: WordsFormat,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+impl FactsArgs {
+    /// All that has to be measured to test these facts, and how they are judged.
+    pub fn request(&self) -> Result<Request, CommandError> {
+        self.request_by(rules::read(self.facts.as_deref(), Claims::versions())?)
+    }
+
+    fn request_by(&self, (rules, rules_from): Rules) -> Result<Request, CommandError> {
+        let effort = Effort::Default;
+        let size_bytes = rules.alternatives.with(effort);
+        let mut ways = WantedWays::none(size_bytes, self.run.children(), self.run.force);
+        let mut plan = self.run.plan();
+        let evidence = rules.evidence_of_facts(&self.ids)?;
+        rules::add_evidence(&mut plan, &mut ways, rules, effort, evidence)?;
+        plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
+        let ids = self.ids.clone();
+        Ok(Request {
+            plan,
+            judge: Judge::Facts { ids, rules },
+            rules_from,
+        })
+    }
+
+    /// Tests the facts.
+    pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
+        let (rules, rules_from) = rules::read(self.facts.as_deref(), Claims::versions())?;
+        let request = self.request_by((rules, rules_from))?;
+        let render = |report: &_, style| report::render_facts(report, rules, style);
+        let report = session::run_in_words(&request, &self.run, words, self.format, render)?;
+        let otherwise: Vec<_> = session::of_all(&report.runs, |run| &run.facts)
+            .filter(|(_, fact)| fact.outcome == model::Outcome::Otherwise)
+            .map(|(of, fact)| {
+                let found = fact.found.as_deref().unwrap_or_default();
+                format!("{of}{}: not as predicted: {found}", fact.id)
+            })
+            .collect();
+        match otherwise.is_empty() {
+            true => Ok(()),
+            false => Err(CommandError::NotAsPredicted(otherwise)),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `refcow merge`: one document of several.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::error::CommandError;
+use super::options::Format;
+use super::terminal;
+use crate::output::Output;
+use crate::report::{self, Style};
+use crate::{documents, merge};
+
+/// The flags of `refcow merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Saved runs, as --format json wrote them
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    /// How to write the whole
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+    /// Write the whole to this file, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+}
+
+impl MergeArgs {
+    /// Joins them.
+    pub fn run(&self) -> Result<(), CommandError> {
+        let documents = self.files.iter().map(|path| documents::read(path));
+        let documents = documents.collect::<Result<Vec<_>, _>>()?;
+        let output = Output::open(self.output.as_deref())?;
+        let report = merge::merge(documents)?;
+        let bytes = match self.format {
+            Format::Json | Format::Csv => report::render(&report, self.format.of(&output))?,
+            Format::Markdown => report::render_document(&report, Style::Markdown),
+            Format::Table => report::render_document(&report, terminal::style(&output)),
+        };
+        Ok(output.write(&bytes)?)
+    }
+}

@@ -1,0 +1,62 @@
+//! `refcow pythons`: the interpreters of this machine, and what can be done with each.
+
+use std::fmt::Write;
+
+use clap::Args;
+use miette::Diagnostic;
+
+use super::error::CommandError;
+use crate::output::Output;
+use crate::python::Packages;
+use crate::{experiment, fixtures, python};
+
+/// The flags of `refcow pythons`.
+#[derive(Debug, Args)]
+pub struct PythonsArgs {}
+
+impl PythonsArgs {
+    /// Lists them.
+    pub fn run(&self) -> Result<(), CommandError> {
+        Ok(Output::Standard.write(pythons()?.as_bytes())?)
+    }
+}
+
+/// Every interpreter with what can be done with it, those first that refcow would choose.
+fn pythons() -> Result<String, experiment::Error> {
+    let modules = fixtures::PROVIDED.map(str::to_owned);
+    let found = python::discover();
+    let usable: Vec<_> = found
+        .iter()
+        .filter_map(|found| found.outcome.as_ref().ok())
+        .collect();
+    let mut packages = python::packages(&usable, &modules)?.into_iter();
+    let mut text = String::new();
+    for found in &found {
+        let path = found.path.display();
+        let _ = match &found.outcome {
+            Ok(interpreter) => writeln!(text, "{:<8} {path}", interpreter.version),
+            Err(reason) => writeln!(text, "no       {path}: {reason}"),
+        };
+        let mut line = |name: &str, words: &str| {
+            let _ = writeln!(text, "         {name}: {words}");
+        };
+        match &found.outcome {
+            Ok(interpreter) => {
+                let packages = match packages.next() {
+                    Some(Packages::Own) => "its own".to_owned(),
+                    Some(Packages::Ready(path)) => format!("ready in {}", path.display()),
+                    Some(Packages::Nowhere(why)) => format!("none: {why}"),
+                    _ => "a private environment is made on first use".to_owned(),
+                };
+                line("program", &interpreter.program.display().to_string());
+                line(&modules.join(", "), &packages);
+            }
+            Err(reason) => {
+                if let Some(help) = reason.help() {
+                    line("remedy", &help.to_string());
+                }
+            }
+        }
+    }
+    Ok(text)
+}

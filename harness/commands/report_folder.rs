@@ -1,0 +1,28 @@
+//! The folder that `--report` asks for, and `refcow report`.
+
+use std::path::Path;
+
+use super::error::CommandError;
+use crate::model::Report;
+use crate::output::{Folder, Kind};
+use crate::report;
+
+/// What may be in one.
+const REPORT: Kind = Kind {
+    folders: &[report::CHARTS],
+    has: report::is_file,
+};
+
+/// A place for a report, if there is to be one, found writable before anything is measured.
+pub fn open(place: Option<&Path>) -> Result<Option<Folder>, CommandError> {
+    let open = |place| Folder::open(place, REPORT);
+    Ok(place.map(open).transpose()?)
+}
+
+/// Writes all of a report, if there is a place for it.
+pub fn write(folder: Option<Folder>, document: &Report) -> Result<(), CommandError> {
+    match folder {
+        Some(folder) => Ok(folder.write(&report::all(document)?)?),
+        None => Ok(()),
+    }
+}
