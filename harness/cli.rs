@@ -37,7 +37,7 @@ use crate::interrupt;
     subcommand_required = true,
     override_usage = "refcow [COMMAND]",
     after_help = "Exit status:\n  0    done\n  1    an expectation failed\n  2    bad input: nothing was measured\n  \
-                  3    could not measure, or not everything: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
+                  3    could not measure everything: the message says why\n  130  interrupted (Ctrl-C; a second one ends it at once)\n\n\
                   A signal that is ignored when refcow starts stays ignored, such as SIGINT in a script's background job or SIGHUP \
                   under nohup; SIGTERM still ends refcow."
 )]
@@ -49,10 +49,10 @@ struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Commands {
-    /// Test what the article says of copy-on-write, claim by claim
+    /// Test what the article says about copy-on-write, claim by claim
     ///
-    /// The article is "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and Reference Counting". Each claim gets a
-    /// verdict from what is measured on this machine; with an id, refcow explains one in full.
+    /// The article is "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and Reference Counting". refcow measures on
+    /// this machine and gives each claim a verdict. Name a claim to have its verdict explained in full.
     Claims(ClaimsArgs),
     /// Show what each forked worker copies of your data, and why
     ///
@@ -60,11 +60,13 @@ enum Commands {
     Measure(MeasureArgs),
     /// Try what could reduce the copying, and rank it by the bytes saved
     ///
-    /// Each visit is measured with the data as it is, and then with each remedy in a process of its own: gc.collect(),
-    /// gc.disable() or gc.freeze() before the fork; immortal objects, where this Python has a call for it; lists as a few packed
-    /// arrays; and the same in shared memory, by NumPy. Where other objects take the data's place, it must be lists whose elements
-    /// are all alike, and the visit must return the same with them: let it return what it found. The best is measured
-    /// twice. What saves less than 16 pages, or 2 % of what is copied, does not help; where nothing does, one line says why.
+    /// refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.disable() or gc.freeze()
+    /// before the fork; immortal objects, where this Python can make them; lists as a few packed arrays; and these arrays in
+    /// shared memory, by NumPy.
+    ///
+    /// Remedies that replace the data need lists whose elements are all alike, and a visit that returns the same with them: let
+    /// yours return what it found. The best remedy is measured twice. One that saves less than 16 pages, or 2 % of what is
+    /// copied, does not help; where none helps, one line says why.
     Advise(AdviseArgs),
     /// Create a starter file for measuring your own data
     New(NewArgs),
@@ -74,19 +76,22 @@ enum Commands {
     /// Check known differences between Python versions on this machine
     #[command(alias = "versions")]
     Facts(FactsArgs),
-    /// Show what workers copy more or less of than in an earlier run
+    /// Compare what workers copy now with an earlier run
     ///
-    /// Judged are the bytes that a worker copied and made in each visit, and those of all workers; verdicts on claims; and what
-    /// facts say. The pages of regions, and what was edited, explain a change.
+    /// refcow judges the bytes that each worker, and all workers together, copied and made in each visit; the verdicts on
+    /// claims; and the facts. Pages by region, and what was edited in between, explain a change.
     #[command(after_help = compare::STATUS)]
     Compare(CompareArgs),
     /// Turn a saved run into a page with charts and tables
     Report(ReportArgs),
     /// Measure a saved run again, and check that it comes out the same
     ///
-    /// The exit status is 1 if it does not. The document says by which command. Interpreters are looked for by their series (3.12) among those that `refcow pythons`
-    /// lists, and files of the user's own must be those that were measured, to the byte, with what they import from beside them.
-    /// Their code is run only with --run-code. Page counts, verdicts and what ways to share do are compared, times are not.
+    /// refcow runs the command that the document names, with interpreters of the same series (3.12) from `refcow pythons`, and
+    /// compares page counts, verdicts and ways to share, but not times. The exit status is 1 if the run does not come out the
+    /// same.
+    ///
+    /// Your own files, and what they import from their directory, must not have changed by a byte. Their code runs only with
+    /// --run-code.
     Reproduce(ReproduceArgs),
     /// Join saved runs of several machines or Pythons into one document
     Merge(MergeArgs),
@@ -96,7 +101,7 @@ enum Commands {
     Pythons(PythonsArgs),
     /// Show what this machine allows, what is missing, and how to get it
     Doctor(DoctorArgs),
-    /// Check refcow itself: a child without Python writes known pages, which are counted
+    /// Check refcow itself: a process without Python writes known pages, and refcow counts them
     #[command(hide = true)]
     Calibrate(CalibrateArgs),
     /// Print the JSON Schema of the JSON format

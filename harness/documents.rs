@@ -17,7 +17,7 @@ const BASELINES: &str = "baselines";
 pub enum DocumentFileError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    #[diagnostic(help("give the path of a file that --format json --output FILE has written"))]
+    #[diagnostic(help("give the path of a file that --format json --output FILE wrote"))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum DocumentFileError {
     /// A baseline has no place.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help(
-        "baselines are kept in the folder that refcow is run in: run it in one that this user may write to"
+        "baselines are saved in the current directory: run refcow in one that you may write to"
     ))]
     NoPlace {
         /// Where it would be.
@@ -59,9 +59,7 @@ pub enum DocumentFileError {
     },
     /// The summary cannot be written.
     #[error("cannot write to {}, which GITHUB_STEP_SUMMARY names: {source}", path.display())]
-    #[diagnostic(help(
-        "unset GITHUB_STEP_SUMMARY, or let it name a file that this user may write to"
-    ))]
+    #[diagnostic(help("set GITHUB_STEP_SUMMARY to a file that you may write to, or unset it"))]
     Summary {
         /// The file.
         path: PathBuf,
@@ -105,7 +103,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     }
     let too_large = || {
         io::Error::other(format!(
-            "it is larger than {}, and no document is",
+            "it is larger than {}, the limit for a document",
             crate::numbers::bytes(MAX_DOCUMENT_BYTES)
         ))
     };
@@ -229,7 +227,7 @@ fn offer() -> String {
         })
         .collect();
     names.sort_unstable();
-    let make = "--save-baseline NAME makes one, in the folder that refcow is run in";
+    let make = "--save-baseline NAME saves one in the current directory";
     match names.is_empty() {
         true => make.to_owned(),
         false => format!("there are: {}; {make}", names.join(", ")),

@@ -45,9 +45,7 @@ pub enum Output {
 pub enum OutputError {
     /// Found before anything was measured.
     #[error("cannot write {}: {source}", path.display())]
-    #[diagnostic(help(
-        "give --output the path of a file in a folder that exists and that this user may write to"
-    ))]
+    #[diagnostic(help("give --output a file in an existing directory that you may write to"))]
     NotWritable {
         /// As the user gave it.
         path: PathBuf,
@@ -55,9 +53,9 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Nor is there a folder to write it to.
-    #[error("cannot write to the folder {}: {source}", path.display())]
+    #[error("cannot write to the directory {}: {source}", path.display())]
     #[diagnostic(help(
-        "give the path of a new folder in one that exists and that this user may write to, or of an earlier report's"
+        "give a new directory in an existing one that you may write to, or the directory of an earlier report"
     ))]
     NotAFolder {
         /// As the user gave it.
@@ -66,10 +64,8 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Something of the user's is where a file of the report would be.
-    #[error("{} is not what refcow wrote there, or has been changed since", path.display())]
-    #[diagnostic(help(
-        "a report would replace it: move it away, or give another folder; other files of yours in it are left alone"
-    ))]
+    #[error("{} was not written by refcow, or was changed since", path.display())]
+    #[diagnostic(help("a report would replace it: move it away, or choose another directory"))]
     Occupied {
         /// The file, or what it is instead.
         path: PathBuf,
@@ -77,7 +73,7 @@ pub enum OutputError {
     /// What refcow wrote into a folder earlier is not known.
     #[error("{} does not say which files refcow wrote: {reason}", path.display())]
     #[diagnostic(help(
-        "remove it, and the report that is there, or give another folder: refcow replaces only files that it wrote"
+        "remove it and the report that is there, or choose another directory: refcow replaces only files that it wrote"
     ))]
     Manifest {
         /// The manifest.
@@ -87,7 +83,7 @@ pub enum OutputError {
     },
     /// Somebody else is at it.
     #[error("another refcow is writing a report to {}", path.display())]
-    #[diagnostic(help("wait until it has ended, or give another folder"))]
+    #[diagnostic(help("wait until it has ended, or choose another directory"))]
     Busy {
         /// The folder.
         path: PathBuf,
@@ -120,17 +116,15 @@ impl OutputError {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CreateError {
     /// Not over something of the user's.
-    #[error("{} is there already", path.display())]
-    #[diagnostic(help("give another name, or move it away: nothing is overwritten"))]
+    #[error("{} already exists", path.display())]
+    #[diagnostic(help("choose another name, or move it away: refcow does not overwrite it"))]
     Exists {
         /// As the user gave it.
         path: PathBuf,
     },
     /// The folder is not there, or not the user's.
     #[error("cannot write {}: {source}", path.display())]
-    #[diagnostic(help(
-        "give the path of a new file in a folder that exists and that this user may write to"
-    ))]
+    #[diagnostic(help("give a new file in an existing directory that you may write to"))]
     NotCreated {
         /// As the user gave it.
         path: PathBuf,

@@ -12,11 +12,9 @@ use crate::numbers::rough_time;
 const PACE: Duration = Duration::from_secs(10);
 
 /// An estimate rests on so many steps.
-const LEAST_KNOWN: usize = 3;
-/// And on the tenth of those of an interpreter.
-const LEAST_PART: usize = 10;
-/// Of several interpreters on half of them: what is slow stands together, and would be taken for all.
-const LEAST_PART_OF_SEVERAL: usize = 2;
+const LEAST_KNOWN: u32 = 3;
+/// And on the tenth of all: what is slow stands together.
+const LEAST_PART: u32 = 10;
 
 /// What a run says of itself. A bar is gone when this is dropped.
 #[derive(Debug)]
@@ -47,7 +45,7 @@ impl Progress {
             },
         };
         Self {
-            course: Course::new(usize::try_from(steps).unwrap_or(usize::MAX)),
+            course: Course::new(u32::try_from(steps).unwrap_or(u32::MAX)),
             begun: Instant::now(),
             shown,
         }
@@ -71,8 +69,8 @@ impl Progress {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
                 let (done, of) = self.course.steps();
-                bar.set_length(of as u64);
-                bar.set_position(done as u64);
+                bar.set_length(of.into());
+                bar.set_position(done.into());
                 bar.set_prefix(self.course.time_left(now));
                 bar.set_message(match step {
                     Step::Installing(line) => (*line).to_owned(),
@@ -121,24 +119,29 @@ fn bar(steps: u64) -> ProgressBar {
 /// Where a run is. It knows no clock: each step comes with the time since the run began.
 #[derive(Debug)]
 struct Course {
-    /// How long each step of an interpreter took, with the last one that took it.
-    took: Vec<Option<Duration>>,
+    /// Steps of an interpreter.
+    each: u32,
     /// How many of this interpreter's are done with.
-    at: usize,
+    at: u32,
+    /// How many were taken, and the time that they took.
+    taken: u32,
+    took: Duration,
     /// When the step under way began.
     since: Duration,
     version: String,
     /// Which interpreter it is, from 1.
-    number: usize,
-    of: usize,
+    number: u32,
+    of: u32,
     doing: String,
 }
 
 impl Course {
-    fn new(steps: usize) -> Self {
+    fn new(each: u32) -> Self {
         Self {
-            took: vec![None; steps],
+            each,
             at: 0,
+            taken: 0,
+            took: Duration::ZERO,
             since: Duration::ZERO,
             version: String::new(),
             number: 1,
@@ -150,14 +153,13 @@ impl Course {
     fn take(&mut self, step: &Step<'_>, now: Duration) {
         match step {
             Step::Done => {
-                if let Some(took) = self.took.get_mut(self.at) {
-                    *took = Some(now.saturating_sub(self.since));
-                }
+                self.took += now.saturating_sub(self.since);
+                self.taken += 1;
                 self.at += 1;
                 self.since = now;
             }
             Step::Passed { steps } => {
-                self.at += *steps;
+                self.at += small(*steps);
                 self.since = now;
             }
             Step::Preparing(what) => {
@@ -171,7 +173,7 @@ impl Course {
                 of,
             } => {
                 (*version).clone_into(&mut self.version);
-                (self.number, self.of) = (*number, *of);
+                (self.number, self.of) = (small(*number), small(*of));
                 // What the one before could not do is done with, too.
                 self.at = 0;
                 self.since = now;
@@ -183,11 +185,10 @@ impl Course {
     }
 
     /// How many are done with, of all interpreters, and of how many.
-    fn steps(&self) -> (usize, usize) {
-        let each = self.took.len();
+    fn steps(&self) -> (u32, u32) {
         (
-            each * (self.number - 1) + self.at.min(each),
-            each * self.of.max(self.number),
+            self.each * (self.number - 1) + self.at.min(self.each),
+            self.each * self.of.max(self.number),
         )
     }
 
@@ -198,13 +199,18 @@ impl Course {
         }
     }
 
-    /// `, about 2 min left`; nothing where that is not known.
+    /// `, about 2 min left`, if each step takes as long as those that were taken, on average; nothing as long as these are few.
+    ///
+    /// Not indicatif's estimate, which looks at the last 15 s: one step may take more.
     fn time_left(&self, now: Duration) -> String {
-        let further = self.of.saturating_sub(self.number);
-        let left = time_left(&self.took, self.at, now.saturating_sub(self.since), further);
-        left.map_or_else(String::new, |left| {
-            format!(", about {} left", rough_time(left.as_secs_f64()))
-        })
+        let (done, of) = self.steps();
+        if self.taken < LEAST_KNOWN || self.taken * LEAST_PART < of {
+            return String::new();
+        }
+        let average = self.took / self.taken;
+        let under_way = now.saturating_sub(self.since).min(average);
+        let left = (average * (of - done)).saturating_sub(under_way);
+        format!(", about {} left", rough_time(left.as_secs_f64()))
     }
 
     fn line(&self, now: Duration) -> String {
@@ -217,77 +223,47 @@ impl Course {
     }
 }
 
-/// The time that the steps of an interpreter from `at` on will take, the first of which is under way for some time already,
-/// and all of `further` interpreters. A step takes as long as it took the last time, or, where it was never taken, as long as
-/// those that were, on average. `None` as long as too few were.
-fn time_left(
-    took: &[Option<Duration>],
-    at: usize,
-    under_way: Duration,
-    further: usize,
-) -> Option<Duration> {
-    let known: Vec<Duration> = took.iter().flatten().copied().collect();
-    let part = match further {
-        0 => LEAST_PART,
-        _ => LEAST_PART_OF_SEVERAL,
-    };
-    if known.len() < LEAST_KNOWN || known.len() * part < took.len() {
-        return None;
-    }
-    let average = known.iter().sum::<Duration>() / u32::try_from(known.len()).ok()?;
-    let sum = |steps: &[Option<Duration>]| -> Duration {
-        steps.iter().map(|step| step.unwrap_or(average)).sum()
-    };
-    let left = took.get(at..).unwrap_or_default();
-    let first = sum(&left[..left.len().min(1)]);
-    Some(sum(left) - first.min(under_way) + sum(took) * u32::try_from(further).ok()?)
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    #[rstest]
-    #[case::before_anything(&[0, 0, 0, 0], 0, 0, 0, None)]
-    #[case::too_few_steps(&[9, 9, 0, 0], 2, 0, 0, None)]
-    #[case::as_long_as_the_others(&[1, 2, 3, 0, 0], 3, 0, 0, Some(4))]
-    #[case::less_what_has_passed(&[1, 2, 3, 0, 0], 3, 1, 0, Some(3))]
-    #[case::but_not_of_the_next(&[1, 2, 3, 0, 0], 3, 60, 0, Some(2))]
-    #[case::all_of_the_next_interpreter(&[1, 2, 3, 0], 3, 0, 1, Some(2 + 8))]
-    #[case::as_the_interpreter_before(&[1, 2, 30, 4], 1, 0, 2, Some(36 + 2 * 37))]
-    #[case::nothing(&[1, 2, 3], 3, 5, 0, Some(0))]
-    #[case::steps_that_were_not_announced(&[1, 2, 3], 7, 0, 0, Some(0))]
-    fn the_time_left_is_that_of_steps_like_it(
-        #[case] took: &[u64],
-        #[case] at: usize,
-        #[case] under_way: u64,
-        #[case] further: usize,
-        #[case] left: Option<u64>,
-    ) {
-        let took: Vec<_> = took
-            .iter()
-            .map(|&seconds| (seconds > 0).then(|| Duration::from_secs(seconds)))
-            .collect();
-        let under_way = Duration::from_secs(under_way);
+    #[test]
+    fn the_time_left_is_known_when_a_tenth_of_the_steps_were_taken() {
+        let mut course = Course::new(100);
+        let mut now = Duration::ZERO;
+        let mut said = Vec::new();
+        for _ in 0..11 {
+            said.push(course.time_left(now));
+            now += SECOND * 6;
+            course.take(&Step::Done, now);
+        }
+        assert!(said[..10].iter().all(String::is_empty), "{said:?}");
+        assert_eq!(said[10], ", about 9 min left");
+        // The step under way takes as long as another one, however long it has taken already.
         assert_eq!(
-            time_left(&took, at, under_way, further),
-            left.map(Duration::from_secs)
+            course.time_left(now + SECOND * 600),
+            course.time_left(now + SECOND * 6)
         );
     }
 
     #[test]
-    fn a_tenth_of_the_steps_must_have_been_taken_or_half_if_there_are_more_interpreters() {
-        let mut took = vec![None; 100];
-        took[..9].fill(Some(SECOND));
-        assert_eq!(time_left(&took, 9, Duration::ZERO, 0), None);
-        took[9] = Some(SECOND);
-        assert_eq!(time_left(&took, 10, Duration::ZERO, 0), Some(SECOND * 90));
-        assert_eq!(time_left(&took, 10, Duration::ZERO, 1), None);
-        took[..50].fill(Some(SECOND));
-        assert_eq!(time_left(&took, 50, Duration::ZERO, 1), Some(SECOND * 150));
+    fn what_is_installed_or_skipped_says_nothing_of_how_long_a_step_takes() {
+        let mut course = Course::new(10);
+        for now in 1..=3 {
+            course.take(&Step::Done, SECOND * now);
+        }
+        course.take(&Step::Installing("numpy"), SECOND * 300);
+        course.take(&Step::Passed { steps: 6 }, SECOND * 301);
+        assert_eq!(
+            course.line(SECOND * 301),
+            "9 of 10 steps, about 10 s left: "
+        );
     }
 
     #[test]

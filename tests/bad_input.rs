@@ -351,11 +351,7 @@ fn an_output_that_cannot_be_written_is_found_before_anything_is_built(
     place
         .run(measure_and_mark(&place, &output))
         .says(&format!("cannot write {output}"))
-        .refuses(
-            2,
-            reason,
-            "a folder that exists and that this user may write to",
-        );
+        .refuses(2, reason, "an existing directory that you may write to");
     assert!(!place.path("built").exists());
 
     // The same measurement would have left the mark.
@@ -577,7 +573,7 @@ fn a_file_of_another_user_in_a_sticky_folder_is_not_promised_to_be_replaced() {
         .arg(&output);
     place
         .run(command)
-        .refuses(2, "another user's", "may write to");
+        .refuses(2, "belongs to another user", "may write to");
     assert_eq!(fs::read_to_string(&output).unwrap(), "old");
 }
 

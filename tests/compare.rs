@@ -480,7 +480,7 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
         .run(refcow)
         .exits_with(2)
         .says("which GITHUB_STEP_SUMMARY names")
-        .says("help: unset");
+        .says("help: set GITHUB_STEP_SUMMARY");
     // Some runners set it to nothing.
     let mut refcow = place.refcow(["compare", &base, &new, "--format", "github"]);
     refcow.env("GITHUB_STEP_SUMMARY", "");
@@ -762,7 +762,7 @@ fn a_baseline_is_kept_and_compared_with() {
         .refuses(
             2,
             "there is no baseline mine",
-            "--save-baseline NAME makes one",
+            "--save-baseline NAME saves one",
         );
     let saved = place
         .run(measure(
@@ -833,7 +833,7 @@ fn a_run_that_lacks_something_is_no_baseline() {
         .run(refcow)
         .exits_with(3)
         .says("broken")
-        .says("is not kept as a baseline");
+        .says("was not saved as a baseline");
     assert!(!place.path("baselines").exists());
 }
 
@@ -853,7 +853,7 @@ fn documents_without_a_common_row_are_no_comparison() {
         .run(place.refcow(["compare", &base, &new]))
         .exits_with(2)
         .says("nothing in common")
-        .says("ways to share (alternatives) are not");
+        .says("but no ways to share");
 }
 
 #[test]

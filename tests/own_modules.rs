@@ -577,10 +577,10 @@ fn a_new_file_is_measured_by_the_command_that_is_printed() {
     assert_eq!(finished.stderr, "");
 
     fs::write(place.path("it's mine.py"), "mine").unwrap();
-    new("it's mine.py").refuses(2, "it's mine.py is there already", "another name");
+    new("it's mine.py").refuses(2, "it's mine.py already exists", "another name");
     assert_eq!(fs::read(place.path("it's mine.py")).unwrap(), b"mine");
-    new("mine.txt").refuses(2, "mine.txt is no name of a Python file", ".py");
-    new("nowhere/mine.py").refuses(2, "cannot write nowhere/mine.py", "a folder that exists");
+    new("mine.txt").refuses(2, "mine.txt is not the name of a Python file", ".py");
+    new("nowhere/mine.py").refuses(2, "cannot write nowhere/mine.py", "an existing directory");
     let drafts = fs::read_dir(place.path("")).unwrap();
     let drafts = drafts.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();

@@ -125,9 +125,9 @@ fn a_document_gives_what_the_run_gave(#[case] format: &[&str], #[case] same_as: 
 
 #[rstest]
 #[case::several_charts(&["--format", "png"], "charts are several files")]
-#[case::unknown_chart(&["--format", "svg", "--chart", "pie"], "there is no chart `pie`")]
-#[case::no_chart(&["--format", "html", "--chart", "memory"], "--format is none of svg and png")]
-#[case::over_the_users_files(&["--output", "mine"], "mine/report.md is not what refcow wrote")]
+#[case::unknown_chart(&["--format", "svg", "--chart", "pie"], "this run has no chart `pie`")]
+#[case::no_chart(&["--format", "html", "--chart", "memory"], "--chart needs --format svg or --format png")]
+#[case::over_the_users_files(&["--output", "mine"], "mine/report.md was not written by refcow")]
 fn what_cannot_be_published_is_refused(#[case] arguments: &[&str], #[case] why: &str) {
     let place = Place::new();
     published(&place);
@@ -166,7 +166,7 @@ fn a_report_without_a_place_goes_to_that_of_its_document() {
     // Files of the user's.
     place.file("mine-report/report.md", "mine");
     let finished = report("mine.json").exits_with(2);
-    let why = "mine-report/report.md is not what refcow wrote";
+    let why = "mine-report/report.md was not written by refcow";
     assert!(finished.stderr.contains(why), "{finished}");
     assert_eq!(bytes("mine-report/report.md"), b"mine");
 }
@@ -273,7 +273,7 @@ with open(os.path.join(PLACE, 'out/index.html'), 'w') as mine:
     let finished = place.run(measure).exits_with(2);
     // What was measured is told all the same.
     assert!(finished.stdout.contains("acts"), "{finished}");
-    finished.says("out/index.html is not what refcow wrote there");
+    finished.says("out/index.html was not written by refcow");
     let text = fs::read_to_string(place.path("out/index.html")).unwrap();
     assert_eq!(text, "mine");
     assert_eq!(fs::read(place.path("out/run.json")).unwrap(), before);
@@ -371,7 +371,7 @@ fn what_the_user_has_at_the_place_of_a_file_is_not_replaced(
     command.args(format);
     place
         .run(command)
-        .refuses(2, path.to_str().unwrap(), "give another folder");
+        .refuses(2, path.to_str().unwrap(), "choose another directory");
     assert_eq!(fs::read_to_string(path).unwrap(), "mine");
     assert_eq!(files(&place.path("out")), [name]);
 }
@@ -448,7 +448,7 @@ fn a_folder_that_cannot_be_written_is_found_before_anything_is_measured() {
     arguments.push(out.to_str().unwrap());
     let finished = place.run(place.measure(arguments)).exits_with(2);
     assert!(
-        finished.stderr.contains("cannot write to the folder"),
+        finished.stderr.contains("cannot write to the directory"),
         "{finished}"
     );
     assert_eq!(finished.stdout, "");

@@ -31,7 +31,7 @@ pub enum CommandError {
     /// So does what was to be a baseline.
     #[error("{}", experiment::told(.0))]
     #[diagnostic(help(
-        "the report has everything else, but it is not kept as a baseline: that would lack these"
+        "the report has everything else; it was not saved as a baseline, which would be incomplete"
     ))]
     NotKept(Vec<experiment::Error>),
     /// The run was ended, and something of it is complete.
@@ -50,7 +50,7 @@ pub enum CommandError {
     /// Claims have other verdicts than expected.
     #[error("{}", .0.join("\nerror: "))]
     #[diagnostic(help(
-        "refcow claims ID shows what a verdict follows from; where it is right, expect it: --expect FILE with lines id = \"verdict\""
+        "`refcow claims ID` shows what a verdict rests on; if it is right, expect it: --expect FILE, with lines id = \"verdict\""
     ))]
     Unexpected(Vec<String>),
     /// Facts about versions came out otherwise than predicted.
@@ -61,12 +61,12 @@ pub enum CommandError {
     NotAsPredicted(Vec<String>),
     /// More bytes are copied and made than in the base, or a verdict is no longer as expected.
     #[error("{0} regressed")]
-    #[diagnostic(help("where that is meant to be, make a new base of the new run"))]
+    #[diagnostic(help("if this change is intended, save the new run as the new base"))]
     Regressed(String),
     /// A comparison without a row.
-    #[error("the two have nothing in common that could have regressed")]
+    #[error("the two runs have nothing in common to compare")]
     #[diagnostic(help(
-        "visits of the same fixture are compared, verdicts, and facts; ways to share are not{remedy}"
+        "refcow compares visits of the same fixture, verdicts and facts, but no ways to share{remedy}"
     ))]
     NothingInCommon {
         /// What to do if it has another name.
@@ -96,7 +96,7 @@ pub enum CommandError {
     Report(#[from] report::Error),
     /// A comparison is no part of these formats.
     #[error(
-        "--baseline prints a comparison below the report, which JSON and CSV have no place for"
+        "--baseline prints a comparison below the table, and JSON and CSV have no place for it"
     )]
     #[diagnostic(help(
         "write the report with --format json --output NEW.json, then: refcow compare baselines/NAME.json NEW.json --format json"
@@ -113,15 +113,15 @@ pub enum CommandError {
     #[diagnostic(help("`refcow --help` lists them"))]
     NoSuchCommand(String),
     /// What is to be written would be no fixture.
-    #[error("{} is no name of a Python file", .0.display())]
-    #[diagnostic(help("a fixture is a Python module in one file, and its name ends in .py"))]
+    #[error("{} is not the name of a Python file", .0.display())]
+    #[diagnostic(help("give it a name that ends in .py"))]
     NotPython(PathBuf),
     /// Nor can it be written.
     #[error(transparent)]
     #[diagnostic(transparent)]
     NotCreated(#[from] CreateError),
     /// Several files, and no folder for them.
-    #[error("{what} are several files, and --output names no folder for them")]
+    #[error("{what} are several files, and --output names no directory for them")]
     #[diagnostic(help("{remedy}"))]
     NoFolder {
         /// What was asked for.
@@ -130,7 +130,7 @@ pub enum CommandError {
         remedy: &'static str,
     },
     /// A chart that this report does not have.
-    #[error("there is no chart `{name}` of this run")]
+    #[error("this run has no chart `{name}`")]
     #[diagnostic(help("{offer}"))]
     NoSuchChart {
         /// As the user wrote it.
@@ -139,8 +139,8 @@ pub enum CommandError {
         offer: String,
     },
     /// Of other formats than charts.
-    #[error("--chart names a chart, and --format is none of svg and png")]
-    #[diagnostic(help("add --format svg, or --format png"))]
+    #[error("--chart needs --format svg or --format png")]
+    #[diagnostic(help("add one of them, or leave --chart out"))]
     NoChart,
     /// A document could not be repeated.
     #[error("{}: {answer}", path.display())]
@@ -153,7 +153,7 @@ pub enum CommandError {
     },
     /// A document names files, and their code was not asked to be run.
     #[error("{}: its command, `{measures}`, {does}", path.display())]
-    #[diagnostic(help("if you have read this and would run it as you, say so: {command}"))]
+    #[diagnostic(help("if you trust it and want to run it as you: {command}"))]
     RunsCode {
         /// The document.
         path: PathBuf,

@@ -17,10 +17,10 @@ pub struct MergeArgs {
     /// Saved runs, as --format json wrote them
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// How to write the whole
+    /// How to write the document
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
-    /// Write the whole to this file, whole or not at all [default: standard output]
+    /// Write the document to this file, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }

@@ -166,10 +166,10 @@ pub enum WordsFormat {
 /// How far page counts may be apart.
 #[derive(Debug, Args)]
 pub struct ToleranceOptions {
-    /// Pages a worker that are noise between two machines or builds, or where other code or data was measured
+    /// Differences of up to so many pages a worker are noise between two machines or builds, or where code or data changed
     #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
     tolerance_pages: u64,
-    /// Per cent of the earlier pages that are noise there, if that is more
+    /// The same as per cent of the earlier pages, if that is more
     #[arg(long, value_name = "P", default_value_t = TOLERANCE.share * 100.0, value_parser = per_cent)]
     tolerance_percent: f64,
 }

@@ -219,7 +219,7 @@ pub fn replaceable(path: &Path, there: &Metadata) -> io::Result<()> {
         }
         if set.contains(StatxAttributes::MOUNT_ROOT) {
             return Err(io::Error::other(
-                "it is a mount point, which no other file can replace: mount the folder that it is in instead",
+                "it is a mount point, which no other file can replace: mount its directory instead",
             ));
         }
     }
@@ -228,7 +228,7 @@ pub fn replaceable(path: &Path, there: &Metadata) -> io::Result<()> {
     let sticky = folder.mode() & 0o1000 != 0;
     if sticky && !user.is_root() && ![folder.uid(), there.uid()].contains(&user.as_raw()) {
         return Err(io::Error::other(
-            "it is another user's, in a folder in which everybody may replace only their own files",
+            "it belongs to another user, and in its directory users may replace only their own files",
         ));
     }
     Ok(())
