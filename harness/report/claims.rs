@@ -20,6 +20,10 @@ const WIDE: u16 = 130;
 /// With fewer columns a verdict stands under its claim.
 const NARROW: u16 = 60;
 
+/// Whose statements they are.
+pub(crate) const ARTICLE: &str =
+    "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and Reference Counting";
+
 /// What the words of the sentences mean that are no everyday words.
 pub(crate) const REGIONS: &str = "Header pages hold objects, with their reference counts; spine pages, a list's pointers to \
      them; payload pages, what arrays hold.";
@@ -63,17 +67,19 @@ pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8
     text.into_bytes()
 }
 
-/// How many statements hold, when that was measured, and what the words mean.
+/// Of what they are, how many statements hold, when that was measured, and what the words mean.
 fn first_lines(report: &Report, style: Style) -> String {
     let statements = report.statements();
     let summary = summary_of_claims(&statements, &pythons(report));
     match style {
         Style::Markdown => {
             let when = date::measured(report).map_or(String::new(), |words| format!(" {words}"));
-            format!("**{}.**{when} {REGIONS}\n\n", escaped(&summary))
+            let summary = escaped(&summary);
+            format!("What holds of the article *{ARTICLE}*:\n\n**{summary}.**{when} {REGIONS}\n\n")
         }
         Style::Terminal { width, .. } => {
             let lines = [
+                Some(format!("What holds of the article \"{ARTICLE}\":")),
                 Some(format!("{summary}.")),
                 date::measured(report),
                 Some(REGIONS.to_owned()),

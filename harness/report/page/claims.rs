@@ -2,7 +2,7 @@
 
 use super::block::{Block, Found, Group, Item, Mark, Told, Verdicts};
 use super::table::Table;
-use crate::claims::{REGIONS, applied, shown};
+use crate::claims::{ARTICLE, REGIONS, applied, shown};
 use crate::columns::Columns;
 use crate::labels::{labels, ranges};
 use refcow_model::claims::{Claims, Statement as Known};
@@ -40,7 +40,7 @@ pub(super) fn section(report: &Report) -> Vec<Block> {
         _ => String::new(),
     };
     let mut blocks = vec![Block::text(format!(
-        "Each statement opens to its evidence.{figures} {REGIONS}"
+        "The article is “{ARTICLE}”. Each statement opens to its evidence.{figures} {REGIONS}"
     ))];
     blocks.push(Block::Verdicts(Verdicts {
         groups: groups.collect(),
