@@ -14,11 +14,12 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 //! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe, python`; everything →
 //! `model`. `docs/architecture.md` holds the rules and their reasons.
 
+mod baselines;
 pub mod cli;
 mod commands;
 pub mod deadlock;
 pub mod deferred;
-pub mod documents;
+mod documents;
 pub mod driver;
 pub mod experiment;
 pub mod fixed_paths;
@@ -27,9 +28,9 @@ pub mod interrupt;
 pub mod keeper;
 pub mod leftovers;
 pub mod machine;
-pub mod output;
+mod output;
 pub mod process;
-pub mod progress;
+mod progress;
 pub mod python;
 pub mod raised;
 pub mod run_name;

@@ -259,10 +259,12 @@ mod tests {
             course.take(&Step::Done, SECOND * now);
         }
         course.take(&Step::Installing("numpy"), SECOND * 300);
-        course.take(&Step::Passed { steps: 6 }, SECOND * 301);
+        course.take(&Step::Building { fixture: "ints" }, SECOND * 300);
+        course.take(&Step::Done, SECOND * 301);
+        course.take(&Step::Passed { steps: 5 }, SECOND * 302);
         assert_eq!(
-            course.line(SECOND * 301),
-            "9 of 10 steps, about 10 s left: "
+            course.line(SECOND * 302),
+            "9 of 10 steps, about 10 s left: building ints"
         );
     }
 

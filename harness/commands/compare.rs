@@ -1,5 +1,7 @@
 //! `refcow compare`: what workers pay in a run, and in an earlier one.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -79,10 +81,25 @@ impl CompareArgs {
         output.write(&bytes)?;
         if self.format == ComparisonFormat::Github {
             let summary = report::render_comparison(&comparison, Style::Markdown);
-            documents::append_to_summary(&summary)?;
+            append_to_summary(&summary)?;
         }
         regressions(&comparison, || other_names(&names, &names_now))
     }
+}
+
+/// Adds a Markdown text to what GitHub shows of a job, where refcow runs in one.
+///
+/// # Errors
+/// When the file that the runner names cannot be written.
+fn append_to_summary(text: &[u8]) -> Result<(), CommandError> {
+    let named = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|name| !name.is_empty());
+    let Some(path) = named.map(PathBuf::from) else {
+        return Ok(());
+    };
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).open(&path);
+    file.and_then(|mut file| file.write_all(text))
+        .map_err(|source| CommandError::Summary { path, source })
 }
 
 /// An error if there are any, or if none could have been found.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use miette::Diagnostic;
 
+use crate::baselines::BaselineError;
 use crate::experiment::{self, alternatives};
 use crate::output::{CreateError, OutputError};
 use crate::{claims, compare, documents, fixtures, interrupt, merge, model, python, report};
@@ -80,6 +81,19 @@ pub enum CommandError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Documents(#[from] documents::DocumentFileError),
+    /// There is no such baseline, or no place for one.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Baseline(#[from] BaselineError),
+    /// The summary cannot be written.
+    #[error("cannot write to {}, which GITHUB_STEP_SUMMARY names: {source}", path.display())]
+    #[diagnostic(help("set GITHUB_STEP_SUMMARY to a file that you may write to, or unset it"))]
+    Summary {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// Documents that make no one document.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -194,6 +208,8 @@ impl CommandError {
             | Self::NotReproduced { .. } => 1,
             Self::Fixtures(_)
             | Self::Documents(_)
+            | Self::Baseline(_)
+            | Self::Summary { .. }
             | Self::Merge(_)
             | Self::Claims(_)
             | Self::NoCommand(_)

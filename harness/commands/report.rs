@@ -7,16 +7,16 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::error::CommandError;
 use super::report_folder;
 use crate::model::{Report, printable_lines};
-use crate::output::{Folder, Kind, Output};
+use crate::output::{Folder, FolderKind, Output};
 use crate::report::charts::{Chart, charts, png};
 use crate::{documents, report};
 
 /// A folder of charts.
-const SVG: Kind = Kind {
+const SVG: FolderKind = FolderKind {
     folders: &[],
     has: |name| report::is_picture(name, "svg"),
 };
-const PNG: Kind = Kind {
+const PNG: FolderKind = FolderKind {
     folders: &[],
     has: |name| report::is_picture(name, "png"),
 };

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::error::CommandError;
 use crate::model::Report;
-use crate::output::{Folder, Kind};
+use crate::output::{Folder, FolderKind};
 use crate::report;
 
 /// What may be in one.
-const REPORT: Kind = Kind {
+const REPORT: FolderKind = FolderKind {
     folders: &[report::CHARTS],
     has: report::is_file,
 };

@@ -12,8 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::OutputError;
 use super::draft::{Draft, Lock, folder_of, lock, remove_abandoned, replaceable};
+use super::error::OutputError;
 use super::manifest::{Content, Manifest, NAME, Occupant};
 use crate::{interrupt, process};
 
@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// What files of a folder may be called.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct FolderKind {
     /// The folders in it.
     pub folders: &'static [&'static str],
     /// Whether a file, by its path in the folder, may be one of them. Nothing else in the folder is touched.
@@ -36,7 +36,7 @@ pub struct Kind {
 pub struct Folder {
     /// Links followed.
     path: PathBuf,
-    kind: Kind,
+    kind: FolderKind,
 }
 
 impl Folder {
@@ -44,7 +44,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it can be told already that writing will fail, or that a file of the user's would be in the way.
-    pub fn open(path: &Path, kind: Kind) -> Result<Self, OutputError> {
+    pub fn open(path: &Path, kind: FolderKind) -> Result<Self, OutputError> {
         let fail = |source| OutputError::NotAFolder {
             path: path.to_owned(),
             source,
@@ -82,7 +82,7 @@ impl Folder {
     }
 
     /// Looks whether everything could be written that this kind of folder has, and nothing is in the way.
-    fn look(&self, manifest: &Manifest) -> Result<(), Why> {
+    fn look(&self, manifest: &Manifest) -> Result<(), WriteFailure> {
         self.has_folders()?;
         self.remove_abandoned(manifest);
         for folder in self.folders() {
@@ -124,13 +124,17 @@ impl Folder {
             path: self.path.clone(),
             source,
         };
-        let mut made = Made::default();
+        let mut made = MadeFolders::default();
         made.folder(&self.path).map_err(fail)?;
         let _lock = self.lock()?;
         self.place(files, &mut made).map_err(|why| why.or(fail))
     }
 
-    fn place(&self, files: &[(String, Vec<u8>)], made: &mut Made) -> Result<(), Why> {
+    fn place(
+        &self,
+        files: &[(String, Vec<u8>)],
+        made: &mut MadeFolders,
+    ) -> Result<(), WriteFailure> {
         let before = Manifest::read(&self.path)?;
         let after = self.manifest(&before, files)?;
         let both = before.clone().and(&after);
@@ -256,13 +260,13 @@ impl Folder {
     }
 }
 
-/// Why nothing was written.
-enum Why {
+/// WriteFailure nothing was written.
+enum WriteFailure {
     Known(OutputError),
     Kernel(io::Error),
 }
 
-impl Why {
+impl WriteFailure {
     fn or(self, of: impl FnOnce(io::Error) -> OutputError) -> OutputError {
         match self {
             Self::Known(error) => error,
@@ -271,13 +275,13 @@ impl Why {
     }
 }
 
-impl From<OutputError> for Why {
+impl From<OutputError> for WriteFailure {
     fn from(error: OutputError) -> Self {
         Self::Known(error)
     }
 }
 
-impl From<io::Error> for Why {
+impl From<io::Error> for WriteFailure {
     fn from(error: io::Error) -> Self {
         Self::Kernel(error)
     }
@@ -285,9 +289,9 @@ impl From<io::Error> for Why {
 
 /// Folders that were made. They go if nothing comes into them.
 #[derive(Default)]
-struct Made(Vec<PathBuf>);
+struct MadeFolders(Vec<PathBuf>);
 
-impl Made {
+impl MadeFolders {
     fn folder(&mut self, path: &Path) -> io::Result<()> {
         match fs::create_dir(path) {
             Ok(()) => {
@@ -300,7 +304,7 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for MadeFolders {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
             let _ = fs::remove_dir(path);
@@ -330,7 +334,7 @@ mod tests {
 
     use super::*;
 
-    const KIND: Kind = Kind {
+    const KIND: FolderKind = FolderKind {
         folders: &["charts"],
         has: |name| ["a", "b", "last", "charts/c", "charts/d"].contains(&name),
     };
@@ -586,7 +590,7 @@ mod tests {
 
     #[test]
     fn files_of_another_kind_in_the_manifest_stay() {
-        const OTHER: Kind = Kind {
+        const OTHER: FolderKind = FolderKind {
             folders: &[],
             has: |name| name.starts_with("other"),
         };
@@ -653,7 +657,7 @@ mod tests {
     fn what_cannot_be_written_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
-        const ANY: Kind = Kind {
+        const ANY: FolderKind = FolderKind {
             folders: &[],
             has: |_| true,
         };

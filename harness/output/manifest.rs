@@ -9,8 +9,8 @@ use std::path::Path;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use serde::{Deserialize, Serialize};
 
-use super::OutputError;
 use super::draft::Draft;
+use super::error::OutputError;
 use crate::model::sha256;
 
 /// Its name in the folder.
