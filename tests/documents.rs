@@ -1,17 +1,16 @@
-//! README.md and docs/ as their readers get them.
+//! README.md, docs/ and examples/ as their readers get them.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every page, by its path, as HTML.
-fn pages() -> HashMap<PathBuf, String> {
-    let mut options = comrak::Options::default();
-    options.extension.table = true;
-    // Headings have the ids that a forge and mdBook give them.
-    options.extension.header_id_prefix = Some(String::new());
+/// Every page.
+fn files() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![top.join("docs")];
-    let mut files = vec![top.join("README.md")];
+    let mut folders = vec![top.join("docs"), top.join("examples")];
+    let mut files = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md"]
+        .map(|name| top.join(name))
+        .to_vec();
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().unwrap() {
             let path = entry.unwrap().path();
@@ -22,11 +21,20 @@ fn pages() -> HashMap<PathBuf, String> {
             }
         }
     }
+    files
+}
+
+/// Every page, by its path, as HTML.
+fn pages() -> HashMap<PathBuf, String> {
+    let mut options = comrak::Options::default();
+    options.extension.table = true;
+    // Headings have the ids that a forge and mdBook give them.
+    options.extension.header_id_prefix = Some(String::new());
     let html = |path: &Path| {
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = fs::read_to_string(path).unwrap();
         comrak::markdown_to_html(&text, &options)
     };
-    files
+    files()
         .into_iter()
         .map(|path| (path.clone(), html(&path)))
         .collect()
@@ -82,6 +90,47 @@ fn every_page_is_in_the_table_of_contents() {
             );
         }
     }
+}
+
+/// `text` and `console` are what refcow prints, and `.ci/outputs` pastes it by the comment above.
+#[test]
+fn each_output_stands_below_the_command_that_printed_it() {
+    for path in files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let mut outputs = 0;
+        for (info, line) in code_blocks(&text) {
+            let place = format!("{}:{line}", path.display());
+            let above = line.checked_sub(2).map_or("", |above| lines[above]);
+            let pasted = above.starts_with("<!-- output") && above.ends_with("-->");
+            match info.as_str() {
+                "console" | "text" => assert!(pasted, "{place}: nobody says what prints it"),
+                // The table of modules.
+                "" if path.ends_with("docs/architecture.md") => {}
+                "diagram" | "python" | "r" | "sh" => assert!(!pasted, "{place}: shown as {info}"),
+                _ => panic!("{place}: `{info}` says neither an output nor a language"),
+            }
+            outputs += usize::from(pasted);
+        }
+        let comments = lines.iter().filter(|line| line.starts_with("<!-- output"));
+        assert_eq!(outputs, comments.count(), "{}", path.display());
+    }
+}
+
+/// What each block of code says that it is, and in which line it begins.
+fn code_blocks(markdown: &str) -> Vec<(String, usize)> {
+    let arena = comrak::Arena::new();
+    let document = comrak::parse_document(&arena, markdown, &comrak::Options::default());
+    let blocks = document.descendants().filter_map(|node| {
+        let node = node.data.borrow();
+        match &node.value {
+            comrak::nodes::NodeValue::CodeBlock(block) => {
+                Some((block.info.clone(), node.sourcepos.start.line))
+            }
+            _ => None,
+        }
+    });
+    blocks.collect()
 }
 
 #[test]

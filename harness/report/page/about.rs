@@ -139,7 +139,7 @@ pub(crate) fn method(report: &Report) -> Vec<Block> {
     blocks
 }
 
-/// The words of all tables. docs/architecture.md has them all.
+/// The words of all tables. docs/reference/glossary.md has them all.
 const TERMS: [(&str, &str); 9] = [
     (
         "page",
