@@ -10,7 +10,7 @@ use super::rules::{self, Rules};
 use super::session::{self, Judge, Request};
 use super::sharing;
 use crate::claims::{Claims, Effort, Expectations};
-use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::experiment::sharing::Selection as WantedWays;
 use crate::report;
 
 /// The flags of `refcow claims`.

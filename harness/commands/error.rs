@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 
 use crate::baselines::BaselineError;
-use crate::experiment::{self, alternatives};
+use crate::experiment::{self, sharing};
 use crate::output::{CreateError, OutputError};
 use crate::{claims, compare, documents, fixtures, interrupt, merge, model, python, report};
 
@@ -192,8 +192,8 @@ fn above(errors: &[experiment::Error]) -> String {
     }
 }
 
-impl From<alternatives::Error> for CommandError {
-    fn from(error: alternatives::Error) -> Self {
+impl From<sharing::Error> for CommandError {
+    fn from(error: sharing::Error) -> Self {
         Self::Experiment(error.into())
     }
 }

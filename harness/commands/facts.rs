@@ -9,7 +9,7 @@ use super::options::{RunOptions, WordsFormat};
 use super::rules::{self, Rules};
 use super::session::{self, Judge, Request};
 use crate::claims::{Claims, Effort};
-use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::experiment::sharing::Selection as WantedWays;
 use crate::model;
 use crate::report;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::CommandError;
 use crate::claims::{self, Claims, Effort, Evidence, Expectations};
-use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::experiment::sharing::Selection as WantedWays;
 use crate::experiment::{Dataset, Plan, Wanted};
 use crate::fixtures;
 use crate::fixtures::parameters::Setting;

@@ -7,7 +7,7 @@ use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
 use super::session::{self, Request};
 use crate::claims::{HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
-use crate::experiment::alternatives::Wanted as WantedWays;
+use crate::experiment::sharing::Selection as WantedWays;
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures;
 use crate::fixtures::parameters::Setting;
