@@ -22,9 +22,7 @@ pub enum BaselineError {
     #[error("there is no baseline {name}: no file {}", path.display())]
     #[diagnostic(help("{offer}"))]
     NoBaseline {
-        /// As the user wrote it.
         name: String,
-        /// Where it would be.
         path: PathBuf,
         /// Those that there are, and how one is made.
         offer: String,
@@ -34,12 +32,7 @@ pub enum BaselineError {
     #[diagnostic(help(
         "baselines are saved in the current directory: run refcow in one that you may write to"
     ))]
-    NoPlace {
-        /// Where it would be.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
+    NoPlace { path: PathBuf, source: io::Error },
 }
 
 /// A run that was kept by name.

@@ -15,7 +15,6 @@ pub enum DocumentFileError {
     #[error("cannot read {}: {source}", path.display())]
     #[diagnostic(help("give the path of a file that --format json --output FILE wrote"))]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What the kernel answered, or what it is instead.
         source: io::Error,
@@ -23,7 +22,6 @@ pub enum DocumentFileError {
     /// It is none of refcow's.
     #[error("{}: {source}", path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it, and where.
         source: DocumentError,

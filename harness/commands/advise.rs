@@ -12,7 +12,6 @@ use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, IDLE, parameters};
 use crate::report;
 
-/// The flags of `refcow advise`.
 #[derive(Debug, Args)]
 pub struct AdviseArgs {
     /// A Python file with a function `build`, or a name from `refcow fixtures`; after a colon, one of its visits
@@ -35,7 +34,6 @@ pub struct AdviseArgs {
 }
 
 impl AdviseArgs {
-    /// What is to be measured.
     pub fn request(&self) -> Result<Request, CommandError> {
         let (name, visit) = fixtures::split_visit(&self.fixture);
         let fixture = fixtures::find(name)?;
@@ -83,7 +81,6 @@ impl AdviseArgs {
         }))
     }
 
-    /// Tries what could help.
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
         let render = report::render_advice;
         session::run_in_words(&self.request()?, &self.run, words, self.format, render)?;

@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint, value_parser};
 
-use super::error::CommandError;
 use crate::experiment;
 use crate::experiment::calibration::{Options, Pattern};
 use crate::model::Calibration;
-use crate::output::Output;
 
 /// A calibration takes milliseconds; one that does not end in this time never will.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The flags of `refcow calibrate`.
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// Pages to map
@@ -31,19 +28,17 @@ pub struct CalibrateArgs {
 }
 
 impl CalibrateArgs {
-    /// Calibrates.
-    pub fn run(&self) -> Result<(), CommandError> {
+    pub fn run(&self) -> Result<String, experiment::Error> {
         let options = Options {
             pages: self.pages,
             pattern: self.write,
             unreported: self.unreported,
         };
         let calibration = calibration(self.python.as_deref(), options)?;
-        let text = format!(
+        Ok(format!(
             "pages written {}, pages counted {}\n",
             calibration.pages_written, calibration.pages_counted
-        );
-        Ok(Output::Standard.write(text.as_bytes())?)
+        ))
     }
 }
 

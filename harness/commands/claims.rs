@@ -6,14 +6,13 @@ use clap::{Args, ValueHint};
 
 use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
-use super::rules::{self, Rules};
+use super::rules;
 use super::session::{self, Judge, Request};
 use super::sharing;
 use crate::claims::{Claims, Effort, Expectations};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::report;
 
-/// The flags of `refcow claims`.
 #[derive(Debug, Args)]
 pub struct ClaimsArgs {
     /// Only these claims, each explained in full [default: all, and the ways to share]
@@ -41,10 +40,7 @@ pub struct ClaimsArgs {
 impl ClaimsArgs {
     /// All that has to be measured to judge these claims, and how they are judged.
     pub fn request(&self) -> Result<Request, CommandError> {
-        self.request_by(rules::read(self.claims.as_deref(), Claims::builtin())?)
-    }
-
-    fn request_by(&self, (rules, rules_from): Rules) -> Result<Request, CommandError> {
+        let (rules, rules_from) = rules::read(self.claims.as_deref(), Claims::builtin())?;
         let effort = match (self.quick, self.full) {
             (true, _) => Effort::Quick,
             (_, true) => Effort::Full,
@@ -71,25 +67,19 @@ impl ClaimsArgs {
             Some(path) => rules::expectations(rules, path)?,
             None => Expectations::new(),
         };
-        let judge = Judge::Claims {
-            ids: self.ids.clone(),
-            rules,
-            expected,
-        };
         Ok(Request {
             plan,
-            judge,
+            judge: Judge::Claims(self.ids.clone(), expected),
+            rules,
             rules_from,
         })
     }
 
-    /// Tests the claims.
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
-        let (rules, rules_from) = rules::read(self.claims.as_deref(), Claims::builtin())?;
-        let request = self.request_by((rules, rules_from))?;
+        let request = self.request()?;
         let explained = match self.ids.is_empty() {
             true => Vec::new(),
-            false => rules.choose(&self.ids)?,
+            false => request.rules.choose(&self.ids)?,
         };
         let render = |report: &_, style| report::render_claims(report, &explained, style);
         let report = session::run_in_words(&request, &self.run, words, self.format, render)?;

@@ -22,7 +22,6 @@ pub const STATUS: &str = "Exit status:
   1    regressed: more bytes are copied and made than in the base, or a verdict or fact is no longer as expected
   2    bad input: a file that is no run, a name that a run does not have, or two runs with nothing in common";
 
-/// The flags of `refcow compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// The earlier run, as --format json wrote it
@@ -60,7 +59,6 @@ enum ComparisonFormat {
 }
 
 impl CompareArgs {
-    /// Compares them.
     pub fn run(&self) -> Result<(), CommandError> {
         let base = documents::read(&self.base)?.report;
         let new = documents::read(&self.new)?.report;

@@ -13,15 +13,12 @@ use crate::{claims, compare, documents, fixtures, interrupt, merge, model, pytho
 /// Why a command failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum CommandError {
-    /// An unknown fixture, visit or preparation.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] fixtures::Error),
-    /// The output cannot be written.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Output(#[from] OutputError),
-    /// Nothing could be measured.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Experiment(#[from] experiment::Error),
@@ -39,12 +36,10 @@ pub enum CommandError {
     #[error("{}interrupted: {kept}", above(failures))]
     #[diagnostic(help("run the same command again to measure everything"))]
     Interrupted {
-        /// Why some of it was not measured.
         failures: Vec<experiment::Error>,
         /// Where what is complete is.
         kept: String,
     },
-    /// An unknown claim, or a file of expectations that is none.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Claims(#[from] claims::Error),
@@ -73,28 +68,19 @@ pub enum CommandError {
         /// What to do if it has another name.
         remedy: String,
     },
-    /// Something has another name than --match says.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Match(#[from] compare::MatchError),
-    /// A file is no document, or cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Documents(#[from] documents::DocumentFileError),
-    /// There is no such baseline, or no place for one.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Baseline(#[from] BaselineError),
     /// The summary cannot be written.
     #[error("cannot write to {}, which GITHUB_STEP_SUMMARY names: {source}", path.display())]
     #[diagnostic(help("set GITHUB_STEP_SUMMARY to a file that you may write to, or unset it"))]
-    Summary {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
-    /// Documents that make no one document.
+    Summary { path: PathBuf, source: io::Error },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Merge(#[from] merge::Error),
@@ -104,7 +90,6 @@ pub enum CommandError {
         "the warning in the report says why and what helps, and so does `refcow doctor`"
     ))]
     NoCauses,
-    /// The report has no form.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Report(#[from] report::Error),
@@ -130,7 +115,6 @@ pub enum CommandError {
     #[error("{} is not the name of a Python file", .0.display())]
     #[diagnostic(help("give it a name that ends in .py"))]
     NotPython(PathBuf),
-    /// Nor can it be written.
     #[error(transparent)]
     #[diagnostic(transparent)]
     NotCreated(#[from] CreateError),
@@ -138,16 +122,13 @@ pub enum CommandError {
     #[error("{what} are several files, and --output names no directory for them")]
     #[diagnostic(help("{remedy}"))]
     NoFolder {
-        /// What was asked for.
         what: &'static str,
-        /// How to ask for it.
         remedy: &'static str,
     },
     /// A chart that this report does not have.
     #[error("this run has no chart `{name}`")]
     #[diagnostic(help("{offer}"))]
     NoSuchChart {
-        /// As the user wrote it.
         name: String,
         /// Those that there are.
         offer: String,
@@ -160,16 +141,13 @@ pub enum CommandError {
     #[error("{}: {answer}", path.display())]
     #[diagnostic(help("the answer above says where; --report DIR keeps what was measured now"))]
     NotReproduced {
-        /// The document.
         path: PathBuf,
-        /// Whether it differs, or cannot be compared.
         answer: model::Answer,
     },
     /// A document names files, and their code was not asked to be run.
     #[error("{}: its command, `{measures}`, {does}", path.display())]
     #[diagnostic(help("if you trust it and want to run it as you: {command}"))]
     RunsCode {
-        /// The document.
         path: PathBuf,
         /// The document's command.
         measures: String,
@@ -206,38 +184,16 @@ impl CommandError {
             | Self::NotAsPredicted(_)
             | Self::Regressed(_)
             | Self::NotReproduced { .. } => 1,
-            Self::Fixtures(_)
-            | Self::Documents(_)
-            | Self::Baseline(_)
-            | Self::Summary { .. }
-            | Self::Merge(_)
-            | Self::Claims(_)
-            | Self::NoCommand(_)
-            | Self::NoSuchCommand(_)
-            | Self::NoPlaceForComparison
-            | Self::NoFolder { .. }
-            | Self::NoSuchChart { .. }
-            | Self::NoChart
-            | Self::NothingInCommon { .. }
-            | Self::Match(_)
-            | Self::RunsCode { .. }
-            | Self::NotPython(_)
-            | Self::NotCreated(_)
-            | Self::Output(
-                OutputError::NotWritable { .. }
-                | OutputError::NotAFolder { .. }
-                | OutputError::Occupied { .. }
-                | OutputError::Manifest { .. }
-                | OutputError::Busy { .. },
-            ) => 2,
             Self::Interrupted { .. } => interrupt::STATUS,
             Self::Experiment(error) => exit_code_of(error.first()),
             Self::Partly(_)
             | Self::NotKept(_)
             | Self::NoCauses
-            | Self::Output(_)
+            | Self::Output(OutputError::NotWritten { .. })
             | Self::Report(_)
             | Self::Signals(_) => 3,
+            // What the user gave is wrong.
+            _ => 2,
         }
     }
 }

@@ -6,14 +6,13 @@ use clap::Args;
 
 use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
-use super::rules::{self, Rules};
+use super::rules;
 use super::session::{self, Judge, Request};
 use crate::claims::{Claims, Effort};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::model;
 use crate::report;
 
-/// The flags of `refcow facts`.
 #[derive(Debug, Args)]
 pub struct FactsArgs {
     /// Only these facts [default: all]
@@ -32,10 +31,7 @@ pub struct FactsArgs {
 impl FactsArgs {
     /// All that has to be measured to test these facts, and how they are judged.
     pub fn request(&self) -> Result<Request, CommandError> {
-        self.request_by(rules::read(self.facts.as_deref(), Claims::versions())?)
-    }
-
-    fn request_by(&self, (rules, rules_from): Rules) -> Result<Request, CommandError> {
+        let (rules, rules_from) = rules::read(self.facts.as_deref(), Claims::versions())?;
         let effort = Effort::Default;
         let size_bytes = rules.alternatives.with(effort);
         let mut ways = WantedWays::none(size_bytes, self.run.children(), self.run.force);
@@ -43,19 +39,17 @@ impl FactsArgs {
         let evidence = rules.evidence_of_facts(&self.ids)?;
         rules::add_evidence(&mut plan, &mut ways, rules, effort, evidence)?;
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
-        let ids = self.ids.clone();
         Ok(Request {
             plan,
-            judge: Judge::Facts { ids, rules },
+            judge: Judge::Facts(self.ids.clone()),
+            rules,
             rules_from,
         })
     }
 
-    /// Tests the facts.
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
-        let (rules, rules_from) = rules::read(self.facts.as_deref(), Claims::versions())?;
-        let request = self.request_by((rules, rules_from))?;
-        let render = |report: &_, style| report::render_facts(report, rules, style);
+        let request = self.request()?;
+        let render = |report: &_, style| report::render_facts(report, request.rules, style);
         let report = session::run_in_words(&request, &self.run, words, self.format, render)?;
         let otherwise: Vec<_> = session::of_all(&report.runs, |run| &run.facts)
             .filter(|(_, fact)| fact.outcome == model::Outcome::Otherwise)

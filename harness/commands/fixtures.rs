@@ -6,10 +6,8 @@ use clap::Args;
 
 use super::error::CommandError;
 use crate::fixtures::{self, Fixture, parameters};
-use crate::output::Output;
 use crate::report;
 
-/// The flags of `refcow fixtures`.
 #[derive(Debug, Args)]
 pub struct FixturesArgs {
     /// Show everything about these: the effect to expect, sizes, visits, preparations [default: list all, one a line]
@@ -21,13 +19,11 @@ pub struct FixturesArgs {
 }
 
 impl FixturesArgs {
-    /// Says what there is.
-    pub fn run(&self) -> Result<(), CommandError> {
-        let text = match self.names.is_empty() && !self.long {
-            true => fixtures_list(),
-            false => fixtures_text(&self.names)?,
-        };
-        Ok(Output::Standard.write(text.as_bytes())?)
+    pub fn run(&self) -> Result<String, CommandError> {
+        match self.names.is_empty() && !self.long {
+            true => Ok(fixtures_list()),
+            false => Ok(fixtures_text(&self.names)?),
+        }
     }
 }
 
@@ -45,11 +41,12 @@ fn fixtures_list() -> String {
 }
 
 fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
-    let chosen: Vec<Fixture> = if names.is_empty() {
-        fixtures::builtin().to_vec()
-    } else {
-        let chosen: Result<_, _> = names.iter().map(|name| fixtures::find(name)).collect();
-        chosen?
+    let chosen = match names.is_empty() {
+        true => fixtures::builtin().to_vec(),
+        false => {
+            let found = names.iter().map(|name| fixtures::find(name));
+            found.collect::<Result<_, _>>()?
+        }
     };
     let mut text = String::new();
     for (index, fixture) in chosen.iter().enumerate() {
@@ -58,10 +55,9 @@ fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
         }
         let _ = writeln!(text, "{} (by {})", fixture.name, fixture.sharing);
         let default = |value: Option<u64>| value.map_or_else(|| "–".into(), report::count);
-        let needs = if fixture.modules.is_empty() {
-            "nothing".into()
-        } else {
-            fixture.modules.join(", ")
+        let needs = match fixture.modules.is_empty() {
+            true => "nothing".into(),
+            false => fixture.modules.join(", "),
         };
         indent(&mut text, &fixture.doc);
         if fixture.path.is_none() {

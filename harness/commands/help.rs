@@ -16,38 +16,21 @@ const WIDTH: usize = 100;
 /// Where the words about a command begin.
 const INDENT: &str = "             ";
 
-/// The groups, in this order; each command with an example.
-pub const GROUPS: [(&str, &[(&str, &str)]); 4] = [
+/// The groups, in this order; of each command an example.
+pub const GROUPS: [(&str, &str); 4] = [
     (
         "Measure",
-        &[
-            ("new", "refcow new loader.py"),
-            ("measure", "refcow measure loader.py"),
-            ("advise", "refcow advise loader.py"),
-        ],
+        "new loader.py | measure loader.py | advise loader.py",
     ),
     (
         "Understand",
-        &[
-            ("claims", "refcow claims --quick"),
-            ("sharing", "refcow sharing --size 16777216"),
-            ("facts", "refcow facts --python all"),
-            ("fixtures", "refcow fixtures three_lists"),
-        ],
+        "claims --quick | sharing --size 16777216 | facts --python all | fixtures three_lists",
     ),
     (
         "Keep and compare",
-        &[
-            ("report", "refcow report run.json"),
-            ("compare", "refcow compare base.json run.json"),
-            ("reproduce", "refcow reproduce run.json"),
-            ("merge", "refcow merge a.json b.json"),
-        ],
+        "report run.json | compare base.json run.json | reproduce run.json | merge a.json b.json",
     ),
-    (
-        "This machine",
-        &[("pythons", "refcow pythons"), ("doctor", "refcow doctor")],
-    ),
+    ("This machine", "pythons | doctor"),
 ];
 
 /// The program, with its commands in groups in its help, for so many columns.
@@ -58,9 +41,10 @@ pub fn in_groups(program: Command, width: Option<u16>) -> Command {
         .initial_indent(INDENT)
         .subsequent_indent(INDENT);
     let mut text = String::new();
-    for (title, commands) in GROUPS {
+    for (title, examples) in GROUPS {
         text += &format!("{header}{title}:{header:#}\n");
-        for (name, example) in commands {
+        for example in examples.split(" | ") {
+            let name = example.split(' ').next().unwrap_or_default();
             let command = program.find_subcommand(name);
             let about = command
                 .and_then(Command::get_about)
@@ -68,7 +52,8 @@ pub fn in_groups(program: Command, width: Option<u16>) -> Command {
             let about = textwrap::fill(&about.unwrap_or_default(), &options);
             let room = INDENT.len() - 2;
             let about = &about[INDENT.len()..];
-            text += &format!("  {literal}{name:<room$}{literal:#}{about}\n{INDENT}{example}\n");
+            text +=
+                &format!("  {literal}{name:<room$}{literal:#}{about}\n{INDENT}refcow {example}\n");
         }
         text.push('\n');
     }

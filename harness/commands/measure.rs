@@ -22,7 +22,6 @@ use crate::report::{self, Style};
 /// The visits of refcow's own fixtures that are made when none is named, in this order, as far as a fixture has them.
 const DEFAULT_VISITS: [&str; 4] = ["idle", "reference", "iterate", "read"];
 
-/// The flags of `refcow measure`.
 #[derive(Debug, Args)]
 pub struct MeasureArgs {
     /// Python files with a function `build`, or names from `refcow fixtures`; after a colon, one of their visits
@@ -85,7 +84,6 @@ struct NamedFixture {
 }
 
 impl MeasureArgs {
-    /// What is to be measured.
     pub fn request(&self) -> Result<Request, CommandError> {
         let named = self.named()?;
         let mut set = Setting::of_sizes(self.count, self.item_bytes);

@@ -11,7 +11,6 @@ use crate::output::Output;
 use crate::report::{self, Style};
 use crate::{documents, merge};
 
-/// The flags of `refcow merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
     /// Saved runs, as --format json wrote them
@@ -26,7 +25,6 @@ pub struct MergeArgs {
 }
 
 impl MergeArgs {
-    /// Joins them.
     pub fn run(&self) -> Result<(), CommandError> {
         let documents = self.files.iter().map(|path| documents::read(path));
         let documents = documents.collect::<Result<Vec<_>, _>>()?;

@@ -6,10 +6,9 @@ use clap::{Args, ValueHint};
 
 use super::error::CommandError;
 use crate::fixtures;
-use crate::output::{self, Output};
+use crate::output;
 use crate::shell;
 
-/// The flags of `refcow new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
     /// The file to create; its name ends in .py
@@ -19,7 +18,7 @@ pub struct NewArgs {
 
 impl NewArgs {
     /// Writes it, and says how to go on.
-    pub fn run(&self) -> Result<(), CommandError> {
+    pub fn run(&self) -> Result<String, CommandError> {
         let path = &self.path;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         if path.extension().is_none_or(|extension| extension != "py") || stem.is_empty() {
@@ -36,10 +35,9 @@ impl NewArgs {
             called.to_string_lossy().into_owned()
         });
         let program = shell::word(&program);
-        let text = format!(
+        Ok(format!(
             "Created {word}. It can be measured as it is:\n\n    {program} measure {word}\n\n\
              To see what it offers: {program} measure {word} --help\n"
-        );
-        Ok(Output::Standard.write(text.as_bytes())?)
+        ))
     }
 }

@@ -4,9 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::error::CommandError;
-use crate::output::Output;
 
-/// The flags of `refcow man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// Which command's
@@ -16,7 +14,7 @@ pub struct ManArgs {
 
 impl ManArgs {
     /// Prints a page for the program, or for one command.
-    pub fn run(&self, mut program: Command) -> Result<(), CommandError> {
+    pub fn run(&self, mut program: Command) -> Result<Vec<u8>, CommandError> {
         program.build();
         let command = match &self.command {
             None => program,
@@ -28,11 +26,10 @@ impl ManArgs {
         let mut text = Vec::new();
         // Writing to memory does not fail.
         let _ = clap_mangen::Man::new(command).render(&mut text);
-        Ok(Output::Standard.write(&text)?)
+        Ok(text)
     }
 }
 
-/// The flags of `refcow completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// Which shell
@@ -40,10 +37,9 @@ pub struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    /// Prints the script.
-    pub fn run(&self, mut program: Command) -> Result<(), CommandError> {
+    pub fn run(&self, mut program: Command) -> Vec<u8> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut program, "refcow", &mut text);
-        Ok(Output::Standard.write(&text)?)
+        text
     }
 }

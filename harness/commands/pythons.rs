@@ -2,27 +2,13 @@
 
 use std::fmt::Write;
 
-use clap::Args;
 use miette::Diagnostic;
 
-use super::error::CommandError;
-use crate::output::Output;
 use crate::python::Packages;
 use crate::{experiment, fixtures, python};
 
-/// The flags of `refcow pythons`.
-#[derive(Debug, Args)]
-pub struct PythonsArgs {}
-
-impl PythonsArgs {
-    /// Lists them.
-    pub fn run(&self) -> Result<(), CommandError> {
-        Ok(Output::Standard.write(pythons()?.as_bytes())?)
-    }
-}
-
 /// Every interpreter with what can be done with it, those first that refcow would choose.
-fn pythons() -> Result<String, experiment::Error> {
+pub fn run() -> Result<String, experiment::Error> {
     let modules = fixtures::PROVIDED.map(str::to_owned);
     let found = python::discover();
     let usable: Vec<_> = found

@@ -21,7 +21,6 @@ const PNG: FolderKind = FolderKind {
     has: |name| report::is_picture(name, "png"),
 };
 
-/// The flags of `refcow report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// The run, as --format json wrote it, or the run.json of a report

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command, ValueEnum, ValueHint};
 
 use super::error::CommandError;
 use super::options::{TIMEOUT_SECONDS, ToleranceOptions, seconds};
-use super::session::{Judge, Request};
+use super::session::Request;
 use super::{report_folder, terminal, words};
 use crate::claims;
 use crate::experiment::{self, Plan};
@@ -18,7 +18,6 @@ use crate::reproduce::{Again, impossible, reproduction, same_sources};
 use crate::variables::Variables;
 use crate::{documents, report, shell};
 
-/// The flags of `refcow reproduce`.
 #[derive(Debug, Args)]
 pub struct ReproduceArgs {
     /// The run, as --format json wrote it, or the run.json of a report
@@ -232,12 +231,9 @@ fn for_this_machine(plan: &mut Plan, pythons: Vec<String>, timeout: f64) {
 /// Where a document does not say what follows by rules of the user's, which no other reader of it has, and what is there.
 fn contradiction(request: &Request, recorded: &Report) -> Option<String> {
     request.rules_from.as_ref()?;
-    let (Judge::Claims { rules, .. } | Judge::Facts { rules, .. }) = request.judge else {
-        return None;
-    };
     let mut runs = recorded.runs.iter().enumerate();
     runs.find_map(|(number, run)| {
-        let what = claims::contradiction(run, rules)?;
+        let what = claims::contradiction(run, request.rules)?;
         Some(format!("runs[{number}].{what}"))
     })
 }

@@ -11,11 +11,11 @@ use crate::fixtures;
 use crate::fixtures::parameters::Setting;
 use crate::model::Source;
 
-/// Claims or facts, and the user's file that they were read from.
-pub type Rules = (&'static Claims, Option<Source>);
-
-/// The rules of a file; refcow's own, if there is none.
-pub fn read(path: Option<&Path>, own: &'static Claims) -> Result<Rules, claims::Error> {
+/// The rules of a file, and what was read; refcow's own, if there is none.
+pub fn read(
+    path: Option<&Path>,
+    own: &'static Claims,
+) -> Result<(&'static Claims, Option<Source>), claims::Error> {
     let Some(path) = path else {
         return Ok((own, None));
     };

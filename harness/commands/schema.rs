@@ -2,11 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::error::CommandError;
 use crate::model;
-use crate::output::Output;
 
-/// The flags of `refcow schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// Of which document
@@ -27,14 +24,12 @@ enum Document {
 }
 
 impl SchemaArgs {
-    /// Prints it.
-    pub fn run(&self) -> Result<(), CommandError> {
+    pub fn run(&self) -> String {
         let schema = match self.of {
             Document::Report => model::schema(),
             Document::Comparison => model::comparison_schema(),
             Document::Reproduction => model::reproduction_schema(),
         };
-        let text = format!("{:#}\n", schema.to_value());
-        Ok(Output::Standard.write(text.as_bytes())?)
+        format!("{:#}\n", schema.to_value())
     }
 }

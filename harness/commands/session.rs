@@ -19,7 +19,9 @@ pub struct Request {
     pub plan: Plan,
     /// How it is judged.
     pub judge: Judge,
-    /// The user's file that the rules were read from.
+    /// By which rules.
+    pub rules: &'static Claims,
+    /// The user's file that they were read from.
     pub rules_from: Option<Source>,
 }
 
@@ -29,6 +31,7 @@ impl From<Plan> for Request {
         Self {
             plan,
             judge: Judge::Nothing,
+            rules: Claims::builtin(),
             rules_from: None,
         }
     }
@@ -38,43 +41,10 @@ impl From<Plan> for Request {
 pub enum Judge {
     /// Not at all.
     Nothing,
-    /// These claims, all if none is named.
-    Claims {
-        /// Their names.
-        ids: Vec<String>,
-        /// What they say.
-        rules: &'static Claims,
-        /// What is expected in place of what they expect.
-        expected: Expectations,
-    },
-    /// These facts, all if none is named.
-    Facts {
-        /// Their names.
-        ids: Vec<String>,
-        /// What they say.
-        rules: &'static Claims,
-    },
-}
-
-impl Judge {
-    /// Gives each run what follows from it.
-    pub fn judge(&self, report: &mut Report) -> Result<(), CommandError> {
-        for run in &mut report.runs {
-            match self {
-                Self::Nothing => continue,
-                Self::Claims {
-                    ids,
-                    rules,
-                    expected,
-                } => run.claims = rules.judge(ids, run, expected)?,
-                Self::Facts { ids, rules } => run.facts = rules.judge_facts(ids, run)?,
-            }
-            if report.interrupted {
-                keep_settled(run);
-            }
-        }
-        Ok(())
-    }
+    /// By these claims, all if none is named, and what is expected in place of what they expect.
+    Claims(Vec<String>, Expectations),
+    /// By these facts, all if none is named.
+    Facts(Vec<String>),
 }
 
 impl Request {
@@ -109,7 +79,19 @@ impl Request {
             progress.say(line);
         }
         let mut measured = experiment::run(&self.plan, &mut |step| progress.show(&step))?;
-        self.judge.judge(&mut measured.report)?;
+        let interrupted = measured.report.interrupted;
+        for run in &mut measured.report.runs {
+            match &self.judge {
+                Judge::Nothing => continue,
+                Judge::Claims(ids, expected) => {
+                    run.claims = self.rules.judge(ids, run, expected)?;
+                }
+                Judge::Facts(ids) => run.facts = self.rules.judge_facts(ids, run)?,
+            }
+            if interrupted {
+                keep_settled(run);
+            }
+        }
         Ok(measured)
     }
 }

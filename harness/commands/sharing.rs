@@ -15,7 +15,6 @@ use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{Report, StartMethod};
 use crate::report::{self, Style};
 
-/// The flags of `refcow sharing`.
 #[derive(Debug, Args)]
 pub struct SharingArgs {
     /// Bytes to hand over, eight for each integer
@@ -35,7 +34,6 @@ pub struct SharingArgs {
 }
 
 impl SharingArgs {
-    /// What is to be compared.
     pub fn request(&self) -> Result<Request, CommandError> {
         let method = self.start_method;
         let (children, force) = (self.run.children(), self.run.force);
@@ -52,7 +50,6 @@ impl SharingArgs {
         }))
     }
 
-    /// Compares them.
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
         let render = |report: &Report, style| match style {
             Style::Markdown => report::render_alternatives_markdown(report),

@@ -9,23 +9,13 @@ pub enum OutputError {
     /// Found before anything was measured.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help("give --output a file in an existing directory that you may write to"))]
-    NotWritable {
-        /// As the user gave it.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
+    NotWritable { path: PathBuf, source: io::Error },
     /// Nor is there a folder to write it to.
     #[error("cannot write to the directory {}: {source}", path.display())]
     #[diagnostic(help(
         "give a new directory in an existing one that you may write to, or the directory of an earlier report"
     ))]
-    NotAFolder {
-        /// As the user gave it.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
+    NotAFolder { path: PathBuf, source: io::Error },
     /// Something of the user's is where a file of the report would be.
     #[error("{} was not written by refcow, or was changed since", path.display())]
     #[diagnostic(help("a report would replace it: move it away, or choose another directory"))]
@@ -38,28 +28,15 @@ pub enum OutputError {
     #[diagnostic(help(
         "remove it and the report that is there, or choose another directory: refcow replaces only files that it wrote"
     ))]
-    Manifest {
-        /// The manifest.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Manifest { path: PathBuf, reason: String },
     /// Somebody else is at it.
     #[error("another refcow is writing a report to {}", path.display())]
     #[diagnostic(help("wait until it has ended, or choose another directory"))]
-    Busy {
-        /// The folder.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
     /// What was measured is lost.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help("make room there, or choose another place with --output"))]
-    NotWritten {
-        /// The place.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
+    NotWritten { path: PathBuf, source: io::Error },
 }
 
 impl OutputError {
@@ -81,17 +58,9 @@ pub enum CreateError {
     /// Not over something of the user's.
     #[error("{} already exists", path.display())]
     #[diagnostic(help("choose another name, or move it away: refcow does not overwrite it"))]
-    Exists {
-        /// As the user gave it.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// The folder is not there, or not the user's.
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help("give a new file in an existing directory that you may write to"))]
-    NotCreated {
-        /// As the user gave it.
-        path: PathBuf,
-        /// What the kernel answered.
-        source: io::Error,
-    },
+    NotCreated { path: PathBuf, source: io::Error },
 }
