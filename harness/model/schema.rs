@@ -35,7 +35,7 @@ pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
-pub use cost::{Cost, Edge, Named, Reason, Spent, Why};
+pub use cost::{Cost, Edge, NamedPages, Reason, Spent, Why};
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, read};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
@@ -52,7 +52,7 @@ pub use series::{CopiedByRun, datasets};
 pub use spread::Spread;
 pub use summary::{Group, RegionSummary, Summary};
 pub use text::{one_line, printable, printable_lines};
-pub use verdicts::{CrossCheckSpread, FactTally, OfOneVerdict, Statement, by_verdict};
+pub use verdicts::{CrossCheckSpread, FactTally, Statement, VerdictStatements, by_verdict};
 pub use version::Version;
 pub use warning::{Warning, named, not_measured};
 

@@ -81,11 +81,11 @@ impl Recorder {
         Ok(Self::with_rings(pid, &processors_of(pid)?, bytes)?)
     }
 
-    fn with_rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Self, Refused> {
+    fn with_rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Self, RingRefused> {
         // An event is one thread's and those that this thread starts.
         let threads = Process::new(pid).and_then(|process| process.tasks());
         if threads.map_or(0, Iterator::count) > 1 {
-            return Err(Refused::Other(Unavailable {
+            return Err(RingRefused::Other(Unavailable {
                 reason: "the process has several threads before it is recorded".to_owned(),
                 remedy: "let the fixture start its threads in the visit".to_owned(),
             }));
@@ -186,22 +186,22 @@ pub fn try_recording() -> Result<(), Unavailable> {
 }
 
 /// Why there is no ring.
-enum Refused {
+enum RingRefused {
     /// For want of memory that may be locked: less may be granted.
     Memory(Unavailable),
     Other(Unavailable),
 }
 
-impl From<Unavailable> for Refused {
+impl From<Unavailable> for RingRefused {
     fn from(unavailable: Unavailable) -> Self {
         Self::Other(unavailable)
     }
 }
 
-impl From<Refused> for Unavailable {
-    fn from(refused: Refused) -> Self {
+impl From<RingRefused> for Unavailable {
+    fn from(refused: RingRefused) -> Self {
         match refused {
-            Refused::Memory(unavailable) | Refused::Other(unavailable) => unavailable,
+            RingRefused::Memory(unavailable) | RingRefused::Other(unavailable) => unavailable,
         }
     }
 }
@@ -209,7 +209,7 @@ impl From<Refused> for Unavailable {
 /// Does something with rings of one size for each processor that a process may run on: the largest that the limits allow.
 fn as_large_as_may_be<T>(
     pid: i32,
-    with: impl Fn(&[usize], usize) -> Result<T, Refused>,
+    with: impl Fn(&[usize], usize) -> Result<T, RingRefused>,
 ) -> Result<T, Unavailable> {
     let processors = processors_of(pid)?;
     let mut bytes = ring_bytes(processors.len(), page_bytes());
@@ -217,14 +217,14 @@ fn as_large_as_may_be<T>(
         // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
         // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
         match with(&processors, bytes) {
-            Err(Refused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
+            Err(RingRefused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
             answer => return Ok(answer?),
         }
     }
 }
 
 /// A ring for each of these processors, all switched off.
-fn rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Vec<Sampler>, Refused> {
+fn rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Vec<Sampler>, RingRefused> {
     let each = processors.iter();
     each.map(|processor| ring(Some(pid), *processor, bytes))
         .collect()
@@ -234,7 +234,7 @@ fn rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Vec<Sampler>, R
 ///
 /// One a processor, as the kernel gives no ring to an event of all processors that threads inherit (perf_mmap in
 /// kernel/events/core.c).
-fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, Refused> {
+fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, RingRefused> {
     let mut event = event(pid);
     event
         .sample_period(1)
@@ -251,9 +251,9 @@ fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, Ref
         );
         let unavailable = Attempt::Map.failed()(error);
         if memory {
-            Refused::Memory(unavailable)
+            RingRefused::Memory(unavailable)
         } else {
-            Refused::Other(unavailable)
+            RingRefused::Other(unavailable)
         }
     })
 }

@@ -117,18 +117,18 @@ fn seize(pid: i32) -> Result<(), Errno> {
 
 /// What became of one that was forked.
 #[derive(Debug)]
-enum Fate {
+enum ForkedFate {
     /// It has its parent's memory until it executes a program or ends.
     InParentsMemory,
     /// It was compared with its parent at the fork.
-    Lives(Box<Forked>),
+    Lives(Box<ForkedProcess>),
     Ended(Ended),
     Executed(String),
     Unseen(String),
 }
 
 #[derive(Debug)]
-struct Forked {
+struct ForkedProcess {
     parent: i32,
     fork: Fork,
     /// All that it had then.
@@ -141,7 +141,7 @@ struct Forked {
 struct Tracer {
     root: i32,
     /// In the order of their forks.
-    all: Vec<(i32, Fate)>,
+    all: Vec<(i32, ForkedFate)>,
     /// The place of the living in `all`.
     living: BTreeMap<i32, usize>,
     /// New processes that have not come to their first stop, and who waits stopped inside the fork for that.
@@ -230,8 +230,8 @@ impl Tracer {
         };
         if group_of(new) == Some(new) {
             let fate = match event {
-                libc::PTRACE_EVENT_VFORK => Fate::InParentsMemory,
-                _ => Fate::Unseen("it ended at once".to_owned()),
+                libc::PTRACE_EVENT_VFORK => ForkedFate::InParentsMemory,
+                _ => ForkedFate::Unseen("it ended at once".to_owned()),
             };
             self.living.insert(new, self.all.len());
             self.all.push((new, fate));
@@ -276,10 +276,10 @@ impl Tracer {
         let start = Instant::now();
         self.all[*place].1 = match self.looked < LOOKING {
             true => match at_fork(parent, new) {
-                Ok(forked) => Fate::Lives(Box::new(forked)),
-                Err(error) => Fate::Unseen(error),
+                Ok(forked) => ForkedFate::Lives(Box::new(forked)),
+                Err(error) => ForkedFate::Unseen(error),
             },
-            false => Fate::Unseen(format!("looking took {} s already", LOOKING.as_secs())),
+            false => ForkedFate::Unseen(format!("looking took {} s already", LOOKING.as_secs())),
         };
         self.looked += start.elapsed();
     }
@@ -292,7 +292,7 @@ impl Tracer {
         if let Some(place) = self.living.remove(&pid) {
             let name = Process::new(pid).and_then(|process| process.stat());
             let name = name.map_or_else(|_| "?".to_owned(), |stat| stat.comm);
-            self.all[place].1 = Fate::Executed(name);
+            self.all[place].1 = ForkedFate::Executed(name);
         }
         let _ = ptrace::detach(Pid::from_raw(pid), None);
     }
@@ -303,9 +303,9 @@ impl Tracer {
             return;
         };
         let has_forked = self.living.values().any(
-            |other| matches!(&self.all[*other].1, Fate::Lives(forked) if forked.parent == pid),
+            |other| matches!(&self.all[*other].1, ForkedFate::Lives(forked) if forked.parent == pid),
         );
-        let Fate::Lives(forked) = &mut self.all[place].1 else {
+        let ForkedFate::Lives(forked) = &mut self.all[place].1 else {
             return;
         };
         if has_forked {
@@ -317,19 +317,19 @@ impl Tracer {
                 forked.seen = copied.len() + new;
                 self.look_around(pid);
                 // Nobody else is asked for it any more.
-                let Fate::Lives(forked) = std::mem::replace(
+                let ForkedFate::Lives(forked) = std::mem::replace(
                     &mut self.all[place].1,
-                    Fate::Unseen("it ended twice".to_owned()),
+                    ForkedFate::Unseen("it ended twice".to_owned()),
                 ) else {
                     return;
                 };
-                Fate::Ended(Ended {
+                ForkedFate::Ended(Ended {
                     fork: forked.fork,
                     copied,
                     new,
                 })
             }
-            Err(error) => Fate::Unseen(error.to_string()),
+            Err(error) => ForkedFate::Unseen(error.to_string()),
         };
         self.looked += start.elapsed();
         self.all[place].1 = fate;
@@ -341,7 +341,7 @@ impl Tracer {
         let mut pages = 0;
         let mut looks = 0;
         for (pid, place) in &self.living {
-            let Fate::Lives(forked) = &mut self.all[*place].1 else {
+            let ForkedFate::Lives(forked) = &mut self.all[*place].1 else {
                 continue;
             };
             if *pid != ending && looks < MOST_LOOKED_AT {
@@ -369,7 +369,7 @@ impl Tracer {
             if !self.living.contains_key(&new) {
                 self.living.insert(new, self.all.len());
                 let why = "its parent was killed inside the fork".to_owned();
-                self.all.push((new, Fate::Unseen(why)));
+                self.all.push((new, ForkedFate::Unseen(why)));
             }
             self.begins(new);
         }
@@ -384,11 +384,11 @@ impl Tracer {
         };
         for (_, fate) in self.all {
             match fate {
-                Fate::InParentsMemory => told.in_parents_memory += 1,
-                Fate::Lives(_) => told.unfinished += 1,
-                Fate::Ended(ended) => told.ended.push(ended),
-                Fate::Executed(name) => told.programs.push(name),
-                Fate::Unseen(why) => told.unseen.push(why),
+                ForkedFate::InParentsMemory => told.in_parents_memory += 1,
+                ForkedFate::Lives(_) => told.unfinished += 1,
+                ForkedFate::Ended(ended) => told.ended.push(ended),
+                ForkedFate::Executed(name) => told.programs.push(name),
+                ForkedFate::Unseen(why) => told.unseen.push(why),
             }
         }
         told
@@ -396,12 +396,12 @@ impl Tracer {
 }
 
 /// What a process shares with the one that it is being forked from.
-fn at_fork(parent: i32, new: i32) -> Result<Forked, String> {
+fn at_fork(parent: i32, new: i32) -> Result<ForkedProcess, String> {
     let look = || {
         let mappings = mappings(new)?;
         let parent = page_states(parent, &mappings.ranges)?;
         let new = page_states(new, &mappings.ranges)?;
-        Ok::<_, Refused>([parent, new])
+        Ok::<_, FollowRefused>([parent, new])
     };
     let forked = || {
         let mappings = mappings(new)?;
@@ -409,7 +409,7 @@ fn at_fork(parent: i32, new: i32) -> Result<Forked, String> {
         let fork = super::compare([&of_parent, &of_new], look, |[parent, new]| {
             Fork::new(&mappings, parent, new, &PageSet::new())
         })?;
-        Ok::<_, Refused>(Forked {
+        Ok::<_, FollowRefused>(ForkedProcess {
             parent: group_of(parent).unwrap_or(parent),
             fork,
             at_fork: of_new.present() | of_new.swapped(),
@@ -420,7 +420,7 @@ fn at_fork(parent: i32, new: i32) -> Result<Forked, String> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum FollowRefused {
     #[error(transparent)]
     Observe(#[from] Error),
     #[error(transparent)]
@@ -428,7 +428,7 @@ enum Refused {
 }
 
 /// The pages that a process shared at its fork and has for itself now, and how many others it has for itself.
-fn look(forked: &Forked, pid: i32) -> Result<(PageSet, u64), Error> {
+fn look(forked: &ForkedProcess, pid: i32) -> Result<(PageSet, u64), Error> {
     let mappings = mappings(pid)?;
     let now = page_states(pid, &mappings.ranges)?;
     let copied = copied(&forked.fork, &now);

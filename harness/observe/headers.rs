@@ -58,7 +58,7 @@ struct Object {
 }
 
 /// Addresses, and the type of the object whose memory is there.
-type Claim = (Range<u64>, Arc<str>);
+type ObjectExtent = (Range<u64>, Arc<str>);
 
 /// Reads the objects of one process, through a function that fills a buffer from an address on and says whether it could.
 /// The process must hold still.
@@ -122,7 +122,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     }
 
     /// The memory of these objects that goes on over further pages.
-    fn claim(&mut self, objects: &[Object], claims: &mut Vec<Claim>) {
+    fn claim(&mut self, objects: &[Object], claims: &mut Vec<ObjectExtent>) {
         for object in objects {
             for start in self.memory_of(object) {
                 if let Some(chunk) = self.chunk(start) {
@@ -401,7 +401,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
 /// Gives these pages, in ascending order, the names of what claims them, if they have none. Not page by page of what is claimed,
 /// which is as much as a word of that memory says.
-fn settle(claims: Vec<Claim>, pages: &[u64], found: &mut HashMap<u64, Arc<str>>) {
+fn settle(claims: Vec<ObjectExtent>, pages: &[u64], found: &mut HashMap<u64, Arc<str>>) {
     for (bytes, name) in claims {
         let claimed = bytes.start / page_size()..bytes.end.div_ceil(page_size());
         let first = pages.partition_point(|page| *page < claimed.start);

@@ -69,7 +69,7 @@ pub(crate) const MOST_RECORDS: u64 = FIRST_MASK + 1;
 
 /// What the table says of all records, in front of them.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct TableHead {
     types: Vec<String>,
     packages: Vec<String>,
     kinds: Vec<Kind>,
@@ -203,7 +203,7 @@ impl Builder {
             index.checked_sub(1).map(|before| page(records[before])) != Some(page(records[*index]))
         };
         let pages = || (0..records.len()).filter(begin_pages);
-        let head = Head {
+        let head = TableHead {
             types: self.types,
             packages: self.packages,
             kinds: self.kinds,
@@ -322,7 +322,7 @@ pub struct ObjectMap {
 
 /// What stands at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found<'map> {
+pub struct Occupant<'map> {
     /// Which cause a write there has.
     pub cause: Cause,
     /// The type of the object, or of the one whose buffer it is.
@@ -340,7 +340,7 @@ impl ObjectMap {
         let mut from = BufReader::with_capacity(1 << 16, from);
         let mut line = Vec::new();
         from.read_until(b'\n', &mut line)?;
-        let head: Head = serde_json::from_slice(&line)?;
+        let head: TableHead = serde_json::from_slice(&line)?;
         let read = Self {
             pages: read_words(&mut from, head.pages, u64::from_le_bytes)?,
             words: read_words(&mut from, head.words, u32::from_le_bytes)?,
@@ -387,7 +387,7 @@ impl ObjectMap {
     }
 
     /// What stands at this address, if that is known.
-    pub fn at(&self, address: u64) -> Option<Found<'_>> {
+    pub fn at(&self, address: u64) -> Option<Occupant<'_>> {
         let page = address / page_size();
         let after = self
             .pages
@@ -411,7 +411,7 @@ impl ObjectMap {
     }
 
     /// What a record says of an address, if it reaches that far.
-    fn within(&self, page: u64, record: u32, address: u64) -> Option<Found<'_>> {
+    fn within(&self, page: u64, record: u32, address: u64) -> Option<Occupant<'_>> {
         let record = u64::from(record);
         let start = page * page_size() + (record >> KIND_BITS) * GRAIN;
         let kind = &self.kinds[(record & KIND_MASK) as usize];
@@ -438,7 +438,7 @@ impl ObjectMap {
         };
         let of_type = kind.of_type.map(|of| self.types[of as usize].as_str());
         let package = kind.package.map(|of| self.packages[of as usize].as_str());
-        Some(Found {
+        Some(Occupant {
             cause,
             of_type,
             package,

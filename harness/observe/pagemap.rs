@@ -16,7 +16,7 @@ mod gaps;
 
 /// Consecutive pages in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct PageRun {
     first: u64,
     pages: u64,
     flags: MemoryPageFlags,
@@ -25,7 +25,7 @@ struct Run {
 /// The state of the pages of one process at one moment. Pages that are nowhere (never touched) are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageStates {
-    runs: Vec<Run>,
+    runs: Vec<PageRun>,
     /// Page frame numbers of all pages in `runs`, in order; empty if the kernel hides them.
     frames: Vec<u64>,
 }
@@ -190,7 +190,7 @@ impl PageStates {
     fn push_run(&mut self, first: u64, pages: u64, flags: MemoryPageFlags) {
         match self.runs.last_mut() {
             Some(run) if run.first + run.pages == first && run.flags == flags => run.pages += pages,
-            _ => self.runs.push(Run {
+            _ => self.runs.push(PageRun {
                 first,
                 pages,
                 flags,

@@ -145,7 +145,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
 }
 
 /// A table, and what it shows.
-pub(super) struct Part {
+pub(super) struct WaysTable {
     /// In words.
     pub title: String,
     /// Whether it is among those that come first to a reader.
@@ -155,7 +155,7 @@ pub(super) struct Part {
 }
 
 /// The tables.
-pub(super) fn all(report: &Report) -> Vec<Part> {
+pub(super) fn all(report: &Report) -> Vec<WaysTable> {
     match &report.runs[..] {
         [run] => of_run(run),
         _ => side_by_side(report),
@@ -163,14 +163,14 @@ pub(super) fn all(report: &Report) -> Vec<Part> {
 }
 
 /// Of several interpreters: each figure with a column an interpreter, and together what is the same with all.
-fn side_by_side(report: &Report) -> Vec<Part> {
-    let by_run: Vec<Vec<Part>> = report.runs.iter().map(of_run).collect();
+fn side_by_side(report: &Report) -> Vec<WaysTable> {
+    let by_run: Vec<Vec<WaysTable>> = report.runs.iter().map(of_run).collect();
     let labels = labels(report);
     let tables = by_run.iter().map(Vec::len).max().unwrap_or(0);
     let mut all = Vec::new();
     for table in 0..tables {
         let parts = || by_run.iter().map(|run| run.get(table));
-        let Some(Part { title, .. }) = parts().flatten().next() else {
+        let Some(WaysTable { title, .. }) = parts().flatten().next() else {
             continue;
         };
         let of_runs: Vec<Option<&Columns>> =
@@ -233,7 +233,7 @@ fn side_by_side(report: &Report) -> Vec<Part> {
                 },
                 numbers,
             );
-            all.push(Part {
+            all.push(WaysTable {
                 title: format!("{title}: {}", first.header[column]),
                 first: table == 0 && column == 1,
                 columns,
@@ -252,7 +252,7 @@ fn side_by_side(report: &Report) -> Vec<Part> {
                 },
                 0..0,
             );
-            all.push(Part {
+            all.push(WaysTable {
                 title: title.clone(),
                 first: true,
                 columns,
@@ -295,7 +295,7 @@ fn rows_of_all(of_runs: &[Option<&Columns>]) -> Vec<(String, String)> {
 }
 
 /// Figures, then properties, then what can be done about lists.
-fn of_run(run: &Run) -> Vec<Part> {
+fn of_run(run: &Run) -> Vec<WaysTable> {
     let page_size = run.environment.page_size_bytes;
     let columns = |names: [&str; 6], numbers| Columns {
         header: names.map(str::to_owned).to_vec(),
@@ -350,7 +350,7 @@ fn of_run(run: &Run) -> Vec<Part> {
         }
     }
     let mut all = Vec::new();
-    let part = |title: &str, columns| Part {
+    let part = |title: &str, columns| WaysTable {
         title: title.to_owned(),
         first: true,
         columns,

@@ -11,15 +11,15 @@ use refcow_model::{
 };
 
 /// The changes from one interpreter to the next.
-pub(crate) struct Step {
+pub(crate) struct ChangeStep {
     /// `3.8.18 → 3.9.18`; several, where nothing changed.
     pub title: String,
     /// What changed.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChangeLine>,
 }
 
 /// A sentence, or one that belongs under the one before.
-pub(crate) struct Line {
+pub(crate) struct ChangeLine {
     /// 1, or 2 for one that belongs under another.
     pub depth: usize,
     /// The sentence.
@@ -27,11 +27,11 @@ pub(crate) struct Line {
 }
 
 /// Of several interpreters, every change between neighbours, the versions in ascending order.
-pub(crate) fn between_neighbours(report: &Report) -> Vec<Step> {
+pub(crate) fn between_neighbours(report: &Report) -> Vec<ChangeStep> {
     let facts = Claims::versions();
     let all = compare::neighbours(report, facts);
     let labels = labels(report);
-    let told: Vec<(&ComparedRuns, &str, Vec<Line>)> = all
+    let told: Vec<(&ComparedRuns, &str, Vec<ChangeLine>)> = all
         .iter()
         .zip(labels.windows(2))
         .map(|(runs, pair)| (runs, &pair[1][..], of_runs(runs, facts)))
@@ -54,12 +54,12 @@ pub(crate) fn between_neighbours(report: &Report) -> Vec<Step> {
                 true => "nothing by more than noise",
                 false => "nothing was compared: no pages, verdicts or facts",
             };
-            lines.push(Line {
+            lines.push(ChangeLine {
                 depth: 1,
                 words: words.to_owned(),
             });
         }
-        steps.push(Step { title, lines });
+        steps.push(ChangeStep { title, lines });
         from = last.to_owned();
     }
     steps
@@ -97,7 +97,7 @@ pub(crate) fn add_between_neighbours(text: &mut String, report: &Report, style: 
                 format!("\n{}", wrapped(&step.title, width.unwrap_or(READABLE), ""))
             }
         };
-        for Line { depth, words } in step.lines {
+        for ChangeLine { depth, words } in step.lines {
             *text += &line(style, depth, &words);
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn add_between_neighbours(text: &mut String, report: &Report, style: 
 }
 
 /// The changes of two runs, those that a fact tells of under that.
-fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
+fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<ChangeLine> {
     let rows = || runs.rows.iter();
     let own = |row: &&Row| {
         row.key.region() == Some(RegionName::Rest)
@@ -114,7 +114,7 @@ fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<Line> {
     };
     let rest: Vec<&Row> = rows().filter(own).collect();
     let mut lines = Vec::new();
-    let mut say = |depth, words| lines.push(Line { depth, words });
+    let mut say = |depth, words| lines.push(ChangeLine { depth, words });
     for fact in &facts.facts {
         // Of a cost the regions say more.
         let told = rows().filter(|row| {

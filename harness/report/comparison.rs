@@ -12,7 +12,7 @@ use refcow_model::numbers::{bytes, count, counted, share};
 use refcow_model::{ComparedRuns, Comparison, Paid, Row, RowKey, RowValue, RunName, Status};
 
 /// What is judged, each with the rows that explain it.
-type Judged<'a> = (&'a Row, &'a [Row]);
+type JudgedRow<'a> = (&'a Row, &'a [Row]);
 
 /// What came of all that is judged, what a worker pays first; what is not the same with its reason.
 pub fn render(comparison: &Comparison, style: Style) -> Vec<u8> {
@@ -70,7 +70,7 @@ fn pair(base: &RunName, new: &RunName) -> String {
 fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String {
     let mut text = String::new();
     let title = pair(&runs.base, &runs.new);
-    let all: Vec<Judged<'_>> = Status::ALL
+    let all: Vec<JudgedRow<'_>> = Status::ALL
         .into_iter()
         .flat_map(|status| runs.judged().filter(move |(row, _)| row.status == status))
         .collect();
@@ -125,7 +125,7 @@ fn facts(rows: &[Row]) -> Vec<String> {
 }
 
 /// For a terminal: what came of all, and under it of what it did.
-fn list(all: &[Judged<'_>], width: u16) -> String {
+fn list(all: &[JudgedRow<'_>], width: u16) -> String {
     let mut text = String::new();
     for group in all.chunk_by(|one, next| one.0.status == next.0.status) {
         let status = group[0].0.status;
@@ -139,7 +139,7 @@ fn list(all: &[Judged<'_>], width: u16) -> String {
 }
 
 /// The lines of one status, each with its indentation.
-fn lines(status: Status, group: &[Judged<'_>]) -> Vec<(&'static str, String)> {
+fn lines(status: Status, group: &[JudgedRow<'_>]) -> Vec<(&'static str, String)> {
     const ONE: &str = "  ";
     const TWO: &str = "    ";
     let mut lines = Vec::new();
@@ -258,7 +258,7 @@ fn copied(paid: &Paid) -> String {
 }
 
 /// All workers, unless there is only one.
-fn of_all(base: Side<'_>, new: Side<'_>) -> Option<String> {
+fn of_all(base: CostSide<'_>, new: CostSide<'_>) -> Option<String> {
     match (base.workers, new.workers) {
         (1, 1) => None,
         (then, now) if then == now => Some(format!(
@@ -278,24 +278,24 @@ fn of_all(base: Side<'_>, new: Side<'_>) -> Option<String> {
 
 /// One side of a cost.
 #[derive(Clone, Copy)]
-struct Side<'a> {
+struct CostSide<'a> {
     worker: &'a Paid,
     all: &'a Paid,
     workers: u64,
 }
 
 /// Both sides of a cost.
-fn costs(row: &Row) -> Option<(Side<'_>, Side<'_>)> {
+fn costs(row: &Row) -> Option<(CostSide<'_>, CostSide<'_>)> {
     side(row.base.as_ref()?).zip(side(row.new.as_ref()?))
 }
 
-fn side(value: &RowValue) -> Option<Side<'_>> {
+fn side(value: &RowValue) -> Option<CostSide<'_>> {
     match value {
         RowValue::Cost {
             worker,
             all,
             workers,
-        } => Some(Side {
+        } => Some(CostSide {
             worker,
             all,
             workers: *workers,
@@ -341,7 +341,7 @@ fn short(row: &Row) -> String {
 }
 
 /// Rows with the same reason together.
-fn by_reason<'a>(group: &[Judged<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
+fn by_reason<'a>(group: &[JudgedRow<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
     let mut groups: Vec<(Option<&str>, Vec<&Row>)> = Vec::new();
     for (row, _) in group {
         let because = row.because.as_deref();
@@ -354,7 +354,7 @@ fn by_reason<'a>(group: &[Judged<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
 }
 
 /// For a page: what is not the same.
-fn table(all: &[Judged<'_>]) -> String {
+fn table(all: &[JudgedRow<'_>]) -> String {
     let mut table = Table::new();
     table
         .load_style(ASCII_MARKDOWN)
@@ -404,7 +404,7 @@ fn cells(row: &Row, explaining: &[Row]) -> Vec<[String; 6]> {
         because,
     ]];
     if let Some((base, new)) = both.filter(|_| changed) {
-        let workers = |side: Side<'_>| match base.workers == new.workers {
+        let workers = |side: CostSide<'_>| match base.workers == new.workers {
             true => bytes(side.all.sum),
             false => format!("{} ({})", bytes(side.all.sum), count(side.workers)),
         };
@@ -463,7 +463,7 @@ pub fn github(comparison: &Comparison) -> Vec<u8> {
                 Status::NotComparable | Status::OnlyInBase => "warning",
                 _ => continue,
             };
-            let group: Vec<Judged<'_>> = runs
+            let group: Vec<JudgedRow<'_>> = runs
                 .judged()
                 .filter(|(row, _)| row.status == status)
                 .collect();

@@ -177,7 +177,7 @@ impl OfRest {
 
 /// How long the data of a child took.
 #[derive(Serialize)]
-struct Built {
+struct BuildTime {
     build_seconds: f64,
 }
 
@@ -334,7 +334,7 @@ pub fn render_pages(report: &Report) -> Result<Vec<u8>, Error> {
 /// When a time is no number.
 pub fn render_times(report: &Report) -> Result<Vec<u8>, Error> {
     table(children(report).map(|of| {
-        let built = Built {
+        let built = BuildTime {
             build_seconds: of.measurement.build_seconds,
         };
         let machine = Machine::of(of.run);

@@ -75,7 +75,7 @@ fn contents(report: &Report, ids: &[&str]) -> String {
 }
 
 /// A fact, with what came of it.
-pub(crate) struct Told {
+pub(crate) struct FactEntry {
     /// Its short name.
     pub id: String,
     /// What is known.
@@ -91,7 +91,7 @@ pub(crate) struct Told {
 }
 
 /// All facts of a report, in their order.
-pub(crate) fn told(report: &Report, facts: &Claims) -> Vec<Told> {
+pub(crate) fn told(report: &Report, facts: &Claims) -> Vec<FactEntry> {
     let mut ids: Vec<&str> = Vec::new();
     for fact in report.runs.iter().flat_map(|run| &run.facts) {
         if !ids.contains(&&fact.id[..]) {
@@ -103,7 +103,7 @@ pub(crate) fn told(report: &Report, facts: &Claims) -> Vec<Told> {
         .collect()
 }
 
-fn tell(report: &Report, facts: &Claims, id: &str) -> Option<Told> {
+fn tell(report: &Report, facts: &Claims, id: &str) -> Option<FactEntry> {
     let found: Vec<Option<&Fact>> = report
         .runs
         .iter()
@@ -183,7 +183,7 @@ fn tell(report: &Report, facts: &Claims, id: &str) -> Option<Told> {
         }
     }
     let notes = said.into_iter();
-    Some(Told {
+    Some(FactEntry {
         id: id.to_owned(),
         statement: fact.statement.clone(),
         source: fact.source.clone(),
@@ -195,8 +195,8 @@ fn tell(report: &Report, facts: &Claims, id: &str) -> Option<Told> {
     })
 }
 
-fn one(mut fact: Told, style: Style) -> String {
-    let Told {
+fn one(mut fact: FactEntry, style: Style) -> String {
+    let FactEntry {
         id,
         statement,
         source,

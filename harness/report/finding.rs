@@ -3,8 +3,8 @@
 use super::words::{NAMED, NEARLY_ALL, and, because, contents, neighbours, part_of, places};
 use refcow_model::numbers::{bytes, count, counted, one_or_several, signed_bytes};
 use refcow_model::{
-    Cost, FactTally, Measurement, OfOneVerdict, Processes, Reason, Report, Run, Statement, Verdict,
-    Why, by_verdict, is_noise,
+    Cost, FactTally, Measurement, Processes, Reason, Report, Run, Statement, Verdict,
+    VerdictStatements, Why, by_verdict, is_noise,
 };
 
 /// The visit in which Python ends.
@@ -467,7 +467,7 @@ pub(super) fn summary_of_claims(statements: &[Statement<'_>], pythons: &str) -> 
 pub(super) fn of_claims(
     all: usize,
     source: &str,
-    groups: &[OfOneVerdict<'_, '_>],
+    groups: &[VerdictStatements<'_, '_>],
     pythons: &str,
 ) -> String {
     // What holds first, and last what is not known.

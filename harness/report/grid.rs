@@ -73,9 +73,9 @@ impl<'a> Column<'a> {
 }
 
 /// A row of the table: a region, or several of the process around the data of which hardly anything was copied.
-struct Part(Vec<RegionName>);
+struct RegionRow(Vec<RegionName>);
 
-impl Part {
+impl RegionRow {
     fn name(&self) -> &'static str {
         match &self.0[..] {
             [one] => one.as_str(),
@@ -92,7 +92,7 @@ impl Part {
 }
 
 /// The rows of these visits. Together they are all regions, so that they add up.
-fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<Part> {
+fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<RegionRow> {
     let there = RegionName::ALL.into_iter().filter(|name| {
         let mut columns = columns.clone();
         columns.any(|column| column.region(*name).is_some())
@@ -105,20 +105,20 @@ fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<Part>
         name.is_data() || name != RegionName::Rest && copied.any(|pages| !is_noise(pages))
     };
     let (told, others): (Vec<_>, Vec<_>) = there.partition(|name| told(*name));
-    let mut parts: Vec<_> = told.into_iter().map(|name| Part(vec![name])).collect();
+    let mut parts: Vec<_> = told.into_iter().map(|name| RegionRow(vec![name])).collect();
     if !others.is_empty() {
-        parts.push(Part(others));
+        parts.push(RegionRow(others));
     }
     parts
 }
 
 /// The name of the row of those pages of a part that were copied for neighbours, if any were.
-fn edge<'a>(part: &Part, mut columns: impl Iterator<Item = &'a Column<'a>>) -> Option<String> {
+fn edge<'a>(part: &RegionRow, mut columns: impl Iterator<Item = &'a Column<'a>>) -> Option<String> {
     let any = columns.any(|column| part.of(column).is_some_and(|region| *region.edge.end() > 0));
     any.then(|| format!("edge of {}", part.name()))
 }
 
-fn at_edge(part: &Part, column: &Column<'_>) -> String {
+fn at_edge(part: &RegionRow, column: &Column<'_>) -> String {
     let region = part.of(column);
     region.map_or_else(|| "0".into(), |region| spread(&region.edge, count))
 }
@@ -201,8 +201,8 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
         row("", "copied", &|column| {
             bytes(*column.summary.copied_bytes.end())
         });
-        type Figure = fn(&Summary) -> Option<u64>;
-        let others: [(&str, Figure); 4] = [
+        type PageFigure = fn(&Summary) -> Option<u64>;
+        let others: [(&str, PageFigure); 4] = [
             ("new", |one| Some(*one.new_bytes.as_ref()?.end())),
             ("files", |one| Some(*one.file_bytes.as_ref()?.end())),
             ("together", |one| Some(*one.sum_bytes.as_ref()?.end())),

@@ -5,7 +5,7 @@ use super::finding::{edges, others};
 use super::labels::labels;
 use super::words::{LEAST, listed};
 use refcow_model::numbers::{bytes, count, share, spread};
-use refcow_model::{By, Group, Made, Measurement, Named, Report, Run, Why, is_noise};
+use refcow_model::{By, Group, Made, Measurement, NamedPages, Report, Run, Why, is_noise};
 
 /// Rows of a table, before the rest of them becomes one.
 const ROWS: usize = 20;
@@ -95,7 +95,7 @@ fn sentence(why: &Why, page_size: u64) -> String {
 }
 
 /// `; written: array.array (320 KiB) and list (4 KiB); by listiter_next`.
-fn who(objects: &Named, functions: &Named, pages: u64, page_size: u64) -> String {
+fn who(objects: &NamedPages, functions: &NamedPages, pages: u64, page_size: u64) -> String {
     let mut words = String::new();
     for (what, names) in [("of", objects), ("by", functions)] {
         if let Some(list) = listed(names, pages, page_size) {
@@ -108,7 +108,7 @@ fn who(objects: &Named, functions: &Named, pages: u64, page_size: u64) -> String
 /// Who made new memory.
 fn made(all: &[Made], pages: u64, page_size: u64) -> String {
     let named = |name: fn(&Made) -> Option<String>| {
-        let mut names = Named::new();
+        let mut names = NamedPages::new();
         for one in all {
             let name = name(one);
             match names.iter_mut().find(|known| known.0 == name) {

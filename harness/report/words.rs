@@ -1,7 +1,7 @@
 //! Regions, causes and places in plain words, for sentences. Tables keep the short names.
 
 use refcow_model::numbers::{bytes, count, share};
-use refcow_model::{Cause, Named, Reason, RegionName};
+use refcow_model::{Cause, NamedPages, Reason, RegionName};
 
 /// The part of a reason's pages from which on a name stands for all of them.
 pub(crate) const NEARLY_ALL: f64 = 0.9;
@@ -95,7 +95,7 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
 }
 
 /// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict, list)`.
-pub(crate) fn neighbours(types: &Named, pages: u64) -> String {
+pub(crate) fn neighbours(types: &NamedPages, pages: u64) -> String {
     match Objects::of(types, pages) {
         _ if types.iter().all(|(name, _)| name.is_none()) => "the allocator".to_owned(),
         Objects::One(name) => format!("{name} there"),
@@ -114,7 +114,7 @@ enum Objects {
 }
 
 impl Objects {
-    fn of(types: &Named, pages: u64) -> Self {
+    fn of(types: &NamedPages, pages: u64) -> Self {
         let known: Vec<&str> = types
             .iter()
             .filter_map(|(name, _)| name.as_deref())
@@ -148,15 +148,15 @@ fn with_article(name: &str) -> String {
 }
 
 /// The name that nearly all of these pages have, with its pages.
-fn dominant(names: &Named, pages: u64) -> Option<(&str, u64)> {
+fn dominant(names: &NamedPages, pages: u64) -> Option<(&str, u64)> {
     let (name, of_name) = names.first()?;
     let nearly_all = *of_name as f64 >= NEARLY_ALL * pages as f64;
     Some((name.as_deref()?, *of_name)).filter(|_| nearly_all)
 }
 
 /// Where it happened: `str_keys.py:9, dictiter_iternextkey`; `mostly` before a name that not nearly all pages have.
-pub(crate) fn places(lines: &Named, functions: &Named, pages: u64) -> Option<String> {
-    let named = |names: &Named, short: fn(&str) -> &str| {
+pub(crate) fn places(lines: &NamedPages, functions: &NamedPages, pages: u64) -> Option<String> {
+    let named = |names: &NamedPages, short: fn(&str) -> &str| {
         let (name, of_name) = names.first()?;
         let name = short(name.as_deref()?);
         match *of_name as f64 >= NEARLY_ALL * pages as f64 {
@@ -178,7 +178,7 @@ pub(crate) fn file_and_line(line: &str) -> &str {
 }
 
 /// `a (28 KiB), b (12 KiB) and 2 more (8 KiB)`; a single one that has all pages without its size.
-pub(crate) fn listed(names: &Named, of_pages: u64, page_size_bytes: u64) -> Option<String> {
+pub(crate) fn listed(names: &NamedPages, of_pages: u64, page_size_bytes: u64) -> Option<String> {
     let known: Vec<(&str, u64)> = names
         .iter()
         .filter_map(|(name, pages)| Some((name.as_deref()?, *pages)))
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn named(all: &[(&str, u64)]) -> Named {
+    fn named(all: &[(&str, u64)]) -> NamedPages {
         let all = all.iter();
         all.map(|(name, pages)| (Some((*name).to_owned()), *pages))
             .collect()
@@ -236,8 +236,8 @@ mod tests {
             cause,
             pages: 100,
             types: named(types),
-            lines: Named::new(),
-            functions: Named::new(),
+            lines: NamedPages::new(),
+            functions: NamedPages::new(),
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
             places(&lines, &functions).as_deref(),
             Some("mostly mine.py:9, sum")
         );
-        assert_eq!(places(&Named::new(), &vec![(None, 100)]), None);
+        assert_eq!(places(&NamedPages::new(), &vec![(None, 100)]), None);
     }
 
     #[test]

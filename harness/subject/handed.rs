@@ -13,22 +13,22 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use refcow_observe::inherited::lower_open_files;
 use refcow_protocol::{CLOSED_DESCRIPTORS, FIRST_DESCRIPTOR, MOST_CHILDREN};
 
-static HANDED: OnceLock<Handed> = OnceLock::new();
+static HANDED: OnceLock<HandedOver> = OnceLock::new();
 
-struct Handed {
-    control: Kept,
-    map: Kept,
-    channels: Vec<Kept>,
+struct HandedOver {
+    control: KeptFile,
+    map: KeptFile,
+    channels: Vec<KeptFile>,
 }
 
 /// A descriptor, and which file it was when it came. A fixture may close what it does not know, and the next file that it
 /// opens gets the number.
-pub(crate) struct Kept {
+pub(crate) struct KeptFile {
     file: File,
     is: (u64, u64),
 }
 
-impl Kept {
+impl KeptFile {
     pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         let file = File::from(file);
         let is = identity(&file)?;
@@ -68,7 +68,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 }
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
-pub(crate) fn receive() -> io::Result<&'static Kept> {
+pub(crate) fn receive() -> io::Result<&'static KeptFile> {
     // Of the user's limit nothing is left to the user's code if these are within it. What is open stays open when it is lower again.
     let users = raised()?;
     let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
@@ -87,7 +87,7 @@ pub(crate) fn receive() -> io::Result<&'static Kept> {
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = part {
             for number in numbers {
-                files.push(Kept::new(above(received(number))?)?);
+                files.push(KeptFile::new(above(received(number))?)?);
             }
         }
     }
@@ -97,8 +97,8 @@ pub(crate) fn receive() -> io::Result<&'static Kept> {
     }
     lower_open_files(users)?;
     let map = files.remove(0);
-    let handed = Handed {
-        control: Kept::new(control)?,
+    let handed = HandedOver {
+        control: KeptFile::new(control)?,
         map,
         channels: files,
     };
@@ -132,7 +132,7 @@ pub(crate) fn above(file: OwnedFd) -> io::Result<OwnedFd> {
     })
 }
 
-fn handed() -> &'static Handed {
+fn handed() -> &'static HandedOver {
     HANDED.get().expect("`receive` comes first")
 }
 
@@ -142,6 +142,6 @@ pub(crate) fn map() -> io::Result<&'static File> {
 }
 
 /// A child's socket.
-pub(crate) fn channel(index: usize) -> &'static Kept {
+pub(crate) fn channel(index: usize) -> &'static KeptFile {
     &handed().channels[index]
 }

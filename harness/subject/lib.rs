@@ -46,7 +46,7 @@ fn serve() -> std::io::Result<()> {
     let control = handed::receive()?;
     let mut subject = Subject {
         control: Wire::new(control),
-        dataset: Dataset::None,
+        dataset: ToFork::None,
     };
     while let Some(request) = subject.control.receive::<Request>()? {
         let Some(answer) = subject.answer(request)? else {
@@ -58,7 +58,7 @@ fn serve() -> std::io::Result<()> {
 }
 
 /// What there is to fork.
-enum Dataset {
+enum ToFork {
     None,
     Plain(PlainPages),
     Python(Interpreter),
@@ -66,7 +66,7 @@ enum Dataset {
 
 struct Subject {
     control: Wire,
-    dataset: Dataset,
+    dataset: ToFork,
 }
 
 impl Subject {
@@ -80,11 +80,11 @@ impl Subject {
             Request::Fill { pages, shared } => {
                 let plain = PlainPages::new(pages, shared)?;
                 let first_page = plain.first_page();
-                self.dataset = Dataset::Plain(plain);
+                self.dataset = ToFork::Plain(plain);
                 Answer::Filled { first_page }
             }
             Request::Write { page } => match &self.dataset {
-                Dataset::Plain(plain) => {
+                ToFork::Plain(plain) => {
                     plain.write(std::iter::once(page));
                     Answer::Wrote
                 }
@@ -98,7 +98,7 @@ impl Subject {
                     Ok(both) => both,
                     Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
                 };
-                self.dataset = Dataset::Python(interpreter);
+                self.dataset = ToFork::Python(interpreter);
                 Answer::Started(started)
             }
             Request::Load {
@@ -133,7 +133,7 @@ impl Subject {
 
     fn python(&mut self, ask: impl FnOnce(&mut Interpreter) -> PyResult<Answer>) -> Answer {
         match &mut self.dataset {
-            Dataset::Python(interpreter) => {
+            ToFork::Python(interpreter) => {
                 ask(interpreter).unwrap_or_else(|error| Answer::Raised(raised(&error)))
             }
             _ => misuse("Python has not been started"),
@@ -145,7 +145,7 @@ impl Subject {
         refcow_observe::inherited::hear_of_children()?;
         huge::make_no_more()?;
         match &self.dataset {
-            Dataset::Python(interpreter) => Python::attach(|py| {
+            ToFork::Python(interpreter) => Python::attach(|py| {
                 let work = match interpreter.work(py, forks) {
                     Ok(work) => work,
                     Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
@@ -153,10 +153,10 @@ impl Subject {
                 runtime::flush(py);
                 child::fork_python(py, &mut self.control, work)
             }),
-            Dataset::Plain(plain) => {
+            ToFork::Plain(plain) => {
                 child::fork_plain(&mut self.control, work::of_plain_pages(plain, forks))
             }
-            Dataset::None => Ok(Some(misuse("there is nothing to fork"))),
+            ToFork::None => Ok(Some(misuse("there is nothing to fork"))),
         }
     }
 }

@@ -117,14 +117,14 @@ impl Own {
 }
 
 /// Tells whether this thread had page faults.
-enum Faults {
+enum FaultProbe {
     /// The kernel writes a record of each: there is one, or there is none. No system call.
     Recorded(Sampler),
     /// Where perf events are not to be had: how many there had been when last asked for.
     Counted(i64),
 }
 
-impl Faults {
+impl FaultProbe {
     fn new() -> Self {
         // The size of the smallest ring. That it overflows does no harm: one record is as good as many.
         const RING_BYTES: usize = 1;
@@ -170,11 +170,11 @@ fn count() -> i64 {
 }
 
 /// The state of the trace, in the one thread that has it.
-struct State {
+struct TraceState {
     /// `None` before the rehearsal, and in what the visit forks, which is traced, too, but is not the visit.
     frames: Cell<Option<Frames>>,
     log: OnceCell<ManuallyDrop<File>>,
-    faults: RefCell<Option<ManuallyDrop<Faults>>>,
+    faults: RefCell<Option<ManuallyDrop<FaultProbe>>>,
     running: Cell<Running>,
     since: Cell<u64>,
     entries: Cell<u64>,
@@ -189,7 +189,7 @@ struct State {
 
 /// Plain memory, there from the start. Not a thread's own: rustc takes what a program has of that for part of the program's
 /// image, and this one is a library.
-static STATE: Traced = Traced(State {
+static STATE: Traced = Traced(TraceState {
     frames: Cell::new(None),
     log: OnceCell::new(),
     faults: RefCell::new(None),
@@ -203,7 +203,7 @@ static STATE: Traced = Traced(State {
 });
 
 /// What only the traced thread touches.
-struct Traced(State);
+struct Traced(TraceState);
 
 #[expect(unsafe_code, reason = "a static must be shareable")]
 // SAFETY: `Trace` is used by the one thread that makes the visit, which the trace function is set for alone (`PyEval_SetTrace`
@@ -212,7 +212,7 @@ struct Traced(State);
 unsafe impl Sync for Traced {}
 
 impl Traced {
-    fn with<T>(&self, act: impl FnOnce(&State) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&TraceState) -> T) -> T {
         act(&self.0)
     }
 }
@@ -244,7 +244,9 @@ impl Trace {
         STATE.with(|state| {
             // There is one rehearsal in a process.
             let _ = state.log.set(ManuallyDrop::new(File::from(log)));
-            state.faults.replace(Some(ManuallyDrop::new(Faults::new())));
+            state
+                .faults
+                .replace(Some(ManuallyDrop::new(FaultProbe::new())));
             state.own.replace(Some(ManuallyDrop::new(self.own.clone())));
             state.frames.set(Some(self.frames));
         });
@@ -265,7 +267,7 @@ impl Trace {
         py: Python<'_>,
         run: impl FnOnce() -> PyResult<T>,
     ) -> PyResult<T> {
-        STATE.with(State::begin);
+        STATE.with(TraceState::begin);
         self.install(py);
         let outcome = run();
         self.remove(py);
@@ -334,7 +336,7 @@ impl Trace {
 /// The line's names.
 fn place(py: Python<'_>, running: Running) -> PyResult<Place> {
     #[expect(unsafe_code, reason = "an address that was kept")]
-    // SAFETY: the thread is attached. `State::spot` took a reference to this object, and nobody has given it up.
+    // SAFETY: the thread is attached. `TraceState::spot` took a reference to this object, and nobody has given it up.
     let code = unsafe { Bound::from_borrowed_ptr(py, running.code) };
     let text = |name: &str| -> PyResult<String> {
         let text = code.getattr(name)?.cast_into::<PyString>()?;
@@ -374,7 +376,7 @@ unsafe extern "C" fn forked() {
     STATE.with(|state| state.frames.set(None));
 }
 
-impl State {
+impl TraceState {
     fn begin(&self) {
         self.running.set(NOTHING);
         self.had_faults();

@@ -7,7 +7,7 @@ use refcow_protocol::GO;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::handed::Kept;
+use crate::handed::KeptFile;
 
 /// The longest message of [`Wire::send_small`].
 const SMALL: usize = 256;
@@ -15,12 +15,12 @@ const SMALL: usize = 256;
 /// One end of a socket that carries a line of JSON a message.
 pub(crate) struct Wire {
     /// Never closed: the next child has it, too.
-    socket: &'static Kept,
+    socket: &'static KeptFile,
 }
 
 impl Wire {
     /// The socket that the observer has handed over.
-    pub(crate) fn new(socket: &'static Kept) -> Self {
+    pub(crate) fn new(socket: &'static KeptFile) -> Self {
         Self { socket }
     }
 

@@ -74,13 +74,13 @@ impl Sum {
 }
 
 /// The cost of a visit in one run.
-struct Cost {
+struct PagesCost {
     worker: Sum,
     all: Sum,
     workers: u64,
 }
 
-impl Cost {
+impl PagesCost {
     /// `ever`: with copies that were given back. `new`: with new memory.
     fn of(measurement: &Measurement, ever: bool, new: bool) -> Self {
         let each = measurement.children.iter().map(|child| {
@@ -125,7 +125,7 @@ impl Cost {
 /// What one run knows of a measurement's cost.
 pub(super) fn alone(measurement: &Measurement, page_size: u64) -> RowValue {
     let (ever, new) = known(measurement);
-    Cost::of(measurement, ever, new).value(page_size)
+    PagesCost::of(measurement, ever, new).value(page_size)
 }
 
 /// Both costs, of what both know, and what came of it, with the reason where they do not compare.
@@ -137,7 +137,7 @@ pub(super) fn compared(
     let is_exit = base.visit == EXIT;
     let (known, known_too) = (known(base), known(new));
     let (ever, made) = (known.0 && known_too.0, known.1 && known_too.1);
-    let [base, new] = [base, new].map(|one| Cost::of(one, ever, made));
+    let [base, new] = [base, new].map(|one| PagesCost::of(one, ever, made));
     let of_worker = status(&base.worker, &new.worker, 1, allowed);
     let status = match base.workers == new.workers {
         true => both(

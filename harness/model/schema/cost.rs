@@ -8,7 +8,7 @@ use super::{
 };
 
 /// What has a name, with its pages, the most first. `None`: it has none that is known.
-pub type Named = Vec<(Option<String>, u64)>;
+pub type NamedPages = Vec<(Option<String>, u64)>;
 
 /// Pages of one region that one cause copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub struct Reason {
     /// How many pages.
     pub pages: u64,
     /// By the type of the object.
-    pub types: Named,
+    pub types: NamedPages,
     /// By the line of the user's own file, else by the innermost one.
-    pub lines: Named,
+    pub lines: NamedPages,
     /// By the function that wrote.
-    pub functions: Named,
+    pub functions: NamedPages,
 }
 
 /// Pages at the edge of a region that one child copied for a neighbour: another object there, or the allocator.
@@ -33,7 +33,7 @@ pub struct Edge {
     /// How many pages.
     pub pages: u64,
     /// By the type of the neighbour.
-    pub types: Named,
+    pub types: NamedPages,
 }
 
 /// The copied pages of one region, in one child, and who wrote to them. Those for a neighbour are not among them.
@@ -50,9 +50,9 @@ pub struct Why {
     /// Those of each cause, the most first. Empty: causes are not known.
     pub reasons: Vec<Reason>,
     /// Those of each type, and of each Python line where lines are known.
-    pub objects: Named,
+    pub objects: NamedPages,
     /// Those of each function.
-    pub functions: Named,
+    pub functions: NamedPages,
     /// Those that equal their original.
     pub identical: Option<u64>,
 }
@@ -79,7 +79,7 @@ pub struct Cost<'a> {
     /// What visits are ordered by: at the end or at the peak, with the processes of the visit.
     pub total_bytes: u64,
     /// The new pages by type, by function, and by line.
-    pub made: [Named; 3],
+    pub made: [NamedPages; 3],
     /// Bytes copied between the fork and the visit, by region, the most first.
     pub on_the_way: Vec<(RegionName, u64)>,
 }
@@ -301,17 +301,17 @@ impl Child {
 fn ordered<'a>(
     written: impl Iterator<Item = &'a Written>,
     key: impl Fn(&Written) -> Option<String>,
-) -> Named {
+) -> NamedPages {
     sums(written.map(|written| (key(written), written.pages)))
 }
 
-fn sums(all: impl Iterator<Item = (Option<String>, u64)>) -> Named {
+fn sums(all: impl Iterator<Item = (Option<String>, u64)>) -> NamedPages {
     let mut sums: BTreeMap<_, u64> = BTreeMap::new();
     for (key, pages) in all {
         let sum = sums.entry(key).or_default();
         *sum = sum.saturating_add(pages);
     }
-    let mut sums: Named = sums.into_iter().collect();
+    let mut sums: NamedPages = sums.into_iter().collect();
     // Those of as many pages stay in the order of their keys.
     sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     sums

@@ -22,7 +22,7 @@ pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 /// # Errors
 /// When it is none, is newer than this refcow, is beyond what any run holds, or contradicts itself.
 pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
-    let head: Head = serde_json::from_slice(bytes).map_err(|error| malformed("", &error))?;
+    let head: VersionHead = serde_json::from_slice(bytes).map_err(|error| malformed("", &error))?;
     let version = match head.schema_version {
         None => return Err(DocumentError::Foreign),
         Some(0) => return Err(malformed("schema_version", &"it is 0")),
@@ -64,7 +64,7 @@ where
 
 /// What is read of a document whose shape is not known yet.
 #[derive(Deserialize)]
-struct Head {
+struct VersionHead {
     schema_version: Option<u64>,
 }
 

@@ -236,7 +236,7 @@ impl Measurement {
         let of_children = self.children.iter().map(|child| {
             let made = child.made.iter();
             let made = made.map(|one| (by.iter().map(|by| one.key(*by)).collect(), one.pages));
-            let mut groups: Vec<(Key<'_>, u64)> = Vec::new();
+            let mut groups: Vec<(GroupKey<'_>, u64)> = Vec::new();
             for (key, pages) in made {
                 match groups.iter_mut().find(|group| group.0 == key) {
                     Some((_, sum)) => *sum = sum.saturating_add(pages),
@@ -258,10 +258,10 @@ impl Child {
 
     /// The copied pages by what they have in common, the most first: what (`None` of those of which it is not known), how
     /// many, and those that equal their original.
-    pub fn written_by(&self, by: &[By]) -> Vec<(Key<'_>, u64, Option<u64>)> {
-        let mut groups: Vec<(Key<'_>, u64, Option<u64>)> = Vec::new();
+    pub fn written_by(&self, by: &[By]) -> Vec<(GroupKey<'_>, u64, Option<u64>)> {
+        let mut groups: Vec<(GroupKey<'_>, u64, Option<u64>)> = Vec::new();
         for written in &self.written {
-            let key: Key<'_> = by.iter().map(|by| written.key(*by)).collect();
+            let key: GroupKey<'_> = by.iter().map(|by| written.key(*by)).collect();
             match groups.iter_mut().find(|group| group.0 == key) {
                 Some((_, pages, identical)) => {
                     *pages += written.pages;
@@ -276,10 +276,10 @@ impl Child {
 }
 
 /// What tells pages from others, in the order of what was asked for.
-type Key<'a> = Vec<Option<Cow<'a, str>>>;
+type GroupKey<'a> = Vec<Option<Cow<'a, str>>>;
 
 /// The groups of all children together, the most first.
-fn grouped(of_children: Vec<Vec<(Key<'_>, u64)>>, page_size_bytes: u64) -> Vec<Group> {
+fn grouped(of_children: Vec<Vec<(GroupKey<'_>, u64)>>, page_size_bytes: u64) -> Vec<Group> {
     let sum = |pages: &mut dyn Iterator<Item = u64>| pages.fold(0, u64::saturating_add);
     let all = sum(&mut of_children.iter().flatten().map(|group| group.1));
     let of_each = of_children
@@ -287,7 +287,7 @@ fn grouped(of_children: Vec<Vec<(Key<'_>, u64)>>, page_size_bytes: u64) -> Vec<G
         .map(|groups| sum(&mut groups.iter().map(|group| group.1)));
     let most = of_each.max().unwrap_or(0);
     let is_large = most.saturating_mul(page_size_bytes) >= SMALLEST_WHOLE_BYTES;
-    let mut by_key: HashMap<&Key<'_>, Vec<u64>> = HashMap::new();
+    let mut by_key: HashMap<&GroupKey<'_>, Vec<u64>> = HashMap::new();
     for (child, groups) in of_children.iter().enumerate() {
         for (key, pages) in groups {
             let of_key = by_key
@@ -296,7 +296,7 @@ fn grouped(of_children: Vec<Vec<(Key<'_>, u64)>>, page_size_bytes: u64) -> Vec<G
             of_key[child] = pages.saturating_add(of_key[child]);
         }
     }
-    let group = |(key, pages): (&Key<'_>, Vec<u64>)| {
+    let group = |(key, pages): (&GroupKey<'_>, Vec<u64>)| {
         let share = sum(&mut pages.iter().copied()) as f64 / all as f64;
         let pages = spread(pages.into_iter())?;
         let bytes = |pages: &u64| pages.saturating_mul(page_size_bytes);

@@ -132,11 +132,11 @@ impl Run {
 }
 
 /// Statements of one verdict; `None` of those whose verdict depends on the run.
-pub type OfOneVerdict<'s, 'a> = (Option<Verdict>, Vec<&'s Statement<'a>>);
+pub type VerdictStatements<'s, 'a> = (Option<Verdict>, Vec<&'s Statement<'a>>);
 
 /// The statements by their verdicts: what does not hold, what depends on the run, what holds in part, what holds, what was
 /// not tested.
-pub fn by_verdict<'s, 'a>(statements: &'s [Statement<'a>]) -> Vec<OfOneVerdict<'s, 'a>> {
+pub fn by_verdict<'s, 'a>(statements: &'s [Statement<'a>]) -> Vec<VerdictStatements<'s, 'a>> {
     let order = [
         Some(Verdict::DoesNotHold),
         None,

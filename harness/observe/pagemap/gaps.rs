@@ -42,7 +42,7 @@ struct Scan {
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Region {
+struct ScannedRegion {
     start: u64,
     end: u64,
     categories: u64,
@@ -89,7 +89,7 @@ impl<'a> Gaps<'a> {
     }
 
     fn scan(&self, page: u64, end: u64) -> nix::Result<u64> {
-        let mut region = [Region::default()];
+        let mut region = [ScannedRegion::default()];
         let (found, _) = scan(self.pagemap, page..end, &mut region, 1, SOMEWHERE)?;
         Ok(found
             .first()
@@ -116,7 +116,7 @@ fn pages_that_are(
     unwanted: u64,
 ) -> io::Result<Option<PageSet>> {
     let mut pages = PageSet::new();
-    let mut regions = [Region::default(); 512];
+    let mut regions = [ScannedRegion::default(); 512];
     for range in ranges {
         let mut page = range.start;
         while page < range.end {
@@ -142,10 +142,10 @@ fn pages_that_are(
 fn scan<'r>(
     pagemap: &File,
     pages: Range<u64>,
-    regions: &'r mut [Region],
+    regions: &'r mut [ScannedRegion],
     most: u64,
     wanted: u64,
-) -> nix::Result<(&'r [Region], u64)> {
+) -> nix::Result<(&'r [ScannedRegion], u64)> {
     let bytes = |page: u64| page.checked_mul(page_size()).ok_or(Errno::EINVAL);
     let mut scan = Scan {
         size: size_of::<Scan>() as u64,

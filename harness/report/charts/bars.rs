@@ -37,21 +37,21 @@ const PARTS: [(Colour, &str); 3] = [
 ];
 
 #[derive(Clone)]
-struct Row {
+struct BarRow {
     name: String,
-    mark: Mark,
+    mark: BarMark,
     figure: String,
 }
 
 #[derive(Clone)]
-enum Mark {
+enum BarMark {
     /// How long each of [`PARTS`] is.
     Bar([f64; PARTS.len()]),
     /// From the least to the most, where there is a dot.
     Dot(f64, f64),
 }
 
-impl Mark {
+impl BarMark {
     fn most(&self) -> f64 {
         match self {
             Self::Bar(parts) => parts.iter().sum(),
@@ -62,9 +62,9 @@ impl Mark {
 
 /// Rows that have something in common, which stands above them.
 #[derive(Clone)]
-struct Group {
+struct BarGroup {
     heading: String,
-    rows: Vec<Row>,
+    rows: Vec<BarRow>,
 }
 
 /// A chart of each size and contents that ways to share were measured with, and one of all visits.
@@ -94,14 +94,14 @@ pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> 
         });
         let figure = figures.collect::<Vec<_>>().join(" + ");
         let parts = parts.map(|size| size.unwrap_or(0) as f64);
-        Some((Mark::Bar(parts), figure))
+        Some((BarMark::Bar(parts), figure))
     });
     let made = groups
         .iter()
         .flat_map(|group| &group.rows)
         .any(|row| match row.mark {
-            Mark::Bar([_, new, files]) => new > 0.0 || files > 0.0,
-            Mark::Dot(..) => false,
+            BarMark::Bar([_, new, files]) => new > 0.0 || files > 0.0,
+            BarMark::Dot(..) => false,
         });
     let title = match made {
         false => "Bytes that a child copied",
@@ -121,11 +121,11 @@ struct Form {
     words: &'static str,
     /// The ways by which a child gets it in this form.
     ways: &'static [&'static str],
-    size: Size,
+    size: FormSize,
 }
 
 /// What is known of a form's size.
-enum Size {
+enum FormSize {
     /// It is that of the content alone.
     Content,
     /// That of this fixture, if the same was built and measured.
@@ -139,12 +139,12 @@ const FORMS: [Form; 6] = [
     Form {
         words: "a list of int objects",
         ways: &["list", "args", "pool", "manager"],
-        size: Size::Measured("ints"),
+        size: FormSize::Measured("ints"),
     },
     Form {
         words: "a list of arrays",
         ways: &["arrays"],
-        size: Size::Measured("int_arrays"),
+        size: FormSize::Measured("int_arrays"),
     },
     Form {
         words: "packed into one block",
@@ -158,12 +158,12 @@ const FORMS: [Form; 6] = [
             "memmap",
             "args_numpy",
         ],
-        size: Size::Content,
+        size: FormSize::Content,
     },
     Form {
         words: "a ShareableList",
         ways: &["shareable_list"],
-        size: Size::Unknown,
+        size: FormSize::Unknown,
     },
     Form {
         words: "a list of bitarrays",
@@ -173,12 +173,12 @@ const FORMS: [Form; 6] = [
             "pool_bitarrays",
             "manager_bitarrays",
         ],
-        size: Size::Unknown,
+        size: FormSize::Unknown,
     },
     Form {
         words: "one bitarray",
         ways: &["bitarray", "shared_memory_bitarray", "mmap_bitarray"],
-        size: Size::Content,
+        size: FormSize::Content,
     },
 ];
 
@@ -195,11 +195,11 @@ impl Form {
             Some(summary.dataset_bytes)
         };
         let size = match size {
-            Size::Content => Some(bytes(size_bytes)),
-            Size::Measured(fixture) => {
+            FormSize::Content => Some(bytes(size_bytes)),
+            FormSize::Measured(fixture) => {
                 measured(fixture).map(|size| format!("{} in pages", bytes(size)))
             }
-            Size::Unknown => None,
+            FormSize::Unknown => None,
         };
         match size {
             Some(size) => format!("{words}: {size}"),
@@ -216,7 +216,7 @@ fn of_ways(
     charts: &mut Charts,
 ) -> Result<(), Error> {
     let wanted = |one: &&Alternative| one.contents == contents && one.size_bytes == size_bytes;
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<BarGroup> = Vec::new();
     for alternative in run.alternatives.iter().filter(wanted) {
         let Some(summary) = alternative.summary(run.environment.page_size_bytes) else {
             continue;
@@ -228,14 +228,14 @@ fn of_ways(
             |form| form.heading(run, size_bytes),
         );
         let copied = *summary.copied_bytes.end();
-        let row = Row {
+        let row = BarRow {
             name: label(run, alternative),
-            mark: Mark::Bar([copied as f64, 0.0, 0.0]),
+            mark: BarMark::Bar([copied as f64, 0.0, 0.0]),
             figure: signed_bytes(copied),
         };
         match groups.iter_mut().find(|group| group.heading == heading) {
             Some(group) => group.rows.push(row),
-            None => groups.push(Group {
+            None => groups.push(BarGroup {
                 heading,
                 rows: vec![row],
             }),
@@ -300,7 +300,7 @@ pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let (groups, idle) = of_visits(all, report, |run, measurement| {
         let summary = measurement.summary(run.environment.page_size_bytes)?;
         let (least, most) = summary.seconds.into_inner();
-        Some((Mark::Dot(least, most), numbers::time(most)))
+        Some((BarMark::Dot(least, most), numbers::time(most)))
     });
     let mut notes = vec![format!(
         "logarithmic axis: each mark is ten times the one before; a dot is the slowest child, its line begins at the \
@@ -324,36 +324,36 @@ fn with_python(report: &Report) -> String {
 fn of_visits(
     datasets: Vec<Dataset<'_>>,
     report: &Report,
-    row: impl Fn(&Run, &Measurement) -> Option<(Mark, String)>,
-) -> (Vec<Group>, bool) {
+    row: impl Fn(&Run, &Measurement) -> Option<(BarMark, String)>,
+) -> (Vec<BarGroup>, bool) {
     let mut idle = false;
     let mut groups = Vec::new();
     for mut dataset in datasets {
         idle |= dataset.without_idle();
         let rows = dataset.visits.iter().filter_map(|measurement| {
             let (mark, figure) = row(dataset.run, measurement)?;
-            Some(Row {
+            Some(BarRow {
                 name: measurement.visit.clone(),
                 mark,
                 figure,
             })
         });
-        let rows: Vec<Row> = rows.collect();
+        let rows: Vec<BarRow> = rows.collect();
         let version = &dataset.run.python.version;
         let heading = match report.runs.len() {
             1 => dataset.title(),
             _ => format!("{}; CPython {version}", dataset.title()),
         };
         if !rows.is_empty() {
-            groups.push(Group { heading, rows });
+            groups.push(BarGroup { heading, rows });
         }
     }
     (groups, idle)
 }
 
 /// So many rows in each part; a group that goes on says so.
-fn parts(groups: &[Group]) -> Vec<Vec<Group>> {
-    let mut parts: Vec<Vec<Group>> = Vec::new();
+fn parts(groups: &[BarGroup]) -> Vec<Vec<BarGroup>> {
+    let mut parts: Vec<Vec<BarGroup>> = Vec::new();
     let mut free = 0;
     for group in groups {
         for (index, row) in group.rows.iter().enumerate() {
@@ -371,7 +371,7 @@ fn parts(groups: &[Group]) -> Vec<Vec<Group>> {
                     0 => group.heading.clone(),
                     _ => format!("{}, continued", group.heading),
                 };
-                part.push(Group {
+                part.push(BarGroup {
                     heading,
                     rows: Vec::new(),
                 });
@@ -389,7 +389,7 @@ fn chart(
     kind: Kind,
     name: &str,
     (title, notes): (&str, Vec<String>),
-    mut groups: Vec<Group>,
+    mut groups: Vec<BarGroup>,
 ) -> Result<(), Error> {
     for group in &mut groups {
         let names = distinct(group.rows.iter().map(|row| &row.name[..]));
@@ -434,7 +434,7 @@ fn chart(
     Ok(())
 }
 
-fn draw(sketch: &mut Sketch, mut top: i32, groups: &[Group], axis: &Axis) -> i32 {
+fn draw(sketch: &mut Sketch, mut top: i32, groups: &[BarGroup], axis: &Axis) -> i32 {
     let all = || groups.iter().flat_map(|group| &group.rows);
     let names = all().flat_map(|row| wrap(&row.name, NAMES, TEXT));
     let name_room = names.map(|line| width(&line, TEXT)).max().unwrap_or(0);
@@ -474,8 +474,8 @@ fn draw(sketch: &mut Sketch, mut top: i32, groups: &[Group], axis: &Axis) -> i32
         for (middle, row) in marked {
             let figure = fit(&row.figure, FIGURES, TEXT);
             let beside = match row.mark {
-                Mark::Bar(parts) => left + bar(sketch, (left, middle), parts, axis, room) + 6,
-                Mark::Dot(least, most) => {
+                BarMark::Bar(parts) => left + bar(sketch, (left, middle), parts, axis, room) + 6,
+                BarMark::Dot(least, most) => {
                     if let Some(end) = axis.place(most, left, room) {
                         let begin = axis.place(least, left, room).unwrap_or(end);
                         sketch.path(vec![(begin, middle), (end, middle)], 2, theme::BAR);
@@ -490,8 +490,9 @@ fn draw(sketch: &mut Sketch, mut top: i32, groups: &[Group], axis: &Axis) -> i32
         sketch.path(vec![(left, first), (left, top)], 1, theme::MUTED);
         top += 10;
     }
-    let is_there =
-        |place: usize| all().any(|row| matches!(row.mark, Mark::Bar(parts) if parts[place] > 0.0));
+    let is_there = |place: usize| {
+        all().any(|row| matches!(row.mark, BarMark::Bar(parts) if parts[place] > 0.0))
+    };
     if (1..PARTS.len()).any(is_there) {
         let parts = PARTS
             .iter()
@@ -540,12 +541,12 @@ struct Axis {
 }
 
 impl Axis {
-    fn of<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Self {
+    fn of<'a>(rows: impl Iterator<Item = &'a BarRow> + Clone) -> Self {
         let most = rows.clone().map(|row| row.mark.most());
         let most = most.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let ends = rows.filter_map(|row| match row.mark {
-            Mark::Dot(least, most) => Some([least, most]),
-            Mark::Bar(_) => None,
+            BarMark::Dot(least, most) => Some([least, most]),
+            BarMark::Bar(_) => None,
         });
         let ends: Vec<f64> = ends
             .flatten()
@@ -600,10 +601,10 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn dot(most: f64) -> Row {
-        Row {
+    fn dot(most: f64) -> BarRow {
+        BarRow {
             name: String::new(),
-            mark: Mark::Dot(most, most),
+            mark: BarMark::Dot(most, most),
             figure: String::new(),
         }
     }

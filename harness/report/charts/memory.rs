@@ -27,7 +27,7 @@ const LEAST: f64 = (64 << 10) as f64;
 /// Points of one line, and marks of one axis.
 const MARKS: u64 = 12;
 
-struct Line {
+struct MemoryLine {
     name: String,
     /// From what to what, in bytes.
     figures: Vec<String>,
@@ -37,7 +37,7 @@ struct Line {
 }
 
 /// Lines of text, each in its colour.
-type Words = Vec<(String, Colour)>;
+type ColouredLines = Vec<(String, Colour)>;
 
 /// A chart for each dataset of which the memory of all processes is known, or several where there are many visits.
 pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
@@ -81,7 +81,7 @@ fn chart(
     charts: &mut Charts,
 ) -> Result<(), Error> {
     let names = distinct(visits.iter().map(|one| &one.visit[..]));
-    let mut lines: Vec<Line> = visits
+    let mut lines: Vec<MemoryLine> = visits
         .iter()
         .zip(names)
         .zip(theme::LINES)
@@ -120,10 +120,10 @@ fn chart(
     })
 }
 
-fn line(name: String, measurement: &Measurement, colour: Colour) -> Line {
+fn line(name: String, measurement: &Measurement, colour: Colour) -> MemoryLine {
     let all = thinned(measurement.memory_by_children());
     let (first, last) = (all[0].1, all[all.len() - 1].1);
-    Line {
+    MemoryLine {
         name,
         figures: vec![
             signed(last as f64 - first as f64),
@@ -137,14 +137,14 @@ fn line(name: String, measurement: &Measurement, colour: Colour) -> Line {
     }
 }
 
-fn if_all_copied(measurement: &Measurement, page_size_bytes: u64) -> Option<Line> {
+fn if_all_copied(measurement: &Measurement, page_size_bytes: u64) -> Option<MemoryLine> {
     let all = measurement.memory_if_all_copied(page_size_bytes)?;
     let first = all.first()?.1;
     let points = all.iter();
     let points: Vec<_> = points
         .map(|(children, bytes)| (*children, *bytes as f64 - first as f64))
         .collect();
-    Some(Line {
+    Some(MemoryLine {
         name: "if each child copied all".to_owned(),
         figures: vec![signed(points.last()?.1)],
         colour: theme::SUPPOSED,
@@ -175,7 +175,7 @@ fn thinned(points: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 /// Axes, lines, and the lines' names at their ends; gives where all of it ends.
-fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
+fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine]) -> i32 {
     let all = || lines.iter().flat_map(|line| &line.points);
     let children = all().map(|point| point.0).max().unwrap_or(1).max(1);
     let highest = all().map(|point| point.1).fold(LEAST, f64::max) * HEADROOM;
@@ -218,7 +218,7 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
     }
 
     // From the top down, each as near to its line's end as those above let it be.
-    let mut names: Vec<(i32, &Line, Words)> = lines
+    let mut names: Vec<(i32, &MemoryLine, ColouredLines)> = lines
         .iter()
         .map(|line| {
             let (_, end) = line.points[line.points.len() - 1];
@@ -265,8 +265,8 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[Line]) -> i32 {
     lowest + 8
 }
 
-fn alt(title: &str, notes: &[String], lines: &[Line]) -> String {
-    let label = |line: &Line| format!("{}: {}", line.name, line.figures.join(", "));
+fn alt(title: &str, notes: &[String], lines: &[MemoryLine]) -> String {
+    let label = |line: &MemoryLine| format!("{}: {}", line.name, line.figures.join(", "));
     let labels: Vec<String> = lines.iter().map(label).collect();
     let points = lines.iter().flat_map(|line| &line.points);
     format!(

@@ -31,18 +31,18 @@ const BAR: i32 = 10;
 const NAMES: i32 = 150;
 
 /// A visit, and its child that copied most.
-type Visit<'a> = (&'a Measurement, &'a Child);
+type ShownVisit<'a> = (&'a Measurement, &'a Child);
 
 /// A chart for each dataset that has maps, or several where there are many visits.
 pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let mut all = newest_datasets(report, |one| one.most_copied().is_some_and(is_mapped));
     let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
-    let parts: Vec<(usize, Vec<Visit>)> = all
+    let parts: Vec<(usize, Vec<ShownVisit>)> = all
         .iter()
         .enumerate()
         .flat_map(|(place, dataset)| {
             let visits = dataset.visits.iter();
-            let visits: Vec<Visit> = visits
+            let visits: Vec<ShownVisit> = visits
                 .filter_map(|one| Some((*one, one.most_copied()?)))
                 .collect();
             let parts = visits
@@ -76,9 +76,9 @@ fn is_mapped(child: &Child) -> bool {
 
 /// What has been drawn, for the legend.
 #[derive(Default)]
-struct Seen(BTreeSet<(RegionName, Fate)>);
+struct Drawn(BTreeSet<(RegionName, Fate)>);
 
-impl Seen {
+impl Drawn {
     fn add(&mut self, name: RegionName, map: &PageMap) {
         self.0
             .extend(map.fates().into_keys().map(|fate| (name, fate)));
@@ -86,7 +86,7 @@ impl Seen {
 }
 
 /// One region in all columns.
-struct Row<'a> {
+struct StripRow<'a> {
     name: RegionName,
     /// As large as it was, all shared.
     before: PageMap,
@@ -96,14 +96,14 @@ struct Row<'a> {
 
 fn chart(
     dataset: &Dataset<'_>,
-    visits: &[Visit],
+    visits: &[ShownVisit],
     name: &str,
     python: &str,
     mut notes: Vec<String>,
     charts: &mut Charts,
 ) -> Result<(), Error> {
     let title = dataset.title();
-    let rows: Vec<Row> = RegionName::ALL
+    let rows: Vec<StripRow> = RegionName::ALL
         .into_iter()
         .filter_map(|name| row(name, visits))
         .collect();
@@ -121,7 +121,7 @@ fn chart(
     charts.add(Kind::Pages, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
         let top = head(&mut sketch, title, &notes);
-        let mut seen = Seen::default();
+        let mut seen = Drawn::default();
         let mut top = to_scale(&mut sketch, top, &rows, pages, &names);
         top = columns(&mut sketch, top, pages, visits, &names);
         for row in &rows {
@@ -132,7 +132,7 @@ fn chart(
     })
 }
 
-fn row<'a>(name: RegionName, visits: &[Visit<'a>]) -> Option<Row<'a>> {
+fn row<'a>(name: RegionName, visits: &[ShownVisit<'a>]) -> Option<StripRow<'a>> {
     let after: Vec<_> = visits
         .iter()
         .map(|(_, child)| {
@@ -144,7 +144,7 @@ fn row<'a>(name: RegionName, visits: &[Visit<'a>]) -> Option<Row<'a>> {
     let largest = after.iter().flatten().map(|(_, map)| *map);
     let largest = largest.max_by_key(|map| map.pages())?;
     let before = largest.all_shared();
-    (before.pages() > 0).then_some(Row {
+    (before.pages() > 0).then_some(StripRow {
         name,
         before,
         after,
@@ -152,7 +152,7 @@ fn row<'a>(name: RegionName, visits: &[Visit<'a>]) -> Option<Row<'a>> {
 }
 
 /// All pages of the data as a bar, before and after each visit, so that a region's part of it is to be seen.
-fn to_scale(sketch: &mut Sketch, top: i32, rows: &[Row], pages: u64, names: &[String]) -> i32 {
+fn to_scale(sketch: &mut Sketch, top: i32, rows: &[StripRow], pages: u64, names: &[String]) -> i32 {
     let name = "to scale";
     sketch.text((MARGIN, top + 8), name, HEADING, Anchor::Start, theme::INK);
     let beside = MARGIN + width(name, HEADING) + 6;
@@ -230,7 +230,13 @@ fn lanes(visits: usize) -> (i32, impl Iterator<Item = i32>) {
     )
 }
 
-fn columns(sketch: &mut Sketch, top: i32, pages: u64, visits: &[Visit], names: &[String]) -> i32 {
+fn columns(
+    sketch: &mut Sketch,
+    top: i32,
+    pages: u64,
+    visits: &[ShownVisit],
+    names: &[String],
+) -> i32 {
     let (room, lefts) = lanes(visits.len());
     let before = ("before", pages_of(pages));
     let after = visits.iter().zip(names).map(|((_, child), name)| {
@@ -291,7 +297,13 @@ fn pages_of(number: u64) -> String {
     counted(number, "page", "pages")
 }
 
-fn block_row(sketch: &mut Sketch, top: i32, row: &Row, visits: usize, seen: &mut Seen) -> i32 {
+fn block_row(
+    sketch: &mut Sketch,
+    top: i32,
+    row: &StripRow,
+    visits: usize,
+    seen: &mut Drawn,
+) -> i32 {
     let (room, lefts) = lanes(visits);
     let most = SQUARES.min(u64::from(
         ((room / EDGES.start()) * (HIGHEST / EDGES.start())).unsigned_abs(),
@@ -461,7 +473,7 @@ fn block(
 }
 
 /// What the colours mean that are there.
-fn legend(sketch: &mut Sketch, top: i32, seen: &Seen) -> i32 {
+fn legend(sketch: &mut Sketch, top: i32, seen: &Drawn) -> i32 {
     let mut shared = Vec::new();
     let mut copied: BTreeSet<(Option<Cause>, Reverse<Option<bool>>)> = BTreeSet::new();
     let mut on_the_way = false;
@@ -522,7 +534,7 @@ fn words(cause: Cause) -> &'static str {
     }
 }
 
-fn alt(title: &str, python: &str, rows: &[Row], names: &[String]) -> String {
+fn alt(title: &str, python: &str, rows: &[StripRow], names: &[String]) -> String {
     let sentences = names.iter().enumerate().map(|(index, name)| {
         let regions: Vec<String> = rows
             .iter()

@@ -34,7 +34,7 @@ const NAMES: i32 = 130;
 const CELL: i32 = 72;
 
 /// Rows of one dataset, below what it is.
-struct Block<'a> {
+struct DatasetRows<'a> {
     name: String,
     rows: Vec<&'a CopiedByRun<'a>>,
 }
@@ -70,12 +70,12 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let is_shown = |dataset: &[CopiedByRun], row: &CopiedByRun| {
         worth_it(dataset, row) && !(many && is_zero(row))
     };
-    let blocks: Vec<Block> = all
+    let blocks: Vec<DatasetRows> = all
         .iter()
         .map(|dataset| {
             let first = dataset[0].first;
             let made_of = made_of(first).map_or_else(String::new, |words| format!(" ({words})"));
-            Block {
+            DatasetRows {
                 name: clean(&format!(
                     "{}{made_of}, shared by {}",
                     first.data(),
@@ -127,8 +127,8 @@ fn is_zero(row: &CopiedByRun) -> bool {
 }
 
 /// Blocks in as many charts as it takes.
-fn parts(blocks: Vec<Block>) -> Vec<Vec<Block>> {
-    let mut parts: Vec<Vec<Block>> = Vec::new();
+fn parts(blocks: Vec<DatasetRows>) -> Vec<Vec<DatasetRows>> {
+    let mut parts: Vec<Vec<DatasetRows>> = Vec::new();
     let mut free = 0;
     for block in blocks {
         for rows in block.rows.chunks(ROWS) {
@@ -144,7 +144,7 @@ fn parts(blocks: Vec<Block>) -> Vec<Vec<Block>> {
             }
             free -= needed;
             if let Some(part) = parts.last_mut() {
-                part.push(Block {
+                part.push(DatasetRows {
                     name: block.name.clone(),
                     rows: rows.to_vec(),
                 });
@@ -161,7 +161,7 @@ fn part_of(child: &Child, page_size_bytes: u64) -> Option<f64> {
 }
 
 fn chart(
-    blocks: &[Block],
+    blocks: &[DatasetRows],
     labels: &[String],
     sizes: &[u64],
     columns: &[usize],
@@ -270,7 +270,7 @@ fn words(label: &str, room: i32) -> Vec<String> {
 
 fn alt(
     title: &str,
-    blocks: &[Block],
+    blocks: &[DatasetRows],
     labels: &[String],
     columns: &[usize],
     notes: &[String],

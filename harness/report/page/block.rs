@@ -145,42 +145,42 @@ impl Block {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Verdicts {
     /// Those of one verdict together.
-    pub groups: Vec<Group>,
+    pub groups: Vec<VerdictGroup>,
 }
 
 /// Statements of one verdict.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Group {
+pub(crate) struct VerdictGroup {
     /// The verdict.
     pub title: String,
     /// How many there are.
     pub number: String,
     /// They.
-    pub claims: Vec<Told>,
+    pub claims: Vec<ClaimEntry>,
 }
 
 /// A statement.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct ClaimEntry {
     /// Its short name.
     pub id: String,
     /// What the article says.
     pub statement: String,
     /// Of all; `None` where interpreters gave several.
-    pub verdict: Option<Mark>,
+    pub verdict: Option<VerdictMark>,
     /// What came of it: one, or one for each verdict that interpreters gave.
-    pub found: Vec<Found>,
+    pub found: Vec<Finding>,
     /// What that follows from.
     pub evidence: Vec<Block>,
 }
 
 /// What came of a statement.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Found {
+pub(crate) struct Finding {
     /// With which interpreters; `None` with all.
     pub with: Option<String>,
     /// The verdict, as a class, a sign and a word.
-    pub verdict: Mark,
+    pub verdict: VerdictMark,
     /// What was expected, if it was another.
     pub expected: Option<String>,
     /// The figure that decides, or why there is none; of several interpreters the last one's.
@@ -191,7 +191,7 @@ pub(crate) struct Found {
 
 /// A verdict, for those who see colours and for those who do not.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Mark {
+pub(crate) struct VerdictMark {
     /// Of a style sheet.
     pub class: &'static str,
     /// A sign.
@@ -200,7 +200,7 @@ pub(crate) struct Mark {
     pub word: &'static str,
 }
 
-impl Mark {
+impl VerdictMark {
     pub(crate) fn of(verdict: Verdict) -> Self {
         let (class, sign, word) = match verdict {
             Verdict::Holds => ("holds", "✓", "holds"),

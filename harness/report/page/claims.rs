@@ -1,6 +1,6 @@
 //! The statements of the article: what came of each, and what that follows from.
 
-use super::block::{Block, Found, Group, Item, Mark, Told, Verdicts};
+use super::block::{Block, ClaimEntry, Finding, Item, VerdictGroup, VerdictMark, Verdicts};
 use super::table::Table;
 use crate::claims::{ARTICLE, REGIONS, applied, shown};
 use crate::columns::Columns;
@@ -16,7 +16,7 @@ pub(super) fn section(report: &Report) -> Vec<Block> {
     }
     let labels = labels(report);
     let groups = refcow_model::by_verdict(&statements).into_iter();
-    let groups = groups.map(|(verdict, statements)| Group {
+    let groups = groups.map(|(verdict, statements)| VerdictGroup {
         title: match verdict {
             Some(Verdict::Holds) => "Holds",
             Some(Verdict::HoldsWithLimits) => "Holds with limits",
@@ -53,16 +53,16 @@ pub(super) fn section(report: &Report) -> Vec<Block> {
     blocks
 }
 
-fn told(statement: &Statement<'_>, labels: &[String]) -> Option<Told> {
+fn told(statement: &Statement<'_>, labels: &[String]) -> Option<ClaimEntry> {
     let newest = statement.newest()?;
     let verdicts = statement.by_verdict();
     let found = verdicts.iter().map(|(_, places)| {
         // The newest of these speaks for them.
         let last = *places.last()?;
         let claim = statement.claims[last]?;
-        Some(Found {
+        Some(Finding {
             with: (verdicts.len() > 1).then(|| ranges(places, labels)),
-            verdict: Mark::of(claim.verdict),
+            verdict: VerdictMark::of(claim.verdict),
             expected: (claim.verdict != claim.expected).then(|| claim.expected.to_string()),
             because: claim
                 .decided_by
@@ -71,10 +71,10 @@ fn told(statement: &Statement<'_>, labels: &[String]) -> Option<Told> {
             limit: claim.limit.clone(),
         })
     });
-    Some(Told {
+    Some(ClaimEntry {
         id: statement.id.to_owned(),
         statement: newest.statement.clone(),
-        verdict: statement.verdict().map(Mark::of),
+        verdict: statement.verdict().map(VerdictMark::of),
         found: found.collect::<Option<_>>()?,
         evidence: evidence(statement, newest, labels),
     })
@@ -183,7 +183,7 @@ fn side_by_side(statements: &[Statement<'_>], labels: &[String]) -> Table {
     let words = |claim: &Option<&Claim>| match claim {
         None => "not asked".to_owned(),
         Some(claim) => {
-            let mark = Mark::of(claim.verdict);
+            let mark = VerdictMark::of(claim.verdict);
             let expected = match claim.verdict == claim.expected {
                 true => String::new(),
                 false => format!(" (expected: {})", claim.expected),
@@ -209,7 +209,7 @@ fn side_by_side(statements: &[Statement<'_>], labels: &[String]) -> Table {
     );
     for (row, statement) in table.rows_mut().zip(statements) {
         for (cell, claim) in row.cells.iter_mut().zip(&statement.claims) {
-            let class = claim.map(|claim| Mark::of(claim.verdict).class);
+            let class = claim.map(|claim| VerdictMark::of(claim.verdict).class);
             cell.classes.extend(class);
         }
     }

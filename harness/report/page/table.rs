@@ -23,21 +23,21 @@ pub(crate) struct Body {
     /// Above them.
     pub title: Option<String>,
     /// They.
-    pub rows: Vec<Row>,
+    pub rows: Vec<TableRow>,
 }
 
 /// A row.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct TableRow {
     /// What it is of.
-    pub heads: Vec<Head>,
+    pub heads: Vec<RowHead>,
     /// Its figures.
     pub cells: Vec<Cell>,
 }
 
 /// A cell that says what rows are.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Head {
+pub(crate) struct RowHead {
     /// Its words.
     pub text: String,
     /// How many rows it is of; 0 in a row of which the one above says it.
@@ -91,13 +91,16 @@ impl Table {
                 });
                 continue;
             }
-            let heads_of_row = row[..heads].iter().enumerate().map(|(column, text)| Head {
-                text: text.trim_start().to_owned(),
-                rows: usize::from(column + 1 == heads || !text.is_empty()),
-                under: text.starts_with("  "),
-            });
+            let heads_of_row = row[..heads]
+                .iter()
+                .enumerate()
+                .map(|(column, text)| RowHead {
+                    text: text.trim_start().to_owned(),
+                    rows: usize::from(column + 1 == heads || !text.is_empty()),
+                    under: text.starts_with("  "),
+                });
             let cells = row.iter().enumerate().skip(heads);
-            let row = Row {
+            let row = TableRow {
                 heads: heads_of_row.collect(),
                 cells: cells
                     .map(|(column, text)| Cell {
@@ -130,13 +133,13 @@ impl Table {
     }
 
     /// All cells, row by row.
-    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut TableRow> {
         self.bodies.iter_mut().flat_map(|body| &mut body.rows)
     }
 }
 
 /// Lets each first head reach down to the next.
-fn span(rows: &mut [Row]) {
+fn span(rows: &mut [TableRow]) {
     let mut below = 0;
     for (place, row) in rows.iter_mut().enumerate().rev() {
         let Some(first) = row.heads.first_mut() else {

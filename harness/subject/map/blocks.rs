@@ -12,8 +12,8 @@ use std::sync::Mutex;
 use refcow_observe::{PageSet, page_size};
 
 use super::allocator::{ALIGNMENT, FLAGS, Heap, LEAST_CHUNK, MAPPED, POOL_HEADER, WORD};
-use super::seen::Seen;
-use crate::handed::{self, Kept};
+use super::seen::SeenAddresses;
+use crate::handed::{self, KeptFile};
 
 /// `NON_MAIN_ARENA`.
 const OF_ANOTHER_ARENA: usize = 4;
@@ -31,14 +31,14 @@ const MORE_CACHE_BINS: usize = 76;
 
 /// A block that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct HeapBlock {
     pub start: usize,
     pub bytes: usize,
     /// Whether it has just the size that was asked for, but for alignment: a pool's.
     pub of_pool: bool,
 }
 
-impl Block {
+impl HeapBlock {
     pub(super) fn end(&self) -> usize {
         self.start + self.bytes
     }
@@ -53,7 +53,7 @@ impl Block {
 }
 
 /// What was given out before the dataset was built. It is kept in a file in memory: in no mapping of the process that is measured.
-static BEFORE: Mutex<Option<Kept>> = Mutex::new(None);
+static BEFORE: Mutex<Option<KeptFile>> = Mutex::new(None);
 
 /// What of the heap was in use at a time.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(super) struct Before {
 
 impl Before {
     /// Whether this block was in use then.
-    pub(super) fn has(&self, block: &Block) -> bool {
+    pub(super) fn has(&self, block: &HeapBlock) -> bool {
         self.blocks.binary_search(&block.packed()).is_ok()
     }
 
@@ -110,7 +110,7 @@ impl Before {
 pub(super) fn keep(heap: &Heap) -> io::Result<()> {
     let Before { blocks, others } = Before::of(heap);
     let file = rustix::fs::memfd_create("refcow-before", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let kept = Kept::new(handed::above(file)?)?;
+    let kept = KeptFile::new(handed::above(file)?)?;
     let mut bytes = Vec::with_capacity(8 * (1 + blocks.len()));
     for word in [blocks.len() as u64]
         .into_iter()
@@ -129,14 +129,14 @@ pub(super) fn keep(heap: &Heap) -> io::Result<()> {
 
 /// The blocks that were in use at a time, when Python has allocated more since.
 pub(super) struct InUse {
-    starts: Seen,
+    starts: SeenAddresses,
     others: PageSet,
 }
 
 impl InUse {
     pub(super) fn of(heap: &Heap) -> Self {
         let mut in_use = Self {
-            starts: Seen::default(),
+            starts: SeenAddresses::default(),
             others: PageSet::new(),
         };
         let Self { starts, others } = &mut in_use;
@@ -157,7 +157,7 @@ impl InUse {
     }
 
     /// Those blocks again, and the pages of which no allocator tells.
-    pub(super) fn each(&self, heap: &Heap, mut found: impl FnMut(Block)) -> &PageSet {
+    pub(super) fn each(&self, heap: &Heap, mut found: impl FnMut(HeapBlock)) -> &PageSet {
         heap.used(
             &mut |block| {
                 if self.starts.has(block.start) {
@@ -172,7 +172,7 @@ impl InUse {
 
 impl Heap {
     /// Tells `found` of each block that is in use, and `other` of each page that is in memory and no allocator's that is known.
-    fn used(&self, found: &mut impl FnMut(Block), other: &mut impl FnMut(u64)) {
+    fn used(&self, found: &mut impl FnMut(HeapBlock), other: &mut impl FnMut(u64)) {
         for mapping in &self.ranges {
             if self.main_arena.as_ref() == Some(mapping) {
                 let start = mapping.start.next_multiple_of(ALIGNMENT);
@@ -188,7 +188,7 @@ impl Heap {
     fn used_of(
         &self,
         mapping: &Range<usize>,
-        found: &mut impl FnMut(Block),
+        found: &mut impl FnMut(HeapBlock),
         other: &mut impl FnMut(u64),
     ) {
         let page_bytes = page_size() as usize;
@@ -209,7 +209,7 @@ impl Heap {
             }
             if let Some(bytes) = self.mapped_chunk(address, mapping) {
                 done = address + bytes;
-                found(Block {
+                found(HeapBlock {
                     start: address + 2 * WORD,
                     bytes: bytes - 2 * WORD,
                     of_pool: false,
@@ -229,7 +229,7 @@ impl Heap {
                 let mut start = first;
                 while pool.used > 0 && start < pool.start + pool.never_used {
                     if !free[number(start)] {
-                        found(Block {
+                        found(HeapBlock {
                             start,
                             bytes: pool.block_bytes,
                             of_pool: true,
@@ -295,7 +295,7 @@ impl Heap {
         &self,
         chunks: Range<usize>,
         given_back: &BTreeSet<usize>,
-        found: &mut impl FnMut(Block),
+        found: &mut impl FnMut(HeapBlock),
     ) {
         let mut chunk = chunks.start;
         while chunk + 2 * WORD <= chunks.end && self.is_present(chunk + WORD) {
@@ -311,7 +311,7 @@ impl Heap {
             }
             let in_use = self.word(end + WORD) & super::allocator::PREVIOUS_IN_USE != 0;
             if in_use && !given_back.contains(&chunk) {
-                found(Block {
+                found(HeapBlock {
                     start: chunk + 2 * WORD,
                     bytes: bytes - WORD,
                     of_pool: false,

@@ -26,8 +26,8 @@ const PREVIOUS: usize = !3;
 const HEADER: usize = 2 * WORD;
 
 /// Since 3.12.
-type VisitObjects = unsafe extern "C" fn(Visit, *mut c_void);
-type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
+type VisitObjects = unsafe extern "C" fn(GcVisit, *mut c_void);
+type GcVisit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
 /// Since 3.10.
 type Disable = unsafe extern "C" fn() -> c_int;
 
@@ -71,7 +71,7 @@ impl Collector {
             found(object);
             1
         }
-        fn visitor<F: FnMut(*mut ffi::PyObject)>(_: &F) -> Visit {
+        fn visitor<F: FnMut(*mut ffi::PyObject)>(_: &F) -> GcVisit {
             visit::<F>
         }
         if let Some(first) = self.first {

@@ -63,9 +63,10 @@ unsafe extern "C" {
 }
 
 /// `visitproc` and `traverseproc`.
-pub(super) type Visit = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
-pub(super) type Traverse = unsafe extern "C" fn(*mut ffi::PyObject, Visit, *mut c_void) -> c_int;
-type Inquiry = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
+pub(super) type VisitProc = extern "C" fn(*mut ffi::PyObject, *mut c_void) -> c_int;
+pub(super) type TraverseProc =
+    unsafe extern "C" fn(*mut ffi::PyObject, VisitProc, *mut c_void) -> c_int;
+type InquiryProc = unsafe extern "C" fn(*mut ffi::PyObject) -> c_int;
 
 /// What all objects of one type have in common.
 #[derive(Clone, Copy)]
@@ -75,19 +76,19 @@ pub(super) struct Layout {
     /// Whether the last of these are a GC header.
     pub collected: bool,
     /// How long it is from there on.
-    pub size: Size,
+    pub size: ObjectSize,
     /// What it has out of line.
-    pub table: Table,
+    pub table: OutOfLine,
     /// How it tells what it refers to, if it does.
-    pub traverse: Option<Traverse>,
-    is_gc: Option<Inquiry>,
+    pub traverse: Option<TraverseProc>,
+    is_gc: Option<InquiryProc>,
     /// Whether taking a buffer is worth the try.
     pub may_export: bool,
 }
 
 /// How an object's own size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Size {
+pub(super) enum ObjectSize {
     /// The struct's, and so many bytes for each item of those that its head counts. `__sizeof__` would add what stands out
     /// of line.
     Struct {
@@ -111,7 +112,7 @@ pub(super) enum Size {
 
 /// Memory out of line that the buffer protocol does not lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum OutOfLine {
     /// None that is known of.
     None,
     /// A list's array of pointers.
@@ -230,9 +231,9 @@ impl Layouts {
         let list = PyList::new(py, [&key])?;
         let heap = Heap::of_this_process(py)?;
         for (object, table, what) in [
-            (dict.as_any(), Table::Dict, "dicts"),
-            (set.as_any(), Table::Set, "sets"),
-            (list.as_any(), Table::List, "lists"),
+            (dict.as_any(), OutOfLine::Dict, "dicts"),
+            (set.as_any(), OutOfLine::Set, "sets"),
+            (list.as_any(), OutOfLine::List, "lists"),
         ] {
             let mut found = false;
             layouts.tables(object, table, &heap, |block| {
@@ -257,30 +258,30 @@ impl Layouts {
         let managed =
             (self.minor >= 11 && has(MANAGED_DICT)) || (self.minor >= 12 && has(MANAGED_WEAKREF));
         let table = if has(ffi::Py_TPFLAGS_LIST_SUBCLASS) {
-            Table::List
+            OutOfLine::List
         } else if has(ffi::Py_TPFLAGS_DICT_SUBCLASS) {
-            Table::Dict
+            OutOfLine::Dict
         } else if is_set(kind) {
-            Table::Set
+            OutOfLine::Set
         } else if has(ffi::Py_TPFLAGS_UNICODE_SUBCLASS) {
-            Table::Text
+            OutOfLine::Text
         } else if matches!(self.minor, 11 | 12) && has(MANAGED_DICT) {
-            Table::Values
+            OutOfLine::Values
         } else {
-            Table::None
+            OutOfLine::None
         };
         let basic = word(BASIC_SIZE);
         let size = if is_exactly(kind, &raw mut ffi::PyUnicode_Type) {
-            Size::Text
+            ObjectSize::Text
         } else if is_exactly(kind, &raw mut ffi::PyLong_Type) {
-            Size::Integer
+            ObjectSize::Integer
         } else if has(ffi::Py_TPFLAGS_LONG_SUBCLASS)
             || self.minor >= 13 && has(INLINE_VALUES)
             || self.with_frame.contains(&(kind as usize))
         {
-            Size::Block { basic }
+            ObjectSize::Block { basic }
         } else {
-            Size::Struct {
+            ObjectSize::Struct {
                 basic,
                 item: word(ITEM_SIZE),
             }
@@ -289,8 +290,8 @@ impl Layouts {
         // SAFETY: the words are those slots (`new` has compared), which are null or functions of these types.
         let (traverse, is_gc) = unsafe {
             (
-                std::mem::transmute::<usize, Option<Traverse>>(word(TRAVERSE)),
-                std::mem::transmute::<usize, Option<Inquiry>>(word(IS_GC)),
+                std::mem::transmute::<usize, Option<TraverseProc>>(word(TRAVERSE)),
+                std::mem::transmute::<usize, Option<InquiryProc>>(word(IS_GC)),
             )
         };
         Layout {
@@ -371,7 +372,7 @@ impl Layouts {
     pub(super) fn tables(
         &self,
         object: &Bound<'_, PyAny>,
-        table: Table,
+        table: OutOfLine,
         heap: &Heap,
         mut found: impl FnMut(Range<usize>),
     ) {
@@ -393,25 +394,25 @@ impl Layouts {
             }
         };
         match table {
-            Table::None => {}
-            Table::List => {
+            OutOfLine::None => {}
+            OutOfLine::List => {
                 let (items, allocated) = (word(ITEMS), word(ALLOCATED));
                 if items != 0 {
                     found(items..items + allocated * WORD);
                 }
             }
-            Table::Set => {
+            OutOfLine::Set => {
                 let (mask, entries) = (word(MASK), word(ENTRIES));
                 // A small one's table stands in the object itself.
                 if !(address..address + 256).contains(&entries) {
                     found(entries..entries + (mask + 1) * ENTRY);
                 }
             }
-            Table::Dict => {
+            OutOfLine::Dict => {
                 block(word(KEYS));
                 self.values(word(VALUES), &mut block);
             }
-            Table::Text => {
+            OutOfLine::Text => {
                 // `PyASCIIObject` is five words, and until 3.11 six; then come length and address of the UTF-8 form, and until
                 // 3.11 another length. A text that is not exactly a `str` has the address of its characters behind that.
                 let (utf8, characters) = if self.minor >= 12 { (6, 7) } else { (7, 9) };
@@ -423,7 +424,7 @@ impl Layouts {
                     false => block(word(characters)),
                 }
             }
-            Table::Values => {
+            OutOfLine::Values => {
                 let before = |words: usize| read(address - words * WORD);
                 if self.minor == 11 {
                     // `_PyObject_ValuesPointer`.
@@ -541,7 +542,12 @@ impl Layout {
     }
 
     /// Has `visit` called with each object that this one refers to.
-    pub(super) fn traverse(&self, object: *mut ffi::PyObject, visit: Visit, argument: *mut c_void) {
+    pub(super) fn traverse(
+        &self,
+        object: *mut ffi::PyObject,
+        visit: VisitProc,
+        argument: *mut c_void,
+    ) {
         let Some(traverse) = self.traverse else {
             return;
         };
@@ -556,20 +562,20 @@ impl Layout {
     /// The struct's bytes, as far as the type says.
     pub(super) fn basic_bytes(&self) -> usize {
         match self.size {
-            Size::Struct { basic, .. } | Size::Block { basic } => basic,
-            Size::Text | Size::Integer => 0,
+            ObjectSize::Struct { basic, .. } | ObjectSize::Block { basic } => basic,
+            ObjectSize::Text | ObjectSize::Integer => 0,
         }
     }
 
     /// So many bytes from the object's address on; `None`: Python has to be asked, or the heap.
     pub(super) fn bytes(&self, object: *mut ffi::PyObject) -> Option<usize> {
         match self.size {
-            Size::Struct { basic, item: 0 } => Some(basic),
+            ObjectSize::Struct { basic, item: 0 } => Some(basic),
             // `object.__sizeof__`.
-            Size::Struct { basic, item } => {
+            ObjectSize::Struct { basic, item } => {
                 Some(basic + item * word_of(object, SIZE).cast_signed().unsigned_abs())
             }
-            Size::Text | Size::Integer | Size::Block { .. } => None,
+            ObjectSize::Text | ObjectSize::Integer | ObjectSize::Block { .. } => None,
         }
     }
 }

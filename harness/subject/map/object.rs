@@ -10,7 +10,7 @@ use refcow_observe::objects::Part;
 
 use super::buffer::Buffer;
 use super::known::Known;
-use super::layout::{self, Size, Table};
+use super::layout::{self, ObjectSize, OutOfLine};
 use super::numpy;
 use super::types::{is_integer, type_of};
 use super::untold::{self, Untold, Use};
@@ -38,20 +38,22 @@ impl<'py> Walk<'py> {
             .block_bytes(start)
             .map(|bytes| bytes - before.min(bytes));
         let bytes = match (known.layout.bytes(object), known.layout.size) {
-            (Some(bytes), Size::Struct { item: 0, .. }) => bytes,
+            (Some(bytes), ObjectSize::Struct { item: 0, .. }) => bytes,
             (Some(bytes), _) => block.map_or(bytes, |block| bytes.min(block)),
             // Of the base type, not of the object: a class of the user's may answer what it likes.
-            (None, Size::Text) => {
+            (None, ObjectSize::Text) => {
                 let says: usize = self.sizeof_text.call1((&bound,))?.extract()?;
                 block.map_or(says, |block| says.min(block))
             }
-            (None, Size::Integer) => self.layouts.integer_bytes(object),
-            (None, Size::Block { basic }) => block.unwrap_or_else(|| match is_integer(kind) {
-                // `True` and `False` are in no block.
-                true => self.layouts.integer_bytes(object),
-                false => basic,
-            }),
-            (None, Size::Struct { basic, .. }) => basic,
+            (None, ObjectSize::Integer) => self.layouts.integer_bytes(object),
+            (None, ObjectSize::Block { basic }) => {
+                block.unwrap_or_else(|| match is_integer(kind) {
+                    // `True` and `False` are in no block.
+                    true => self.layouts.integer_bytes(object),
+                    false => basic,
+                })
+            }
+            (None, ObjectSize::Struct { basic, .. }) => basic,
         };
         let bytes = match known.layout.collected && !collected {
             // A type of C code's own: not the struct of those that Python makes.
@@ -68,9 +70,9 @@ impl<'py> Walk<'py> {
         }
         self.record(start..address + bytes, part, of_type);
         let mut out_of_line = 0;
-        if known.layout.table != Table::None {
+        if known.layout.table != OutOfLine::None {
             let what = match known.layout.table {
-                Table::Text => Use::Content,
+                OutOfLine::Text => Use::Content,
                 _ => Use::Pointers,
             };
             let mut tables = Vec::new();

@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 /// Top-level packages, and what is known to be theirs.
 #[derive(Default)]
-pub(super) struct Packages {
+pub(super) struct Owners {
     /// By name: a place in `waiting`.
     pub(super) numbers: HashMap<String, usize>,
     /// Modules and their dicts.
@@ -21,7 +21,7 @@ pub(super) struct Packages {
     pub(super) current: usize,
 }
 
-impl Packages {
+impl Owners {
     /// The package whose object is being taken in, as the object map numbers it; `None`: the interpreter's.
     pub(super) fn package(&self) -> Option<u32> {
         self.in_map.get(self.current).copied().flatten()

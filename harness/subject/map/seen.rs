@@ -5,14 +5,14 @@ use std::ops::Range;
 
 /// Addresses that have been seen, one bit for eight bytes.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct SeenAddresses {
     /// Which of `bits` is a page's: of pages of 4 KiB, 32 bits count 16 TiB.
     pages: HashMap<usize, u32>,
     bits: Vec<[u64; 8]>,
     last: Option<(usize, u32)>,
 }
 
-impl Seen {
+impl SeenAddresses {
     /// None yet, with room for the bits of so many pages.
     pub(super) fn within(bits: Vec<[u64; 8]>) -> Self {
         Self {

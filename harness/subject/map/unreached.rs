@@ -13,19 +13,19 @@ use refcow_observe::objects::{Kind, Part};
 use refcow_observe::{PageSet, page_size};
 
 use super::allocator::{Heap, WORD};
-use super::blocks::{Before, Block, Blocks};
+use super::blocks::{Before, Blocks, HeapBlock};
 use super::known::Known;
-use super::layout::{self, Layout, STATIC_TYPE_BYTES, Size, Table};
+use super::layout::{self, Layout, ObjectSize, OutOfLine, STATIC_TYPE_BYTES};
 use super::types::type_of;
 use super::untold;
-use super::variables::Variables;
+use super::variables::VariablePages;
 use super::walk::Walk;
 
 /// What may be in front of an object.
 const BEFORE: [usize; 3] = [0, 16, 32];
 
 /// An object by what stands at its address.
-struct There {
+struct ObjectInBlock {
     object: *mut ffi::PyObject,
     layout: Layout,
     /// Whether nobody refers to it: the interpreter keeps some for the next of their type.
@@ -55,7 +55,7 @@ impl Walk<'_> {
     pub(super) fn unreached(
         &mut self,
         before: Option<&Before>,
-        variables: &Variables,
+        variables: &VariablePages,
     ) -> PyResult<PageSet> {
         let Some(mut found) = self.blocks.take() else {
             return Ok(PageSet::new());
@@ -70,7 +70,7 @@ impl Walk<'_> {
             }
         });
         let others = others - variables.pages();
-        let is_new = |block: &Block| before.is_some_and(|before| !before.has(block));
+        let is_new = |block: &HeapBlock| before.is_some_and(|before| !before.has(block));
         let mut objects = Vec::new();
         for block in &blocks {
             if let Some(there) = self.object_in(heap, block)? {
@@ -81,7 +81,7 @@ impl Walk<'_> {
         // of interned texts.
         let mut of_others = HashSet::new();
         for (block, there) in objects {
-            let There {
+            let ObjectInBlock {
                 object: address,
                 layout,
                 is_free,
@@ -98,7 +98,7 @@ impl Walk<'_> {
             };
             let new = is_new(&block);
             self.record_unreached(block.start..block.end(), part, of_type, new);
-            if matches!(layout.table, Table::Dict) {
+            if matches!(layout.table, OutOfLine::Dict) {
                 #[expect(unsafe_code, reason = "an object comes as a pointer")]
                 // SAFETY: an object by its head, in a block that is in use; only the words of a dict's struct are read.
                 let dict = unsafe { Bound::from_borrowed_ptr(self.py, address) };
@@ -163,7 +163,7 @@ impl Walk<'_> {
             let kind = self.known(type_of(*object))?;
             known.insert(*object as usize);
             own.insert((*object as usize).wrapping_sub(kind.layout.before));
-            if kind.layout.table != Table::None {
+            if kind.layout.table != OutOfLine::None {
                 #[expect(unsafe_code, reason = "an object comes as a pointer")]
                 // SAFETY: the collector has it in its lists, so it is alive; only words of its struct are read.
                 let bound = unsafe { Borrowed::from_ptr(self.py, *object) };
@@ -235,7 +235,7 @@ impl Walk<'_> {
                 continue;
             };
             let of_pool = false;
-            let block = Block {
+            let block = HeapBlock {
                 start,
                 bytes,
                 of_pool,
@@ -260,7 +260,7 @@ impl Walk<'_> {
     }
 
     /// The object at the beginning of a block, if there is one.
-    fn object_in(&mut self, heap: &Heap, block: &Block) -> PyResult<Option<There>> {
+    fn object_in(&mut self, heap: &Heap, block: &HeapBlock) -> PyResult<Option<ObjectInBlock>> {
         for before in BEFORE {
             let address = block.start + before;
             if address + 2 * WORD > block.end() {
@@ -286,14 +286,14 @@ impl Walk<'_> {
             let room = block.bytes - before;
             // A pool's blocks are no larger than they must be, and chunks hardly.
             let is_tight = match layout.size {
-                Size::Struct { basic, item: 0 } => match block.of_pool {
+                ObjectSize::Struct { basic, item: 0 } => match block.of_pool {
                     true => (before + basic).next_multiple_of(2 * WORD) == block.bytes,
                     false => room.saturating_sub(basic) < 6 * WORD,
                 },
                 _ => true,
             };
             if layout.before == before && is_tight && self.fits(object, layout, room) {
-                return Ok(Some(There {
+                return Ok(Some(ObjectInBlock {
                     object,
                     layout,
                     is_free,
@@ -306,12 +306,12 @@ impl Walk<'_> {
     /// Whether there is room for the object where so many bytes are.
     pub(super) fn fits(&self, object: *mut ffi::PyObject, layout: Layout, room: usize) -> bool {
         match layout.size {
-            Size::Struct { basic, .. } => {
+            ObjectSize::Struct { basic, .. } => {
                 basic <= room && layout.bytes(object).is_some_and(|bytes| bytes <= room)
             }
-            Size::Integer => room >= 3 * WORD && self.layouts.integer_bytes(object) <= room,
-            Size::Text => room >= 5 * WORD,
-            Size::Block { basic } => basic <= room,
+            ObjectSize::Integer => room >= 3 * WORD && self.layouts.integer_bytes(object) <= room,
+            ObjectSize::Text => room >= 5 * WORD,
+            ObjectSize::Block { basic } => basic <= room,
         }
     }
 
@@ -386,7 +386,7 @@ pub(super) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
 
 /// Whether pymalloc's list of arenas is in this block: `struct arena_object`, six words each, in which stands where the arena is, and
 /// how many of its pools, 64 or one less, are free.
-fn is_arenas(heap: &Heap, block: &Block) -> bool {
+fn is_arenas(heap: &Heap, block: &HeapBlock) -> bool {
     const RECORD: usize = 6 * WORD;
     const POOLS: usize = 64;
     let records = (block.start..block.end()).step_by(RECORD).take(64);

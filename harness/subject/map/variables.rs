@@ -11,7 +11,7 @@ use super::allocator::Heap;
 
 /// Their pages, by number.
 #[derive(Default)]
-pub(super) struct Variables {
+pub(super) struct VariablePages {
     /// Of the program, or the library, in which CPython is.
     pub interpreter: Vec<Range<u64>>,
     /// Of others.
@@ -20,7 +20,7 @@ pub(super) struct Variables {
     pub stacks: Vec<Range<u64>>,
 }
 
-impl Variables {
+impl VariablePages {
     /// All pages.
     pub(super) fn pages(&self) -> PageSet {
         let mut all = PageSet::new();
@@ -37,7 +37,7 @@ impl Variables {
 }
 
 /// Finds them. Where a file has its variables, those that begin as zero (`.bss`) follow in memory that is no file's.
-pub(super) fn find(heap: &Heap) -> Variables {
+pub(super) fn find(heap: &Heap) -> VariablePages {
     extern "C" fn of_one(
         object: *mut libc::dl_phdr_info,
         _: libc::size_t,
@@ -72,7 +72,7 @@ pub(super) fn find(heap: &Heap) -> Variables {
     unsafe {
         libc::dl_iterate_phdr(Some(of_one), (&raw mut objects).cast());
     }
-    let mut variables = Variables::default();
+    let mut variables = VariablePages::default();
     let interpreter = (&raw mut ffi::PyType_Type) as u64 / page_size();
     for segments in objects {
         let is_interpreter = segments

@@ -17,10 +17,10 @@ use super::asked::Asked;
 use super::blocks::Blocks;
 use super::keys;
 use super::known::Known;
-use super::layout::{Layouts, Table};
-use super::owners::{Packages, namespaces};
+use super::layout::{Layouts, OutOfLine};
+use super::owners::{Owners, namespaces};
 use super::pages::Pages;
-use super::seen::Seen;
+use super::seen::SeenAddresses;
 use super::types::{static_type, type_of};
 use super::untold::{self, Untold};
 use super::words::word_of;
@@ -30,7 +30,7 @@ use crate::handed;
 const ROOM_BYTES: usize = 1 << 37;
 
 #[derive(Default)]
-pub(super) struct Regions {
+pub(super) struct DataRegions {
     pub(super) header: Pages,
     pub(super) spine: Pages,
     pub(super) payload: Pages,
@@ -52,12 +52,12 @@ pub(super) struct Walk<'py> {
     pub(super) namespaces: Vec<usize>,
     pub(super) types: HashMap<*mut ffi::PyTypeObject, Known>,
     pub(super) last: Option<(*mut ffi::PyTypeObject, Known)>,
-    pub(super) seen: Seen,
+    pub(super) seen: SeenAddresses,
     /// Whether it still walks the dataset.
     pub(super) of_dataset: bool,
-    pub(super) regions: Regions,
+    pub(super) regions: DataRegions,
     /// Whose object is being taken in, when it is not the dataset's.
-    pub(super) packages: Packages,
+    pub(super) packages: Owners,
     /// What the allocators had given out.
     pub(super) blocks: Option<Blocks>,
     /// Pages with objects of modules, and of the interpreter.
@@ -106,10 +106,10 @@ impl<'py> Walk<'py> {
             namespaces: namespaces(),
             types: HashMap::new(),
             last: None,
-            seen: Seen::within(roomy()),
+            seen: SeenAddresses::within(roomy()),
             of_dataset: true,
-            regions: Regions::default(),
-            packages: Packages::default(),
+            regions: DataRegions::default(),
+            packages: Owners::default(),
             blocks: None,
             around: Default::default(),
             is_held_by_c: false,
@@ -197,7 +197,7 @@ impl<'py> Walk<'py> {
                 self.leave_out_the_program(object, known, found);
             }
         }
-        if known.layout.table == Table::Dict {
+        if known.layout.table == OutOfLine::Dict {
             self.keys(word_of(object, keys::KEYS))?;
         }
         match known.besides.untold {

@@ -31,9 +31,9 @@ const MOST_VALUES: u64 = 2_000_000;
 /// # Errors
 /// When it is none, or holds something that no document holds: with the place.
 pub(super) fn check(bytes: &[u8]) -> Result<(), DocumentError> {
-    let mut walk = Walk::default();
+    let mut walk = BoundsWalk::default();
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let step = Step {
+    let step = BoundsStep {
         walk: &mut walk,
         of_the_users: false,
     };
@@ -47,13 +47,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), DocumentError> {
 
 /// Where the walk is, and what it has met.
 #[derive(Default)]
-struct Walk {
+struct BoundsWalk {
     place: String,
     values: u64,
     refused: Option<DocumentError>,
 }
 
-impl Walk {
+impl BoundsWalk {
     fn refuse<E: serde::de::Error>(
         &mut self,
         error: fn(String, String) -> DocumentError,
@@ -74,13 +74,13 @@ fn inconsistent(place: String, what: String) -> DocumentError {
 }
 
 /// One value.
-struct Step<'a> {
-    walk: &'a mut Walk,
+struct BoundsStep<'a> {
+    walk: &'a mut BoundsWalk,
     /// Whether it is what a user gave to code of his own, which may be any number: nothing is made of it but its digits.
     of_the_users: bool,
 }
 
-impl Step<'_> {
+impl BoundsStep<'_> {
     fn number<E: serde::de::Error>(self, number: f64, shown: &dyn fmt::Display) -> Result<(), E> {
         let field = self.walk.place.rsplit('.').next().unwrap_or_default();
         let seconds = field.ends_with("_seconds");
@@ -110,7 +110,7 @@ impl Step<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Step<'_> {
+impl<'de> DeserializeSeed<'de> for BoundsStep<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -124,7 +124,7 @@ impl<'de> DeserializeSeed<'de> for Step<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Step<'_> {
+impl<'de> Visitor<'de> for BoundsStep<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for Step<'_> {
         let end = self.walk.place.len();
         for index in 0.. {
             self.walk.place.push_str(&format!("[{index}]"));
-            let step = Step {
+            let step = BoundsStep {
                 walk: self.walk,
                 of_the_users: self.of_the_users,
             };
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for Step<'_> {
                 let what = "it is there twice".into();
                 return Err(self.walk.refuse(inconsistent, what));
             }
-            fields.next_value_seed(Step {
+            fields.next_value_seed(BoundsStep {
                 walk: self.walk,
                 of_the_users,
             })?;
