@@ -27,7 +27,7 @@ pub struct ClaimsArgs {
     /// A file of lines `id = "verdict"` that replaces refcow's own expectations [status 1 if a verdict differs]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     expect: Option<PathBuf>,
-    /// Other claims than refcow's own, in the form of harness/claims/claims.toml
+    /// Other claims than refcow's own, in the form of harness/model/claims/claims.toml
     #[arg(long, value_name = "FILE", hide = true)]
     claims: Option<PathBuf>,
     /// How to write the verdicts

@@ -52,7 +52,7 @@ pub enum CommandError {
     /// Facts about versions came out otherwise than predicted.
     #[error("{}", .0.join("\nerror: "))]
     #[diagnostic(help(
-        "either refcow is wrong about these versions, or they have changed: see harness/claims/versions.toml"
+        "either refcow is wrong about these versions, or they have changed: see harness/model/claims/versions.toml"
     ))]
     NotAsPredicted(Vec<String>),
     /// More bytes are copied and made than in the base, or a verdict is no longer as expected.

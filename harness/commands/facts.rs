@@ -18,7 +18,7 @@ pub struct FactsArgs {
     /// Only these facts [default: all]
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Other facts than refcow's own, in the form of harness/claims/versions.toml
+    /// Other facts than refcow's own, in the form of harness/model/claims/versions.toml
     #[arg(long, value_name = "FILE", hide = true)]
     facts: Option<PathBuf>,
     /// How to write the facts
