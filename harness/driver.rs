@@ -1,4 +1,5 @@
-//! Starts a `refcow-subject`, speaks the protocol with it and its children, and leaves no process behind.
+//! Starts a `refcow-subject`, speaks the protocol with it and its children, and leaves no process
+//! behind.
 //!
 //! Dropping a [`Subject`] has its keeper end everything that it has started, and waits for that.
 

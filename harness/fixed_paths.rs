@@ -1,8 +1,9 @@
 //! Paths of one length that stand for places whose paths have any.
 //!
-//! An interpreter keeps the paths of its environment: in each module, in each code object, in `sys.path`. They are objects on
-//! the heap that is measured, so that the same environment in another folder would give other counts. The subject
-//! therefore finds it, and the folder for temporary files, under links in a folder whose path always has one length.
+//! An interpreter keeps the paths of its environment: in each module, in each code object, in
+//! `sys.path`. They are objects on the heap that is measured, so that the same environment in
+//! another folder would give other counts. The subject therefore finds it, and the folder for
+//! temporary files, under links in a folder whose path always has one length.
 
 use std::fs;
 use std::io;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use crate::temporary::{self, Folder};
 
-/// Bytes of the folder's path. What the user's temporary folder is called must fit where nothing else can be written.
+/// Bytes of the folder's path. What the user's temporary folder is called must fit where nothing
+/// else can be written.
 const LENGTH: usize = 48;
 const ENVIRONMENT: &str = "env";
 const TEMPORARY: &str = "tmp";
@@ -26,8 +28,8 @@ pub struct FixedPaths {
 }
 
 impl FixedPaths {
-    /// Makes the folder, with a link to the environment whose `sys.prefix` this is; `None` for an interpreter that is in no
-    /// environment, and so always in the same place.
+    /// Makes the folder, with a link to the environment whose `sys.prefix` this is; `None` for an
+    /// interpreter that is in no environment, and so always in the same place.
     ///
     /// # Errors
     /// When there is nowhere to write.
@@ -63,7 +65,8 @@ impl FixedPaths {
     }
 }
 
-/// A folder in the first place that can be written, with as long a name as makes its path [`LENGTH`] bytes long.
+/// A folder in the first place that can be written, with as long a name as makes its path
+/// [`LENGTH`] bytes long.
 fn folder() -> io::Result<Folder> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for place in temporary::places() {

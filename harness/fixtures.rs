@@ -1,7 +1,8 @@
 //! What there is to measure, read from the text of the fixtures: no Python is started.
 //!
-//! The files of `python_fixtures/` are part of the program. Each is a fixture, but for those whose name begins with `_`:
-//! they are modules that fixtures import. A fixture can also be a file of the user's own, named by its path.
+//! The files of `python_fixtures/` are part of the program. Each is a fixture, but for those whose
+//! name begins with `_`: they are modules that fixtures import. A fixture can also be a file of the
+//! user's own, named by its path.
 
 mod annotation;
 pub mod beside;

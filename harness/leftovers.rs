@@ -1,4 +1,5 @@
-//! What a run could leave behind besides processes: shared memory and temporary folders, all by its [name](RunName).
+//! What a run could leave behind besides processes: shared memory and temporary folders, all by its
+//! [name](RunName).
 
 use std::path::Path;
 use std::sync::Once;
@@ -15,7 +16,8 @@ pub fn sweep() {
     });
 }
 
-/// Removes everything by this name, the lock last: as long as there is something, the next run finds it by that.
+/// Removes everything by this name, the lock last: as long as there is something, the next run
+/// finds it by that.
 pub fn remove_all(name: &RunName) {
     for place in [std::env::temp_dir().as_path(), Path::new(shm::FOLDER)] {
         for path in name.bearers(place) {

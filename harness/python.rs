@@ -1,7 +1,7 @@
 //! Finds the CPython interpreters of this machine, and gives one the packages that fixtures import.
 //!
-//! Nothing here loads Python: programs are run and asked. Every one of them has a time limit, ends when refcow is
-//! interrupted, and does not outlive it.
+//! Nothing here loads Python: programs are run and asked. Every one of them has a time limit, ends
+//! when refcow is interrupted, and does not outlive it.
 
 mod cache;
 mod child;

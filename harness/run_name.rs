@@ -1,8 +1,9 @@
 //! The name of a run: with it begins whatever the run could leave behind.
 //!
-//! Nobody else has it, and it has a lock: the kernel lets go of that when the last process that holds it ends, however it
-//! ends. So whoever can take the lock knows that the run is dead, wherever it ran: process numbers say nothing in another
-//! PID namespace, which may have /dev/shm in common with this one.
+//! Nobody else has it, and it has a lock: the kernel lets go of that when the last process that
+//! holds it ends, however it ends. So whoever can take the lock knows that the run is dead,
+//! wherever it ran: process numbers say nothing in another PID namespace, which may have /dev/shm
+//! in common with this one.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +16,8 @@ use nix::unistd::geteuid;
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
 
-/// The variable in which a subject finds its [`RunName`]: with that begins what it makes outside of its own memory.
+/// The variable in which a subject finds its [`RunName`]: with that begins what it makes outside of
+/// its own memory.
 pub const VARIABLE: &str = "REFCOW_SUBJECT";
 
 const PREFIX: &str = "refcow-run-";
@@ -23,7 +25,8 @@ const PREFIX: &str = "refcow-run-";
 /// Bytes of a name that are random, two digits each. As few as will do: paths of sockets are short.
 const RANDOM_BYTES: usize = 6;
 
-/// A name that no other run has, always of one length: what stands in the environment moves the stack.
+/// A name that no other run has, always of one length: what stands in the environment moves the
+/// stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunName(String);
 
@@ -95,7 +98,8 @@ pub(crate) fn remove(path: &Path) {
     };
 }
 
-/// Takes the lock of a file or a folder, unless somebody holds it. Held until it is dropped, or the process ends.
+/// Takes the lock of a file or a folder, unless somebody holds it. Held until it is dropped, or the
+/// process ends.
 pub(crate) fn lock(path: &Path, flags: i32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // Nor wait for whoever opens the other end of a pipe.

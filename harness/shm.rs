@@ -20,8 +20,8 @@ pub fn segments(name: &RunName) -> Vec<PathBuf> {
     all
 }
 
-/// Says to other runs that this one lives and which segments are its. `None` where there is no /dev/shm to say so in:
-/// then there are no segments either.
+/// Says to other runs that this one lives and which segments are its. `None` where there is no
+/// /dev/shm to say so in: then there are no segments either.
 pub fn live(name: &RunName) -> Option<File> {
     let path = Path::new(FOLDER).join(name.as_str());
     loop {

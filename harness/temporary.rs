@@ -21,7 +21,8 @@ pub fn places() -> impl Iterator<Item = PathBuf> {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// `None` where the file system has no locks for folders: nobody but this process removes it then.
+    /// `None` where the file system has no locks for folders: nobody but this process removes it
+    /// then.
     _lock: Option<File>,
 }
 

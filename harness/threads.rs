@@ -1,7 +1,7 @@
 //! Work done side by side in threads.
 //!
-//! A limit on processes (`ulimit -u`, a container's) forbids threads too. Where none can be made, the calling thread does
-//! the work by itself: later, not less of it.
+//! A limit on processes (`ulimit -u`, a container's) forbids threads too. Where none can be made,
+//! the calling thread does the work by itself: later, not less of it.
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -12,8 +12,8 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Does `work` with each item, with at most `most` of them at once, and keeps the order. The calling thread is one of
-/// those that work.
+/// Does `work` with each item, with at most `most` of them at once, and keeps the order. The
+/// calling thread is one of those that work.
 pub fn each<T: Send, U: Send>(items: Vec<T>, most: usize, work: impl Fn(T) -> U + Sync) -> Vec<U> {
     each_in(Builder::new, items, most, work)
 }
@@ -37,8 +37,8 @@ fn each_in<T: Send, U: Send>(
     in_order(done)
 }
 
-/// Does `work` with each item as [`each`] does. What the work tells meanwhile is heard in the calling thread, which
-/// only listens: `hear` may hold what no other thread may touch.
+/// Does `work` with each item as [`each`] does. What the work tells meanwhile is heard in the
+/// calling thread, which only listens: `hear` may hold what no other thread may touch.
 pub fn each_telling<T: Send, U: Send, M: Send>(
     items: Vec<T>,
     most: usize,
@@ -151,7 +151,8 @@ mod tests {
     use std::sync::Barrier;
     use std::thread::ThreadId;
 
-    /// A stack of 64 TiB: more than the kernel has room for, which is how a thread cannot be made for root as well.
+    /// A stack of 64 TiB: more than the kernel has room for, which is how a thread cannot be made
+    /// for root as well.
     fn impossible() -> Builder {
         Builder::new().stack_size(1 << 46)
     }

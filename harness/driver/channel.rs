@@ -1,7 +1,7 @@
 //! One socket, and one deadline for each message.
 //!
-//! Every wait ends with the message, the death of the process, the time limit or an interruption (Ctrl-C), whichever comes
-//! first.
+//! Every wait ends with the message, the death of the process, the time limit or an interruption
+//! (Ctrl-C), whichever comes first.
 
 use std::io::{self, IoSlice, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -122,8 +122,8 @@ impl Channel {
 
     /// The next message of a process whose end makes `ended` readable.
     ///
-    /// The socket's own end says nothing: other processes hold the same end open, and a process that has closed its own
-    /// may live on.
+    /// The socket's own end says nothing: other processes hold the same end open, and a process
+    /// that has closed its own may live on.
     pub(super) fn next<T: DeserializeOwned>(
         &mut self,
         ended: &OwnedFd,
@@ -145,7 +145,8 @@ impl Channel {
                 let error = format!("more than {} MiB without an end", LONGEST_MESSAGE >> 20);
                 return Err(Silence::Failed(io::Error::other(error)));
             }
-            // What is there already counts, as after a Ctrl-Z. Who says something all the time has no end.
+            // What is there already counts, as after a Ctrl-Z. Who says something all the time has
+            // no end.
             late += usize::from(Instant::now() > deadline);
             if late > MOST_LATE {
                 return Err(Silence::TimedOut);
@@ -180,7 +181,8 @@ impl Channel {
         }
     }
 
-    /// Waits until the socket can be read from or written to. What a process said before it ended still counts.
+    /// Waits until the socket can be read from or written to. What a process said before it ended
+    /// still counts.
     fn wait(&self, event: PollFlags, ended: &OwnedFd, deadline: Instant) -> Result<(), Silence> {
         let mut fds = [
             PollFd::new(&self.socket, event),
@@ -195,7 +197,8 @@ impl Channel {
     }
 }
 
-/// A process has closed its end, as it does when it ends, or as a program may that closes all that it finds open.
+/// A process has closed its end, as it does when it ends, or as a program may that closes all that
+/// it finds open.
 fn closed(ended: &OwnedFd, deadline: Instant) -> Silence {
     let mut fds = [PollFd::new(ended, PollFlags::IN)];
     match interrupt::wait(&mut fds, Some(deadline)) {

@@ -24,8 +24,8 @@ pub struct Forked {
 }
 
 impl Subject {
-    /// Forks processes, which then wait. `armed` runs before each fork, while the parent waits with all else done; it
-    /// is told how many have been forked.
+    /// Forks processes, which then wait. `armed` runs before each fork, while the parent waits with
+    /// all else done; it is told how many have been forked.
     ///
     /// # Errors
     /// As [`Error`] tells, or what `armed` returns.
@@ -152,8 +152,9 @@ impl Subject {
         Ok(())
     }
 
-    /// Ends all forked processes, each of which waits to be released: one of them has told why it will not go on. Whether
-    /// the subject is then as it was before it forked them; it is not where a process of theirs is left.
+    /// Ends all forked processes, each of which waits to be released: one of them has told why it
+    /// will not go on. Whether the subject is then as it was before it forked them; it is not where
+    /// a process of theirs is left.
     pub fn end_forked(&mut self) -> bool {
         let alone = |pid: &i32| observe::children_of(*pid).is_ok_and(|all| all.is_empty());
         if !self.alive.iter().all(alone) {
@@ -193,7 +194,8 @@ impl Subject {
         }
     }
 
-    /// What is known of a lock that a child waits for at the time limit; `None` if it waits for something else.
+    /// What is known of a lock that a child waits for at the time limit; `None` if it waits for
+    /// something else.
     fn locked(&mut self, forked: &Forked, doing: &str) -> Option<Error> {
         let locked = observe::locked(forked.pid)?;
         let others = self.names_of_threads();

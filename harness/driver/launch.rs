@@ -43,14 +43,17 @@ pub struct Launch {
 /// What a subject finds around itself: all of it can reach the heap that is measured.
 #[derive(Clone, Debug)]
 pub enum Surroundings {
-    /// The same everywhere, for code that needs nothing of the user's: paths of one length, a home and a working folder
-    /// that every machine has, no variable and no descriptor of whoever started refcow.
+    /// The same everywhere, for code that needs nothing of the user's: paths of one length, a home
+    /// and a working folder that every machine has, no variable and no descriptor of whoever
+    /// started refcow.
     Fixed(FixedPaths),
-    /// The user's own home, working folder, temporary files and descriptors: what a program of the user's would have.
+    /// The user's own home, working folder, temporary files and descriptors: what a program of the
+    /// user's would have.
     Users,
 }
 
-/// A home and a working folder for code that needs none: every machine has it, and every user may enter it.
+/// A home and a working folder for code that needs none: every machine has it, and every user may
+/// enter it.
 pub(super) const NO_HOME: &str = "/";
 
 /// Opens a file to be found by its descriptor.
@@ -66,7 +69,8 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The subject's whole environment: what makes runs alike, what the user gives it, and no more of the user's than Python needs.
+/// The subject's whole environment: what makes runs alike, what the user gives it, and no more of
+/// the user's than Python needs.
 pub(super) fn variables(launch: &Launch) -> Vec<(OsString, OsString)> {
     const SYSTEMS: &str = "/usr/local/bin:/usr/bin:/bin";
     let mut variables: Vec<(&str, OsString)> = vec![

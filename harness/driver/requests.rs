@@ -125,8 +125,8 @@ impl Subject {
         }
     }
 
-    /// Has the parent prepare the data in one of the fixture's ways; where it has none of that name, by these functions of the
-    /// module `gc`.
+    /// Has the parent prepare the data in one of the fixture's ways; where it has none of that
+    /// name, by these functions of the module `gc`.
     pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), Error> {
         let doing = format!("preparing the data ({name})");
         let request = Request::Prepare {
@@ -139,8 +139,9 @@ impl Subject {
         }
     }
 
-    /// Has the parent do something about the data; how many seconds it took and whether it made another object in its
-    /// place, which [`adopt`](Self::adopt) puts there. Or why there is nothing to do.
+    /// Has the parent do something about the data; how many seconds it took and whether it made
+    /// another object in its place, which [`adopt`](Self::adopt) puts there. Or why there is
+    /// nothing to do.
     pub fn remedy(
         &mut self,
         name: &str,
@@ -156,8 +157,8 @@ impl Subject {
         }
     }
 
-    /// Has a forked process make a visit with the data and with what a remedy made of it: why that is not the same, if
-    /// it is not, and whether the visit returned anything to tell by.
+    /// Has a forked process make a visit with the data and with what a remedy made of it: why that
+    /// is not the same, if it is not, and whether the visit returned anything to tell by.
     ///
     /// # Errors
     /// As [`Error`] tells. After all but a time limit the subject is as before.

@@ -29,7 +29,8 @@ pub struct Subject {
     pub(super) map: File,
     pub(super) name: RunName,
     pub(super) launch: Launch,
-    /// Forked processes that have not been waited for, by their numbers, which are nobody else's until then.
+    /// Forked processes that have not been waited for, by their numbers, which are nobody else's
+    /// until then.
     pub(super) alive: Vec<i32>,
     /// The threads that the parent had besides the one that forks, when it last did.
     pub(super) threads_at_fork: Vec<(i32, String)>,
@@ -38,7 +39,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// All of `sys.version`, which the program had before it was started and has been compared with what runs.
+    /// All of `sys.version`, which the program had before it was started and has been compared with
+    /// what runs.
     pub fn version(&self) -> &str {
         &self.launch.version
     }

@@ -1,5 +1,5 @@
-//! What could be done about the memory that a dataset's visits copy: each remedy in a subject of its own, with the same
-//! visits, counted in the same way.
+//! What could be done about the memory that a dataset's visits copy: each remedy in a subject of
+//! its own, with the same visits, counted in the same way.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +67,8 @@ struct Trial {
 /// Measures a dataset as it is and with each remedy, and ranks them.
 ///
 /// # Errors
-/// When it cannot be measured as it is, or the run must end. A remedy that fails is one that does not apply.
+/// When it cannot be measured as it is, or the run must end. A remedy that fails is one that does
+/// not apply.
 pub fn run(
     plan: &Plan,
     dataset: &Dataset,
@@ -78,8 +79,9 @@ pub fn run(
     let each = plan.steps_of_visits(dataset);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
-    // Recording faults, one by one, would be most of the time that a visit takes; pages are the same without. A report shows
-    // causes, and says that times are those of visits that were recorded.
+    // Recording faults, one by one, would be most of the time that a visit takes; pages are the
+    // same without. A report shows causes, and says that times are those of visits that were
+    // recorded.
     let with_causes = plan;
     let plan = &Plan {
         causes: plan.causes_of_advice,
@@ -282,8 +284,8 @@ fn again(
     Ok(())
 }
 
-/// How the subject of a remedy is started: as for the data as it is, unless it takes modules that are not there. Or why it
-/// cannot be.
+/// How the subject of a remedy is started: as for the data as it is, unless it takes modules that
+/// are not there. Or why it cannot be.
 fn launch_for(
     remedy: &Remedy,
     plan: &Plan,
@@ -318,8 +320,8 @@ fn launch_for(
     }
 }
 
-/// Tries one remedy: builds the data, does what the remedy does, finds out whether the visits do the same, and measures
-/// those that do. Or why it does not apply to any.
+/// Tries one remedy: builds the data, does what the remedy does, finds out whether the visits do
+/// the same, and measures those that do. Or why it does not apply to any.
 fn attempt(
     plan: &Plan,
     dataset: &Dataset,

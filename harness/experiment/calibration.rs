@@ -1,4 +1,5 @@
-//! The instrument's own check: a child without Python writes known pages, and the count must be theirs, exactly.
+//! The instrument's own check: a child without Python writes known pages, and the count must be
+//! theirs, exactly.
 
 use crate::driver::{Launch, Subject};
 use crate::machine::{self, MemoryLimits};
@@ -37,8 +38,8 @@ impl Pattern {
     /// The numbers of the pages to write, of `pages` in all.
     pub fn pages(self, pages: u64) -> Vec<u64> {
         match self {
-            // Multiplication by an odd number permutes the numbers below a power of two: a different page each time,
-            // far from the last. Those at or above `pages` are left out.
+            // Multiplication by an odd number permutes the numbers below a power of two: a
+            // different page each time, far from the last. Those at or above `pages` are left out.
             Self::Scattered => {
                 let span = pages.next_power_of_two();
                 (0..span / 3)

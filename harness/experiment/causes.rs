@@ -1,7 +1,8 @@
 //! From recorded faults to causes: which write came first to each unshared page, and to what.
 //!
-//! Pure: everything it needs was read before. Of a page that parent and child shared, the child has a page-table entry that
-//! forbids writing, so that a fault there is a write, and the first one is the write that copied it.
+//! Pure: everything it needs was read before. Of a page that parent and child shared, the child has
+//! a page-table entry that forbids writing, so that a fault there is a write, and the first one is
+//! the write that copied it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -71,10 +72,11 @@ impl Recorded {
 }
 
 impl Recorded {
-    /// Takes over the lines of another child that made the same visit, of which it is known which line ran when. A page has
-    /// the line of the other's first write to it, if both wrote the same first, or the same in an object of the same type.
-    /// Not always by the same function, or to the same object: where lines are traced, CPython runs its specialised
-    /// instructions less often, and 3.11's `first, last = pair` takes its references from the last to the first.
+    /// Takes over the lines of another child that made the same visit, of which it is known which
+    /// line ran when. A page has the line of the other's first write to it, if both wrote the same
+    /// first, or the same in an object of the same type. Not always by the same function, or to the
+    /// same object: where lines are traced, CPython runs its specialised instructions less often,
+    /// and 3.11's `first, last = pair` takes its references from the last to the first.
     pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog, objects: &ObjectMap) {
         let alike = |one: u64, other: u64| {
             let found = |address| {
@@ -128,7 +130,8 @@ pub struct Attributed {
     pub written: Vec<Written>,
 }
 
-/// The unshared pages of one child, by region and cause, and in groups whose first writes are alike.
+/// The unshared pages of one child, by region and cause, and in groups whose first writes are
+/// alike.
 pub fn attribute(
     regions: &Regions,
     unshared: &PageSet,

@@ -287,8 +287,8 @@ fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
 
 /// The smallest object, with its place in a list.
 const LEAST_OBJECT_BYTES: u64 = 32;
-/// What the mapper needs for an object besides a copy of it: its place in the list of what is to be looked at, and the bit that says
-/// that it was.
+/// What the mapper needs for an object besides a copy of it: its place in the list of what is to be
+/// looked at, and the bit that says that it was.
 const MAPPER_BYTES: u64 = 10;
 /// With causes: its record, and its place in the map of objects, once written and once read.
 const RECORD_BYTES: u64 = 8 + 2 * MAP_BYTES;

@@ -1,4 +1,5 @@
-//! All that can keep a run from its report. Nothing below knows it: each module has errors of its own.
+//! All that can keep a run from its report. Nothing below knows it: each module has errors of its
+//! own.
 
 use std::path::PathBuf;
 

@@ -37,7 +37,8 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
         keeper: "/proc/self/exe".into(),
         library: subject_library()?,
         interpreter: ready.program.clone(),
-        // Outside of environments Python follows links; so it has one name, whichever it was chosen by.
+        // Outside of environments Python follows links; so it has one name, whichever it was chosen
+        // by.
         executable: match is_environment {
             true => ready.executable.clone(),
             false => ready.program.clone(),

@@ -1,4 +1,5 @@
-//! A child's log of which line of Python ran when, once it has arrived: what was running at a given time?
+//! A child's log of which line of Python ran when, once it has arrived: what was running at a given
+//! time?
 //!
 //! Pure: what writes the log is `harness/subject/trace.rs`.
 
@@ -6,9 +7,9 @@ use crate::protocol::{Interval, Lines, Place};
 
 /// A log whose intervals are in order and name places that it has.
 ///
-/// Faults that are recorded elsewhere with the time of CLOCK_MONOTONIC get their line by [`LineLog::at`]. That clock is
-/// the same for both only if the subject is in the initial time namespace (`time_namespaces(7)`), or the recording knows
-/// of its offset.
+/// Faults that are recorded elsewhere with the time of CLOCK_MONOTONIC get their line by
+/// [`LineLog::at`]. That clock is the same for both only if the subject is in the initial time
+/// namespace (`time_namespaces(7)`), or the recording knows of its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineLog(Lines);
 
@@ -55,16 +56,19 @@ impl LineLog {
         Ok(Self(lines))
     }
 
-    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC. `None` where the log says nothing: the visit's
-    /// thread had no page faults around that time, or ran no Python, or the log is incomplete.
+    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC. `None` where the log says
+    /// nothing: the visit's thread had no page faults around that time, or ran no Python, or the
+    /// log is incomplete.
     ///
-    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another
-    /// thread would get the line at which the first was then, as a rule one that waits.
+    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that
+    /// thread. One of another thread would get the line at which the first was then, as a rule one
+    /// that waits.
     pub fn at(&self, time: u64) -> Option<&Place> {
         self.number_at(time).map(|place| &self.0.places[place])
     }
 
-    /// The same, and the innermost line of the user's own that had called it; `None` if it is itself one, or there was none.
+    /// The same, and the innermost line of the user's own that had called it; `None` if it is
+    /// itself one, or there was none.
     pub fn with_caller_at(&self, time: u64) -> Option<(&Place, Option<&Place>)> {
         let place = self.number_at(time)?;
         let own = self.0.own.get(place).copied().flatten();
@@ -80,12 +84,14 @@ impl LineLog {
         (interval.start <= time).then_some(interval.place)
     }
 
-    /// Every place that the log names; one more than once if several lines of the user's own had called it.
+    /// Every place that the log names; one more than once if several lines of the user's own had
+    /// called it.
     pub fn places(&self) -> &[Place] {
         &self.0.places
     }
 
-    /// The times that the log speaks of, in their order; the place of one is that number of [`LineLog::places`].
+    /// The times that the log speaks of, in their order; the place of one is that number of
+    /// [`LineLog::places`].
     pub fn intervals(&self) -> &[Interval] {
         &self.0.intervals
     }
@@ -95,7 +101,8 @@ impl LineLog {
         self.0.dropped
     }
 
-    /// Whether the visit ended the log, by a trace function of its own. All later faults have no line.
+    /// Whether the visit ended the log, by a trace function of its own. All later faults have no
+    /// line.
     pub fn cut_short(&self) -> bool {
         self.0.cut_short
     }

@@ -45,8 +45,8 @@ pub(super) fn measure(
     visit_all(plan, dataset, built, anew, step)
 }
 
-/// A dataset that stands, with all of its visits. Where one leaves a subject that is of no more use, `anew` gives another
-/// with the same data.
+/// A dataset that stands, with all of its visits. Where one leaves a subject that is of no more
+/// use, `anew` gives another with the same data.
 ///
 /// # Errors
 /// When the data cannot be built, or found, or the run must end.
@@ -83,8 +83,8 @@ pub(super) fn visit_all(
     Ok(all)
 }
 
-/// Visits a dataset in one subject, until a visit leaves it of no more use; those that are then still to be made, in
-/// another one.
+/// Visits a dataset in one subject, until a visit leaves it of no more use; those that are then
+/// still to be made, in another one.
 fn visit_in(
     plan: &Plan,
     dataset: &Dataset,
@@ -155,7 +155,8 @@ fn visit_in(
                 }
                 let left = match details.is_empty() {
                     true => dataset.visits[place + 1..].to_vec(),
-                    // Lines are those of the same subject, in which no other child can be forked now.
+                    // Lines are those of the same subject, in which no other child can be forked
+                    // now.
                     false => measured.start_over(dataset),
                 };
                 return Ok((measured, left));
@@ -188,8 +189,9 @@ fn visit_in(
             details.push((visit.clone(), outcome.details));
         }
     }
-    // After all that is counted: a trace function has Python allocate (frame objects, since 3.12 tables for each code
-    // object), and small objects have pages in common with the dataset's. Addresses are the same in this child.
+    // After all that is counted: a trace function has Python allocate (frame objects, since 3.12
+    // tables for each code object), and small objects have pages in common with the dataset's.
+    // Addresses are the same in this child.
     for (visit, mut details) in details {
         steps.tell(Step::Visiting {
             fixture: &fixture.name,
@@ -246,8 +248,8 @@ impl Measured {
         if error.spoils_the_run() {
             return Err(error);
         }
-        // Who raises has ended orderly, and waits as the others do. Of what was killed at the time limit, or has died, shared
-        // memory may be half written, and locks in it held.
+        // Who raises has ended orderly, and waits as the others do. Of what was killed at the time
+        // limit, or has died, shared memory may be half written, and locks in it held.
         let orderly = error.is_exception();
         self.failed.push(FailedVisit {
             visit: visit.to_owned(),

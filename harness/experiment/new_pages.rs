@@ -1,4 +1,5 @@
-//! Who filled the pages that a child has and nobody had before: by their faults, and by what stands on them in the end.
+//! Who filled the pages that a child has and nobody had before: by their faults, and by what stands
+//! on them in the end.
 //!
 //! Pure: everything it needs was read before.
 
@@ -14,8 +15,8 @@ use crate::protocol::Place;
 /// One new page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Page {
-    /// The fault that made it; none if the kernel filled or moved it, as `read(2)` and `mremap(2)` do, or the
-    /// record was lost.
+    /// The fault that made it; none if the kernel filled or moved it, as `read(2)` and `mremap(2)`
+    /// do, or the record was lost.
     fault: Option<FirstWrite>,
     of_type: Option<Arc<str>>,
 }
@@ -43,11 +44,13 @@ impl NewPages {
         Self(pages.iter().map(page).collect())
     }
 
-    /// Takes over the lines of another child that made the same visit, of which it is known which line ran when.
+    /// Takes over the lines of another child that made the same visit, of which it is known which
+    /// line ran when.
     ///
-    /// What is new need not be at the same place in both: tracing allocates, too. So a page has the line of the other's page
-    /// with its number, if the same function made that, or it holds the same type; else that of all of the other's pages which
-    /// the same function made for the same type, if they have one line.
+    /// What is new need not be at the same place in both: tracing allocates, too. So a page has the
+    /// line of the other's page with its number, if the same function made that, or it holds the
+    /// same type; else that of all of the other's pages which the same function made for the same
+    /// type, if they have one line.
     pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog) {
         // The log speaks of the process's first thread.
         let place = |page: &Page| {
@@ -211,8 +214,8 @@ mod tests {
         ]);
         let lines = |process| {
             let mut ours = pages([
-                // The same page; one that is alike to pages of two lines; one that is alike to pages of one line; the same page
-                // of something else.
+                // The same page; one that is alike to pages of two lines; one that is alike to
+                // pages of one line; the same page of something else.
                 (2, "a", 1, Some("int")),
                 (9, "a", 2, Some("int")),
                 (8, "b", 3, None),

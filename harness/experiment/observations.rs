@@ -20,8 +20,8 @@ const PLAIN_PAGES: u64 = 1024;
 /// The one.
 const WRITTEN: u64 = PLAIN_PAGES / 2;
 
-/// Parent and child at the moment of a fork, before either has run an instruction. The parent is a subject with its
-/// dataset built.
+/// Parent and child at the moment of a fork, before either has run an instruction. The parent is a
+/// subject with its dataset built.
 ///
 /// # Errors
 /// When it cannot be forked, stopped or looked at.
@@ -45,7 +45,8 @@ pub fn at_fork(subject: &mut Subject) -> Result<Figures, Error> {
     ]))
 }
 
-/// One byte of one page that parent and child have in common, written by either, in a private and in a shared mapping.
+/// One byte of one page that parent and child have in common, written by either, in a private and
+/// in a shared mapping.
 ///
 /// # Errors
 /// When it cannot be done, or the two ways of counting disagree.
@@ -178,7 +179,8 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
     })
 }
 
-/// Whether an interpreter before 3.8, if there is one that can be asked, has shared memory blocks, and other shared memory.
+/// Whether an interpreter before 3.8, if there is one that can be asked, has shared memory blocks,
+/// and other shared memory.
 pub fn older_pythons(here: &Older, older: Option<&Older>) -> Figures {
     let having =
         |which: fn(&Older) -> bool| count(older.iter().filter(|one| which(one)).count() as u64);

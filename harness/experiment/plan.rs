@@ -30,7 +30,8 @@ pub struct Plan {
     pub alternatives: Option<sharing::Selection>,
     /// Children of each visit, from 1 to [`MOST_CHILDREN`](crate::protocol::MOST_CHILDREN).
     pub children: usize,
-    /// Which interpreters, as [`choose_all`](crate::python::choose_all) takes them; none for the machine's first usable one.
+    /// Which interpreters, as [`choose_all`](crate::python::choose_all) takes them; none for the
+    /// machine's first usable one.
     pub pythons: Vec<String>,
     /// The time that building, or one visit, may take.
     pub timeout: Duration,
@@ -38,12 +39,14 @@ pub struct Plan {
     pub force: bool,
     /// Record who wrote first to each page that is copied.
     pub causes: bool,
-    /// The same of what advice compares: a report shows it. Else it is compared without, as recording takes time of the visits'.
+    /// The same of what advice compares: a report shows it. Else it is compared without, as
+    /// recording takes time of the visits'.
     pub causes_of_advice: bool,
-    /// Have one more child make each visit, and log which line ran when it had page faults. It takes several times as
-    /// long for that.
+    /// Have one more child make each visit, and log which line ran when it had page faults. It
+    /// takes several times as long for that.
     pub lines: bool,
-    /// Let the measured processes have transparent huge pages as the user's own program would have them.
+    /// Let the measured processes have transparent huge pages as the user's own program would have
+    /// them.
     pub keep_huge_pages: bool,
 }
 
@@ -149,8 +152,8 @@ impl Plan {
         1 + dataset.visits.len() * self.children
     }
 
-    /// How often [`Step::Done`](super::Step::Done) will come for a dataset that is to be advised on: for it as it is, for each remedy, for the
-    /// best a second time, and for why none helps.
+    /// How often [`Step::Done`](super::Step::Done) will come for a dataset that is to be advised
+    /// on: for it as it is, for each remedy, for the best a second time, and for why none helps.
     pub(super) fn steps_of_advice(&self, dataset: &Dataset) -> usize {
         self.steps_of_visits(dataset) * (remedies().len() + 3)
     }

@@ -23,19 +23,21 @@ use crate::variables::HASH_SEED;
 /// What came of a plan.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was measured or observed: at least one thing. It says whether the run was ended before all was.
+    /// What was measured or observed: at least one thing. It says whether the run was ended before
+    /// all was.
     pub report: Report,
     /// Why others were not, in their order.
     pub failures: Vec<Error>,
 }
 
 /// Measures everything in the plan, with one interpreter after the other. What cannot be measured,
-/// with an interpreter or at all, does not keep the rest from it. Where the run is ended before all is measured, its report
-/// has what is complete: whole datasets, observations, ways.
+/// with an interpreter or at all, does not keep the rest from it. Where the run is ended before all
+/// is measured, its report has what is complete: whole datasets, observations, ways.
 ///
 /// # Errors
-/// When nothing could be measured, all reasons; when the run was interrupted and nothing is complete, or of a single
-/// interpreter the instrument contradicted itself, that. Nothing is left behind.
+/// When nothing could be measured, all reasons; when the run was interrupted and nothing is
+/// complete, or of a single interpreter the instrument contradicted itself, that. Nothing is left
+/// behind.
 pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
@@ -171,7 +173,8 @@ fn run_one(
     environment.variables = plan.asked.given();
     environment.all_variables = plan.asked.all;
     step(Step::Preparing("calibrating"));
-    // Both wait for new processes most of the time. Code of the user's waits until the instrument has been checked.
+    // Both wait for new processes most of the time. Code of the user's waits until the instrument
+    // has been checked.
     let first = plan.datasets.first();
     let first = first.filter(|dataset| dataset.fixture.path.is_none());
     let (calibration, started) = both(

@@ -1,5 +1,6 @@
-//! The same bytes, reaching children by each way that Python has. Real `multiprocessing` starts the children, by its own
-//! start methods; a program in the subject (`python_fixtures/ways/`) tells their pids.
+//! The same bytes, reaching children by each way that Python has. Real `multiprocessing` starts the
+//! children, by its own start methods; a program in the subject (`python_fixtures/ways/`) tells
+//! their pids.
 
 mod aftermath;
 mod catalogue;
@@ -31,12 +32,12 @@ pub struct Compared {
     pub interrupted: Option<Error>,
 }
 
-/// Measures each way, all of which [fit](Selection::fits), in a subject of its own. One that fails does not keep the others from it.
-/// `Step::Done` comes once a way that is measured.
+/// Measures each way, all of which [fit](Selection::fits), in a subject of its own. One that fails
+/// does not keep the others from it. `Step::Done` comes once a way that is measured.
 ///
 /// # Errors
-/// Before anything is measured: a start method that was asked for and is not there. After it: that the interpreter can do
-/// nothing of what was asked. Nothing is left behind.
+/// Before anything is measured: a start method that was asked for and is not there. After it: that
+/// the interpreter can do nothing of what was asked. Nothing is left behind.
 pub fn run(
     wanted: &Selection,
     version: &str,

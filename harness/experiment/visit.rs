@@ -26,8 +26,8 @@ use crate::observe::{
 use crate::protocol::{Job, Report};
 use crate::threads::{self, both};
 
-/// With more children, their memory is summed up after the last alone: the kernel walks every process's page tables for a sum,
-/// and each child's visit changes the sum of all.
+/// With more children, their memory is summed up after the last alone: the kernel walks every
+/// process's page tables for a sum, and each child's visit changes the sum of all.
 const MOST_LOOKED_AT: usize = 16;
 
 /// What one visit showed.
@@ -43,7 +43,8 @@ pub struct VisitRecord {
     pub identical_unknown: Option<String>,
     /// Why no page's cause is known, if they were to be.
     pub causes_unknown: Option<Unavailable>,
-    /// Pages that were in swap: of the parent at the fork, and of a child that had shared them after its visit.
+    /// Pages that were in swap: of the parent at the fork, and of a child that had shared them
+    /// after its visit.
     pub swapped_pages: u64,
     /// The type of what a child's visit returned and did nothing yet, as an iterator does.
     pub lazy: Option<String>,
@@ -82,7 +83,8 @@ pub fn visit(
 
     // First of all: a fault on its way to where it waits would later look like one during a visit.
     settle(parent)?;
-    // Sums make the kernel look at every page, as pagemap does, in the system call and so on one processor each.
+    // Sums make the kernel look at every page, as pagemap does, in the system call and so on one
+    // processor each.
     let (sums, looked) = both(
         || counters_of([parent, witness.pid]),
         || {
@@ -178,8 +180,8 @@ pub fn visit(
             .map_err(|error| identical_unknown = Some(error.to_string()))
             .ok();
     }
-    // When nothing more is asked of anyone's pages: to read a type's name may map one in, and the child writes to make texts of
-    // names.
+    // When nothing more is asked of anyone's pages: to read a type's name may map one in, and the
+    // child writes to make texts of names.
     for (child, forked) in visited.iter_mut().zip(&all[1..]) {
         if child.recorded.is_some() && !child.growth.new.is_empty() {
             name_types(subject.version(), child);
@@ -248,8 +250,8 @@ fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
     all.map(|one| one.pss_bytes).sum()
 }
 
-/// Everybody but this child, when it has made its visit. A copy gives those who share its original a larger part of that, so that
-/// all of them are asked again.
+/// Everybody but this child, when it has made its visit. A copy gives those who share its original
+/// a larger part of that, so that all of them are asked again.
 fn beside(everybody: &[i32], child: i32) -> Vec<i32> {
     let others = everybody.iter().copied();
     others.filter(|pid| *pid != child).collect()

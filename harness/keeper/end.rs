@@ -12,8 +12,8 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::printed::Printed;
 use crate::process::{self, watch};
 
-/// What a resource tracker gets to remove what it keeps track of, once those who used it are dead. It takes no
-/// hundredth of that, but for many segments.
+/// What a resource tracker gets to remove what it keeps track of, once those who used it are dead.
+/// It takes no hundredth of that, but for many segments.
 const TRACKER_TIME: Duration = Duration::from_secs(5);
 
 /// What a process gets to become another program.
@@ -91,11 +91,13 @@ pub(super) fn end(signals: &SignalFd, printed: &mut Printed) {
     }
 }
 
-/// Whether this is the process that `multiprocessing` starts to remove the shared memory that its users leave behind.
-/// It does so when the last of them is gone, so killing it together with them would leave the segments in /dev/shm.
+/// Whether this is the process that `multiprocessing` starts to remove the shared memory that its
+/// users leave behind. It does so when the last of them is gone, so killing it together with them
+/// would leave the segments in /dev/shm.
 ///
-/// One that has just been started is waited for until it has words: the kernel lets whoever started it go on (vfork) when the
-/// old program has gone, and sets the words of the new one last (Linux `fs/exec.c`, `fs/binfmt_elf.c`).
+/// One that has just been started is waited for until it has words: the kernel lets whoever started
+/// it go on (vfork) when the old program has gone, and sets the words of the new one last (Linux
+/// `fs/exec.c`, `fs/binfmt_elf.c`).
 fn is_resource_tracker(pid: Pid) -> bool {
     let until = Instant::now() + EXEC_TIME;
     let Ok(process) = Process::new(pid.as_raw_nonzero().get()) else {

@@ -17,7 +17,8 @@ use crate::interrupt::{self, Wake};
 use crate::process::{self, ends, watch};
 use crate::run_name::RunName;
 
-/// What the keeper gets for all of its work at the end: longer only if the kernel does not let a process go.
+/// What the keeper gets for all of its work at the end: longer only if the kernel does not let a
+/// process go.
 const END_TIME: Duration = Duration::from_secs(15);
 
 /// What the keeper gets to say that its child has ended, which it hears of at once.
@@ -84,7 +85,8 @@ pub fn start(
 }
 
 impl Kept {
-    /// Its process, which is the leader of a process group. The number is nobody else's until this is dropped.
+    /// Its process, which is the leader of a process group. The number is nobody else's until this
+    /// is dropped.
     pub fn pid(&self) -> i32 {
         self.pid
     }

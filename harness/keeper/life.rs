@@ -1,4 +1,5 @@
-//! The keeper's side: its life, from the program that it is to start to the end of all that this has started.
+//! The keeper's side: its life, from the program that it is to start to the end of all that this
+//! has started.
 
 use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;

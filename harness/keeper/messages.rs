@@ -19,7 +19,8 @@ pub struct Program {
     pub variables: Vec<(OsString, OsString)>,
     /// Its working folder; `None` for refcow's own.
     pub folder: Option<OsString>,
-    /// Without the descriptors that refcow was given itself, and with one size of the stack: both can reach its heap.
+    /// Without the descriptors that refcow was given itself, and with one size of the stack: both
+    /// can reach its heap.
     pub fixed: bool,
 }
 
@@ -28,7 +29,8 @@ pub struct Program {
 pub struct Handed<'a> {
     /// The program itself.
     pub program: BorrowedFd<'a>,
-    /// The library that is preloaded into it. It inherits this descriptor, as the dynamic linker opens it by that.
+    /// The library that is preloaded into it. It inherits this descriptor, as the dynamic linker
+    /// opens it by that.
     pub preload: BorrowedFd<'a>,
     /// Its standard input.
     pub stdin: BorrowedFd<'a>,

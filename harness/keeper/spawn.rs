@@ -50,21 +50,22 @@ pub(super) fn spawn(order: &Order, handed: [OwnedFd; HANDED]) -> io::Result<(Chi
     let (keeper, kept, fixed) = (getpid(), preload.as_raw_fd(), program.fixed);
     let open_files = *open_files;
     #[expect(unsafe_code, reason = "std has no safe way to do any of this")]
-    // SAFETY: the closure runs between fork and exec of a process with one thread, and only makes system calls, none
-    // of which allocates or takes a lock.
+    // SAFETY: the closure runs between fork and exec of a process with one thread, and only makes
+    // system calls, none of which allocates or takes a lock.
     unsafe {
         command.pre_exec(move || prepare(keeper, kept, fixed, open_files));
     }
     Ok((command.spawn()?, printed))
 }
 
-/// A path of one length for any file: what stands in the environment, and the path of the program, are on the stack.
+/// A path of one length for any file: what stands in the environment, and the path of the program,
+/// are on the stack.
 fn by_descriptor(file: &OwnedFd) -> String {
     format!("/proc/self/fd/{:/>8}", file.as_raw_fd())
 }
 
-/// Descriptors that a program which this process starts would have, besides the first three: those of whoever started
-/// refcow.
+/// Descriptors that a program which this process starts would have, besides the first three: those
+/// of whoever started refcow.
 fn inherited() -> io::Result<Vec<RawFd>> {
     let own = Process::myself().map_err(io::Error::other)?;
     let all = own.fd().map_err(io::Error::other)?.flatten();
@@ -109,10 +110,12 @@ fn prepare(
         let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
         setrlimit(Resource::RLIMIT_STACK, STACK_BYTES.min(most), most)?;
     }
-    // What was ignored when refcow started, and what the keeper blocks, is no matter of the program's.
+    // What was ignored when refcow started, and what the keeper blocks, is no matter of the
+    // program's.
     for signal in 1..=libc::SIGRTMAX() {
         #[expect(unsafe_code, reason = "nix has no signals of real time")]
-        // SAFETY: the default action is no handler. SIGKILL and SIGSTOP are refused, which changes nothing.
+        // SAFETY: the default action is no handler. SIGKILL and SIGSTOP are refused, which changes
+        // nothing.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
         }
@@ -120,7 +123,8 @@ fn prepare(
     SigSet::empty().thread_set_mask()?;
     // A fixture that crashes leaves no core file behind.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // Same addresses in each run: without it counts vary by a page or two. Containers may forbid it (a warning).
+    // Same addresses in each run: without it counts vary by a page or two. Containers may forbid it
+    // (a warning).
     if let Ok(persona) = personality::get() {
         let _ = personality::set(persona | Persona::ADDR_NO_RANDOMIZE);
     }

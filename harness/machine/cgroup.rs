@@ -15,8 +15,8 @@ enum Version {
 }
 
 impl Version {
-    /// Files that hold the limit and the use, and the key in `memory.stat` for file cache not used of late, with that
-    /// of the groups below included.
+    /// Files that hold the limit and the use, and the key in `memory.stat` for file cache not used
+    /// of late, with that of the groups below included.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::One => (
@@ -29,8 +29,8 @@ impl Version {
     }
 }
 
-/// The least that any cgroup above this process has left, in bytes, and that cgroup's limit file; `None` where no
-/// limit is set or none can be seen.
+/// The least that any cgroup above this process has left, in bytes, and that cgroup's limit file;
+/// `None` where no limit is set or none can be seen.
 pub(super) fn left() -> Option<(u64, String)> {
     let process = Process::myself().ok()?;
     let mounts = process.mountinfo().ok()?;
@@ -69,8 +69,9 @@ fn holds_memory(mount: &MountInfo, version: Version) -> bool {
     }
 }
 
-/// The cgroup's own folder and those above it, up to the mount point. A mount may show only a part of the tree (`root`),
-/// as in a container: where the group lies outside it, only the mount point itself is known to be above the process.
+/// The cgroup's own folder and those above it, up to the mount point. A mount may show only a part
+/// of the tree (`root`), as in a container: where the group lies outside it, only the mount point
+/// itself is known to be above the process.
 fn folders(mount_point: &Path, root: &str, group: &str) -> Vec<PathBuf> {
     let inside = Path::new(group)
         .strip_prefix(root)
@@ -102,8 +103,8 @@ fn left_of(limit_bytes: u64, used_bytes: u64, cache_bytes: u64) -> u64 {
     limit_bytes.saturating_sub(used_bytes.saturating_sub(cache_bytes))
 }
 
-/// `None`: no limit, which is `max` in v2. v1 says it with the greatest number that is a multiple of the page size and
-/// less than 2⁶³; that is above what any machine has.
+/// `None`: no limit, which is `max` in v2. v1 says it with the greatest number that is a multiple
+/// of the page size and less than 2⁶³; that is above what any machine has.
 fn limit_bytes(text: &str) -> Option<u64> {
     let limit = text.trim().parse().ok()?;
     (limit < 1 << 62).then_some(limit)
@@ -170,7 +171,8 @@ mod tests {
         assert_eq!(stat(text, "inactive_file"), Some(300));
         assert_eq!(stat(text, "total_inactive_file"), None);
         assert_eq!(left_of(2000, 1500, 300), 800);
-        // A group can be above a limit that was lowered, and the figures are not read at one instant.
+        // A group can be above a limit that was lowered, and the figures are not read at one
+        // instant.
         assert_eq!(left_of(1000, 1500, 0), 0);
         assert_eq!(left_of(1000, 100, 200), 1000);
     }

@@ -14,8 +14,8 @@ use crate::model::{Environment, HugePages, Ksm, Privileges};
 
 /// What a report says of the machine. `packages` is taken over as it is.
 ///
-/// Transparent huge pages are given as turned off in the subject, because every subject that is not told to keep them does so
-/// before Python starts or refuses to go on.
+/// Transparent huge pages are given as turned off in the subject, because every subject that is not
+/// told to keep them does so before Python starts or refuses to go on.
 ///
 /// # Errors
 /// /proc is not mounted, or is that of a kernel before 3.14, which does not know `MemAvailable`.
@@ -58,8 +58,8 @@ pub fn environment(
     })
 }
 
-/// What page counts and times may depend on besides the kernel's version: where memory is put, when pages are moved, and
-/// what an observer may see.
+/// What page counts and times may depend on besides the kernel's version: where memory is put, when
+/// pages are moved, and what an observer may see.
 const KERNEL_SETTINGS: [&str; 12] = [
     "/proc/sys/kernel/numa_balancing",
     "/proc/sys/kernel/perf_event_mlock_kb",
@@ -83,7 +83,8 @@ fn kernel_settings() -> BTreeMap<String, String> {
     there.collect()
 }
 
-/// Processors this process may run on. A quota on their time (cgroup `cpu.max`) does not change the number.
+/// Processors this process may run on. A quota on their time (cgroup `cpu.max`) does not change the
+/// number.
 fn cpus() -> Result<u64, Error> {
     use nix::sched::{CpuSet, sched_getaffinity};
 

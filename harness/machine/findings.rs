@@ -24,7 +24,8 @@ fn default_data_bytes() -> u64 {
     size.map_or(0, |(count, item_bytes)| 3 * count * item_bytes)
 }
 
-/// Whether the kernel says that it keeps no count of each page's users, on which bit 56 of pagemap, USS and PSS rest.
+/// Whether the kernel says that it keeps no count of each page's users, on which bit 56 of pagemap,
+/// USS and PSS rest.
 pub fn page_mapcount_missing() -> bool {
     procfs::kernel_config().is_ok_and(|config| page_mapcount(Ok(&config)).state == State::Limited)
 }
@@ -175,7 +176,8 @@ fn process_memory(sample: &Sample) -> Finding {
     }
 }
 
-/// Why no process here has transparent huge pages, by the machine's setting of them; `None` if one may.
+/// Why no process here has transparent huge pages, by the machine's setting of them; `None` if one
+/// may.
 pub fn no_huge_pages(enabled: Option<&str>) -> Option<&'static str> {
     match enabled {
         None => Some("this kernel has no transparent huge pages, or does not show them"),

@@ -13,15 +13,17 @@ pub struct MemoryLimits {
     pub available_bytes: u64,
     /// Which of them it is: `MemAvailable`, or `memory.max of …`.
     pub available_from: String,
-    /// Free bytes of /dev/shm. They are memory too and count into `available_bytes`. `None`: there is no /dev/shm.
+    /// Free bytes of /dev/shm. They are memory too and count into `available_bytes`. `None`: there
+    /// is no /dev/shm.
     pub shm_free_bytes: Option<u64>,
 }
 
-/// How much memory there is to use now. A cgroup's file cache that the kernel would give up counts as free, as it does
-/// in `MemAvailable`; swap does not count.
+/// How much memory there is to use now. A cgroup's file cache that the kernel would give up counts
+/// as free, as it does in `MemAvailable`; swap does not count.
 ///
-/// Source: `memory.max`, `memory.current` and `memory.stat` of cgroup v2 (or their forebears in v1) in each cgroup from
-/// this process's own up to the root of the mount; Documentation/admin-guide/cgroup-v2.rst.
+/// Source: `memory.max`, `memory.current` and `memory.stat` of cgroup v2 (or their forebears in v1)
+/// in each cgroup from this process's own up to the root of the mount;
+/// Documentation/admin-guide/cgroup-v2.rst.
 ///
 /// # Errors
 /// /proc is not mounted, or is that of a kernel before 3.14, which does not know `MemAvailable`.

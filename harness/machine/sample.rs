@@ -1,7 +1,7 @@
 //! A process like those that are measured, to try on it what is done to them.
 //!
-//! This process is another matter: with capabilities of its file (setcap) its files in /proc are root's, and it may not read its own
-//! pagemap, while it may read that of what it starts.
+//! This process is another matter: with capabilities of its file (setcap) its files in /proc are
+//! root's, and it may not read its own pagemap, while it may read that of what it starts.
 
 use std::process::{Child, Command, Stdio};
 

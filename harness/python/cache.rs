@@ -1,9 +1,10 @@
 //! Answers kept from run to run, each for as long as the files it depends on stay as they are.
 //!
-//! One file of JSON under the user's cache folder for each kind of answer. A cache that is missing, broken, made by
-//! another refcow or not writable is an empty one, never an error: everything in it can be asked anew. It is written
-//! beside its place and renamed, so that several refcows at once read whole files; of two that write at the same time
-//! one wins, and what the other had to add is asked once more.
+//! One file of JSON under the user's cache folder for each kind of answer. A cache that is missing,
+//! broken, made by another refcow or not writable is an empty one, never an error: everything in it
+//! can be asked anew. It is written beside its place and renamed, so that several refcows at once
+//! read whole files; of two that write at the same time one wins, and what the other had to add is
+//! asked once more.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -27,8 +28,8 @@ const SIZE_LIMIT_BYTES: u64 = 16 << 20;
 /// Then it starts anew. A machine has some tens of interpreters.
 const ANSWERS_LIMIT: usize = 1000;
 
-/// The user's cache folder for refcow, whether it is there or not. Programs in it are started, and answers name
-/// programs: it is none if another user could write there.
+/// The user's cache folder for refcow, whether it is there or not. Programs in it are started, and
+/// answers name programs: it is none if another user could write there.
 pub(super) fn folder() -> Result<PathBuf, Error> {
     let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
     let folder = user.cache_dir().join("refcow");
@@ -63,18 +64,20 @@ struct Stamp {
     bytes: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    /// Of the inode: a copy that keeps the time of its original (`cp -p`, `tar`) still changes this.
+    /// Of the inode: a copy that keeps the time of its original (`cp -p`, `tar`) still changes
+    /// this.
     changed: (i64, i64),
 }
 
-/// The files that an answer depends on, as they were. `None`: there was nothing at that path, and there may be nothing.
+/// The files that an answer depends on, as they were. `None`: there was nothing at that path, and
+/// there may be nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Watched(BTreeMap<String, Option<Stamp>>);
 
 impl Watched {
-    /// Adds a file or folder as it is now. Links are followed: what they lead to counts. `None`: the path is no text,
-    /// and has no place in JSON.
+    /// Adds a file or folder as it is now. Links are followed: what they lead to counts. `None`:
+    /// the path is no text, and has no place in JSON.
     pub(super) fn add(&mut self, path: &Path) -> Option<()> {
         let name = path.to_str()?;
         self.0.entry(name.to_owned()).or_insert_with(|| stamp(path));
@@ -87,8 +90,8 @@ impl Watched {
             .all(|(path, was)| stamp(Path::new(path)) == *was)
     }
 
-    /// Whether nothing of it has changed since `time`. What is looked at after the question was put may have been
-    /// another file when the answer was made.
+    /// Whether nothing of it has changed since `time`. What is looked at after the question was put
+    /// may have been another file when the answer was made.
     fn older_than(&self, time: SystemTime) -> bool {
         let Ok(time) = time.duration_since(UNIX_EPOCH) else {
             return false;
@@ -161,7 +164,8 @@ impl Cache {
         T::deserialize(&kept.answer).ok()
     }
 
-    /// Keeps an answer to a question that was put at `asked`, unless what it depends on has changed since.
+    /// Keeps an answer to a question that was put at `asked`, unless what it depends on has changed
+    /// since.
     pub(super) fn keep(
         &self,
         question: String,
@@ -221,7 +225,8 @@ fn read(path: &Path, asked_by: &str) -> BTreeMap<String, Remembered> {
         .unwrap_or_default()
 }
 
-/// The file's bytes, if nobody else can have written them. An answer names a program that is started later.
+/// The file's bytes, if nobody else can have written them. An answer names a program that is
+/// started later.
 fn bytes(path: &Path) -> Option<Vec<u8>> {
     // Opening a FIFO would wait for the other side.
     if !fs::metadata(path).ok()?.is_file() {

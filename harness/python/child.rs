@@ -38,10 +38,11 @@ pub(super) enum Failure {
     Wait(#[source] io::Error),
 }
 
-/// Runs `command` with nothing on its standard input, in a process group of its own, for at most `timeout`.
+/// Runs `command` with nothing on its standard input, in a process group of its own, for at most
+/// `timeout`.
 ///
-/// The whole group is killed when it ends, when it takes too long, when refcow is interrupted; the program itself also
-/// when refcow is killed.
+/// The whole group is killed when it ends, when it takes too long, when refcow is interrupted; the
+/// program itself also when refcow is killed.
 pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Failure> {
     let deadline = Instant::now() + timeout;
     let parent = rustix::process::getpid();
@@ -52,12 +53,14 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         .stderr(Stdio::piped())
         .process_group(0);
     let die_with_parent = move || {
-        // What is installed is started later: whatever the user's umask, nobody else may write to it.
+        // What is installed is started later: whatever the user's umask, nobody else may write to
+        // it.
         let umask = rustix::process::umask(OTHERS_WRITE);
         rustix::process::umask(umask | OTHERS_WRITE);
         process::lower_open_files(open_files)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died between the fork and the call above; then no signal comes any more.
+        // The parent may have died between the fork and the call above; then no signal comes any
+        // more.
         if rustix::process::getppid() == Some(parent) {
             Ok(())
         } else {
@@ -68,10 +71,11 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
         unsafe_code,
         reason = "the parent-death signal can be set only by the child itself"
     )]
-    // SAFETY: the closure runs in the forked child of a process that may have other threads, where only
-    // async-signal-safe work is allowed. It makes system calls alone, touches no lock and no memory but its own copies of
-    // a pid and a limit, and its error values are built without allocating. The signal fires when the *thread* that forks ends:
-    // this function stays in it until the child has been reaped.
+    // SAFETY: the closure runs in the forked child of a process that may have other threads, where
+    // only async-signal-safe work is allowed. It makes system calls alone, touches no lock and no
+    // memory but its own copies of a pid and a limit, and its error values are built without
+    // allocating. The signal fires when the *thread* that forks ends: this function stays in it
+    // until the child has been reaped.
     unsafe {
         command.pre_exec(die_with_parent);
     }
@@ -106,8 +110,8 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
             Wake::TimedOut => return Err(Failure::TimedOut(timeout)),
             Wake::Ready => {}
         }
-        // What a program wrote before its end is in the pipes by then. One that it left running may hold them open,
-        // which is why their end is not waited for.
+        // What a program wrote before its end is in the pipes by then. One that it left running may
+        // hold them open, which is why their end is not waited for.
         stdout.drain()?;
         stderr.drain()?;
         if has_ended {
@@ -128,8 +132,8 @@ struct ProcessGroup(Child);
 impl ProcessGroup {
     /// Kills whatever of the group still runs, and reaps the leader.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        // Until it is reaped, the leader's pid, which is the group's id, cannot be anyone else's. No such group, or a
-        // program that changed its user, leaves nothing to do here.
+        // Until it is reaped, the leader's pid, which is the group's id, cannot be anyone else's.
+        // No such group, or a program that changed its user, leaves nothing to do here.
         let _ = rustix::process::kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         self.0.wait()
     }
@@ -202,7 +206,8 @@ pub(super) fn tail(bytes: &[u8], lines: usize) -> String {
     last.join("\n")
 }
 
-/// The JSON behind `mark` in the last line that starts with it: a site's own start-up code may print as well.
+/// The JSON behind `mark` in the last line that starts with it: a site's own start-up code may
+/// print as well.
 pub(super) fn marked_line<'a>(stdout: &'a [u8], mark: &str) -> Option<&'a [u8]> {
     stdout
         .split(|byte| *byte == b'\n')

@@ -54,7 +54,8 @@ impl<'a> Version<'a> {
         (numbers.len() <= 3 && known_stage).then_some(Self { numbers, stage })
     }
 
-    /// Whether an interpreter that calls itself `version` is meant. A build from a checkout adds a `+`.
+    /// Whether an interpreter that calls itself `version` is meant. A build from a checkout adds a
+    /// `+`.
     fn matches(&self, version: &str) -> bool {
         Version::parse(version.trim_end_matches('+')).is_some_and(|other| {
             other.numbers.starts_with(&self.numbers)
@@ -91,14 +92,16 @@ impl<'a> Selector<'a> {
 
 /// The interpreter that is meant.
 ///
-/// `None`: what `python3` is on PATH if that can be used, else the first that can. A version (`3.12`, `3.12.1`): the
-/// first usable one of that version; PATH's order decides between several. Otherwise a command's name, the path of an
-/// interpreter, or the folder of an environment or installation.
+/// `None`: what `python3` is on PATH if that can be used, else the first that can. A version
+/// (`3.12`, `3.12.1`): the first usable one of that version; PATH's order decides between several.
+/// Otherwise a command's name, the path of an interpreter, or the folder of an environment or
+/// installation.
 ///
 /// # Errors
 ///
-/// [`Error::NoInterpreter`], [`Error::NoSuchVersion`], [`Error::NotFound`], [`Error::NotAnEnvironment`],
-/// [`Error::NotExecutable`], [`Error::Unreadable`], [`Error::Unusable`] and [`Error::Interrupted`].
+/// [`Error::NoInterpreter`], [`Error::NoSuchVersion`], [`Error::NotFound`],
+/// [`Error::NotAnEnvironment`], [`Error::NotExecutable`], [`Error::Unreadable`],
+/// [`Error::Unusable`] and [`Error::Interrupted`].
 pub fn choose(selector: Option<&str>) -> Result<Interpreter, Error> {
     let search = Search::new(SearchPlaces::of_this_machine());
     selector.map_or_else(|| search.default(), |text| search.one(text))
@@ -113,14 +116,16 @@ pub struct Chosen {
     pub refused: Vec<Error>,
 }
 
-/// The interpreters that are meant by all selectors together; none means the one that [`choose`] takes then.
+/// The interpreters that are meant by all selectors together; none means the one that [`choose`]
+/// takes then.
 ///
-/// A selector is what [`choose`] takes, or the word `all`: every usable interpreter of this machine, of those that share
-/// an installation the first, a named one before any other. Environments that are named themselves all count.
+/// A selector is what [`choose`] takes, or the word `all`: every usable interpreter of this
+/// machine, of those that share an installation the first, a named one before any other.
+/// Environments that are named themselves all count.
 ///
-/// A selector that names nothing is an error. One that names something of no use is refused as long as others remain.
-/// Of what `all` finds, only what is broken is refused: what is merely not for refcow, such as an older version, is
-/// not meant. [`discover`](super::discover()) lists it.
+/// A selector that names nothing is an error. One that names something of no use is refused as long
+/// as others remain. Of what `all` finds, only what is broken is refused: what is merely not for
+/// refcow, such as an older version, is not meant. [`discover`](super::discover()) lists it.
 ///
 /// # Errors
 ///
@@ -195,7 +200,8 @@ impl Search {
                 _ => refused.swap_remove(0),
             });
         }
-        // Stable: of equal versions the named ones stay before the others, and these in PATH's order.
+        // Stable: of equal versions the named ones stay before the others, and these in PATH's
+        // order.
         interpreters.sort_by_cached_key(|one| one.version.parse::<model::Version>().ok());
         Ok(Chosen {
             interpreters,
@@ -224,7 +230,8 @@ impl Search {
     }
 
     fn default(&self) -> Result<Interpreter, Error> {
-        // One after the other: no program is started that is not needed. PATH's python3 nearly always serves.
+        // One after the other: no program is started that is not needed. PATH's python3 nearly
+        // always serves.
         let (first, others): (Vec<Candidate>, Vec<_>) = self
             .places
             .worth_asking()
@@ -285,7 +292,8 @@ impl Search {
         if missing_behind(path).is_some() {
             return self.ask(path);
         }
-        // Links are followed to look, never in what is run: an environment's program is known by its own path.
+        // Links are followed to look, never in what is run: an environment's program is known by
+        // its own path.
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
@@ -341,7 +349,8 @@ impl Search {
     }
 }
 
-/// What makes two interpreters one installation: an environment has the library and the version of its base.
+/// What makes two interpreters one installation: an environment has the library and the version of
+/// its base.
 fn installation(interpreter: &Interpreter) -> (PathBuf, String) {
     (
         real(&interpreter.base_prefix),

@@ -7,11 +7,12 @@ use super::find::SearchPlaces;
 use super::probing::{Found, Inquiry};
 use super::program::is_shim;
 
-/// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose()) would prefer.
+/// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose())
+/// would prefer.
 ///
-/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for himself is not seen,
-/// and what another user could have put there is listed without being started, unless it is on PATH or in
-/// `REFCOW_PYTHONS`.
+/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for
+/// himself is not seen, and what another user could have put there is listed without being started,
+/// unless it is on PATH or in `REFCOW_PYTHONS`.
 pub fn discover() -> Vec<Found> {
     let candidates = SearchPlaces::of_this_machine().worth_asking();
     without_repetitions(Inquiry::new().ask_all(candidates))
@@ -28,8 +29,9 @@ pub(super) fn without_repetitions(found: Vec<Found>) -> Vec<Found> {
                     .unwrap_or_else(|_| interpreter.executable.clone()),
                 interpreter.prefix.clone(),
             )),
-            // A version manager has a shim for each name that any of its versions has, and the shims of the versions
-            // not active now fail. The interpreters behind them are in the list by themselves.
+            // A version manager has a shim for each name that any of its versions has, and the
+            // shims of the versions not active now fail. The interpreters behind them are in the
+            // list by themselves.
             Err(_) => !is_shim(&found.path),
         })
         .collect()

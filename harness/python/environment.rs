@@ -1,7 +1,9 @@
-//! Gives an interpreter the packages that fixtures import: its own, or those of a private environment made once.
+//! Gives an interpreter the packages that fixtures import: its own, or those of a private
+//! environment made once.
 //!
-//! An environment is built in a folder beside its place and renamed when it is complete, under a lock: it is there as a
-//! whole or not at all. What a killed run left half-built is removed by the next one.
+//! An environment is built in a folder beside its place and renamed when it is complete, under a
+//! lock: it is there as a whole or not at all. What a killed run left half-built is removed by the
+//! next one.
 
 use std::fs::{self, File};
 use std::io;
@@ -29,8 +31,8 @@ use crate::threads;
 pub struct Ready {
     /// As it was chosen: an environment made for it does not take its place here.
     pub interpreter: Interpreter,
-    /// What `sys.executable` is to be: the interpreter's, or that of its private environment. Python finds its
-    /// `sys.prefix` by it.
+    /// What `sys.executable` is to be: the interpreter's, or that of its private environment.
+    /// Python finds its `sys.prefix` by it.
     pub executable: PathBuf,
     /// The program to run, no link to it.
     pub program: PathBuf,
@@ -40,23 +42,26 @@ pub struct Ready {
     pub installed: Installed,
 }
 
-/// Sees to it that `modules` can be imported, with neither the user's site-packages nor PYTHON* variables.
+/// Sees to it that `modules` can be imported, with neither the user's site-packages nor PYTHON*
+/// variables.
 ///
-/// An interpreter that imports them all is used as it is. For another one a private environment with all pinned packages
-/// is made under the user's cache folder, once: that takes seconds, `progress` gets a line for each step, and a second
-/// run that starts meanwhile waits. The interpreter's own packages stay as they are.
+/// An interpreter that imports them all is used as it is. For another one a private environment
+/// with all pinned packages is made under the user's cache folder, once: that takes seconds,
+/// `progress` gets a line for each step, and a second run that starts meanwhile waits. The
+/// interpreter's own packages stay as they are.
 ///
 /// # Errors
 ///
-/// [`Error::NotPinned`], [`Error::NotInstalled`], [`Error::NoEnvironment`], [`Error::ImportFails`], [`Error::Cache`],
-/// [`Error::NoHome`] and [`Error::Interrupted`]. Nothing half-made remains after any of them.
+/// [`Error::NotPinned`], [`Error::NotInstalled`], [`Error::NoEnvironment`], [`Error::ImportFails`],
+/// [`Error::Cache`], [`Error::NoHome`] and [`Error::Interrupted`]. Nothing half-made remains after
+/// any of them.
 pub fn prepare(
     interpreter: Interpreter,
     modules: &[String],
     progress: &dyn Fn(&str),
 ) -> Result<Ready, Error> {
-    // Where an environment stands, the interpreter could not import the modules by itself. To ask it again each time
-    // would start one Python more in every run.
+    // Where an environment stands, the interpreter could not import the modules by itself. To ask
+    // it again each time would start one Python more in every run.
     if let Ok(environment) = place_for(&interpreter)
         && !modules.is_empty()
         && let Some(found) = usable(&environment, modules)?
@@ -122,10 +127,12 @@ fn in_environment(interpreter: Interpreter, environment: PathBuf, found: Imports
 /// At once; installing is half waiting for the network, and the rest of it work for a processor.
 const SIDE_BY_SIDE: usize = 3;
 
-/// [`prepare`] for several interpreters, some of them side by side. What came of each stands in the place of each: one
-/// that fails does not keep the others from being ready. An interruption ends them all.
+/// [`prepare`] for several interpreters, some of them side by side. What came of each stands in the
+/// place of each: one that fails does not keep the others from being ready. An interruption ends
+/// them all.
 ///
-/// Lines of progress come one after the other, in the calling thread, and say which Python they are about.
+/// Lines of progress come one after the other, in the calling thread, and say which Python they are
+/// about.
 pub fn prepare_all(
     interpreters: Vec<Interpreter>,
     modules: &[String],
@@ -185,7 +192,8 @@ fn make(
         return Ok(found);
     }
 
-    // Under the lock nobody builds this environment: what is left of it is a killed run's, or it is broken.
+    // Under the lock nobody builds this environment: what is left of it is a killed run's, or it is
+    // broken.
     let building = format!(".building-{name}-");
     for entry in fs::read_dir(place).map_err(at(place))? {
         let entry = entry.map_err(at(place))?;
@@ -225,7 +233,8 @@ fn make(
         progress,
     }
     .run()?;
-    // Once before it gets its name, so that no other run sees one that does not work, and once in its place.
+    // Once before it gets its name, so that no other run sees one that does not work, and once in
+    // its place.
     succeeded(
         interpreter,
         environment,
@@ -263,7 +272,8 @@ fn succeeded(
     })
 }
 
-/// Holds the lock file until dropped. The file stays: removing it would let two runs lock two files of one name.
+/// Holds the lock file until dropped. The file stays: removing it would let two runs lock two files
+/// of one name.
 fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
     let file = File::options()
         .create(true)
@@ -279,9 +289,10 @@ fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<Fil
     progress(&format!(
         "waiting for another refcow that is making the private environment for Python {version}"
     ));
-    // flock() has no descriptor to wait for, and the signal handlers restart it. A thread waits in it; its end closes
-    // the pipe, which can be waited for together with an interruption. After one, the thread stays behind, until it
-    // gets a lock that nobody receives and lets go of it, or until refcow ends, which is sooner.
+    // flock() has no descriptor to wait for, and the signal handlers restart it. A thread waits in
+    // it; its end closes the pipe, which can be waited for together with an interruption. After
+    // one, the thread stays behind, until it gets a lock that nobody receives and lets go of it, or
+    // until refcow ends, which is sooner.
     let (gone, here) = io::pipe().map_err(at(path))?;
     let (sender, receiver) = mpsc::channel();
     let waiter = thread::Builder::new().spawn(move || {

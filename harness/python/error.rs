@@ -7,7 +7,8 @@ use super::pins::REQUIREMENTS_NAME;
 use super::probe::Unusable;
 use super::trust::Distrust;
 
-/// Why there is no interpreter, or no environment for it. [`help`](miette::Diagnostic::help) says what to do.
+/// Why there is no interpreter, or no environment for it. [`help`](miette::Diagnostic::help) says
+/// what to do.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[non_exhaustive]
 pub enum Error {
@@ -74,7 +75,8 @@ pub enum Error {
         /// Why not.
         reason: Unusable,
     },
-    /// A fixture imports something that the interpreter lacks and that refcow has no pinned version of.
+    /// A fixture imports something that the interpreter lacks and that refcow has no pinned version
+    /// of.
     #[error(
         "Python {version} ({}) cannot import {modules}, which {} has no pin for",
         executable.display(), REQUIREMENTS_NAME
@@ -171,8 +173,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What cannot be measured, where no interpreter is known yet, and why, without the name of an interpreter: so the
-    /// reason is the same for all that have it.
+    /// What cannot be measured, where no interpreter is known yet, and why, without the name of an
+    /// interpreter: so the reason is the same for all that have it.
     pub fn reason(&self) -> (Option<String>, String) {
         let of = |path: &Path, reason: String| (Some(path.display().to_string()), reason);
         match self {

@@ -14,8 +14,8 @@ use super::program::{identity, is_broken_environment, is_program, minor_in_name}
 pub(super) struct Candidate {
     /// Where it was found.
     pub(super) path: PathBuf,
-    /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds by itself elsewhere
-    /// is started only if it is trusted.
+    /// Whether the user names it, or its folder: on PATH, or in `REFCOW_PYTHONS`. What refcow finds
+    /// by itself elsewhere is started only if it is trusted.
     pub(super) named: bool,
 }
 
@@ -24,9 +24,11 @@ pub(super) struct Candidate {
 pub(super) struct SearchPlaces {
     /// `REFCOW_PYTHONS`: programs, or folders with a `bin/`, that the user names.
     named: Vec<PathBuf>,
-    /// `PATH`, its absolute folders only: what another folder would mean changes with the working folder.
+    /// `PATH`, its absolute folders only: what another folder would mean changes with the working
+    /// folder.
     pub(super) path: Vec<PathBuf>,
-    /// Folders with a `bin/` of their own: the active environment and what version managers installed.
+    /// Folders with a `bin/` of their own: the active environment and what version managers
+    /// installed.
     installations: Vec<PathBuf>,
     /// Folders where a system keeps programs, should PATH lack them.
     system: Vec<PathBuf>,
@@ -74,9 +76,9 @@ impl SearchPlaces {
         }
     }
 
-    /// Programs by the names of interpreters, in the order of preference: what `python3` means to the user's shell,
-    /// then other versions on PATH, then what the user names, then what is not on PATH. Each file once, but each
-    /// environment counts.
+    /// Programs by the names of interpreters, in the order of preference: what `python3` means to
+    /// the user's shell, then other versions on PATH, then what the user names, then what is not on
+    /// PATH. Each file once, but each environment counts.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let named = self.named.iter().flat_map(|path| {
             if path.is_dir() {
@@ -103,8 +105,9 @@ impl SearchPlaces {
             .collect()
     }
 
-    /// The candidates, without those that cost more than they add when all are asked: a shim takes pyenv longer than
-    /// Python, and what is behind `python3.N` is found among pyenv's versions anyhow.
+    /// The candidates, without those that cost more than they add when all are asked: a shim takes
+    /// pyenv longer than Python, and what is behind `python3.N` is found among pyenv's versions
+    /// anyhow.
     pub(super) fn worth_asking(&self) -> Vec<Candidate> {
         let mut candidates = self.candidates();
         let shims = self.pyenv.as_ref().map(|root| root.join("shims"));
@@ -127,8 +130,8 @@ fn in_folder(bin: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     std::iter::once(bin.join("python3")).chain(versioned(bin))
 }
 
-/// conda's installations and their environments: where its installers put them, and the list that it keeps itself
-/// (`~/.conda/environments.txt`, one folder a line).
+/// conda's installations and their environments: where its installers put them, and the list that
+/// it keeps itself (`~/.conda/environments.txt`, one folder a line).
 fn conda(home: &Path) -> Vec<PathBuf> {
     let names = [
         "miniconda3",
@@ -177,8 +180,8 @@ fn tool_cache() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The subfolders of a version manager's folder, newest version first. Empty when there is no such folder, or it is
-/// another user's.
+/// The subfolders of a version manager's folder, newest version first. Empty when there is no such
+/// folder, or it is another user's.
 fn newest_first(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
@@ -186,7 +189,8 @@ fn newest_first(folder: &Path) -> Vec<PathBuf> {
         .flatten()
         .map(|entry| entry.path())
         .collect();
-    // Numbers compare as numbers: 3.9 is before 3.10. Then by name, so that the order is the same in every run.
+    // Numbers compare as numbers: 3.9 is before 3.10. Then by name, so that the order is the same
+    // in every run.
     found.sort_by_cached_key(|path| {
         let name = path
             .file_name()

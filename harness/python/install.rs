@@ -1,4 +1,5 @@
-//! Makes an environment and installs the pinned packages into it: by uv if there is one, else by pip.
+//! Makes an environment and installs the pinned packages into it: by uv if there is one, else by
+//! pip.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,15 +20,16 @@ use super::probe::Interpreter;
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 /// 20 MB over a slow line. pip gives up by itself long before where there is no line at all.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// The first pip that knows the names of all current Linux wheels (PEP 600). CPython 3.8.0 comes with an older one.
+/// The first pip that knows the names of all current Linux wheels (PEP 600). CPython 3.8.0 comes
+/// with an older one.
 const OLDEST_PIP: (u32, u32) = (20, 3);
 /// Lines of an installer's output that an error quotes.
 const QUOTED_LINES: usize = 8;
 
 /// One environment in the making. All that is written lies in `scratch`.
 ///
-/// No step starts a process of its own (which is why pip is not installed by ensurepip, and not run by `pip --python`):
-/// a grandchild would outlive a refcow that is killed.
+/// No step starts a process of its own (which is why pip is not installed by ensurepip, and not run
+/// by `pip --python`): a grandchild would outlive a refcow that is killed.
 pub(super) struct Build<'a> {
     pub(super) interpreter: &'a Interpreter,
     pub(super) scratch: &'a TempDir,
@@ -40,7 +42,8 @@ pub(super) struct Build<'a> {
 enum Pip {
     /// The interpreter's own module.
     Module,
-    /// A file or folder to run: the wheel that ensurepip would install, or a newer pip fetched by an old one.
+    /// A file or folder to run: the wheel that ensurepip would install, or a newer pip fetched by
+    /// an old one.
     Path(PathBuf),
 }
 
@@ -90,8 +93,9 @@ impl Build<'_> {
         }
     }
 
-    /// Takes out of the environment what would give it another heap in each place: Python reads all of pyvenv.cfg, which
-    /// since 3.11 tells where it was made, and byte code names the file that it was compiled from.
+    /// Takes out of the environment what would give it another heap in each place: Python reads all
+    /// of pyvenv.cfg, which since 3.11 tells where it was made, and byte code names the file that
+    /// it was compiled from.
     fn finish(&self) -> Result<PathBuf, Error> {
         /// In the place of the environment's folder.
         const COMPILED_IN: &str = "/environment";
@@ -117,7 +121,8 @@ impl Build<'_> {
             .args(["-s", "-m", "compileall", "-q", "-f", "-d", COMPILED_IN])
             .args(["--invalidation-mode", "unchecked-hash"])
             .arg(self.environment.join("lib"));
-        // Packages bring files that this version cannot compile, nor import; compileall's status is theirs.
+        // Packages bring files that this version cannot compile, nor import; compileall's status is
+        // theirs.
         self.step(&mut compile, INSTALL_TIMEOUT)?;
         Ok(self.environment.clone())
     }
@@ -144,7 +149,8 @@ impl Build<'_> {
 
     fn with_pip(&self, requirements: &Path) -> Result<(), Error> {
         let python = &self.interpreter.executable;
-        // --without-pip: Debian's python3 has venv, and ensurepip only with the package python3-venv.
+        // --without-pip: Debian's python3 has venv, and ensurepip only with the package
+        // python3-venv.
         let mut make = self.command(python);
         make.args(["-I", "-m", "venv", "--without-pip"])
             .arg(&self.environment);
@@ -177,9 +183,10 @@ impl Build<'_> {
             pip = (Pip::Path(newer.join("pip")), false);
         }
         let mut install = self.pip_command(&pip.0);
-        // Wheels only: building NumPy takes a compiler and many minutes, and would give each machine another NumPy.
-        // --target, not the environment's own interpreter: it works with every pip, in an interpreter whose packages a
-        // distribution manages too (PEP 668), and does not take the interpreter's other packages for the environment's.
+        // Wheels only: building NumPy takes a compiler and many minutes, and would give each
+        // machine another NumPy. --target, not the environment's own interpreter: it works with
+        // every pip, in an interpreter whose packages a distribution manages too (PEP 668), and
+        // does not take the interpreter's other packages for the environment's.
         install
             .args(["install", "--no-compile", "--only-binary=:all:", "--target"])
             .arg(site)
@@ -218,7 +225,8 @@ impl Build<'_> {
         command
             // What a killed installer leaves is removed with the rest.
             .env("TMPDIR", self.scratch.path().join("tmp"))
-            // The user's settings say where packages come from. Where they go is not theirs to say here.
+            // The user's settings say where packages come from. Where they go is not theirs to say
+            // here.
             .env_remove("PIP_TARGET")
             .env_remove("PIP_PREFIX")
             .env_remove("PIP_ROOT")
@@ -272,8 +280,9 @@ impl Build<'_> {
     }
 }
 
-/// The interpreter's own pip if it is new enough (it is what the user has set up and trusts), else the one bundled with
-/// ensurepip if that is, else the first of them, to be told that it is too old.
+/// The interpreter's own pip if it is new enough (it is what the user has set up and trusts), else
+/// the one bundled with ensurepip if that is, else the first of them, to be told that it is too
+/// old.
 fn best(installers: Installers) -> Option<(Pip, bool)> {
     let module = installers.module.map(|version| (Pip::Module, version));
     let bundled = installers

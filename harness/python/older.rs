@@ -42,9 +42,9 @@ struct Answer {
     raw_array: bool,
 }
 
-/// A Python 3 before 3.8 of this machine: the first that answers, of those whose path says that they are one and that
-/// nobody but the user and root can change. No other program is started, and it is asked once, however many interpreters
-/// are measured.
+/// A Python 3 before 3.8 of this machine: the first that answers, of those whose path says that
+/// they are one and that nobody but the user and root can change. No other program is started, and
+/// it is asked once, however many interpreters are measured.
 ///
 /// # Errors
 /// [`Error::Interrupted`].

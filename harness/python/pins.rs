@@ -1,4 +1,5 @@
-//! The packages that a private environment gets, each in one version: `python_fixtures/requirements.txt`.
+//! The packages that a private environment gets, each in one version:
+//! `python_fixtures/requirements.txt`.
 
 pub(super) const REQUIREMENTS: &str = include_str!("../../python_fixtures/requirements.txt");
 /// What takes the place of a pip that is too old.
@@ -13,8 +14,9 @@ pub(super) struct Pin<'a> {
     pub(super) version: &'a str,
 }
 
-/// The pins for one series. requirements.txt keeps to `NAME==VERSION ; python_version OP "X.Y"`, with the hashes in lines
-/// of their own, which are for the installer; a test holds it to that form.
+/// The pins for one series. requirements.txt keeps to `NAME==VERSION ; python_version OP "X.Y"`,
+/// with the hashes in lines of their own, which are for the installer; a test holds it to that
+/// form.
 pub(super) fn pins(requirements: &str, series: (u8, u8)) -> Vec<Pin<'_>> {
     requirements
         .lines()

@@ -19,7 +19,8 @@ pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
 /// What an installation makes of the same pins. A new number for each change of that, so that no old environment is used.
 const RECIPE: &str = "4";
 
-/// One name for one interpreter and one set of pins: a version to read, a digest to tell two of that version apart.
+/// One name for one interpreter and one set of pins: a version to read, a digest to tell two of
+/// that version apart.
 fn name(interpreter: &Interpreter, requirements: &str) -> String {
     format!(
         "{}-{}",
@@ -29,7 +30,8 @@ fn name(interpreter: &Interpreter, requirements: &str) -> String {
 }
 
 fn digest(interpreter: &Interpreter, text: &str) -> String {
-    // python3 and python3.11 are one interpreter. An environment's program is known by its own path alone.
+    // python3 and python3.11 are one interpreter. An environment's program is known by its own path
+    // alone.
     let executable = if interpreter.is_environment() {
         interpreter.executable.clone()
     } else {

@@ -45,7 +45,8 @@ pub enum NotPreloadable {
         /// `PT_INTERP`.
         loader: PathBuf,
     },
-    /// The loader takes no preloaded library from an ordinary user for it (ld.so(8), secure-execution mode).
+    /// The loader takes no preloaded library from an ordinary user for it (ld.so(8),
+    /// secure-execution mode).
     #[error(
         "it gives whoever starts it more rights (set-user-ID, set-group-ID, or file capabilities)"
     )]

@@ -13,17 +13,18 @@ use crate::process;
 
 pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
-/// An interpreter answers in a tenth of a second, through a version manager's shim in half of one. The rest is for a
-/// cold disk and a busy machine.
+/// An interpreter answers in a tenth of a second, through a version manager's shim in half of one.
+/// The rest is for a cold disk and a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The oldest series that has all of PyO3's stable ABI, as refcow is built.
 pub(super) const OLDEST_SERIES: (u8, u8) = (3, 8);
 
-/// A usable interpreter: CPython 3.8 or newer, with the GIL, in a program that refcow-subject can be preloaded into.
+/// A usable interpreter: CPython 3.8 or newer, with the GIL, in a program that refcow-subject can
+/// be preloaded into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// `sys.executable`: the real interpreter behind a version manager's shim, an environment's own `bin/python` in an
-    /// environment. Absolute.
+    /// `sys.executable`: the real interpreter behind a version manager's shim, an environment's own
+    /// `bin/python` in an environment. Absolute.
     pub executable: PathBuf,
     /// `3.11.7`, `3.15.0b1`: the first word of `sys.version`.
     pub version: String,
@@ -48,7 +49,8 @@ impl Interpreter {
     }
 }
 
-/// Why a program cannot serve as an interpreter. [`help`](miette::Diagnostic::help) says what to do.
+/// Why a program cannot serve as an interpreter. [`help`](miette::Diagnostic::help) says what to
+/// do.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
 #[non_exhaustive]
 pub enum Unusable {
@@ -146,9 +148,11 @@ pub(super) struct Answer {
 ///
 /// # Errors
 ///
-/// [`Unusable::DoesNotRun`], [`Unusable::Hangs`], [`Unusable::NotPython`] and [`Unusable::Interrupted`].
+/// [`Unusable::DoesNotRun`], [`Unusable::Hangs`], [`Unusable::NotPython`] and
+/// [`Unusable::Interrupted`].
 pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
-    // Without the user's list of libraries first: what is measured is to depend on it only if it must.
+    // Without the user's list of libraries first: what is measured is to depend on it only if it
+    // must.
     let mut output = run(program, false)?;
     let needs_library_path =
         output.status.code() == Some(NOT_LINKED) && std::env::var_os(LIBRARY_PATH).is_some();
@@ -180,8 +184,9 @@ fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusabl
     if !with_library_path {
         command.env_remove(LIBRARY_PATH);
     }
-    // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject), and no bytecode
-    // written into someone's installation. (-I would do more, but 2.7 has no -I and should name its version.)
+    // Neither the user's site-packages nor PYTHON* variables (they are not there in the subject),
+    // and no bytecode written into someone's installation. (-I would do more, but 2.7 has no -I and
+    // should name its version.)
     command.args(["-E", "-s", "-B", "-c", SCRIPT]);
     child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
         Failure::TimedOut(limit) => Unusable::Hangs {

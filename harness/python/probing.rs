@@ -1,4 +1,5 @@
-//! Asks programs what they are: each once, and not at all while nothing has changed since an earlier run asked it.
+//! Asks programs what they are: each once, and not at all while nothing has changed since an
+//! earlier run asked it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -72,7 +73,8 @@ impl Inquiry {
         outcome
     }
 
-    /// What the program says, or that to which it led in an earlier run, if it would lead there now.
+    /// What the program says, or that to which it led in an earlier run, if it would lead there
+    /// now.
     fn behind(&self, program: &Path) -> Result<Answer, Unusable> {
         let (time, choice) = (SystemTime::now(), pyenv::choice(program));
         if let Some(choice) = &choice
@@ -116,9 +118,9 @@ impl Inquiry {
     }
 }
 
-/// What a program says as it starts depends on this: one text for all that is no file, which is the path by which it is
-/// run (an environment's program is a link to that of its base), where that leads, and what chooses the libraries that
-/// it loads; and the files. `None`: a path is no text.
+/// What a program says as it starts depends on this: one text for all that is no file, which is the
+/// path by which it is run (an environment's program is a link to that of its base), where that
+/// leads, and what chooses the libraries that it loads; and the files. `None`: a path is no text.
 pub(super) fn of_program(program: &Path) -> Option<(String, Watched)> {
     let file = fs::canonicalize(program).ok()?;
     let mut parts = vec![program.to_str()?.to_owned(), file.to_str()?.to_owned()];
@@ -156,8 +158,8 @@ fn after(answer: &Answer, watched: &mut Watched) -> Option<()> {
     Some(())
 }
 
-/// Whether this program answered itself. A shim or a wrapper, script or not, starts another one, and another one
-/// tomorrow or in the next folder.
+/// Whether this program answered itself. A shim or a wrapper, script or not, starts another one,
+/// and another one tomorrow or in the next folder.
 fn is_interpreter(program: &Path, answer: &Answer) -> bool {
     let same = answer.executable.as_deref().is_some_and(|executable| {
         matches!(

@@ -15,8 +15,8 @@ pub(super) fn minor_in_name(path: &Path) -> Option<u8> {
         .then(|| minor.parse().ok())?
 }
 
-/// The minor version that a program's path tells: by its own name, that of the file behind it, or that of its
-/// installation (`…/versions/3.7.16/bin/python3`).
+/// The minor version that a program's path tells: by its own name, that of the file behind it, or
+/// that of its installation (`…/versions/3.7.16/bin/python3`).
 pub(super) fn minor_told(path: &Path) -> Option<u8> {
     let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let of_installation = |path: &Path| {
@@ -31,8 +31,8 @@ pub(super) fn minor_told(path: &Path) -> Option<u8> {
         .or_else(|| of_installation(path))
 }
 
-/// What makes two paths the same interpreter before either is run: the file, and the environment it stands in, since
-/// the program of an environment is a link to that of its base.
+/// What makes two paths the same interpreter before either is run: the file, and the environment it
+/// stands in, since the program of an environment is a link to that of its base.
 pub(super) fn identity(path: &Path) -> (PathBuf, Option<PathBuf>) {
     let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let environment = path
@@ -43,7 +43,8 @@ pub(super) fn identity(path: &Path) -> (PathBuf, Option<PathBuf>) {
     (file, environment)
 }
 
-/// Whether this is the `python3` of a virtual environment whose base has gone: there to be named, not to be run.
+/// Whether this is the `python3` of a virtual environment whose base has gone: there to be named,
+/// not to be run.
 pub(super) fn is_broken_environment(path: &Path) -> bool {
     let root = path.parent().and_then(Path::parent);
     root.is_some_and(|root| root.join("pyvenv.cfg").is_file())

@@ -1,9 +1,10 @@
-//! Where a shim of pyenv's led when it was asked last: a shell script that starts others takes several times as long as
-//! Python, and leads to the same program until something of this changes.
+//! Where a shim of pyenv's led when it was asked last: a shell script that starts others takes
+//! several times as long as Python, and leads to the same program until something of this changes.
 //!
-//! pyenv documents what it chooses by ("Understanding Python version selection" in its README): `PYENV_VERSION`, else
-//! `.python-version` in the working folder or above it, else `version` in its root, else `PATH`. Where plugins have hooks
-//! for that, they may choose by anything, and the shim is asked each time.
+//! pyenv documents what it chooses by ("Understanding Python version selection" in its README):
+//! `PYENV_VERSION`, else `.python-version` in the working folder or above it, else `version` in its
+//! root, else `PATH`. Where plugins have hooks for that, they may choose by anything, and the shim
+//! is asked each time.
 
 use std::env;
 use std::fs;

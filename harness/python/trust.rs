@@ -1,21 +1,25 @@
 //! Whether nobody but the user can have put something there.
 //!
-//! refcow starts programs that it finds by itself, and believes what it has kept in its cache. Whoever can write to such
-//! a file, to a folder above it, or to a link on the way there, decides what is started in the user's name; of root's
-//! run, in root's. So each of them has to belong to the user (by the effective id) or to root, and nobody else may write
-//! to it:
+//! refcow starts programs that it finds by itself, and believes what it has kept in its cache.
+//! Whoever can write to such a file, to a folder above it, or to a link on the way there, decides
+//! what is started in the user's name; of root's run, in root's. So each of them has to belong to
+//! the user (by the effective id) or to root, and nobody else may write to it:
 //!
-//! - *The way* is what the kernel would walk: each folder from the root on, each symbolic link, and the way that it leads.
-//! - *A sticky folder* that all may write to, such as `/tmp`, is good to pass: there only the owner of an entry, or of
-//!   the folder, can replace it. It is not good as the end of the way: others can put things into it.
-//! - *A group* may write if it is the private one of the user or of root: of the same name, and without another member.
-//!   Distributions give each user such a group and a umask of 002, so that all of a user's own files are so. Members are
-//!   looked up in the system's lists; another user's *primary* group is seen in `/etc/passwd` alone.
-//! - *Access control lists* of POSIX that let somebody write set the group's permission to write in the mode. So a file
-//!   with that bit and a list is not trusted, whatever its group. Those of NFS 4 are the server's, and are not looked at.
+//! - *The way* is what the kernel would walk: each folder from the root on, each symbolic link, and
+//!   the way that it leads.
+//! - *A sticky folder* that all may write to, such as `/tmp`, is good to pass: there only the owner
+//!   of an entry, or of the folder, can replace it. It is not good as the end of the way: others
+//!   can put things into it.
+//! - *A group* may write if it is the private one of the user or of root: of the same name, and
+//!   without another member. Distributions give each user such a group and a umask of 002, so that
+//!   all of a user's own files are so. Members are looked up in the system's lists; another user's
+//!   *primary* group is seen in `/etc/passwd` alone.
+//! - *Access control lists* of POSIX that let somebody write set the group's permission to write in
+//!   the mode. So a file with that bit and a list is not trusted, whatever its group. Those of NFS
+//!   4 are the server's, and are not looked at.
 //!
-//! What the user names (`--python PATH`, `REFCOW_PYTHONS`, what is on `PATH`) is not asked about: a shell would start it
-//! as well.
+//! What the user names (`--python PATH`, `REFCOW_PYTHONS`, what is on `PATH`) is not asked about: a
+//! shell would start it as well.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -75,7 +79,8 @@ impl Distrust {
     }
 }
 
-/// Whether only the user and root can change what is at a path, or put something there if there is nothing.
+/// Whether only the user and root can change what is at a path, or put something there if there is
+/// nothing.
 pub(super) fn check(path: &Path) -> Result<(), Distrust> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut left: VecDeque<OsString> = parts(&path);
@@ -120,8 +125,8 @@ pub(super) fn check(path: &Path) -> Result<(), Distrust> {
     Ok(())
 }
 
-/// Whether that is so of a program by the name of an interpreter, and of what it loads before it does anything: the
-/// `pyvenv.cfg` and the folders of modules beside its `bin/`.
+/// Whether that is so of a program by the name of an interpreter, and of what it loads before it
+/// does anything: the `pyvenv.cfg` and the folders of modules beside its `bin/`.
 pub(super) fn check_program(program: &Path) -> Result<(), Distrust> {
     check(program)?;
     let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
@@ -129,8 +134,8 @@ pub(super) fn check_program(program: &Path) -> Result<(), Distrust> {
     roots.into_iter().flatten().try_for_each(check_modules)
 }
 
-/// Whether that is so of an environment that refcow has made. The interpreter that it is for is the user's choice, and the
-/// program in it a link to that.
+/// Whether that is so of an environment that refcow has made. The interpreter that it is for is the
+/// user's choice, and the program in it a link to that.
 pub(super) fn check_environment(root: &Path) -> Result<(), Distrust> {
     check(&root.join("bin"))?;
     check_modules(root)

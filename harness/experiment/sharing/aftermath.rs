@@ -14,13 +14,15 @@ use crate::interrupt::{self, Wake};
 use crate::model::Leftover;
 use crate::{observe, process, shm};
 
-/// What a helper gets to notice that those it served are dead. One that does takes some milliseconds.
+/// What a helper gets to notice that those it served are dead. One that does takes some
+/// milliseconds.
 const HELPER_TIME: Duration = Duration::from_secs(5);
 /// What a manager gets. It looks for the end that it was told of once a second.
 const MANAGER_TIME: Duration = Duration::from_millis(1100);
 
-/// Kills parent and children at once, as what ends a job does, gives helpers the time to notice, and looks at what is
-/// left. It is not removed here: that is for the ends of `subject` and `folder`.
+/// Kills parent and children at once, as what ends a job does, gives helpers the time to notice,
+/// and looks at what is left. It is not removed here: that is for the ends of `subject` and
+/// `folder`.
 pub(super) fn left_after_kill(
     subject: &Subject,
     helpers: &BTreeMap<String, i32>,

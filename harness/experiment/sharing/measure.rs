@@ -26,7 +26,8 @@ use crate::temporary::Folder;
 /// How long a result is waited for that a killed process owes.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the temporary folder.
+/// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the
+/// temporary folder.
 const LONGEST_FOLDER: usize = 48;
 
 /// A subject with the ways' program in it.
@@ -220,8 +221,9 @@ impl ProcessPages {
 
     /// What this child has beyond the reference child.
     ///
-    /// Forked from one process, both have their own copies of what any child writes at the same addresses. Other start
-    /// methods give each child addresses of its own, and only numbers can be compared.
+    /// Forked from one process, both have their own copies of what any child writes at the same
+    /// addresses. Other start methods give each child addresses of its own, and only numbers can be
+    /// compared.
     fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
         match method {
             StartMethod::Fork => (&self.own - &reference.own).len().cast_signed(),
@@ -238,9 +240,9 @@ struct GroupMemory {
     memory_bytes: Option<u64>,
 }
 
-/// The sums over the whole group, less what each of `without` alone has: as if they were not there, but for their part in
-/// what processes outside the group use as well, and for what they share with each other alone. `None` where the kernel
-/// does not tell.
+/// The sums over the whole group, less what each of `without` alone has: as if they were not there,
+/// but for their part in what processes outside the group use as well, and for what they share with
+/// each other alone. `None` where the kernel does not tell.
 fn together(group: i32, without: &[i32]) -> Result<GroupMemory, observe::Error> {
     let mut sums = GroupMemory {
         pss_bytes: Some(0),

@@ -115,7 +115,8 @@ impl Selection {
         modules.into_iter().cloned().collect()
     }
 
-    /// Refuses what the machine has no room for. All ways are looked at before the first is measured.
+    /// Refuses what the machine has no room for. All ways are looked at before the first is
+    /// measured.
     ///
     /// # Errors
     /// The first way that does not fit.

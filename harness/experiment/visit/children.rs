@@ -15,7 +15,8 @@ pub(super) struct Waiting {
     pub(super) written_since: PageSet,
 }
 
-/// Forks the witness and all children, noting before each fork what the parent has written since the one before.
+/// Forks the witness and all children, noting before each fork what the parent has written since
+/// the one before.
 pub(super) fn fork_all(
     subject: &mut Subject,
     job: &Job,

@@ -1,5 +1,5 @@
-//! Processes that a visit forks and ends again: one further child makes the visit under ptrace, and each that it forks is looked
-//! at when it ends. The children that are counted are not traced.
+//! Processes that a visit forks and ends again: one further child makes the visit under ptrace, and
+//! each that it forks is looked at when it ends. The children that are counted are not traced.
 
 use super::children::{fork_all, imported, rehearse};
 use super::error::Error;
@@ -12,7 +12,8 @@ use crate::protocol::{Job, Report};
 /// How many names of programs are told.
 const MOST_NAMES: usize = 5;
 
-/// Tells of each child what its visit forked, if it forked anything. `grown` is in the order of the children.
+/// Tells of each child what its visit forked, if it forked anything. `grown` is in the order of the
+/// children.
 ///
 /// # Errors
 /// When the further child cannot be forked, or its visit does not end.

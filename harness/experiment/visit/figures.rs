@@ -128,7 +128,8 @@ pub struct Details {
 }
 
 impl Details {
-    /// Takes over the lines of another child that made the same visit, of which it is known which line ran when.
+    /// Takes over the lines of another child that made the same visit, of which it is known which
+    /// line ran when.
     pub fn take_lines(&mut self, other: &Self, log: &LineLog, objects: &ObjectMap) {
         self.recorded
             .take_lines(&other.recorded, other.pid, log, objects);
@@ -140,7 +141,8 @@ impl Details {
         self.made.groups()
     }
 
-    /// The copied pages in groups, again: when more is known of their first writes than when they were counted.
+    /// The copied pages in groups, again: when more is known of their first writes than when they
+    /// were counted.
     pub fn written(&self, objects: &ObjectMap) -> Vec<Written> {
         let Self {
             regions,

@@ -39,7 +39,8 @@ pub(super) struct Visited {
     pub(super) made: NewPages,
     /// The modules that it has imported.
     pub(super) imported: Vec<String>,
-    /// Pages that had been shared and are now in swap, or perhaps were: whether they were copied cannot be told.
+    /// Pages that had been shared and are now in swap, or perhaps were: whether they were copied
+    /// cannot be told.
     pub(super) swapped: u64,
     /// Whether the visit started processes.
     pub(super) grown: Grown,
@@ -99,13 +100,14 @@ pub(super) fn look_after(
     if after.threads > ready.before.threads {
         return Err(Error::ChildThreads);
     }
-    // A page that becomes the parent's alone need not have been written: its last other user may have copied it.
-    // But a write to a shared page is a fault, always.
+    // A page that becomes the parent's alone need not have been written: its last other user may
+    // have copied it. But a write to a shared page is a fault, always.
     let faults = minor_faults(parent)? - parent_faults;
     if faults > 0 {
         return Err(Error::ParentFaulted { faults });
     }
-    // The parent has not written, so its frames are those of before: unless the kernel has moved pages meanwhile.
+    // The parent has not written, so its frames are those of before: unless the kernel has moved
+    // pages meanwhile.
     let look = || Ok::<_, Error>([states(parent)?, states(pid)?]);
     let mapped = mappings(pid)?;
     let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {

@@ -1,7 +1,8 @@
-//! What a child copies between its fork and its visit, beyond what the fork itself costs: a collection that falls due then, say.
+//! What a child copies between its fork and its visit, beyond what the fork itself costs: a
+//! collection that falls due then, say.
 //!
-//! What a fork costs is seen in a further child that takes the same way with the collector stopped. A page that both write is the
-//! fork's, as in every other visit.
+//! What a fork costs is seen in a further child that takes the same way with the collector stopped.
+//! A page that both write is the fork's, as in every other visit.
 
 use super::children::{fork_all, rehearse};
 use super::error::Error;
@@ -12,8 +13,8 @@ use crate::model::RegionMap;
 use crate::observe::{Fork, PageSet, Regions, settle};
 use crate::protocol::Job;
 
-/// With fewer of the data's pages copied on the way nobody asks why: any object that the fork's own steps use may share a page
-/// with one of the data's.
+/// With fewer of the data's pages copied on the way nobody asks why: any object that the fork's own
+/// steps use may share a page with one of the data's.
 const NOISE: u64 = 4;
 
 /// Tells apart, in each child's fork, what it copied on the way.

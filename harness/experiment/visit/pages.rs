@@ -9,7 +9,8 @@ pub(super) fn states(pid: i32) -> Result<PageStates, Error> {
     Ok(page_states(pid, &mappings(pid)?.ranges)?)
 }
 
-/// Pages that are this process's alone: written since its last fork, as a later child or the witness shares all others.
+/// Pages that are this process's alone: written since its last fork, as a later child or the
+/// witness shares all others.
 pub(super) fn own(states: &PageStates) -> PageSet {
     states.anonymous() & states.exclusive()
 }

@@ -13,8 +13,9 @@ use crate::observe::{
 };
 use crate::symbols::Symbols;
 
-/// What the recorded faults say of a child: the first on each page that it has copied, which made the copy; the last on each page
-/// that is new, which made what is there now; and those on pages that it had copied and has given back.
+/// What the recorded faults say of a child: the first on each page that it has copied, which made
+/// the copy; the last on each page that is new, which made what is there now; and those on pages
+/// that it had copied and has given back.
 pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error> {
     let mut symbols = Symbols::of(code_mappings(child.ready.pid)?);
     // Most pages are written to by a handful of instructions.
@@ -30,8 +31,8 @@ pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error>
         line: None,
         own_line: None,
     };
-    // A page that both still share was not copied, whatever the fault was for: where the kernel moves pages between nodes, it
-    // has processes fault at them.
+    // A page that both still share was not copied, whatever the fault was for: where the kernel
+    // moves pages between nodes, it has processes fault at them.
     let shared = child.ready.fork.shared();
     let still = shared & &(child.states.present() - child.states.exclusive());
     let (mut first, mut made) = (HashMap::new(), HashMap::new());
@@ -73,8 +74,8 @@ fn huge(child: &Visited) -> Result<Huge, Error> {
     Ok(pages.map_or(Huge::Somewhere, Huge::Pages))
 }
 
-/// Finds what stands on a child's new pages; what has buffers there may itself have
-/// found room on any page of the child's own. Where its memory cannot be read, nothing is known of them.
+/// Finds what stands on a child's new pages; what has buffers there may itself have found room on
+/// any page of the child's own. Where its memory cannot be read, nothing is known of them.
 pub(super) fn name_types(version: &str, child: &mut Visited) {
     let pid = child.ready.pid;
     let minor = version
