@@ -762,7 +762,7 @@ fn the_rule_that_applied_is_marked() {
 }
 
 #[test]
-fn the_first_line_says_how_many_statements_hold() {
+fn what_holds_is_said_before_any_verdict() {
     let of = |claims: &[Verdict]| {
         let mut run = report().clone();
         run.claims.truncate(claims.len());
@@ -775,7 +775,8 @@ fn the_first_line_says_how_many_statements_hold() {
         };
         let text = render_claims(&Report::of(run), &[], style);
         let text = String::from_utf8(text).unwrap();
-        let first = text.lines().next().unwrap();
+        // Of which article is said first.
+        let first = text.lines().nth(1).unwrap();
         let (_, said) = first.split_once(": ").unwrap();
         format!("{} {said}", first.split_once(',').unwrap().0)
     };

@@ -46,10 +46,10 @@ fn where_nothing_else_is(place: &Place, arguments: &[&str]) -> Command {
     command
 }
 
-/// Without a command refcow measures with one interpreter. Of the others it starts one, for the claim about 3.8: the first
+/// Claims are measured with one interpreter. Of the others it starts one, for the claim about 3.8: the first
 /// that is older, if it is in a place that only the user and root can write to.
 #[test]
-fn the_plain_command_starts_its_own_interpreter_and_one_older() {
+fn claims_start_their_own_interpreter_and_one_older() {
     let place = Place::new();
     let programs = [
         ("pyenv/versions/3.13.9/bin/python3", "3.13.9"),
@@ -66,7 +66,7 @@ fn the_plain_command_starts_its_own_interpreter_and_one_older() {
     let open = place.path("pyenv/versions/3.7.17/bin");
     fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     noting(&place, "pyenv/versions/3.7.16/bin/python3", "none");
-    let arguments = ["--quick", "--quiet", "--format", "json"];
+    let arguments = ["claims", "--quick", "--quiet", "--format", "json"];
     let finished = place.run(where_nothing_else_is(&place, &arguments));
     let starts = fs::read_to_string(place.path("starts")).unwrap_or_default();
     let starts: Vec<&str> = starts.lines().collect();
