@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             if let Some(help) = error.help() {
                 text += &format!("help: {help}\n");
             }
-            // What a user's code raises may hold letters that act on a terminal.
+            // What a user's code raises may hold characters that act on a terminal.
             let text = printable_lines(&text);
             // Not eprintln, which panics where nobody reads: the exit status still tells.
             let _ = io::stderr().write_all(text.as_bytes());

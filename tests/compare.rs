@@ -1155,7 +1155,7 @@ fn of_several_preparations_none_is_taken_for_another() {
 }
 
 #[rstest]
-#[case::nothing_to_match("loader", "a name in the base and its name now: OLD=NEW")]
+#[case::nothing_to_match("loader", "write it as OLD=NEW: a name in the base, and its name now")]
 #[case::no_name("loader=", "`` names no file or fixture")]
 #[case::a_visit_of_one("loader:epoch=fast", "name a visit on both sides")]
 fn what_is_no_match_is_refused(#[case] names: &str, #[case] said: &str) {

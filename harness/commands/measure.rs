@@ -273,10 +273,10 @@ fn by() -> impl TypedValueParser<Value = By> {
 fn baseline_name(text: &str) -> Result<String, String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if text.ends_with(".json") {
-        return Err("a name, not that of its file: without .json".into());
+        return Err("give the name without .json".into());
     }
     match !text.is_empty() && !text.starts_with('.') && text.chars().all(plain) {
         true => Ok(text.to_owned()),
-        false => Err("a name has letters, digits, and -, _ or . behind the first".into()),
+        false => Err("a name has letters and digits, and -, _ or . after the first".into()),
     }
 }

@@ -187,7 +187,7 @@ impl ToleranceOptions {
 /// An argument of `build`.
 fn setting(text: &str) -> Result<Setting, String> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err("an argument is set by NAME=VALUE".into());
+        return Err("write it as NAME=VALUE".into());
     };
     let of_names = |character: char| character == '_' || character.is_alphanumeric();
     match name.chars().all(of_names)
@@ -205,12 +205,12 @@ fn setting(text: &str) -> Result<Setting, String> {
 /// What has another name now.
 pub fn renamed(text: &str) -> Result<Renamed, String> {
     let Some((old, new)) = text.split_once('=') else {
-        return Err("a name in the base and its name now: OLD=NEW".into());
+        return Err("write it as OLD=NEW: a name in the base, and its name now".into());
     };
     let (old, new) = (subject(old)?, subject(new)?);
     match old.visit.is_some() == new.visit.is_some() {
         true => Ok(Renamed { old, new }),
-        false => Err("name a visit on both sides of `=`, or on none".into()),
+        false => Err("name a visit on both sides of `=`, or on neither".into()),
     }
 }
 
