@@ -105,8 +105,6 @@ fn each_output_stands_below_the_command_that_printed_it() {
             let pasted = above.starts_with("<!-- output") && above.ends_with("-->");
             match info.as_str() {
                 "console" | "text" => assert!(pasted, "{place}: nobody says what prints it"),
-                // The table of modules.
-                "" if path.ends_with("docs/architecture.md") => {}
                 "diagram" | "python" | "r" | "sh" => assert!(!pasted, "{place}: shown as {info}"),
                 _ => panic!("{place}: `{info}` says neither an output nor a language"),
             }
@@ -131,6 +129,25 @@ fn code_blocks(markdown: &str) -> Vec<(String, usize)> {
         }
     });
     blocks.collect()
+}
+
+/// What a newcomer looks up first must be right.
+#[test]
+fn each_file_that_the_architecture_names_is_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let architecture = include_str!("../docs/architecture.md");
+    let spans = architecture.split('`').skip(1).step_by(2);
+    let is_path = |span: &&str| {
+        let ends = [".py", ".rs", ".toml", ".txt", "/"];
+        ends.iter().any(|end| span.ends_with(end)) && *span != "commands/COMMAND.rs"
+    };
+    let mut named = 0;
+    for path in spans.filter(is_path) {
+        let places = [top.join("harness").join(path), top.join(path)];
+        assert!(places.iter().any(|place| place.exists()), "no {path}");
+        named += 1;
+    }
+    assert!(named > 80, "{named}");
 }
 
 #[test]
