@@ -187,17 +187,17 @@ fn a_collection_in_the_children_is_what_freezing_is_for() {
     "def build(): return bytearray(1 << 20)\n\
      def visit_write(data):\n    for place in range(0, len(data), 4096): data[place] = 1\n",
     "Nothing here helps: the visit itself writes to the data (2",
-    "what is written to must be copied."
+    "what is written must be copied."
 )]
 #[case::lists(
     "def build(): return [[[]] for _ in range(5_000)]\ndef visit_iterate(data):\n    for _ in data: pass\n",
-    "Nothing here helps: what is written are the objects' reference counts",
+    "Nothing here helps: the writes are to the objects' reference counts",
     "packed arrays do not apply: a list in it holds objects of the type list."
 )]
 #[case::the_interpreter(
     "import sys\ndef build(): return [0] * 40\n\
      def visit_modules(data):\n    for module in list(sys.modules.values()):\n        for name in vars(module): pass\n",
-    "Nothing here helps: most of what a child copies is the interpreter's own",
+    "Nothing here helps: most of what a child copies belongs to the interpreter",
     "pages)."
 )]
 #[case::nothing(
@@ -465,14 +465,14 @@ fn what_a_report_shows_has_causes_and_its_times_say_that_they_were_recorded() {
     }
     let page = fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("copied for a reference count") && page.contains(recorded));
-    assert!(!page.contains("cause not known"));
+    assert!(!page.contains("cause unknown"));
     // Nobody asked for pictures.
     let text = String::from_utf8(render_advice(&canned(), Style::Markdown)).unwrap();
     assert!(!text.contains(recorded));
 }
 
 #[rstest]
-#[case::a_saving("/runs/0/advice/0/remedies/0/saved_bytes", json!(1), "what is said of packed-arrays")]
+#[case::a_saving("/runs/0/advice/0/remedies/0/saved_bytes", json!(1), "what it says of packed-arrays")]
 #[case::copies("/runs/0/advice/0/copied_bytes", json!(1), "1 bytes copied")]
 #[case::the_visit("/runs/0/advice/0/visit", json!("x"), "was not measured as it is")]
 #[case::the_second("/runs/0/advice/0/measured_again/saved_bytes", json!(1), "measured again")]

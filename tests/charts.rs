@@ -475,7 +475,7 @@ fn a_picture_of_ways_says_what_is_handed_over_in_which_form_and_size() {
     let mut report = with_ways();
     let said = words(&report);
     for words in [
-        "Whatachildthatread524,288integershasofitsown",
+        "Whatachildthathasread524,288integersholdsforitselfalone",
         "handedover:524,288integers,4MiBofcontent",
         "alistofintobjects:itssizewasnotmeasured",
         "packedintooneblock:4MiB",

@@ -444,8 +444,12 @@ fn bad_input_is_refused(#[case] arguments: &str, #[case] error: &str, #[case] he
 }
 
 #[rstest]
-#[case::no_toml("entire-list: holds", "expected", "a line for each claim")]
-#[case::unknown_claim("no-claim = \"holds\"", "no claim `no-claim`", "a line for each claim")]
+#[case::no_toml("entire-list: holds", "expected", "names a claim and a verdict")]
+#[case::unknown_claim(
+    "no-claim = \"holds\"",
+    "no claim `no-claim`",
+    "names a claim and a verdict"
+)]
 #[case::unknown_verdict("shm-new = \"perhaps\"", "perhaps", "does not hold")]
 fn a_file_of_expectations_that_is_none_is_refused_before_anything_is_measured(
     #[case] text: &str,
@@ -463,11 +467,11 @@ fn a_file_of_expectations_that_is_none_is_refused_before_anything_is_measured(
     ]);
     place
         .run(refcow)
-        .refuses(2, "No such file", "a line for each claim");
+        .refuses(2, "No such file", "names a claim and a verdict");
     let refcow = place.refcow(["claims", "--expect", place.path("said").to_str().unwrap()]);
     place
         .run(refcow)
-        .refuses(2, "not a regular file", "a line for each claim");
+        .refuses(2, "not a regular file", "names a claim and a verdict");
 }
 
 #[test]

@@ -501,7 +501,7 @@ fn the_summary_of_a_job_gets_the_table_and_keeps_what_it_has() {
         "{\"schema_version\": 7, \"runs\": [{\"environment\": {\"refcow_version\": \"4.2.0\"}}]}"
     ),
     "it has schema version 7, and this refcow reads 3 and older",
-    "it takes refcow 4.2.0 or newer"
+    "you need refcow 4.2.0 or newer"
 )]
 #[case::unknown_field(
     Some("{\"schema_version\": 2, \"runs\": [], \"rums\": 1}"),
@@ -637,10 +637,10 @@ fn documents_are_joined_in_the_order_of_versions() {
 #[rstest]
 #[case::more_than_there_are(&["regions", "0", "causes", "gc"], 2.into(), "causes do not add up")]
 #[case::more_than_64_bits(&["regions", "0", "causes", "gc"], u64::MAX.into(), "causes.gc: the number 18446744073709551615")]
-#[case::moved_elsewhere(&["written", "0", "cause"], "gc".into(), "not what the causes say")]
-#[case::another_number(&["written", "0", "pages"], 79.into(), "not what the causes say")]
+#[case::moved_elsewhere(&["written", "0", "cause"], "gc".into(), "do not match the causes")]
+#[case::another_number(&["written", "0", "pages"], 79.into(), "do not match the causes")]
 #[case::more_identical(&["written", "0", "identical"], 81.into(), "more identical copies than pages")]
-#[case::none_at_all(&["regions", "0", "causes"], Value::Null, "writes are listed, and no causes")]
+#[case::none_at_all(&["regions", "0", "causes"], Value::Null, "writes are listed, but no causes")]
 fn causes_that_contradict_themselves_are_refused(
     #[case] place: &[&str],
     #[case] value: Value,
@@ -1117,11 +1117,11 @@ type Otherwise = fn(&mut Report);
 )]
 #[case::code_that_is_not_known(
     |report: &mut Report| report.sources.clear(),
-    "the code of loader in the new run is not known"
+    "the code of loader in the new run is unknown"
 )]
 #[case::other_contents(
     |report: &mut Report| report.runs[0].measurements[0].children.iter_mut().for_each(|child| child.regions[0].pages = 9_000),
-    "it fills 24.6 MiB → 35.2 MiB"
+    "the data fills 24.6 MiB → 35.2 MiB"
 )]
 fn other_data_is_named_and_its_totals_compared(#[case] change: Otherwise, #[case] said: &str) {
     let base = of_the_loader(6_290, 9, |_| {});
@@ -1134,7 +1134,7 @@ fn other_data_is_named_and_its_totals_compared(#[case] change: Otherwise, #[case
     let shown = in_words(&comparison).replace("\n    ", " ");
     assert!(shown.contains(&format!("because: {said}")), "{shown}");
     assert!(
-        shown.contains("Where the code or the data is another, differences of up to 16 pages"),
+        shown.contains("The code or the data differs, so differences of up to 16 pages"),
         "{shown}"
     );
 }
@@ -1439,11 +1439,11 @@ fn bytes_of(child: &mut model::Child) -> &mut VisitBytes {
 #[rstest]
 #[case::another_number(
     |child: &mut model::Child| child.copied_on_the_way[0].pages = 6,
-    "children[0].regions[0]: its map has 5 pages that were copied on the way, copied_on_the_way 6"
+    "children[0].regions[0]: its map has 5 pages copied on the way, and copied_on_the_way says 6"
 )]
 #[case::of_none(
     |child: &mut model::Child| child.copied_on_the_way.clear(),
-    "children[0].regions[0]: its map has 5 pages that were copied on the way, copied_on_the_way 0"
+    "children[0].regions[0]: its map has 5 pages copied on the way, and copied_on_the_way says 0"
 )]
 #[case::more_than_before_the_visit(
     |child: &mut model::Child| child.pages_copied_by_fork = 4,

@@ -188,7 +188,7 @@ fn advice_comes_first_if_it_was_asked_for_and_nothing_is_said_of_what_is_not_the
     for absent in ["href=\"#claims\"", "href=\"#pages\"", "<figure"] {
         assert!(!page.contains(absent), "{absent}");
     }
-    assert!(page.contains("does not say by which command"));
+    assert!(page.contains("does not name the command"));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_finding_names_what_does_not_hold() {
         .unwrap();
     assert_eq!(
         title,
-        "Of 4 statements of the article, put to the test on CPython 3.9.18 to 3.15.0: 1 holds, 1 depends on the version, \
+        "Of 4 statements of the article, tested with CPython 3.9.18 to 3.15.0: 1 holds, 1 depends on the version, \
          1 does not hold, 1 could not be tested here."
     );
     assert!(page.contains("<li>Does not hold: What the article says of read-only"));

@@ -130,7 +130,7 @@ fn another_verdict_differs() {
 
 #[rstest]
 #[case::size(|run: &mut Run| run.measurements[0].count = Some(3_000), "other data")]
-#[case::children(|run: &mut Run| drop(run.measurements[0].children.pop()), "other children")]
+#[case::children(|run: &mut Run| drop(run.measurements[0].children.pop()), "another number of children")]
 #[case::gone(|run: &mut Run| drop(run.measurements.remove(0)), "did not measure it again")]
 #[case::page_size(|run: &mut Run| run.environment.page_size_bytes = 65_536, "pages of 4096 and of 65536 bytes")]
 fn what_is_not_of_the_same_cannot_be_compared(#[case] change: fn(&mut Run), #[case] because: &str) {
@@ -341,7 +341,7 @@ fn a_command_that_does_not_only_measure_is_not_run(#[case] command: Value, #[cas
 }
 
 #[rstest]
-#[case::another(|path: &str| json!([{"path": path, "sha256": "0".repeat(64)}]), "another SHA-256")]
+#[case::another(|path: &str| json!([{"path": path, "sha256": "0".repeat(64)}]), "its SHA-256 differs")]
 #[case::not_told(|_: &str| json!([]), "does not say what was in")]
 fn a_file_that_is_not_the_one_that_was_measured_is_not_run(
     #[case] sources: fn(&str) -> Value,
@@ -430,17 +430,17 @@ fn code_of_files_is_run_only_if_the_user_says_so() {
 #[case::another(
     "beside.py",
     Some("ROWS = 200\n"),
-    "imports beside.py, which is not what was measured: it has another SHA-256"
+    "imports beside.py, which has changed since it was measured: its SHA-256 differs"
 )]
 #[case::another_of_a_package(
     "package/__init__.py",
     Some("x = 1\n"),
-    "imports package/__init__.py, which is not what was measured"
+    "imports package/__init__.py, which has changed since it was measured"
 )]
 #[case::gone(
     "package/__init__.py",
     None,
-    "imported package/__init__.py, which is not there or not imported now"
+    "imported package/__init__.py, which is missing or no longer imported"
 )]
 #[case::new(
     "package/more.py",
@@ -480,7 +480,7 @@ fn every_file_that_was_changed_is_named() {
     fs::write(&file, text + "\n").unwrap();
     let finished = reproduce(&place, &run).exits_with(1);
     let said = finished.stdout.replace('\n', " ");
-    assert_eq!(said.matches("another SHA-256").count(), 2, "{finished}");
+    assert_eq!(said.matches("its SHA-256 differs").count(), 2, "{finished}");
 }
 
 /// A document of refcow's own data, whose command has these words more than the run that it is of.

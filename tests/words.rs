@@ -103,9 +103,9 @@ fn copies_outside_of_the_data_are_told_as_well() {
     );
     assert_eq!(
         found(run),
-        "each worker copied 5.5 MiB: 3.9 MiB (50.0 % of the modules' pages) because the garbage collector's header of a \
+        "each worker copied 5.5 MiB: 3.9 MiB (50.0 % of the modules' pages) because the GC header of a \
          function was written: gc_collect_main; nothing new. Another 1.6 MiB (44.4 % of the interpreter's pages) was copied \
-         because the garbage collector's header of a dict was written: gc_collect_main."
+         because the GC header of a dict was written: gc_collect_main."
     );
 }
 
@@ -298,7 +298,7 @@ fn one_process_is_no_several() {
 fn data_without_a_page_is_not_told_to_be_elsewhere() {
     let found = found(of_a_visit("look", &[(Modules, 2_000, 1_000)], &[], |_| {}));
     assert!(
-        found.contains("No page that the workers shared is known to be part of the data of "),
+        found.contains("refcow could not locate the data of "),
         "{found}"
     );
     assert!(!found.contains("rest of the process"), "{found}");

@@ -61,7 +61,7 @@ pub fn finding(advice: &Advice, as_it_is: &Measurement) -> String {
         }
     });
     format!(
-        "Best: {}. A child copies {} in place of {copied}, {} less{}.",
+        "Best: {}. A child copies {} instead of {copied}, {} less{}.",
         title(&best.remedy),
         bytes(left),
         bytes(saved.unsigned_abs()),
@@ -87,7 +87,7 @@ fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
     // More than half of it is the story.
     if rest * 2 > all {
         return format!(
-            "most of what a child copies is the interpreter's own, not the data's ({})",
+            "most of what a child copies belongs to the interpreter, not to the data ({})",
             of_all(rest)
         );
     }
@@ -100,7 +100,7 @@ fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
     let content = pages(&[Cause::Buffer, Cause::Body, Cause::Kernel]);
     if content * 2 > all {
         return format!(
-            "the visit itself writes to the data ({}), and what is written to must be copied",
+            "the visit itself writes to the data ({}), and what is written must be copied",
             of_all(content)
         );
     }
@@ -110,8 +110,8 @@ fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
     });
     let packed = packed.and_then(|one| Some((title(&one.remedy), one.does_not_apply.as_ref()?)));
     let what = match pages(&[Cause::Refcount]) * 2 > all {
-        true => "what is written are the objects' reference counts",
-        false => "all that was measured saves no more than noise",
+        true => "the writes are to the objects' reference counts",
+        false => "nothing that was measured saves more than noise",
     };
     match packed {
         Some((title, reason)) => format!("{what}, and {title} do not apply: {reason}"),

@@ -64,13 +64,13 @@ fn all_advice(run: &mut Run, mine: bool) -> Result<(), Wrong> {
         if mine {
             let noise = advice::noise_bytes(one.copied_bytes, page);
             if one.noise_bytes != noise {
-                let what = format!("{}, but of so much is noise {noise}", one.noise_bytes);
+                let what = format!("{}, but the noise of so much is {noise}", one.noise_bytes);
                 return Err((place("noise_bytes"), what));
             }
             let mut ranked = one.remedies.clone();
             advice::rank(&mut ranked, noise);
             if ranked != one.remedies {
-                let what = "they are not in the order of what they save".to_owned();
+                let what = "they are not ordered by what they save".to_owned();
                 return Err((place("remedies"), what));
             }
         }
@@ -83,7 +83,7 @@ fn all_advice(run: &mut Run, mine: bool) -> Result<(), Wrong> {
         };
         let follows = advice::finding(one, as_it_is);
         if mine && one.finding != follows {
-            let what = format!("from what was measured follows {follows:?}");
+            let what = format!("{follows:?} follows from the measurements");
             return Err((place("finding"), what));
         }
         one.finding = follows;

@@ -35,8 +35,8 @@ pub enum Error {
     /// Documents of different shape.
     #[error("{first} has schema version {first_version}, {second} {second_version}")]
     #[diagnostic(help(
-        "figures of two versions of refcow are not put side by side: measure again, or bring the older one up to date \
-         first (`refcow merge {older} --output NEW`) if they may be"
+        "refcow does not mix figures of two schema versions: measure again, or convert the older document first \
+         (`refcow merge {older} --output NEW`)"
     ))]
     MixedVersions {
         /// A file.

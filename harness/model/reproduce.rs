@@ -128,7 +128,7 @@ fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparin
                     short(recorded),
                     Some(&compare::made_of(recorded)),
                     Some(&compare::made_of(now)),
-                    "the document says that it is of other data than its command builds",
+                    "the document describes other data than its command builds",
                 ),
             (Some(recorded), Some(now)) if recorded.children.len() != now.children.len() => {
                 let children = |one: &Measurement| format!("{} children", one.children.len());
@@ -136,7 +136,7 @@ fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparin
                     short(recorded),
                     Some(&children(recorded)),
                     Some(&children(now)),
-                    "the document says that it is of other children than its command forks",
+                    "the document has another number of children than its command forks",
                 );
             }
             (Some(recorded), Some(now)) => measurement::compare(recorded, now, comparing),
@@ -162,7 +162,7 @@ pub fn same_sources(recorded: &[Source], now: &[Source]) -> Result<(), String> {
             Some(known) => {
                 if known.sha256 != source.sha256 {
                     others.push(format!(
-                        "{path} is not what was measured: it has another SHA-256"
+                        "{path} has changed since it was measured: its SHA-256 differs"
                     ));
                 }
                 others.extend(other_imports(known, source));
@@ -187,7 +187,7 @@ fn other_imports(recorded: &Source, now: &Source) -> Vec<String> {
     let why = [&recorded.imports_unknown, &now.imports_unknown];
     if let Some(why) = why.into_iter().flatten().next() {
         return vec![format!(
-            "it is not known what {path} imports from beside it: {why}"
+            "refcow cannot tell what {path} imports from its own directory: {why}"
         )];
     }
     let sums = |source: &Source| -> BTreeMap<String, String> {
@@ -201,10 +201,10 @@ fn other_imports(recorded: &Source, now: &Source) -> Vec<String> {
         .filter_map(|name| match (recorded.get(name), now.get(name)) {
             (Some(one), Some(other)) if one == other => None,
             (Some(_), Some(_)) => Some(format!(
-                "{path} imports {name}, which is not what was measured: it has another SHA-256"
+                "{path} imports {name}, which has changed since it was measured: its SHA-256 differs"
             )),
             (Some(_), None) => Some(format!(
-                "{path} imported {name}, which is not there or not imported now"
+                "{path} imported {name}, which is missing or no longer imported"
             )),
             (None, _) => Some(format!(
                 "{path} imports {name}, and the document does not say what was in it"

@@ -16,12 +16,12 @@ use refcow_model::{Advice, Compared, Measurement, Report, Run, Tried};
 const WIDTH: u16 = 80;
 
 /// What the tables' words mean.
-pub(super) const LEGEND: &str = "copied, visit: by the child with the most. saved: what it copied less than of the data as \
-                                 it is. prepare: in the parent, once, before the fork. parent: its resident memory then.";
+pub(super) const LEGEND: &str = "copied, visit: of the child with the most. saved: how much less it copied than \
+with the data as it is. prepare: once, in the parent, before the fork. parent: its resident memory after that.";
 
 /// What the tables say of times that were taken while faults were recorded.
 const RECORDED: &str =
-    "Visits were timed while page faults were recorded, which takes time for each copied page.";
+    "Visits were timed while page faults were recorded, which adds time for each copied page.";
 
 /// The same, if they were.
 pub(super) fn recorded(report: &Report) -> Option<&'static str> {
@@ -238,7 +238,7 @@ pub(super) fn nothing_returned(run: &Run) -> Option<String> {
         _ => "return",
     };
     Some(format!(
-        "{} {returns} nothing: that other objects serve as well is known only so far as it raised no error.",
+        "{} {returns} nothing, so refcow knows only that other objects raised no error.",
         visits.join(", ")
     ))
 }

@@ -111,33 +111,34 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
         format!(" (hangs: no result and no error after {})", time(seconds))
     });
     let mut notes = vec![
-        "shm: multiprocessing.shared_memory. copied: what a child has of its own beyond one that was started alike and got \
-         nothing. copied, piped, read: by the child with the most. memory: of all processes together, when all children have \
-         read; pages of files that other programs may have mapped are not in it. Times are those of one run. Pool.map gives \
-         each child its chunk alone."
+        "shm: multiprocessing.shared_memory. copied: memory of its own that a child has beyond one that was \
+         started alike and got nothing. copied, piped, read: of the child with the most. memory: of all processes \
+         together, when all children have read, without pages of files that other programs may share. Times are \
+         from one run. Pool.map gives each child only its chunk."
             .to_owned(),
         format!(
-            "survives: what is in a child the very object that it is in the parent. kill one: whether the others can go on \
-             when one child is killed{hangs}. kill all: what is left when parent and children are killed at once."
+            "survives: which objects in a child are the same objects as in the parent. kill one: whether the \
+             others can continue when one child is killed{hangs}. kill all: what is left when parent and children \
+             are killed at once."
         ),
     ];
     if alternatives(report).any(Alternative::came_through_pipe) {
         notes.push(format!(
-            "{MOVES}: not the same in each run. The data came through a pipe, and how much of it the allocator keeps depends \
-             on the pieces in which it arrived."
+            "{MOVES}: varies from run to run. The data came through a pipe, and how much of it the allocator \
+             keeps depends on how it arrived."
         ));
     }
     let by_pss =
         |one: &Alternative| one.memory_bytes_read.is_none() && one.pss_bytes_read.is_some();
     if alternatives(report).any(by_pss) {
         notes.push(format!(
-            "{MOVES} in memory: an earlier refcow counted PSS, in which what other programs have mapped plays a part."
+            "{MOVES} in memory: an earlier refcow counted PSS, which depends on what other programs have mapped."
         ));
     }
     if report.runs.iter().any(|run| mitigated(run).is_some()) {
         notes.push(
-            "iterate, collect, allocate: with the part of the data that this is; the rest of what is copied is the \
-             interpreter's own."
+            "iterate, collect, allocate: the per cent are the part of the data that was copied; the other copies \
+             belong to the interpreter."
                 .to_owned(),
         );
     }
@@ -357,7 +358,7 @@ fn of_run(run: &Run) -> Vec<WaysTable> {
     };
     if !run.alternatives.is_empty() {
         all.push(part("What each way costs", figures));
-        all.push(part("What figures do not say", properties));
+        all.push(part("What the figures do not show", properties));
     }
     all.extend(mitigated(run).map(|columns| part("What can be done about lists", columns)));
     all

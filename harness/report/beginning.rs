@@ -7,8 +7,7 @@ use super::style::{READABLE, Style, wrapped};
 
 /// What a page of a run that was ended says before anything else.
 pub fn incomplete(report: &Report) -> Option<&'static str> {
-    let words =
-        "Incomplete: the run was ended before all was measured; what is missing here was not.";
+    let words = "Incomplete: the run was ended early, and what is missing here was not measured.";
     report.interrupted.then_some(words)
 }
 

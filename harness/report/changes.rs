@@ -69,7 +69,8 @@ pub(crate) fn between_neighbours(report: &Report) -> Vec<ChangeStep> {
 pub(crate) fn note() -> String {
     let tolerance = compare::TOLERANCE;
     format!(
-        "Differences of up to {} pages or {} are treated as noise between builds, except a change from all pages to none. What the interpreter's own memory alone explains is no change.",
+        "Differences of up to {} pages or {} count as noise between builds, except a change from all pages to \
+         none. What only the interpreter's own memory explains is no change.",
         tolerance.pages,
         share(tolerance.share)
     )

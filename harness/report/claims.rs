@@ -25,8 +25,8 @@ pub(crate) const ARTICLE: &str =
     "Shared Memory in Multiprocessing: Unraveling Copy-On-Write and Reference Counting";
 
 /// What the words of the sentences mean that are no everyday words.
-pub(crate) const REGIONS: &str = "Header pages hold objects, with their reference counts; spine pages, a list's pointers to \
-     them; payload pages, what arrays hold.";
+pub(crate) const REGIONS: &str = "Header pages hold objects with their reference counts, spine pages a list's \
+pointers to them, payload pages the content of arrays.";
 
 /// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
 /// each has a column, and every change from one to the next is named.

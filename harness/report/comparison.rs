@@ -96,7 +96,7 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
 /// What is noise, and why.
 fn allowed(comparison: &Comparison, runs: &ComparedRuns) -> String {
     let noise = format!(
-        "differences of up to {} pages a worker, or {}, are treated as noise",
+        "differences of up to {} pages per worker, or {}, count as noise",
         count(comparison.tolerance.pages),
         share(comparison.tolerance.share),
     );
@@ -106,9 +106,9 @@ fn allowed(comparison: &Comparison, runs: &ComparedRuns) -> String {
         (true, false) => {
             "One machine and one build, the same code and data: every page counts.".to_owned()
         }
-        (true, true) => format!("Where the code or the data is another, {noise}."),
+        (true, true) => format!("The code or the data differs, so {noise}."),
         (false, _) => format!(
-            "These differ: {}. So {noise}, and what the interpreter's own memory alone explains is not compared.",
+            "These differ: {}. So {noise}, and what only the interpreter's own memory explains is not compared.",
             runs.differs.join(", "),
         ),
     }

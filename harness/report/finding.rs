@@ -371,7 +371,7 @@ pub(super) fn others(measurement: &Measurement, cost: &Cost<'_>, processes: bool
     // Data of no size, data that nobody has touched yet, data that `build` kept for itself: the pages say only that none was shared.
     if child.dataset().pages == 0 {
         all.push(format!(
-            "No page that the workers shared is known to be part of the data of {}",
+            "refcow could not locate the data of {}: no shared page is known to belong to it",
             measurement.fixture
         ));
     }
@@ -492,7 +492,7 @@ pub(super) fn of_claims(
         })
         .collect();
     format!(
-        "Of {}{source}, put to the test on {pythons}: {}.",
+        "Of {}{source}, tested with {pythons}: {}.",
         counted(all as u64, "statement", "statements"),
         parts.join(", ")
     )

@@ -47,7 +47,7 @@ fn answer(reproduction: &Reproduction) -> String {
     let of = reproduction.runs.len() as u64;
     if missing > 0 {
         parts.push(format!(
-            "{} of {} runs could not be repeated",
+            "{} of {} runs could not be measured again",
             count(missing),
             count(of)
         ));

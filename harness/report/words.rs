@@ -78,10 +78,10 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
             format!("using {names} writes their reference counts")
         }
         (Cause::Gc, Objects::One(name)) => {
-            format!("the garbage collector's header of {name} was written")
+            format!("the GC header of {name} was written")
         }
         (Cause::Gc, Objects::Several(names)) => {
-            format!("the garbage collector's headers of {names} were written")
+            format!("the GC headers of {names} were written")
         }
         (Cause::Buffer, Objects::One(name)) => format!("the memory of {name} was written"),
         (Cause::Buffer, Objects::Several(names)) => format!("the memory of {names} was written"),

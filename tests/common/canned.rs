@@ -481,7 +481,7 @@ pub fn run_with_advice(version: &str) -> Run {
     run.advice = vec![
         advice(
             2,
-            "Best: packed arrays. A child copies 40 KiB in place of 516 KiB, 476 KiB less; measured again: 472 KiB saved.",
+            "Best: packed arrays. A child copies 40 KiB instead of 516 KiB, 476 KiB less; measured again: 472 KiB saved.",
             vec![
                 tried("packed-arrays", 119, Some(Compared::NothingReturned)),
                 tried("gc.freeze", 0, None),
@@ -493,7 +493,7 @@ pub fn run_with_advice(version: &str) -> Run {
         ),
         advice(
             3,
-            "Nothing here helps: what is written are the objects' reference counts, and packed arrays do not apply: \
+            "Nothing here helps: the writes are to the objects' reference counts, and packed arrays do not apply: \
              with it the visit raised TypeError: a | b.",
             vec![
                 tried("gc.freeze", 0, None),

@@ -129,7 +129,7 @@ fn difference(said: &Value, follows: &Value) -> Option<(String, String)> {
     };
     (said != follows).then(|| {
         let what = format!(
-            "{}, but from what was measured follows {}",
+            "{}, but {} follows from the measurements",
             shown(said),
             shown(follows)
         );
@@ -149,9 +149,9 @@ mod tests {
         assert_eq!(found(json!({"a": {"b": 1}, "c": "x", "expected": 2})), None);
         let (place, what) = found(json!({"a": {"b": 2}, "c": "y"})).unwrap();
         assert_eq!(place, ".a.b");
-        assert_eq!(what, "1, but from what was measured follows 2");
+        assert_eq!(what, "1, but 2 follows from the measurements");
         let (place, what) = found(json!({"a": {"b": 1}})).unwrap();
-        assert_eq!((&place[..], &what[..11]), (".c", "\"x\", but fr"));
+        assert_eq!((&place[..], &what[..11]), (".c", "\"x\", but no"));
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub enum Error {
     /// A file of expectations.
     #[error("{path}: {reason}")]
     #[diagnostic(help(
-        "a file of expectations has a line for each claim that it speaks of: id = \"holds\", \"holds with limits\", \
-         \"does not hold\" or \"not testable here\""
+        "each line of the file names a claim and a verdict: id = \"holds\", \"holds with limits\", \"does not \
+         hold\" or \"not testable here\""
     ))]
     Expectations {
         /// The file.

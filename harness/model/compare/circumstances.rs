@@ -4,11 +4,10 @@ use crate::{Environment, Measurement, Run, RunName, Tolerance, Warning};
 
 /// Why pages of the region `rest`, and a heap's new ones, do not compare between builds.
 pub const INTERPRETERS_OWN: &str =
-    "the interpreter's own memory, which another build or other packages make another";
+    "the interpreter's own memory, which differs with the build and the packages";
 
 /// Why the copies that are left when Python has ended do not compare between builds.
-pub(super) const LEFT_AT_EXIT: &str =
-    "Python gives back nearly all that it copies as it ends, and each build leaves other pages";
+pub(super) const LEFT_AT_EXIT: &str = "Python gives back nearly all that it copies as it ends, and what is left differs with the build";
 
 /// Between machines or builds, and where other data or other code was measured. Where regions begin, and so what else lies on
 /// their first and last pages, differs there; and what a child writes of the interpreter's own memory depends on what was

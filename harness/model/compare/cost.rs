@@ -262,8 +262,8 @@ pub(super) fn other_data(
         (Some(then), Some(now)) if then.imports != now.imports => {
             all.push(format!("a module that {file_now} imports was edited"));
         }
-        (None, Some(_)) => all.push(format!("the code of {one} in the base is not known")),
-        (Some(_), None) => all.push(format!("the code of {other} in the new run is not known")),
+        (None, Some(_)) => all.push(format!("the code of {one} in the base is unknown")),
+        (Some(_), None) => all.push(format!("the code of {other} in the new run is unknown")),
         _ => {}
     }
     let words = |measurement: &Measurement| made_of(measurement);
@@ -289,7 +289,7 @@ pub(super) fn other_data(
         let large = bytes(then.max(now)) >= SMALLEST_WHOLE_BYTES;
         if large && then.abs_diff(now) > tolerance.of(then) {
             let [then, now] = [then, now].map(|pages| crate::numbers::bytes(bytes(pages)));
-            all.push(format!("it fills {then} → {now}"));
+            all.push(format!("the data fills {then} → {now}"));
         }
     }
     all

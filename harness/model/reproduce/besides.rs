@@ -102,7 +102,7 @@ pub(super) fn advice(run: &Run, now: &Run, incomplete: bool, comparing: &mut Com
             true => {
                 comparing.compared += 1;
                 if one.finding != other.finding {
-                    let because = "its figures are compared as the measurements that they are of";
+                    let because = "its figures are compared with those of the measurements";
                     let (recorded, now) = (one.finding.clone(), other.finding.clone());
                     comparing.weighed(of("finding"), recorded, now, Some(because));
                 }

@@ -9,12 +9,12 @@ use crate::{Difference, Tolerance, Weight};
 /// processes of the machine that map them, which is most of what a small process has.
 pub(super) const MEMORY: f64 = 0.5;
 
-pub(super) const ONLY_NOW: &str = "the command measures it, and the document does not have it";
+pub(super) const ONLY_NOW: &str = "the command measures it, but the document does not have it";
 pub(super) const ONLY_RECORDED: &str =
-    "the document has it, and its command did not measure it again";
+    "the document has it, but its command did not measure it again";
 
 /// Why a few pages of `rest` more or fewer say nothing.
-const MOVES: &str = "what is not the dataset's moves by some pages from run to run";
+const MOVES: &str = "pages outside the dataset vary a little from run to run";
 
 /// Compares, and keeps what is not the same.
 pub(super) struct Comparing {
@@ -74,7 +74,7 @@ impl Comparing {
         self.note(Difference {
             of: of(),
             recorded: None,
-            now: Some(format!("{apart} pages with another fate")),
+            now: Some(format!("{apart} pages with another outcome")),
             weight: match within {
                 true => Weight::WithinTolerance,
                 false => Weight::Differs,

@@ -19,7 +19,7 @@ const FIELDS: [(&[&str], &str); 7] = [
     (&["/command"], "it is what was run again"),
     (
         &["/interrupted", "/warnings"],
-        "what a run that was ended, or an interpreter that failed, did not measure is not asked for",
+        "what a run that was ended, or an interpreter that failed, did not measure is not measured now",
     ),
     (
         &["claims[].expected"],

@@ -209,7 +209,7 @@ impl FromStr for By {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let mut all = Self::ALL.into_iter();
         all.find(|by| by.as_str() == name)
-            .ok_or_else(|| format!("nothing is told apart by {name}"))
+            .ok_or_else(|| format!("copied pages cannot be grouped by {name}"))
     }
 }
 

@@ -205,7 +205,7 @@ impl FromStr for PageMap {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut map = Self::default();
         for word in text.split(' ').filter(|_| !text.is_empty()) {
-            let wrong = || format!("{word:?} is no stretch of pages");
+            let wrong = || format!("{word:?} is not a stretch of pages");
             let end = word.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
             let (number, fate) = word.split_at(end);
             let pages: u64 = number.parse().map_err(|_| wrong())?;

@@ -34,7 +34,7 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no version of Python");
+        let wrong = || format!("{text:?} is not a version of Python");
         let number = |text: &str| text.parse::<u32>().map_err(|_| wrong());
         let mut parts = text.trim_end_matches('+').splitn(3, '.');
         let (Some(major), Some(minor)) = (parts.next(), parts.next()) else {

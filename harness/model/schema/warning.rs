@@ -170,11 +170,14 @@ impl fmt::Display for Warning {
             } => f.write_str(&not_measured(name, 1, reason)),
             Self::IdenticalUnknown { reason } => write!(
                 f,
-                "identical copies are not known: reading the processes' memory failed ({reason}); \
-                 allow ptrace attach to one's own children, or run as root"
+                "refcow cannot tell which copies are identical, because it could not read the processes' memory \
+                 ({reason}); allow it to attach to its own children by ptrace, or run as root"
             ),
             Self::CausesUnknown { reason, remedy } => {
-                write!(f, "causes of copies are not known: {reason}; {remedy}")
+                write!(
+                    f,
+                    "refcow cannot tell what caused the copies: {reason}; {remedy}"
+                )
             }
             Self::FaultsLost {
                 fixture,
@@ -182,13 +185,13 @@ impl fmt::Display for Warning {
                 faults,
             } => write!(
                 f,
-                "{fixture}, {visit}: {faults} page faults were not recorded, and the pages of which there is no record are \
-                 counted as unattributed; enlarge the buffer (sysctl kernel.perf_event_mlock_kb), or choose smaller data"
+                "{fixture}, {visit}: {faults} page faults were not recorded, and their pages count as \
+                 unattributed; enlarge the buffer (sysctl kernel.perf_event_mlock_kb), or choose smaller data"
             ),
             Self::PagesInSwap { fixture, pages } => write!(
                 f,
-                "{fixture}: {pages} pages were in swap, at the fork, during a visit or after it, and are not counted; \
-                 free memory or choose smaller data"
+                "{fixture}: {pages} pages were in swap at the fork or later, and are not counted; free memory, or \
+                 choose smaller data"
             ),
             Self::CopiedOnTheWay {
                 fixture,
@@ -196,13 +199,14 @@ impl fmt::Display for Warning {
                 pages,
             } => write!(
                 f,
-                "{fixture}, {visit}: a child copied {pages} pages between the fork and the visit, because a collection fell due \
-                 there; they count as copied on the way, not as the visit's; call gc.collect() at the end of build() to avoid it"
+                "{fixture}, {visit}: a child copied {pages} pages between the fork and the visit, because a \
+                 garbage collection fell due there; they count as copied on the way, not as the visit's; call \
+                 gc.collect() at the end of build() to avoid this"
             ),
             Self::HugePagesInSubject { fixture, bytes } => write!(
                 f,
-                "{fixture}: {bytes} bytes of the parent were in huge pages, which unshare as a whole; \
-                 set /sys/kernel/mm/transparent_hugepage/enabled to never"
+                "{fixture}: {bytes} bytes of the parent were in huge pages, which are copied as a whole; set \
+                 /sys/kernel/mm/transparent_hugepage/enabled to never"
             ),
             Self::NoHugePagesToKeep { reason } => {
                 write!(f, "--huge-pages keep changed nothing: {reason}")
@@ -220,30 +224,30 @@ impl fmt::Display for Warning {
                 };
                 write!(
                     f,
-                    "{fixture}: C code holds memory for {objects}{types} that no type tells of"
+                    "{fixture}: C code holds memory for {objects}{types} that no type reveals"
                 )?;
                 match pages {
                     Some(pages) if *pages > 0 => {
                         let s = if *pages == 1 { "" } else { "s" };
                         write!(f, ", at least {pages} page{s}")?;
                     }
-                    Some(_) => f.write_str(", and how much is not known")?,
+                    Some(_) => f.write_str(", of unknown size")?,
                     None => {}
                 }
                 f.write_str(
-                    "; what was allocated while building counts as `native`, the rest as the process's other pages",
+                    "; what was allocated during build() counts as `native`, the rest as other pages of the process",
                 )
             }
             Self::ObjectsLeftOut { fixture, objects } => write!(
                 f,
-                "{fixture}: {objects} objects and buffers are not in the map of objects, and copies that began with a write to \
-                 one are counted as unattributed: it had no room for more kinds (a type and a size each), or for more objects; \
-                 choose data of fewer sizes, or smaller data"
+                "{fixture}: the object map had no room for {objects} objects and buffers, so copies that began \
+                 with a write to one count as unattributed; choose data of fewer kinds (a type and a size each), \
+                 or smaller data"
             ),
             Self::BuiltNothing { fixture } => write!(
                 f,
-                "{fixture}: build() returned None, and that is what visits were given; \
-                 let it return the data, if a `return` is missing"
+                "{fixture}: build() returned None, so that is what the visits were given; if a `return` is \
+                 missing, add it"
             ),
             Self::NothingConsumed {
                 fixture,
@@ -251,34 +255,34 @@ impl fmt::Display for Warning {
                 returned,
             } => write!(
                 f,
-                "{fixture}, {visit}: the visit returned a lazy object ({returned}) and nothing was consumed of it: what it \
-                 would have done was not measured; let the visit do the work: a loop over it, list(…) of it, or \
-                 asyncio.run(…) of a coroutine"
+                "{fixture}, {visit}: the visit returned a lazy object ({returned}) that nobody consumed, so its \
+                 work was not measured; let the visit do the work: loop over it, call list(…), or asyncio.run(…) \
+                 for a coroutine"
             ),
             Self::AddressesRandom => write!(
                 f,
-                "addresses are random in each run, so counts may differ by some pages from run to run; \
-                 allow personality(ADDR_NO_RANDOMIZE), which this container's seccomp profile forbids"
+                "addresses are random, so counts can differ by some pages from run to run; allow \
+                 personality(ADDR_NO_RANDOMIZE), which this container's seccomp profile forbids"
             ),
             Self::KsmRunning => write!(
                 f,
-                "kernel samepage merging is on and can share pages again that a child had copied; \
-                 write 0 to /sys/kernel/mm/ksm/run"
+                "kernel samepage merging is on, and can merge pages again that a child has copied; write 0 to \
+                 /sys/kernel/mm/ksm/run"
             ),
             Self::NoPageMapcount => write!(
                 f,
-                "this kernel keeps no per-page map count (CONFIG_NO_PAGE_MAPCOUNT): without page frame \
-                 numbers, and in USS and PSS, figures are approximate; run as root, or on another kernel"
+                "this kernel does not count the users of each page (CONFIG_NO_PAGE_MAPCOUNT): USS and PSS are \
+                 approximate, and so is everything without page frame numbers; run as root, or on another kernel"
             ),
             Self::ThreadsAtFork { fixture, threads } => write!(
                 f,
-                "{fixture}: the parent had {threads} threads at the fork and may have written while \
-                 children ran; let the fixture end its threads in build()"
+                "{fixture}: the parent had {threads} threads at the fork, which may have written while children \
+                 ran; end the threads in build()"
             ),
             Self::OtherRules { of } => write!(
                 f,
-                "this refcow does not have the rules that judged {}: their statements, figures and verdicts are the document's \
-                 own words, and were not checked; refcow reproduce measures them again",
+                "this refcow does not have the rules that judged {}: their statements, figures and verdicts are \
+                 taken from the document, unchecked; `refcow reproduce` measures them again",
                 of.join(", ")
             ),
             Self::LinesIncomplete {
@@ -294,7 +298,7 @@ impl fmt::Display for Warning {
                 if *cut_short {
                     write!(
                         f,
-                        "it called sys.settrace, and a thread has one trace function; leave that call out"
+                        "it called sys.settrace, and a thread has only one trace function; remove that call"
                     )
                 } else {
                     write!(

@@ -108,7 +108,7 @@ pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> 
         true => "Bytes that a child copied, made and mapped",
     };
     let mut notes = vec![format!(
-        "the child that it cost most, all regions{}",
+        "the child that paid most, all regions{}",
         with_python(report)
     )];
     notes.extend(idle_left_out(idle));
@@ -224,7 +224,7 @@ fn of_ways(
         let mut forms = FORMS.iter();
         let form = forms.find(|form| form.ways.contains(&&alternative.way[..]));
         let heading = form.map_or_else(
-            || "in a form that is not known".to_owned(),
+            || "in an unknown form".to_owned(),
             |form| form.heading(run, size_bytes),
         );
         let copied = *summary.copied_bytes.end();
@@ -248,7 +248,7 @@ fn of_ways(
             format!("{} bits", count(size_bytes.saturating_mul(8))),
         ),
     };
-    let title = format!("What a child that read {data} has of its own");
+    let title = format!("What a child that has read {data} holds for itself alone");
     let mut notes = vec![format!(
         "handed over: {data}, {} of content, in the forms below, each with its size; counted: all pages that are the \
          child's alone, beyond one that got nothing; the child with the most; {}",
@@ -263,7 +263,7 @@ fn of_ways(
         notes.push("Pool.map gives each child its chunk alone".to_owned());
     }
     if is_there(["manager", "manager_bitarrays"]) {
-        notes.push("what a child read through a Manager() it has given back".to_owned());
+        notes.push("what a child read through a Manager() has been freed again".to_owned());
     }
     let others = report.runs.iter().flat_map(|other| {
         let ways = other.alternatives.iter().filter(wanted);
@@ -278,7 +278,7 @@ fn of_ways(
     others.dedup();
     if !others.is_empty() {
         notes.push(format!(
-            "measured with other interpreters alone: {}",
+            "measured only with other interpreters: {}",
             listed(others)
         ));
     }
@@ -294,8 +294,8 @@ pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let all = newest_datasets(report, |one| !one.children.is_empty());
     let measured = || report.runs.iter().flat_map(|run| &run.measurements);
     let recorded = match measured().any(Measurement::has_causes) {
-        true => "while page faults were recorded, which takes time too",
-        false => "nothing was recorded meanwhile",
+        true => "while page faults were recorded, which adds time",
+        false => "nothing was recorded at the same time",
     };
     let (groups, idle) = of_visits(all, report, |run, measurement| {
         let summary = measurement.summary(run.environment.page_size_bytes)?;
@@ -303,8 +303,8 @@ pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         Some((BarMark::Dot(least, most), numbers::time(most)))
     });
     let mut notes = vec![format!(
-        "logarithmic axis: each mark is ten times the one before; a dot is the slowest child, its line begins at the \
-         fastest; {recorded}{}",
+        "logarithmic axis: each mark is ten times the one before; the dot is the slowest child, its line begins \
+         at the fastest; {recorded}{}",
         with_python(report)
     )];
     notes.extend(idle_left_out(idle));

@@ -92,7 +92,7 @@ fn chart(
     let title = format!("Memory of all processes: {}", dataset.title());
     let mut notes = vec![
         format!(
-            "what the PSS of parent, witness and children together grows by as they visit; {python}"
+            "how much the PSS of parent, witness and children together grows as they visit; {python}"
         ),
         "other programs that share libraries with them move it a little, too".to_owned(),
     ];
@@ -107,7 +107,7 @@ fn chart(
                 notes.push(format!("{words}: the broken line"));
                 lines.push(all);
             }
-            false => notes.push(format!("{words}, far above what is drawn")),
+            false => notes.push(format!("{words}, far above the drawing")),
         }
     }
     notes.extend(more);

@@ -507,7 +507,7 @@ fn legend(sketch: &mut Sketch, top: i32, seen: &Drawn) -> i32 {
     of_cause.sort_by_key(|(_, cause, _)| (cause.is_none(), *cause));
     entries.extend(of_cause.into_iter().map(|(colour, cause, bytes)| {
         let words = cause.map_or_else(
-            || "copied, cause not known".to_owned(),
+            || "copied, cause unknown".to_owned(),
             |cause| format!("copied for {}", words(cause)),
         );
         (colour, format!("{words}, {}", bytes.join(" or ")))
@@ -530,7 +530,7 @@ fn words(cause: Cause) -> &'static str {
         Cause::Allocator => "the allocator",
         Cause::Kernel => "the kernel",
         Cause::Khugepaged => "khugepaged",
-        Cause::Unattributed => "a cause that is not known",
+        Cause::Unattributed => "an unknown cause",
     }
 }
 

@@ -107,12 +107,13 @@ fn of_claims(report: &Report, statements: &[Statement<'_>]) -> (String, Vec<Stri
 pub(crate) fn method(report: &Report) -> Vec<Block> {
     let mut blocks = vec![
         Block::text(
-            "A fresh process of CPython builds the data and forks: first a witness that only waits, so that every page of \
-             the parent has a second user, then the children. While all wait, refcow, which is none of them, reads from \
-             /proc/PID/pagemap which pages parent and child have in common. Then one child after the other visits the data, \
-             and refcow reads again before any of them ends: a page that was common and is now the child's alone was copied. \
-             The bytes of each copy are compared with the original's. Where page faults could be recorded, the first write to \
-             each page, and a map of all objects made before, say what was written there.",
+            "A fresh CPython process builds the data. It forks a witness, which only waits so that every page of \
+             the parent has a second user, and then the children. While all of them wait, refcow reads from \
+             /proc/PID/pagemap, from outside, which pages parent and child have in common. Then one child after \
+             the other visits the data, and refcow reads again before any of them ends. A page that was in common \
+             and is now the child's alone was copied. The bytes of each copy are compared with the original's. \
+             Where page faults could be recorded, the first write to each page, and a map of all objects made \
+             beforehand, show what was written there.",
         ),
         Block::Terms {
             terms: TERMS
@@ -123,8 +124,8 @@ pub(crate) fn method(report: &Report) -> Vec<Block> {
     if !report.runs.is_empty() {
         blocks.push(Block::heading("Calibration and cross-checks"));
         blocks.push(Block::text(
-            "Before each run a child without Python writes a known set of pages. Had refcow counted another number, there \
-             would be no report.",
+            "Before each run, a child without Python writes a known set of pages. If refcow had counted any other \
+             number, there would be no report.",
         ));
         blocks.push(Block::Table(calibration(report)));
     }
@@ -147,27 +148,27 @@ const TERMS: [(&str, &str); 9] = [
     ),
     (
         "shared page",
-        "in parent and child the same memory when the child's visit begins",
+        "the same memory in parent and child when the child's visit begins",
     ),
     (
         "unshared page",
-        "a shared page of which the child has a copy of its own when its visit has ended: it was copied",
+        "a shared page that was copied: the child has its own copy when its visit ends",
     ),
     (
         "identical copy",
-        "an unshared page whose bytes are still those of the parent's: a copy that serves nothing",
+        "an unshared page with the same bytes as the parent's: a useless copy",
     ),
     (
         "region",
         "header: the objects themselves, with their reference counts; spine: arrays of pointers and tables; payload: what \
-         arrays and buffers hold; segment: memory that is shared by nature; rest: all else in the process",
+         arrays and buffers hold; segment: shared memory; rest: everything else in the process",
     ),
     (
         "cause",
-        "what the first write to an unshared page changed. refcount: the count of an object's users; gc: what the garbage \
-         collector keeps in front of an object; buffer: memory of an object's out of line; body: another field of an object; \
-         allocator: the allocator's own words; kernel: the kernel wrote; \
-         khugepaged: the kernel made a huge page; unattributed: not known",
+        "what the first write to an unshared page changed. refcount: an object's reference count; gc: the garbage \
+         collector's header in front of an object; buffer: memory outside the object; body: another field of an \
+         object; allocator: the allocator's own data; kernel: the kernel wrote; khugepaged: the kernel made a \
+         huge page; unattributed: unknown",
     ),
     (
         "visit",
@@ -175,12 +176,12 @@ const TERMS: [(&str, &str); 9] = [
     ),
     (
         "USS",
-        "unique set size: the memory that a process has for itself",
+        "unique set size: the memory that only this process has",
     ),
     (
         "PSS",
-        "proportional set size: memory that several processes share is divided among them, so that a sum counts it once. \
-         Libraries are shared with other programs, too, so that it moves by some MiB when those start or end",
+        "proportional set size: shared memory is divided among the processes that have it, so that a sum counts \
+         it once. Libraries are shared with other programs, too, so it varies by some MiB when those start or end",
     ),
 ];
 
@@ -212,8 +213,9 @@ fn cross_checks(checks: &CrossCheckSpread) -> String {
     };
     let uss = checks.uss_pages_minus_unshared.as_ref();
     format!(
-        "Two cruder instruments, over all children: page faults less unshared pages {}; growth of the USS in pages less \
-         unshared pages {}. They need not be 0: a fault may also map a page without a copy, or give the child a new one.",
+        "Two coarser measurements, over all children: page faults less unshared pages {}; growth of the USS in \
+         pages less unshared pages {}. They need not be 0: a fault may also map a page without a copy, or give \
+         the child a new one.",
         between(&checks.faults_minus_unshared),
         uss.map_or_else(|| "unknown".into(), between),
     )
@@ -224,8 +226,8 @@ pub(crate) fn repeat(report: &Report) -> Vec<Block> {
     let mut blocks = Vec::new();
     if report.command.is_empty() {
         blocks.push(Block::text(
-            "The document does not say by which command it was made: it was put together of several, or an older refcow wrote \
-             it.",
+            "The document does not name the command that made it: it was merged from several, or an older refcow \
+             wrote it.",
         ));
     } else {
         let words = report.command.iter().map(String::as_str);
@@ -247,7 +249,7 @@ pub(crate) fn repeat(report: &Report) -> Vec<Block> {
             std::iter::once(vec![source.path.clone(), source.sha256.clone()]).chain(imports)
         });
         let mut table = Table::of(
-            "Files that the command names, and what they import from beside them",
+            "Files that the command names, and what they import from their own directory",
             Columns {
                 header: ["file", "SHA-256"].map(str::to_owned).to_vec(),
                 rows: rows.collect(),
@@ -263,7 +265,7 @@ pub(crate) fn repeat(report: &Report) -> Vec<Block> {
             if let Some(why) = &source.imports_unknown {
                 let path = &source.path;
                 blocks.push(Block::text(format!(
-                    "What {path} imports from beside it is not known: {why}."
+                    "It is unknown what {path} imports from its own directory: {why}."
                 )));
             }
         }

@@ -118,9 +118,9 @@ fn fields(run: &Run) -> Fields {
         match &pages.enabled {
             None => "none in this kernel".into(),
             Some(enabled) if pages.disabled_in_subject => {
-                format!("{enabled}; off in the processes that were measured")
+                format!("{enabled}; off in the measured processes")
             }
-            Some(enabled) => format!("{enabled}, in the processes that were measured, too"),
+            Some(enabled) => format!("{enabled}, also in the measured processes"),
         },
     );
     say(

@@ -34,10 +34,10 @@ pub(super) fn maps(pictures: Vec<Block>) -> Vec<Block> {
     if pictures.is_empty() {
         return pictures;
     }
-    let text = "Above, all of the data is a bar, to one scale. Below, each small square is a page of a region, or several that \
-                follow each other, in the order of their addresses; it is filled by the part of them that the child has for \
-                itself after the visit. The colour tells what was written there first, and whether the copy is still the \
-                same as the original.";
+    let text = "The bar above shows all of the data to scale. Below it, each small square is one page of a \
+    region, or several neighbouring ones, in the order of their addresses. It is filled by the part that the \
+    child has for itself after the visit. The colour shows what was written there first, and whether the copy \
+    still equals the original.";
     let mut blocks = vec![Block::text(text)];
     blocks.extend(pictures);
     blocks
@@ -78,8 +78,9 @@ pub(super) fn tree(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     }
     if !tables.is_empty() {
         blocks.push(Block::text(
-            "All processes together, each page's bytes divided among those that share it: what is copied adds to the sum. Pages \
-             of libraries are divided among all programs that have them, so that sums of two runs may be some MiB apart.",
+            "All processes together, with each page's bytes divided among those that share it, so that copies add \
+             to the sum. Pages of libraries are divided among all programs that have them, so the sums of two \
+             runs can differ by some MiB.",
         ));
     }
     blocks.append(&mut tables);

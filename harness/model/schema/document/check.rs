@@ -38,12 +38,12 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
     check_sizes(report)?;
     for (index, source) in report.sources.iter().enumerate() {
         if !is_sha256(&source.sha256) {
-            let what = format!("{:?} is no SHA-256", shortened(&source.sha256));
+            let what = format!("{:?} is not a SHA-256", shortened(&source.sha256));
             return wrong(format!("sources[{index}].sha256"), what);
         }
         for (number, import) in source.imports.iter().enumerate() {
             if !is_sha256(&import.sha256) {
-                let what = format!("{:?} is no SHA-256", shortened(&import.sha256));
+                let what = format!("{:?} is not a SHA-256", shortened(&import.sha256));
                 return wrong(format!("sources[{index}].imports[{number}].sha256"), what);
             }
         }
@@ -61,14 +61,14 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
         {
             return wrong(
                 format!("runs[{number}].began"),
-                format!("{:?} is no time", shortened(began)),
+                format!("{:?} is not a time", shortened(began)),
             );
         }
         let mut hashes = run.environment.package_sha256.iter();
         if let Some((name, sum)) = hashes.find(|(_, sum)| !is_sha256(sum)) {
             return wrong(
                 format!("runs[{number}].environment.package_sha256.{name}"),
-                format!("{:?} is no SHA-256", shortened(sum)),
+                format!("{:?} is not a SHA-256", shortened(sum)),
             );
         }
         let Calibration {
@@ -309,12 +309,12 @@ fn tree_wrong(tree: &Tree, children: usize) -> Option<String> {
     let last = each.last()?;
     if each.len() != children {
         return Some(format!(
-            "figures of memory and children differ in number: {} and {children}",
+            "{} figures of memory for {children} children",
             each.len()
         ));
     }
     (tree.pss_bytes_after.is_some_and(|after| after != *last))
-        .then(|| "memory after the last child is not that after all".into())
+        .then(|| "memory after the last child differs from memory after all".into())
 }
 
 /// Refuses more of a kind than can be put into tables.
@@ -377,7 +377,7 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
     };
     let saved = |measurement| i128::from(advice.copied_bytes) - i128::from(copied(measurement));
     let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
-        return Some("what it is about was not measured as it is".into());
+        return Some("the data it is about was not measured as it is".into());
     };
     if copied(as_it_is) != advice.copied_bytes {
         return Some(format!("{} bytes copied", advice.copied_bytes));
@@ -399,7 +399,7 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
             _ => false,
         };
         if !right {
-            return Some(format!("what is said of {name} is not what was measured"));
+            return Some(format!("what it says of {name} is not what was measured"));
         }
     }
     let again = advice.measured_again.as_ref();
@@ -408,7 +408,7 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
         let right = again.measurement.prepare.as_ref() == first
             && advice.is_of(&again.measurement)
             && saved(&again.measurement) == i128::from(again.saved_bytes);
-        (!right).then(|| "what was measured again is not the best".into())
+        (!right).then(|| "the remedy that was measured again is not the best".into())
     })
 }
 
@@ -423,7 +423,7 @@ fn map_wrong(child: &Child, region: &Region) -> Option<String> {
     );
     if said != drawn {
         return Some(format!(
-            "its map has {drawn} pages that were copied on the way, copied_on_the_way {said}"
+            "its map has {drawn} pages copied on the way, and copied_on_the_way says {said}"
         ));
     }
     let unshared = map.sum(|fate| matches!(fate, Fate::Copied { .. }));
@@ -440,7 +440,7 @@ fn map_wrong(child: &Child, region: &Region) -> Option<String> {
         None => map.sum(|fate| matches!(fate, Fate::Copied { cause: Some(_), .. })) == 0,
     };
     let right = map.pages() == region.pages && unshared == region.unshared && identical && causes;
-    (!right).then(|| "the map of its pages is another region's".into())
+    (!right).then(|| "the map of its pages belongs to another region".into())
 }
 
 /// What is wrong with the causes of a region, if anything is.
@@ -451,7 +451,7 @@ fn causes_wrong(child: &Child, region: &Region) -> Option<String> {
     };
     let Some(causes) = &region.causes else {
         let there = of_region().next().is_some();
-        return there.then(|| "writes are listed, and no causes".to_owned());
+        return there.then(|| "writes are listed, but no causes".to_owned());
     };
     let too_many = Cause::ALL
         .iter()
@@ -470,7 +470,7 @@ fn causes_wrong(child: &Child, region: &Region) -> Option<String> {
         identical += written.identical.unwrap_or(0);
     }
     if listed != *causes {
-        return Some("what is listed as written is not what the causes say".into());
+        return Some("the listed writes do not match the causes".into());
     }
     let known = of_region().all(|written| written.identical.is_some());
     match region.identical {

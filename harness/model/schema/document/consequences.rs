@@ -12,7 +12,7 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
             what,
         };
         if run.python.free_threaded {
-            let what = "true, and refcow measures no build without the GIL".into();
+            let what = "true, but refcow does not measure builds without the GIL".into();
             return Err(wrong("python.free_threaded".into(), what));
         }
         let page = run.environment.page_size_bytes;
@@ -110,7 +110,7 @@ fn copies_wrong(alternative: &Alternative) -> Option<(usize, String)> {
             };
             (!right).then(|| {
             let what = format!(
-                "{copied}, of {own} pages of its own where a child that got nothing has {reference}"
+                "{copied}, but it has {own} pages of its own, and a child that got nothing has {reference}"
             );
             (index, what)
         })

@@ -23,7 +23,7 @@ pub enum DocumentError {
         written_by: Option<String>,
     },
     /// It has more of something than any run has.
-    #[error("it is beyond what refcow measures: {place}: {what}")]
+    #[error("no run can have this value: {place}: {what}")]
     #[diagnostic(help("refcow writes no such document: measure again"))]
     Excessive {
         /// A path in the document.
@@ -45,10 +45,10 @@ pub enum DocumentError {
 fn needed(written_by: &Option<String>) -> String {
     match written_by {
         Some(version) if version == env!("CARGO_PKG_VERSION") => {
-            format!("it takes a newer build of refcow {version} than this one")
+            format!("you need a newer build of refcow {version}")
         }
-        Some(version) => format!("it takes refcow {version} or newer"),
-        None => "it takes a newer refcow".to_owned(),
+        Some(version) => format!("you need refcow {version} or newer"),
+        None => "you need a newer refcow".to_owned(),
     }
 }
 

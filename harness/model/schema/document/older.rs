@@ -24,7 +24,8 @@ pub(super) fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentE
             if python.as_ref().is_some_and(|known| *known != named) {
                 return Err(DocumentError::Inconsistent {
                     place: list.to_owned(),
-                    what: "a document of version 1 has one interpreter, and two are named".into(),
+                    what: "a document of version 1 has one interpreter, but this one names two"
+                        .into(),
                 });
             }
             python = Some(named);
@@ -32,7 +33,7 @@ pub(super) fn from_first(mut run: Map<String, Value>) -> Result<Value, DocumentE
     }
     let Some(python) = python else {
         return Err(DocumentError::Malformed(
-            "a document of version 1 in which no interpreter is named".into(),
+            "a document of version 1 that names no interpreter".into(),
         ));
     };
     run.insert("python".into(), python);
