@@ -48,7 +48,8 @@ pub(super) fn children() -> Vec<Pid> {
 
 /// Kills all children, and those that they leave behind, until there is none.
 ///
-/// Resource trackers of Python's are killed last: they remove shared memory when the last of its users is gone.
+/// Resource trackers of Python's are killed last: they remove shared memory when the last of its
+/// users is gone.
 pub(super) fn end(signals: &SignalFd, printed: &mut Printed) {
     let trackers_until = Instant::now() + TRACKER_TIME;
     loop {

@@ -40,8 +40,9 @@ struct Keeper {
     line: UnixStream,
 }
 
-/// Starts a program in the hands of a new keeper, whose own program is `keeper`. What it prints, the keeper passes on to
-/// refcow's standard error: it must not get between the lines of the report.
+/// Starts a program in the hands of a new keeper, whose own program is `keeper`. What it prints,
+/// the keeper passes on to refcow's standard error: it must not get between the lines of the
+/// report.
 ///
 /// # Errors
 /// When there is no such program, or no keeper.

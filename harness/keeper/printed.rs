@@ -1,7 +1,8 @@
 //! What the measured program prints goes to refcow's standard error, through a pipe.
 //!
-//! Were it refcow's standard error itself, the program's heap would depend on what that is: Python makes other objects for a
-//! terminal than for a file (`create_stdio` in CPython's `pylifecycle.c`; `TextIOWrapper` asks a file for its position).
+//! Were it refcow's standard error itself, the program's heap would depend on what that is: Python
+//! makes other objects for a terminal than for a file (`create_stdio` in CPython's `pylifecycle.c`;
+//! `TextIOWrapper` asks a file for its position).
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -20,7 +21,8 @@ const LAST_TIME: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Printed {
     pipe: Option<PipeReader>,
-    /// No more than standard error takes at once, when it takes anything: the keeper must not wait for a reader.
+    /// No more than standard error takes at once, when it takes anything: the keeper must not wait
+    /// for a reader.
     waiting: Vec<u8>,
 }
 

@@ -30,7 +30,8 @@ pub(super) fn spawn(order: &Order, handed: [OwnedFd; HANDED]) -> io::Result<(Chi
             set_flags(number, libc::FD_CLOEXEC)?;
         }
     }
-    // By their descriptors, whose names have one length, and no space or colon, at which the loader would split.
+    // By their descriptors, whose names have one length, and no space or colon, at which the loader
+    // would split.
     let (printed, prints) = Printed::new()?;
     let mut command = Command::new(by_descriptor(&file));
     command

@@ -113,9 +113,9 @@ impl Build<'_> {
             }
         }
         compile
-            // The same byte code each time it is made: sets of constants stand in the order of their hashes, and what else
-            // is in the file is when the source was written, or its hash (PEP 552).
-            // -I would leave the seed out; this has the rest of it.
+            // The same byte code each time it is made: sets of constants stand in the order of
+            // their hashes, and what else is in the file is when the source was written, or its
+            // hash (PEP 552). -I would leave the seed out; this has the rest of it.
             .env("PYTHONHASHSEED", "0")
             .current_dir(self.scratch.path())
             .args(["-s", "-m", "compileall", "-q", "-f", "-d", COMPILED_IN])

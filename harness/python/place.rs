@@ -16,7 +16,8 @@ pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
         .join(name(interpreter, REQUIREMENTS)))
 }
 
-/// What an installation makes of the same pins. A new number for each change of that, so that no old environment is used.
+/// What an installation makes of the same pins. A new number for each change of that, so that no
+/// old environment is used.
 const RECIPE: &str = "4";
 
 /// One name for one interpreter and one set of pins: a version to read, a digest to tell two of

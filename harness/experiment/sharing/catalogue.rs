@@ -1,4 +1,5 @@
-//! The ways to share, as `harness/model/ways.toml` has them: all that tells one from another stands there.
+//! The ways to share, as `harness/model/ways.toml` has them: all that tells one from another stands
+//! there.
 
 use std::sync::LazyLock;
 
