@@ -19,6 +19,6 @@ mod warnings;
 
 pub use error::{Error, told};
 pub use launch::launch;
-pub use plan::{Dataset, Plan, Wanted};
-pub use run::{Outcome, calibrate, run};
+pub use plan::{Dataset, Observable, Plan};
+pub use run::{MeasuredPlan, calibrate, run};
 pub use steps::Step;

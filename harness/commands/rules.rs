@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::CommandError;
 use crate::claims::{self, Claims, Effort, Evidence, Expectations};
 use crate::experiment::sharing::Selection as WantedWays;
-use crate::experiment::{Dataset, Plan, Wanted};
+use crate::experiment::{Dataset, Observable, Plan};
 use crate::fixtures;
 use crate::fixtures::parameters::Setting;
 use crate::model::Source;
@@ -96,14 +96,16 @@ pub fn add_evidence(
             Evidence::Observed(name) => {
                 let (fixture, bytes) = rules.for_observation(&name, effort);
                 plan.observations.push(match (&name[..], fixture) {
-                    ("at_fork", Some(fixture)) => Wanted::AtFork(dataset(fixture, None)?.into()),
-                    ("one_byte", _) => Wanted::OneByte,
-                    ("older_pythons", _) => Wanted::OlderPythons,
+                    ("at_fork", Some(fixture)) => {
+                        Observable::AtFork(dataset(fixture, None)?.into())
+                    }
+                    ("one_byte", _) => Observable::OneByte,
+                    ("older_pythons", _) => Observable::OlderPythons,
                     _ if !fixtures::has_program(&format!("facts/{name}")) => {
                         let reason = format!("\"observed/{name}\" names no evidence");
                         return Err(claims::Error::Data(reason).into());
                     }
-                    _ => Wanted::Facts {
+                    _ => Observable::Facts {
                         program: name,
                         arguments: bytes.into_iter().map(Into::into).collect(),
                     },

@@ -6,7 +6,7 @@ use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
 use super::{report_folder, terminal};
 use crate::claims::{Claims, Expectations, keep_settled};
-use crate::experiment::{self, Outcome, Plan};
+use crate::experiment::{self, MeasuredPlan, Plan};
 use crate::fixtures;
 use crate::model::{Report, Run, Source};
 use crate::output::Output;
@@ -73,7 +73,7 @@ impl Request {
     }
 
     /// Measures and judges, and shows how far it is: of these lines, the first ones.
-    pub fn measure(&self, first: &[String], quiet: bool) -> Result<Outcome, CommandError> {
+    pub fn measure(&self, first: &[String], quiet: bool) -> Result<MeasuredPlan, CommandError> {
         let mut progress = Progress::new(self.plan.steps(), quiet);
         for line in first {
             progress.say(line);
@@ -108,7 +108,7 @@ pub fn run(
     let output = Output::open(options.output.as_deref())?;
     let folder = report_folder::open(options.report.as_deref())?;
     let sources = request.sources(&words);
-    let Outcome {
+    let MeasuredPlan {
         mut report,
         failures,
     } = request.measure(&[], options.quiet)?;

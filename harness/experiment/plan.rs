@@ -19,7 +19,7 @@ pub struct Plan {
     /// Those whose visits are measured with each remedy, too.
     pub advise: Vec<Dataset>,
     /// What is to be observed besides pages, in order.
-    pub observations: Vec<Wanted>,
+    pub observations: Vec<Observable>,
     /// `sys.argv[1:]` of users' own files.
     pub arguments: Vec<String>,
     /// Variables that the measured processes of datasets get.
@@ -86,7 +86,7 @@ impl Dataset {
 
 /// Something to be observed besides pages.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum Observable {
     /// Parent and child at the moment of a fork, with this dataset.
     AtFork(Box<Dataset>),
     /// One byte, written by either side of a fork.
@@ -102,7 +102,7 @@ pub enum Wanted {
     },
 }
 
-impl Wanted {
+impl Observable {
     /// The name of the observation.
     pub fn name(&self) -> &str {
         match self {
@@ -118,7 +118,7 @@ impl Plan {
     /// What builds the datasets; what builds several is there several times.
     pub fn fixtures(&self) -> impl Iterator<Item = &Fixture> {
         let observed = self.observations.iter().filter_map(|wanted| match wanted {
-            Wanted::AtFork(dataset) => Some(&**dataset),
+            Observable::AtFork(dataset) => Some(&**dataset),
             _ => None,
         });
         let all = self.datasets.iter().chain(&self.advise).chain(observed);

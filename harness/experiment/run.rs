@@ -9,7 +9,7 @@ use super::dataset::{self, build, start};
 use super::error::Error;
 use super::launch::launch;
 use super::measure::{FailedVisit, measure};
-use super::plan::{Dataset, Plan, Wanted};
+use super::plan::{Dataset, Observable, Plan};
 use super::steps::{Step, of_steps};
 use super::warnings::{self, not_measured};
 use super::{advise, calibration, observations, sharing};
@@ -22,7 +22,7 @@ use crate::variables::HASH_SEED;
 
 /// What came of a plan.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct MeasuredPlan {
     /// What was measured or observed: at least one thing. It says whether the run was ended before
     /// all was.
     pub report: Report,
@@ -38,7 +38,7 @@ pub struct Outcome {
 /// When nothing could be measured, all reasons; when the run was interrupted and nothing is
 /// complete, or of a single interpreter the instrument contradicted itself, that. Nothing is left
 /// behind.
-pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error> {
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, Error> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
         wanted.fits(&machine::memory()?)?;
@@ -98,7 +98,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, Error
     }
     let mut report = Report::of_all(runs, warnings);
     report.interrupted = interrupted.is_some();
-    Ok(Outcome { report, failures })
+    Ok(MeasuredPlan { report, failures })
 }
 
 /// What the figures of an interpreter depend on.
@@ -303,19 +303,19 @@ pub fn calibrate(
 /// Observes one thing, in subjects of its own.
 fn observe(
     plan: &Plan,
-    wanted: &Wanted,
+    wanted: &Observable,
     interpreter: &Interpreter,
     launch: &Launch,
 ) -> Result<Observation, Error> {
     let name = wanted.name();
     let at = dataset::Error::of(name);
     let figures = match wanted {
-        Wanted::AtFork(dataset) => {
+        Observable::AtFork(dataset) => {
             let mut built = build(plan, dataset, launch)?;
             observations::at_fork(&mut built.subject).map_err(at)?
         }
-        Wanted::OneByte => observations::one_byte(launch).map_err(at)?,
-        Wanted::OlderPythons => {
+        Observable::OneByte => observations::one_byte(launch).map_err(at)?,
+        Observable::OlderPythons => {
             let here = python::ask(&interpreter.executable)?;
             let here = here.ok_or_else(|| {
                 let error = std::io::Error::other("it no longer answers");
@@ -328,7 +328,7 @@ fn observe(
             })?;
             observations::older_pythons(&here, python::older()?)
         }
-        Wanted::Facts { program, arguments } => {
+        Observable::Facts { program, arguments } => {
             observations::facts(launch, program, arguments.clone()).map_err(at)?
         }
     };

@@ -21,7 +21,7 @@ use crate::model::{Alternative, StartMethod, Warning};
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Compared {
+pub struct MeasuredWays {
     /// The ways that were measured, in order.
     pub alternatives: Vec<Alternative>,
     /// Which were not, and what limits the figures.
@@ -43,8 +43,8 @@ pub fn run(
     version: &str,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Compared, Error> {
-    let mut compared = Compared::default();
+) -> Result<MeasuredWays, Error> {
+    let mut compared = MeasuredWays::default();
     let Some(first) = wanted.chosen.first() else {
         return Ok(compared);
     };
