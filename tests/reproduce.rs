@@ -107,6 +107,39 @@ fn what_is_not_the_datasets_moves(
     assert_eq!(Some(heaviest(&other).weight), weight);
 }
 
+/// How much of a library is mapped depends on the page cache, which other programs change; what is copied of it does not.
+#[rstest]
+#[case::mapped(330, 0, Weight::DoesNotCount)]
+#[case::mapped_far_less(40, 0, Weight::Differs)]
+#[case::copied(365, 100, Weight::Differs)]
+fn pages_of_libraries_are_those_of_the_page_cache(
+    #[case] pages: u64,
+    #[case] copied: u64,
+    #[case] weight: Weight,
+) {
+    let with = |pages: u64, copied: u64| {
+        let mut run = canned::run_with_claims("3.12.1");
+        for child in run
+            .measurements
+            .iter_mut()
+            .flat_map(|one| &mut one.children)
+        {
+            canned::without_causes(child);
+            for region in &mut child.regions {
+                if region.name == RegionName::Rest {
+                    region.name = RegionName::Libraries;
+                    (region.pages, region.unshared, region.identical) = (pages, copied, None);
+                }
+            }
+        }
+        run
+    };
+    let recorded = Report::of(with(365, 0));
+    let now = with(pages, copied);
+    let other = reproduction(&recorded, &[Again::Run(&now)], TOLERANCE);
+    assert_eq!(heaviest(&other).weight, weight);
+}
+
 #[test]
 fn what_another_build_has_of_its_own_does_not_count() {
     let other = against(|run| {

@@ -16,6 +16,11 @@ pub(super) const ONLY_RECORDED: &str =
 /// Why a few pages of `rest` more or fewer say nothing.
 const MOVES: &str = "pages outside the dataset vary a little from run to run";
 
+/// Why pages of `libraries` that are shared say little: a fault maps what of the file is in memory around it (`fault_around_bytes`),
+/// which every other program changes. What a child copies of them does not depend on it.
+const CACHED: &str =
+    "how much of a library is mapped depends on how much of its file is in the page cache";
+
 /// Compares, and keeps what is not the same.
 pub(super) struct Comparing {
     pub compared: u64,
@@ -96,6 +101,19 @@ impl Comparing {
             (false, _) => Some(INTERPRETERS_OWN),
         };
         self.weighed(of(), recorded.to_string(), now.to_string(), because);
+    }
+
+    /// Pages of files that a process has mapped.
+    pub(super) fn of_files(&mut self, of: impl FnOnce() -> String, recorded: u64, now: u64) {
+        let apart = recorded.abs_diff(now) as f64;
+        if self.one_build
+            && recorded.abs_diff(now) > self.tolerance.of(recorded)
+            && apart <= recorded.max(now) as f64 * MEMORY
+        {
+            self.compared += 1;
+            return self.weighed(of(), recorded.to_string(), now.to_string(), Some(CACHED));
+        }
+        self.around(of, recorded, now);
     }
 
     /// Bytes of whole processes.

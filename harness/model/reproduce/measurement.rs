@@ -103,7 +103,10 @@ fn around(recorded: &Child, now: &Child, name: &str, comparing: &mut Comparing) 
         if pages.max(pages_now) == 0 {
             continue;
         }
-        comparing.around(|| of("pages"), pages, pages_now);
+        match region {
+            RegionName::Libraries => comparing.of_files(|| of("pages"), pages, pages_now),
+            _ => comparing.around(|| of("pages"), pages, pages_now),
+        }
         comparing.around(|| of("unshared"), unshared, unshared_now);
         let (Some(one), Some(other)) = (one, other) else {
             continue;
