@@ -664,7 +664,7 @@ fn causes_that_cannot_be_had_are_absent_with_the_ways_to_get_them() {
     assert_eq!(output.status.code(), Some(3));
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(
-        table.contains("unknown") && table.contains("warning: causes"),
+        table.contains("unknown") && table.contains("cannot tell what caused the copies"),
         "{table}"
     );
 }
