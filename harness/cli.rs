@@ -10,8 +10,8 @@ use crate::commands::error::CommandError;
 use crate::commands::reproduce::Language;
 use crate::commands::session::Request;
 use crate::commands::{
-    advise, calibrate, claims, compare, doctor, facts, fixtures, help, measure, merge, new,
-    packaging, pythons, report, reproduce, schema, sharing, terminal, words,
+    advise, attach, calibrate, claims, compare, doctor, facts, fixtures, help, measure, merge, new,
+    packaging, pythons, report, reproduce, run, schema, sharing, terminal, trees, words,
 };
 use crate::interrupt;
 use crate::output::Output;
@@ -86,6 +86,17 @@ enum Commands {
     Merge(merge::MergeArgs),
     /// List the built-in datasets; with a name, show what to expect of one
     Fixtures(fixtures::FixturesArgs),
+    /// List the trees of Python processes on this machine, with the memory that each shares
+    Trees(trees::TreesArgs),
+    /// Show what a running program's processes share, and what they copy from now on
+    ///
+    /// refcow reads what the kernel says of the processes. It stops none of them, writes nothing to their memory, and injects
+    /// no code.
+    Attach(attach::AttachArgs),
+    /// Run a program, and show what it and all processes that it forks copy and make
+    ///
+    /// refcow passes on its signals and its exit status, and stops none of its processes.
+    Run(run::RunArgs),
     /// List the Python interpreters here, and say which can be measured
     Pythons,
     /// Show what this machine allows, what is missing, and how to get it
@@ -162,6 +173,9 @@ impl Commands {
             Self::Compare(args) => return args.run(),
             Self::Reproduce(args) => return args.run(Language { program, request }),
             Self::Merge(args) => return args.run(),
+            Self::Trees(args) => return args.run(),
+            Self::Attach(args) => return args.run(),
+            Self::Run(args) => return args.run(),
             Self::New(args) => args.run()?.into_bytes(),
             Self::Fixtures(args) => args.run()?.into_bytes(),
             Self::Pythons => pythons::run()?.into_bytes(),

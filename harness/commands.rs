@@ -3,6 +3,7 @@
 //! `cli` stands above them and is imported by none: what a command needs of the command line is handed to it.
 
 pub(crate) mod advise;
+pub(crate) mod attach;
 pub(crate) mod calibrate;
 pub(crate) mod claims;
 pub(crate) mod compare;
@@ -21,8 +22,10 @@ pub(crate) mod report;
 mod report_folder;
 pub(crate) mod reproduce;
 mod rules;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod sharing;
 pub(crate) mod terminal;
+pub(crate) mod trees;
 pub(crate) mod words;

@@ -27,6 +27,7 @@ pub mod fixtures;
 pub mod interrupt;
 pub mod keeper;
 pub mod leftovers;
+pub mod live;
 pub mod machine;
 mod output;
 pub mod process;

@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(status) = error.of_the_program() {
+                return ExitCode::from(status);
+            }
             let mut text = format!("error: {error}\n");
             if let Some(help) = error.help() {
                 text += &format!("help: {help}\n");

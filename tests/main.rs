@@ -27,6 +27,7 @@ mod instrument;
 mod interrupted;
 mod leftovers;
 mod lines;
+mod live;
 mod mapper;
 mod native;
 mod new_memory;

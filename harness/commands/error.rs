@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use crate::baselines::BaselineError;
 use crate::experiment::{self, sharing};
 use crate::output::{CreateError, OutputError};
-use crate::{claims, compare, documents, fixtures, interrupt, merge, model, python, report};
+use crate::{claims, compare, documents, fixtures, interrupt, live, merge, model, python, report};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -84,6 +84,13 @@ pub enum CommandError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Merge(#[from] merge::Error),
+    /// A tree of processes cannot be looked at.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Live(#[from] live::Error),
+    /// The user's program ended so: that is refcow's exit status, too, and nothing is said of it.
+    #[error("the program ended with status {0}")]
+    Passed(u8),
     /// Pages were to be told apart by what wrote to them, which is not known.
     #[error("cannot tell what caused the copies: page faults could not be recorded")]
     #[diagnostic(help(
@@ -177,6 +184,14 @@ impl From<sharing::Error> for CommandError {
 }
 
 impl CommandError {
+    /// That of the user's own program, of which nothing is to be said.
+    pub fn of_the_program(&self) -> Option<u8> {
+        match self {
+            Self::Passed(status) => Some(*status),
+            _ => None,
+        }
+    }
+
     /// The documented exit status.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -186,7 +201,10 @@ impl CommandError {
             | Self::NotReproduced { .. } => 1,
             Self::Interrupted { .. } => interrupt::STATUS,
             Self::Experiment(error) => exit_code_of(error.first()),
-            Self::Partly(_)
+            Self::Passed(status) => *status,
+            Self::Live(error) if error.is_bad_input() => 2,
+            Self::Live(_)
+            | Self::Partly(_)
             | Self::NotKept(_)
             | Self::NoCauses
             | Self::Output(OutputError::NotWritten { .. })

@@ -17,7 +17,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "             ";
 
 /// The groups, in this order; of each command an example.
-pub const GROUPS: [(&str, &str); 4] = [
+pub const GROUPS: [(&str, &str); 5] = [
     (
         "Measure",
         "new loader.py | measure loader.py | advise loader.py",
@@ -25,6 +25,10 @@ pub const GROUPS: [(&str, &str); 4] = [
     (
         "Understand",
         "claims --quick | sharing --size 16777216 | facts --python all | fixtures three_lists",
+    ),
+    (
+        "Running programs",
+        "trees | attach gunicorn --for 30s | run -- python3 app.py",
     ),
     (
         "Keep and compare",

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::model;
+use crate::{live, model};
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
@@ -21,6 +21,8 @@ enum Document {
     Comparison,
     /// What `refcow reproduce --format json` writes
     Reproduction,
+    /// What `refcow trees`, `attach` and `run` write with --format json
+    Trees,
 }
 
 impl SchemaArgs {
@@ -29,6 +31,7 @@ impl SchemaArgs {
             Document::Report => model::schema(),
             Document::Comparison => model::comparison_schema(),
             Document::Reproduction => model::reproduction_schema(),
+            Document::Trees => live::document::schema(),
         };
         format!("{:#}\n", schema.to_value())
     }

@@ -70,6 +70,18 @@ pub fn family_bytes(pid: i32) -> Result<Option<u64>, Error> {
     Ok(family_sum(&rollup, &maps))
 }
 
+/// A process's part of anonymous pages in bytes, each of which is divided among those that map it (`Pss_Anon` of smaps_rollup); `None`
+/// where the kernel does not tell (before Linux 5.3).
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn anonymous_pss(pid: i32) -> Result<Option<u64>, Error> {
+    let rollup = Process::new(pid).and_then(|process| process.smaps_rollup());
+    let rollup = rollup.map_err(reading(pid, "smaps_rollup"))?;
+    let map = rollup.memory_map_rollup.iter().next();
+    Ok(map.and_then(|map| map.extension.map.get("Pss_Anon").copied()))
+}
+
 fn family_sum(rollup: &MemoryMaps, maps: &MemoryMaps) -> Option<u64> {
     let field = |map: &MemoryMap, name: &str| map.extension.map.get(name).copied();
     let mut sum = field(rollup.iter().next()?, "Pss_Anon")?;

@@ -21,6 +21,10 @@ use rustix::event::{PollFd, PollFlags};
 use super::page_size;
 use super::unavailable::{Attempt, Unavailable};
 
+mod tree;
+
+pub use tree::{Happened, Incident, TreeRecorder};
+
 /// One minor page fault of user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {

@@ -15,6 +15,10 @@ use std::sync::Arc;
 
 use super::{PageSet, page_size};
 
+mod at;
+
+pub use at::{At, Part};
+
 /// Bits of `tp_flags`.
 const READY: u64 = 1 << 12;
 const COLLECTED: u64 = 1 << 14;
@@ -71,6 +75,8 @@ pub struct Headers<Read> {
     types: HashMap<u64, Option<Arc<Type>>>,
     /// Whether this is the type of a type.
     metatypes: HashMap<u64, bool>,
+    /// Names of classes with their modules.
+    full_names: HashMap<(u64, Arc<str>), Arc<str>>,
 }
 
 impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
@@ -83,6 +89,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             pool_bytes: if minor < 10 { 4 << 10 } else { 16 << 10 },
             types: HashMap::new(),
             metatypes: HashMap::new(),
+            full_names: HashMap::new(),
         }
     }
 
@@ -426,21 +433,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     const TYPE_OF_TYPES: u64 = 0x5000_0000_0000;
-    const THING: u64 = 0x5000_0000_1000;
-    const TUPLE: u64 = 0x5000_0000_2000;
+    pub(super) const THING: u64 = 0x5000_0000_1000;
+    pub(super) const TUPLE: u64 = 0x5000_0000_2000;
     /// Where a pool and, behind it, large blocks may begin.
-    const HEAP: u64 = 0x7000_0000_0000;
+    pub(super) const HEAP: u64 = 0x7000_0000_0000;
     const HEAP_PAGES: u64 = 16;
     /// A program's variables may be where counts reach to.
     const LOW: u64 = 0x90_0000;
 
     /// Memory by words; what is not written is zero, and behind these pages there is none.
     #[derive(Clone, Default)]
-    struct Words(BTreeMap<u64, u64>);
+    pub(super) struct Words(BTreeMap<u64, u64>);
 
     impl Words {
         /// With the types of all that is put there.
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let mut words = Self::default();
             words.put_type(TYPE_OF_TYPES, TYPE_OF_TYPES, READY | TYPE, b"type");
             words.put_type(THING, TYPE_OF_TYPES, READY, b"thing");
@@ -448,7 +455,7 @@ mod tests {
             words
         }
 
-        fn put(&mut self, address: u64, all: &[u64]) {
+        pub(super) fn put(&mut self, address: u64, all: &[u64]) {
             for (index, word) in (0..).zip(all) {
                 self.0.insert(address + 8 * index, *word);
             }
@@ -462,7 +469,7 @@ mod tests {
             self.put(address + 512, &[u64::from_ne_bytes(text)]);
         }
 
-        fn put_pool(&mut self, pool: u64, block_bytes: u64, pool_bytes: u64) {
+        pub(super) fn put_pool(&mut self, pool: u64, block_bytes: u64, pool_bytes: u64) {
             let used = (pool_bytes - POOL_HEADER) / block_bytes;
             let next = POOL_HEADER + used * block_bytes;
             self.put(pool, &[used, 0, 0, 0]);
@@ -478,7 +485,7 @@ mod tests {
             all.iter().map(name).collect()
         }
 
-        fn reader(self) -> impl FnMut(u64, &mut [u8]) -> bool {
+        pub(super) fn reader(self) -> impl FnMut(u64, &mut [u8]) -> bool {
             move |address, bytes| {
                 let end = address + bytes.len() as u64;
                 let within = |range: Range<u64>| address >= range.start && end <= range.end;

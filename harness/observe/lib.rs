@@ -17,6 +17,7 @@ mod follow;
 mod growth;
 pub mod headers;
 pub mod inherited;
+mod live_memory;
 mod mappings;
 mod memory;
 mod migration;
@@ -32,20 +33,25 @@ mod watch;
 pub use at_fork::{AtFork, at_next_fork};
 pub use capabilities::{CAP_SYS_PTRACE, has_capability};
 pub use counters::{
-    Counters, bytes_read, children_of, counters, family_bytes, is_in_swap, minor_faults, rss_bytes,
-    settle,
+    Counters, anonymous_pss, bytes_read, children_of, counters, family_bytes, is_in_swap,
+    minor_faults, rss_bytes, settle,
 };
 pub use descent::{Family, Grown};
-pub use faults::{Fault, Faults, Recorder, Unread, try_recording};
+pub use faults::{
+    Fault, Faults, Happened, Incident, Recorder, TreeRecorder, Unread, try_recording,
+};
 pub use follow::{Descendants, Ended, Follower};
 pub use growth::{Growth, Had};
+pub use live_memory::LiveMemory;
 pub use mappings::{
     CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, memory_maps, ranges,
 };
 pub use memory::{Memory, identical_pages, read_page};
 pub use migration::compare;
 pub use page::{PageSet, page_size};
-pub use pagemap::{PageStates, huge_pages, page_states, present_pages};
+pub use pagemap::{
+    FrameFlags, Gaps, PageStates, Pagemap, Word, huge_pages, page_states, present_pages,
+};
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};

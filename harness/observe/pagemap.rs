@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{MemoryPageFlags, Process};
 
-use gaps::Gaps;
-
 use super::mappings::private_memory;
 use super::{Error, PageSet, reading};
 
 mod gaps;
+mod words;
+
+pub use gaps::Gaps;
+pub use words::{FrameFlags, Pagemap, Word};
 
 /// Consecutive pages in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ fn fit(table: &mut Table, width: u16) {
 
 /// A table.
 #[derive(Clone, Debug)]
-pub(crate) struct Columns {
+pub struct Columns {
     /// The names of the columns.
     pub header: Vec<String>,
     /// The rows, as long as the header.
@@ -51,7 +51,7 @@ pub(crate) struct Columns {
 impl Columns {
     /// For a terminal, at most so many columns of text wide; `None` for as wide as it needs. An empty line behind each
     /// part.
-    pub(crate) fn text(&self, width: Option<u16>) -> String {
+    pub fn text(&self, width: Option<u16>) -> String {
         let mut text = String::new();
         for part in self.fitting(width) {
             let mut table = self.table(&part, NOTHING);

@@ -36,6 +36,7 @@ pub use alternatives::{
 };
 pub use beginning::incomplete;
 pub use claims::render as render_claims;
+pub use columns::Columns;
 pub use comparison::{github, render as render_comparison};
 pub use csv::{render_claims_csv, render_pages, render_times};
 pub use error::Error;
@@ -45,7 +46,7 @@ pub use folder::{CHARTS, DOCUMENT, all, is_file, is_picture};
 pub use html::{render_html, render_page_markdown};
 pub use refcow_model::numbers::{bytes, count, share, time};
 pub use reproduction::render as render_reproduction;
-pub use style::Style;
+pub use style::{Style, wrapped};
 
 use refcow_model::claims::Claims;
 use refcow_model::{By, Report, Run};

@@ -37,7 +37,7 @@ pub(crate) fn say(text: &mut String, width: Option<u16>, sentence: &str) {
 }
 
 /// Words in lines of at most so many columns, each with its end.
-pub(crate) fn wrapped(words: &str, width: u16, indent: &str) -> String {
+pub fn wrapped(words: &str, width: u16, indent: &str) -> String {
     // Paths stay whole, for whoever copies them.
     let options = textwrap::Options::new(usize::from(width))
         .initial_indent(indent)

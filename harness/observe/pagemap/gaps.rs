@@ -19,6 +19,7 @@ use crate::page_size;
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
+const PAGE_IS_ZERO: u64 = 1 << 5;
 const PAGE_IS_HUGE: u64 = 1 << 6;
 
 const SOMEWHERE: u64 = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
@@ -49,7 +50,8 @@ struct ScannedRegion {
 }
 
 /// The gaps of one process.
-pub(super) struct Gaps<'a> {
+#[derive(Debug)]
+pub struct Gaps<'a> {
     pid: i32,
     pagemap: &'a File,
     /// Whether this kernel has the request.
@@ -69,7 +71,10 @@ impl<'a> Gaps<'a> {
     }
 
     /// The next page of a range, from this one on, that may be somewhere; the range's end if none is.
-    pub(super) fn end(&mut self, page: u64, range: &Range<u64>) -> io::Result<u64> {
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn end(&mut self, page: u64, range: &Range<u64>) -> io::Result<u64> {
         if self.scans {
             match self.scan(page, range.end) {
                 Err(Errno::ENOTTY | Errno::EINVAL) => self.scans = false,
@@ -108,6 +113,24 @@ pub(super) fn huge(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<P
     pages_that_are(pagemap, ranges, PAGE_IS_HUGE, 0)
 }
 
+/// Pages of these ranges in huge pages, and those that are the kernel's page of zeros (which may be a huge one).
+pub(super) fn huge_and_zero(
+    pagemap: &File,
+    ranges: &[Range<u64>],
+) -> io::Result<Option<[PageSet; 2]>> {
+    let (mut huge, mut zero) = (PageSet::new(), PageSet::new());
+    let told = each_region(pagemap, ranges, PAGE_IS_HUGE | PAGE_IS_ZERO, |region| {
+        let pages = region.start / page_size()..region.end / page_size();
+        if region.categories & PAGE_IS_ZERO != 0 {
+            zero.insert_range(pages);
+        } else {
+            huge.insert_range(pages);
+        }
+        true
+    })?;
+    Ok(told.then_some([huge, zero]))
+}
+
 /// Pages that are one of these; `None` where the kernel has no such request, or one is what it may not be.
 fn pages_that_are(
     pagemap: &File,
@@ -116,25 +139,37 @@ fn pages_that_are(
     unwanted: u64,
 ) -> io::Result<Option<PageSet>> {
     let mut pages = PageSet::new();
+    let told = each_region(pagemap, ranges, wanted, |region| {
+        pages.insert_range(region.start / page_size()..region.end / page_size());
+        region.categories & unwanted == 0
+    })?;
+    Ok(told.then_some(pages))
+}
+
+/// Calls back with each stretch of pages that are one of what is wanted, until that says no; whether it never did, and the kernel has
+/// such a request.
+fn each_region(
+    pagemap: &File,
+    ranges: &[Range<u64>],
+    wanted: u64,
+    mut take: impl FnMut(&ScannedRegion) -> bool,
+) -> io::Result<bool> {
     let mut regions = [ScannedRegion::default(); 512];
     for range in ranges {
         let mut page = range.start;
         while page < range.end {
             let (found, next) = match scan(pagemap, page..range.end, &mut regions, 0, wanted) {
-                Err(Errno::ENOTTY | Errno::EINVAL) => return Ok(None),
+                Err(Errno::ENOTTY | Errno::EINVAL) => return Ok(false),
                 scanned => scanned?,
             };
-            for region in found {
-                if region.categories & unwanted != 0 {
-                    return Ok(None);
-                }
-                pages.insert_range(region.start / page_size()..region.end / page_size());
+            if !found.iter().all(&mut take) {
+                return Ok(false);
             }
             // It goes on where there was no more room; a kernel that says nothing else has seen all.
             page = if next > page { next } else { range.end };
         }
     }
-    Ok(Some(pages))
+    Ok(true)
 }
 
 /// Stretches of pages that are one of what is wanted, as many as there is room for or until `most` pages were found (0: any number), and the page

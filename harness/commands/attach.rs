@@ -1,0 +1,106 @@
+//! `refcow attach`: a tree of processes that runs already.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ValueEnum, ValueHint};
+
+use super::error::CommandError;
+use super::terminal::width_of;
+use crate::live::document::{TreeFigures, Trees};
+use crate::live::recording::Recording;
+use crate::live::view::View;
+use crate::live::watch::{Pace, Watch};
+use crate::live::{self, family, pace, table};
+use crate::output::Output;
+
+/// `refcow attach`.
+#[derive(Debug, clap::Args)]
+pub struct AttachArgs {
+    /// Any process of the tree: its number, or the name of its program, script or module
+    #[arg(value_name = "PID|NAME")]
+    process: String,
+    /// Record for so long: 30s, 500ms, 2m; with 0, look at it once [default: until it ends, or Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = pace::duration)]
+    duration: Option<Duration>,
+    /// Time between two lines on standard error, or two pictures on a terminal
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
+    every: Duration,
+    /// How to write what is found
+    #[arg(long, value_enum, default_value_t)]
+    format: LiveFormat,
+    /// Where to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Show nothing while it records
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl AttachArgs {
+    pub fn run(&self) -> Result<(), CommandError> {
+        run(self)
+    }
+}
+
+/// Formats of trees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LiveFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: one document, as `refcow schema trees` describes it
+    Json,
+}
+
+/// Looks at it.
+fn run(args: &AttachArgs) -> Result<(), CommandError> {
+    let output = Output::open(args.output.as_deref())?;
+    let family = match args.process.parse::<i32>() {
+        Ok(pid) => family::of_process(pid),
+        Err(_) => family::called(&args.process),
+    };
+    let family = family.map_err(live::Error::from)?;
+    let trees = match args.duration {
+        Some(Duration::ZERO) => {
+            let tree = TreeFigures::of(family).map_err(live::Error::from)?;
+            vec![tree.ok_or(live::Error::Gone)?]
+        }
+        duration => {
+            let mut watch = Watch::new(false)?;
+            watch.add_family(family)?;
+            watch.begin();
+            let mut view = View::new(true, args.quiet);
+            let pace = Pace {
+                duration,
+                every: args.every,
+                until_interrupted: true,
+            };
+            let all_ended =
+                |recording: &Recording<_>| !recording.members.iter().any(|one| one.lives);
+            watch.until(pace, all_ended, |watch, moment| view.show(watch, moment))?;
+            drop(view);
+            TreeFigures::recorded(&watch.finish()?).map_err(live::Error::from)?
+        }
+    };
+    let text = rendered(trees, args.format, width_of(&output))?;
+    Ok(output.write(&text)?)
+}
+
+/// Trees in one of the formats.
+pub(super) fn rendered(
+    trees: Vec<TreeFigures>,
+    format: LiveFormat,
+    width: Option<u16>,
+) -> Result<Vec<u8>, CommandError> {
+    Ok(match format {
+        LiveFormat::Table => {
+            let tables: Vec<String> = trees
+                .iter()
+                .map(|tree| table::of_one(tree, width))
+                .collect();
+            tables.join("\n").into_bytes()
+        }
+        LiveFormat::Json => live::json(&Trees::of(trees))?,
+    })
+}

@@ -1,0 +1,103 @@
+//! `refcow run`: a program and all that it forks.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::ValueHint;
+use nix::sys::signal::Signal;
+
+use super::attach::{LiveFormat, rendered};
+use super::error::CommandError;
+use crate::live::document::TreeFigures;
+use crate::live::family::Member;
+use crate::live::program::Waiting;
+use crate::live::view::View;
+use crate::live::watch::{Pace, Watch};
+use crate::live::{self, pace};
+use crate::output::Output;
+
+/// `refcow run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// End the program by SIGTERM after so long: 30s, 500ms, 2m [default: when it ends by itself]
+    #[arg(long = "for", value_name = "TIME", value_parser = pace::some_time)]
+    duration: Option<Duration>,
+    /// Time between two lines on standard error
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
+    every: Duration,
+    /// How to write what was recorded
+    #[arg(long, value_enum, default_value_t)]
+    format: LiveFormat,
+    /// Where to write, whole or not at all [default: standard error, as standard output is the program's]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Write no line while the program runs
+    #[arg(long, short)]
+    quiet: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    command: Vec<OsString>,
+}
+
+impl RunArgs {
+    pub fn run(&self) -> Result<(), CommandError> {
+        run(self)
+    }
+}
+
+/// Runs it; with its exit status as an error, if that is not 0.
+fn run(args: &RunArgs) -> Result<(), CommandError> {
+    let output = args.output.as_deref().map(|path| Output::open(Some(path)));
+    let output = output.transpose()?;
+    let failed = |source| live::Error::Start {
+        program: args.command[0].to_string_lossy().into_owned(),
+        source,
+    };
+    let mut watch = Watch::new(true)?;
+    let waiting = Waiting::start(&args.command).map_err(failed)?;
+    let member = Member::read(waiting.pid).ok_or(live::Error::Gone)?;
+    watch.add_waiting(member)?;
+    watch.begin();
+    let mut program = waiting.go().map_err(failed)?;
+    let mut view = View::new(false, args.quiet);
+    let began = Instant::now();
+    let mut is_over = false;
+    let pace = Pace {
+        duration: None,
+        every: args.every,
+        until_interrupted: false,
+    };
+    watch.until(
+        pace,
+        |_| {
+            if !is_over
+                && args
+                    .duration
+                    .is_some_and(|duration| began.elapsed() >= duration)
+            {
+                is_over = true;
+                program.send(Signal::SIGTERM);
+            }
+            program.has_ended()
+        },
+        |watch, moment| view.show(watch, moment),
+    )?;
+    drop(view);
+    let watched = watch.finish()?;
+    let trees = TreeFigures::recorded(&watched).map_err(live::Error::from)?;
+    let text = rendered(trees, args.format, None)?;
+    match output {
+        Some(output) => output.write(&text)?,
+        // If nobody reads it, the program has run all the same.
+        None => drop(std::io::stderr().write_all(&text)),
+    }
+    let status = program.wait().map_err(failed)?;
+    match status {
+        0 => Ok(()),
+        // That refcow itself ended it is no failure.
+        status if is_over && status == 128 + Signal::SIGTERM as u8 => Ok(()),
+        status => Err(CommandError::Passed(status)),
+    }
+}

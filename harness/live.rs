@@ -1,0 +1,31 @@
+//! Trees of processes that refcow did not start: which belong together, what they share, and who unshared the rest.
+//!
+//! Nothing is injected, no process is stopped to look at it, and nothing of it is written: files of /proc say all of it.
+
+pub mod cause;
+pub mod document;
+mod error;
+pub mod family;
+pub mod look;
+pub mod pace;
+pub mod program;
+pub mod python;
+pub mod recording;
+pub mod table;
+pub mod tree;
+pub mod view;
+pub mod watch;
+pub mod who;
+
+pub use error::Error;
+
+/// A document for programs, indented, with a line's end.
+///
+/// # Errors
+/// When it has no form.
+pub fn json(document: &document::Trees) -> Result<Vec<u8>, Error> {
+    let bytes = serde_json::to_vec_pretty(document);
+    let mut bytes = bytes.map_err(|error| Error::Document(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

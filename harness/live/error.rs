@@ -1,0 +1,57 @@
+//! Why a tree cannot be looked at.
+
+use super::family;
+use crate::observe;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// There is no such tree, or it is somebody else's.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Family(#[from] family::Error),
+    /// It cannot be read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Observe(#[from] observe::Error),
+    /// Its page faults cannot be recorded.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Unavailable(#[from] observe::Unavailable),
+    /// Nor be waited for.
+    #[error("cannot wait for page faults: {0}")]
+    #[diagnostic(help("this is a fault of refcow's own, or the system is out of memory"))]
+    Waiting(String),
+    /// The program does not run.
+    #[error("cannot run {program}: {source}")]
+    #[diagnostic(help(
+        "give the program and its arguments behind `--`, as you would type them: refcow run -- python3 app.py"
+    ))]
+    Start {
+        /// As the user gave it.
+        program: String,
+        /// What the kernel answered.
+        source: std::io::Error,
+    },
+    /// It was there.
+    #[error("the processes have ended while they were looked at")]
+    #[diagnostic(help("`refcow trees` lists the trees that are there now"))]
+    Gone,
+    /// It has no form.
+    #[error("the document cannot be written: {0}")]
+    #[diagnostic(help("this is a fault of refcow's own"))]
+    Document(String),
+}
+
+impl Error {
+    /// Whether the user named what is not there.
+    pub fn is_bad_input(&self) -> bool {
+        use family::Error as F;
+        matches!(
+            self,
+            Self::Family(
+                F::NoProcess { .. } | F::NoProgram { .. } | F::NoName { .. } | F::Ambiguous { .. }
+            ) | Self::Start { .. }
+        )
+    }
+}

@@ -1,0 +1,152 @@
+//! Which CPython a process runs, by the files that it has mapped: no process is asked.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use object::read::ReadCache;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use crate::observe::{self, CodeMapping, code_mappings};
+
+/// A CPython.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Python {
+    /// Of version 3.`minor`; `None` where the file does not say.
+    pub minor: Option<u8>,
+    /// Built without the GIL: its objects look otherwise.
+    pub free_threaded: bool,
+    /// The file that holds the interpreter.
+    pub file: PathBuf,
+}
+
+impl Python {
+    /// `CPython 3.13`.
+    pub fn title(&self) -> String {
+        let suffix = if self.free_threaded { "t" } else { "" };
+        match self.minor {
+            Some(minor) => format!("CPython 3.{minor}{suffix}"),
+            None => "CPython".to_owned(),
+        }
+    }
+}
+
+/// The CPython of a process; `None`: it runs none.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn python_of(pid: i32) -> Result<Option<Python>, observe::Error> {
+    let maps = code_mappings(pid)?;
+    let named = |map: &&CodeMapping| {
+        let name = map.path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| name.starts_with("libpython"))
+    };
+    // What loads Python as a library may have symbols of its own, too.
+    let libraries = maps.iter().filter(named).map(|map| &map.path);
+    let program = PathBuf::from(format!("/proc/{pid}/exe"));
+    for path in libraries {
+        if let Some(python) = opened(pid, path).and_then(|file| interpreter_in(file, path)) {
+            return Ok(Some(python));
+        }
+    }
+    let path = std::fs::read_link(&program).unwrap_or_else(|_| program.clone());
+    Ok(File::open(&program)
+        .ok()
+        .and_then(|file| interpreter_in(file, &path)))
+}
+
+/// A file as the process sees it.
+fn opened(pid: i32, path: &Path) -> Option<File> {
+    let own = format!("/proc/{pid}/root");
+    let inside = Path::new(&own).join(path.strip_prefix("/").ok()?);
+    let file = File::open(inside).or_else(|_| File::open(path)).ok()?;
+    file.metadata().ok()?.is_file().then_some(file)
+}
+
+/// By device, inode and time of change.
+type Known = HashMap<(u64, u64, i64), Option<(Option<u8>, bool)>>;
+
+/// The interpreter in a file; `None` if there is none in it.
+fn interpreter_in(file: File, path: &Path) -> Option<Python> {
+    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+    let data = file.metadata().ok()?;
+    let identity = (data.dev(), data.ino(), data.ctime());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    let (minor, free_threaded) = (*known.entry(identity).or_insert_with(|| read(file)))?;
+    Some(Python {
+        minor,
+        free_threaded,
+        file: path.to_owned(),
+    })
+}
+
+/// The minor version, and whether it is built without the GIL.
+fn read(file: File) -> Option<(Option<u8>, bool)> {
+    let data = ReadCache::new(file);
+    let object = object::File::parse(&data).ok()?;
+    // The interpreter's own variable, since 3.7, which extension modules need: so a stripped program has it, too.
+    let is_runtime = |name: &[u8]| name == b"_PyRuntime";
+    let exported = object
+        .dynamic_symbols()
+        .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(is_runtime));
+    let found = exported
+        || object.dynamic_symbols().next().is_none()
+            && object
+                .symbols()
+                .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(is_runtime));
+    if !found {
+        return None;
+    }
+    let constants = object.section_by_name(".rodata")?;
+    let constants = constants.data().unwrap_or_default();
+    let minor = minor_in(constants);
+    // What its extension modules are called by ends so: `.cpython-313t-x86_64-linux-gnu.so`.
+    let tag = minor.map(|minor| format!("cpython-3{minor}t-"));
+    let is_in = |tag: String| {
+        constants
+            .windows(tag.len())
+            .any(|bytes| bytes == tag.as_bytes())
+    };
+    Some((minor, minor >= Some(13) && tag.is_some_and(is_in)))
+}
+
+/// From the tag of byte code (`sys.implementation.cache_tag`), which is among the constants: `cpython-313`.
+fn minor_in(constants: &[u8]) -> Option<u8> {
+    const TAG: &[u8] = b"cpython-3";
+    let mut rest = constants;
+    while let Some(place) = rest.iter().position(|byte| *byte == TAG[0]) {
+        rest = &rest[place..];
+        if let Some(behind) = rest.strip_prefix(TAG) {
+            let digits = behind.iter().take_while(|byte| byte.is_ascii_digit());
+            let digits: Vec<u8> = digits.copied().collect();
+            let minor = std::str::from_utf8(&digits).ok()?.parse().ok();
+            if minor.is_some() && behind.get(digits.len()) == Some(&0) {
+                return minor;
+            }
+        }
+        rest = &rest[1..];
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_among_the_constants_tells_the_version() {
+        assert_eq!(minor_in(b"cc\0cpython-\0cpython-38\0x"), Some(8));
+        assert_eq!(minor_in(b"cpython-313-x86_64\0cpython-313\0"), Some(13));
+        assert_eq!(minor_in(b"cpython-3"), None);
+        assert_eq!(minor_in(b""), None);
+    }
+
+    #[test]
+    fn what_is_no_python_has_none() {
+        let own = std::process::id().cast_signed();
+        assert_eq!(python_of(own).unwrap(), None);
+    }
+}

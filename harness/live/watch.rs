@@ -1,0 +1,450 @@
+//! A tree over time: its page faults as they come, and a look at its memory now and then.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::cause::{Causes, Key, Who};
+use super::family::{self, Family, Member};
+use super::look::look;
+use super::python::{Python, python_of};
+use super::recording::{Deed, Had, Memory, Processes, Recording};
+use super::tree::Tree;
+use crate::interrupt;
+use crate::observe::{
+    self, Happened, Incident, Pagemap, TreeRecorder, Word, mappings, page_size, page_states,
+};
+
+/// How often records are taken up at least: a page is judged so long after the write.
+const TICK: Duration = Duration::from_millis(5);
+
+/// So many ticks long a new program is asked in each of them which Python it runs.
+const OFTEN: u32 = 40;
+
+/// Looks at the memory of all members take at most this part of the time.
+const LOOKING: u32 = 30;
+
+/// How often members are listed until a list shows no new one.
+const LISTS: usize = 20;
+
+/// When the recording ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After so long; else when the tree has ended, or at Ctrl-C.
+    pub duration: Option<Duration>,
+    /// Between two moments.
+    pub every: Duration,
+    /// At Ctrl-C, too.
+    pub until_interrupted: bool,
+}
+
+/// Figures of all members together at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Seconds since the recording began.
+    pub seconds: f64,
+    /// Members that live.
+    pub processes: u64,
+    /// Pages copied, made, and rewritten until then.
+    pub pages: [u64; 3],
+    /// What all have, each page once; absent where no look was due.
+    pub memory_bytes: Option<u64>,
+}
+
+/// The processes of this machine.
+#[derive(Debug)]
+pub struct Machine;
+
+impl Processes for Machine {
+    type Memory = Pagemap;
+
+    fn open(&mut self, pid: i32) -> Option<(Member, Pagemap)> {
+        Some((Member::read(pid)?, Pagemap::open(pid).ok()?))
+    }
+}
+
+impl Memory for Pagemap {
+    fn word(&self, page: u64) -> Option<Word> {
+        self.word_if_there(page)
+    }
+}
+
+/// The first process of a tree, what that runs if it is known, in which tick, and so many later, it is asked for again, and since when.
+type Asked = (usize, Option<Python>, u32, u32, u32);
+
+/// A tree that is recorded.
+#[derive(Debug)]
+pub struct Watch {
+    recorder: TreeRecorder,
+    /// What was recorded so far.
+    pub recording: Recording<Machine>,
+    causes: Causes,
+    /// The place of a process that is to become a program.
+    own: Option<usize>,
+    began: Instant,
+    moments: Vec<Moment>,
+    looked: (Instant, Duration),
+    /// What the first process of each tree runs, once that is known, and in how many ticks it is asked for again.
+    pythons: Vec<Asked>,
+    ticks: u32,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Watched {
+    /// Of each process.
+    pub recording: Recording<Machine>,
+    /// Pages by what was written first, and what wrote.
+    pub causes: HashMap<Key, u64>,
+    /// For how long.
+    pub duration: Duration,
+    /// Faults of which there is no record.
+    pub lost: u64,
+    /// Whether the kernel's own were recorded.
+    pub with_kernel: bool,
+    /// In the order in which they came.
+    pub moments: Vec<Moment>,
+    pythons: Vec<(usize, Python)>,
+}
+
+impl Watch {
+    /// Makes what records. `follows`: what executes a program is recorded on.
+    ///
+    /// # Errors
+    /// When page faults cannot be recorded.
+    pub fn new(follows: bool) -> Result<Self, Error> {
+        let began = Instant::now();
+        Ok(Self {
+            recorder: TreeRecorder::new()?,
+            recording: Recording::new(Machine, follows),
+            causes: Causes::default(),
+            own: None,
+            began,
+            moments: Vec::new(),
+            looked: (began, Duration::ZERO),
+            pythons: Vec::new(),
+            ticks: 0,
+        })
+    }
+
+    /// Takes in all members of the family of a process.
+    ///
+    /// # Errors
+    /// When one may not be read or recorded.
+    pub fn add_family(&mut self, mut family: Family) -> Result<(), Error> {
+        for _ in 0..LISTS {
+            let new = |member: &Member| self.recording.place_of(member.pid).is_none();
+            if !family.members.iter().any(new) {
+                break;
+            }
+            for member in Tree::of(family.clone()).members {
+                if self.recording.place_of(member.pid).is_none() {
+                    self.add(member)?;
+                }
+            }
+            let Some(any) = family
+                .members
+                .iter()
+                .find(|one| self.recording.place_of(one.pid).is_some())
+            else {
+                break;
+            };
+            match family::of_process(any.pid) {
+                Ok(again) => family = again,
+                Err(_) => break,
+            }
+        }
+        if self.recording.members.is_empty() {
+            return Err(Error::Gone);
+        }
+        Ok(())
+    }
+
+    /// Takes in a process that waits to become a program.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_waiting(&mut self, member: Member) -> Result<(), Error> {
+        let pid = member.pid;
+        self.add(member)?;
+        self.own = self.recording.place_of(pid);
+        Ok(())
+    }
+
+    /// Takes in one process. One that has ended is none.
+    ///
+    /// # Errors
+    /// When it may not be read or recorded.
+    pub fn add(&mut self, member: Member) -> Result<(), Error> {
+        let pid = member.pid;
+        let is_gone = || crate::process::watch(pid).is_err();
+        match self.recorder.add(pid) {
+            Err(_) if is_gone() => return Ok(()),
+            added => added?,
+        }
+        let had = || {
+            let states = page_states(pid, &mappings(pid)?.ranges)?;
+            let all = states.anonymous() | states.swapped();
+            let alone = &all & &states.exclusive();
+            Ok::<_, observe::Error>((Pagemap::open(pid)?, Had { all, alone }))
+        };
+        match had() {
+            Ok((memory, had)) => self.recording.add(member, memory, had),
+            Err(observe::Error::Gone { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The time starts now.
+    pub fn begin(&mut self) {
+        self.began = Instant::now();
+        self.looked = (self.began, Duration::ZERO);
+    }
+
+    /// Records until the time is over, all have ended, Ctrl-C was pressed, or `ends` says so.
+    ///
+    /// # Errors
+    /// When the kernel refuses to wait.
+    pub fn until(
+        &mut self,
+        pace: Pace,
+        mut ends: impl FnMut(&Recording<Machine>) -> bool,
+        mut show: impl FnMut(&Self, &Moment),
+    ) -> Result<(), Error> {
+        let mut next = pace.every;
+        loop {
+            let elapsed = self.began.elapsed();
+            let left = pace
+                .duration
+                .map(|duration| duration.saturating_sub(elapsed));
+            let tick = left.map_or(TICK, |left| left.min(TICK));
+            self.tick(tick)?;
+            let elapsed = self.began.elapsed();
+            let over = pace.duration.is_some_and(|duration| elapsed >= duration);
+            let interrupted = pace.until_interrupted && interrupt::requested();
+            let end = over || interrupted || ends(&self.recording);
+            if end || elapsed >= next {
+                let moment = self.moment(end);
+                show(self, &moment);
+                self.moments.push(moment);
+                while next <= elapsed {
+                    next += pace.every;
+                }
+            }
+            if end {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tick(&mut self, at_most: Duration) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::Waiting(error.to_string());
+        let incidents = self.recorder.take(at_most).map_err(failed)?;
+        for incident in &incidents {
+            self.take(incident);
+        }
+        self.ticks += 1;
+        self.ask_for_pythons();
+        Ok(())
+    }
+
+    fn take(&mut self, incident: &Incident) {
+        // What a process of refcow's own does before it becomes the program is nobody's.
+        let counts = self.own != self.recording.place_of(incident.process) || self.own.is_none();
+        let causes = counts.then_some(&mut self.causes);
+        take(&mut self.recording, causes, &self.pythons, incident);
+        if incident.what == Happened::Executed {
+            // At once: it may be over soon.
+            self.ask_for_pythons();
+        }
+    }
+
+    /// Of what the first process of each tree runs, as long as it is not known: a program maps its interpreter some time after it was started.
+    fn ask_for_pythons(&mut self) {
+        for place in 0..self.recording.members.len() {
+            let member = &self.recording.members[place];
+            let is_known = self.pythons.iter().any(|(root, ..)| *root == place);
+            if member.parent.is_none() && !is_known {
+                self.pythons.push((place, None, self.ticks, 1, self.ticks));
+            }
+        }
+        for (place, python, due, pause, first) in &mut self.pythons {
+            let member = &self.recording.members[*place];
+            if python.is_none() && member.lives && *due <= self.ticks {
+                *python = python_of(member.member.pid).ok().flatten();
+                *due = self.ticks + *pause;
+                // Often at first: a program may be over soon.
+                *pause = if self.ticks < *first + OFTEN {
+                    1
+                } else {
+                    pause.saturating_mul(2)
+                };
+            }
+        }
+    }
+
+    fn moment(&mut self, last: bool) -> Moment {
+        let mut pages = [0; 3];
+        for member in self
+            .recording
+            .members
+            .iter()
+            .filter(|member| !member.executed)
+        {
+            for (sum, deed) in pages
+                .iter_mut()
+                .zip([Deed::Copied, Deed::Made, Deed::Rewrote])
+            {
+                *sum += member.number(deed);
+            }
+        }
+        let (at, took) = self.looked;
+        let memory_bytes = (last || at.elapsed() >= took * LOOKING)
+            .then(|| self.memory())
+            .flatten();
+        Moment {
+            seconds: self.began.elapsed().as_secs_f64(),
+            processes: self
+                .recording
+                .members
+                .iter()
+                .filter(|one| one.lives)
+                .count() as u64,
+            pages,
+            memory_bytes,
+        }
+    }
+
+    /// What all that live have; `None` where one ends meanwhile.
+    fn memory(&mut self) -> Option<u64> {
+        let start = Instant::now();
+        let looks = living(&self.recording).into_iter().map(|(_, family)| {
+            let look = look(&Tree::of(family)).ok()?;
+            Some(look.distinct? * page_size())
+        });
+        let sum = looks.sum();
+        self.looked = (Instant::now(), start.elapsed());
+        sum
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// When the kernel does not say how many faults there were.
+    pub fn finish(mut self) -> Result<Watched, Error> {
+        let duration = self.began.elapsed();
+        let with_kernel = self.recorder.is_with_kernel();
+        let finished = self.recorder.finish();
+        let (last, lost) = finished.map_err(|error| Error::Waiting(error.to_string()))?;
+        for incident in &last {
+            take(
+                &mut self.recording,
+                Some(&mut self.causes),
+                &self.pythons,
+                incident,
+            );
+        }
+        let pythons = self.pythons.into_iter();
+        Ok(Watched {
+            recording: self.recording,
+            causes: self.causes.pages,
+            duration,
+            lost,
+            with_kernel,
+            moments: self.moments,
+            pythons: pythons
+                .filter_map(|(root, python, ..)| Some((root, python?)))
+                .collect(),
+        })
+    }
+}
+
+impl Watched {
+    /// What the first process of a tree runs; `None`: no CPython.
+    pub fn python(&self, root: usize) -> Option<&Python> {
+        let mut all = self.pythons.iter();
+        all.find(|(place, _)| *place == root)
+            .map(|(_, python)| python)
+    }
+
+    /// Whether any tree ran a CPython.
+    pub fn any_python(&self) -> bool {
+        !self.pythons.is_empty()
+    }
+
+    /// The first process of the tree that one belongs to.
+    pub fn root(&self, place: usize) -> usize {
+        root(&self.recording, place)
+    }
+
+    /// The members of each tree that live, by the tree's first process.
+    pub fn living(&self) -> Vec<(usize, Family)> {
+        living(&self.recording)
+    }
+}
+
+/// Takes up what has happened, with its cause.
+fn take(
+    recording: &mut Recording<Machine>,
+    mut causes: Option<&mut Causes>,
+    pythons: &[Asked],
+    incident: &Incident,
+) {
+    if matches!(incident.what, Happened::Executed | Happened::Ended)
+        && let Some(causes) = &mut causes
+    {
+        causes.forget(incident.process);
+    }
+    let (Some(written), Some(causes)) = (recording.take(incident), causes) else {
+        return;
+    };
+    let root = root(recording, written.by);
+    // What stands there by now is what was there before: a count or a header keeps its object.
+    let holder = written.from.unwrap_or(written.by);
+    let who = Who {
+        root,
+        writer: incident.process,
+        holder: recording.members[holder].member.pid,
+        relatives: [recording.members[written.by].parent.unwrap_or(root), root]
+            .map(|relative| recording.members[relative].member.pid),
+    };
+    let python = pythons.iter().find(|(of, ..)| *of == root);
+    causes.add(
+        &written,
+        who,
+        python.and_then(|(_, python, ..)| python.as_ref()),
+    );
+}
+
+fn root(recording: &Recording<Machine>, place: usize) -> usize {
+    let mut root = place;
+    while let Some(parent) = recording.members[root].parent {
+        root = parent;
+    }
+    root
+}
+
+fn living(recording: &Recording<Machine>) -> Vec<(usize, Family)> {
+    let mut families: Vec<(usize, Family)> = Vec::new();
+    for (place, member) in recording
+        .members
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| one.lives)
+    {
+        let root = root(recording, place);
+        // As it is called by now.
+        let member = Member::read(member.member.pid).unwrap_or_else(|| member.member.clone());
+        match families.iter_mut().find(|(known, _)| *known == root) {
+            Some((_, family)) => family.members.push(member),
+            None => families.push((
+                root,
+                Family {
+                    members: vec![member],
+                },
+            )),
+        }
+    }
+    families
+}

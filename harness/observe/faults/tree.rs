@@ -1,0 +1,420 @@
+//! The page faults of a tree of processes, with their forks and ends: of every thread that is there, and of all that they start.
+//!
+//! An event is one thread's and those that it starts (`inherit`); it goes on in processes that they fork. One on each processor can have a
+//! ring, and the events of all threads write to the ring of their processor (`PERF_EVENT_IOC_SET_OUTPUT`). That belongs to an event of
+//! this process, which counts nothing: an event whose threads have all ended would never be silent again.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use perf_event::events::Software;
+use perf_event::{Builder, Clock, Counter, ReadFormat, Record, SampleFlag, Sampler};
+use procfs::process::Process;
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::super::unavailable::{Attempt, Unavailable};
+use super::{
+    Fault, LEAST_BYTES, PERF_RECORD_SAMPLE, bytes, decode, online_processors, page_bytes,
+    ring_bytes,
+};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A process touched a page that it had to be given.
+    Fault(Fault),
+    /// It forked this one. Not: it started a thread.
+    Forked {
+        /// The new process.
+        new: i32,
+    },
+    /// It executes another program now.
+    Executed,
+    /// Its first thread has ended.
+    Ended,
+}
+
+/// What happened to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// In nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+    /// The process.
+    pub process: i32,
+    /// What.
+    pub what: Happened,
+}
+
+/// Records a tree of processes until it is dropped.
+pub struct TreeRecorder {
+    /// One for each processor, in the order of `processors`.
+    rings: Vec<Sampler>,
+    processors: Vec<usize>,
+    /// Whether faults that the kernel has on a process's behalf are recorded, too.
+    with_kernel: bool,
+    /// Of each thread: what writes to the rings.
+    writing: Vec<Counter>,
+    /// And what counts all of it.
+    counting: Vec<Counter>,
+    records: u64,
+}
+
+/// How often threads of a process are listed: while it starts some all the time, no two lists are alike.
+const LISTS: usize = 20;
+
+impl TreeRecorder {
+    /// Makes the rings. Nothing is recorded yet.
+    ///
+    /// # Errors
+    /// When the kernel or a limit does not allow it.
+    pub fn new() -> Result<Self, Unavailable> {
+        let processors = online_processors()?;
+        let mut bytes = ring_bytes(processors.len(), page_bytes());
+        let rings = loop {
+            let each = processors.iter();
+            let rings: io::Result<Vec<Sampler>> =
+                each.map(|processor| leader(*processor, bytes)).collect();
+            match rings {
+                Ok(rings) => break rings,
+                Err(error) if is_for_want_of_memory(&error) && bytes > LEAST_BYTES => {
+                    bytes /= 2;
+                }
+                Err(error) => return Err(Attempt::Map.failed()(error)),
+            }
+        };
+        Ok(Self {
+            rings,
+            processors,
+            with_kernel: true,
+            writing: Vec::new(),
+            counting: Vec::new(),
+            records: 0,
+        })
+    }
+
+    /// Whether faults that the kernel has on behalf of a process are recorded; where that takes a privilege, they are not.
+    pub fn is_with_kernel(&self) -> bool {
+        self.with_kernel
+    }
+
+    /// Begins to record a process, with all of its threads.
+    ///
+    /// # Errors
+    /// When the kernel or a limit does not allow it, or the process has ended.
+    pub fn add(&mut self, pid: i32) -> Result<(), Unavailable> {
+        let mut known: Vec<i32> = Vec::new();
+        for _ in 0..LISTS {
+            let tasks = Process::new(pid).and_then(|process| process.tasks());
+            let gone = |_| Attempt::Open.failed()(Errno::ESRCH.into());
+            let threads = tasks.map_err(gone)?.filter_map(|task| Some(task.ok()?.tid));
+            let new: Vec<i32> = threads.filter(|thread| !known.contains(thread)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for thread in new {
+                known.push(thread);
+                match self.add_thread(thread) {
+                    // One that has ended meanwhile; the process may have, too, which the next list tells.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    added => added.map_err(Attempt::Open.failed())?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_thread(&mut self, thread: i32) -> io::Result<()> {
+        let mut all = self.open(thread, None)?;
+        let mut new = Vec::new();
+        for index in 0..self.processors.len() {
+            let event = self.open(thread, Some(self.processors[index]))?;
+            redirect(event.as_raw_fd(), self.rings[index].as_raw_fd())?;
+            new.push(event);
+        }
+        all.enable()?;
+        for event in &mut new {
+            event.enable()?;
+        }
+        self.counting.push(all);
+        self.writing.extend(new);
+        Ok(())
+    }
+
+    /// The event of a thread, switched off: on one processor, what writes records; else what counts them.
+    fn open(&mut self, thread: i32, processor: Option<usize>) -> io::Result<Counter> {
+        let event = |with_kernel: bool| {
+            let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
+            event
+                .read_format(ReadFormat::empty())
+                .exclude_kernel(!with_kernel)
+                .exclude_hv(true)
+                .inherit(true)
+                .observe_pid(thread);
+            if let Some(processor) = processor {
+                event
+                    .sample_period(1)
+                    .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
+                    .sample_id_all(true)
+                    .task(true)
+                    .comm(true)
+                    .comm_exec(true)
+                    .clockid(Clock::MONOTONIC)
+                    .one_cpu(processor);
+            }
+            event.build()
+        };
+        match event(self.with_kernel) {
+            Err(error)
+                if self.with_kernel
+                    && matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM)) =>
+            {
+                self.with_kernel = false;
+                event(false)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Waits until a ring is a quarter full, at most for so long; then takes what has happened out of the rings, in the order in which it
+    /// did.
+    ///
+    /// # Errors
+    /// When the kernel refuses to wait.
+    pub fn take(&mut self, at_most: Duration) -> io::Result<Vec<Incident>> {
+        let mut waiting: Vec<PollFd<'_>> = Vec::new();
+        for ring in &self.rings {
+            #[expect(unsafe_code, reason = "Sampler gives its descriptor as a number only")]
+            // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result is used.
+            let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+            waiting.push(PollFd::from_borrowed_fd(ring, PollFlags::IN));
+        }
+        let limit = Timespec {
+            tv_sec: at_most.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: at_most.subsec_nanos().into(),
+        };
+        match rustix::event::poll(&mut waiting, Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.taken())
+    }
+
+    fn taken(&mut self) -> Vec<Incident> {
+        let mut incidents = Vec::new();
+        for ring in &mut self.rings {
+            while let Some(record) = ring.next_record() {
+                if record.ty() == PERF_RECORD_SAMPLE {
+                    self.records += 1;
+                }
+                incidents.extend(incident(&record));
+            }
+        }
+        incidents.sort_by_key(|incident| incident.time);
+        incidents
+    }
+
+    /// Ends it: what has happened since, and how many faults the kernel counted and left no record of.
+    ///
+    /// # Errors
+    /// When the kernel does not say how many there were.
+    pub fn finish(mut self) -> io::Result<(Vec<Incident>, u64)> {
+        for event in &mut self.writing {
+            event.disable()?;
+        }
+        let last = self.taken();
+        // As in `Recorder`: counted is what happened before there is an attempt to write a record of it.
+        let mut counted = 0;
+        for event in &mut self.counting {
+            event.disable()?;
+            counted += event.read()?;
+        }
+        Ok((last, counted.saturating_sub(self.records)))
+    }
+}
+
+impl std::fmt::Debug for TreeRecorder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("TreeRecorder")
+            .field("processors", &self.processors)
+            .field("events", &self.writing.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event that counts nothing, with the ring of a processor.
+fn leader(processor: usize, bytes: usize) -> io::Result<Sampler> {
+    let event = Builder::new(Software::DUMMY)
+        .read_format(ReadFormat::empty())
+        .observe_self()
+        .clockid(Clock::MONOTONIC)
+        .one_cpu(processor)
+        .wakeup_watermark(bytes / 4)
+        .build()?;
+    event.sampled(bytes)
+}
+
+fn is_for_want_of_memory(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOMEM))
+}
+
+/// Has an event write to the ring of another.
+fn redirect(event: RawFd, leader: RawFd) -> io::Result<()> {
+    /// `PERF_EVENT_IOC_SET_OUTPUT` of linux/perf_event.h.
+    const SET_OUTPUT: libc::c_ulong = 0x2405;
+    #[expect(unsafe_code, reason = "perf-event2 has no such request")]
+    // SAFETY: both are open events of this process; the request takes numbers alone.
+    let done = unsafe { libc::ioctl(event, SET_OUTPUT as _, libc::c_long::from(leader)) };
+    Errno::result(done)?;
+    Ok(())
+}
+
+/// What a record says, if it is one of these (`enum perf_event_type` of linux/perf_event.h).
+fn incident(record: &Record<'_>) -> Option<Incident> {
+    const COMM: u32 = 3;
+    const EXIT: u32 = 4;
+    const FORK: u32 = 7;
+    /// `PERF_RECORD_MISC_COMM_EXEC`.
+    const BY_EXEC: u16 = 1 << 13;
+    match record.ty() {
+        PERF_RECORD_SAMPLE => {
+            let (process, fault) = decode(bytes(record));
+            Some(Incident {
+                time: fault.time,
+                process: process.cast_signed(),
+                what: Happened::Fault(fault),
+            })
+        }
+        kind @ (FORK | EXIT) => decode_task(kind == FORK, &record.to_vec()),
+        COMM if record.misc() & BY_EXEC != 0 => {
+            let bytes = record.to_vec();
+            // Behind the name stand process, thread and time once more (`sample_id_all`).
+            let time = bytes.last_chunk::<8>()?;
+            Some(Incident {
+                time: u64::from_ne_bytes(*time),
+                process: number(&bytes, 0)?,
+                what: Happened::Executed,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Process, parent, thread, the parent's thread, and time.
+fn decode_task(is_fork: bool, bytes: &[u8]) -> Option<Incident> {
+    let (process, parent, thread) = (number(bytes, 0)?, number(bytes, 4)?, number(bytes, 8)?);
+    let time = u64::from_ne_bytes(bytes.get(16..24)?.try_into().ok()?);
+    let (process, what) = match is_fork {
+        true if process != parent => (parent, Happened::Forked { new: process }),
+        false if process == thread => (process, Happened::Ended),
+        _ => return None,
+    };
+    Some(Incident {
+        time,
+        process,
+        what,
+    })
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<i32> {
+    Some(i32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(process: i32, parent: i32, thread: i32) -> Vec<u8> {
+        let numbers = [process, parent, thread, 0].map(i32::to_ne_bytes);
+        [&numbers.concat()[..], &77_u64.to_ne_bytes()].concat()
+    }
+
+    #[test]
+    fn forks_and_ends_are_those_of_processes_and_not_of_threads() {
+        let forked = Incident {
+            time: 77,
+            process: 4,
+            what: Happened::Forked { new: 9 },
+        };
+        assert_eq!(decode_task(true, &task(9, 4, 9)), Some(forked));
+        assert_eq!(decode_task(true, &task(4, 4, 10)), None);
+        let ended = Incident {
+            time: 77,
+            process: 9,
+            what: Happened::Ended,
+        };
+        assert_eq!(decode_task(false, &task(9, 4, 9)), Some(ended));
+        assert_eq!(decode_task(false, &task(9, 4, 11)), None);
+        assert_eq!(decode_task(true, &[0; 8]), None);
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_recorded() {
+        if super::super::try_recording().is_err() {
+            return;
+        }
+        let mut recorder = TreeRecorder::new().unwrap();
+        let refused = recorder.add(4_194_305).unwrap_err();
+        assert!(
+            refused.reason.contains("the process has ended"),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn faults_of_every_thread_are_recorded() {
+        use std::sync::mpsc::channel;
+        if super::super::try_recording().is_err() {
+            return;
+        }
+        // A thread that is there before the recording, and one that it starts afterwards.
+        let (go, begin) = channel::<()>();
+        let (told, tell) = channel();
+        let touch = || {
+            let mut pages = vec![0_u8; 64 * page_bytes()];
+            pages
+                .iter_mut()
+                .step_by(page_bytes())
+                .for_each(|byte| *byte = 1);
+            let address = pages.as_ptr().addr() as u64;
+            // Not freed, so that the next one has other pages.
+            std::mem::forget(pages);
+            address
+        };
+        let thread = std::thread::spawn(move || {
+            told.send(0).unwrap();
+            begin.recv().unwrap();
+            told.send(touch()).unwrap();
+            let told = told.clone();
+            std::thread::spawn(move || told.send(touch()).unwrap())
+                .join()
+                .unwrap();
+        });
+        tell.recv().unwrap();
+        let mut recorder = TreeRecorder::new().unwrap();
+        recorder.add(std::process::id().cast_signed()).unwrap();
+        go.send(()).unwrap();
+        let touched = [tell.recv().unwrap(), tell.recv().unwrap()];
+        thread.join().unwrap();
+        let (incidents, lost) = recorder.finish().unwrap();
+        assert_eq!(lost, 0);
+        for address in touched {
+            let end = address + 64 * page_bytes() as u64;
+            let mut pages: Vec<u64> = incidents
+                .iter()
+                .filter_map(|incident| match incident.what {
+                    Happened::Fault(fault) => Some(fault.address),
+                    _ => None,
+                })
+                .filter(|fault| (address..end).contains(fault))
+                .map(|fault| fault / page_bytes() as u64)
+                .collect();
+            pages.sort_unstable();
+            pages.dedup();
+            assert!(pages.len() >= 63, "{} of 64", pages.len());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What stands at one address: the object, and the part of it, by the pool or by the look of the words around.
+
+use std::sync::Arc;
+
+use super::{ALIGNMENT, COLLECTED, END_OF_ADDRESSES, Headers, POOL_HEADER, Type, WORD, is_address};
+
+/// Which part of an object, or of memory that holds objects, is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The reference count.
+    Count,
+    /// The two words of the collector in front of the object.
+    Collector,
+    /// Another field.
+    Body,
+    /// A block of pymalloc in which no object stands: a table, an array, a buffer.
+    Block,
+    /// What pymalloc has for itself: the header of a pool, the link of a free block.
+    Allocator,
+}
+
+/// What is at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Which part.
+    pub part: Part,
+    /// The type of the object, with its module where the type says it.
+    pub type_name: Option<Arc<str>>,
+}
+
+/// Fields of `PyTypeObject`, and `Py_TPFLAGS_HEAPTYPE`.
+const DICT: u64 = 264;
+const HEAP_TYPE: u64 = 1 << 9;
+/// The longest name that is read, and as many entries of a class's dict are looked at.
+const LONGEST: u64 = 200;
+const MOST_ENTRIES: u64 = 4096;
+
+impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
+    /// What is at an address to which something was written first. `None`: nothing that is known.
+    pub fn at(&mut self, address: u64) -> Option<At> {
+        if let Some(block_bytes) = self.pool_of(address) {
+            let pool = address - address % self.pool_bytes;
+            if address < pool + POOL_HEADER {
+                return Some(At::without_type(Part::Allocator));
+            }
+            let block = address - (address - pool - POOL_HEADER) % block_bytes;
+            return Some(self.in_block(address, block, pool, block_bytes));
+        }
+        self.by_words(address)
+    }
+
+    fn in_block(&mut self, address: u64, block: u64, pool: u64, block_bytes: u64) -> At {
+        for before in [0, ALIGNMENT, 2 * ALIGNMENT] {
+            let object = block + before;
+            if let Some(of_type) = self.object_at(object)
+                && self.before(&of_type) == before
+            {
+                let part = match address.checked_sub(object) {
+                    Some(0..8) => Part::Count,
+                    Some(_) => Part::Body,
+                    None if of_type.flags & COLLECTED != 0 && object - address <= ALIGNMENT => {
+                        Part::Collector
+                    }
+                    None => Part::Body,
+                };
+                return self.of_object(part, object, &of_type);
+            }
+        }
+        // A debugging allocator puts words of its own in front.
+        if let Some(found) = self.by_words(address) {
+            return found;
+        }
+        // The first word of a free block is the address of the next, or nothing; and what was never given out is behind all others.
+        let used_until = self.word(pool + 40).map_or(0, |word| word & 0xffff_ffff);
+        let free = match self.word(block) {
+            _ if block - pool >= used_until => true,
+            Some(0) => address == block,
+            Some(next) => {
+                let place = next.wrapping_sub(pool);
+                (POOL_HEADER..self.pool_bytes).contains(&place)
+                    && (place - POOL_HEADER).is_multiple_of(block_bytes)
+            }
+            None => false,
+        };
+        At::without_type(if free { Part::Allocator } else { Part::Block })
+    }
+
+    /// The first write to an object goes to its count or to the collector's words, nearly always.
+    fn by_words(&mut self, address: u64) -> Option<At> {
+        let word = WORD as u64;
+        // A write may be to a part of the word.
+        let address = address - address % word;
+        if let Some(of_type) = self.object_at(address) {
+            return Some(self.of_object(Part::Count, address, &of_type));
+        }
+        let object = match address % ALIGNMENT {
+            0 => address + 2 * word,
+            _ => address + word,
+        };
+        let of_type = self.object_at(object)?;
+        (of_type.flags & COLLECTED != 0).then(|| self.of_object(Part::Collector, object, &of_type))
+    }
+
+    fn of_object(&mut self, part: Part, object: u64, of_type: &Type) -> At {
+        let address = self.word(object + WORD as u64).unwrap_or(0);
+        At {
+            part,
+            type_name: Some(self.full_name(address, of_type)),
+        }
+    }
+
+    /// The type of the object at an address, if one is there.
+    fn object_at(&mut self, address: u64) -> Option<Arc<Type>> {
+        if !address.is_multiple_of(ALIGNMENT) {
+            return None;
+        }
+        let count = self.word(address)?;
+        let kind = self.word(address + WORD as u64)?;
+        let most = if self.minor >= 14 { 1 << 48 } else { u64::MAX };
+        let count = count % most;
+        if count == 0 || count > u64::from(u32::MAX) {
+            return None;
+        }
+        let of_type = self.type_at(kind)?;
+        if self.word(count).is_some() {
+            return None;
+        }
+        if of_type.flags & COLLECTED != 0 {
+            let links = [self.word(address - 16), self.word(address - 8)];
+            if !links
+                .iter()
+                .all(|link| link.is_some_and(|link| link < END_OF_ADDRESSES))
+            {
+                return None;
+            }
+        }
+        Some(of_type)
+    }
+
+    /// Forgets what it knows of types: a class may be where nothing was.
+    pub fn forget(&mut self) {
+        self.types.clear();
+        self.metatypes.clear();
+        self.full_names.clear();
+    }
+
+    /// The name of a type with its module: a type of C code has it in its name, a class in its dict.
+    fn full_name(&mut self, address: u64, of_type: &Type) -> Arc<str> {
+        let name = Arc::clone(&of_type.name);
+        if of_type.flags & HEAP_TYPE == 0 || name.contains('.') {
+            return name;
+        }
+        if let Some(known) = self.full_names.get(&(address, Arc::clone(&name))) {
+            return Arc::clone(known);
+        }
+        let full = match self.module_of(address) {
+            Some(module) if module != "builtins" => format!("{module}.{name}").into(),
+            _ => Arc::clone(&name),
+        };
+        self.full_names.insert((address, name), Arc::clone(&full));
+        full
+    }
+
+    /// What stands for `__module__` in the dict of a class.
+    fn module_of(&mut self, class: u64) -> Option<String> {
+        /// `PyDictObject.ma_keys`.
+        const KEYS: u64 = 32;
+        let dict = self.word(class + DICT)?;
+        let keys = self.word(dict + KEYS)?;
+        // `struct _dictkeysobject`: where the number of entries and the indices are, and how long the indices are.
+        let (entries, indices, index_bytes, entry_bytes) = if self.minor >= 11 {
+            let sizes = self.word(keys + 8)?;
+            let entry_bytes = if sizes >> 16 & 0xff == 0 { 24 } else { 16 };
+            let index_bytes = 1_u64.checked_shl(u32::try_from(sizes >> 8 & 0xff).ok()?)?;
+            (24, 32, index_bytes, entry_bytes)
+        } else {
+            let size = self.word(keys + 8)?;
+            let limits = [(1 << 8, 1), (1 << 16, 2), (1 << 32, 4)];
+            let width = limits.iter().find(|(limit, _)| size < *limit);
+            let width = width.map_or(8, |(_, width)| *width);
+            (32, 40, size.checked_mul(width)?, 24)
+        };
+        let number = self.word(keys + entries)?.min(MOST_ENTRIES);
+        let first = keys.checked_add(indices)?.checked_add(index_bytes)?;
+        for entry in 0..number {
+            // Hash, key and value; where all keys are str, the hash is theirs.
+            let at = first.checked_add(entry * entry_bytes + (entry_bytes - 16))?;
+            let (key, value) = (self.word(at)?, self.word(at + 8)?);
+            if key != 0 && self.text_of(key).as_deref() == Some("__module__") {
+                return self.text_of(value);
+            }
+        }
+        None
+    }
+
+    /// The text of a str of ASCII letters.
+    fn text_of(&mut self, object: u64) -> Option<String> {
+        let kind = self.word(object + 8)?;
+        if &*self.type_at(kind)?.name != "str" {
+            return None;
+        }
+        let length = self.word(object + 16)?;
+        if !(1..=LONGEST).contains(&length) {
+            return None;
+        }
+        // `PyASCIIObject` has lost a field (PEP 623).
+        let start = object + if self.minor >= 12 { 40 } else { 48 };
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        if !is_address(object) || !(self.read)(start, &mut bytes) {
+            return None;
+        }
+        let text = String::from_utf8(bytes).ok()?;
+        text.bytes()
+            .all(|byte| byte.is_ascii_graphic())
+            .then_some(text)
+    }
+}
+
+impl At {
+    fn without_type(part: Part) -> Self {
+        Self {
+            part,
+            type_name: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HEAP, THING, TUPLE, Words};
+    use super::*;
+
+    const POOL: u64 = 16 << 10;
+
+    fn at(words: &Words, address: u64) -> Option<(Part, Option<String>)> {
+        let found = Headers::new(12, words.clone().reader()).at(address)?;
+        Some((found.part, found.type_name.map(|name| name.to_string())))
+    }
+
+    fn some(part: Part, name: &str) -> Option<(Part, Option<String>)> {
+        Some((part, Some(name.to_owned())))
+    }
+
+    #[test]
+    fn in_a_pool_the_block_tells_which_part_of_an_object_an_address_is() {
+        let mut words = Words::new();
+        words.put_pool(HEAP, 64, POOL);
+        let block = HEAP + POOL_HEADER;
+        words.put(block, &[2, THING, 7]);
+        // The collector's words, and behind them the object.
+        words.put(block + 64, &[HEAP, HEAP, 1, TUPLE, 2]);
+        words.put(block + 128, &[0x1234_5678, 0x9abc]);
+        words.put(block + 192, &[block + 256]);
+        assert_eq!(at(&words, block), some(Part::Count, "thing"));
+        assert_eq!(at(&words, block + 4), some(Part::Count, "thing"));
+        assert_eq!(at(&words, block + 16), some(Part::Body, "thing"));
+        assert_eq!(at(&words, block + 72), some(Part::Collector, "tuple"));
+        assert_eq!(at(&words, block + 80), some(Part::Count, "tuple"));
+        assert_eq!(at(&words, block + 136), Some((Part::Block, None)));
+        assert_eq!(at(&words, block + 192), Some((Part::Allocator, None)));
+        assert_eq!(at(&words, HEAP + 8), Some((Part::Allocator, None)));
+    }
+
+    #[test]
+    fn elsewhere_the_words_around_tell_a_count_from_a_header() {
+        let mut words = Words::new();
+        words.put(HEAP + 64, &[3, THING]);
+        words.put(HEAP + 128, &[HEAP, HEAP, 1, TUPLE]);
+        assert_eq!(at(&words, HEAP + 64), some(Part::Count, "thing"));
+        assert_eq!(at(&words, HEAP + 128), some(Part::Collector, "tuple"));
+        assert_eq!(at(&words, HEAP + 136), some(Part::Collector, "tuple"));
+        assert_eq!(at(&words, HEAP + 144), some(Part::Count, "tuple"));
+        // What the collector does not know has no header.
+        assert_eq!(at(&words, HEAP + 48), None);
+        assert_eq!(at(&words, HEAP + 200), None);
+    }
+}
