@@ -118,7 +118,7 @@ fn process(tree: &TreeFigures, pid: i32) -> &ProcessFigures {
 /// The parent and two workers of a tree of which the pages that each writes are known.
 fn known_tree(user: Option<u32>) -> (Target, i32, [i32; 2]) {
     let mut command = Command::new(SYSTEM);
-    command.args(["-I", "-S", "-c", include_str!("fixtures/tree.py")]);
+    command.args(["-I", "-S", "-c", include_str!("live/tree.py")]);
     if let Some(user) = user {
         command.uid(user).gid(user).current_dir("/");
     }
@@ -336,7 +336,7 @@ if __name__ == '__main__':
 fn a_tree_is_found_by_its_name_and_shown_as_a_table() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("sharing_of_pages.py");
-    std::fs::write(&script, include_str!("fixtures/tree.py")).unwrap();
+    std::fs::write(&script, include_str!("live/tree.py")).unwrap();
     let mut command = Command::new(python());
     command.arg(&script);
     let mut target = Target::start(command);
