@@ -134,10 +134,12 @@ impl TreeRecorder {
             redirect(event.as_raw_fd(), self.rings[index].as_raw_fd())?;
             new.push(event);
         }
-        all.enable()?;
+        // The thread goes on meanwhile, and at the end, too. What is counted while nothing is recorded would pass for lost; so what is
+        // lost in these moments is not told.
         for event in &mut new {
             event.enable()?;
         }
+        all.enable()?;
         self.counting.push(all);
         self.writing.extend(new);
         Ok(())
@@ -221,16 +223,15 @@ impl TreeRecorder {
     /// # Errors
     /// When the kernel does not say how many there were.
     pub fn finish(mut self) -> io::Result<(Vec<Incident>, u64)> {
-        for event in &mut self.writing {
-            event.disable()?;
-        }
-        let last = self.taken();
-        // As in `Recorder`: counted is what happened before there is an attempt to write a record of it.
         let mut counted = 0;
         for event in &mut self.counting {
             event.disable()?;
             counted += event.read()?;
         }
+        for event in &mut self.writing {
+            event.disable()?;
+        }
+        let last = self.taken();
         Ok((last, counted.saturating_sub(self.records)))
     }
 }
