@@ -48,7 +48,7 @@ impl ClaimsArgs {
         };
         let (children, force) = (self.run.children(), self.run.force);
         let size_bytes = rules.alternatives.with(effort);
-        // All of them stand below all of refcow's own claims; but quick they are not.
+        // The table shows all of them below refcow's own claims; they are not quick.
         let all = self.ids.is_empty() && rules_from.is_none() && effort != Effort::Quick;
         let mut ways = match all {
             true => WantedWays::new(&[], None, size_bytes, children, force)?,

@@ -240,7 +240,7 @@ fn visit_in(
 }
 
 impl Measured {
-    /// Notes why a visit was not measured; whether the subject can be gone on with.
+    /// Notes why a visit was not measured; whether the subject can make the next one.
     ///
     /// # Errors
     /// When the run must end for it.

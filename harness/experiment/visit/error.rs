@@ -27,7 +27,7 @@ pub enum Error {
     /// The child's copies have other users.
     #[error("a process that the child forked during its visit is still alive")]
     #[diagnostic(help(
-        "it shares the child's copies, which then cannot be told from pages of the parent's: let the visit wait for it"
+        "it shares the child's copies, so refcow cannot tell them from the parent's pages: let the visit wait for it"
     ))]
     ChildForked,
     /// The child may write after it was looked at.
