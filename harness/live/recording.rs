@@ -5,6 +5,7 @@
 //! after the write; what has been given back by then still counts, as what was there at the fork does not change by that.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::family::Member;
 use crate::observe::{Fault, Happened, Incident, PageSet, Word, page_size};
@@ -21,6 +22,8 @@ pub trait Processes {
     type Memory: Memory;
     /// A process that has just been forked; `None` if it has gone.
     fn open(&mut self, pid: i32) -> Option<(Member, Self::Memory)>;
+    /// The anonymous pages that a process has; `None` if it has gone.
+    fn pages(&mut self, pid: i32) -> Option<PageSet>;
 }
 
 /// What a fault did.
@@ -32,7 +35,8 @@ pub enum Deed {
     Made,
     /// It copied a page that a process which this one has forked still has.
     Rewrote,
-    /// Made or copied: the process from which it was forked is gone.
+    /// It made or copied a page, or wrote to one that nobody else had any more: the process from which it was forked is gone, or has given
+    /// back what it had there at the fork.
     Unknown,
 }
 
@@ -81,6 +85,8 @@ pub struct Recorded<M> {
     /// Whether it has gone on to execute a program: it is no member any more.
     pub executed: bool,
     memory: Option<M>,
+    /// What its parent had when its fork was told of, some milliseconds later; absent where the parent had gone.
+    inherited: Option<Rc<PageSet>>,
     /// What it had when the recording began; `None` of one that was forked since.
     had: Option<Had>,
     /// How often its parent had forked before it.
@@ -108,6 +114,8 @@ pub struct Recording<P: Processes> {
     by_pid: HashMap<i32, usize>,
     /// Incidents of processes that are not known.
     pub strange: u64,
+    /// What a process was seen to have since records were taken last: several may be forked in a row.
+    looked: HashMap<i32, Option<Rc<PageSet>>>,
 }
 
 impl<P: Processes> Recording<P> {
@@ -119,6 +127,7 @@ impl<P: Processes> Recording<P> {
             members: Vec::new(),
             by_pid: HashMap::new(),
             strange: 0,
+            looked: HashMap::new(),
         }
     }
 
@@ -126,6 +135,17 @@ impl<P: Processes> Recording<P> {
     pub fn add(&mut self, member: Member, memory: P::Memory, had: Had) {
         let parent = self.by_pid.get(&member.parent).copied();
         self.begin(member, parent, Some(memory), Some(had));
+    }
+
+    /// Takes up what has happened since the last time, in its order. Pages that were made or copied are told of.
+    ///
+    /// All are judged before anything else is done: what a process had at a fork it may give back at any time.
+    pub fn take_all(&mut self, incidents: &[Incident]) -> Vec<Option<Written>> {
+        self.looked.clear();
+        incidents
+            .iter()
+            .map(|incident| self.take(incident))
+            .collect()
     }
 
     fn begin(
@@ -147,6 +167,7 @@ impl<P: Processes> Recording<P> {
             lives: true,
             executed: false,
             memory,
+            inherited: None,
             had,
             born,
             forks: 1,
@@ -160,7 +181,7 @@ impl<P: Processes> Recording<P> {
     }
 
     /// Takes up what has happened; a page that was made or copied is told of.
-    pub fn take(&mut self, incident: &Incident) -> Option<Written> {
+    fn take(&mut self, incident: &Incident) -> Option<Written> {
         let Some(place) = self.place_of(incident.process) else {
             self.strange += 1;
             return None;
@@ -186,7 +207,7 @@ impl<P: Processes> Recording<P> {
             Happened::Ended => {
                 self.by_pid.remove(&incident.process);
                 let member = &mut self.members[place];
-                (member.lives, member.memory) = (false, None);
+                (member.lives, member.memory, member.inherited) = (false, None, None);
             }
         }
         None
@@ -210,7 +231,13 @@ impl<P: Processes> Recording<P> {
                 (member, None)
             }
         };
+        let pid = self.members[parent].member.pid;
+        let processes = &mut self.processes;
+        let look = || processes.pages(pid).map(Rc::new);
+        let inherited = self.looked.entry(pid).or_insert_with(look).clone();
         self.begin(member, Some(parent), memory, None);
+        let last = self.members.len() - 1;
+        self.members[last].inherited = inherited;
         self.members[parent].forks += 1;
     }
 
@@ -281,6 +308,8 @@ impl<P: Processes> Recording<P> {
         let mut born = member.born;
         let mut next = member.parent;
         let mut all_gone = member.parent.is_some();
+        let had = member.inherited.as_ref();
+        let mut given_back = had.is_some_and(|pages| pages.contains(page));
         while let Some(ancestor) = next {
             let of = &self.members[ancestor];
             let held = self.word(ancestor, page);
@@ -293,6 +322,7 @@ impl<P: Processes> Recording<P> {
             if held.is_of_file() {
                 return None;
             }
+            given_back &= !since;
             if !since && self.holds(ancestor, page, born) {
                 let same =
                     word.is_anonymous() && word.frame().is_some() && word.frame() == held.frame();
@@ -307,7 +337,7 @@ impl<P: Processes> Recording<P> {
             born = of.born;
             next = of.parent;
         }
-        if all_gone {
+        if all_gone || given_back {
             return Some((Deed::Unknown, None));
         }
         // Nobody before has it. What it had when the recording began it has written anew, if it has forked somebody who has it.
@@ -396,6 +426,11 @@ mod tests {
         fn open(&mut self, pid: i32) -> Option<(Member, Fake)> {
             Some((member(pid, 0), Fake(pid, Rc::clone(&self.0))))
         }
+        fn pages(&mut self, pid: i32) -> Option<PageSet> {
+            let frames = self.0.borrow();
+            let own = frames.keys().filter(|(owner, _)| *owner == pid);
+            Some(own.map(|(_, page)| *page).collect())
+        }
     }
 
     fn member(pid: i32, parent: i32) -> Member {
@@ -466,11 +501,11 @@ mod tests {
             .map(|(page, frame)| ((new, page), frame));
         frames.borrow_mut().extend(inherited);
         let what = Happened::Forked { new };
-        recording.take(&Incident {
+        recording.take_all(&[Incident {
             time: 0,
             process,
             what,
-        });
+        }]);
     }
 
     #[test]
@@ -488,6 +523,20 @@ mod tests {
         assert_eq!(recording.kept(1), Some(1));
         frames.borrow_mut().remove(&(2, 3));
         assert_eq!(recording.kept(1), Some(0));
+    }
+
+    #[test]
+    fn who_writes_to_what_its_parent_has_given_back_since_the_fork_may_have_copied_it() {
+        let (mut recording, frames) = parent();
+        fork(&mut recording, &frames, 1, 2);
+        frames.borrow_mut().remove(&(1, 3));
+        assert_eq!(
+            touch(&mut recording, &frames, 2, 3, 103),
+            Some(Deed::Unknown)
+        );
+        // What it gave back before, a worker that is forked later makes.
+        fork(&mut recording, &frames, 1, 3);
+        assert_eq!(touch(&mut recording, &frames, 3, 3, 203), Some(Deed::Made));
     }
 
     #[test]

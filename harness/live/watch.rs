@@ -8,11 +8,12 @@ use super::cause::{Causes, Key, Who};
 use super::family::{self, Family, Member};
 use super::look::look;
 use super::python::{Python, python_of};
-use super::recording::{Deed, Had, Memory, Processes, Recording};
+use super::recording::{Deed, Had, Memory, Processes, Recording, Written};
 use super::tree::Tree;
 use crate::interrupt;
 use crate::observe::{
-    self, Happened, Incident, Pagemap, TreeRecorder, Word, mappings, page_size, page_states,
+    self, Happened, Incident, PageSet, Pagemap, TreeRecorder, Word, anonymous_pages, mappings,
+    page_size, page_states,
 };
 
 /// How often records are taken up at least: a page is judged so long after the write.
@@ -60,6 +61,10 @@ impl Processes for Machine {
 
     fn open(&mut self, pid: i32) -> Option<(Member, Pagemap)> {
         Some((Member::read(pid)?, Pagemap::open(pid).ok()?))
+    }
+
+    fn pages(&mut self, pid: i32) -> Option<PageSet> {
+        anonymous_pages(pid, &mappings(pid).ok()?.ranges).ok()
     }
 }
 
@@ -241,19 +246,20 @@ impl Watch {
     fn tick(&mut self, at_most: Duration) -> Result<(), Error> {
         let failed = |error: std::io::Error| Error::Waiting(error.to_string());
         let incidents = self.recorder.take(at_most).map_err(failed)?;
-        for incident in &incidents {
-            self.take(incident);
+        let written = self.recording.take_all(&incidents);
+        for (incident, written) in incidents.iter().zip(written) {
+            self.take(incident, written);
         }
         self.ticks += 1;
         self.ask_for_pythons();
         Ok(())
     }
 
-    fn take(&mut self, incident: &Incident) {
+    fn take(&mut self, incident: &Incident, written: Option<Written>) {
         // What a process of refcow's own does before it becomes the program is nobody's.
-        let counts = self.own != self.recording.place_of(incident.process) || self.own.is_none();
-        let causes = counts.then_some(&mut self.causes);
-        take(&mut self.recording, causes, &self.pythons, incident);
+        let written = written.filter(|written| Some(written.by) != self.own);
+        let causes = &mut self.causes;
+        explain(&self.recording, causes, &self.pythons, incident, written);
         if incident.what == Happened::Executed {
             // At once: it may be over soon.
             self.ask_for_pythons();
@@ -337,13 +343,10 @@ impl Watch {
         let with_kernel = self.recorder.is_with_kernel();
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| Error::Waiting(error.to_string()))?;
-        for incident in &last {
-            take(
-                &mut self.recording,
-                Some(&mut self.causes),
-                &self.pythons,
-                incident,
-            );
+        let written = self.recording.take_all(&last);
+        for (incident, written) in last.iter().zip(written) {
+            let (recording, causes) = (&self.recording, &mut self.causes);
+            explain(recording, causes, &self.pythons, incident, written);
         }
         let pythons = self.pythons.into_iter();
         Ok(Watched {
@@ -384,19 +387,18 @@ impl Watched {
     }
 }
 
-/// Takes up what has happened, with its cause.
-fn take(
-    recording: &mut Recording<Machine>,
-    mut causes: Option<&mut Causes>,
+/// Finds the cause of what has happened, and counts it.
+fn explain(
+    recording: &Recording<Machine>,
+    causes: &mut Causes,
     pythons: &[Asked],
     incident: &Incident,
+    written: Option<Written>,
 ) {
-    if matches!(incident.what, Happened::Executed | Happened::Ended)
-        && let Some(causes) = &mut causes
-    {
+    if matches!(incident.what, Happened::Executed | Happened::Ended) {
         causes.forget(incident.process);
     }
-    let (Some(written), Some(causes)) = (recording.take(incident), causes) else {
+    let Some(written) = written else {
         return;
     };
     let root = root(recording, written.by);

@@ -50,7 +50,8 @@ pub use memory::{Memory, identical_pages, read_page};
 pub use migration::compare;
 pub use page::{PageSet, page_size};
 pub use pagemap::{
-    FrameFlags, Gaps, PageStates, Pagemap, Word, huge_pages, page_states, present_pages,
+    FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
+    present_pages,
 };
 pub use sharing::{Disagreement, Fork, Regions, agree};
 pub use unavailable::{Permission, Unavailable};

@@ -124,6 +124,20 @@ pub fn present_pages(pid: i32, ranges: &[Range<u64>]) -> Result<PageSet, Error> 
     }
 }
 
+/// Reads which of these pages are in memory or in swap, and of no file.
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn anonymous_pages(pid: i32, ranges: &[Range<u64>]) -> Result<PageSet, Error> {
+    let failed = |source: std::io::Error| reading(pid, "pagemap")(source.into());
+    let file = open(pid)?;
+    if let Some(pages) = gaps::anonymous(&file, ranges).map_err(failed)? {
+        return Ok(pages);
+    }
+    let states = read(pid, &file, ranges).map_err(failed)?;
+    Ok(states.anonymous() | states.swapped())
+}
+
 /// Which of these pages are part of a huge page; `None` where the kernel does not tell (before Linux 6.7).
 ///
 /// # Errors

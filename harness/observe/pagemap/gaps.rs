@@ -17,6 +17,7 @@ use crate::page_size;
 
 /// `PAGEMAP_SCAN`, `struct pm_scan_arg` and `struct page_region` of linux/fs.h, since Linux 6.7.
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
+const PAGE_IS_FILE: u64 = 1 << 2;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
 const PAGE_IS_ZERO: u64 = 1 << 5;
@@ -106,6 +107,18 @@ impl<'a> Gaps<'a> {
 /// another frame.
 pub(super) fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     pages_that_are(pagemap, ranges, SOMEWHERE, PAGE_IS_SWAPPED)
+}
+
+/// Pages of these ranges that are in memory or in swap and of no file; `None` where the kernel has no such request.
+pub(super) fn anonymous(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
+    let mut pages = PageSet::new();
+    let told = each_region(pagemap, ranges, SOMEWHERE | PAGE_IS_FILE, |region| {
+        if region.categories & PAGE_IS_FILE == 0 {
+            pages.insert_range(region.start / page_size()..region.end / page_size());
+        }
+        true
+    })?;
+    Ok(told.then_some(pages))
 }
 
 /// Pages of these ranges that a huge page holds, as one entry of the page tables; `None` where the kernel has no such request.
