@@ -188,6 +188,41 @@ fn a_subject_does_not_outlive_its_keeper_and_the_next_run_removes_its_segments()
     place.nothing_remains();
 }
 
+/// It is not told of its parent's end, and nobody but refcow knows of it.
+#[rstest]
+fn nor_does_a_process_that_becomes_another_user(#[values(When::Build, When::Visit)] when: When) {
+    if !geteuid().is_root() {
+        return skipped(
+            "a process that becomes another user",
+            "this is none that may",
+        );
+    }
+    let place = Place::new();
+    // Opened before, by root.
+    let action = format!(
+        "said = os.open(PLACE + '/said', os.O_WRONLY)\nparent = os.getppid()\nstat = open(f'/proc/{{parent}}/stat').read()\n\
+         os.setgid(65534)\nos.setuid(65534)\n\
+         os.write(said, b'%d %d %s\\n' % (os.getpid(), parent, stat.split()[3].encode()))\n{HANG}"
+    );
+    // It is silent, and lives: at the time limit refcow asks no more.
+    let mut refcow = place.measure_fixture_that(when, &action);
+    refcow.args(["--timeout", "2"]);
+    let mut run = place.start(refcow);
+    let heard = run.hear();
+    let numbers: Vec<&str> = heard.split(' ').collect();
+    let kill = |pid: &str| kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL);
+    let (its_own, parent, parents_parent) = (numbers[0], numbers[1], numbers[2]);
+    // The keeper first: else it would end the child, as it is there for.
+    let keeper = match when {
+        When::Visit => parents_parent,
+        _ => parent,
+    };
+    kill(keeper).unwrap();
+    run.wait().exits_with(3);
+    is_gone(its_own);
+    place.nothing_remains();
+}
+
 /// Another container with the same /dev/shm has the same numbers of processes.
 #[test]
 fn shared_memory_of_another_pid_namespace_is_left_alone() {

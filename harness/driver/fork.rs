@@ -23,6 +23,14 @@ pub struct Forked {
     pub(super) ended: OwnedFd,
 }
 
+impl Drop for Forked {
+    /// Its keeper ends it. Where somebody has killed that, nobody would end a process that has
+    /// become another user's: it is not told of its parent's end any more.
+    fn drop(&mut self) {
+        let _ = process::kill(&self.ended);
+    }
+}
+
 impl Subject {
     /// Forks processes, which then wait. `armed` runs before each fork, while the parent waits with
     /// all else done; it is told how many have been forked.

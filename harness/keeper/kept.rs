@@ -109,6 +109,16 @@ impl Kept {
     }
 }
 
+impl Drop for Kept {
+    /// The keeper ends it, and all below it. Where somebody has killed the keeper, a program that
+    /// has become another user's was not told.
+    fn drop(&mut self) {
+        if ends(&self.keeper.ended, Instant::now()) {
+            let _ = process::kill(&self.ended);
+        }
+    }
+}
+
 impl Keeper {
     fn tell(&mut self, order: &Order, handed: Handed<'_>) -> io::Result<()> {
         let handed = [handed.program, handed.preload, handed.stdin];

@@ -140,12 +140,18 @@ fn run(parent: Pid, channel: usize, work: &Work<'_, '_>, python: Option<Python<'
     }
 }
 
-fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
+/// Whether the parent lives; if it ends later, so does this process.
+fn ends_with(parent: Pid) -> io::Result<bool> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // If it died before that call, nobody would send the signal: the process is an orphan already.
+    Ok(getppid() == parent)
+}
+
+fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
+    let is_orphan = !ends_with(parent)?;
     // A process that the visit forks, and whose parent then ends, comes back here, where the observer looks for it.
     prctl::set_child_subreaper(true)?;
-    // If the parent died before that call, nobody would send the signal: the process is an orphan already.
-    if getppid() != parent {
+    if is_orphan {
         return Ok(());
     }
     wire.send_small(&Report::Ready)?;
@@ -188,6 +194,10 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             _ => huge::during(step)?,
         };
         let seconds = start.elapsed().as_secs_f64();
+        // The kernel forgets it of a process that becomes another user's.
+        if !ends_with(parent)? {
+            return Ok(());
+        }
         match outcome {
             Ok(Done::Work(lazy)) => wire.send_small(&Report::Done { seconds, lazy })?,
             Ok(Done::Pages(pages)) => wire.send_small(&Report::Wrote { pages })?,
