@@ -1,11 +1,9 @@
 //! `refcow attach`: a tree of processes that runs already.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ValueEnum, ValueHint};
-
 use super::error::CommandError;
+use super::options::{LiveFormat, RecordingOptions};
 use super::terminal::width_of;
 use crate::live::document::{TreeFigures, Trees};
 use crate::live::recording::Recording;
@@ -23,18 +21,8 @@ pub struct AttachArgs {
     /// Record for so long: 30s, 500ms, 2m; with 0, look at it once [default: until it ends, or Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = pace::duration)]
     duration: Option<Duration>,
-    /// Time between two lines on standard error, or two pictures on a terminal
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
-    every: Duration,
-    /// How to write what is found
-    #[arg(long, value_enum, default_value_t)]
-    format: LiveFormat,
-    /// Where to write, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    output: Option<PathBuf>,
-    /// Show nothing while it records
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    recording: RecordingOptions,
 }
 
 impl AttachArgs {
@@ -43,19 +31,9 @@ impl AttachArgs {
     }
 }
 
-/// Formats of trees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LiveFormat {
-    /// For people
-    #[default]
-    Table,
-    /// For programs: one document, as `refcow schema trees` describes it
-    Json,
-}
-
 /// Looks at it.
 fn run(args: &AttachArgs) -> Result<(), CommandError> {
-    let output = Output::open(args.output.as_deref())?;
+    let output = Output::open(args.recording.output.as_deref())?;
     let family = match args.process.parse::<i32>() {
         Ok(pid) => family::of_process(pid),
         Err(_) => family::called(&args.process),
@@ -70,10 +48,10 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             let mut watch = Watch::new(false)?;
             watch.add_family(family)?;
             watch.begin();
-            let mut view = View::new(true, args.quiet);
+            let mut view = View::new(true, args.recording.quiet);
             let pace = Pace {
                 duration,
-                every: args.every,
+                every: args.recording.every,
                 until_interrupted: true,
             };
             let all_ended =
@@ -83,7 +61,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             TreeFigures::recorded(&watch.finish()?).map_err(live::Error::from)?
         }
     };
-    let text = rendered(trees, args.format, width_of(&output))?;
+    let text = rendered(trees, args.recording.format, width_of(&output))?;
     Ok(output.write(&text)?)
 }
 

@@ -10,6 +10,7 @@ use crate::compare::{Renamed, Subject, TOLERANCE};
 use crate::experiment::Plan;
 use crate::fixtures;
 use crate::fixtures::parameters::Setting;
+use crate::live::pace;
 use crate::model::Tolerance;
 use crate::output::Output;
 use crate::protocol::MOST_CHILDREN;
@@ -161,6 +162,33 @@ pub enum WordsFormat {
     Json,
     /// For a page or a pull request
     Markdown,
+}
+
+/// Formats of trees of processes that run already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LiveFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: one document, as `refcow schema trees` describes it
+    Json,
+}
+
+/// What is shown while a tree is recorded, and how it is written then.
+#[derive(Debug, Args)]
+pub struct RecordingOptions {
+    /// Time between two lines on standard error, or two pictures on a terminal
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
+    pub every: Duration,
+    /// How to write what is found
+    #[arg(long, value_enum, default_value_t)]
+    pub format: LiveFormat,
+    /// Where to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Show nothing while it records
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// How far page counts may be apart.

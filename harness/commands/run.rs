@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueHint;
 use nix::sys::signal::Signal;
 
-use super::attach::{LiveFormat, rendered};
+use super::attach::rendered;
 use super::error::CommandError;
+use super::options::RecordingOptions;
 use crate::live::document::TreeFigures;
 use crate::live::family::Member;
 use crate::live::program::Waiting;
@@ -20,26 +20,22 @@ use crate::output::Output;
 
 /// `refcow run`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("every", |every| every.help("Time between two lines on standard error")))]
+#[command(mut_arg("output", |output| output.help(OUTPUT)))]
+#[command(mut_arg("quiet", |quiet| quiet.help("Write no line while the program runs")))]
 pub struct RunArgs {
     /// End the program by SIGTERM after so long: 30s, 500ms, 2m [default: when it ends by itself]
     #[arg(long = "for", value_name = "TIME", value_parser = pace::some_time)]
     duration: Option<Duration>,
-    /// Time between two lines on standard error
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
-    every: Duration,
-    /// How to write what was recorded
-    #[arg(long, value_enum, default_value_t)]
-    format: LiveFormat,
-    /// Where to write, whole or not at all [default: standard error, as standard output is the program's]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    output: Option<PathBuf>,
-    /// Write no line while the program runs
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    recording: RecordingOptions,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
+
+/// Standard output is the program's.
+const OUTPUT: &str = "Where to write, whole or not at all [default: standard error, as standard output is the program's]";
 
 impl RunArgs {
     pub fn run(&self) -> Result<(), CommandError> {
@@ -49,7 +45,11 @@ impl RunArgs {
 
 /// Runs it; with its exit status as an error, if that is not 0.
 fn run(args: &RunArgs) -> Result<(), CommandError> {
-    let output = args.output.as_deref().map(|path| Output::open(Some(path)));
+    let output = args
+        .recording
+        .output
+        .as_deref()
+        .map(|path| Output::open(Some(path)));
     let output = output.transpose()?;
     let failed = |source| live::Error::Start {
         program: args.command[0].to_string_lossy().into_owned(),
@@ -61,12 +61,12 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     watch.add_waiting(member)?;
     watch.begin();
     let mut program = waiting.go().map_err(failed)?;
-    let mut view = View::new(false, args.quiet);
+    let mut view = View::new(false, args.recording.quiet);
     let began = Instant::now();
     let mut is_over = false;
     let pace = Pace {
         duration: None,
-        every: args.every,
+        every: args.recording.every,
         until_interrupted: false,
     };
     watch.until(
@@ -87,7 +87,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     drop(view);
     let watched = watch.finish()?;
     let trees = TreeFigures::recorded(&watched).map_err(live::Error::from)?;
-    let text = rendered(trees, args.format, None)?;
+    let text = rendered(trees, args.recording.format, None)?;
     match output {
         Some(output) => output.write(&text)?,
         // If nobody reads it, the program has run all the same.

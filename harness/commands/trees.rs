@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 
-use super::attach::LiveFormat;
 use super::error::CommandError;
+use super::options::LiveFormat;
 use super::terminal::width_of;
 use crate::live::document::{TreeFigures, Trees};
 use crate::live::family::families;
