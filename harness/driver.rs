@@ -10,7 +10,7 @@ mod launch;
 mod requests;
 mod subject;
 
-pub use error::Error;
+pub use error::DriverError;
 pub(crate) use error::out_of_turn;
 pub use fork::Forked;
 pub use launch::{Launch, Surroundings};

@@ -17,7 +17,7 @@ mod steps;
 pub mod visit;
 mod warnings;
 
-pub use error::{Error, told};
+pub use error::{ExperimentError, told};
 pub use launch::launch;
 pub use plan::{Dataset, Observable, Plan};
 pub use run::{MeasuredPlan, calibrate, run};

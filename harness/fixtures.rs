@@ -19,7 +19,7 @@ mod syntax;
 mod user_file;
 
 pub use embedded::{TEMPLATE, has_program, program};
-pub use error::Error;
+pub use error::FixtureError;
 pub use find::{builtin, find};
 pub use fixture::{Fixture, PROVIDED, Preparation, Visit};
 pub use own::{EXIT, IDLE, steps_of};

@@ -17,15 +17,15 @@ pub mod view;
 pub mod watch;
 pub mod who;
 
-pub use error::Error;
+pub use error::LiveError;
 
 /// A document for programs, indented, with a line's end.
 ///
 /// # Errors
 /// When it has no form.
-pub fn json(document: &document::Trees) -> Result<Vec<u8>, Error> {
+pub fn json(document: &document::Trees) -> Result<Vec<u8>, LiveError> {
     let bytes = serde_json::to_vec_pretty(document);
-    let mut bytes = bytes.map_err(|error| Error::Document(error.to_string()))?;
+    let mut bytes = bytes.map_err(|error| LiveError::Document(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

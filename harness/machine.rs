@@ -14,7 +14,7 @@ mod sample;
 mod text;
 
 pub use environment::environment;
-pub use error::Error;
+pub use error::MachineError;
 pub use finding::{Finding, State};
 pub use findings::{findings, no_huge_pages, page_mapcount_missing};
 pub use memory::{MemoryLimits, memory};

@@ -29,7 +29,7 @@ pub struct Variable {
 
 /// Why measured processes cannot get them.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum VariablesError {
     /// There is no such variable.
     #[error("--env {name}: this variable is not set here")]
     #[diagnostic(help("set it before you start refcow, or say its value: --env {name}=VALUE"))]
@@ -110,7 +110,7 @@ impl Variables {
     ///
     /// # Errors
     /// A variable that is not set, or with which nothing could be measured.
-    pub fn resolve(&self) -> Result<Vec<(OsString, OsString)>, Error> {
+    pub fn resolve(&self) -> Result<Vec<(OsString, OsString)>, VariablesError> {
         let mut found: BTreeMap<OsString, OsString> = BTreeMap::new();
         if self.all {
             found.extend(std::env::vars_os().filter(|(name, value)| {
@@ -121,13 +121,12 @@ impl Variables {
         for Variable { name, value } in &self.given {
             let value = match value {
                 Some(value) => value.into(),
-                None => {
-                    std::env::var_os(name).ok_or_else(|| Error::NotSet { name: name.clone() })?
-                }
+                None => std::env::var_os(name)
+                    .ok_or_else(|| VariablesError::NotSet { name: name.clone() })?,
             };
             if let Some((why, help)) = refused(name, &value.to_string_lossy()) {
                 let name = name.clone();
-                return Err(Error::Refused { name, why, help });
+                return Err(VariablesError::Refused { name, why, help });
             }
             found.insert(name.into(), value);
         }
@@ -164,7 +163,7 @@ fn refused(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
 mod tests {
     use super::*;
 
-    fn resolved(words: &[&str], all: bool) -> Result<Vec<(OsString, OsString)>, Error> {
+    fn resolved(words: &[&str], all: bool) -> Result<Vec<(OsString, OsString)>, VariablesError> {
         let given = words.iter().map(|word| Variable::parse(word).unwrap());
         let given = given.collect();
         Variables { given, all }.resolve()
@@ -184,7 +183,7 @@ mod tests {
         assert!(Variable::parse("").is_err());
         assert!(Variable::parse("=1").is_err());
         let error = resolved(&["REFCOW_TEST_IS_NOT_SET"], false).unwrap_err();
-        assert!(matches!(error, Error::NotSet { .. }));
+        assert!(matches!(error, VariablesError::NotSet { .. }));
     }
 
     #[test]
@@ -198,7 +197,7 @@ mod tests {
             "PYTHONDEVMODE=1",
         ] {
             let error = resolved(&[word], true).unwrap_err();
-            assert!(matches!(error, Error::Refused { .. }), "{word}");
+            assert!(matches!(error, VariablesError::Refused { .. }), "{word}");
         }
         assert_eq!(resolved(&["PYTHONHASHSEED=0"], false).unwrap().len(), 1);
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{Pid, geteuid};
 use procfs::process::{MMapPath, Process};
-use refcow::driver::{Error, Forked, Launch, Subject};
+use refcow::driver::{DriverError, Forked, Launch, Subject};
 use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
 use refcow::protocol::{Argument, Arguments, Fork, Job, Named, Reading, Size, WITNESS};
@@ -173,7 +173,9 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
         channel: WITNESS,
         job: Job::Wait,
     };
-    let forked = subject.fork(vec![fork], |_| Ok::<_, Error>(())).unwrap();
+    let forked = subject
+        .fork(vec![fork], |_| Ok::<_, DriverError>(()))
+        .unwrap();
     let [child] = <[Forked; 1]>::try_from(forked).unwrap();
     (subject, child, (first..first + pages).collect())
 }

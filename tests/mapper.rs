@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use procfs::process::Process;
-use refcow::driver::{Error, Subject};
+use refcow::driver::{DriverError, Subject};
 use refcow::model::Warning;
 use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
 use refcow::python;
@@ -112,7 +112,9 @@ fn the_mapper_needs_a_few_bytes_an_object() {
             channel: WITNESS,
             job,
         };
-        let mapper = subject.fork(vec![fork], |_| Ok::<_, Error>(())).unwrap();
+        let mapper = subject
+            .fork(vec![fork], |_| Ok::<_, DriverError>(()))
+            .unwrap();
         let Report::Mapped(_) = subject.hear(&mapper[0], "mapping").unwrap() else {
             panic!("no map")
         };

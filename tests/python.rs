@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use miette::Diagnostic as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use refcow::python::{self, Error, Interpreter, Unusable};
+use refcow::python::{self, Interpreter, PythonError, Unusable};
 use rstest::rstest;
 use signals::with_default_signals;
 
@@ -103,13 +103,13 @@ trait Tap: Sized {
 }
 impl Tap for PathBuf {}
 
-fn choose(path: &Path) -> Result<Interpreter, Error> {
+fn choose(path: &Path) -> Result<Interpreter, PythonError> {
     python::choose(Some(path.to_str().unwrap()))
 }
 
 fn refusal(path: &Path) -> Unusable {
     match choose(path) {
-        Err(Error::Unusable { reason, .. }) => reason,
+        Err(PythonError::Unusable { reason, .. }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -199,22 +199,25 @@ fn wrong_paths_are_told_apart() {
     let root = tempfile::tempdir().unwrap();
     assert!(matches!(
         choose(root.path()),
-        Err(Error::NotAnEnvironment { .. })
+        Err(PythonError::NotAnEnvironment { .. })
     ));
     let plain = root.path().join("plain");
     fs::write(&plain, "import sys").unwrap();
-    assert!(matches!(choose(&plain), Err(Error::NotExecutable { .. })));
+    assert!(matches!(
+        choose(&plain),
+        Err(PythonError::NotExecutable { .. })
+    ));
     assert!(matches!(
         choose(&plain.join("x")),
-        Err(Error::Unreadable { .. })
+        Err(PythonError::Unreadable { .. })
     ));
     assert!(matches!(
         choose(&root.path().join("absent")),
-        Err(Error::NotFound { .. })
+        Err(PythonError::NotFound { .. })
     ));
     assert!(matches!(
         python::choose(Some("3.99")),
-        Err(Error::NoSuchVersion { .. })
+        Err(PythonError::NoSuchVersion { .. })
     ));
 }
 
@@ -274,7 +277,8 @@ fn a_module_without_a_pin_is_named() {
     let interpreter = choose(root.path()).unwrap();
     script(&root.path().join("bin/python3"), "exit 1");
     let modules = ["numpy".to_owned(), "nonesuch".to_owned()];
-    let Err(Error::NotPinned { modules, .. }) = python::prepare(interpreter, &modules, &|_| {})
+    let Err(PythonError::NotPinned { modules, .. }) =
+        python::prepare(interpreter, &modules, &|_| {})
     else {
         panic!();
     };
@@ -1183,7 +1187,10 @@ fn an_interpreter_that_has_gone_is_an_error_of_its_own() {
     fs::remove_dir_all(gone).unwrap();
     let ready = python::prepare_all(both, &["numpy".to_owned()], &mut |_| {});
     let [
-        Err(Error::NoEnvironment { reason, .. } | Error::NotInstalled { detail: reason, .. }),
+        Err(
+            PythonError::NoEnvironment { reason, .. }
+            | PythonError::NotInstalled { detail: reason, .. },
+        ),
         Ok(ready),
     ] = &ready[..]
     else {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use refcow::driver::{Error, Forked, Subject};
+use refcow::driver::{DriverError, Forked, Subject};
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
 };
@@ -24,7 +24,7 @@ fn subject() -> Subject {
 fn forked(subject: &mut Subject, job: Job) -> [Forked; 2] {
     let fork = |channel, job| Fork { channel, job };
     let forks = vec![fork(WITNESS, Job::Wait), fork(1, job)];
-    let forked = subject.fork(forks, |_| Ok::<_, Error>(())).unwrap();
+    let forked = subject.fork(forks, |_| Ok::<_, DriverError>(())).unwrap();
     let [witness, child] = <[Forked; 2]>::try_from(forked).unwrap();
     subject.release(&child, "rehearsing").unwrap();
     let rehearsed = subject.hear(&child, "rehearsing").unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use refcow::driver::{Error, Forked, Launch, Subject};
+use refcow::driver::{DriverError, Forked, Launch, Subject};
 use refcow::experiment;
 use refcow::model::{self, Run};
 use refcow::protocol::{Fork, Job, WITNESS};
@@ -25,7 +25,7 @@ impl Plain {
         let first_page = subject.fill(pages, false)?;
         let fork = |channel, job| Fork { channel, job };
         let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
-        let children = subject.fork(forks, |_| Ok::<_, Error>(()))?;
+        let children = subject.fork(forks, |_| Ok::<_, DriverError>(()))?;
         Ok(Self {
             subject,
             children,

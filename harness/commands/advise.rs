@@ -9,7 +9,7 @@ use super::measure::default_visits;
 use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, Request};
 use crate::experiment::{Dataset, Plan};
-use crate::fixtures::{self, EXIT, IDLE, parameters};
+use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ impl AdviseArgs {
             fixture.visit(visit)?;
             if [IDLE, EXIT].contains(&&visit[..]) {
                 let visit = visit.clone();
-                return Err(fixtures::Error::NotOfTheData { visit }.into());
+                return Err(FixtureError::NotOfTheData { visit }.into());
             }
         }
         if visits.is_empty() {
@@ -52,7 +52,7 @@ impl AdviseArgs {
         }
         if visits.is_empty() {
             let fixture = fixture.name;
-            return Err(fixtures::Error::NoVisit { fixture }.into());
+            return Err(FixtureError::NoVisit { fixture }.into());
         }
         let mut seen = HashSet::new();
         visits.retain(|visit| seen.insert(visit.clone()));
@@ -62,7 +62,7 @@ impl AdviseArgs {
         }
         if let (None, Some(first)) = (&fixture.path, self.arguments.first()) {
             let first = first.clone();
-            return Err(fixtures::Error::NoArguments { first }.into());
+            return Err(FixtureError::NoArguments { first }.into());
         }
         let dataset = Dataset {
             given: fixture.give(set)?,

@@ -9,7 +9,7 @@ use crate::live::document::{TreeFigures, Trees};
 use crate::live::recording::Recording;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
-use crate::live::{self, family, pace, table};
+use crate::live::{self, LiveError, family, pace, table};
 use crate::output::Output;
 
 /// `refcow attach`.
@@ -38,11 +38,11 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
         Ok(pid) => family::of_process(pid),
         Err(_) => family::called(&args.process),
     };
-    let family = family.map_err(live::Error::from)?;
+    let family = family.map_err(LiveError::from)?;
     let trees = match args.duration {
         Some(Duration::ZERO) => {
-            let tree = TreeFigures::of(family).map_err(live::Error::from)?;
-            vec![tree.ok_or(live::Error::Gone)?]
+            let tree = TreeFigures::of(family).map_err(LiveError::from)?;
+            vec![tree.ok_or(LiveError::Gone)?]
         }
         duration => {
             let mut watch = Watch::new(false)?;
@@ -58,7 +58,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
                 |recording: &Recording<_>| !recording.members.iter().any(|one| one.lives);
             watch.until(pace, all_ended, |watch, moment| view.show(watch, moment))?;
             drop(view);
-            TreeFigures::recorded(&watch.finish()?).map_err(live::Error::from)?
+            TreeFigures::recorded(&watch.finish()?).map_err(LiveError::from)?
         }
     };
     let text = rendered(trees, args.recording.format, width_of(&output))?;

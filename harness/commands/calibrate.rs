@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint, value_parser};
 
-use crate::experiment;
 use crate::experiment::calibration::{Options, Pattern};
+use crate::experiment::{self, ExperimentError};
 use crate::model::Calibration;
 
 /// A calibration takes milliseconds; one that does not end in this time never will.
@@ -28,7 +28,7 @@ pub struct CalibrateArgs {
 }
 
 impl CalibrateArgs {
-    pub fn run(&self) -> Result<String, experiment::Error> {
+    pub fn run(&self) -> Result<String, ExperimentError> {
         let options = Options {
             pages: self.pages,
             pattern: self.write,
@@ -43,10 +43,7 @@ impl CalibrateArgs {
 }
 
 /// A calibration that ends in time.
-pub fn calibration(
-    python: Option<&str>,
-    options: Options,
-) -> Result<Calibration, experiment::Error> {
+pub fn calibration(python: Option<&str>, options: Options) -> Result<Calibration, ExperimentError> {
     experiment::calibrate(python, options, TIMEOUT)
 }
 

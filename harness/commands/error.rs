@@ -6,43 +6,49 @@ use std::path::PathBuf;
 use miette::Diagnostic;
 
 use crate::baselines::BaselineError;
-use crate::experiment::{self, sharing};
+use crate::claims::ClaimsError;
+use crate::experiment::sharing::SharingError;
+use crate::experiment::{self, ExperimentError};
+use crate::fixtures::FixtureError;
+use crate::live::LiveError;
+use crate::merge::MergeError;
 use crate::output::{CreateError, OutputError};
-use crate::{claims, compare, documents, fixtures, interrupt, live, merge, model, python, report};
+use crate::python::PythonError;
+use crate::{compare, documents, interrupt, model, report};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum CommandError {
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Fixtures(#[from] fixtures::Error),
+    Fixtures(#[from] FixtureError),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Experiment(#[from] experiment::Error),
+    Experiment(#[from] ExperimentError),
     /// The report lacks datasets.
     #[error("{}", experiment::told(.0))]
     #[diagnostic(help("the report has everything else; you can measure these again alone"))]
-    Partly(Vec<experiment::Error>),
+    Partly(Vec<ExperimentError>),
     /// So does what was to be a baseline.
     #[error("{}", experiment::told(.0))]
     #[diagnostic(help(
         "the report has everything else; it was not saved as a baseline, which would be incomplete"
     ))]
-    NotKept(Vec<experiment::Error>),
+    NotKept(Vec<ExperimentError>),
     /// The run was ended, and something of it is complete.
     #[error("{}interrupted: {kept}", above(failures))]
     #[diagnostic(help("run the same command again to measure everything"))]
     Interrupted {
-        failures: Vec<experiment::Error>,
+        failures: Vec<ExperimentError>,
         /// Where what is complete is.
         kept: String,
     },
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Claims(#[from] claims::Error),
+    Claims(#[from] ClaimsError),
     /// Claims have other verdicts than expected.
     #[error("{}", .0.join("\nerror: "))]
     #[diagnostic(help(
@@ -83,11 +89,11 @@ pub enum CommandError {
     Summary { path: PathBuf, source: io::Error },
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Merge(#[from] merge::Error),
+    Merge(#[from] MergeError),
     /// A tree of processes cannot be looked at.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Live(#[from] live::Error),
+    Live(#[from] LiveError),
     /// The user's program ended so: that is refcow's exit status, too, and nothing is said of it.
     #[error("the program ended with status {0}")]
     Passed(u8),
@@ -170,15 +176,15 @@ pub enum CommandError {
 }
 
 /// Errors above another one.
-fn above(errors: &[experiment::Error]) -> String {
+fn above(errors: &[ExperimentError]) -> String {
     match errors {
         [] => String::new(),
         errors => format!("{}\nerror: ", experiment::told(errors)),
     }
 }
 
-impl From<sharing::Error> for CommandError {
-    fn from(error: sharing::Error) -> Self {
+impl From<SharingError> for CommandError {
+    fn from(error: SharingError) -> Self {
         Self::Experiment(error.into())
     }
 }
@@ -217,9 +223,9 @@ impl CommandError {
 }
 
 /// That of what keeps everything from being measured.
-fn exit_code_of(error: &experiment::Error) -> u8 {
-    use experiment::Error as E;
-    use python::Error as P;
+fn exit_code_of(error: &ExperimentError) -> u8 {
+    use ExperimentError as E;
+    use PythonError as P;
     match error {
         error if error.is_interruption() => interrupt::STATUS,
         E::Interpreter { .. } => 3,

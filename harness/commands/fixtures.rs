@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::error::CommandError;
-use crate::fixtures::{self, Fixture, parameters};
+use crate::fixtures::{self, Fixture, FixtureError, parameters};
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ fn fixtures_list() -> String {
     text
 }
 
-fn fixtures_text(names: &[String]) -> Result<String, fixtures::Error> {
+fn fixtures_text(names: &[String]) -> Result<String, FixtureError> {
     let chosen = match names.is_empty() {
         true => fixtures::builtin().to_vec(),
         false => {

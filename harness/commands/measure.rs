@@ -15,7 +15,7 @@ use crate::claims::Claims;
 use crate::compare::{self, Renamed};
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::parameters::{self, Setting};
-use crate::fixtures::{self, EXIT, Fixture};
+use crate::fixtures::{self, EXIT, Fixture, FixtureError};
 use crate::model::{By, Measurement};
 use crate::report::{self, Style};
 
@@ -103,7 +103,7 @@ impl MeasureArgs {
         let plan = self.data.plan(&self.run)?;
         if let (false, Some(first)) = (own, self.arguments.first()) {
             let first = first.clone();
-            return Err(fixtures::Error::NoArguments { first }.into());
+            return Err(FixtureError::NoArguments { first }.into());
         }
         Ok(Request::from(Plan {
             datasets,
@@ -115,7 +115,7 @@ impl MeasureArgs {
         }))
     }
 
-    fn named(&self) -> Result<Vec<NamedFixture>, fixtures::Error> {
+    fn named(&self) -> Result<Vec<NamedFixture>, FixtureError> {
         let mut all: Vec<NamedFixture> = Vec::new();
         for word in &self.fixtures {
             let (name, visit) = fixtures::split_visit(word);
@@ -123,7 +123,7 @@ impl MeasureArgs {
             let place = match all.iter().position(|one| one.fixture.name == fixture.name) {
                 Some(place) if all[place].fixture.path == fixture.path => place,
                 // A report tells measurements apart by it.
-                Some(_) => return Err(fixtures::Error::TwoOfOneName { name: fixture.name }),
+                Some(_) => return Err(FixtureError::TwoOfOneName { name: fixture.name }),
                 None => {
                     all.push(NamedFixture {
                         fixture,
@@ -139,7 +139,7 @@ impl MeasureArgs {
         Ok(all)
     }
 
-    fn dataset(&self, named: NamedFixture, set: &[Setting]) -> Result<Dataset, fixtures::Error> {
+    fn dataset(&self, named: NamedFixture, set: &[Setting]) -> Result<Dataset, FixtureError> {
         let NamedFixture {
             fixture,
             mut visits,

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum, ValueHint, value_parser};
 use super::terminal;
 use crate::compare::{Renamed, Subject, TOLERANCE};
 use crate::experiment::Plan;
-use crate::fixtures;
 use crate::fixtures::parameters::Setting;
+use crate::fixtures::{self, FixtureError};
 use crate::live::pace;
 use crate::model::Tolerance;
 use crate::output::Output;
@@ -100,7 +100,7 @@ impl DataOptions {
     ///
     /// # Errors
     /// A variable that cannot be passed on.
-    pub fn plan(&self, run: &RunOptions) -> Result<Plan, fixtures::Error> {
+    pub fn plan(&self, run: &RunOptions) -> Result<Plan, FixtureError> {
         let asked = Variables {
             given: self.env.clone(),
             all: self.env_all,

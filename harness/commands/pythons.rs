@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use miette::Diagnostic;
 
+use crate::experiment::ExperimentError;
 use crate::python::Packages;
-use crate::{experiment, fixtures, python};
+use crate::{fixtures, python};
 
 /// Every interpreter with what can be done with it, those first that refcow would choose.
-pub fn run() -> Result<String, experiment::Error> {
+pub fn run() -> Result<String, ExperimentError> {
     let modules = fixtures::PROVIDED.map(str::to_owned);
     let found = python::discover();
     let usable: Vec<_> = found

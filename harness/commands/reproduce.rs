@@ -10,10 +10,10 @@ use super::options::{TIMEOUT_SECONDS, ToleranceOptions, seconds};
 use super::session::Request;
 use super::{report_folder, terminal, words};
 use crate::claims;
-use crate::experiment::{self, Plan};
+use crate::experiment::{ExperimentError, Plan};
 use crate::model::{Answer, Report, Reproduction, Run, Source, Warning, printable};
 use crate::output::Output;
-use crate::python::{self, Interpreter};
+use crate::python::{self, Interpreter, PythonError};
 use crate::reproduce::{Again, impossible, reproduction, same_sources};
 use crate::variables::Variables;
 use crate::{documents, report, shell};
@@ -157,7 +157,7 @@ impl ReproduceArgs {
             }
             if now.interrupted {
                 // Half of a document says nothing of the other half.
-                return Err(experiment::Error::from(python::Error::Interrupted).into());
+                return Err(ExperimentError::from(PythonError::Interrupted).into());
             }
         }
         (now.command, now.sources) = (command, recorded.sources.clone());
@@ -278,7 +278,7 @@ fn named(words: &[String]) -> Result<Vec<Interpreter>, CommandError> {
         // None would mean the machine's first.
         [] => Ok(Vec::new()),
         words => {
-            let chosen = python::choose_all(words).map_err(experiment::Error::from)?;
+            let chosen = python::choose_all(words).map_err(ExperimentError::from)?;
             Ok(chosen.interpreters)
         }
     }

@@ -4,22 +4,22 @@ use std::io;
 use std::path::Path;
 
 use super::error::CommandError;
-use crate::claims::{self, Claims, Effort, Evidence, Expectations};
+use crate::claims::{Claims, ClaimsError, Effort, Evidence, Expectations};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::experiment::{Dataset, Observable, Plan};
-use crate::fixtures;
 use crate::fixtures::parameters::Setting;
+use crate::fixtures::{self, FixtureError};
 use crate::model::Source;
 
 /// The rules of a file, and what was read; refcow's own, if there is none.
 pub fn read(
     path: Option<&Path>,
     own: &'static Claims,
-) -> Result<(&'static Claims, Option<Source>), claims::Error> {
+) -> Result<(&'static Claims, Option<Source>), ClaimsError> {
     let Some(path) = path else {
         return Ok((own, None));
     };
-    let fail = |reason: String| claims::Error::File {
+    let fail = |reason: String| ClaimsError::File {
         path: path.display().to_string(),
         reason,
     };
@@ -31,11 +31,11 @@ pub fn read(
 }
 
 /// What a file says is to be expected of claims.
-pub fn expectations(rules: &Claims, path: &Path) -> Result<Expectations, claims::Error> {
+pub fn expectations(rules: &Claims, path: &Path) -> Result<Expectations, ClaimsError> {
     let shown = path.display().to_string();
     match text_of(path) {
         Ok(text) => rules.expectations(&shown, &text),
-        Err(error) => Err(claims::Error::Expectations {
+        Err(error) => Err(ClaimsError::Expectations {
             path: shown,
             reason: error.to_string(),
         }),
@@ -58,7 +58,7 @@ pub fn add_evidence(
     effort: Effort,
     evidence: Vec<Evidence>,
 ) -> Result<(), CommandError> {
-    let dataset = |name: &str, prepare: Option<String>| -> Result<Dataset, fixtures::Error> {
+    let dataset = |name: &str, prepare: Option<String>| -> Result<Dataset, FixtureError> {
         let fixture = fixtures::find(name)?;
         if let Some(name) = &prepare {
             fixture.preparation(name)?;
@@ -103,7 +103,7 @@ pub fn add_evidence(
                     ("older_pythons", _) => Observable::OlderPythons,
                     _ if !fixtures::has_program(&format!("facts/{name}")) => {
                         let reason = format!("\"observed/{name}\" names no evidence");
-                        return Err(claims::Error::Data(reason).into());
+                        return Err(ClaimsError::Data(reason).into());
                     }
                     _ => Observable::Facts {
                         program: name,

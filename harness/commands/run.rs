@@ -15,7 +15,7 @@ use crate::live::family::Member;
 use crate::live::program::Waiting;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
-use crate::live::{self, pace};
+use crate::live::{LiveError, pace};
 use crate::output::Output;
 
 /// `refcow run`.
@@ -51,13 +51,13 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         .as_deref()
         .map(|path| Output::open(Some(path)));
     let output = output.transpose()?;
-    let failed = |source| live::Error::Start {
+    let failed = |source| LiveError::Start {
         program: args.command[0].to_string_lossy().into_owned(),
         source,
     };
     let mut watch = Watch::new(true)?;
     let waiting = Waiting::start(&args.command).map_err(failed)?;
-    let member = Member::read(waiting.pid).ok_or(live::Error::Gone)?;
+    let member = Member::read(waiting.pid).ok_or(LiveError::Gone)?;
     watch.add_waiting(member)?;
     watch.begin();
     let mut program = waiting.go().map_err(failed)?;
@@ -86,7 +86,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     )?;
     drop(view);
     let watched = watch.finish()?;
-    let trees = TreeFigures::recorded(&watched).map_err(live::Error::from)?;
+    let trees = TreeFigures::recorded(&watched).map_err(LiveError::from)?;
     let text = rendered(trees, args.recording.format, None)?;
     match output {
         Some(output) => output.write(&text)?,

@@ -9,8 +9,8 @@ use super::session::{self, Request};
 use crate::claims::{HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::experiment::{Dataset, Plan};
-use crate::fixtures;
 use crate::fixtures::parameters::Setting;
+use crate::fixtures::{self, FixtureError};
 use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{Report, StartMethod};
 use crate::report::{self, Style};
@@ -61,7 +61,7 @@ impl SharingArgs {
 }
 
 /// The datasets of all mitigations, made of so many bytes.
-pub fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, fixtures::Error> {
+pub fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, FixtureError> {
     let mitigations = mitigations();
     let dataset = |mitigation: &Mitigation| {
         let fixture = fixtures::find(&mitigation.fixture)?;

@@ -10,7 +10,7 @@ use super::terminal::width_of;
 use crate::live::document::{TreeFigures, Trees};
 use crate::live::family::families;
 use crate::live::python::python_of;
-use crate::live::{self, table};
+use crate::live::{self, LiveError, table};
 use crate::output::Output;
 
 /// `refcow trees`.
@@ -45,7 +45,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
             alone += 1;
             continue;
         }
-        match TreeFigures::of(family).map_err(live::Error::from)? {
+        match TreeFigures::of(family).map_err(LiveError::from)? {
             Some(tree) if tree.processes.len() > 1 => trees.push(tree),
             Some(_) => alone += 1,
             None => {}

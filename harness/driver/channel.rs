@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use serde::de::DeserializeOwned;
 
-use super::error::Error;
+use super::error::DriverError;
 use crate::interrupt::{self, Wake};
 use crate::protocol::{CLOSED_DESCRIPTORS, GO};
 
@@ -45,18 +45,18 @@ impl Silence {
         doing: &str,
         status: Option<ExitStatus>,
         limit: Duration,
-    ) -> Error {
+    ) -> DriverError {
         let doing = doing.to_owned();
         match self {
             Self::Ended => match status.and_then(|status| status.code()) {
                 Some(code) if code == i32::from(CLOSED_DESCRIPTORS) => {
-                    Error::ClosedDescriptors { doing }
+                    DriverError::ClosedDescriptors { doing }
                 }
-                _ => Error::Died { who, doing, status },
+                _ => DriverError::Died { who, doing, status },
             },
-            Self::TimedOut => Error::TimedOut { who, doing, limit },
-            Self::Interrupted => Error::Interrupted,
-            Self::Failed(source) => Error::Protocol { who, doing, source },
+            Self::TimedOut => DriverError::TimedOut { who, doing, limit },
+            Self::Interrupted => DriverError::Interrupted,
+            Self::Failed(source) => DriverError::Protocol { who, doing, source },
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::{FIRST_DESCRIPTOR, Raised};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum DriverError {
     /// The interpreter could not be started with refcow-subject in it.
     #[error("cannot start an interpreter with {}: {source}", library.display())]
     #[diagnostic(help("refcow-subject belongs beside refcow: install or build both"))]
@@ -167,7 +167,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl DriverError {
     /// Why something was not opened.
     pub(super) fn opening(source: io::Error, otherwise: impl FnOnce(io::Error) -> Self) -> Self {
         match process::is_out_of_descriptors(&source) {
@@ -178,8 +178,8 @@ impl Error {
 }
 
 /// What was said is no answer to what was asked.
-pub(crate) fn out_of_turn(doing: &str, answer: &impl Serialize) -> Error {
-    Error::Protocol {
+pub(crate) fn out_of_turn(doing: &str, answer: &impl Serialize) -> DriverError {
+    DriverError::Protocol {
         who: "subject",
         doing: doing.into(),
         source: io::Error::other(serde_json::to_string(answer).unwrap_or_default()),

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::channel::Silence;
-use super::error::{Error, out_of_turn};
+use super::error::{DriverError, out_of_turn};
 use super::subject::Subject;
 use crate::deadlock;
 use crate::observe::{self, AtFork, Disagreement};
@@ -36,8 +36,8 @@ impl Subject {
     /// all else done; it is told how many have been forked.
     ///
     /// # Errors
-    /// As [`Error`] tells, or what `armed` returns.
-    pub fn fork<E: From<Error>>(
+    /// As [`DriverError`] tells, or what `armed` returns.
+    pub fn fork<E: From<DriverError>>(
         &mut self,
         forks: Vec<Fork>,
         mut armed: impl FnMut(usize) -> Result<(), E>,
@@ -51,10 +51,10 @@ impl Subject {
     /// Forks one process and compares it with the parent at the very moment, before either goes on.
     ///
     /// # Errors
-    /// As [`Error`] tells, or why they cannot be compared.
+    /// As [`DriverError`] tells, or why they cannot be compared.
     pub fn fork_and_compare<E>(&mut self, fork: Fork) -> Result<(Forked, AtFork), E>
     where
-        E: From<Error> + From<observe::Error> + From<Disagreement>,
+        E: From<DriverError> + From<observe::Error> + From<Disagreement>,
     {
         let mut compared = None;
         let pid = self.pid();
@@ -75,7 +75,7 @@ impl Subject {
     }
 
     /// Forks processes; `release` lets the parent, which waits before each fork, go on.
-    fn fork_by<E: From<Error>>(
+    fn fork_by<E: From<DriverError>>(
         &mut self,
         forks: Vec<Fork>,
         mut release: impl FnMut(&mut Self, usize) -> Result<(), E>,
@@ -92,12 +92,12 @@ impl Subject {
             release(self, forked.len())?;
             let pid = match self.answer(doing)? {
                 Answer::Forked { pid } => pid,
-                Answer::ForkFailed { errno } => return Err(Error::Fork { errno }.into()),
+                Answer::ForkFailed { errno } => return Err(DriverError::Fork { errno }.into()),
                 other => return Err(out_of_turn(doing, &other).into()),
             };
             self.alive.push(pid);
             let ended = watch(pid).map_err(|source| {
-                Error::opening(source, |source| Error::Protocol {
+                DriverError::opening(source, |source| DriverError::Protocol {
                     who: "child",
                     doing: doing.into(),
                     source,
@@ -126,14 +126,14 @@ impl Subject {
     ///
     /// # Errors
     /// When it is gone.
-    pub fn release(&mut self, forked: &Forked, doing: &str) -> Result<(), Error> {
+    pub fn release(&mut self, forked: &Forked, doing: &str) -> Result<(), DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         let sent = self.channels[forked.channel].send(&[GO], &forked.ended, deadline);
         sent.map_err(|silence| self.child_lost(forked, doing, silence))
     }
 
     /// The next message of a forked process.
-    pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, Error> {
+    pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.channels[forked.channel].next(&forked.ended, deadline) {
             Ok(Report::Raised(raised)) => Err(self.raised(doing, raised)),
@@ -143,14 +143,14 @@ impl Subject {
     }
 
     /// Lets processes end and waits until each has.
-    pub fn dismiss(&mut self, all: Vec<Forked>) -> Result<(), Error> {
+    pub fn dismiss(&mut self, all: Vec<Forked>) -> Result<(), DriverError> {
         for forked in &all {
             self.release(forked, "ending")?;
         }
         for forked in all {
             let status = self.reap(forked.pid)?;
             if !status.success() {
-                return Err(Error::Died {
+                return Err(DriverError::Died {
                     who: "child",
                     doing: "ending".into(),
                     status: Some(status),
@@ -179,9 +179,9 @@ impl Subject {
     }
 
     /// Ends a forked process that waits, whatever for.
-    pub fn kill(&mut self, forked: Forked) -> Result<(), Error> {
+    pub fn kill(&mut self, forked: Forked) -> Result<(), DriverError> {
         let killed = process::kill(&forked.ended);
-        killed.map_err(|source| Error::Protocol {
+        killed.map_err(|source| DriverError::Protocol {
             who: "child",
             doing: "being ended".into(),
             source,
@@ -191,7 +191,7 @@ impl Subject {
     }
 
     /// How a child ended, after it did or while it does.
-    fn reap(&mut self, pid: i32) -> Result<ExitStatus, Error> {
+    fn reap(&mut self, pid: i32) -> Result<ExitStatus, DriverError> {
         let doing = "waiting for a child's end";
         match self.ask(&Request::Reap { pid }, doing)? {
             Answer::Reaped { status } => {
@@ -204,11 +204,11 @@ impl Subject {
 
     /// What is known of a lock that a child waits for at the time limit; `None` if it waits for
     /// something else.
-    fn locked(&mut self, forked: &Forked, doing: &str) -> Option<Error> {
+    fn locked(&mut self, forked: &Forked, doing: &str) -> Option<DriverError> {
         let locked = observe::locked(forked.pid)?;
         let others = self.names_of_threads();
         let (why, help) = deadlock::told(locked, &others);
-        Some(Error::Locked {
+        Some(DriverError::Locked {
             doing: doing.into(),
             limit: self.launch.timeout,
             why,
@@ -240,7 +240,7 @@ impl Subject {
     }
 
     /// Why a child does not answer. Its parent knows how it ended.
-    fn child_lost(&mut self, forked: &Forked, doing: &str, silence: Silence) -> Error {
+    fn child_lost(&mut self, forked: &Forked, doing: &str, silence: Silence) -> DriverError {
         if let Silence::TimedOut = silence
             && let Some(locked) = self.locked(forked, doing)
         {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::error::{Error, out_of_turn};
+use super::error::{DriverError, out_of_turn};
 use super::launch::{Surroundings, of_libraries};
 use super::subject::Subject;
 use crate::deferred;
@@ -21,8 +21,8 @@ impl Subject {
     /// Starts Python.
     ///
     /// # Errors
-    /// As [`Error`] tells; when it is not the Python that was chosen, too.
-    pub fn start_python(&mut self) -> Result<Started, Error> {
+    /// As [`DriverError`] tells; when it is not the Python that was chosen, too.
+    pub fn start_python(&mut self) -> Result<Started, DriverError> {
         let start = Request::Start {
             executable: match &self.launch.surroundings {
                 Surroundings::Fixed(places) => places.standing_for(&self.launch.executable),
@@ -32,14 +32,14 @@ impl Subject {
         };
         match self.ask(&start, "starting Python")? {
             Answer::Started(started) if started.full_version != self.launch.version => {
-                Err(Error::OtherInterpreter {
+                Err(DriverError::OtherInterpreter {
                     interpreter: self.launch.interpreter.clone(),
                     found: started.full_version,
                     wanted: self.launch.version.clone(),
                 })
             }
             Answer::Started(started) if !same(&started.prefix, &self.launch.prefix) => {
-                Err(Error::OtherEnvironment {
+                Err(DriverError::OtherEnvironment {
                     found: started.prefix,
                     wanted: self.launch.prefix.clone(),
                 })
@@ -55,7 +55,7 @@ impl Subject {
         helpers: Vec<Module>,
         fixture: Module,
         arguments: Vec<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DriverError> {
         let doing = format!("loading {}", fixture.file);
         self.file = fixture.folder.as_ref().map(|_| fixture.file.clone().into());
         let request = Request::Load {
@@ -72,8 +72,8 @@ impl Subject {
     /// Looks at functions of a user's file, each of which will be called: whether a call runs them.
     ///
     /// # Errors
-    /// [`Error::Refused`] where it does not; else as [`Error`] tells.
-    pub fn look(&mut self, functions: Vec<String>) -> Result<(), Error> {
+    /// [`DriverError::Refused`] where it does not; else as [`DriverError`] tells.
+    pub fn look(&mut self, functions: Vec<String>) -> Result<(), DriverError> {
         let doing = "looking at the file's functions";
         match self.ask(&Request::Look { functions }, doing)? {
             Answer::Loaded => Ok(()),
@@ -83,7 +83,7 @@ impl Subject {
                 place: (file, line),
             } => {
                 let reason = deferred::reason(&function, kind);
-                Err(Error::Refused {
+                Err(DriverError::Refused {
                     reason: format!("{reason} ({file}:{line})"),
                     help: deferred::help(&function, kind),
                 })
@@ -93,7 +93,7 @@ impl Subject {
     }
 
     /// Asks the fixture what its `build` would allocate.
-    pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, Error> {
+    pub fn footprint(&mut self, arguments: &Arguments) -> Result<Option<Footprint>, DriverError> {
         let doing = "estimating its size";
         let request = match arguments {
             Arguments::Size(size) => Request::Footprint(*size),
@@ -106,7 +106,7 @@ impl Subject {
     }
 
     /// Builds the dataset; the seconds it took, and what it was made with.
-    pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), Error> {
+    pub fn build(&mut self, arguments: &Arguments) -> Result<(f64, BuiltWith), DriverError> {
         let doing = "building the dataset";
         let (request, size) = match arguments {
             Arguments::Size(size) => (Request::Build(*size), Some(*size)),
@@ -127,7 +127,7 @@ impl Subject {
 
     /// Has the parent prepare the data in one of the fixture's ways; where it has none of that
     /// name, by these functions of the module `gc`.
-    pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), Error> {
+    pub fn prepare(&mut self, name: &str, steps: &[&str]) -> Result<(), DriverError> {
         let doing = format!("preparing the data ({name})");
         let request = Request::Prepare {
             name: name.into(),
@@ -147,7 +147,7 @@ impl Subject {
         name: &str,
         modules: Vec<Module>,
         function: &str,
-    ) -> Result<Result<(f64, bool), String>, Error> {
+    ) -> Result<Result<(f64, bool), String>, DriverError> {
         let doing = format!("preparing the data ({name})");
         let function = function.to_owned();
         match self.ask(&Request::Remedy { modules, function }, &doing)? {
@@ -161,19 +161,19 @@ impl Subject {
     /// is not the same, if it is not, and whether the visit returned anything to tell by.
     ///
     /// # Errors
-    /// As [`Error`] tells. After all but a time limit the subject is as before.
-    pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), Error> {
+    /// As [`DriverError`] tells. After all but a time limit the subject is as before.
+    pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), DriverError> {
         let doing = format!("visiting other objects in the place of the data ({visit})");
         let fork = Fork {
             channel: WITNESS,
             job: Job::Compare { name: visit.into() },
         };
-        let forked = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let forked = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
         let compared = match self.hear(&forked[0], &doing) {
             Ok(Report::Compared { differs, returned }) => Ok((differs, returned)),
             Ok(other) => return Err(out_of_turn(&doing, &other)),
             // It waits to be dismissed.
-            Err(error @ Error::Raised { .. }) => Err(error),
+            Err(error @ DriverError::Raised { .. }) => Err(error),
             Err(error) => return Err(error),
         };
         self.dismiss(forked)?;
@@ -181,7 +181,7 @@ impl Subject {
     }
 
     /// Lets go of the data, and puts in its place what the remedy made of it.
-    pub fn adopt(&mut self) -> Result<(), Error> {
+    pub fn adopt(&mut self) -> Result<(), DriverError> {
         let doing = "putting other objects in the place of the data";
         match self.ask(&Request::Adopt, doing)? {
             Answer::Prepared => Ok(()),
@@ -190,7 +190,7 @@ impl Subject {
     }
 
     /// Calls a function of the fixture's module; what it returned.
-    pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, Error> {
+    pub fn call(&mut self, function: &str, arguments: Vec<Value>) -> Result<Value, DriverError> {
         let doing = format!("running {function}()");
         let request = Request::Call {
             function: function.into(),
@@ -203,7 +203,7 @@ impl Subject {
     }
 
     /// Maps plain pages instead of a dataset, private or shared; the number of the first.
-    pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, Error> {
+    pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, DriverError> {
         let doing = "filling plain pages";
         match self.ask(&Request::Fill { pages, shared }, doing)? {
             Answer::Filled { first_page } => Ok(first_page),
@@ -212,7 +212,7 @@ impl Subject {
     }
 
     /// Has the parent write one byte into one of the plain pages, counted from 0.
-    pub fn write(&mut self, page: u64) -> Result<(), Error> {
+    pub fn write(&mut self, page: u64) -> Result<(), DriverError> {
         let doing = "writing a plain page";
         match self.ask(&Request::Write { page }, doing)? {
             Answer::Wrote => Ok(()),
@@ -221,25 +221,25 @@ impl Subject {
     }
 
     /// Has a forked process find the pages of the dataset, and with `objects` all objects.
-    pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), Error> {
+    pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), DriverError> {
         let doing = "finding the pages of the dataset";
         let job = Job::Map { objects };
         let fork = Fork {
             channel: WITNESS,
             job,
         };
-        let mapper = self.fork(vec![fork], |_| Ok::<_, Error>(()))?;
+        let mapper = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
         let map = match self.hear(&mapper[0], doing) {
             Ok(Report::Mapped(map)) => map,
             Ok(other) => return Err(out_of_turn(doing, &other)),
-            Err(Error::Died { who, doing, status }) => {
+            Err(DriverError::Died { who, doing, status }) => {
                 let doing = match self.asked_last() {
                     Some(of_type) => {
                         format!("{doing}, in what the type `{of_type}` has as its tp_traverse")
                     }
                     None => doing,
                 };
-                return Err(Error::Died { who, doing, status });
+                return Err(DriverError::Died { who, doing, status });
             }
             Err(error) => return Err(error),
         };
@@ -253,7 +253,7 @@ impl Subject {
             self.map.set_len(ASKED_BYTES)?;
             Ok(objects)
         };
-        let objects = read().map_err(|source| Error::Protocol {
+        let objects = read().map_err(|source| DriverError::Protocol {
             who: "subject",
             doing: doing.into(),
             source,

@@ -10,7 +10,7 @@ use std::time::Instant;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::channel::{Channel, Silence};
-use super::error::{Error, out_of_turn};
+use super::error::{DriverError, out_of_turn};
 use super::launch::{self, Launch, Surroundings};
 use crate::interrupt;
 use crate::keeper::{self, Kept};
@@ -49,15 +49,15 @@ impl Subject {
     ///
     /// # Errors
     /// When there is no such program, or no socket.
-    pub fn start(launch: &Launch) -> Result<Self, Error> {
+    pub fn start(launch: &Launch) -> Result<Self, DriverError> {
         let fail = |source| {
-            Error::opening(source, |source| Error::Start {
+            DriverError::opening(source, |source| DriverError::Start {
                 library: launch.library.clone(),
                 source,
             })
         };
         let interpreter = launch::open(&launch.interpreter).map_err(|source| {
-            Error::opening(source, |source| Error::NoInterpreter {
+            DriverError::opening(source, |source| DriverError::NoInterpreter {
                 interpreter: launch.interpreter.clone(),
                 source,
             })
@@ -67,13 +67,13 @@ impl Subject {
         let mut ours = Vec::new();
         let mut theirs = Vec::new();
         for _ in 0..=launch.channels {
-            let (our_end, their_end) = UnixStream::pair().map_err(Error::Descriptors)?;
+            let (our_end, their_end) = UnixStream::pair().map_err(DriverError::Descriptors)?;
             ours.push(Channel::new(our_end));
             theirs.push(OwnedFd::from(their_end));
         }
         let map = memfd_create("refcow-map", MFdFlags::MFD_CLOEXEC)
             .map(File::from)
-            .map_err(|errno| Error::Descriptors(errno.into()))?;
+            .map_err(|errno| DriverError::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;
         let name = RunName::new().map_err(fail)?;
         let control = theirs.remove(0);
@@ -95,7 +95,7 @@ impl Subject {
         };
         let kept = match keeper::start(&launch.keeper, program, &name, handed) {
             Ok(kept) => kept,
-            Err(_) if interrupt::requested() => return Err(Error::Interrupted),
+            Err(_) if interrupt::requested() => return Err(DriverError::Interrupted),
             Err(source) => return Err(fail(source)),
         };
         drop(control);
@@ -138,18 +138,18 @@ impl Subject {
     }
 
     /// Releases the waiting parent.
-    pub(super) fn go(&mut self, doing: &str) -> Result<(), Error> {
+    pub(super) fn go(&mut self, doing: &str) -> Result<(), DriverError> {
         self.send(&[GO], doing)
     }
 
-    fn send(&mut self, bytes: &[u8], doing: &str) -> Result<(), Error> {
+    fn send(&mut self, bytes: &[u8], doing: &str) -> Result<(), DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         let sent = self.control.send(bytes, self.kept.ended(), deadline);
         sent.map_err(|silence| self.lost(doing, silence))
     }
 
     /// Asks the parent, and waits for its answer.
-    pub(super) fn ask(&mut self, request: &Request, doing: &str) -> Result<Answer, Error> {
+    pub(super) fn ask(&mut self, request: &Request, doing: &str) -> Result<Answer, DriverError> {
         let mut line = serde_json::to_vec(request).expect("a request is plain data");
         line.push(b'\n');
         self.send(&line, doing)?;
@@ -157,28 +157,32 @@ impl Subject {
     }
 
     /// The next answer of the parent.
-    pub(super) fn answer(&mut self, doing: &str) -> Result<Answer, Error> {
+    pub(super) fn answer(&mut self, doing: &str) -> Result<Answer, DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.control.next(self.kept.ended(), deadline) {
             Ok(Answer::Raised(raised)) => Err(self.raised(doing, raised)),
-            Ok(Answer::Refused { reason, help }) => Err(Error::Refused { reason, help }),
+            Ok(Answer::Refused { reason, help }) => Err(DriverError::Refused { reason, help }),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
         }
     }
 
     /// Waits a moment; whether there is an answer to read now, or the parent has ended.
-    pub(super) fn has_spoken(&mut self, doing: &str, deadline: Instant) -> Result<bool, Error> {
+    pub(super) fn has_spoken(
+        &mut self,
+        doing: &str,
+        deadline: Instant,
+    ) -> Result<bool, DriverError> {
         let spoken = self.control.has_spoken(self.kept.ended(), deadline);
         spoken.map_err(|silence| self.lost(doing, silence))
     }
 
     /// Why the parent does not answer.
-    fn lost(&mut self, doing: &str, silence: Silence) -> Error {
+    fn lost(&mut self, doing: &str, silence: Silence) -> DriverError {
         let status = silence.is_end().then(|| self.kept.status()).flatten();
         match status.and_then(|status| status.code()) {
             // 127: the loader found a library, or a symbol, missing.
-            Some(status @ (NOT_LOADED | 127)) => Error::NotLoaded {
+            Some(status @ (NOT_LOADED | 127)) => DriverError::NotLoaded {
                 interpreter: self.launch.interpreter.clone(),
                 status,
             },
@@ -187,13 +191,13 @@ impl Subject {
     }
 
     /// An exception, and what to do about it.
-    pub(super) fn raised(&self, doing: &str, raised: Raised) -> Error {
+    pub(super) fn raised(&self, doing: &str, raised: Raised) -> DriverError {
         let around = Around {
             file: self.file.as_deref(),
             prefix: &self.launch.prefix,
             executable: &self.launch.executable,
         };
-        Error::Raised {
+        DriverError::Raised {
             doing: doing.into(),
             help: raised::help(&raised, around),
             raised,

@@ -4,18 +4,18 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dataset::{self, Built, build};
-use super::launch::{self, launch as launch_with};
+use super::dataset::{Built, DatasetError, build};
+use super::launch::{LaunchError, launch as launch_with};
 use super::measure::{FailedVisit, Measured, measure, visit_all};
 use super::plan::{Dataset, Plan};
 use super::steps::Step;
 use crate::advice::{copied_bytes, finding, noise_bytes, rank, saved_bytes};
-use crate::driver::{self, Launch};
+use crate::driver::{DriverError, Launch};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
 use crate::observe::{page_size, rss_bytes};
 use crate::protocol::Module;
-use crate::python::{self, Installed, Ready};
+use crate::python::{self, Installed, PythonError, Ready};
 use crate::remedies::{Remedy, remedies};
 
 /// What came of one dataset.
@@ -34,19 +34,19 @@ pub struct Advised {
 
 /// Why there is no advice.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum AdviseError {
     /// It could not be measured as it is, or the run must end.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Dataset(#[from] dataset::Error),
+    Dataset(#[from] DatasetError),
     /// The run was ended while an environment was made for a remedy.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Python(#[from] python::Error),
+    Python(#[from] PythonError),
     /// There is nothing to start subjects with.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Launch(#[from] launch::Error),
+    Launch(#[from] LaunchError),
 }
 
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
@@ -75,7 +75,7 @@ pub fn run(
     ready: &Ready,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Advised, Error> {
+) -> Result<Advised, AdviseError> {
     let each = plan.steps_of_visits(dataset);
     let fixture = &dataset.fixture.name;
     step(Step::Building { fixture });
@@ -258,7 +258,7 @@ fn again(
     launch: &Launch,
     all: &mut [Advice],
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<(), dataset::Error> {
+) -> Result<(), DatasetError> {
     let is_best = |advice: &Advice| advice.best().is_some_and(|best| best.remedy == name);
     let best = all.iter().filter(|advice| is_best(advice));
     let visits: Vec<_> = best.map(visit_of).collect();
@@ -293,7 +293,7 @@ fn launch_for(
     ready: &Ready,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Result<Equipment, String>, Error> {
+) -> Result<Result<Equipment, String>, AdviseError> {
     let mut modules = plan.modules();
     let more = |module: &&String| !dataset.fixture.modules.contains(module);
     let lacking: Vec<_> = remedy.modules.iter().filter(more).cloned().collect();
@@ -311,7 +311,7 @@ fn launch_for(
             };
             Ok(Ok((launch, ready.installed)))
         }
-        Err(python::Error::Interrupted) => Err(python::Error::Interrupted.into()),
+        Err(PythonError::Interrupted) => Err(PythonError::Interrupted.into()),
         Err(error) => {
             let error = error.to_string();
             let line = error.lines().next().unwrap_or_default();
@@ -329,14 +329,14 @@ fn attempt(
     launch: &Launch,
     compare: bool,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Result<Trial, String>, dataset::Error> {
+) -> Result<Result<Trial, String>, DatasetError> {
     let shown = format!("{}, {}", dataset.fixture.name, remedy.title);
     step(Step::Building { fixture: &shown });
     let mut built = match build(plan, dataset, launch) {
         Ok(built) => built,
         Err(error) => return not_applicable(error),
     };
-    let at = dataset::Error::of(&dataset.fixture.name);
+    let at = DatasetError::of(&dataset.fixture.name);
     let Built { subject, .. } = &mut built;
     let done = subject.remedy(&remedy.name, modules(remedy), &remedy.function);
     let (prepare_seconds, replaced) = match done {
@@ -356,9 +356,9 @@ fn attempt(
             Ok((None, false)) => same.push((visit.clone(), Some(Compared::NothingReturned))),
             Ok((Some(reason), _)) => drop(visits.insert(visit.clone(), Err(reason))),
             Err(
-                error @ (driver::Error::Died { .. }
-                | driver::Error::ClosedDescriptors { .. }
-                | driver::Error::Raised { .. }),
+                error @ (DriverError::Died { .. }
+                | DriverError::ClosedDescriptors { .. }
+                | DriverError::Raised { .. }),
             ) => {
                 let error = at(error.into());
                 visits.insert(visit.clone(), Err(error.reason()));
@@ -394,7 +394,7 @@ fn attempt(
             Ok((_, true)) => subject.adopt().map_err(|error| at(error.into()))?,
             Err(reason) => {
                 let help = "a remedy does the same in each process".to_owned();
-                return Err(at(driver::Error::Refused { reason, help }.into()));
+                return Err(at(DriverError::Refused { reason, help }.into()));
             }
         }
         Ok(built)
@@ -424,7 +424,7 @@ fn attempt(
 }
 
 /// An error with one remedy: as a reason, unless the run must end for it.
-fn not_applicable<T>(error: dataset::Error) -> Result<Result<T, String>, dataset::Error> {
+fn not_applicable<T>(error: DatasetError) -> Result<Result<T, String>, DatasetError> {
     match error.spoils_the_run() {
         true => Err(error),
         false => Ok(Err(format!("it could not be measured: {}", error.reason()))),

@@ -7,7 +7,7 @@ use crate::model::{Calibration, RegionMap};
 use crate::observe::page_size;
 use crate::protocol::Job;
 
-use super::visit::{Data, Error as VisitError, visit};
+use super::visit::{Data, VisitError, visit};
 
 /// Which of the plain pages the child writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Default for Options {
 
 /// Why the instrument may not be used.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum CalibrationError {
     /// It could not be tried.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -118,7 +118,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot be done, or the counts differ.
-pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error> {
+pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, CalibrationError> {
     // A machine that does not say how much it has refuses nothing.
     if let Ok(memory) = machine::memory() {
         fits(&options, &memory)?;
@@ -159,7 +159,7 @@ pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Error
 const NUMBER_BYTES: u64 = 96;
 
 /// Refuses pages that the machine has no room for, before there is any.
-fn fits(options: &Options, memory: &MemoryLimits) -> Result<(), Error> {
+fn fits(options: &Options, memory: &MemoryLimits) -> Result<(), CalibrationError> {
     let pages = options.pages;
     let written = options
         .pattern
@@ -170,7 +170,7 @@ fn fits(options: &Options, memory: &MemoryLimits) -> Result<(), Error> {
         .saturating_mul(page_size())
         .saturating_add(pages.saturating_mul(NUMBER_BYTES));
     if needed_bytes > memory.available_bytes {
-        return Err(Error::TooLarge {
+        return Err(CalibrationError::TooLarge {
             pages,
             needed_bytes,
             available_bytes: memory.available_bytes,
@@ -180,11 +180,11 @@ fn fits(options: &Options, memory: &MemoryLimits) -> Result<(), Error> {
     Ok(())
 }
 
-fn check(calibration: Calibration) -> Result<Calibration, Error> {
+fn check(calibration: Calibration) -> Result<Calibration, CalibrationError> {
     if calibration.pages_counted == calibration.pages_written {
         Ok(calibration)
     } else {
-        Err(Error::Mismatch(calibration))
+        Err(CalibrationError::Mismatch(calibration))
     }
 }
 
@@ -202,7 +202,10 @@ mod tests {
                 pages_written,
                 pages_counted,
             };
-            assert!(matches!(check(calibration), Err(Error::Mismatch(_))));
+            assert!(matches!(
+                check(calibration),
+                Err(CalibrationError::Mismatch(_))
+            ));
         }
     }
 

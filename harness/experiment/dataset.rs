@@ -4,27 +4,27 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::plan::{Dataset, Plan};
-use super::visit;
-use crate::driver::{self, Launch, Subject, Surroundings};
+use super::visit::VisitError;
+use crate::driver::{DriverError, Launch, Subject, Surroundings};
 use crate::fixtures::{self, Fixture};
-use crate::machine::{self, MemoryLimits};
+use crate::machine::{self, MachineError, MemoryLimits};
 use crate::model::{self, Warning};
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, Module, Size};
 
 /// Why a dataset was not measured.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum DatasetError {
     /// The machine could not be described.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Machine(#[from] machine::Error),
+    Machine(#[from] MachineError),
     /// It, or one of its visits, could not be measured.
     #[error("{name}: {error}")]
     Failed {
         /// The dataset, or the visit.
         name: String,
         /// Why.
-        error: Box<visit::Error>,
+        error: Box<VisitError>,
         /// What to do about it.
         #[help]
         help: Option<String>,
@@ -91,9 +91,9 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl DatasetError {
     /// Of the dataset, or of what else is observed by this name.
-    pub(super) fn of(name: &str) -> impl Fn(visit::Error) -> Self {
+    pub(super) fn of(name: &str) -> impl Fn(VisitError) -> Self {
         let name = name.to_owned();
         move |error| Self::Failed {
             name: name.clone(),
@@ -105,7 +105,7 @@ impl Error {
     /// With the visit beside the dataset's name, where its text has none.
     pub(super) fn of_visit(mut self, visit: &str) -> Self {
         if let Self::Failed { name, error, .. } = &mut self
-            && !matches!(**error, visit::Error::Subject(_))
+            && !matches!(**error, VisitError::Subject(_))
         {
             *name = model::named(name, Some(visit));
         }
@@ -120,7 +120,7 @@ impl Error {
         })
     }
 
-    fn subject(&self) -> Option<&driver::Error> {
+    fn subject(&self) -> Option<&DriverError> {
         match self {
             Self::Failed { error, .. } => error.subject(),
             _ => None,
@@ -129,33 +129,33 @@ impl Error {
 
     /// Whether what was measured raised an exception, and has ended orderly.
     pub(super) fn is_exception(&self) -> bool {
-        matches!(self.subject(), Some(driver::Error::Raised { .. }))
+        matches!(self.subject(), Some(DriverError::Raised { .. }))
     }
 
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
-        matches!(self.subject(), Some(driver::Error::Interrupted))
+        matches!(self.subject(), Some(DriverError::Interrupted))
     }
 
     /// Whether it is what the user gave that no data could be built with.
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::TooLarge { .. } | Self::ShmTooSmall { .. } => true,
-            _ => matches!(self.subject(), Some(driver::Error::Refused { .. })),
+            _ => matches!(self.subject(), Some(DriverError::Refused { .. })),
         }
     }
 
     /// Whether there is no point in going on, or no trust in what came before.
     pub(super) fn spoils_the_run(&self) -> bool {
-        let contradicts = |error: &visit::Error| matches!(error, visit::Error::Disagreement(_));
+        let contradicts = |error: &VisitError| matches!(error, VisitError::Disagreement(_));
         match self.subject() {
             Some(error) => matches!(
                 error,
-                driver::Error::OtherInterpreter { .. }
-                    | driver::Error::OtherEnvironment { .. }
-                    | driver::Error::NoInterpreter { .. }
-                    | driver::Error::NotLoaded { .. }
-                    | driver::Error::Interrupted
+                DriverError::OtherInterpreter { .. }
+                    | DriverError::OtherEnvironment { .. }
+                    | DriverError::NoInterpreter { .. }
+                    | DriverError::NotLoaded { .. }
+                    | DriverError::Interrupted
             ),
             None => matches!(self, Self::Failed { error, .. } if contradicts(error)),
         }
@@ -177,9 +177,13 @@ pub(super) struct Loaded {
 }
 
 /// Starts a subject for a dataset.
-pub(super) fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Loaded, Error> {
+pub(super) fn start(
+    plan: &Plan,
+    dataset: &Dataset,
+    launch: &Launch,
+) -> Result<Loaded, DatasetError> {
     let fixture = &dataset.fixture;
-    let failed = |error: driver::Error| Error::of(&fixture.name)(error.into());
+    let failed = |error: DriverError| DatasetError::of(&fixture.name)(error.into());
     let mut warnings = BTreeSet::new();
     let mut launch = launch.clone();
     if fixture.path.is_some() {
@@ -204,21 +208,29 @@ pub(super) fn start(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<L
 }
 
 /// Builds a dataset in a subject of its own.
-pub(super) fn build(plan: &Plan, dataset: &Dataset, launch: &Launch) -> Result<Built, Error> {
+pub(super) fn build(
+    plan: &Plan,
+    dataset: &Dataset,
+    launch: &Launch,
+) -> Result<Built, DatasetError> {
     build_in(plan, dataset, start(plan, dataset, launch)?)
 }
 
 /// Builds a dataset in the subject that was started for it.
-pub(super) fn build_in(plan: &Plan, dataset: &Dataset, loaded: Loaded) -> Result<Built, Error> {
+pub(super) fn build_in(
+    plan: &Plan,
+    dataset: &Dataset,
+    loaded: Loaded,
+) -> Result<Built, DatasetError> {
     let fixture = &dataset.fixture;
-    let at = Error::of(&fixture.name);
-    let failed = |error: driver::Error| at(error.into());
-    let refused = |error: driver::Error| match (error, &dataset.given.arguments) {
+    let at = DatasetError::of(&fixture.name);
+    let failed = |error: DriverError| at(error.into());
+    let refused = |error: DriverError| match (error, &dataset.given.arguments) {
         // Of a user's own code it may mean anything.
-        (driver::Error::Raised { raised, .. }, Arguments::Size(size))
+        (DriverError::Raised { raised, .. }, Arguments::Size(size))
             if raised.summary.starts_with("ValueError") =>
         {
-            Error::Refused {
+            DatasetError::Refused {
                 fixture: fixture.name.clone(),
                 size: *size,
                 raised,
@@ -301,14 +313,14 @@ fn fits(
     dataset: &Dataset,
     footprint: Option<Footprint>,
     memory: &MemoryLimits,
-) -> Result<(), Error> {
+) -> Result<(), DatasetError> {
     let Some(footprint) = footprint else {
         return Ok(());
     };
     if let Some(free_bytes) = memory.shm_free_bytes
         && footprint.segment > free_bytes
     {
-        return Err(Error::ShmTooSmall {
+        return Err(DatasetError::ShmTooSmall {
             fixture: dataset.fixture.name.clone(),
             needed_bytes: footprint.segment,
             free_bytes,
@@ -331,7 +343,7 @@ fn fits(
         .saturating_add(footprint.segment)
         .saturating_add(most);
     if needed_bytes > memory.available_bytes {
-        return Err(Error::TooLarge {
+        return Err(DatasetError::TooLarge {
             fixture: dataset.fixture.name.clone(),
             footprint,
             needed_bytes,

@@ -3,39 +3,43 @@
 
 use std::path::PathBuf;
 
-use super::{advise, calibration, dataset, launch, sharing};
+use super::advise::AdviseError;
+use super::calibration::CalibrationError;
+use super::dataset::DatasetError;
+use super::launch::LaunchError;
+use super::sharing::SharingError;
 use crate::failures::{Failed, Failure, Message, messages};
-use crate::machine;
+use crate::machine::MachineError;
 use crate::model::{self, Warning};
-use crate::python::{self, Interpreter};
+use crate::python::{Interpreter, PythonError};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum ExperimentError {
     /// No interpreter, or no environment for it.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Python(#[from] python::Error),
+    Python(#[from] PythonError),
     /// The machine could not be described.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Machine(#[from] machine::Error),
+    Machine(#[from] MachineError),
     /// The instrument failed its own check.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Calibration(#[from] calibration::Error),
+    Calibration(#[from] CalibrationError),
     /// There is nothing to start subjects with.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Launch(#[from] launch::Error),
+    Launch(#[from] LaunchError),
     /// A dataset could not be measured, or something else observed.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Dataset(#[from] dataset::Error),
+    Dataset(#[from] DatasetError),
     /// Ways to share could not be compared.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Sharing(#[from] sharing::Error),
+    Sharing(#[from] SharingError),
     /// One of several interpreters could not be measured, or not with everything.
     #[error("CPython {version} ({}): {error}", executable.display())]
     Interpreter {
@@ -44,7 +48,7 @@ pub enum Error {
         /// The program.
         executable: PathBuf,
         /// Why not.
-        error: Box<Error>,
+        error: Box<ExperimentError>,
         /// What to do about it.
         #[help]
         help: Option<String>,
@@ -53,24 +57,24 @@ pub enum Error {
     #[error("{}", listed(failures))]
     Several {
         /// Why not, in the order of what was to be measured.
-        failures: Vec<Error>,
+        failures: Vec<ExperimentError>,
         /// What to do about the last that is told.
         #[help]
         help: Option<String>,
     },
 }
 
-impl From<advise::Error> for Error {
-    fn from(error: advise::Error) -> Self {
+impl From<AdviseError> for ExperimentError {
+    fn from(error: AdviseError) -> Self {
         match error {
-            advise::Error::Python(error) => error.into(),
-            advise::Error::Launch(error) => error.into(),
-            advise::Error::Dataset(error) => error.into(),
+            AdviseError::Python(error) => error.into(),
+            AdviseError::Launch(error) => error.into(),
+            AdviseError::Dataset(error) => error.into(),
         }
     }
 }
 
-impl Error {
+impl ExperimentError {
     /// As one of several interpreters' errors.
     pub(super) fn of_interpreter(self, interpreter: &Interpreter) -> Self {
         Self::Interpreter {
@@ -125,15 +129,14 @@ impl Error {
                 let (name, reason) = error.reason();
                 failure(name, None, reason)
             }
-            Self::Dataset(dataset::Error::Failed { name, error, .. }) => {
+            Self::Dataset(DatasetError::Failed { name, error, .. }) => {
                 failure(None, Some(name), error.to_string())
             }
-            Self::Sharing(sharing::Error::Failed { way, error, .. }) => {
+            Self::Sharing(SharingError::Failed { way, error, .. }) => {
                 failure(None, Some(way), error.to_string())
             }
             Self::Sharing(
-                sharing::Error::ChildDied { way, reason }
-                | sharing::Error::NotPossible { way, reason },
+                SharingError::ChildDied { way, reason } | SharingError::NotPossible { way, reason },
             ) => failure(None, Some(way), reason.clone()),
             error => failure(None, None, error.to_string()),
         };
@@ -185,7 +188,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Dataset(error) => error.is_bad_input(),
-            Self::Calibration(error) => matches!(error, calibration::Error::TooLarge { .. }),
+            Self::Calibration(error) => matches!(error, CalibrationError::TooLarge { .. }),
             Self::Sharing(error) => error.is_bad_input(),
             Self::Several { .. } => self.first().is_bad_input(),
             _ => false,
@@ -195,9 +198,9 @@ impl Error {
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
         match self {
-            Self::Python(python::Error::Interrupted) => true,
+            Self::Python(PythonError::Interrupted) => true,
             Self::Sharing(error) => error.is_interruption(),
-            Self::Calibration(calibration::Error::Visit(error)) => error.is_interruption(),
+            Self::Calibration(CalibrationError::Visit(error)) => error.is_interruption(),
             Self::Dataset(error) => error.is_interruption(),
             Self::Interpreter { error, .. } => error.is_interruption(),
             _ => false,
@@ -205,17 +208,17 @@ impl Error {
     }
 }
 
-fn messages_of(errors: &[Error]) -> Vec<Message> {
-    messages(errors.iter().flat_map(Error::failures))
+fn messages_of(errors: &[ExperimentError]) -> Vec<Message> {
+    messages(errors.iter().flat_map(ExperimentError::failures))
 }
 
 /// Errors in words, one for each reason, below each other, each with what to do about it.
-pub fn told(errors: &[Error]) -> String {
+pub fn told(errors: &[ExperimentError]) -> String {
     in_words(messages_of(errors))
 }
 
 /// The same, but what to do about the last.
-fn listed(errors: &[Error]) -> String {
+fn listed(errors: &[ExperimentError]) -> String {
     let mut messages = messages_of(errors);
     if let Some(last) = messages.last_mut() {
         last.help = None;

@@ -9,7 +9,7 @@ use crate::python::Ready;
 
 /// Why no subject can be started.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum LaunchError {
     /// There is nowhere to write.
     #[error("cannot make a folder for the measured processes: {0}")]
     #[diagnostic(help("name a folder that you may write to in TMPDIR"))]
@@ -27,11 +27,11 @@ pub enum Error {
 ///
 /// # Errors
 /// When refcow-subject is not there, or there is nowhere to write.
-pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, Error> {
+pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, LaunchError> {
     let interpreter = &ready.interpreter;
     let is_environment = ready.prefix != interpreter.base_prefix;
     let paths =
-        FixedPaths::new(is_environment.then_some(&*ready.prefix)).map_err(Error::Nowhere)?;
+        FixedPaths::new(is_environment.then_some(&*ready.prefix)).map_err(LaunchError::Nowhere)?;
     Ok(Launch {
         // The very program that runs, even if another has its name by now.
         keeper: "/proc/self/exe".into(),
@@ -55,7 +55,7 @@ pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launc
 }
 
 /// refcow-subject, beside this program (or a folder up, for cargo's tests and benches).
-fn subject_library() -> Result<PathBuf, Error> {
+fn subject_library() -> Result<PathBuf, LaunchError> {
     let beside = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("refcow"));
     let own = beside.parent();
     // Only from cargo's folder: what is above another one may be anybody's, as /tmp is.
@@ -66,6 +66,6 @@ fn subject_library() -> Result<PathBuf, Error> {
     let mut candidates = folders.map(|folder| folder.join("refcow-subject"));
     match candidates.find(|candidate| candidate.is_file()) {
         Some(program) => Ok(program),
-        None => Err(Error::NoSubject { beside }),
+        None => Err(LaunchError::NoSubject { beside }),
     }
 }

@@ -16,7 +16,7 @@ pub struct LineLog(Lines);
 /// The log contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[diagnostic(help("are refcow and refcow-subject of one build?"))]
-pub enum Error {
+pub enum LineLogError {
     /// Two lines at one time, or time ran backwards.
     #[error("entry {entry} of a log of lines does not follow the one before it in time")]
     Disorder {
@@ -36,21 +36,21 @@ impl LineLog {
     ///
     /// # Errors
     /// When it contradicts itself.
-    pub fn new(lines: Lines) -> Result<Self, Error> {
+    pub fn new(lines: Lines) -> Result<Self, LineLogError> {
         let mut time = 0;
         for (entry, interval) in lines.intervals.iter().enumerate() {
             if interval.start < time || interval.end < interval.start {
-                return Err(Error::Disorder { entry });
+                return Err(LineLogError::Disorder { entry });
             }
             if interval.place >= lines.places.len() {
-                return Err(Error::NoPlace { entry });
+                return Err(LineLogError::NoPlace { entry });
             }
             time = interval.end;
         }
         let callers = lines.own.iter().enumerate();
         for (entry, own) in callers {
             if own.is_some_and(|own| own >= lines.places.len()) {
-                return Err(Error::NoPlace { entry });
+                return Err(LineLogError::NoPlace { entry });
             }
         }
         Ok(Self(lines))
@@ -112,7 +112,7 @@ impl LineLog {
 mod tests {
     use super::*;
 
-    fn log(intervals: &[(u64, u64, usize)]) -> Result<LineLog, Error> {
+    fn log(intervals: &[(u64, u64, usize)]) -> Result<LineLog, LineLogError> {
         let place = |line| Place {
             file: "f.py".into(),
             function: "visit_it".into(),
@@ -150,10 +150,10 @@ mod tests {
 
     #[test]
     fn a_log_that_contradicts_itself_is_refused() {
-        let disorder = |entry| Err(Error::Disorder { entry });
+        let disorder = |entry| Err(LineLogError::Disorder { entry });
         assert_eq!(log(&[(10, 9, 0)]), disorder(0));
         assert_eq!(log(&[(10, 20, 0), (19, 30, 1)]), disorder(1));
         assert_eq!(log(&[(10, 20, 0), (5, 8, 1)]), disorder(1));
-        assert_eq!(log(&[(10, 20, 2)]), Err(Error::NoPlace { entry: 0 }));
+        assert_eq!(log(&[(10, 20, 2)]), Err(LineLogError::NoPlace { entry: 0 }));
     }
 }

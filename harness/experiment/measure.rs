@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::dataset::{Built, Error, Loaded, build, build_in, start};
+use super::dataset::{Built, DatasetError, Loaded, build, build_in, start};
 use super::plan::{Dataset, Plan};
 use super::steps::{Step, Steps};
 use super::{visit, warnings};
@@ -25,7 +25,7 @@ pub(super) struct Measured {
 /// A visit that could not be measured. That says nothing of the dataset's others.
 pub(super) struct FailedVisit {
     pub(super) visit: String,
-    pub(super) error: Error,
+    pub(super) error: DatasetError,
 }
 
 /// One dataset in a subject of its own, which may have been started.
@@ -33,9 +33,9 @@ pub(super) fn measure(
     plan: &Plan,
     dataset: &Dataset,
     launch: &Launch,
-    started: Option<Result<Loaded, Error>>,
+    started: Option<Result<Loaded, DatasetError>>,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Measured, Error> {
+) -> Result<Measured, DatasetError> {
     step(Step::Building {
         fixture: &dataset.fixture.name,
     });
@@ -54,9 +54,9 @@ pub(super) fn visit_all(
     plan: &Plan,
     dataset: &Dataset,
     built: Built,
-    mut anew: impl FnMut() -> Result<Built, Error>,
+    mut anew: impl FnMut() -> Result<Built, DatasetError>,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<Measured, Error> {
+) -> Result<Measured, DatasetError> {
     let mut all = Measured {
         measurements: Vec::new(),
         warnings: BTreeSet::new(),
@@ -90,9 +90,9 @@ fn visit_in(
     dataset: &Dataset,
     built: Built,
     steps: &mut Steps<'_>,
-) -> Result<(Measured, Vec<String>), Error> {
+) -> Result<(Measured, Vec<String>), DatasetError> {
     let fixture = &dataset.fixture;
-    let at = Error::of(&fixture.name);
+    let at = DatasetError::of(&fixture.name);
     let Built {
         mut subject,
         build_seconds,
@@ -244,7 +244,12 @@ impl Measured {
     ///
     /// # Errors
     /// When the run must end for it.
-    fn fail(&mut self, visit: &str, error: Error, subject: &mut Subject) -> Result<bool, Error> {
+    fn fail(
+        &mut self,
+        visit: &str,
+        error: DatasetError,
+        subject: &mut Subject,
+    ) -> Result<bool, DatasetError> {
         if error.spoils_the_run() {
             return Err(error);
         }

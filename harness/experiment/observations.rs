@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::visit::Error;
-use crate::driver::{self, Forked, Launch, Subject};
+use super::visit::VisitError;
+use crate::driver::{self, DriverError, Forked, Launch, Subject};
 use crate::fixtures;
 use crate::model::Value;
 use crate::observe::{self, AtFork, PageSet, PageStates, agree, mappings, page_states, settle};
@@ -25,12 +25,12 @@ const WRITTEN: u64 = PLAIN_PAGES / 2;
 ///
 /// # Errors
 /// When it cannot be forked, stopped or looked at.
-pub fn at_fork(subject: &mut Subject) -> Result<Figures, Error> {
+pub fn at_fork(subject: &mut Subject) -> Result<Figures, VisitError> {
     let fork = Fork {
         channel: WITNESS,
         job: Job::Wait,
     };
-    let (forked, compared) = subject.fork_and_compare::<Error>(fork)?;
+    let (forked, compared) = subject.fork_and_compare::<VisitError>(fork)?;
     subject.dismiss(vec![forked])?;
     let AtFork {
         pages,
@@ -50,7 +50,7 @@ pub fn at_fork(subject: &mut Subject) -> Result<Figures, Error> {
 ///
 /// # Errors
 /// When it cannot be done, or the two ways of counting disagree.
-pub fn one_byte(launch: &Launch) -> Result<Figures, Error> {
+pub fn one_byte(launch: &Launch) -> Result<Figures, VisitError> {
     let mut all = Figures::new();
     for (mapping, shared) in [("private", false), ("shared", true)] {
         for (who, writer) in [("child", Writer::Child), ("parent", Writer::Parent)] {
@@ -77,7 +77,7 @@ struct Side {
 }
 
 impl Side {
-    fn look(pid: i32, written: u64) -> Result<Self, Error> {
+    fn look(pid: i32, written: u64) -> Result<Self, VisitError> {
         settle(pid)?;
         Ok(Self {
             bytes: observe::read_page(pid, written)?,
@@ -96,7 +96,7 @@ impl Side {
     }
 }
 
-fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, Error> {
+fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, VisitError> {
     let doing = "writing one byte";
     let mut subject = Subject::start(launch)?;
     let first = subject.fill(PLAIN_PAGES, shared)?;
@@ -110,7 +110,7 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, E
     };
     let fork = |channel, job| Fork { channel, job };
     let forks = vec![fork(WITNESS, Job::Wait), fork(WITNESS + 1, job)];
-    let forked = subject.fork(forks, |_| Ok::<_, driver::Error>(()))?;
+    let forked = subject.fork(forks, |_| Ok::<_, DriverError>(()))?;
     let child = &forked[1];
     release(&mut subject, child, doing)?;
     let (parent_pid, child_pid) = (subject.pid(), child.pid);
@@ -147,7 +147,7 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, E
 }
 
 /// Lets a child go on and waits until it has.
-fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), Error> {
+fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), VisitError> {
     subject.release(child, doing)?;
     match subject.hear(child, doing)? {
         Report::Done { .. } | Report::Wrote { .. } => Ok(()),
@@ -159,7 +159,7 @@ fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), Err
 ///
 /// # Errors
 /// When it cannot be run, or says no figures.
-pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figures, Error> {
+pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figures, VisitError> {
     let mut subject = Subject::start(launch)?;
     subject.start_python()?;
     let module = Module {
@@ -171,7 +171,7 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
     subject.load(Vec::new(), module, Vec::new())?;
     let answer = subject.call("observe", arguments)?;
     serde_json::from_value(answer).map_err(|error| {
-        Error::Subject(driver::Error::Protocol {
+        VisitError::Subject(DriverError::Protocol {
             who: "subject",
             doing: format!("observing {name}"),
             source: error.into(),

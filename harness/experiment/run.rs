@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::dataset::{self, build, start};
-use super::error::Error;
+use super::dataset::{DatasetError, build, start};
+use super::error::ExperimentError;
 use super::launch::launch;
 use super::measure::{FailedVisit, measure};
 use super::plan::{Dataset, Observable, Plan};
 use super::steps::{Step, of_steps};
 use super::warnings::{self, not_measured};
 use super::{advise, calibration, observations, sharing};
-use crate::driver::{self, Launch};
-use crate::machine;
+use crate::driver::{DriverError, Launch};
+use crate::machine::{self, MachineError};
 use crate::model::{self, Environment, Observation, Report, Run, Warning};
 use crate::python::{self, Interpreter, Ready};
 use crate::threads::both;
@@ -27,7 +27,7 @@ pub struct MeasuredPlan {
     /// all was.
     pub report: Report,
     /// Why others were not, in their order.
-    pub failures: Vec<Error>,
+    pub failures: Vec<ExperimentError>,
 }
 
 /// Measures everything in the plan, with one interpreter after the other. What cannot be measured,
@@ -38,7 +38,7 @@ pub struct MeasuredPlan {
 /// When nothing could be measured, all reasons; when the run was interrupted and nothing is
 /// complete, or of a single interpreter the instrument contradicted itself, that. Nothing is left
 /// behind.
-pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, Error> {
+pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, ExperimentError> {
     if let Some(wanted) = plan.alternatives.as_ref().filter(|wanted| !wanted.force) {
         // Before an environment is made for nothing.
         wanted.fits(&machine::memory()?)?;
@@ -49,10 +49,10 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
         refused,
     } = python::choose_all(&plan.pythons)?;
     let several = interpreters.len() + refused.len() > 1;
-    let mut failures: Vec<Error> = Vec::new();
+    let mut failures: Vec<ExperimentError> = Vec::new();
     let mut warnings: Vec<Warning> = Vec::new();
     for error in refused {
-        let error = Error::from(error);
+        let error = ExperimentError::from(error);
         warnings.push(error.interpreter_not_measured("an interpreter"));
         failures.push(error);
     }
@@ -61,7 +61,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
         step(Step::Installing(line));
     });
     let mut runs = Vec::new();
-    let mut interrupted: Option<Error> = None;
+    let mut interrupted: Option<ExperimentError> = None;
     let of = interpreters.len();
     for (number, (interpreter, ready)) in (1..).zip(interpreters.iter().zip(all)) {
         if interrupted.is_some() {
@@ -74,9 +74,9 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
             of,
         });
         let measured = ready
-            .map_err(Error::from)
+            .map_err(ExperimentError::from)
             .and_then(|ready| run_one(plan, &ready, step));
-        let named = |error: Error| match several {
+        let named = |error: ExperimentError| match several {
             true => error.of_interpreter(interpreter),
             false => error,
         };
@@ -94,7 +94,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
         }
     }
     if runs.is_empty() {
-        return Err(interrupted.unwrap_or_else(|| Error::of_all(failures)));
+        return Err(interrupted.unwrap_or_else(|| ExperimentError::of_all(failures)));
     }
     let mut report = Report::of_all(runs, warnings);
     report.interrupted = interrupted.is_some();
@@ -102,7 +102,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
 }
 
 /// What the figures of an interpreter depend on.
-fn environment_of(ready: &Ready) -> Result<Environment, machine::Error> {
+fn environment_of(ready: &Ready) -> Result<Environment, MachineError> {
     let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), HASH_SEED)]);
     let python::Installed { versions, sha256 } = ready.installed.clone();
     machine::environment(versions, sha256, seeds)
@@ -113,17 +113,17 @@ struct InterpreterRun {
     /// At least one thing.
     run: Run,
     /// Why others were not measured.
-    failures: Vec<Error>,
+    failures: Vec<ExperimentError>,
     /// What ended it before all were.
-    interrupted: Option<Error>,
+    interrupted: Option<ExperimentError>,
 }
 
 /// What goes wrong with parts of a run.
 #[derive(Default)]
 struct Problems {
     warnings: BTreeSet<Warning>,
-    failures: Vec<Error>,
-    interrupted: Option<Error>,
+    failures: Vec<ExperimentError>,
+    interrupted: Option<ExperimentError>,
 }
 
 impl Problems {
@@ -131,7 +131,11 @@ impl Problems {
     ///
     /// # Errors
     /// When nothing of the run can be trusted.
-    fn note(&mut self, what: &str, error: impl Into<Error>) -> Result<(), Error> {
+    fn note(
+        &mut self,
+        what: &str,
+        error: impl Into<ExperimentError>,
+    ) -> Result<(), ExperimentError> {
         let error = error.into();
         if error.is_interruption() {
             self.interrupted = Some(error);
@@ -161,7 +165,7 @@ fn run_one(
     plan: &Plan,
     ready: &Ready,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<InterpreterRun, Error> {
+) -> Result<InterpreterRun, ExperimentError> {
     let (began, clock) = (Timestamp::now(), Instant::now());
     let interpreter = &ready.interpreter;
     let launch = Launch {
@@ -243,10 +247,10 @@ fn run_one(
     if let (None, Some(wanted)) = (&problems.interrupted, &plan.alternatives) {
         match sharing::run(wanted, &interpreter.version, &launch, step) {
             Ok(outcome) => {
-                let failures = outcome.failures.into_iter().map(Error::from);
+                let failures = outcome.failures.into_iter().map(ExperimentError::from);
                 problems.failures.extend(failures);
                 problems.warnings.extend(outcome.warnings);
-                problems.interrupted = outcome.interrupted.map(Error::from);
+                problems.interrupted = outcome.interrupted.map(ExperimentError::from);
                 compared = outcome.alternatives;
             }
             // All else stands.
@@ -261,7 +265,7 @@ fn run_one(
     if measurements.is_empty() && observations.is_empty() && compared.is_empty() {
         match interrupted {
             Some(error) => return Err(error),
-            None if !failures.is_empty() => return Err(Error::of_all(failures)),
+            None if !failures.is_empty() => return Err(ExperimentError::of_all(failures)),
             None => {}
         }
     }
@@ -294,7 +298,7 @@ pub fn calibrate(
     python: Option<&str>,
     options: calibration::Options,
     timeout: Duration,
-) -> Result<model::Calibration, Error> {
+) -> Result<model::Calibration, ExperimentError> {
     let ready = python::prepare(python::choose(python)?, &[], &|_| {})?;
     let launch = launch(&ready, 1, timeout)?;
     Ok(calibration::calibrate(&launch, options)?)
@@ -306,9 +310,9 @@ fn observe(
     wanted: &Observable,
     interpreter: &Interpreter,
     launch: &Launch,
-) -> Result<Observation, Error> {
+) -> Result<Observation, ExperimentError> {
     let name = wanted.name();
-    let at = dataset::Error::of(name);
+    let at = DatasetError::of(name);
     let figures = match wanted {
         Observable::AtFork(dataset) => {
             let mut built = build(plan, dataset, launch)?;
@@ -319,7 +323,7 @@ fn observe(
             let here = python::ask(&interpreter.executable)?;
             let here = here.ok_or_else(|| {
                 let error = std::io::Error::other("it no longer answers");
-                at(driver::Error::Protocol {
+                at(DriverError::Protocol {
                     who: "interpreter",
                     doing: "being asked for shared memory".into(),
                     source: error,

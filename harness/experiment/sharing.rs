@@ -11,7 +11,7 @@ mod selection;
 use std::collections::BTreeSet;
 
 pub use self::catalogue::{Variant, Way, ways};
-pub use self::error::Error;
+pub use self::error::SharingError;
 use self::measure::{measure, start_methods};
 pub use self::selection::Selection;
 use super::steps::Step;
@@ -27,9 +27,9 @@ pub struct MeasuredWays {
     /// Which were not, and what limits the figures.
     pub warnings: BTreeSet<Warning>,
     /// Why ways were not measured that should have been.
-    pub failures: Vec<Error>,
+    pub failures: Vec<SharingError>,
     /// What ended it before all were.
-    pub interrupted: Option<Error>,
+    pub interrupted: Option<SharingError>,
 }
 
 /// Measures each way, all of which [fit](Selection::fits), in a subject of its own. One that fails
@@ -43,12 +43,12 @@ pub fn run(
     version: &str,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
-) -> Result<MeasuredWays, Error> {
+) -> Result<MeasuredWays, SharingError> {
     let mut compared = MeasuredWays::default();
     let Some(first) = wanted.chosen.first() else {
         return Ok(compared);
     };
-    let known = match start_methods(launch).map_err(Error::of(first)) {
+    let known = match start_methods(launch).map_err(SharingError::of(first)) {
         Ok(known) => known,
         Err(error) if error.is_interruption() => {
             compared.interrupted = Some(error);
@@ -61,7 +61,7 @@ pub fn run(
         && !known.is_empty()
         && !has(method)
     {
-        return Err(Error::NoStartMethod {
+        return Err(SharingError::NoStartMethod {
             version: version.to_owned(),
             method,
             known,
@@ -85,7 +85,7 @@ pub fn run(
                     compared.warnings.insert(error.warning(chosen));
                     // Nothing failed where the interpreter is not able to.
                     match error {
-                        Error::NotPossible { .. } => not_possible = Some(error),
+                        SharingError::NotPossible { .. } => not_possible = Some(error),
                         _ => compared.failures.push(error),
                     }
                 }

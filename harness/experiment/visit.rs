@@ -10,7 +10,7 @@ mod pages;
 mod writers;
 
 use self::children::{fork_all, imported, line_log, rehearse};
-pub use self::error::Error;
+pub use self::error::VisitError;
 pub use self::figures::Details;
 use self::looks::{look_after, look_before};
 use self::pages::states;
@@ -68,7 +68,7 @@ pub struct Data<'a> {
 /// Forks `children` processes, lets each do `job`, one after the other, and counts.
 ///
 /// # Errors
-/// As [`Error`] tells; the subject is then of no more use.
+/// As [`VisitError`] tells; the subject is then of no more use.
 pub fn visit(
     subject: &mut Subject,
     data: Data<'_>,
@@ -76,7 +76,7 @@ pub fn visit(
     doing: &str,
     children: usize,
     mut visited_one: impl FnMut(),
-) -> Result<VisitRecord, Error> {
+) -> Result<VisitRecord, VisitError> {
     let parent = subject.pid();
     let (witness, waiting) = fork_all(subject, job, children)?;
     rehearse(subject, &waiting, doing)?;
@@ -94,7 +94,7 @@ pub fn visit(
             let ready: Result<Vec<_>, _> = threads::each(waiting, threads::processors(), look)
                 .into_iter()
                 .collect();
-            Ok::<_, Error>((ready?, parent_before))
+            Ok::<_, VisitError>((ready?, parent_before))
         },
     );
     let ((ready, parent_before), [parent_counters, witness_counters]) = (looked?, sums?);
@@ -133,7 +133,7 @@ pub fn visit(
                 lazy = lazy.or(returned);
             }
             Report::Wrote { pages } => written.push(pages),
-            other => return Err(Error::waiting_for(doing, &other)),
+            other => return Err(VisitError::waiting_for(doing, &other)),
         }
         settle(child.pid)?;
         let seen = watch.map(Watch::stop);

@@ -1,15 +1,15 @@
 //! Why a tree cannot be looked at.
 
-use super::family;
+use super::family::FamilyError;
 use crate::observe;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum LiveError {
     /// There is no such tree, or it is somebody else's.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Family(#[from] family::Error),
+    Family(#[from] FamilyError),
     /// It cannot be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -43,14 +43,16 @@ pub enum Error {
     Document(String),
 }
 
-impl Error {
+impl LiveError {
     /// Whether the user named what is not there.
     pub fn is_bad_input(&self) -> bool {
-        use family::Error as F;
         matches!(
             self,
             Self::Family(
-                F::NoProcess { .. } | F::NoProgram { .. } | F::NoName { .. } | F::Ambiguous { .. }
+                FamilyError::NoProcess { .. }
+                    | FamilyError::NoProgram { .. }
+                    | FamilyError::NoName { .. }
+                    | FamilyError::Ambiguous { .. }
             ) | Self::Start { .. }
         )
     }

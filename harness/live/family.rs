@@ -57,7 +57,7 @@ pub struct Families {
 
 /// Why there is nothing to look at.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum FamilyError {
     /// A number without a process.
     #[error("there is no process {pid}")]
     #[diagnostic(help("`refcow trees` lists the trees of Python processes on this machine"))]
@@ -304,8 +304,8 @@ fn has_memory_of(pid: i32, other: i32) -> bool {
 ///
 /// # Errors
 /// When there is none, or this user may not look at it.
-pub fn of_process(pid: i32) -> Result<Family, Error> {
-    let none = |_| Error::NoProcess { pid };
+pub fn of_process(pid: i32) -> Result<Family, FamilyError> {
+    let none = |_| FamilyError::NoProcess { pid };
     // A thread's number stands for its process.
     let pid = Process::new(pid)
         .and_then(|process| process.status())
@@ -315,9 +315,9 @@ pub fn of_process(pid: i32) -> Result<Family, Error> {
     let stat = process.stat().map_err(none)?;
     match Start::of(&process) {
         Ok(_) => {}
-        Err(Unseen::Gone) => return Err(Error::NoProcess { pid }),
+        Err(Unseen::Gone) => return Err(FamilyError::NoProcess { pid }),
         Err(Unseen::NoProgram) => {
-            return Err(Error::NoProgram {
+            return Err(FamilyError::NoProgram {
                 pid,
                 name: stat.comm,
             });
@@ -327,24 +327,24 @@ pub fn of_process(pid: i32) -> Result<Family, Error> {
     let all = families().families.into_iter();
     all.into_iter()
         .find(|family| family.members.iter().any(|member| member.pid == pid))
-        .ok_or(Error::NoProcess { pid })
+        .ok_or(FamilyError::NoProcess { pid })
 }
 
 /// The one family of which a process is called so.
 ///
 /// # Errors
 /// When there is none, or several.
-pub fn called(name: &str) -> Result<Family, Error> {
+pub fn called(name: &str) -> Result<Family, FamilyError> {
     let all = families().families.into_iter();
     let mut named: Vec<Family> = all
         .filter(|family| family.members.iter().any(|member| member.is_called(name)))
         .collect();
     match named.len() {
-        0 => Err(Error::NoName {
+        0 => Err(FamilyError::NoName {
             name: name.to_owned(),
         }),
         1 => Ok(named.remove(0)),
-        _ => Err(Error::Ambiguous {
+        _ => Err(FamilyError::Ambiguous {
             name: name.to_owned(),
             trees: named.iter().map(in_words).collect(),
         }),
@@ -363,15 +363,15 @@ fn in_words(family: &Family) -> String {
 }
 
 /// Who may look at it, and why this user may not.
-fn closed(process: &Process, name: String) -> Error {
+fn closed(process: &Process, name: String) -> FamilyError {
     let pid = process.pid;
     let (Ok(owner), own) = (process.status().map(|status| status.ruid), geteuid()) else {
-        return Error::NoProcess { pid };
+        return FamilyError::NoProcess { pid };
     };
     if owner == own.as_raw() {
-        return Error::Protected { pid, name };
+        return FamilyError::Protected { pid, name };
     }
-    Error::OtherUser {
+    FamilyError::OtherUser {
         pid,
         name,
         owner: user(Uid::from_raw(owner)),
@@ -435,6 +435,6 @@ mod tests {
         let none = of_process(4_194_305).unwrap_err();
         assert_eq!(none.to_string(), "there is no process 4194305");
         let name = called("no program has such a name").unwrap_err();
-        assert!(matches!(name, Error::NoName { .. }));
+        assert!(matches!(name, FamilyError::NoName { .. }));
     }
 }

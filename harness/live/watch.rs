@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::LiveError;
 use super::cause::{Causes, Key, Who};
 use super::family::{self, Family, Member};
 use super::look::look;
@@ -117,7 +117,7 @@ impl Watch {
     ///
     /// # Errors
     /// When page faults cannot be recorded.
-    pub fn new(follows: bool) -> Result<Self, Error> {
+    pub fn new(follows: bool) -> Result<Self, LiveError> {
         let began = Instant::now();
         Ok(Self {
             recorder: TreeRecorder::new()?,
@@ -136,7 +136,7 @@ impl Watch {
     ///
     /// # Errors
     /// When one may not be read or recorded.
-    pub fn add_family(&mut self, mut family: Family) -> Result<(), Error> {
+    pub fn add_family(&mut self, mut family: Family) -> Result<(), LiveError> {
         for _ in 0..LISTS {
             let new = |member: &Member| self.recording.place_of(member.pid).is_none();
             if !family.members.iter().any(new) {
@@ -160,7 +160,7 @@ impl Watch {
             }
         }
         if self.recording.members.is_empty() {
-            return Err(Error::Gone);
+            return Err(LiveError::Gone);
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Self::add`].
-    pub fn add_waiting(&mut self, member: Member) -> Result<(), Error> {
+    pub fn add_waiting(&mut self, member: Member) -> Result<(), LiveError> {
         let pid = member.pid;
         self.add(member)?;
         self.own = self.recording.place_of(pid);
@@ -180,7 +180,7 @@ impl Watch {
     ///
     /// # Errors
     /// When it may not be read or recorded.
-    pub fn add(&mut self, member: Member) -> Result<(), Error> {
+    pub fn add(&mut self, member: Member) -> Result<(), LiveError> {
         let pid = member.pid;
         let is_gone = || crate::process::watch(pid).is_err();
         match self.recorder.add(pid) {
@@ -216,7 +216,7 @@ impl Watch {
         pace: Pace,
         mut ends: impl FnMut(&Recording<Machine>) -> bool,
         mut show: impl FnMut(&Self, &Moment),
-    ) -> Result<(), Error> {
+    ) -> Result<(), LiveError> {
         let mut next = pace.every;
         loop {
             let elapsed = self.began.elapsed();
@@ -243,8 +243,8 @@ impl Watch {
         }
     }
 
-    fn tick(&mut self, at_most: Duration) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::Waiting(error.to_string());
+    fn tick(&mut self, at_most: Duration) -> Result<(), LiveError> {
+        let failed = |error: std::io::Error| LiveError::Waiting(error.to_string());
         let incidents = self.recorder.take(at_most).map_err(failed)?;
         let written = self.recording.take_all(&incidents);
         for (incident, written) in incidents.iter().zip(written) {
@@ -338,11 +338,11 @@ impl Watch {
     ///
     /// # Errors
     /// When the kernel does not say how many faults there were.
-    pub fn finish(mut self) -> Result<Watched, Error> {
+    pub fn finish(mut self) -> Result<Watched, LiveError> {
         let duration = self.began.elapsed();
         let with_kernel = self.recorder.is_with_kernel();
         let finished = self.recorder.finish();
-        let (last, lost) = finished.map_err(|error| Error::Waiting(error.to_string()))?;
+        let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
         let written = self.recording.take_all(&last);
         for (incident, written) in last.iter().zip(written) {
             let (recording, causes) = (&self.recording, &mut self.causes);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nix::unistd::{Pid, SysconfVar, geteuid, sysconf};
 use procfs::{Current, Meminfo};
 
-use super::error::Error;
+use super::error::MachineError;
 use super::kernel::{KSM_RUN, THP_ENABLED, lossy, page_size, read, system};
 use super::memory::memory;
 use super::sample::Sample;
@@ -23,10 +23,10 @@ pub fn environment(
     packages: BTreeMap<String, String>,
     package_sha256: BTreeMap<String, String>,
     seeds: BTreeMap<String, u64>,
-) -> Result<Environment, Error> {
+) -> Result<Environment, MachineError> {
     let system = system()?;
     let memory_total_bytes = Meminfo::current()
-        .map_err(|error| Error::new("MemTotal of /proc/meminfo", error))?
+        .map_err(|error| MachineError::new("MemTotal of /proc/meminfo", error))?
         .mem_total;
     Ok(Environment {
         refcow_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -85,7 +85,7 @@ fn kernel_settings() -> BTreeMap<String, String> {
 
 /// Processors this process may run on. A quota on their time (cgroup `cpu.max`) does not change the
 /// number.
-fn cpus() -> Result<u64, Error> {
+fn cpus() -> Result<u64, MachineError> {
     use nix::sched::{CpuSet, sched_getaffinity};
 
     let what = "the number of processors";
@@ -94,7 +94,7 @@ fn cpus() -> Result<u64, Error> {
             .ok()
             .flatten()
             .and_then(|count| count.try_into().ok())
-            .ok_or_else(|| Error::new(what, "sysconf does not give it"))
+            .ok_or_else(|| MachineError::new(what, "sysconf does not give it"))
     };
     match sched_getaffinity(Pid::this()) {
         Ok(set) => Ok((0..CpuSet::count())

@@ -1,18 +1,17 @@
 //! What every Linux tells, and this one does not.
 
 use miette::Diagnostic;
-use thiserror::Error;
 
 /// Something that every Linux since 3.14 tells could not be had.
-#[derive(Debug, Error, Diagnostic)]
+#[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("{what} cannot be had: {reason}")]
 #[diagnostic(help("refcow needs Linux 5.3 or newer with /proc mounted"))]
-pub struct Error {
+pub struct MachineError {
     what: &'static str,
     reason: String,
 }
 
-impl Error {
+impl MachineError {
     pub(super) fn new(what: &'static str, reason: impl ToString) -> Self {
         Self {
             what,

@@ -7,25 +7,25 @@ use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::{SysconfVar, sysconf};
 use procfs::process::Process;
 
-use super::error::Error;
+use super::error::MachineError;
 
 pub(super) const THP_ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 pub(super) const KSM_RUN: &str = "/sys/kernel/mm/ksm/run";
 
-pub(super) fn system() -> Result<UtsName, Error> {
-    uname().map_err(|error| Error::new("uname", error))
+pub(super) fn system() -> Result<UtsName, MachineError> {
+    uname().map_err(|error| MachineError::new("uname", error))
 }
 
 pub(super) fn lossy(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 
-pub(super) fn page_size() -> Result<u64, Error> {
+pub(super) fn page_size() -> Result<u64, MachineError> {
     let what = "the page size";
     sysconf(SysconfVar::PAGE_SIZE)
-        .map_err(|error| Error::new(what, error))?
+        .map_err(|error| MachineError::new(what, error))?
         .and_then(|size| size.try_into().ok())
-        .ok_or_else(|| Error::new(what, "sysconf does not give it"))
+        .ok_or_else(|| MachineError::new(what, "sysconf does not give it"))
 }
 
 pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {

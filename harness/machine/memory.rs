@@ -3,7 +3,7 @@
 use procfs::{Current, Meminfo};
 
 use super::cgroup;
-use super::error::Error;
+use super::error::MachineError;
 use crate::shm;
 
 /// How much memory a dataset and its copies can take.
@@ -27,12 +27,12 @@ pub struct MemoryLimits {
 ///
 /// # Errors
 /// /proc is not mounted, or is that of a kernel before 3.14, which does not know `MemAvailable`.
-pub fn memory() -> Result<MemoryLimits, Error> {
+pub fn memory() -> Result<MemoryLimits, MachineError> {
     let what = "MemAvailable of /proc/meminfo";
     let machine = Meminfo::current()
-        .map_err(|error| Error::new(what, error))?
+        .map_err(|error| MachineError::new(what, error))?
         .mem_available
-        .ok_or_else(|| Error::new(what, "the kernel does not give it"))?;
+        .ok_or_else(|| MachineError::new(what, "the kernel does not give it"))?;
     let (available_bytes, available_from) = cgroup::left()
         .filter(|(left, _)| *left < machine)
         .unwrap_or_else(|| (machine, "MemAvailable".to_owned()));

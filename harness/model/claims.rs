@@ -17,7 +17,7 @@ use std::mem;
 pub(crate) use anew::agrees;
 pub use anew::{check, contradiction};
 pub use data::{Claims, Effort, Elements, HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
-pub use error::Error;
+pub use error::ClaimsError;
 pub use judge::{Figures, Judged};
 pub use statement::{Direction, Evidence, FactStatement, FigureRule, Prediction, Rule, Statement};
 
@@ -44,8 +44,8 @@ impl Claims {
     ///
     /// # Errors
     /// When it is no such text.
-    pub fn expectations(&self, path: &str, text: &str) -> Result<Expectations, Error> {
-        let wrong = |reason: String| Error::Expectations {
+    pub fn expectations(&self, path: &str, text: &str) -> Result<Expectations, ClaimsError> {
+        let wrong = |reason: String| ClaimsError::Expectations {
             path: path.to_owned(),
             reason,
         };
@@ -66,7 +66,7 @@ impl Claims {
         ids: &[String],
         run: &Run,
         expectations: &Expectations,
-    ) -> Result<Vec<crate::Claim>, Error> {
+    ) -> Result<Vec<crate::Claim>, ClaimsError> {
         let context = context::of(run);
         let chosen = self.choose(ids)?;
         let verdicts = chosen.into_iter().map(|statement| {
@@ -83,7 +83,7 @@ impl Claims {
     ///
     /// # Errors
     /// When an expression cannot be read, which a test of the data excludes.
-    pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<crate::Fact>, Error> {
+    pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<crate::Fact>, ClaimsError> {
         let context = context::of(run);
         let chosen = self.choose_facts(ids)?.into_iter();
         chosen.map(|fact| fact.fact(&context, run)).collect()

@@ -18,7 +18,7 @@ pub struct Named {
 
 /// Why documents make no one document.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum MergeError {
     /// The same thing, measured on one machine with one interpreter, in two documents.
     #[error("{first} and {second} both hold {what} of CPython {python}, on the same machine")]
     #[diagnostic(help("leave one of them out"))]
@@ -57,7 +57,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When something is there twice, or the documents were written in different versions.
-pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
+pub fn merge(documents: Vec<Named>) -> Result<Report, MergeError> {
     let mixed = documents.iter().zip(documents.iter().skip(1));
     for (first, second) in mixed {
         if first.schema_version != second.schema_version {
@@ -66,7 +66,7 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
             } else {
                 second
             };
-            return Err(Error::MixedVersions {
+            return Err(MergeError::MixedVersions {
                 first: first.name.clone(),
                 first_version: first.schema_version,
                 second: second.name.clone(),
@@ -81,7 +81,7 @@ pub fn merge(documents: Vec<Named>) -> Result<Report, Error> {
             for what in run.contents() {
                 let key = format!("{}\n{what}", origin(run));
                 if let Some(first) = seen.insert(key, document.name.clone()) {
-                    return Err(Error::Duplicate {
+                    return Err(MergeError::Duplicate {
                         first,
                         second: document.name.clone(),
                         what,

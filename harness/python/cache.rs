@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::error::Error;
+use super::error::PythonError;
 use super::trust;
 
 /// More than the answers of a hundred interpreters: what is larger is not refcow's.
@@ -30,27 +30,27 @@ const ANSWERS_LIMIT: usize = 1000;
 
 /// The user's cache folder for refcow, whether it is there or not. Programs in it are started, and
 /// answers name programs: it is none if another user could write there.
-pub(super) fn folder() -> Result<PathBuf, Error> {
-    let user = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
+pub(super) fn folder() -> Result<PathBuf, PythonError> {
+    let user = etcetera::choose_base_strategy().map_err(|_| PythonError::NoHome)?;
     let folder = user.cache_dir().join("refcow");
     match trust::check(&folder) {
         Ok(()) => Ok(folder),
-        Err(why) => Err(Error::CacheNotTrusted { folder, why }),
+        Err(why) => Err(PythonError::CacheNotTrusted { folder, why }),
     }
 }
 
 /// Makes a folder in the cache for this user alone, with those above it that are missing.
 ///
 /// # Errors
-/// [`Error::Cache`] and [`Error::CacheNotTrusted`].
-pub(super) fn make(folder: &Path) -> Result<(), Error> {
+/// [`PythonError::Cache`] and [`PythonError::CacheNotTrusted`].
+pub(super) fn make(folder: &Path) -> Result<(), PythonError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| Error::Cache {
+    made.map_err(|source| PythonError::Cache {
         path: folder.to_owned(),
         source,
     })?;
     // Another user may have made it first, in a folder that all may write to.
-    trust::check(folder).map_err(|why| Error::CacheNotTrusted {
+    trust::check(folder).map_err(|why| PythonError::CacheNotTrusted {
         folder: folder.to_owned(),
         why,
     })

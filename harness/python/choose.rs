@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::discover::without_repetitions;
-use super::error::Error;
+use super::error::PythonError;
 use super::find::{Candidate, SearchPlaces};
 use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
@@ -99,10 +99,10 @@ impl<'a> Selector<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::NoInterpreter`], [`Error::NoSuchVersion`], [`Error::NotFound`],
-/// [`Error::NotAnEnvironment`], [`Error::NotExecutable`], [`Error::Unreadable`],
-/// [`Error::Unusable`] and [`Error::Interrupted`].
-pub fn choose(selector: Option<&str>) -> Result<Interpreter, Error> {
+/// [`PythonError::NoInterpreter`], [`PythonError::NoSuchVersion`], [`PythonError::NotFound`],
+/// [`PythonError::NotAnEnvironment`], [`PythonError::NotExecutable`], [`PythonError::Unreadable`],
+/// [`PythonError::Unusable`] and [`PythonError::Interrupted`].
+pub fn choose(selector: Option<&str>) -> Result<Interpreter, PythonError> {
     let search = Search::new(SearchPlaces::of_this_machine());
     selector.map_or_else(|| search.default(), |text| search.one(text))
 }
@@ -113,7 +113,7 @@ pub struct Chosen {
     /// Each once, by ascending version; at least one.
     pub interpreters: Vec<Interpreter>,
     /// Those that are meant too and cannot be used, each with what is wrong with it.
-    pub refused: Vec<Error>,
+    pub refused: Vec<PythonError>,
 }
 
 /// The interpreters that are meant by all selectors together; none means the one that [`choose`]
@@ -129,8 +129,8 @@ pub struct Chosen {
 ///
 /// # Errors
 ///
-/// As [`choose`]. [`Error::NoInterpreter`] also when `all` finds none.
-pub fn choose_all(selectors: &[String]) -> Result<Chosen, Error> {
+/// As [`choose`]. [`PythonError::NoInterpreter`] also when `all` finds none.
+pub fn choose_all(selectors: &[String]) -> Result<Chosen, PythonError> {
     Search::new(SearchPlaces::of_this_machine()).several(selectors)
 }
 
@@ -148,7 +148,7 @@ impl Search {
         }
     }
 
-    fn several(&self, selectors: &[String]) -> Result<Chosen, Error> {
+    fn several(&self, selectors: &[String]) -> Result<Chosen, PythonError> {
         if selectors.is_empty() {
             return Ok(Chosen {
                 interpreters: vec![self.default()?],
@@ -161,7 +161,7 @@ impl Search {
         let mut seen_refused = HashSet::new();
         let mut refuse = |path: PathBuf, reason| {
             if seen_refused.insert(identity(&path)) {
-                refused.push(Error::Unusable { path, reason });
+                refused.push(PythonError::Unusable { path, reason });
             }
         };
         for text in selectors.iter().filter(|text| *text != ALL) {
@@ -171,7 +171,7 @@ impl Search {
                         interpreters.push(interpreter);
                     }
                 }
-                Err(Error::Unusable { path, reason }) => refuse(path, reason),
+                Err(PythonError::Unusable { path, reason }) => refuse(path, reason),
                 Err(error) => return Err(error),
             }
         }
@@ -191,7 +191,7 @@ impl Search {
                     Err(_) => {}
                 }
             }
-            none = Some(Error::NoInterpreter { refused: listed });
+            none = Some(PythonError::NoInterpreter { refused: listed });
         }
         if interpreters.is_empty() {
             // What the user has named says more than a list of all.
@@ -209,7 +209,7 @@ impl Search {
         })
     }
 
-    fn one(&self, text: &str) -> Result<Interpreter, Error> {
+    fn one(&self, text: &str) -> Result<Interpreter, PythonError> {
         match Selector::parse(text) {
             Selector::Version(version) => self.version(text, &version),
             Selector::Path(path) => self.at_path(path),
@@ -219,7 +219,7 @@ impl Search {
                 } else if fs::symlink_metadata(name).is_ok() {
                     self.at_path(Path::new(name))
                 } else {
-                    Err(Error::NotFound {
+                    Err(PythonError::NotFound {
                         wanted: name.to_owned(),
                         place: "neither on PATH nor in this folder",
                         usable: usable(&self.everything()?),
@@ -229,7 +229,7 @@ impl Search {
         }
     }
 
-    fn default(&self) -> Result<Interpreter, Error> {
+    fn default(&self) -> Result<Interpreter, PythonError> {
         // One after the other: no program is started that is not needed. PATH's python3 nearly
         // always serves.
         let (first, others): (Vec<Candidate>, Vec<_>) = self
@@ -244,19 +244,19 @@ impl Search {
         for candidate in first.into_iter().chain(others) {
             match self.inquiry.ask_candidate(&candidate) {
                 Ok(interpreter) => return Ok(interpreter),
-                Err(Unusable::Interrupted) => return Err(Error::Interrupted),
+                Err(Unusable::Interrupted) => return Err(PythonError::Interrupted),
                 refused => found.push(Found {
                     path: candidate.path,
                     outcome: refused,
                 }),
             }
         }
-        Err(Error::NoInterpreter {
+        Err(PythonError::NoInterpreter {
             refused: refused_list(&found),
         })
     }
 
-    fn version(&self, text: &str, version: &Version<'_>) -> Result<Interpreter, Error> {
+    fn version(&self, text: &str, version: &Version<'_>) -> Result<Interpreter, PythonError> {
         let mut candidates = self.places.candidates();
         candidates.retain(|candidate| version.allows(&candidate.path));
         let found = self.inquiry.ask_all(candidates);
@@ -275,20 +275,20 @@ impl Search {
                     || matches!(reason, Unusable::NotTrusted { .. })
                         && version.is_told_by(&one.path))
             {
-                return Err(Error::Unusable {
+                return Err(PythonError::Unusable {
                     path: one.path,
                     reason,
                 });
             }
         }
-        Err(Error::NoSuchVersion {
+        Err(PythonError::NoSuchVersion {
             wanted: text.to_owned(),
             usable: usable(&self.everything()?),
         })
     }
 
     /// The interpreter at a path: itself, or that of the environment it is the folder of.
-    fn at_path(&self, path: &Path) -> Result<Interpreter, Error> {
+    fn at_path(&self, path: &Path) -> Result<Interpreter, PythonError> {
         if missing_behind(path).is_some() {
             return self.ask(path);
         }
@@ -297,14 +297,14 @@ impl Search {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NotFound {
+                return Err(PythonError::NotFound {
                     wanted: path.display().to_string(),
                     place: "there is no such file or folder",
                     usable: usable(&self.everything()?),
                 });
             }
             Err(source) => {
-                return Err(Error::Unreadable {
+                return Err(PythonError::Unreadable {
                     path: path.to_owned(),
                     source,
                 });
@@ -319,30 +319,30 @@ impl Search {
                 .or_else(|| programs.iter().find(|link| missing_behind(link).is_some()));
             return match program {
                 Some(program) => self.ask(program),
-                None => Err(Error::NotAnEnvironment {
+                None => Err(PythonError::NotAnEnvironment {
                     path: path.to_owned(),
                 }),
             };
         }
-        is_program(path).map_err(|_| Error::NotExecutable {
+        is_program(path).map_err(|_| PythonError::NotExecutable {
             path: path.to_owned(),
         })?;
         self.ask(path)
     }
 
-    fn ask(&self, program: &Path) -> Result<Interpreter, Error> {
+    fn ask(&self, program: &Path) -> Result<Interpreter, PythonError> {
         // A name without a slash would be looked up on PATH again.
         let path = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
         match self.inquiry.ask(&path) {
             // Being told to end is no property of an interpreter.
-            Err(Unusable::Interrupted) => Err(Error::Interrupted),
-            Err(reason) => Err(Error::Unusable { path, reason }),
+            Err(Unusable::Interrupted) => Err(PythonError::Interrupted),
+            Err(reason) => Err(PythonError::Unusable { path, reason }),
             Ok(interpreter) => Ok(interpreter),
         }
     }
 
     /// All that there is.
-    fn everything(&self) -> Result<Vec<Found>, Error> {
+    fn everything(&self) -> Result<Vec<Found>, PythonError> {
         let found = self.inquiry.ask_all(self.places.worth_asking());
         interrupted(&found)?;
         Ok(without_repetitions(found))
@@ -390,12 +390,12 @@ fn of_version(reason: &Unusable) -> Option<&str> {
     }
 }
 
-fn interrupted(found: &[Found]) -> Result<(), Error> {
+fn interrupted(found: &[Found]) -> Result<(), PythonError> {
     if found
         .iter()
         .any(|one| matches!(one.outcome, Err(Unusable::Interrupted)))
     {
-        return Err(Error::Interrupted);
+        return Err(PythonError::Interrupted);
     }
     Ok(())
 }

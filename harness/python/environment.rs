@@ -17,7 +17,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rustix::event::{PollFd, PollFlags};
 
 use super::cache;
-use super::error::{Error, at};
+use super::error::{PythonError, at};
 use super::imports::{Imports, Installed, import};
 use super::install::Build;
 use super::pins::{Pin, REQUIREMENTS, listed, pins};
@@ -52,14 +52,14 @@ pub struct Ready {
 ///
 /// # Errors
 ///
-/// [`Error::NotPinned`], [`Error::NotInstalled`], [`Error::NoEnvironment`], [`Error::ImportFails`],
-/// [`Error::Cache`], [`Error::NoHome`] and [`Error::Interrupted`]. Nothing half-made remains after
+/// [`PythonError::NotPinned`], [`PythonError::NotInstalled`], [`PythonError::NoEnvironment`], [`PythonError::ImportFails`],
+/// [`PythonError::Cache`], [`PythonError::NoHome`] and [`PythonError::Interrupted`]. Nothing half-made remains after
 /// any of them.
 pub fn prepare(
     interpreter: Interpreter,
     modules: &[String],
     progress: &dyn Fn(&str),
-) -> Result<Ready, Error> {
+) -> Result<Ready, PythonError> {
     // Where an environment stands, the interpreter could not import the modules by itself. To ask
     // it again each time would start one Python more in every run.
     if let Ok(environment) = place_for(&interpreter)
@@ -87,7 +87,7 @@ pub fn prepare(
         .filter(|module| !pins.iter().any(|pin| pin.name == *module))
         .collect();
     if !unknown.is_empty() {
-        return Err(Error::NotPinned {
+        return Err(PythonError::NotPinned {
             version: interpreter.version,
             executable: interpreter.executable,
             modules: unknown.join(", "),
@@ -137,13 +137,13 @@ pub fn prepare_all(
     interpreters: Vec<Interpreter>,
     modules: &[String],
     progress: &mut dyn FnMut(&str),
-) -> Vec<Result<Ready, Error>> {
+) -> Vec<Result<Ready, PythonError>> {
     threads::each_telling(
         interpreters,
         SIDE_BY_SIDE,
         |interpreter, tell: &dyn Fn(String)| {
             if interrupt::requested() {
-                return Err(Error::Interrupted);
+                return Err(PythonError::Interrupted);
             }
             prepare(interpreter, modules, &|line| tell(line.to_owned()))
         },
@@ -152,7 +152,7 @@ pub fn prepare_all(
 }
 
 /// The environment's packages, if it is there and imports all.
-fn usable(environment: &Path, modules: &[String]) -> Result<Option<Imports>, Error> {
+fn usable(environment: &Path, modules: &[String]) -> Result<Option<Imports>, PythonError> {
     let Some(python) = program_of(environment)? else {
         return Ok(None);
     };
@@ -176,7 +176,7 @@ fn make(
     purpose: &Purpose<'_>,
     environment: &Path,
     progress: &dyn Fn(&str),
-) -> Result<Imports, Error> {
+) -> Result<Imports, PythonError> {
     let place = environment.parent().unwrap_or(Path::new("/"));
     let name = environment
         .file_name()
@@ -256,7 +256,7 @@ fn succeeded(
     interpreter: &Interpreter,
     environment: &Path,
     found: Imports,
-) -> Result<Imports, Error> {
+) -> Result<Imports, PythonError> {
     if found.failures.is_empty() {
         return Ok(found);
     }
@@ -265,7 +265,7 @@ fn succeeded(
         .iter()
         .map(|(module, reason)| format!("  {module}: {reason}"))
         .collect();
-    Err(Error::ImportFails {
+    Err(PythonError::ImportFails {
         version: interpreter.version.clone(),
         environment: environment.to_owned(),
         detail: lines.join("\n"),
@@ -274,7 +274,7 @@ fn succeeded(
 
 /// Holds the lock file until dropped. The file stays: removing it would let two runs lock two files
 /// of one name.
-fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<File>, Error> {
+fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<File>, PythonError> {
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -302,7 +302,7 @@ fn lock(path: &Path, version: &str, progress: &dyn Fn(&str)) -> Result<Flock<Fil
     waiter.map_err(at(path))?;
     let mut fds = [PollFd::new(&gone, PollFlags::IN)];
     match interrupt::wait(&mut fds, None).map_err(at(path))? {
-        Wake::Interrupted | Wake::TimedOut => Err(Error::Interrupted),
+        Wake::Interrupted | Wake::TimedOut => Err(PythonError::Interrupted),
         Wake::Ready => match receiver.recv() {
             Ok(Ok(lock)) => Ok(lock),
             Ok(Err((_, errno))) => Err(at(path)(errno.into())),

@@ -11,7 +11,7 @@ use super::trust::Distrust;
 /// what to do.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[non_exhaustive]
-pub enum Error {
+pub enum PythonError {
     /// Nothing was asked for in particular, and nothing on this machine serves.
     #[error("no usable CPython on this machine{refused}")]
     #[diagnostic(help(
@@ -172,7 +172,7 @@ pub enum Error {
     Interrupted,
 }
 
-impl Error {
+impl PythonError {
     /// What cannot be measured, where no interpreter is known yet, and why, without the name of an
     /// interpreter: so the reason is the same for all that have it.
     pub fn reason(&self) -> (Option<String>, String) {
@@ -224,9 +224,9 @@ impl Error {
 }
 
 /// What could not be done in the cache folder.
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> PythonError {
     let path = path.to_owned();
-    move |source| Error::Cache { path, source }
+    move |source| PythonError::Cache { path, source }
 }
 
 fn help_of(reason: &Unusable) -> String {

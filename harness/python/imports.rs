@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::child::{self, Failure};
-use super::error::Error;
+use super::error::PythonError;
 use super::pins::is_pinned;
 use super::place::{place_for, program_of};
 use super::probe::Interpreter;
@@ -59,7 +59,7 @@ impl Imports {
 }
 
 /// Imports for real, in a process of its own: only that shows that an extension loads.
-pub(super) fn import(executable: &Path, modules: &[String]) -> Result<Imports, Error> {
+pub(super) fn import(executable: &Path, modules: &[String]) -> Result<Imports, PythonError> {
     if modules.is_empty() {
         return Ok(Imports::default());
     }
@@ -83,7 +83,7 @@ pub(super) fn import(executable: &Path, modules: &[String]) -> Result<Imports, E
                     child::tail(&output.stderr, 1)
                 ))
             }),
-        Err(Failure::Interrupted) => return Err(Error::Interrupted),
+        Err(Failure::Interrupted) => return Err(PythonError::Interrupted),
         Err(failure) => all_fail(failure.to_string()),
     };
     // None that refcow installs is without code: these are the remains of one.
@@ -113,8 +113,11 @@ pub enum Packages {
 /// Where `modules` would come from, for each interpreter, without making anything.
 ///
 /// # Errors
-/// [`Error::Interrupted`].
-pub fn packages(interpreters: &[&Interpreter], modules: &[String]) -> Result<Vec<Packages>, Error> {
+/// [`PythonError::Interrupted`].
+pub fn packages(
+    interpreters: &[&Interpreter],
+    modules: &[String],
+) -> Result<Vec<Packages>, PythonError> {
     // Half of an import is waiting for the disk.
     let most = 2 * threads::processors();
     threads::each(interpreters.to_vec(), most, |interpreter| {
@@ -124,9 +127,9 @@ pub fn packages(interpreters: &[&Interpreter], modules: &[String]) -> Result<Vec
     .collect()
 }
 
-fn packages_of(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, Error> {
+fn packages_of(interpreter: &Interpreter, modules: &[String]) -> Result<Packages, PythonError> {
     let imports_all =
-        |executable: &Path| Ok::<_, Error>(import(executable, modules)?.failures.is_empty());
+        |executable: &Path| Ok::<_, PythonError>(import(executable, modules)?.failures.is_empty());
     let place = place_for(interpreter);
     let program = match &place {
         Ok(environment) => program_of(environment),

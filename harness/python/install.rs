@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::child::{self, Failure};
-use super::error::{Error, at};
+use super::error::{PythonError, at};
 use super::find;
 use super::pins::{NEWER_PIP, REQUIREMENTS};
 use super::probe::Interpreter;
@@ -64,7 +64,7 @@ impl Build<'_> {
     }
 
     /// Builds it and gives its folder.
-    pub(super) fn run(&self) -> Result<PathBuf, Error> {
+    pub(super) fn run(&self) -> Result<PathBuf, PythonError> {
         let requirements = self.scratch.path().join("requirements.txt");
         fs::write(&requirements, REQUIREMENTS).map_err(at(&requirements))?;
         let temporary = self.scratch.path().join("tmp");
@@ -73,7 +73,7 @@ impl Build<'_> {
         let with_uv = match find::command("uv") {
             Some(uv) => match self.with_uv(&uv, &requirements) {
                 // uv does not read pip's settings, which may be what leads to the packages here.
-                Err(Error::NotInstalled { detail, .. }) => {
+                Err(PythonError::NotInstalled { detail, .. }) => {
                     self.say("uv could not install its packages, trying pip");
                     if self.environment.exists() {
                         fs::remove_dir_all(&self.environment).map_err(at(&self.environment))?;
@@ -86,7 +86,7 @@ impl Build<'_> {
         };
         match (self.with_pip(&requirements), with_uv) {
             (Ok(()), _) => self.finish(),
-            (Err(Error::NotInstalled { detail, .. }), Some(first)) => {
+            (Err(PythonError::NotInstalled { detail, .. }), Some(first)) => {
                 Err(self.not_installed(format!("{first}\n{detail}")))
             }
             (Err(error), _) => Err(error),
@@ -96,7 +96,7 @@ impl Build<'_> {
     /// Takes out of the environment what would give it another heap in each place: Python reads all
     /// of pyvenv.cfg, which since 3.11 tells where it was made, and byte code names the file that
     /// it was compiled from.
-    fn finish(&self) -> Result<PathBuf, Error> {
+    fn finish(&self) -> Result<PathBuf, PythonError> {
         /// In the place of the environment's folder.
         const COMPILED_IN: &str = "/environment";
         let path = self.environment.join("pyvenv.cfg");
@@ -127,7 +127,7 @@ impl Build<'_> {
         Ok(self.environment.clone())
     }
 
-    fn with_uv(&self, uv: &Path, requirements: &Path) -> Result<(), Error> {
+    fn with_uv(&self, uv: &Path, requirements: &Path) -> Result<(), PythonError> {
         // It must not fetch another Python, nor ask the shell which environment is active.
         let mut make = self.command(uv);
         make.env("UV_PYTHON_DOWNLOADS", "never")
@@ -147,7 +147,7 @@ impl Build<'_> {
         self.install("uv", &mut install, INSTALL_TIMEOUT)
     }
 
-    fn with_pip(&self, requirements: &Path) -> Result<(), Error> {
+    fn with_pip(&self, requirements: &Path) -> Result<(), PythonError> {
         let python = &self.interpreter.executable;
         // --without-pip: Debian's python3 has venv, and ensurepip only with the package
         // python3-venv.
@@ -196,7 +196,7 @@ impl Build<'_> {
     }
 
     /// The best pip at hand, and whether it is too old.
-    fn pip(&self) -> Result<(Pip, bool), Error> {
+    fn pip(&self) -> Result<(Pip, bool), PythonError> {
         let mut ask = self.command(&self.interpreter.executable);
         ask.args(["-I", "-B", "-c", PIP_SCRIPT]);
         let output = self.step(&mut ask, STEP_TIMEOUT)?;
@@ -239,9 +239,9 @@ impl Build<'_> {
         command
     }
 
-    fn step(&self, command: &mut Command, timeout: Duration) -> Result<child::Output, Error> {
+    fn step(&self, command: &mut Command, timeout: Duration) -> Result<child::Output, PythonError> {
         child::run(command, timeout).map_err(|failure| match failure {
-            Failure::Interrupted => Error::Interrupted,
+            Failure::Interrupted => PythonError::Interrupted,
             other => self.no_environment(format!(
                 "{}: {other}",
                 Path::new(command.get_program()).display()
@@ -249,7 +249,12 @@ impl Build<'_> {
         })
     }
 
-    fn install(&self, who: &str, command: &mut Command, timeout: Duration) -> Result<(), Error> {
+    fn install(
+        &self,
+        who: &str,
+        command: &mut Command,
+        timeout: Duration,
+    ) -> Result<(), PythonError> {
         match child::run(command, timeout) {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(self.not_installed(quoted(
@@ -257,13 +262,13 @@ impl Build<'_> {
                 &child::ending(output.status),
                 &child::tail(&without_retries(&output.stderr), QUOTED_LINES),
             ))),
-            Err(Failure::Interrupted) => Err(Error::Interrupted),
+            Err(Failure::Interrupted) => Err(PythonError::Interrupted),
             Err(failure) => Err(self.not_installed(quoted(who, &failure.to_string(), ""))),
         }
     }
 
-    fn not_installed(&self, detail: String) -> Error {
-        Error::NotInstalled {
+    fn not_installed(&self, detail: String) -> PythonError {
+        PythonError::NotInstalled {
             version: self.interpreter.version.clone(),
             executable: self.interpreter.executable.clone(),
             packages: self.missing.to_owned(),
@@ -271,8 +276,8 @@ impl Build<'_> {
         }
     }
 
-    fn no_environment(&self, reason: String) -> Error {
-        Error::NoEnvironment {
+    fn no_environment(&self, reason: String) -> PythonError {
+        PythonError::NoEnvironment {
             version: self.interpreter.version.clone(),
             executable: self.interpreter.executable.clone(),
             reason,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::child::{self, Failure};
-use super::error::Error;
+use super::error::PythonError;
 use super::find::SearchPlaces;
 use super::probe::OLDEST_SERIES;
 use super::program::{is_shim, minor_told};
@@ -47,8 +47,8 @@ struct Answer {
 /// it is asked once, however many interpreters are measured.
 ///
 /// # Errors
-/// [`Error::Interrupted`].
-pub fn older() -> Result<Option<&'static Older>, Error> {
+/// [`PythonError::Interrupted`].
+pub fn older() -> Result<Option<&'static Older>, PythonError> {
     static FOUND: OnceLock<Option<Older>> = OnceLock::new();
     if let Some(found) = FOUND.get() {
         return Ok(found.as_ref());
@@ -57,7 +57,7 @@ pub fn older() -> Result<Option<&'static Older>, Error> {
     Ok(FOUND.get_or_init(|| found).as_ref())
 }
 
-fn first(places: &SearchPlaces) -> Result<Option<Older>, Error> {
+fn first(places: &SearchPlaces) -> Result<Option<Older>, PythonError> {
     let (major, oldest) = OLDEST_SERIES;
     for candidate in places.candidates() {
         let path = &candidate.path;
@@ -78,13 +78,13 @@ fn first(places: &SearchPlaces) -> Result<Option<Older>, Error> {
 /// Asks one interpreter; `None` if it does not answer.
 ///
 /// # Errors
-/// [`Error::Interrupted`].
-pub fn ask(path: &Path) -> Result<Option<Older>, Error> {
+/// [`PythonError::Interrupted`].
+pub fn ask(path: &Path) -> Result<Option<Older>, PythonError> {
     let mut command = Command::new(path);
     // -I is not there before 3.4.
     let output = match child::run(command.args(["-E", "-s", "-B", "-c", SCRIPT]), TIMEOUT) {
         Ok(output) => output,
-        Err(Failure::Interrupted) => return Err(Error::Interrupted),
+        Err(Failure::Interrupted) => return Err(PythonError::Interrupted),
         Err(_) => return Ok(None),
     };
     let answer: Option<Answer> =

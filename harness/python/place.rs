@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::error::Error;
+use super::error::PythonError;
 use super::pins::REQUIREMENTS;
 use super::probe::Interpreter;
 use super::{cache, trust};
 
 /// The place of the private environment for an interpreter, whether it stands or not.
-pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, Error> {
+pub(super) fn place_for(interpreter: &Interpreter) -> Result<PathBuf, PythonError> {
     Ok(cache::folder()?
         .join("environments")
         .join(name(interpreter, REQUIREMENTS)))
@@ -49,15 +49,15 @@ fn digest(interpreter: &Interpreter, text: &str) -> String {
 /// The program of the environment, if it is there.
 ///
 /// # Errors
-/// [`Error::CacheNotTrusted`].
-pub(super) fn program_of(environment: &Path) -> Result<Option<PathBuf>, Error> {
+/// [`PythonError::CacheNotTrusted`].
+pub(super) fn program_of(environment: &Path) -> Result<Option<PathBuf>, PythonError> {
     let python = environment.join("bin/python3");
     if !python.exists() {
         return Ok(None);
     }
     match trust::check_environment(environment) {
         Ok(()) => Ok(Some(python)),
-        Err(why) => Err(Error::CacheNotTrusted {
+        Err(why) => Err(PythonError::CacheNotTrusted {
             folder: environment.to_owned(),
             why,
         }),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::driver::{self, Subject};
-use crate::experiment::visit;
+use crate::driver::{DriverError, Subject};
+use crate::experiment::visit::VisitError;
 use crate::interrupt::{self, Wake};
 use crate::model::Leftover;
 use crate::{observe, process, shm};
@@ -27,7 +27,7 @@ pub(super) fn left_after_kill(
     subject: &Subject,
     helpers: &BTreeMap<String, i32>,
     folder: &Path,
-) -> Result<Vec<Leftover>, visit::Error> {
+) -> Result<Vec<Leftover>, VisitError> {
     let group = subject.pid();
     let all = process::watched_members(group);
     let mut segments = shm::segments(subject.name());
@@ -50,7 +50,7 @@ pub(super) fn left_after_kill(
         let mut fds = [PollFd::new(process, PollFlags::IN)];
         // Out of time, it is looked at all the same.
         if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
-            return Err(driver::Error::Interrupted.into());
+            return Err(DriverError::Interrupted.into());
         }
     }
     let mut left: Vec<Leftover> = process::members(group)

@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use super::catalogue::{Variant, Way};
-use crate::driver;
-use crate::experiment::visit;
+use crate::driver::DriverError;
+use crate::experiment::visit::VisitError;
 use crate::experiment::warnings::not_measured;
 use crate::model::{StartMethod, Warning};
 
 /// Why ways cannot be compared.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum SharingError {
     /// No way of this name.
     #[error("there is no way `{name}`")]
     UnknownWay {
@@ -120,7 +120,7 @@ pub enum Error {
         /// Which.
         way: String,
         /// Why.
-        error: Box<visit::Error>,
+        error: Box<VisitError>,
         /// What to do about it.
         #[help]
         help: Option<String>,
@@ -132,7 +132,7 @@ fn listed(methods: &[StartMethod]) -> String {
     names.join(", ")
 }
 
-impl Error {
+impl SharingError {
     /// Whether the user asked for something that cannot be.
     pub fn is_bad_input(&self) -> bool {
         matches!(
@@ -161,11 +161,11 @@ impl Error {
     }
 
     /// What went wrong with a way, in words of its own where it is the ways' own exception.
-    pub(super) fn of(chosen: &Variant) -> impl Fn(visit::Error) -> Self + Copy {
+    pub(super) fn of(chosen: &Variant) -> impl Fn(VisitError) -> Self + Copy {
         let chosen = *chosen;
         move |error| {
             let way = chosen.name();
-            if let visit::Error::Subject(driver::Error::Raised { raised, .. }) = &error {
+            if let VisitError::Subject(DriverError::Raised { raised, .. }) = &error {
                 let words = |kind: &str| {
                     let (_, words) = raised.summary.split_once(kind)?;
                     Some(words.to_owned())

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::aftermath::left_after_kill;
 use super::catalogue::Variant;
-use super::error::Error;
+use super::error::SharingError;
 use super::selection::Selection;
-use crate::driver::{self, Launch, Subject};
-use crate::experiment::visit;
+use crate::driver::{DriverError, Launch, Subject};
+use crate::experiment::visit::VisitError;
 use crate::fixtures;
 use crate::model::{AfterKill, Alternative, Receiver, StartMethod, Warning};
 use crate::observe::{
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const LONGEST_FOLDER: usize = 48;
 
 /// A subject with the ways' program in it.
-fn start(launch: &Launch) -> Result<(Subject, Started), driver::Error> {
+fn start(launch: &Launch) -> Result<(Subject, Started), DriverError> {
     let launch = Launch {
         // It forks nothing by itself.
         channels: 0,
@@ -54,7 +54,7 @@ fn start(launch: &Launch) -> Result<(Subject, Started), driver::Error> {
 }
 
 /// The start methods that the interpreter has.
-pub(super) fn start_methods(launch: &Launch) -> Result<Vec<String>, visit::Error> {
+pub(super) fn start_methods(launch: &Launch) -> Result<Vec<String>, VisitError> {
     let (mut subject, _) = start(launch)?;
     let known = subject.call("methods", Vec::new())?;
     Ok(parsed("methods", known)?)
@@ -88,8 +88,8 @@ struct Properties {
     seen_by_sibling: Option<bool>,
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, driver::Error> {
-    serde_json::from_value(value).map_err(|error| driver::Error::Protocol {
+fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, DriverError> {
+    serde_json::from_value(value).map_err(|error| DriverError::Protocol {
         who: "parent",
         doing: doing.into(),
         source: error.into(),
@@ -101,8 +101,8 @@ pub(super) fn measure(
     wanted: &Selection,
     chosen: &Variant,
     launch: &Launch,
-) -> Result<(Alternative, Option<Warning>), Error> {
-    let at = Error::of(chosen);
+) -> Result<(Alternative, Option<Warning>), SharingError> {
+    let at = SharingError::of(chosen);
     let folder = temporary_folder()?;
     measure_in(folder.path(), wanted, chosen, launch).map_err(at)
 }
@@ -112,7 +112,7 @@ fn measure_in(
     wanted: &Selection,
     chosen: &Variant,
     launch: &Launch,
-) -> Result<(Alternative, Option<Warning>), visit::Error> {
+) -> Result<(Alternative, Option<Warning>), VisitError> {
     let way = chosen.way;
     let (mut subject, started) = start(launch)?;
     let begun = subject.call(
@@ -191,13 +191,13 @@ fn measure_in(
 }
 
 /// A folder for what a way puts into files, sockets among them.
-fn temporary_folder() -> Result<Folder, Error> {
+fn temporary_folder() -> Result<Folder, SharingError> {
     let mut place = std::env::temp_dir();
     // Python is told of it in JSON.
     if place.as_os_str().len() > LONGEST_FOLDER || place.to_str().is_none() {
         place = "/tmp".into();
     }
-    Folder::new(&place).map_err(|source| Error::Temporary { place, source })
+    Folder::new(&place).map_err(|source| SharingError::Temporary { place, source })
 }
 
 /// A process that waits.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::catalogue::{Memory, Variant, ways};
-use super::error::Error;
+use super::error::SharingError;
 use crate::machine::MemoryLimits;
 use crate::model::StartMethod;
 use crate::suggest::offer;
@@ -34,7 +34,7 @@ impl Selection {
         size_bytes: u64,
         children: usize,
         force: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SharingError> {
         let mut chosen: Vec<Variant> = Vec::new();
         for way in ways() {
             if !names.is_empty() && !names.contains(&way.id) {
@@ -45,7 +45,7 @@ impl Selection {
                 None => way.by_default.clone(),
                 Some(method) if way.start_methods.contains(&method) => vec![method],
                 Some(_) if names.is_empty() => continue,
-                Some(method) => return Err(Error::WayWithout { way, method }),
+                Some(method) => return Err(SharingError::WayWithout { way, method }),
             };
             chosen.extend(
                 start_methods
@@ -56,7 +56,7 @@ impl Selection {
         for name in names {
             if !ways().iter().any(|way| way.id == *name) {
                 let known = ways().iter().map(|way| way.id.as_str());
-                return Err(Error::UnknownWay {
+                return Err(SharingError::UnknownWay {
                     name: name.clone(),
                     help: offer(name, known, "ways"),
                 });
@@ -86,7 +86,7 @@ impl Selection {
     ///
     /// # Errors
     /// An unknown way, or one that does not exist under the start method.
-    pub fn add(&mut self, name: &str, method: StartMethod) -> Result<(), Error> {
+    pub fn add(&mut self, name: &str, method: StartMethod) -> Result<(), SharingError> {
         let one = Self::new(&[name.to_owned()], Some(method), 0, 0, false)?;
         for chosen in one.chosen {
             if !self
@@ -120,7 +120,7 @@ impl Selection {
     ///
     /// # Errors
     /// The first way that does not fit.
-    pub fn fits(&self, memory: &MemoryLimits) -> Result<(), Error> {
+    pub fn fits(&self, memory: &MemoryLimits) -> Result<(), SharingError> {
         for Variant { way, .. } in &self.chosen {
             let bytes = |factor: f64| (self.size_bytes as f64 * factor) as u64;
             let Memory {
@@ -133,7 +133,7 @@ impl Selection {
                 && in_shm
                 && bytes(shared) > free_bytes
             {
-                return Err(Error::ShmTooSmall {
+                return Err(SharingError::ShmTooSmall {
                     way,
                     needed_bytes: bytes(shared),
                     free_bytes,
@@ -141,7 +141,7 @@ impl Selection {
             }
             let needed_bytes = bytes(parent + shared + child * self.children as f64);
             if needed_bytes > memory.available_bytes {
-                return Err(Error::TooLarge {
+                return Err(SharingError::TooLarge {
                     way,
                     needed_bytes,
                     available_bytes: memory.available_bytes,
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn ways_are_chosen_by_name_and_start_method() {
-        let names = |names: &[&str], method| -> Result<Vec<String>, Error> {
+        let names = |names: &[&str], method| -> Result<Vec<String>, SharingError> {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             let wanted = Selection::new(&names, method, 64, 1, false)?;
             Ok(wanted.chosen.iter().map(Variant::name).collect())
@@ -178,11 +178,11 @@ mod tests {
         assert!(!spawned.contains(&"list/spawn".to_owned()));
         assert!(matches!(
             names(&["list"], Some(StartMethod::Spawn)),
-            Err(Error::WayWithout { .. })
+            Err(SharingError::WayWithout { .. })
         ));
         assert!(matches!(
             names(&["lists"], None),
-            Err(Error::UnknownWay { .. })
+            Err(SharingError::UnknownWay { .. })
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! The witness and the children of a visit: forked, rehearsed, asked.
 
-use super::error::Error;
+use super::error::VisitError;
 use super::pages::{own, states};
 use crate::driver::{Forked, Subject};
 use crate::experiment::lines::LineLog;
@@ -21,7 +21,7 @@ pub(super) fn fork_all(
     subject: &mut Subject,
     job: &Job,
     children: usize,
-) -> Result<(Forked, Vec<Waiting>), Error> {
+) -> Result<(Forked, Vec<Waiting>), VisitError> {
     let parent = subject.pid();
     let fork = |channel, job| protocol::Fork { channel, job };
     let mut forks = vec![fork(WITNESS, Job::Wait)];
@@ -37,7 +37,7 @@ pub(super) fn fork_all(
             }
         }
         written_since.push(PageSet::new());
-        Ok::<_, Error>(())
+        Ok::<_, VisitError>(())
     })?;
     let mut waiting = forked.into_iter().zip(written_since);
     let (witness, _) = waiting.next().expect("the witness was forked first");
@@ -53,35 +53,35 @@ pub(super) fn rehearse(
     subject: &mut Subject,
     waiting: &[Waiting],
     doing: &str,
-) -> Result<(), Error> {
+) -> Result<(), VisitError> {
     for child in waiting {
         subject.release(&child.forked, doing)?;
         match subject.hear(&child.forked, doing)? {
             Report::Done { .. } => {}
-            other => return Err(Error::waiting_for(doing, &other)),
+            other => return Err(VisitError::waiting_for(doing, &other)),
         }
     }
     Ok(())
 }
 
 /// What a child has imported that has been looked at.
-pub(super) fn imported(subject: &mut Subject, forked: &Forked) -> Result<Vec<String>, Error> {
+pub(super) fn imported(subject: &mut Subject, forked: &Forked) -> Result<Vec<String>, VisitError> {
     let doing = "naming the modules that it imported";
     subject.release(forked, doing)?;
     match subject.hear(forked, doing)? {
         Report::Imported { modules } => {
             Ok(modules.iter().map(|name| model::printable(name)).collect())
         }
-        other => Err(Error::waiting_for(doing, &other)),
+        other => Err(VisitError::waiting_for(doing, &other)),
     }
 }
 
 /// Which line ran when in a child that has been looked at.
-pub(super) fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog, Error> {
+pub(super) fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog, VisitError> {
     let doing = "naming the lines that ran";
     subject.release(forked, doing)?;
     match subject.hear(forked, doing)? {
         Report::Lines(lines) => Ok(LineLog::new(lines)?),
-        other => Err(Error::waiting_for(doing, &other)),
+        other => Err(VisitError::waiting_for(doing, &other)),
     }
 }

@@ -2,8 +2,8 @@
 //! each that it forks is looked at when it ends. The children that are counted are not traced.
 
 use super::children::{fork_all, imported, rehearse};
-use super::error::Error;
-use crate::driver::{self, Subject};
+use super::error::VisitError;
+use crate::driver::{DriverError, Subject};
 use crate::model::{Child, Followed, OnTheWay, Processes, RegionMap};
 use crate::observe::{Descendants, Ended, Family, Follower, Grown, Regions, page_size, settle};
 use crate::process;
@@ -24,7 +24,7 @@ pub(super) fn tell(
     doing: &str,
     grown: &[Grown],
     children: &mut [Child],
-) -> Result<(), Error> {
+) -> Result<(), VisitError> {
     if grown.iter().all(|grown| *grown == Grown::No) {
         return Ok(());
     }
@@ -54,7 +54,7 @@ fn follow(
     subject: &mut Subject,
     job: &Job,
     doing: &str,
-) -> Result<(Descendants, Option<String>), Error> {
+) -> Result<(Descendants, Option<String>), VisitError> {
     let (witness, mut waiting) = fork_all(subject, job, 1)?;
     rehearse(subject, &waiting, doing)?;
     let child = waiting.remove(0).forked;
@@ -73,11 +73,11 @@ fn follow(
     let refused = match subject.hear(&child, doing) {
         Ok(Report::Done { .. } | Report::Wrote { .. }) => None,
         // It waits for its end, as after any visit.
-        Err(driver::Error::Raised { raised, .. }) => {
+        Err(DriverError::Raised { raised, .. }) => {
             Some(format!("the visit raised {} under ptrace", raised.summary))
         }
         // What was counted stands. It, and what it has forked, ends here.
-        Err(error @ driver::Error::TimedOut { .. }) => {
+        Err(error @ DriverError::TimedOut { .. }) => {
             subject.kill(child)?;
             for left in family.copies()? {
                 // One that has ended meanwhile needs no ending.
@@ -86,7 +86,7 @@ fn follow(
             subject.dismiss(vec![witness])?;
             return Ok((follower.finish(), Some(format!("under ptrace {error}"))));
         }
-        Ok(other) => return Err(Error::waiting_for(doing, &other)),
+        Ok(other) => return Err(VisitError::waiting_for(doing, &other)),
         Err(error) => return Err(error.into()),
     };
     if matches!(job, Job::Visit { .. }) {

@@ -1,17 +1,17 @@
 //! Why a visit cannot be measured.
 
-use crate::driver;
-use crate::experiment::lines;
+use crate::driver::DriverError;
+use crate::experiment::lines::LineLogError;
 use crate::observe::{self, Disagreement};
 use crate::protocol::Report;
 
 /// Why a visit could not be measured.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum VisitError {
     /// The subject failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Subject(#[from] driver::Error),
+    Subject(#[from] DriverError),
     /// A process could not be observed.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -23,7 +23,7 @@ pub enum Error {
     /// A log of lines makes no sense.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Lines(#[from] lines::Error),
+    Lines(#[from] LineLogError),
     /// The child's copies have other users.
     #[error("a process that the child forked during its visit is still alive")]
     #[diagnostic(help(
@@ -49,9 +49,9 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl VisitError {
     /// The subject's, if it is that.
-    pub fn subject(&self) -> Option<&driver::Error> {
+    pub fn subject(&self) -> Option<&DriverError> {
         match self {
             Self::Subject(error) => Some(error),
             _ => None,
@@ -60,12 +60,12 @@ impl Error {
 
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Subject(driver::Error::Interrupted))
+        matches!(self, Self::Subject(DriverError::Interrupted))
     }
 
     /// A report that is none of those waited for.
     pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
-        driver::Error::Protocol {
+        DriverError::Protocol {
             who: "child",
             doing: doing.into(),
             source: std::io::Error::other(format!("{report:?}")),

@@ -1,7 +1,7 @@
 //! What is seen of a child before its visit and after it.
 
 use super::children::Waiting;
-use super::error::Error;
+use super::error::VisitError;
 use super::pages::{own, states};
 use crate::driver::Forked;
 use crate::experiment::causes::Recorded;
@@ -58,7 +58,7 @@ pub(super) fn look_before(
     parent: i32,
     parent_before: &PageStates,
     waiting: Waiting,
-) -> Result<(Forked, Ready), Error> {
+) -> Result<(Forked, Ready), VisitError> {
     let Waiting {
         forked,
         mut written_since,
@@ -67,7 +67,8 @@ pub(super) fn look_before(
     settle(forked.pid)?;
     let mappings = mappings(forked.pid)?;
     let child = page_states(forked.pid, &mappings.ranges)?;
-    let look = || Ok::<_, Error>([states(parent)?, page_states(forked.pid, &mappings.ranges)?]);
+    let look =
+        || Ok::<_, VisitError>([states(parent)?, page_states(forked.pid, &mappings.ranges)?]);
     let fork = observe::compare([parent_before, &child], look, |[parent, child]| {
         Fork::new(&mappings, parent, child, &written_since)
     })?;
@@ -89,26 +90,26 @@ pub(super) fn look_after(
     ready: Ready,
     family: &Family,
     seconds: f64,
-) -> Result<Visited, Error> {
+) -> Result<Visited, VisitError> {
     let pid = ready.pid;
     if !family.copies()?.is_empty() {
-        return Err(Error::ChildForked);
+        return Err(VisitError::ChildForked);
     }
     let grown = family.has_grown()?;
     let (after, child) = both(|| counters(pid), || states(pid));
     let (child, after) = (child?, after?);
     if after.threads > ready.before.threads {
-        return Err(Error::ChildThreads);
+        return Err(VisitError::ChildThreads);
     }
     // A page that becomes the parent's alone need not have been written: its last other user may
     // have copied it. But a write to a shared page is a fault, always.
     let faults = minor_faults(parent)? - parent_faults;
     if faults > 0 {
-        return Err(Error::ParentFaulted { faults });
+        return Err(VisitError::ParentFaulted { faults });
     }
     // The parent has not written, so its frames are those of before: unless the kernel has moved
     // pages meanwhile.
-    let look = || Ok::<_, Error>([states(parent)?, states(pid)?]);
+    let look = || Ok::<_, VisitError>([states(parent)?, states(pid)?]);
     let mapped = mappings(pid)?;
     let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {
         ready.fork.unshared(&mapped, parent, child)

@@ -5,7 +5,7 @@
 //! A page that both write is the fork's, as in every other visit.
 
 use super::children::{fork_all, rehearse};
-use super::error::Error;
+use super::error::VisitError;
 use super::looks::look_before;
 use super::pages::states;
 use crate::driver::Subject;
@@ -27,7 +27,7 @@ pub(super) fn tell_apart<'a>(
     job: &Job,
     doing: &str,
     forks: impl Iterator<Item = &'a mut Fork>,
-) -> Result<(), Error> {
+) -> Result<(), VisitError> {
     let data = Regions::data(map);
     let mut odd: Vec<_> = forks
         .filter(|fork| fork.copied_early().intersection_len(&data) >= NOISE)
@@ -51,7 +51,7 @@ fn of_the_fork(
     map: &RegionMap,
     job: &Job,
     doing: &str,
-) -> Result<PageSet, Error> {
+) -> Result<PageSet, VisitError> {
     let parent = subject.pid();
     let job = Job::OnlyTheWay {
         job: Box::new(job.clone()),

@@ -1,10 +1,10 @@
 //! The pages of a process that waits.
 
-use super::error::Error;
+use super::error::VisitError;
 use crate::observe::{PageSet, PageStates, mappings, page_states, settle};
 
 /// All pages of a process that waits.
-pub(super) fn states(pid: i32) -> Result<PageStates, Error> {
+pub(super) fn states(pid: i32) -> Result<PageStates, VisitError> {
     settle(pid)?;
     Ok(page_states(pid, &mappings(pid)?.ranges)?)
 }

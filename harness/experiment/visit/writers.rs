@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::error::Error;
+use super::error::VisitError;
 use super::looks::Visited;
 use super::pages::own;
 use crate::experiment::causes::{FirstWrite, Huge, Recorded};
@@ -16,7 +16,7 @@ use crate::symbols::Symbols;
 /// What the recorded faults say of a child: the first on each page that it has copied, which made
 /// the copy; the last on each page that is new, which made what is there now; and those on pages
 /// that it had copied and has given back.
-pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error> {
+pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), VisitError> {
     let mut symbols = Symbols::of(code_mappings(child.ready.pid)?);
     // Most pages are written to by a handful of instructions.
     let mut names: HashMap<u64, Arc<str>> = HashMap::new();
@@ -64,7 +64,7 @@ pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), Error>
 }
 
 /// Where a child has huge pages.
-fn huge(child: &Visited) -> Result<Huge, Error> {
+fn huge(child: &Visited) -> Result<Huge, VisitError> {
     // The kernel need not be asked where they are if there are none.
     if child.after.huge_bytes == Some(0) {
         return Ok(Huge::default());

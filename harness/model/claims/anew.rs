@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::context;
 use super::data::Claims;
-use super::error::Error;
+use super::error::ClaimsError;
 use super::judge::rules_sha256;
 use crate::{DocumentError, Report, Run, Warning};
 
@@ -93,7 +93,7 @@ fn others(run: &Run, claims: &Claims, facts: &Claims) -> Result<Vec<String>, (St
 }
 
 /// Compares what a document says with what follows by the rules of the same id, which may be those that it was judged by.
-fn anew<T: Serialize>(said: &T, by_these_rules: bool, follows: Result<T, Error>) -> Anew {
+fn anew<T: Serialize>(said: &T, by_these_rules: bool, follows: Result<T, ClaimsError>) -> Anew {
     let difference = match follows {
         Ok(follows) => match (serde_json::to_value(said), serde_json::to_value(follows)) {
             (Ok(said), Ok(follows)) => difference(&said, &follows),

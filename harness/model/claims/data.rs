@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::error::Error;
+use super::error::ClaimsError;
 use super::statement::{Direction, Evidence, FactStatement, Statement};
 use crate::{RowKey, Version};
 
@@ -112,15 +112,16 @@ impl Claims {
     ///
     /// # Errors
     /// When the text does not say any.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let claims: Self = toml::from_str(text).map_err(|error| Error::Data(error.to_string()))?;
+    pub fn parse(text: &str) -> Result<Self, ClaimsError> {
+        let claims: Self =
+            toml::from_str(text).map_err(|error| ClaimsError::Data(error.to_string()))?;
         let Bytes {
             quick,
             default,
             full,
         } = claims.alternatives;
         if quick.min(default).min(full) < LEAST_HANDED_OVER_BYTES {
-            return Err(Error::Data(format!(
+            return Err(ClaimsError::Data(format!(
                 "alternatives hand over {LEAST_HANDED_OVER_BYTES} bytes or more"
             )));
         }
@@ -137,12 +138,12 @@ impl Claims {
     ///
     /// # Errors
     /// When there is none.
-    pub fn find(&self, id: &str) -> Result<&Statement, Error> {
+    pub fn find(&self, id: &str) -> Result<&Statement, ClaimsError> {
         let ids = self.statements.iter().map(|statement| &statement.id[..]);
         self.statements
             .iter()
             .find(|statement| statement.id == id)
-            .ok_or_else(|| Error::UnknownClaim {
+            .ok_or_else(|| ClaimsError::UnknownClaim {
                 id: id.to_owned(),
                 offer: crate::suggest::offer(id, ids, "claims"),
             })
@@ -152,7 +153,7 @@ impl Claims {
     ///
     /// # Errors
     /// When an id is unknown.
-    pub fn choose(&self, ids: &[String]) -> Result<Vec<&Statement>, Error> {
+    pub fn choose(&self, ids: &[String]) -> Result<Vec<&Statement>, ClaimsError> {
         for id in ids {
             self.find(id)?;
         }
@@ -164,7 +165,7 @@ impl Claims {
     ///
     /// # Errors
     /// When an id is unknown.
-    pub fn evidence(&self, ids: &[String]) -> Result<Vec<Evidence>, Error> {
+    pub fn evidence(&self, ids: &[String]) -> Result<Vec<Evidence>, ClaimsError> {
         let chosen = self.choose(ids)?;
         once_each(chosen.iter().flat_map(|statement| &statement.evidence))
     }
@@ -173,7 +174,7 @@ impl Claims {
     ///
     /// # Errors
     /// When an id is unknown.
-    pub fn evidence_of_facts(&self, ids: &[String]) -> Result<Vec<Evidence>, Error> {
+    pub fn evidence_of_facts(&self, ids: &[String]) -> Result<Vec<Evidence>, ClaimsError> {
         let chosen = self.choose_facts(ids)?;
         once_each(chosen.iter().flat_map(|fact| &fact.evidence))
     }
@@ -182,11 +183,11 @@ impl Claims {
     ///
     /// # Errors
     /// When an id is unknown.
-    pub(crate) fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, Error> {
+    pub(crate) fn choose_facts(&self, ids: &[String]) -> Result<Vec<&FactStatement>, ClaimsError> {
         for id in ids {
             if !self.facts.iter().any(|fact| fact.id == *id) {
                 let known = self.facts.iter().map(|fact| &fact.id[..]);
-                return Err(Error::UnknownFact {
+                return Err(ClaimsError::UnknownFact {
                     id: id.clone(),
                     offer: crate::suggest::offer(id, known, "facts"),
                 });
@@ -238,7 +239,7 @@ impl Claims {
     }
 }
 
-fn once_each<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Evidence>, Error> {
+fn once_each<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Evidence>, ClaimsError> {
     let mut all = Vec::new();
     for text in texts {
         let evidence = Evidence::parse(text)?;

@@ -2,7 +2,7 @@
 
 /// Why claims cannot be chosen or read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
+pub enum ClaimsError {
     /// No claim of that id.
     #[error("refcow knows no claim `{id}`")]
     #[diagnostic(help("{offer}"))]

@@ -1,6 +1,6 @@
 //! What is known of versions of Python: what was predicted for one of them, and what changes it explains between two.
 
-use super::error::Error;
+use super::error::ClaimsError;
 use super::judge::{self, Checked, Figures};
 use super::statement::{Evidence, FactStatement};
 use crate::{Fact, Outcome, RegionName, Run, Version};
@@ -10,8 +10,8 @@ impl FactStatement {
     ///
     /// # Errors
     /// When an expression or a template is none, or the predictions are not in their order.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let wrong = |reason: String| Err(Error::Data(format!("{}: {reason}", self.id)));
+    pub(super) fn check(&self) -> Result<(), ClaimsError> {
+        let wrong = |reason: String| Err(ClaimsError::Data(format!("{}: {reason}", self.id)));
         let checked = Checked::figures(&self.id, &self.figures)?;
         for text in &self.evidence {
             Evidence::parse(text)?;
@@ -52,7 +52,7 @@ impl FactStatement {
         &self,
         figures: &Figures,
         version: &Version,
-    ) -> Result<(Outcome, Option<String>), Error> {
+    ) -> Result<(Outcome, Option<String>), ClaimsError> {
         let Some(prediction) = self.prediction(version) else {
             return Ok((Outcome::NotTestableHere, None));
         };
@@ -69,7 +69,7 @@ impl FactStatement {
     }
 
     /// What came of it with the evidence of a run.
-    pub(super) fn fact(&self, context: &minijinja::Value, run: &Run) -> Result<Fact, Error> {
+    pub(super) fn fact(&self, context: &minijinja::Value, run: &Run) -> Result<Fact, ClaimsError> {
         let figures = judge::take_figures(&self.id, &self.figures, context)?;
         let (outcome, found) = match run.python.order() {
             Some(version) => self.judge(&figures, &version)?,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use super::error::Error;
+use super::error::ClaimsError;
 use super::statement::{Evidence, FigureRule, Statement};
 use crate::numbers;
 use crate::{Figure, Run, Value, Verdict, Warning, named, sha256};
@@ -61,7 +61,7 @@ pub(super) struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     /// Checks the expressions of figures themselves.
-    pub(super) fn figures(owner: &'a str, figures: &'a [FigureRule]) -> Result<Self, Error> {
+    pub(super) fn figures(owner: &'a str, figures: &'a [FigureRule]) -> Result<Self, ClaimsError> {
         for FigureRule { is, .. } in figures {
             let compiled = LANGUAGE.compile_expression(is);
             compiled.map_err(|error| fault(owner, is, &error.to_string()))?;
@@ -73,7 +73,7 @@ impl<'a> Checked<'a> {
     }
 
     /// An expression over the figures.
-    pub(super) fn condition(&self, text: &str) -> Result<(), Error> {
+    pub(super) fn condition(&self, text: &str) -> Result<(), ClaimsError> {
         match LANGUAGE.compile_expression(text) {
             Ok(compiled) => self.known(text, compiled.undeclared_variables(false)),
             Err(error) => Err(fault(self.owner, text, &error.to_string())),
@@ -81,14 +81,14 @@ impl<'a> Checked<'a> {
     }
 
     /// A template over the figures.
-    pub(super) fn sentence(&self, text: &str) -> Result<(), Error> {
+    pub(super) fn sentence(&self, text: &str) -> Result<(), ClaimsError> {
         match LANGUAGE.template_from_str(text) {
             Ok(compiled) => self.known(text, compiled.undeclared_variables(false)),
             Err(error) => Err(fault(self.owner, text, &error.to_string())),
         }
     }
 
-    fn known(&self, text: &str, needed: HashSet<String>) -> Result<(), Error> {
+    fn known(&self, text: &str, needed: HashSet<String>) -> Result<(), ClaimsError> {
         match needed.iter().find(|name| !self.names.contains(&&name[..])) {
             Some(name) => Err(fault(
                 self.owner,
@@ -108,7 +108,7 @@ pub(super) fn take_figures(
     owner: &str,
     rules: &[FigureRule],
     evidence: &minijinja::Value,
-) -> Result<Figures, Error> {
+) -> Result<Figures, ClaimsError> {
     let mut figures = Figures::new();
     for rule in rules {
         let Some(found) = evaluate(owner, &rule.is, evidence)? else {
@@ -215,7 +215,7 @@ pub(super) fn evaluate(
     owner: &str,
     expression: &str,
     values: &minijinja::Value,
-) -> Result<Option<minijinja::Value>, Error> {
+) -> Result<Option<minijinja::Value>, ClaimsError> {
     let fault = |error: &minijinja::Error| fault(owner, expression, &error.to_string());
     let compiled = LANGUAGE
         .compile_expression(expression)
@@ -238,7 +238,7 @@ pub(super) fn sentence(
     owner: &str,
     template: &str,
     values: &minijinja::Value,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>, ClaimsError> {
     let fault = |error: minijinja::Error| fault(owner, template, &error.to_string());
     let compiled = LANGUAGE.template_from_str(template).map_err(fault)?;
     // A filter, like an operator, has its own words for what is not there.
@@ -250,8 +250,8 @@ pub(super) fn sentence(
     compiled.render(values).map(Some).map_err(fault)
 }
 
-fn fault(owner: &str, text: &str, reason: &str) -> Error {
-    Error::Data(format!("{owner}: {text:?}: {reason}"))
+fn fault(owner: &str, text: &str, reason: &str) -> ClaimsError {
+    ClaimsError::Data(format!("{owner}: {text:?}: {reason}"))
 }
 
 impl Statement {
@@ -259,7 +259,7 @@ impl Statement {
     ///
     /// # Errors
     /// When an expression or a template is none, or needs a figure that the statement does not name.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), ClaimsError> {
         let checked = Checked::figures(&self.id, &self.figures)?;
         for rule in &self.rules {
             checked.condition(&rule.when)?;
@@ -270,7 +270,7 @@ impl Statement {
         }
         match self.rules.last() {
             Some(last) if last.when == "true" => Ok(()),
-            _ => Err(Error::Data(format!(
+            _ => Err(ClaimsError::Data(format!(
                 "{}: the last rule must apply always (when = \"true\")",
                 self.id
             ))),
@@ -281,7 +281,7 @@ impl Statement {
     ///
     /// # Errors
     /// When a rule is none.
-    pub fn judge(&self, figures: &Figures) -> Result<Judged, Error> {
+    pub fn judge(&self, figures: &Figures) -> Result<Judged, ClaimsError> {
         let values = values(figures);
         for (number, rule) in self.rules.iter().enumerate() {
             let Some(applies) = evaluate(&self.id, &rule.when, &values)? else {
@@ -308,7 +308,7 @@ impl Statement {
                 lacking: None,
             });
         }
-        Err(Error::Data(format!("no rule of {} applies", self.id)))
+        Err(ClaimsError::Data(format!("no rule of {} applies", self.id)))
     }
 
     /// What follows for it from the evidence of a run.
@@ -316,7 +316,7 @@ impl Statement {
         &self,
         context: &minijinja::Value,
         run: &Run,
-    ) -> Result<crate::Claim, Error> {
+    ) -> Result<crate::Claim, ClaimsError> {
         let figures = take_figures(&self.id, &self.figures, context)?;
         let judged = self.judge(&figures)?;
         let why = judged

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
+use super::error::ClaimsError;
 use crate::{RowKey, StartMethod, Unit, Verdict, Version};
 
 /// One statement of the article.
@@ -83,11 +83,11 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let none = || Error::Data(format!("{text:?} names no evidence"));
+    pub(super) fn parse(text: &str) -> Result<Self, ClaimsError> {
+        let none = || ClaimsError::Data(format!("{text:?} names no evidence"));
         let (what, name) = text.rsplit_once('/').ok_or_else(none)?;
         if let Some(way) = what.strip_prefix("alternatives/") {
-            let start_method = name.parse().map_err(Error::Data)?;
+            let start_method = name.parse().map_err(ClaimsError::Data)?;
             let way = way.into();
             return Ok(Self::Alternative { way, start_method });
         }
