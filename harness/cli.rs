@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcomma
 
 use crate::commands::error::CommandError;
 use crate::commands::reproduce::Language;
-use crate::commands::session::Request;
+use crate::commands::session::MeasureRequest;
 use crate::commands::{
     advise, attach, calibrate, claims, compare, doctor, facts, fixtures, help, measure, merge, new,
     packaging, pythons, report, reproduce, run, schema, sharing, terminal, trees, words,
@@ -190,7 +190,7 @@ impl Commands {
 }
 
 /// What a command asks to be measured; nothing of one that does not measure.
-fn request(matches: &ArgMatches) -> Result<Option<Request>, CommandError> {
+fn request(matches: &ArgMatches) -> Result<Option<MeasureRequest>, CommandError> {
     match command(matches) {
         Commands::Measure(args) => args.request(),
         Commands::Advise(args) => args.request(),

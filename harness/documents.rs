@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::consistency;
-use crate::merge::Named;
+use crate::merge::NamedDocument;
 use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES};
 
 /// Why a file is of no use.
@@ -35,7 +35,7 @@ pub enum DocumentFileError {
 ///
 /// # Errors
 /// When it cannot be read or is none.
-pub fn read(path: &Path) -> Result<Named, DocumentFileError> {
+pub fn read(path: &Path) -> Result<NamedDocument, DocumentFileError> {
     let bytes = read_bytes(path).map_err(|source| DocumentFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<Named, DocumentFileError> {
         Ok((report, schema_version))
     });
     match checked {
-        Ok((report, schema_version)) => Ok(Named {
+        Ok((report, schema_version)) => Ok(NamedDocument {
             name: path.display().to_string(),
             schema_version,
             report,

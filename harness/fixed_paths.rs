@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::temporary::{self, Folder};
+use crate::temporary::{self, TemporaryFolder};
 
 /// Bytes of the folder's path. What the user's temporary folder is called must fit where nothing
 /// else can be written.
@@ -22,7 +22,7 @@ const TEMPORARY: &str = "tmp";
 /// A folder with the links, which goes with the last user of it.
 #[derive(Clone, Debug)]
 pub struct FixedPaths {
-    folder: Arc<Folder>,
+    folder: Arc<TemporaryFolder>,
     /// The environment, if there is one.
     prefix: Option<PathBuf>,
 }
@@ -67,10 +67,10 @@ impl FixedPaths {
 
 /// A folder in the first place that can be written, with as long a name as makes its path
 /// [`LENGTH`] bytes long.
-fn folder() -> io::Result<Folder> {
+fn folder() -> io::Result<TemporaryFolder> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for place in temporary::places() {
-        match Folder::of_length(&place, LENGTH) {
+        match TemporaryFolder::of_length(&place, LENGTH) {
             Ok(folder) => return Ok(folder),
             Err(error) => last = error,
         }
@@ -102,7 +102,7 @@ mod tests {
         }
         assert_eq!(lengths[0], lengths[1]);
         for place in ["/tmp", "/dev/shm"] {
-            let folder = Folder::of_length(Path::new(place), LENGTH).unwrap();
+            let folder = TemporaryFolder::of_length(Path::new(place), LENGTH).unwrap();
             assert_eq!(folder.path().as_os_str().len(), LENGTH);
         }
     }

@@ -24,9 +24,9 @@ pub const STATUS: u8 = 130;
 /// programs that start others pass on what these have got, too.
 const ONCE: Duration = Duration::from_millis(200);
 
-static STATE: OnceLock<State> = OnceLock::new();
+static STATE: OnceLock<InterruptState> = OnceLock::new();
 
-struct State {
+struct InterruptState {
     requested: Arc<AtomicBool>,
     /// Never read from: one byte in it says "interrupted" to every wait from then on.
     readable: UnixStream,
@@ -70,7 +70,7 @@ pub fn install() -> io::Result<()> {
             pipe::register(signal, writable.try_clone()?)?;
         }
     }
-    let _ = STATE.set(State {
+    let _ = STATE.set(InterruptState {
         requested,
         readable,
     });

@@ -18,4 +18,4 @@ mod spawn;
 
 pub use kept::{Kept, start};
 pub use life::run;
-pub use messages::{Handed, NAME, Program};
+pub use messages::{Handed, NAME, ProgramToStart};

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Once;
 
-use crate::run_name::{RunName, remove};
+use crate::run_name::{UniqueRunName, remove};
 use crate::{shm, temporary};
 
 /// Removes what dead runs of this user have left, once in a process.
@@ -18,7 +18,7 @@ pub fn sweep() {
 
 /// Removes everything by this name, the lock last: as long as there is something, the next run
 /// finds it by that.
-pub fn remove_all(name: &RunName) {
+pub fn remove_all(name: &UniqueRunName) {
     for place in [std::env::temp_dir().as_path(), Path::new(shm::FOLDER)] {
         for path in name.bearers(place) {
             remove(&path);

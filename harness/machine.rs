@@ -15,6 +15,6 @@ mod text;
 
 pub use environment::environment;
 pub use error::MachineError;
-pub use finding::{Finding, State};
+pub use finding::{Availability, Finding};
 pub use findings::{findings, no_huge_pages, page_mapcount_missing};
 pub use memory::{MemoryLimits, memory};

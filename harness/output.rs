@@ -18,7 +18,7 @@ mod folder;
 mod manifest;
 
 pub use error::{CreateError, OutputError};
-pub use folder::{Folder, FolderKind};
+pub use folder::{FolderKind, ReportFolder};
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;

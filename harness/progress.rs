@@ -21,11 +21,11 @@ const LEAST_PART: u32 = 10;
 pub struct Progress {
     course: Course,
     begun: Instant,
-    shown: Shown,
+    shown: ProgressShown,
 }
 
 #[derive(Debug)]
-enum Shown {
+enum ProgressShown {
     Bar(ProgressBar),
     Lines {
         /// When the last one was written.
@@ -38,9 +38,9 @@ impl Progress {
     /// Of a run of so many steps with each interpreter.
     pub fn new(steps: u64, quiet: bool) -> Self {
         let shown = match quiet {
-            true => Shown::Nothing,
-            false if io::stderr().is_terminal() => Shown::Bar(bar(steps)),
-            false => Shown::Lines {
+            true => ProgressShown::Nothing,
+            false if io::stderr().is_terminal() => ProgressShown::Bar(bar(steps)),
+            false => ProgressShown::Lines {
                 last: Duration::ZERO,
             },
         };
@@ -54,10 +54,10 @@ impl Progress {
     /// Says something that is not about how far it is.
     pub fn say(&self, line: &str) {
         match &self.shown {
-            Shown::Nothing => {}
-            Shown::Bar(bar) => bar.println(format!("refcow: {line}")),
+            ProgressShown::Nothing => {}
+            ProgressShown::Bar(bar) => bar.println(format!("refcow: {line}")),
             // If nobody reads it, nothing is lost.
-            Shown::Lines { .. } => drop(writeln!(io::stderr(), "refcow: {line}")),
+            ProgressShown::Lines { .. } => drop(writeln!(io::stderr(), "refcow: {line}")),
         }
     }
 
@@ -66,8 +66,8 @@ impl Progress {
         let now = self.begun.elapsed();
         self.course.take(step, now);
         match &mut self.shown {
-            Shown::Nothing => {}
-            Shown::Bar(bar) => {
+            ProgressShown::Nothing => {}
+            ProgressShown::Bar(bar) => {
                 let (done, of) = self.course.steps();
                 bar.set_length(of.into());
                 bar.set_position(done.into());
@@ -77,7 +77,7 @@ impl Progress {
                     _ => self.course.doing(),
                 });
             }
-            Shown::Lines { last } => {
+            ProgressShown::Lines { last } => {
                 let line = match step {
                     // It happens once, and takes long.
                     Step::Installing(line) => Some((*line).to_owned()),
@@ -99,7 +99,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
+        if let ProgressShown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
     }

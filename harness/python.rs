@@ -24,7 +24,7 @@ mod trust;
 
 pub use choose::{Chosen, choose, choose_all};
 pub use discover::discover;
-pub use environment::{Ready, prepare, prepare_all};
+pub use environment::{ReadyInterpreter, prepare, prepare_all};
 pub use error::PythonError;
 pub use imports::{Installed, Packages, packages};
 pub use older::{Older, ask, older};

@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
 
-/// The variable in which a subject finds its [`RunName`]: with that begins what it makes outside of
+/// The variable in which a subject finds its [`UniqueRunName`]: with that begins what it makes outside of
 /// its own memory.
 pub const VARIABLE: &str = "REFCOW_SUBJECT";
 
@@ -28,9 +28,9 @@ const RANDOM_BYTES: usize = 6;
 /// A name that no other run has, always of one length: what stands in the environment moves the
 /// stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunName(String);
+pub struct UniqueRunName(String);
 
-impl RunName {
+impl UniqueRunName {
     /// A new one.
     ///
     /// # Errors
@@ -76,13 +76,13 @@ impl RunName {
     }
 }
 
-/// All of this user's in a folder that has a [`RunName`], and whether more follows on that.
-pub(crate) fn own(place: &Path) -> impl Iterator<Item = (PathBuf, RunName, bool)> {
+/// All of this user's in a folder that has a [`UniqueRunName`], and whether more follows on that.
+pub(crate) fn own(place: &Path) -> impl Iterator<Item = (PathBuf, UniqueRunName, bool)> {
     // No such folder: nothing in it.
     let entries = fs::read_dir(place).into_iter().flatten().flatten();
     let user = geteuid().as_raw();
     entries.filter_map(move |entry| {
-        let (name, more) = RunName::of(&entry.file_name())?;
+        let (name, more) = UniqueRunName::of(&entry.file_name())?;
         // Not what a link leads to.
         let is_own = entry.metadata().is_ok_and(|there| there.uid() == user);
         is_own.then(|| (entry.path(), name, more))
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn names_are_known_again_and_nothing_else_is_taken_for_one() {
-        let name = RunName::new().unwrap();
-        let of = |text: &str| RunName::of(OsStr::new(text));
+        let name = UniqueRunName::new().unwrap();
+        let of = |text: &str| UniqueRunName::of(OsStr::new(text));
         assert_eq!(of(name.as_str()), Some((name.clone(), false)));
         assert_eq!(of(&format!("{}-a", name.0)), Some((name.clone(), true)));
         for text in [
@@ -145,6 +145,6 @@ mod tests {
         ] {
             assert_eq!(of(text), None, "{text}");
         }
-        assert_ne!(RunName::new().unwrap(), name);
+        assert_ne!(UniqueRunName::new().unwrap(), name);
     }
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use nix::libc::O_NOFOLLOW;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
-use crate::run_name::{RunName, first, lock, own, remove};
+use crate::run_name::{UniqueRunName, first, lock, own, remove};
 
 /// Where segments of shared memory are.
 pub const FOLDER: &str = "/dev/shm";
 
 /// The segments by this name.
-pub fn segments(name: &RunName) -> Vec<PathBuf> {
+pub fn segments(name: &UniqueRunName) -> Vec<PathBuf> {
     let mut all = name.bearers(Path::new(FOLDER));
     all.retain(|path| path.file_name() != Some(OsStr::new(name.as_str())));
     all
@@ -22,7 +22,7 @@ pub fn segments(name: &RunName) -> Vec<PathBuf> {
 
 /// Says to other runs that this one lives and which segments are its. `None` where there is no
 /// /dev/shm to say so in: then there are no segments either.
-pub fn live(name: &RunName) -> Option<File> {
+pub fn live(name: &UniqueRunName) -> Option<File> {
     let path = Path::new(FOLDER).join(name.as_str());
     loop {
         let mut options = OpenOptions::new();

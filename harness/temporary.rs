@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::O_DIRECTORY;
 
-use crate::run_name::{RunName, first, lock, own, remove};
+use crate::run_name::{UniqueRunName, first, lock, own, remove};
 use crate::shm;
 
 /// Where temporary folders may be, those with short paths first, and the user's own choice last.
@@ -19,14 +19,14 @@ pub fn places() -> impl Iterator<Item = PathBuf> {
 
 /// A temporary folder of this process. Removed when dropped, or by the next run.
 #[derive(Debug)]
-pub struct Folder {
+pub struct TemporaryFolder {
     path: PathBuf,
     /// `None` where the file system has no locks for folders: nobody but this process removes it
     /// then.
     _lock: Option<File>,
 }
 
-impl Folder {
+impl TemporaryFolder {
     /// Makes one.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Folder {
     /// When nothing can be made there.
     pub fn of_length(place: &Path, bytes: usize) -> io::Result<Self> {
         loop {
-            let mut path = place.join(RunName::new()?.as_str()).into_os_string();
+            let mut path = place.join(UniqueRunName::new()?.as_str()).into_os_string();
             while path.len() < bytes {
                 path.push("-");
             }
@@ -60,7 +60,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         remove(&self.path);
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_dead_runs_folders_are_removed_and_a_living_ones_are_not() {
         let place = tempfile::tempdir().unwrap();
-        let living = Folder::new(place.path()).unwrap();
+        let living = TemporaryFolder::new(place.path()).unwrap();
         let dead = place.path().join("refcow-run-0123456789ab-x");
         fs::create_dir_all(dead.join("in it")).unwrap();
         let users = place.path().join("refcow-run-mine");
@@ -92,7 +92,7 @@ mod tests {
         let path = living.path().to_owned();
         drop(living);
         assert!(!path.exists());
-        let long = Folder::of_length(place.path(), 100).unwrap();
+        let long = TemporaryFolder::of_length(place.path(), 100).unwrap();
         assert_eq!(long.path().as_os_str().len(), 100);
         sweep(place.path());
         assert!(long.path().exists());

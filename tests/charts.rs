@@ -7,7 +7,7 @@ use refcow::model::{
     AfterKill, Alternative, Cause, Contents, Fate, Measurement, PageMap, Receiver, RegionName,
     Report, Run, StartMethod,
 };
-use refcow::report::charts::{Chart, Kind, charts, css_variables, inline, png};
+use refcow::report::charts::{Chart, ChartKind, charts, css_variables, inline, png};
 use rstest::rstest;
 
 use crate::common::canned;
@@ -95,13 +95,13 @@ fn find(report: &Report, name: &str) -> Chart {
 }
 
 #[rstest]
-#[case("pages-three_lists", Kind::Pages)]
-#[case("pages-shared_numpy-freeze", Kind::Pages)]
-#[case("copied", Kind::Copied)]
-#[case("versions", Kind::Versions)]
-#[case("memory-three_lists", Kind::Tree)]
-#[case("time", Kind::Time)]
-fn a_chart_looks_like_this(#[case] name: &str, #[case] kind: Kind) {
+#[case("pages-three_lists", ChartKind::Pages)]
+#[case("pages-shared_numpy-freeze", ChartKind::Pages)]
+#[case("copied", ChartKind::Copied)]
+#[case("versions", ChartKind::Versions)]
+#[case("memory-three_lists", ChartKind::Tree)]
+#[case("time", ChartKind::Time)]
+fn a_chart_looks_like_this(#[case] name: &str, #[case] kind: ChartKind) {
     let chart = find(&several(), name);
     assert_eq!(chart.kind, kind);
     snapshot(&chart);
@@ -112,7 +112,7 @@ fn a_chart_looks_like_this(#[case] name: &str, #[case] kind: Kind) {
 #[case("copied-bitarrays")]
 fn ways_to_share_have_a_chart_for_each_content(#[case] name: &str) {
     let chart = find(&with_ways(), name);
-    assert_eq!(chart.kind, Kind::Copied);
+    assert_eq!(chart.kind, ChartKind::Copied);
     snapshot(&chart);
 }
 
@@ -124,13 +124,13 @@ fn snapshot(chart: &Chart) {
 
 #[test]
 fn charts_come_in_the_order_of_their_kinds_and_only_of_what_there_is() {
-    let kinds = |report: &Report| -> Vec<Kind> {
+    let kinds = |report: &Report| -> Vec<ChartKind> {
         let all = charts(report).unwrap();
         assert!(all.is_sorted_by_key(|chart| chart.kind));
-        let kinds: BTreeSet<Kind> = all.into_iter().map(|chart| chart.kind).collect();
+        let kinds: BTreeSet<ChartKind> = all.into_iter().map(|chart| chart.kind).collect();
         kinds.into_iter().collect()
     };
-    use Kind::{Copied, Pages, Time, Tree, Versions};
+    use ChartKind::{Copied, Pages, Time, Tree, Versions};
     assert_eq!(kinds(&several()), [Pages, Copied, Versions, Tree, Time]);
     assert_eq!(
         kinds(&Report::of(run("3.12.1"))),
@@ -364,7 +364,12 @@ fn what_is_asked_for_is_drawn_or_named() {
         })
         .collect();
     let all = charts(&Report::of(run)).unwrap();
-    for kind in [Kind::Pages, Kind::Copied, Kind::Tree, Kind::Time] {
+    for kind in [
+        ChartKind::Pages,
+        ChartKind::Copied,
+        ChartKind::Tree,
+        ChartKind::Time,
+    ] {
         let of_kind: Vec<&Chart> = all.iter().filter(|chart| chart.kind == kind).collect();
         let said: String = of_kind.iter().map(|chart| chart.svg.as_str()).collect();
         assert!(said.contains("data000") && said.contains("look001"));
@@ -437,7 +442,7 @@ fn one_fixture_in_two_sizes_has_two_titles_and_two_names() {
     smaller.count = Some(200);
     run.measurements.push(smaller);
     let all = charts(&Report::of(run)).unwrap();
-    for (kind, beginning) in [(Kind::Pages, "pages"), (Kind::Tree, "memory")] {
+    for (kind, beginning) in [(ChartKind::Pages, "pages"), (ChartKind::Tree, "memory")] {
         let of_kind: Vec<&Chart> = all.iter().filter(|chart| chart.kind == kind).collect();
         for size in [
             "2,000\u{a0}× 64\u{a0}KiB a list",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use refcow::claims::Claims;
-use refcow::compare::{Renamed, Subject, TOLERANCE, compare};
+use refcow::compare::{FixtureOrVisit, Renamed, TOLERANCE, compare};
 use refcow::model::{
     self, Comparison, Fact, Fate, Memory, OnTheWay, Outcome, PageMap, Peak, RegionName, Report,
     Row, RowKey, RowValue, Run, Source, Status, Tolerance, Verdict, VisitBytes,
@@ -1207,7 +1207,7 @@ fn a_visit_of_one_file_is_compared_with_another() {
         child.regions[0].unshared = 2_000;
     }
     base.runs[0].measurements.push(paths);
-    let subject = |visit: &str| Subject {
+    let subject = |visit: &str| FixtureOrVisit {
         fixture: "loader".into(),
         visit: Some(visit.into()),
     };

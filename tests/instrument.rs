@@ -10,7 +10,9 @@ use procfs::process::{MMapPath, Process};
 use refcow::driver::{DriverError, Forked, Launch, Subject};
 use refcow::model::{RegionName, Run};
 use refcow::observe::{PageSet, identical_pages, mappings, page_size, page_states};
-use refcow::protocol::{Argument, Arguments, Fork, Job, Named, Reading, Size, WITNESS};
+use refcow::protocol::{
+    Argument, Arguments, ForkRequest, Job, NamedArguments, Reading, Size, WITNESS,
+};
 use refcow::python;
 use rstest::rstest;
 
@@ -169,7 +171,7 @@ fn plain_pages() -> (Subject, Forked, PageSet) {
     let mut subject = Subject::start(&launch()).unwrap();
     let pages = 16;
     let first = subject.fill(pages, false).unwrap();
-    let fork = Fork {
+    let fork = ForkRequest {
         channel: WITNESS,
         job: Job::Wait,
     };
@@ -202,7 +204,7 @@ fn what_the_observer_sends_leaves_the_heap_as_python_alone_would_have_it() {
                 item_bytes: 1,
             };
             let set = (0..10).map(argument).collect();
-            let refused = subject.build(&Arguments::Named(Named { set, otherwise }));
+            let refused = subject.build(&Arguments::Named(NamedArguments { set, otherwise }));
             assert!(refused.is_err(), "Python has not been started");
         }
         subject.start_python().unwrap();

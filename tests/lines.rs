@@ -6,7 +6,7 @@ use refcow::driver::Subject;
 use refcow::experiment::lines::LineLog;
 use refcow::experiment::visit::{Data, visit};
 use refcow::model::{RegionMap, RegionName, Run, Warning};
-use refcow::protocol::{Arguments, Job, Module, Size};
+use refcow::protocol::{Arguments, Job, ModuleSource, Size};
 use refcow::python::Interpreter;
 use rstest::rstest;
 
@@ -18,7 +18,7 @@ const FIXTURE: &str = include_str!("fixtures/lines.py");
 fn subject(interpreter: &Interpreter, place: &Place) -> Subject {
     let launch = crate::common::launch(interpreter, 1);
     let notes = place.path("notes").to_str().unwrap().to_owned();
-    let module = Module {
+    let module = ModuleSource {
         name: "lines".into(),
         file: "lines.py".into(),
         folder: None,

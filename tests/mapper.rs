@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use procfs::process::Process;
 use refcow::driver::{DriverError, Subject};
 use refcow::model::Warning;
-use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
+use refcow::protocol::{Arguments, ChildMessage, ForkRequest, Job, ModuleSource, Size, WITNESS};
 use refcow::python;
 use rstest::rstest;
 
@@ -94,7 +94,7 @@ fn the_mapper_needs_a_few_bytes_an_object() {
     let own_bytes = |count: u64, objects: bool| {
         let interpreter = python::choose(None).expect("a usable interpreter");
         let launch = crate::common::launch(&interpreter, 0);
-        let module = Module {
+        let module = ModuleSource {
             name: "lists".into(),
             file: "lists.py".into(),
             folder: None,
@@ -108,14 +108,14 @@ fn the_mapper_needs_a_few_bytes_an_object() {
             .build(&Arguments::Size(Size { count, item_bytes }))
             .unwrap();
         let job = Job::Map { objects };
-        let fork = Fork {
+        let fork = ForkRequest {
             channel: WITNESS,
             job,
         };
         let mapper = subject
             .fork(vec![fork], |_| Ok::<_, DriverError>(()))
             .unwrap();
-        let Report::Mapped(_) = subject.hear(&mapper[0], "mapping").unwrap() else {
+        let ChildMessage::Mapped(_) = subject.hear(&mapper[0], "mapping").unwrap() else {
             panic!("no map")
         };
         let status = |pid| Process::new(pid).and_then(|process| process.status());

@@ -3,7 +3,7 @@
 use refcow::driver::Subject;
 use refcow::model::{Cause, Child, RegionName, Run, Written};
 use refcow::objects::ObjectMap;
-use refcow::protocol::{Argument, Arguments, Module, Named, Reading, Size};
+use refcow::protocol::{Argument, Arguments, ModuleSource, NamedArguments, Reading, Size};
 use refcow::python;
 use rstest::rstest;
 use serde_json::Value;
@@ -142,7 +142,7 @@ fn mapped(
     which: &str,
 ) -> (ObjectMap, Vec<(u64, bool, String)>) {
     let launch = crate::common::launch(interpreter, 0);
-    let module = Module {
+    let module = ModuleSource {
         name: "c_memory".into(),
         file: "c_memory.py".into(),
         folder: None,
@@ -164,7 +164,7 @@ fn mapped(
         count: 1,
         item_bytes: 1,
     };
-    let named = Named { set, otherwise };
+    let named = NamedArguments { set, otherwise };
     subject.build(&Arguments::Named(named)).unwrap();
     let told: Value = subject.call("told", vec![which.into()]).unwrap();
     let (_, objects) = subject.map(true).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use refcow::model::{Import, RegionName, Report, Run, Source, Verdict, Warning};
-use refcow::report::charts::{Chart, Kind};
+use refcow::report::charts::{Chart, ChartKind};
 use refcow::report::{render_html, render_page_markdown};
 use rstest::rstest;
 use serde_json::Value;
@@ -88,13 +88,13 @@ fn several() -> Report {
 
 fn charts() -> Vec<Chart> {
     let kinds = [
-        Kind::Time,
-        Kind::Tree,
-        Kind::Versions,
-        Kind::Copied,
-        Kind::Pages,
-        Kind::Pages,
-        Kind::Pages,
+        ChartKind::Time,
+        ChartKind::Tree,
+        ChartKind::Versions,
+        ChartKind::Copied,
+        ChartKind::Pages,
+        ChartKind::Pages,
+        ChartKind::Pages,
     ];
     kinds
         .into_iter()

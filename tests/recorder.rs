@@ -10,7 +10,7 @@ use refcow::driver::{DriverError, Forked, Subject};
 use refcow::observe::{
     CodeMapping, Fault, Faults, PageSet, Recorder, Unavailable, code_mappings, page_size, ranges,
 };
-use refcow::protocol::{Arguments, Fork, Job, Module, Report, Size, WITNESS};
+use refcow::protocol::{Arguments, ChildMessage, ForkRequest, Job, ModuleSource, Size, WITNESS};
 use refcow::python;
 use refcow::symbols::Symbols;
 
@@ -22,18 +22,21 @@ fn subject() -> Subject {
 
 /// Forks a witness and a child that has rehearsed and waits for its visit.
 fn forked(subject: &mut Subject, job: Job) -> [Forked; 2] {
-    let fork = |channel, job| Fork { channel, job };
+    let fork = |channel, job| ForkRequest { channel, job };
     let forks = vec![fork(WITNESS, Job::Wait), fork(1, job)];
     let forked = subject.fork(forks, |_| Ok::<_, DriverError>(())).unwrap();
     let [witness, child] = <[Forked; 2]>::try_from(forked).unwrap();
     subject.release(&child, "rehearsing").unwrap();
     let rehearsed = subject.hear(&child, "rehearsing").unwrap();
-    assert!(matches!(rehearsed, Report::Done { .. }), "{rehearsed:?}");
+    assert!(
+        matches!(rehearsed, ChildMessage::Done { .. }),
+        "{rehearsed:?}"
+    );
     [witness, child]
 }
 
 /// The visit of a child of plain pages, recorded.
-struct Visit {
+struct PlainVisit {
     /// Where each of the pages was written, in that order.
     addresses: Vec<u64>,
     code: Vec<CodeMapping>,
@@ -48,7 +51,7 @@ fn visit(
     pages: u64,
     written: Vec<u64>,
     record: impl FnOnce(i32) -> Result<Recorder, Unavailable>,
-) -> Visit {
+) -> PlainVisit {
     let mut subject = subject();
     let first = subject.fill(pages, false).unwrap();
     // Where in the page: `byte` in harness/subject/plain.rs.
@@ -65,7 +68,7 @@ fn visit(
     subject.release(&child, "writing").unwrap();
     let wrote = subject.hear(&child, "writing").unwrap();
     let Faults { faults, lost } = recorder.stop().unwrap();
-    assert_eq!(wrote, Report::Wrote { pages: count });
+    assert_eq!(wrote, ChildMessage::Wrote { pages: count });
     let plain = first * page_size()..(first + pages) * page_size();
     let (faults, others): (Vec<_>, Vec<_>) = faults
         .into_iter()
@@ -76,7 +79,7 @@ fn visit(
         let fetched = code.any(|one| one.range.contains(&fault.address));
         assert!(fetched, "{fault:x?}");
     }
-    Visit {
+    PlainVisit {
         addresses,
         code,
         faults,
@@ -187,7 +190,7 @@ fn threads_count_and_forked_processes_do_not() {
     }
     let mut subject = subject();
     subject.start_python().unwrap();
-    let fixture = Module {
+    let fixture = ModuleSource {
         name: "fixture".into(),
         file: "fixture.py".into(),
         folder: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
 use refcow::claims::{Claims, FactStatement, Figures};
-use refcow::model::{Fact, Figure as FigureOf, Outcome, Run, Value, Version};
+use refcow::model::{Fact, Figure, Outcome, Run, Value, Version};
 use rstest::rstest;
 
 use crate::common::{Place, by_python, python, run};
@@ -71,7 +71,7 @@ fn figures(id: &str, other: &[(&str, Value)]) -> Figures {
             .unwrap_or_else(|| panic!("{id} has no figure {name}"))
             .unit;
         let value = value.clone();
-        figures.insert((*name).to_owned(), FigureOf { value, unit });
+        figures.insert((*name).to_owned(), Figure { value, unit });
     }
     figures
 }
@@ -82,14 +82,14 @@ fn outcome(id: &str, version: &str, figures: &Figures) -> Outcome {
 }
 
 /// A version before a fact's change and one after it, and figures as each has them.
-type Figure<'a> = (&'a str, Value);
-type Side<'a> = (&'a str, &'a [Figure<'a>]);
+type NamedFigure<'a> = (&'a str, Value);
+type ChangeSide<'a> = (&'a str, &'a [NamedFigure<'a>]);
 
 /// What is found on one side of a change is not what is predicted for the other, and the other way round.
 #[test]
 fn no_prediction_is_foregone() {
     use Value::{Count, Text, Truth};
-    let cases: &[(&str, Side<'_>, Side<'_>)] = &[
+    let cases: &[(&str, ChangeSide<'_>, ChangeSide<'_>)] = &[
         (
             "small-ints-immortal",
             (

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use refcow::driver::Subject;
-use refcow::protocol::{Arguments, Module, Size};
+use refcow::protocol::{Arguments, ModuleSource, Size};
 use refcow::python::Interpreter;
 
 use crate::Outcome;
@@ -54,7 +54,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 fn measure(interpreter: &Interpreter, kind: u64) -> Outcome<(Duration, usize)> {
     let mut subject = Subject::start(&launch(interpreter)?)?;
     subject.start_python()?;
-    let module = Module {
+    let module = ModuleSource {
         name: "objects_of_kinds".into(),
         file: "objects_of_kinds.py".into(),
         folder: None,

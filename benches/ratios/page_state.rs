@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use refcow::model::RegionMap;
-use refcow::observe::{Fork, Mappings, PageStates, Regions, mappings, page_size, page_states};
+use refcow::observe::{
+    Mappings, PageStates, Regions, SharedAtFork, mappings, page_size, page_states,
+};
 use refcow::python::Interpreter;
 
 use crate::Outcome;
@@ -63,7 +65,7 @@ fn regions(pid: i32, parent: &PageStates, map: &RegionMap) -> Outcome<Regions> {
     let child = page_states(pid, &mappings.ranges)?;
     // The parent's alone: what it wrote since the fork.
     let written_since = parent.anonymous() & parent.exclusive();
-    let fork = Fork::new(&mappings, parent, &child, &written_since)?;
+    let fork = SharedAtFork::new(&mappings, parent, &child, &written_since)?;
     Ok(Regions::new(map, &fork))
 }
 

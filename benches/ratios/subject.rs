@@ -7,7 +7,7 @@ use std::time::Duration;
 use refcow::driver::{DriverError, Forked, Launch, Subject};
 use refcow::experiment;
 use refcow::model::{self, Run};
-use refcow::protocol::{Fork, Job, WITNESS};
+use refcow::protocol::{ForkRequest, Job, WITNESS};
 use refcow::python::{self, Interpreter};
 
 use crate::Outcome;
@@ -23,7 +23,7 @@ impl Plain {
     pub fn start(interpreter: &Interpreter, pages: u64) -> Outcome<Self> {
         let mut subject = Subject::start(&launch(interpreter)?)?;
         let first_page = subject.fill(pages, false)?;
-        let fork = |channel, job| Fork { channel, job };
+        let fork = |channel, job| ForkRequest { channel, job };
         let forks = vec![fork(WITNESS, Job::Wait), fork(1, Job::Idle)];
         let children = subject.fork(forks, |_| Ok::<_, DriverError>(()))?;
         Ok(Self {

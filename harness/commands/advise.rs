@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use super::error::CommandError;
 use super::measure::default_visits;
 use super::options::{DataOptions, RunOptions, WordsFormat};
-use super::session::{self, Request};
+use super::session::{self, MeasureRequest};
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
 use crate::report;
@@ -34,7 +34,7 @@ pub struct AdviseArgs {
 }
 
 impl AdviseArgs {
-    pub fn request(&self) -> Result<Request, CommandError> {
+    pub fn request(&self) -> Result<MeasureRequest, CommandError> {
         let (name, visit) = fixtures::split_visit(&self.fixture);
         let fixture = fixtures::find(name)?;
         let named = visit.into_iter().map(str::to_owned);
@@ -71,7 +71,7 @@ impl AdviseArgs {
             fixture,
         };
         dataset.fixture.runs(&dataset.calls())?;
-        Ok(Request::from(Plan {
+        Ok(MeasureRequest::from(Plan {
             advise: vec![dataset],
             arguments: self.arguments.clone(),
             // Why nothing helps, where nothing does.

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
 use super::rules;
-use super::session::{self, Judge, Request};
+use super::session::{self, Judge, MeasureRequest};
 use super::sharing;
 use crate::claims::{Claims, Effort, Expectations};
 use crate::experiment::sharing::Selection as WantedWays;
@@ -39,7 +39,7 @@ pub struct ClaimsArgs {
 
 impl ClaimsArgs {
     /// All that has to be measured to judge these claims, and how they are judged.
-    pub fn request(&self) -> Result<Request, CommandError> {
+    pub fn request(&self) -> Result<MeasureRequest, CommandError> {
         let (rules, rules_from) = rules::read(self.claims.as_deref(), Claims::builtin())?;
         let effort = match (self.quick, self.full) {
             (true, _) => Effort::Quick,
@@ -67,7 +67,7 @@ impl ClaimsArgs {
             Some(path) => rules::expectations(rules, path)?,
             None => Expectations::new(),
         };
-        Ok(Request {
+        Ok(MeasureRequest {
             plan,
             judge: Judge::Claims(self.ids.clone(), expected),
             rules,

@@ -6,7 +6,7 @@ use miette::Diagnostic;
 
 use super::calibrate;
 use crate::experiment::calibration::Options;
-use crate::machine::{self, State};
+use crate::machine::{self, Availability};
 use crate::python;
 
 /// What was looked at, what was found, and what is lost where it is not ok.
@@ -24,7 +24,7 @@ pub fn run() -> String {
             Ok(one) => {
                 usable = true;
                 let words = format!("CPython {}, {}", one.version, one.program.display());
-                add(&mut text, State::Good, &path, &words, None, None);
+                add(&mut text, Availability::Good, &path, &words, None, None);
             }
             Err(why) => add_failure(&mut text, &path, &why, "this interpreter"),
         }
@@ -33,7 +33,14 @@ pub fn run() -> String {
         Some(Ok(one)) => {
             let (written, counted) = (one.pages_written, one.pages_counted);
             let words = format!("{written} pages written, {counted} counted");
-            add(&mut text, State::Good, "calibration", &words, None, None);
+            add(
+                &mut text,
+                Availability::Good,
+                "calibration",
+                &words,
+                None,
+                None,
+            );
         }
         Some(Err(why)) => add_failure(&mut text, "calibration", &why, "every measurement"),
         None => {
@@ -41,7 +48,7 @@ pub fn run() -> String {
             let why = "no usable CPython";
             add(
                 &mut text,
-                State::Unavailable,
+                Availability::Unavailable,
                 "calibration",
                 why,
                 lost,
@@ -55,22 +62,29 @@ pub fn run() -> String {
 fn add_failure(text: &mut String, name: &str, why: &impl Diagnostic, lost: &str) {
     let help = why.help().map(|help| help.to_string());
     let lost = Some(lost.to_owned());
-    add(text, State::Unavailable, name, &why.to_string(), lost, help);
+    add(
+        text,
+        Availability::Unavailable,
+        name,
+        &why.to_string(),
+        lost,
+        help,
+    );
 }
 
 fn add(
     text: &mut String,
-    state: State,
+    state: Availability,
     name: &str,
     found: &str,
     lost: Option<String>,
     remedy: Option<String>,
 ) {
     let mark = match state {
-        State::Good => "ok",
-        State::Limited => "part",
-        State::Unavailable => "no",
-        State::Unknown => "?",
+        Availability::Good => "ok",
+        Availability::Limited => "part",
+        Availability::Unavailable => "no",
+        Availability::Unknown => "?",
     };
     let _ = writeln!(text, "{mark:<5}{name}: {found}");
     for (label, words) in [("lost", lost), ("remedy", remedy)] {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
 use super::rules;
-use super::session::{self, Judge, Request};
+use super::session::{self, Judge, MeasureRequest};
 use crate::claims::{Claims, Effort};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::model;
@@ -30,7 +30,7 @@ pub struct FactsArgs {
 
 impl FactsArgs {
     /// All that has to be measured to test these facts, and how they are judged.
-    pub fn request(&self) -> Result<Request, CommandError> {
+    pub fn request(&self) -> Result<MeasureRequest, CommandError> {
         let (rules, rules_from) = rules::read(self.facts.as_deref(), Claims::versions())?;
         let effort = Effort::Default;
         let size_bytes = rules.alternatives.with(effort);
@@ -39,7 +39,7 @@ impl FactsArgs {
         let evidence = rules.evidence_of_facts(&self.ids)?;
         rules::add_evidence(&mut plan, &mut ways, rules, effort, evidence)?;
         plan.alternatives = (!ways.chosen.is_empty()).then_some(ways);
-        Ok(Request {
+        Ok(MeasureRequest {
             plan,
             judge: Judge::Facts(self.ids.clone()),
             rules,

@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint, value_parser};
 
 use super::error::CommandError;
-use super::options::{DataOptions, Format, RunOptions, renamed};
-use super::session::{self, Request};
+use super::options::{DataOptions, PagesFormat, RunOptions, renamed};
+use super::session::{self, MeasureRequest};
 use super::{compare as comparing, terminal};
 use crate::baselines::Baseline;
 use crate::claims::Claims;
@@ -60,7 +60,7 @@ pub struct MeasureArgs {
     lines: bool,
     /// How to write the page counts
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PagesFormat,
     /// Save the run as baselines/NAME.json, to compare later runs with it
     #[arg(long, value_name = "NAME", value_parser = baseline_name, conflicts_with = "baseline")]
     save_baseline: Option<String>,
@@ -84,7 +84,7 @@ struct NamedFixture {
 }
 
 impl MeasureArgs {
-    pub fn request(&self) -> Result<Request, CommandError> {
+    pub fn request(&self) -> Result<MeasureRequest, CommandError> {
         let named = self.named()?;
         let mut set = Setting::of_sizes(self.count, self.item_bytes);
         set.extend(self.data.set.iter().cloned());
@@ -105,7 +105,7 @@ impl MeasureArgs {
             let first = first.clone();
             return Err(FixtureError::NoArguments { first }.into());
         }
-        Ok(Request::from(Plan {
+        Ok(MeasureRequest::from(Plan {
             datasets,
             arguments: self.arguments.clone(),
             causes: !self.no_causes,
@@ -177,7 +177,7 @@ impl MeasureArgs {
             None => None,
         };
         if let Some(base) = &base {
-            if matches!(self.format, Format::Json | Format::Csv) {
+            if matches!(self.format, PagesFormat::Json | PagesFormat::Csv) {
                 return Err(CommandError::NoPlaceForComparison);
             }
             let (names, planned) = (compare::names(base), names_of(&request.plan));
@@ -193,7 +193,7 @@ impl MeasureArgs {
             None => None,
         };
         let mut comparison = None;
-        let is_document = self.format == Format::Json;
+        let is_document = self.format == PagesFormat::Json;
         let measured = session::run(&request, &self.run, words, is_document, |report, output| {
             let format = self.format.of(output);
             let mut bytes = match self.by.is_empty() {
@@ -205,7 +205,7 @@ impl MeasureArgs {
                 let compared =
                     compare::compare(base, report, compare::TOLERANCE, &self.renamed, facts);
                 let style = match self.format {
-                    Format::Markdown => Style::Markdown,
+                    PagesFormat::Markdown => Style::Markdown,
                     _ => terminal::style(output),
                 };
                 bytes.push(b'\n');

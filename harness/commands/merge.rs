@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::error::CommandError;
-use super::options::Format;
+use super::options::PagesFormat;
 use super::terminal;
 use crate::output::Output;
 use crate::report::{self, Style};
@@ -17,8 +17,8 @@ pub struct MergeArgs {
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
     /// How to write the document
-    #[arg(long, value_enum, default_value_t = Format::Json)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = PagesFormat::Json)]
+    format: PagesFormat,
     /// Write the document to this file, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
@@ -31,9 +31,11 @@ impl MergeArgs {
         let output = Output::open(self.output.as_deref())?;
         let report = merge::merge(documents)?;
         let bytes = match self.format {
-            Format::Json | Format::Csv => report::render(&report, self.format.of(&output))?,
-            Format::Markdown => report::render_document(&report, Style::Markdown),
-            Format::Table => report::render_document(&report, terminal::style(&output)),
+            PagesFormat::Json | PagesFormat::Csv => {
+                report::render(&report, self.format.of(&output))?
+            }
+            PagesFormat::Markdown => report::render_document(&report, Style::Markdown),
+            PagesFormat::Table => report::render_document(&report, terminal::style(&output)),
         };
         Ok(output.write(&bytes)?)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 
 use super::terminal;
-use crate::compare::{Renamed, Subject, TOLERANCE};
+use crate::compare::{FixtureOrVisit, Renamed, TOLERANCE};
 use crate::experiment::Plan;
 use crate::fixtures::parameters::Setting;
 use crate::fixtures::{self, FixtureError};
@@ -92,7 +92,7 @@ pub struct DataOptions {
     env_all: bool,
     /// Transparent huge pages in the measured processes; `keep` leaves them as your own program would have them
     #[arg(long, value_enum, default_value_t)]
-    huge_pages: HugePages,
+    huge_pages: HugePagesOption,
 }
 
 impl DataOptions {
@@ -108,7 +108,7 @@ impl DataOptions {
         Ok(Plan {
             variables: asked.resolve()?,
             asked,
-            keep_huge_pages: self.huge_pages == HugePages::Keep,
+            keep_huge_pages: self.huge_pages == HugePagesOption::Keep,
             ..run.plan()
         })
     }
@@ -116,7 +116,7 @@ impl DataOptions {
 
 /// What becomes of transparent huge pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum HugePages {
+enum HugePagesOption {
     /// None, so that each copy is one page of 4 KiB
     #[default]
     Off,
@@ -126,7 +126,7 @@ enum HugePages {
 
 /// Formats of page counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum PagesFormat {
     /// For people
     #[default]
     Table,
@@ -138,7 +138,7 @@ pub enum Format {
     Csv,
 }
 
-impl Format {
+impl PagesFormat {
     /// This one, for what is written to.
     pub fn of(self, output: &Output) -> report::Format {
         match self {
@@ -243,13 +243,13 @@ pub fn renamed(text: &str) -> Result<Renamed, String> {
 }
 
 /// A fixture as documents name it: of a path the file's name without `.py`; behind a colon one of its visits.
-fn subject(text: &str) -> Result<Subject, String> {
+fn subject(text: &str) -> Result<FixtureOrVisit, String> {
     let (name, visit) = fixtures::split_visit(text);
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.strip_suffix(".py").unwrap_or(stem);
     match stem.is_empty() || visit.is_some_and(str::is_empty) {
         true => Err(format!("`{text}` names no file or fixture")),
-        false => Ok(Subject {
+        false => Ok(FixtureOrVisit {
             fixture: stem.to_owned(),
             visit: visit.map(str::to_owned),
         }),

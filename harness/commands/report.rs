@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::error::CommandError;
 use super::report_folder;
 use crate::model::{Report, printable_lines};
-use crate::output::{Folder, FolderKind, Output};
+use crate::output::{FolderKind, Output, ReportFolder};
 use crate::report::charts::{Chart, charts, png};
 use crate::{documents, report};
 
@@ -116,7 +116,7 @@ impl ReportArgs {
             ReportFormat::Png => (PNG, "png"),
             _ => (SVG, "svg"),
         };
-        let folder = Folder::open(place, kind)?;
+        let folder = ReportFolder::open(place, kind)?;
         let files: Result<Vec<_>, report::Error> = all
             .iter()
             .map(|chart| Ok((format!("{}.{end}", chart.name), bytes(chart)?)))
@@ -133,7 +133,7 @@ fn default_place(run: &Path) -> Option<PathBuf> {
     if run.metadata().is_ok_and(|there| !there.is_file()) {
         return None;
     }
-    if run.file_name()? == report::DOCUMENT && Folder::is_written(folder) {
+    if run.file_name()? == report::DOCUMENT && ReportFolder::is_written(folder) {
         let is_here = folder.as_os_str().is_empty();
         return Some(if is_here { Path::new(".") } else { folder }.to_owned());
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::CommandError;
 use crate::model::Report;
-use crate::output::{Folder, FolderKind};
+use crate::output::{FolderKind, ReportFolder};
 use crate::report;
 
 /// What may be in one.
@@ -14,13 +14,13 @@ const REPORT: FolderKind = FolderKind {
 };
 
 /// A place for a report, if there is to be one, found writable before anything is measured.
-pub fn open(place: Option<&Path>) -> Result<Option<Folder>, CommandError> {
-    let open = |place| Folder::open(place, REPORT);
+pub fn open(place: Option<&Path>) -> Result<Option<ReportFolder>, CommandError> {
+    let open = |place| ReportFolder::open(place, REPORT);
     Ok(place.map(open).transpose()?)
 }
 
 /// Writes all of a report, if there is a place for it.
-pub fn write(folder: Option<Folder>, document: &Report) -> Result<(), CommandError> {
+pub fn write(folder: Option<ReportFolder>, document: &Report) -> Result<(), CommandError> {
     match folder {
         Some(folder) => Ok(folder.write(&report::all(document)?)?),
         None => Ok(()),

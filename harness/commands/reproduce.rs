@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command, ValueEnum, ValueHint};
 
 use super::error::CommandError;
 use super::options::{TIMEOUT_SECONDS, ToleranceOptions, seconds};
-use super::session::Request;
+use super::session::MeasureRequest;
 use super::{report_folder, terminal, words};
 use crate::claims;
 use crate::experiment::{ExperimentError, Plan};
@@ -64,7 +64,7 @@ pub struct Language {
     /// The commands and their flags.
     pub program: fn() -> Command,
     /// What a command asks to be measured; nothing of one that does not measure.
-    pub request: fn(&ArgMatches) -> Result<Option<Request>, CommandError>,
+    pub request: fn(&ArgMatches) -> Result<Option<MeasureRequest>, CommandError>,
 }
 
 impl ReproduceArgs {
@@ -97,7 +97,7 @@ impl ReproduceArgs {
         }
     }
 
-    fn again(&self, recorded: &Report, language: Language) -> Result<Repeated, CommandError> {
+    fn again(&self, recorded: &Report, language: Language) -> Result<Repetition, CommandError> {
         let (command, matches) = match command(recorded, language) {
             Ok(understood) => understood,
             Err(why) => return Ok(Err(why)),
@@ -183,7 +183,7 @@ impl ReproduceArgs {
 }
 
 /// What was measured again, and what came of it; or why nothing was.
-type Repeated = Result<(Report, Reproduction), String>;
+type Repetition = Result<(Report, Reproduction), String>;
 
 /// The command that a document was made by, as this refcow calls and understands it; or why there is none.
 ///
@@ -229,7 +229,7 @@ fn for_this_machine(plan: &mut Plan, pythons: Vec<String>, timeout: f64) {
 }
 
 /// Where a document does not say what follows by rules of the user's, which no other reader of it has, and what is there.
-fn contradiction(request: &Request, recorded: &Report) -> Option<String> {
+fn contradiction(request: &MeasureRequest, recorded: &Report) -> Option<String> {
     request.rules_from.as_ref()?;
     let mut runs = recorded.runs.iter().enumerate();
     runs.find_map(|(number, run)| {

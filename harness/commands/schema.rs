@@ -8,12 +8,12 @@ use crate::{live, model};
 pub struct SchemaArgs {
     /// Of which document
     #[arg(value_enum, default_value_t)]
-    of: Document,
+    of: DocumentKind,
 }
 
 /// The documents that refcow writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Document {
+enum DocumentKind {
     /// What was measured
     #[default]
     Report,
@@ -28,10 +28,10 @@ enum Document {
 impl SchemaArgs {
     pub fn run(&self) -> String {
         let schema = match self.of {
-            Document::Report => model::schema(),
-            Document::Comparison => model::comparison_schema(),
-            Document::Reproduction => model::reproduction_schema(),
-            Document::Trees => live::document::schema(),
+            DocumentKind::Report => model::schema(),
+            DocumentKind::Comparison => model::comparison_schema(),
+            DocumentKind::Reproduction => model::reproduction_schema(),
+            DocumentKind::Trees => live::document::schema(),
         };
         format!("{:#}\n", schema.to_value())
     }

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::{self, Style};
 
 /// What a command asks for.
-pub struct Request {
+pub struct MeasureRequest {
     /// What to measure.
     pub plan: Plan,
     /// How it is judged.
@@ -25,7 +25,7 @@ pub struct Request {
     pub rules_from: Option<Source>,
 }
 
-impl From<Plan> for Request {
+impl From<Plan> for MeasureRequest {
     /// Of what is not judged.
     fn from(plan: Plan) -> Self {
         Self {
@@ -47,7 +47,7 @@ pub enum Judge {
     Facts(Vec<String>),
 }
 
-impl Request {
+impl MeasureRequest {
     /// The files of the user's that it is made from, each by the word of the command line that names it, if one does.
     pub fn sources(&self, words: &[String]) -> Vec<Source> {
         let mut sources: Vec<_> = self.rules_from.iter().cloned().collect();
@@ -99,7 +99,7 @@ impl Request {
 /// Measures what is asked for by these words, and writes it as `render` does, and as a report. Where something could not be
 /// measured, the rest is written all the same, before the error.
 pub fn run(
-    request: &Request,
+    request: &MeasureRequest,
     options: &RunOptions,
     words: Vec<String>,
     is_document: bool,
@@ -128,7 +128,7 @@ pub fn run(
 
 /// [`run`] for what is said in words.
 pub fn run_in_words(
-    request: &Request,
+    request: &MeasureRequest,
     options: &RunOptions,
     words: Vec<String>,
     format: WordsFormat,

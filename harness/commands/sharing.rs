@@ -5,7 +5,7 @@ use clap::{Args, value_parser};
 
 use super::error::CommandError;
 use super::options::{RunOptions, WordsFormat};
-use super::session::{self, Request};
+use super::session::{self, MeasureRequest};
 use crate::claims::{HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
 use crate::experiment::sharing::Selection as WantedWays;
 use crate::experiment::{Dataset, Plan};
@@ -34,7 +34,7 @@ pub struct SharingArgs {
 }
 
 impl SharingArgs {
-    pub fn request(&self) -> Result<Request, CommandError> {
+    pub fn request(&self) -> Result<MeasureRequest, CommandError> {
         let method = self.start_method;
         let (children, force) = (self.run.children(), self.run.force);
         let ways = WantedWays::new(&self.ways, method, self.size, children, force)?;
@@ -43,7 +43,7 @@ impl SharingArgs {
             true => mitigated(self.size)?,
             false => Vec::new(),
         };
-        Ok(Request::from(Plan {
+        Ok(MeasureRequest::from(Plan {
             datasets,
             alternatives: Some(ways),
             ..self.run.plan()

@@ -12,7 +12,7 @@ use super::subject::Subject;
 use crate::deadlock;
 use crate::observe::{self, AtFork, Disagreement};
 use crate::process::{self, watch};
-use crate::protocol::{Answer, Fork, GO, Report, Request};
+use crate::protocol::{ChildMessage, ForkRequest, GO, Reply, Request};
 
 /// A forked process of a subject: the witness or a child.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Subject {
     /// As [`DriverError`] tells, or what `armed` returns.
     pub fn fork<E: From<DriverError>>(
         &mut self,
-        forks: Vec<Fork>,
+        forks: Vec<ForkRequest>,
         mut armed: impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Vec<Forked>, E> {
         self.fork_by(forks, |subject, so_far| {
@@ -52,7 +52,7 @@ impl Subject {
     ///
     /// # Errors
     /// As [`DriverError`] tells, or why they cannot be compared.
-    pub fn fork_and_compare<E>(&mut self, fork: Fork) -> Result<(Forked, AtFork), E>
+    pub fn fork_and_compare<E>(&mut self, fork: ForkRequest) -> Result<(Forked, AtFork), E>
     where
         E: From<DriverError> + From<observe::Error> + From<Disagreement>,
     {
@@ -77,7 +77,7 @@ impl Subject {
     /// Forks processes; `release` lets the parent, which waits before each fork, go on.
     fn fork_by<E: From<DriverError>>(
         &mut self,
-        forks: Vec<Fork>,
+        forks: Vec<ForkRequest>,
         mut release: impl FnMut(&mut Self, usize) -> Result<(), E>,
     ) -> Result<Vec<Forked>, E> {
         let doing = "forking";
@@ -86,13 +86,13 @@ impl Subject {
         let mut answer = self.ask(&Request::Fork(forks), doing)?;
         let mut forked = Vec::new();
         for channel in channels {
-            if !matches!(answer, Answer::Armed) {
+            if !matches!(answer, Reply::Armed) {
                 return Err(out_of_turn(doing, &answer).into());
             }
             release(self, forked.len())?;
             let pid = match self.answer(doing)? {
-                Answer::Forked { pid } => pid,
-                Answer::ForkFailed { errno } => return Err(DriverError::Fork { errno }.into()),
+                Reply::Forked { pid } => pid,
+                Reply::ForkFailed { errno } => return Err(DriverError::Fork { errno }.into()),
                 other => return Err(out_of_turn(doing, &other).into()),
             };
             self.alive.push(pid);
@@ -110,12 +110,12 @@ impl Subject {
             });
             answer = self.answer(doing)?;
         }
-        if !matches!(answer, Answer::AllForked) {
+        if !matches!(answer, Reply::AllForked) {
             return Err(out_of_turn(doing, &answer).into());
         }
         for child in &forked {
             match self.hear(child, doing)? {
-                Report::Ready => {}
+                ChildMessage::Ready => {}
                 other => return Err(out_of_turn(doing, &other).into()),
             }
         }
@@ -133,10 +133,10 @@ impl Subject {
     }
 
     /// The next message of a forked process.
-    pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<Report, DriverError> {
+    pub fn hear(&mut self, forked: &Forked, doing: &str) -> Result<ChildMessage, DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.channels[forked.channel].next(&forked.ended, deadline) {
-            Ok(Report::Raised(raised)) => Err(self.raised(doing, raised)),
+            Ok(ChildMessage::Raised(raised)) => Err(self.raised(doing, raised)),
             Ok(report) => Ok(report),
             Err(error) => Err(self.child_lost(forked, doing, error)),
         }
@@ -194,7 +194,7 @@ impl Subject {
     fn reap(&mut self, pid: i32) -> Result<ExitStatus, DriverError> {
         let doing = "waiting for a child's end";
         match self.ask(&Request::Reap { pid }, doing)? {
-            Answer::Reaped { status } => {
+            Reply::Reaped { status } => {
                 self.alive.retain(|one| *one != pid);
                 Ok(ExitStatus::from_raw(status))
             }
@@ -225,7 +225,7 @@ impl Subject {
         const MOMENT: Duration = Duration::from_secs(2);
         let limit = std::mem::replace(&mut self.launch.timeout, MOMENT);
         let named = match self.ask(&Request::Threads, "naming its threads") {
-            Ok(Answer::Threads(named)) => named,
+            Ok(Reply::Threads(named)) => named,
             _ => Vec::new(),
         };
         self.launch.timeout = limit;

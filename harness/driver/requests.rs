@@ -13,8 +13,8 @@ use crate::deferred;
 use crate::model::RegionMap;
 use crate::objects::ObjectMap;
 use crate::protocol::{
-    ASKED_BYTES, Answer, Arguments, BuiltWith, Footprint, Fork, Job, Module, Report, Request,
-    Started, WITNESS,
+    ASKED_BYTES, Arguments, BuiltWith, ChildMessage, Footprint, ForkRequest, Job, ModuleSource,
+    Reply, Request, Started, WITNESS,
 };
 
 impl Subject {
@@ -31,20 +31,20 @@ impl Subject {
             variables: of_libraries(),
         };
         match self.ask(&start, "starting Python")? {
-            Answer::Started(started) if started.full_version != self.launch.version => {
+            Reply::Started(started) if started.full_version != self.launch.version => {
                 Err(DriverError::OtherInterpreter {
                     interpreter: self.launch.interpreter.clone(),
                     found: started.full_version,
                     wanted: self.launch.version.clone(),
                 })
             }
-            Answer::Started(started) if !same(&started.prefix, &self.launch.prefix) => {
+            Reply::Started(started) if !same(&started.prefix, &self.launch.prefix) => {
                 Err(DriverError::OtherEnvironment {
                     found: started.prefix,
                     wanted: self.launch.prefix.clone(),
                 })
             }
-            Answer::Started(started) => Ok(started),
+            Reply::Started(started) => Ok(started),
             other => Err(out_of_turn("starting Python", &other)),
         }
     }
@@ -52,8 +52,8 @@ impl Subject {
     /// Executes a fixture's module; a user's own finds these arguments in `sys.argv`.
     pub fn load(
         &mut self,
-        helpers: Vec<Module>,
-        fixture: Module,
+        helpers: Vec<ModuleSource>,
+        fixture: ModuleSource,
         arguments: Vec<String>,
     ) -> Result<(), DriverError> {
         let doing = format!("loading {}", fixture.file);
@@ -64,7 +64,7 @@ impl Subject {
             arguments,
         };
         match self.ask(&request, &doing)? {
-            Answer::Loaded => Ok(()),
+            Reply::Loaded => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
         }
     }
@@ -76,8 +76,8 @@ impl Subject {
     pub fn look(&mut self, functions: Vec<String>) -> Result<(), DriverError> {
         let doing = "looking at the file's functions";
         match self.ask(&Request::Look { functions }, doing)? {
-            Answer::Loaded => Ok(()),
-            Answer::Deferred {
+            Reply::Loaded => Ok(()),
+            Reply::Deferred {
                 function,
                 kind,
                 place: (file, line),
@@ -100,7 +100,7 @@ impl Subject {
             Arguments::Named(named) => Request::FootprintBy(named.clone()),
         };
         match self.ask(&request, doing)? {
-            Answer::Footprint(footprint) => Ok(footprint),
+            Reply::Footprint(footprint) => Ok(footprint),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -113,7 +113,7 @@ impl Subject {
             Arguments::Named(named) => (Request::BuildBy(named.clone()), None),
         };
         match self.ask(&request, doing)? {
-            Answer::Built { seconds, with } => {
+            Reply::Built { seconds, with } => {
                 let of_size = BuiltWith {
                     count: size.map(|size| size.count),
                     item_bytes: size.map(|size| size.item_bytes),
@@ -134,7 +134,7 @@ impl Subject {
             steps: steps.iter().map(|step| (*step).to_owned()).collect(),
         };
         match self.ask(&request, &doing)? {
-            Answer::Prepared => Ok(()),
+            Reply::Prepared => Ok(()),
             other => Err(out_of_turn(&doing, &other)),
         }
     }
@@ -145,14 +145,14 @@ impl Subject {
     pub fn remedy(
         &mut self,
         name: &str,
-        modules: Vec<Module>,
+        modules: Vec<ModuleSource>,
         function: &str,
     ) -> Result<Result<(f64, bool), String>, DriverError> {
         let doing = format!("preparing the data ({name})");
         let function = function.to_owned();
         match self.ask(&Request::Remedy { modules, function }, &doing)? {
-            Answer::Remedied { seconds, replaced } => Ok(Ok((seconds, replaced))),
-            Answer::DoesNotApply { reason } => Ok(Err(reason)),
+            Reply::Remedied { seconds, replaced } => Ok(Ok((seconds, replaced))),
+            Reply::DoesNotApply { reason } => Ok(Err(reason)),
             other => Err(out_of_turn(&doing, &other)),
         }
     }
@@ -164,13 +164,13 @@ impl Subject {
     /// As [`DriverError`] tells. After all but a time limit the subject is as before.
     pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), DriverError> {
         let doing = format!("visiting other objects in the place of the data ({visit})");
-        let fork = Fork {
+        let fork = ForkRequest {
             channel: WITNESS,
             job: Job::Compare { name: visit.into() },
         };
         let forked = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
         let compared = match self.hear(&forked[0], &doing) {
-            Ok(Report::Compared { differs, returned }) => Ok((differs, returned)),
+            Ok(ChildMessage::Compared { differs, returned }) => Ok((differs, returned)),
             Ok(other) => return Err(out_of_turn(&doing, &other)),
             // It waits to be dismissed.
             Err(error @ DriverError::Raised { .. }) => Err(error),
@@ -184,7 +184,7 @@ impl Subject {
     pub fn adopt(&mut self) -> Result<(), DriverError> {
         let doing = "putting other objects in the place of the data";
         match self.ask(&Request::Adopt, doing)? {
-            Answer::Prepared => Ok(()),
+            Reply::Prepared => Ok(()),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -197,7 +197,7 @@ impl Subject {
             arguments,
         };
         match self.ask(&request, &doing)? {
-            Answer::Returned(value) => Ok(value),
+            Reply::Returned(value) => Ok(value),
             other => Err(out_of_turn(&doing, &other)),
         }
     }
@@ -206,7 +206,7 @@ impl Subject {
     pub fn fill(&mut self, pages: u64, shared: bool) -> Result<u64, DriverError> {
         let doing = "filling plain pages";
         match self.ask(&Request::Fill { pages, shared }, doing)? {
-            Answer::Filled { first_page } => Ok(first_page),
+            Reply::Filled { first_page } => Ok(first_page),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -215,7 +215,7 @@ impl Subject {
     pub fn write(&mut self, page: u64) -> Result<(), DriverError> {
         let doing = "writing a plain page";
         match self.ask(&Request::Write { page }, doing)? {
-            Answer::Wrote => Ok(()),
+            Reply::Wrote => Ok(()),
             other => Err(out_of_turn(doing, &other)),
         }
     }
@@ -224,13 +224,13 @@ impl Subject {
     pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), DriverError> {
         let doing = "finding the pages of the dataset";
         let job = Job::Map { objects };
-        let fork = Fork {
+        let fork = ForkRequest {
             channel: WITNESS,
             job,
         };
         let mapper = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
         let map = match self.hear(&mapper[0], doing) {
-            Ok(Report::Mapped(map)) => map,
+            Ok(ChildMessage::Mapped(map)) => map,
             Ok(other) => return Err(out_of_turn(doing, &other)),
             Err(DriverError::Died { who, doing, status }) => {
                 let doing = match self.asked_last() {

@@ -15,9 +15,9 @@ use super::launch::{self, Launch, Surroundings};
 use crate::interrupt;
 use crate::keeper::{self, Kept};
 use crate::leftovers;
-use crate::protocol::{ASKED_BYTES, Answer, GO, NOT_LOADED, Raised, Request};
+use crate::protocol::{ASKED_BYTES, GO, NOT_LOADED, Raised, Reply, Request};
 use crate::raised::{self, Around};
-use crate::run_name::RunName;
+use crate::run_name::UniqueRunName;
 
 /// A running subject: the parent of a measurement.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Subject {
     pub(super) channels: Vec<Channel>,
     /// What the mapper writes to.
     pub(super) map: File,
-    pub(super) name: RunName,
+    pub(super) name: UniqueRunName,
     pub(super) launch: Launch,
     /// Forked processes that have not been waited for, by their numbers, which are nobody else's
     /// until then.
@@ -75,10 +75,10 @@ impl Subject {
             .map(File::from)
             .map_err(|errno| DriverError::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;
-        let name = RunName::new().map_err(fail)?;
+        let name = UniqueRunName::new().map_err(fail)?;
         let control = theirs.remove(0);
         let fixed = matches!(launch.surroundings, Surroundings::Fixed(_));
-        let program = keeper::Program {
+        let program = keeper::ProgramToStart {
             argv0: "refcow-subject".into(),
             // For Python's own `main`, which only runs if refcow-subject does not run in its place.
             arguments: ["-I", "-S", "-c", &format!("raise SystemExit({NOT_LOADED})")]
@@ -120,7 +120,7 @@ impl Subject {
         if launch.keep_huge_pages {
             let doing = "keeping huge pages";
             match subject.ask(&Request::KeepHugePages, doing)? {
-                Answer::Kept => {}
+                Reply::Kept => {}
                 other => return Err(out_of_turn(doing, &other)),
             }
         }
@@ -133,7 +133,7 @@ impl Subject {
     }
 
     /// With which the names of all begin that it makes outside of its own memory.
-    pub fn name(&self) -> &RunName {
+    pub fn name(&self) -> &UniqueRunName {
         &self.name
     }
 
@@ -149,7 +149,7 @@ impl Subject {
     }
 
     /// Asks the parent, and waits for its answer.
-    pub(super) fn ask(&mut self, request: &Request, doing: &str) -> Result<Answer, DriverError> {
+    pub(super) fn ask(&mut self, request: &Request, doing: &str) -> Result<Reply, DriverError> {
         let mut line = serde_json::to_vec(request).expect("a request is plain data");
         line.push(b'\n');
         self.send(&line, doing)?;
@@ -157,11 +157,11 @@ impl Subject {
     }
 
     /// The next answer of the parent.
-    pub(super) fn answer(&mut self, doing: &str) -> Result<Answer, DriverError> {
+    pub(super) fn answer(&mut self, doing: &str) -> Result<Reply, DriverError> {
         let deadline = Instant::now() + self.launch.timeout;
         match self.control.next(self.kept.ended(), deadline) {
-            Ok(Answer::Raised(raised)) => Err(self.raised(doing, raised)),
-            Ok(Answer::Refused { reason, help }) => Err(DriverError::Refused { reason, help }),
+            Ok(Reply::Raised(raised)) => Err(self.raised(doing, raised)),
+            Ok(Reply::Refused { reason, help }) => Err(DriverError::Refused { reason, help }),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(doing, error)),
         }

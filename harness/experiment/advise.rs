@@ -14,8 +14,8 @@ use crate::driver::{DriverError, Launch};
 use crate::fixtures;
 use crate::model::{self, Advice, Compared, MeasuredAgain, Measurement, Tried, Warning};
 use crate::observe::{page_size, rss_bytes};
-use crate::protocol::Module;
-use crate::python::{self, Installed, PythonError, Ready};
+use crate::protocol::ModuleSource;
+use crate::python::{self, Installed, PythonError, ReadyInterpreter};
 use crate::remedies::{Remedy, remedies};
 
 /// What came of one dataset.
@@ -72,7 +72,7 @@ struct Trial {
 pub fn run(
     plan: &Plan,
     dataset: &Dataset,
-    ready: &Ready,
+    ready: &ReadyInterpreter,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Advised, AdviseError> {
@@ -290,7 +290,7 @@ fn launch_for(
     remedy: &Remedy,
     plan: &Plan,
     dataset: &Dataset,
-    ready: &Ready,
+    ready: &ReadyInterpreter,
     launch: &Launch,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Result<Equipment, String>, AdviseError> {
@@ -432,10 +432,10 @@ fn not_applicable<T>(error: DatasetError) -> Result<Result<T, String>, DatasetEr
 }
 
 /// A remedy's sources, in the order they are to be executed.
-fn modules(remedy: &Remedy) -> Vec<Module> {
+fn modules(remedy: &Remedy) -> Vec<ModuleSource> {
     let names = remedy.helpers.iter().chain([&remedy.program]);
     names
-        .map(|name| Module {
+        .map(|name| ModuleSource {
             name: format!("_refcow_{name}"),
             file: format!("python_fixtures/remedies/{name}.py"),
             folder: None,

@@ -13,7 +13,7 @@ use super::lines::LineLog;
 use crate::model::{self, Cause, Causes, RegionName, Written};
 use crate::objects::ObjectMap;
 use crate::observe::{PageSet, Regions};
-use crate::protocol::Place;
+use crate::protocol::PythonLine;
 
 /// The first fault on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct FirstWrite {
 
 /// What was recorded of one child's visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedVisit {
     /// By the page's number.
     pub first: HashMap<u64, FirstWrite>,
     /// Faults of which the kernel had no room for a record.
@@ -58,7 +58,7 @@ impl Default for Huge {
     }
 }
 
-impl Recorded {
+impl RecordedVisit {
     /// Why there is a copy of a page without a record.
     fn without_record(&self, page: u64) -> Cause {
         match &self.huge {
@@ -71,7 +71,7 @@ impl Recorded {
     }
 }
 
-impl Recorded {
+impl RecordedVisit {
     /// Takes over the lines of another child that made the same visit, of which it is known which
     /// line ran when. A page has the line of the other's first write to it, if both wrote the same
     /// first, or the same in an object of the same type. Not always by the same function, or to the
@@ -86,7 +86,7 @@ impl Recorded {
             };
             one == other || (found(one).is_some() && found(one) == found(other))
         };
-        let mut shown: HashMap<&Place, Arc<str>> = HashMap::new();
+        let mut shown: HashMap<&PythonLine, Arc<str>> = HashMap::new();
         for (page, write) in &mut self.first {
             let same = other.first.get(page).filter(|same| {
                 // The log speaks of the process's first thread.
@@ -106,8 +106,8 @@ impl Recorded {
 }
 
 /// `function (file:line)`.
-pub(super) fn line_of(place: &Place, log: &LineLog) -> String {
-    let name = |place: &'_ Place| Path::new(&place.file).file_name().map(OsStr::to_owned);
+pub(super) fn line_of(place: &PythonLine, log: &LineLog) -> String {
+    let name = |place: &'_ PythonLine| Path::new(&place.file).file_name().map(OsStr::to_owned);
     let of_place = name(place);
     let mut others = log.places().iter();
     // Two files of one name are told apart by their paths.
@@ -136,7 +136,7 @@ pub fn attribute(
     regions: &Regions,
     unshared: &PageSet,
     identical: Option<&PageSet>,
-    recorded: &Recorded,
+    recorded: &RecordedVisit,
     objects: &ObjectMap,
 ) -> Attributed {
     let mut causes = BTreeMap::new();
@@ -213,9 +213,9 @@ pub fn attribute(
 mod tests {
     use super::*;
     use crate::model::RegionMap;
-    use crate::objects::{Builder, Kind, Part};
+    use crate::objects::{Builder, RecordKind, RecordPart};
     use crate::observe::page_size;
-    use crate::protocol::Lines;
+    use crate::protocol::LineIntervals;
     use proptest::prelude::*;
 
     /// Pages 16 to 47 hold one object each at their beginning, behind a GC header.
@@ -223,8 +223,8 @@ mod tests {
         let mut builder = Builder::default();
         builder.add_type("thing".into());
         for page in 16..48 {
-            let kind = Kind {
-                part: Part::Object {
+            let kind = RecordKind {
+                part: RecordPart::Object {
                     before: 16,
                     collected: true,
                 },
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn each_page_has_the_cause_of_its_first_write() {
-        let recorded = Recorded {
+        let recorded = RecordedVisit {
             first: [
                 write(16, 16, "iterate"),
                 write(17, 16, "iterate"),
@@ -269,7 +269,7 @@ mod tests {
                 write(3, 8, "elsewhere"),
             ]
             .into(),
-            ..Recorded::default()
+            ..RecordedVisit::default()
         };
         let unshared: PageSet = [3, 16, 17, 18, 19].into_iter().collect();
         let identical: PageSet = [16, 18].into_iter().collect();
@@ -304,16 +304,16 @@ mod tests {
     #[test]
     fn a_page_without_a_record_is_the_kernels_only_if_none_was_lost() {
         let unshared: PageSet = [20].into_iter().collect();
-        let lost = Recorded {
+        let lost = RecordedVisit {
             lost: 1,
-            ..Recorded::default()
+            ..RecordedVisit::default()
         };
-        let of = |recorded: &Recorded| {
+        let of = |recorded: &RecordedVisit| {
             let Attributed { causes, .. } =
                 attribute(&regions(), &unshared, None, recorded, &objects());
             causes[&RegionName::Header]
         };
-        assert_eq!(of(&Recorded::default()).kernel, 1);
+        assert_eq!(of(&RecordedVisit::default()).kernel, 1);
         assert_eq!(of(&lost).unattributed, 1);
     }
 
@@ -321,7 +321,7 @@ mod tests {
     fn a_page_without_a_record_is_khugepageds_if_it_is_in_a_huge_page() {
         let unshared: PageSet = (20..24).collect();
         let of = |lost, huge| {
-            let recorded = Recorded {
+            let recorded = RecordedVisit {
                 first: [write(20, 16, "iterate")].into(),
                 lost,
                 huge,
@@ -346,19 +346,19 @@ mod tests {
 
     #[test]
     fn a_line_is_taken_over_with_the_same_write_and_no_other() {
-        let place = |line| Place {
+        let place = |line| PythonLine {
             file: "/home/me/mine.py".into(),
             function: "visit_it".into(),
             line,
         };
-        let log = LineLog::new(Lines {
+        let log = LineLog::new(LineIntervals {
             places: vec![place(3), place(4)],
             intervals: vec![(3, 18, 0).into(), (18, 30, 1).into()],
-            ..Lines::default()
+            ..LineIntervals::default()
         });
-        let recorded = |all: Vec<(u64, FirstWrite)>| Recorded {
+        let recorded = |all: Vec<(u64, FirstWrite)>| RecordedVisit {
             first: all.into_iter().collect(),
-            ..Recorded::default()
+            ..RecordedVisit::default()
         };
         let ours = || {
             recorded(vec![
@@ -412,7 +412,7 @@ mod tests {
                 .into_iter()
                 .map(|(page, (offset, by))| write(page, offset, ["a", "b", "c"][usize::from(by)]))
                 .collect();
-            let recorded = Recorded { first, lost, ..Recorded::default() };
+            let recorded = RecordedVisit { first, lost, ..RecordedVisit::default() };
             let regions = regions();
             let Attributed { causes, by_page, written } =
                 attribute(&regions, &unshared, Some(&identical), &recorded, &objects());

@@ -9,7 +9,7 @@ use crate::driver::{DriverError, Launch, Subject, Surroundings};
 use crate::fixtures::{self, Fixture};
 use crate::machine::{self, MachineError, MemoryLimits};
 use crate::model::{self, Warning};
-use crate::protocol::{self, Arguments, BuiltWith, Footprint, Module, Size};
+use crate::protocol::{self, Arguments, BuiltWith, Footprint, ModuleSource, Size};
 
 /// Why a dataset was not measured.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -268,8 +268,8 @@ pub(super) fn build_in(
 }
 
 /// The sources to execute: the helpers that the fixture needs, and the fixture.
-fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
-    let helpers = fixture.helpers.iter().map(|(name, source)| Module {
+fn modules(fixture: &Fixture) -> (Vec<ModuleSource>, ModuleSource) {
+    let helpers = fixture.helpers.iter().map(|(name, source)| ModuleSource {
         name: name.clone(),
         file: format!("python_fixtures/{name}.py"),
         folder: None,
@@ -287,7 +287,7 @@ fn modules(fixture: &Fixture) -> (Vec<Module>, Module) {
             )
         }
     };
-    let module = Module {
+    let module = ModuleSource {
         // A dot would make it a part of a package.
         name: fixture.name.replace('.', "_"),
         file,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::driver::{Launch, Surroundings};
 use crate::fixed_paths::FixedPaths;
-use crate::python::Ready;
+use crate::python::ReadyInterpreter;
 
 /// Why no subject can be started.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -27,7 +27,11 @@ pub enum LaunchError {
 ///
 /// # Errors
 /// When refcow-subject is not there, or there is nowhere to write.
-pub fn launch(ready: &Ready, children: usize, timeout: Duration) -> Result<Launch, LaunchError> {
+pub fn launch(
+    ready: &ReadyInterpreter,
+    children: usize,
+    timeout: Duration,
+) -> Result<Launch, LaunchError> {
     let interpreter = &ready.interpreter;
     let is_environment = ready.prefix != interpreter.base_prefix;
     let paths =

@@ -3,7 +3,7 @@
 //!
 //! Pure: what writes the log is `harness/subject/trace.rs`.
 
-use crate::protocol::{Interval, Lines, Place};
+use crate::protocol::{Interval, LineIntervals, PythonLine};
 
 /// A log whose intervals are in order and name places that it has.
 ///
@@ -11,7 +11,7 @@ use crate::protocol::{Interval, Lines, Place};
 /// [`LineLog::at`]. That clock is the same for both only if the subject is in the initial time
 /// namespace (`time_namespaces(7)`), or the recording knows of its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LineLog(Lines);
+pub struct LineLog(LineIntervals);
 
 /// The log contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -36,7 +36,7 @@ impl LineLog {
     ///
     /// # Errors
     /// When it contradicts itself.
-    pub fn new(lines: Lines) -> Result<Self, LineLogError> {
+    pub fn new(lines: LineIntervals) -> Result<Self, LineLogError> {
         let mut time = 0;
         for (entry, interval) in lines.intervals.iter().enumerate() {
             if interval.start < time || interval.end < interval.start {
@@ -63,13 +63,13 @@ impl LineLog {
     /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that
     /// thread. One of another thread would get the line at which the first was then, as a rule one
     /// that waits.
-    pub fn at(&self, time: u64) -> Option<&Place> {
+    pub fn at(&self, time: u64) -> Option<&PythonLine> {
         self.number_at(time).map(|place| &self.0.places[place])
     }
 
     /// The same, and the innermost line of the user's own that had called it; `None` if it is
     /// itself one, or there was none.
-    pub fn with_caller_at(&self, time: u64) -> Option<(&Place, Option<&Place>)> {
+    pub fn with_caller_at(&self, time: u64) -> Option<(&PythonLine, Option<&PythonLine>)> {
         let place = self.number_at(time)?;
         let own = self.0.own.get(place).copied().flatten();
         Some((&self.0.places[place], own.map(|own| &self.0.places[own])))
@@ -86,7 +86,7 @@ impl LineLog {
 
     /// Every place that the log names; one more than once if several lines of the user's own had
     /// called it.
-    pub fn places(&self) -> &[Place] {
+    pub fn places(&self) -> &[PythonLine] {
         &self.0.places
     }
 
@@ -113,15 +113,15 @@ mod tests {
     use super::*;
 
     fn log(intervals: &[(u64, u64, usize)]) -> Result<LineLog, LineLogError> {
-        let place = |line| Place {
+        let place = |line| PythonLine {
             file: "f.py".into(),
             function: "visit_it".into(),
             line,
         };
-        LineLog::new(Lines {
+        LineLog::new(LineIntervals {
             places: vec![place(1), place(2)],
             intervals: intervals.iter().copied().map(Interval::from).collect(),
-            ..Lines::default()
+            ..LineIntervals::default()
         })
     }
 

@@ -10,11 +10,11 @@ use super::causes::{FirstWrite, line_of};
 use super::lines::LineLog;
 use crate::model::{Made, printable};
 use crate::observe::PageSet;
-use crate::protocol::Place;
+use crate::protocol::PythonLine;
 
 /// One new page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Page {
+struct NewPage {
     /// The fault that made it; none if the kernel filled or moved it, as `read(2)` and `mremap(2)`
     /// do, or the record was lost.
     fault: Option<FirstWrite>,
@@ -23,19 +23,19 @@ struct Page {
 
 /// The new pages of one child, by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewPages(HashMap<u64, Page>);
+pub struct NewPages(HashMap<u64, NewPage>);
 
 /// The line that was running, and the user's own that had called it.
-type Lines<'log> = (&'log Place, Option<&'log Place>);
+type LinePair<'log> = (&'log PythonLine, Option<&'log PythonLine>);
 
 /// What alike pages have in common.
-type Key = (Option<Arc<str>>, Option<Arc<str>>);
+type WriterKey = (Option<Arc<str>>, Option<Arc<str>>);
 
 impl NewPages {
     /// These pages, with the faults that made them, as far as they are known.
     pub fn new(pages: &PageSet, mut faults: HashMap<u64, FirstWrite>) -> Self {
         let page = |page| {
-            let made = Page {
+            let made = NewPage {
                 fault: faults.remove(&page),
                 of_type: None,
             };
@@ -53,15 +53,15 @@ impl NewPages {
     /// type, if they have one line.
     pub fn take_lines(&mut self, other: &Self, process: i32, log: &LineLog) {
         // The log speaks of the process's first thread.
-        let place = |page: &Page| {
+        let place = |page: &NewPage| {
             let fault = page.fault.as_ref()?;
             (fault.thread == process).then(|| log.with_caller_at(fault.time))?
         };
-        let mut of_alike: HashMap<Key, HashSet<Option<Lines<'_>>>> = HashMap::new();
+        let mut of_alike: HashMap<WriterKey, HashSet<Option<LinePair<'_>>>> = HashMap::new();
         for page in other.0.values() {
             of_alike.entry(page.key()).or_default().insert(place(page));
         }
-        let mut shown: HashMap<&Place, Arc<str>> = HashMap::new();
+        let mut shown: HashMap<&PythonLine, Arc<str>> = HashMap::new();
         for (number, page) in &mut self.0 {
             let (function, of_type) = page.key();
             let same = other.0.get(number).filter(|same| {
@@ -129,8 +129,8 @@ impl NewPages {
     }
 }
 
-impl Page {
-    fn key(&self) -> Key {
+impl NewPage {
+    fn key(&self) -> WriterKey {
         let function = self.fault.as_ref().map(|fault| Arc::clone(&fault.function));
         (function, self.of_type.clone())
     }
@@ -140,7 +140,7 @@ impl Page {
 mod tests {
     use super::*;
     use crate::observe::page_size;
-    use crate::protocol::Lines;
+    use crate::protocol::LineIntervals;
 
     fn fault(page: u64, function: &str, time: u64) -> (u64, FirstWrite) {
         let fault = FirstWrite {
@@ -195,15 +195,15 @@ mod tests {
 
     #[test]
     fn a_line_is_that_of_the_same_page_or_of_all_that_are_alike() {
-        let place = |line| Place {
+        let place = |line| PythonLine {
             file: "/home/me/mine.py".into(),
             function: "fill".into(),
             line,
         };
-        let log = LineLog::new(Lines {
+        let log = LineLog::new(LineIntervals {
             places: vec![place(3), place(4)],
             intervals: vec![(0, 10, 0).into(), (10, 20, 1).into()],
-            ..Lines::default()
+            ..LineIntervals::default()
         });
         let log = log.unwrap();
         let other = pages([

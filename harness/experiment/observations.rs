@@ -9,11 +9,11 @@ use crate::driver::{self, DriverError, Forked, Launch, Subject};
 use crate::fixtures;
 use crate::model::Value;
 use crate::observe::{self, AtFork, PageSet, PageStates, agree, mappings, page_states, settle};
-use crate::protocol::{Fork, Job, Module, Report, WITNESS};
+use crate::protocol::{ChildMessage, ForkRequest, Job, ModuleSource, WITNESS};
 use crate::python::Older;
 
 /// What was seen, by name.
-pub type Figures = BTreeMap<String, Value>;
+pub type ObservedValues = BTreeMap<String, Value>;
 
 /// Pages of which one gets a byte written.
 const PLAIN_PAGES: u64 = 1024;
@@ -25,8 +25,8 @@ const WRITTEN: u64 = PLAIN_PAGES / 2;
 ///
 /// # Errors
 /// When it cannot be forked, stopped or looked at.
-pub fn at_fork(subject: &mut Subject) -> Result<Figures, VisitError> {
-    let fork = Fork {
+pub fn at_fork(subject: &mut Subject) -> Result<ObservedValues, VisitError> {
+    let fork = ForkRequest {
         channel: WITNESS,
         job: Job::Wait,
     };
@@ -50,8 +50,8 @@ pub fn at_fork(subject: &mut Subject) -> Result<Figures, VisitError> {
 ///
 /// # Errors
 /// When it cannot be done, or the two ways of counting disagree.
-pub fn one_byte(launch: &Launch) -> Result<Figures, VisitError> {
-    let mut all = Figures::new();
+pub fn one_byte(launch: &Launch) -> Result<ObservedValues, VisitError> {
+    let mut all = ObservedValues::new();
     for (mapping, shared) in [("private", false), ("shared", true)] {
         for (who, writer) in [("child", Writer::Child), ("parent", Writer::Parent)] {
             let found = write_one(launch, shared, writer)?;
@@ -71,12 +71,12 @@ enum Writer {
 }
 
 /// One side of a write: the page's bytes, and the states of all pages.
-struct Side {
+struct SideOfWrite {
     bytes: Vec<u8>,
     states: PageStates,
 }
 
-impl Side {
+impl SideOfWrite {
     fn look(pid: i32, written: u64) -> Result<Self, VisitError> {
         settle(pid)?;
         Ok(Self {
@@ -96,7 +96,7 @@ impl Side {
     }
 }
 
-fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, VisitError> {
+fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<ObservedValues, VisitError> {
     let doing = "writing one byte";
     let mut subject = Subject::start(launch)?;
     let first = subject.fill(PLAIN_PAGES, shared)?;
@@ -108,13 +108,13 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, V
         },
         Writer::Parent => Job::Idle,
     };
-    let fork = |channel, job| Fork { channel, job };
+    let fork = |channel, job| ForkRequest { channel, job };
     let forks = vec![fork(WITNESS, Job::Wait), fork(WITNESS + 1, job)];
     let forked = subject.fork(forks, |_| Ok::<_, DriverError>(()))?;
     let child = &forked[1];
     release(&mut subject, child, doing)?;
     let (parent_pid, child_pid) = (subject.pid(), child.pid);
-    let look = |pid| Side::look(pid, first + WRITTEN);
+    let look = |pid| SideOfWrite::look(pid, first + WRITTEN);
     let (parent_before, child_before) = (look(parent_pid)?, look(child_pid)?);
     match writer {
         Writer::Child => release(&mut subject, child, doing)?,
@@ -138,7 +138,7 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, V
         ("writer_changed_bytes", ours.changed_bytes(ours_before)),
         ("other_changed_bytes", theirs.changed_bytes(theirs_before)),
     ]);
-    let moved = |now: &Side, before: &Side| now.states.moved(&before.states);
+    let moved = |now: &SideOfWrite, before: &SideOfWrite| now.states.moved(&before.states);
     if let Some((ours, theirs)) = moved(ours, ours_before).zip(moved(theirs, theirs_before)) {
         agree("after one write", &copied, &(&ours & &plain))?;
         found.insert("other_moved_pages".into(), count((theirs & plain).len()));
@@ -150,7 +150,7 @@ fn write_one(launch: &Launch, shared: bool, writer: Writer) -> Result<Figures, V
 fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), VisitError> {
     subject.release(child, doing)?;
     match subject.hear(child, doing)? {
-        Report::Done { .. } | Report::Wrote { .. } => Ok(()),
+        ChildMessage::Done { .. } | ChildMessage::Wrote { .. } => Ok(()),
         other => Err(driver::out_of_turn(doing, &other).into()),
     }
 }
@@ -159,10 +159,14 @@ fn release(subject: &mut Subject, child: &Forked, doing: &str) -> Result<(), Vis
 ///
 /// # Errors
 /// When it cannot be run, or says no figures.
-pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figures, VisitError> {
+pub fn facts(
+    launch: &Launch,
+    name: &str,
+    arguments: Vec<Json>,
+) -> Result<ObservedValues, VisitError> {
     let mut subject = Subject::start(launch)?;
     subject.start_python()?;
-    let module = Module {
+    let module = ModuleSource {
         name: name.to_owned(),
         file: format!("python_fixtures/facts/{name}.py"),
         folder: None,
@@ -181,7 +185,7 @@ pub fn facts(launch: &Launch, name: &str, arguments: Vec<Json>) -> Result<Figure
 
 /// Whether an interpreter before 3.8, if there is one that can be asked, has shared memory blocks,
 /// and other shared memory.
-pub fn older_pythons(here: &Older, older: Option<&Older>) -> Figures {
+pub fn older_pythons(here: &Older, older: Option<&Older>) -> ObservedValues {
     let having =
         |which: fn(&Older) -> bool| count(older.iter().filter(|one| which(one)).count() as u64);
     let version = older.map_or("", |one| &one.version);
@@ -194,7 +198,7 @@ pub fn older_pythons(here: &Older, older: Option<&Older>) -> Figures {
     ])
 }
 
-fn figures<const N: usize>(all: [(&str, Value); N]) -> Figures {
+fn figures<const N: usize>(all: [(&str, Value); N]) -> ObservedValues {
     let owned = all.map(|(name, value)| (name.to_owned(), value));
     owned.into_iter().collect()
 }

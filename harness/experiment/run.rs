@@ -16,7 +16,7 @@ use super::{advise, calibration, observations, sharing};
 use crate::driver::{DriverError, Launch};
 use crate::machine::{self, MachineError};
 use crate::model::{self, Environment, Observation, Report, Run, Warning};
-use crate::python::{self, Interpreter, Ready};
+use crate::python::{self, Interpreter, ReadyInterpreter};
 use crate::threads::both;
 use crate::variables::HASH_SEED;
 
@@ -102,7 +102,7 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
 }
 
 /// What the figures of an interpreter depend on.
-fn environment_of(ready: &Ready) -> Result<Environment, MachineError> {
+fn environment_of(ready: &ReadyInterpreter) -> Result<Environment, MachineError> {
     let seeds = BTreeMap::from([("PYTHONHASHSEED".to_owned(), HASH_SEED)]);
     let python::Installed { versions, sha256 } = ready.installed.clone();
     machine::environment(versions, sha256, seeds)
@@ -163,7 +163,7 @@ impl Problems {
 /// Everything in the plan, with one interpreter.
 fn run_one(
     plan: &Plan,
-    ready: &Ready,
+    ready: &ReadyInterpreter,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<InterpreterRun, ExperimentError> {
     let (began, clock) = (Timestamp::now(), Instant::now());

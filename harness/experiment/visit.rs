@@ -20,10 +20,10 @@ use crate::driver::Subject;
 use crate::model::{Child, RegionMap, Tree};
 use crate::objects::ObjectMap;
 use crate::observe::{
-    self, Counters, Family, Recorder, Regions, Unavailable, Watch, counters, identical_pages,
+    self, Counters, Recorder, Regions, Relatives, Unavailable, Watcher, counters, identical_pages,
     settle,
 };
-use crate::protocol::{Job, Report};
+use crate::protocol::{ChildMessage, Job};
 use crate::threads::{self, both};
 
 /// With more children, their memory is summed up after the last alone: the kernel walks every
@@ -110,7 +110,7 @@ pub fn visit(
     let mut lazy = None;
     let mut all = vec![witness];
     for (forked, child) in ready {
-        let family = Family::of(child.pid)?;
+        let family = Relatives::of(child.pid)?;
         // One child at a time, so that each has all of the memory that the kernel lends for this.
         let recorder = match data.objects {
             Some(_) if causes_unknown.is_none() => Recorder::start(child.pid)
@@ -120,23 +120,23 @@ pub fn visit(
         };
         // Not where it is the time that matters.
         let watch = (data.objects.is_some())
-            .then(|| Watch::start(child.pid, child.had.own.clone()))
+            .then(|| Watcher::start(child.pid, child.had.own.clone()))
             .flatten();
         subject.release(&forked, doing)?;
         let mut seconds = 0.0;
         match subject.hear(&forked, doing)? {
-            Report::Done {
+            ChildMessage::Done {
                 seconds: taken,
                 lazy: returned,
             } => {
                 seconds = taken;
                 lazy = lazy.or(returned);
             }
-            Report::Wrote { pages } => written.push(pages),
+            ChildMessage::Wrote { pages } => written.push(pages),
             other => return Err(VisitError::waiting_for(doing, &other)),
         }
         settle(child.pid)?;
-        let seen = watch.map(Watch::stop);
+        let seen = watch.map(Watcher::stop);
         let recorded = match recorder.map(Recorder::stop) {
             Some(Ok(faults)) => Some(faults),
             Some(Err(unavailable)) => {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-use super::messages::{HANDED, Handed, NAME, Notice, Order, Program};
+use super::messages::{HANDED, Handed, NAME, Notice, Order, ProgramToStart};
 use crate::interrupt::{self, Wake};
 use crate::process::{self, ends, watch};
-use crate::run_name::RunName;
+use crate::run_name::UniqueRunName;
 
 /// What the keeper gets for all of its work at the end: longer only if the kernel does not let a
 /// process go.
@@ -48,8 +48,8 @@ struct Keeper {
 /// When there is no such program, or no keeper.
 pub fn start(
     keeper: &Path,
-    program: Program,
-    name: &RunName,
+    program: ProgramToStart,
+    name: &UniqueRunName,
     handed: Handed<'_>,
 ) -> io::Result<Kept> {
     let (line, theirs) = UnixStream::pair()?;

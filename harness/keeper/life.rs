@@ -20,7 +20,7 @@ use super::end::{children, end, hear};
 use super::messages::{HANDED, Notice, Order};
 use super::printed::Printed;
 use super::spawn::spawn;
-use crate::run_name::RunName;
+use crate::run_name::UniqueRunName;
 use crate::{interrupt, leftovers, shm};
 
 /// The keeper's whole life. Its standard input is the socket to refcow.
@@ -43,7 +43,7 @@ pub fn run() -> io::Result<()> {
         // It was killed before it could say what to start.
         return Ok(());
     };
-    let name = RunName::read(&order.name).ok_or(io::ErrorKind::InvalidData)?;
+    let name = UniqueRunName::read(&order.name).ok_or(io::ErrorKind::InvalidData)?;
     let lives = shm::live(&name);
     match spawn(&order, handed) {
         Ok((child, mut printed)) => {

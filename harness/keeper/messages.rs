@@ -10,7 +10,7 @@ pub const NAME: &str = "refcow-keeper";
 
 /// How a program is to be started, and what it finds around itself.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Program {
+pub struct ProgramToStart {
     /// What it is told of its own name.
     pub argv0: OsString,
     /// The other words.
@@ -42,7 +42,7 @@ pub(super) const HANDED: usize = 3;
 /// What the keeper is told.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
-    pub(super) program: Program,
+    pub(super) program: ProgramToStart,
     pub(super) name: OsString,
     /// Its soft limit of open files, if that is not the keeper's own, which is refcow's.
     pub(super) open_files: Option<u64>,

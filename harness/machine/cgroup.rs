@@ -9,12 +9,12 @@ use super::kernel::read;
 
 /// The two generations of the memory controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum CgroupVersion {
     One,
     Two,
 }
 
-impl Version {
+impl CgroupVersion {
     /// Files that hold the limit and the use, and the key in `memory.stat` for file cache not used
     /// of late, with that of the groups below included.
     fn names(self) -> (&'static str, &'static str, &'static str) {
@@ -53,19 +53,21 @@ pub(super) fn left() -> Option<(u64, String)> {
         .min()
 }
 
-fn version(group: &ProcessCGroup) -> Option<Version> {
+fn version(group: &ProcessCGroup) -> Option<CgroupVersion> {
     if group.hierarchy == 0 {
-        Some(Version::Two)
+        Some(CgroupVersion::Two)
     } else {
         let memory = group.controllers.iter().any(|name| name == "memory");
-        memory.then_some(Version::One)
+        memory.then_some(CgroupVersion::One)
     }
 }
 
-fn holds_memory(mount: &MountInfo, version: Version) -> bool {
+fn holds_memory(mount: &MountInfo, version: CgroupVersion) -> bool {
     match version {
-        Version::One => mount.fs_type == "cgroup" && mount.super_options.contains_key("memory"),
-        Version::Two => mount.fs_type == "cgroup2",
+        CgroupVersion::One => {
+            mount.fs_type == "cgroup" && mount.super_options.contains_key("memory")
+        }
+        CgroupVersion::Two => mount.fs_type == "cgroup2",
     }
 }
 
@@ -84,7 +86,7 @@ fn folders(mount_point: &Path, root: &str, group: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn left_in(folder: &Path, version: Version) -> Option<(u64, String)> {
+fn left_in(folder: &Path, version: CgroupVersion) -> Option<(u64, String)> {
     let (limit, used, cache) = version.names();
     let file = folder.join(limit);
     let limit_bytes = limit_bytes(&read(&file)?)?;

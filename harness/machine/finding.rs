@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How far something is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum Availability {
     /// Nothing is lost.
     Good,
     /// Figures can be had, but less than everything.
@@ -22,7 +22,7 @@ pub struct Finding {
     /// What was looked at.
     pub name: &'static str,
     /// How far it is available.
-    pub state: State,
+    pub state: Availability,
     /// What was found, in words and figures.
     pub found: String,
     /// What a user goes without. Absent: nothing.
@@ -37,7 +37,7 @@ impl Finding {
     pub(super) fn good(name: &'static str, found: impl Into<String>) -> Self {
         Self {
             name,
-            state: State::Good,
+            state: Availability::Good,
             found: found.into(),
             lost: None,
             remedy: None,
@@ -46,7 +46,7 @@ impl Finding {
 
     pub(super) fn less(
         name: &'static str,
-        state: State,
+        state: Availability,
         found: impl Into<String>,
         lost: &str,
         remedy: &str,

@@ -6,7 +6,7 @@ use nix::sys::prctl;
 use nix::unistd::geteuid;
 use procfs::{ConfigSetting, Current, Meminfo};
 
-use super::finding::{Finding, State};
+use super::finding::{Availability, Finding};
 use super::kernel::{KSM_RUN, THP_ENABLED, capable, lossy, page_size, read, system};
 use super::memory::memory;
 use super::sample::Sample;
@@ -27,7 +27,8 @@ fn default_data_bytes() -> u64 {
 /// Whether the kernel says that it keeps no count of each page's users, on which bit 56 of pagemap,
 /// USS and PSS rest.
 pub fn page_mapcount_missing() -> bool {
-    procfs::kernel_config().is_ok_and(|config| page_mapcount(Ok(&config)).state == State::Limited)
+    procfs::kernel_config()
+        .is_ok_and(|config| page_mapcount(Ok(&config)).state == Availability::Limited)
 }
 
 /// Everything that can limit what refcow measures, each with what is lost and how to get it.
@@ -63,7 +64,7 @@ fn kernel() -> Finding {
                 lossy(system.machine())
             ),
         ),
-        Err(error) => Finding::less(name, State::Unknown, error.to_string(), "", ""),
+        Err(error) => Finding::less(name, Availability::Unknown, error.to_string(), "", ""),
     }
 }
 
@@ -71,7 +72,13 @@ fn page_size_finding() -> Finding {
     let name = "page size";
     match page_size() {
         Ok(size) => Finding::good(name, format!("{size} bytes")),
-        Err(error) => Finding::less(name, State::Unknown, error.to_string(), "everything", ""),
+        Err(error) => Finding::less(
+            name,
+            Availability::Unknown,
+            error.to_string(),
+            "everything",
+            "",
+        ),
     }
 }
 
@@ -84,7 +91,7 @@ fn page_frames(sample: &Sample) -> Finding {
         ),
         Ok(false) => Finding::less(
             name,
-            State::Limited,
+            Availability::Limited,
             "hidden (pagemap gives them only with CAP_SYS_ADMIN)",
             "the second way of counting; the counts are the same",
             if geteuid().is_root() {
@@ -95,7 +102,7 @@ fn page_frames(sample: &Sample) -> Finding {
         ),
         Err(reason) => Finding::less(
             name,
-            State::Unavailable,
+            Availability::Unavailable,
             reason.to_string(),
             "everything: pages cannot be counted",
             "use a kernel with CONFIG_PROC_PAGE_MONITOR and a container that shows /proc/PID/pagemap",
@@ -111,7 +118,7 @@ fn page_mapcount(config: Config<'_>) -> Finding {
         Ok(config) if config.get("CONFIG_NO_PAGE_MAPCOUNT") == Some(&ConfigSetting::Yes) => {
             Finding::less(
                 name,
-                State::Limited,
+                Availability::Limited,
                 "not kept (CONFIG_NO_PAGE_MAPCOUNT=y)",
                 "exact counts without page frame numbers; exact USS and PSS",
                 "run as root, or boot a kernel without this option",
@@ -120,7 +127,7 @@ fn page_mapcount(config: Config<'_>) -> Finding {
         Ok(_) => Finding::good(name, "kept (CONFIG_NO_PAGE_MAPCOUNT is not set)"),
         Err(reason) => Finding::less(
             name,
-            State::Unknown,
+            Availability::Unknown,
             format!("the kernel's configuration cannot be read: {reason}"),
             "nothing, unless the kernel has CONFIG_NO_PAGE_MAPCOUNT; the calibration of each run would show it",
             "provide /proc/config.gz (CONFIG_IKCONFIG_PROC) or /boot/config-$(uname -r)",
@@ -142,7 +149,7 @@ fn soft_dirty(config: Config<'_>) -> Finding {
         }
         Err(_) => Finding::less(
             name,
-            State::Unknown,
+            Availability::Unknown,
             "the kernel's configuration cannot be read; refcow does not need them",
             "",
             "",
@@ -156,7 +163,7 @@ fn process_memory(sample: &Sample) -> Finding {
     let lost = "identical copies: whether a copied page still equals its original; the counts stay";
     let scope = read(PTRACE_SCOPE).and_then(|text| text.trim().parse().ok());
     let (state, found) = text::ptrace_scope(scope, capable(CAP_SYS_PTRACE));
-    if state != State::Good {
+    if state != Availability::Good {
         let remedy = if scope == Some(3) {
             "set kernel.yama.ptrace_scope to 1 at boot: 3 cannot be undone before"
         } else {
@@ -168,7 +175,7 @@ fn process_memory(sample: &Sample) -> Finding {
         Ok(()) => Finding::good(name, found),
         Err(error) => Finding::less(
             name,
-            State::Unavailable,
+            Availability::Unavailable,
             error.to_string(),
             lost,
             "start the container with a /proc of its own that is not masked (--security-opt systempaths=unconfined)",
@@ -206,7 +213,7 @@ fn ksm() -> Finding {
     match read(KSM_RUN).and_then(|text| text::ksm_running(&text)) {
         Some(true) => Finding::less(
             name,
-            State::Limited,
+            Availability::Limited,
             "on",
             "certainty: pages that a child had copied can be shared again before they are counted",
             "as root: echo 0 > /sys/kernel/mm/ksm/run",
@@ -228,7 +235,7 @@ fn swap() -> Finding {
                 text::size(memory.swap_total)
             ),
         ),
-        Err(error) => Finding::less(name, State::Unknown, error.to_string(), "", ""),
+        Err(error) => Finding::less(name, Availability::Unknown, error.to_string(), "", ""),
     }
 }
 
@@ -247,14 +254,14 @@ fn available() -> Finding {
             } else {
                 Finding::less(
                     name,
-                    State::Limited,
+                    Availability::Limited,
                     found,
                     "the default size of the three lists, which is refused if it does not fit",
                     "end other programs, raise the cgroup's limit, or choose a smaller --count",
                 )
             }
         }
-        Err(error) => Finding::less(name, State::Unknown, error.to_string(), "", ""),
+        Err(error) => Finding::less(name, Availability::Unknown, error.to_string(), "", ""),
     }
 }
 
@@ -278,12 +285,12 @@ fn shared_memory_finding() -> Finding {
                     "{lost} at the default size, which needs {}",
                     text::size(default_data_bytes())
                 );
-                Finding::less(name, State::Limited, found, &lost, remedy)
+                Finding::less(name, Availability::Limited, found, &lost, remedy)
             }
         }
         Err(error) => Finding::less(
             name,
-            State::Unavailable,
+            Availability::Unavailable,
             error.to_string(),
             lost,
             "as root: mount -t tmpfs tmpfs /dev/shm",
@@ -301,14 +308,17 @@ mod tests {
         assert_eq!(findings.len(), 12);
         for finding in findings {
             assert!(!finding.found.is_empty(), "{finding:?}");
-            if finding.state == State::Good {
+            if finding.state == Availability::Good {
                 assert_eq!(
                     (&finding.lost, &finding.remedy),
                     (&None, &None),
                     "{finding:?}"
                 );
             }
-            if matches!(finding.state, State::Limited | State::Unavailable) {
+            if matches!(
+                finding.state,
+                Availability::Limited | Availability::Unavailable
+            ) {
                 assert!(finding.lost.is_some(), "{finding:?}");
             }
         }
@@ -317,11 +327,11 @@ mod tests {
     #[test]
     fn an_unreadable_or_unset_configuration_is_not_taken_for_the_other() {
         let unset = HashMap::new();
-        assert_eq!(page_mapcount(Ok(&unset)).state, State::Good);
+        assert_eq!(page_mapcount(Ok(&unset)).state, Availability::Good);
         let set = HashMap::from([("CONFIG_NO_PAGE_MAPCOUNT".to_owned(), ConfigSetting::Yes)]);
-        assert_eq!(page_mapcount(Ok(&set)).state, State::Limited);
+        assert_eq!(page_mapcount(Ok(&set)).state, Availability::Limited);
         let reason = "no file".to_owned();
-        assert_eq!(page_mapcount(Err(&reason)).state, State::Unknown);
-        assert_eq!(soft_dirty(Err(&reason)).state, State::Unknown);
+        assert_eq!(page_mapcount(Err(&reason)).state, Availability::Unknown);
+        assert_eq!(soft_dirty(Err(&reason)).state, Availability::Unknown);
     }
 }

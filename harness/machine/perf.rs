@@ -2,7 +2,7 @@
 
 use crate::observe::{Permission, Unavailable, try_recording};
 
-use super::finding::{Finding, State};
+use super::finding::{Availability, Finding};
 
 /// Tries it, as it would be done to a child.
 pub(super) fn finding() -> Finding {
@@ -19,7 +19,7 @@ fn describe(tried: Result<(), Unavailable>, permission: Permission) -> Finding {
         Ok(()) => Finding::good(name, format!("recorded ({level})")),
         Err(Unavailable { reason, remedy }) => Finding::less(
             name,
-            State::Unavailable,
+            Availability::Unavailable,
             reason,
             "the causes of copies (who wrote first); the counts stay",
             &remedy,
@@ -38,7 +38,7 @@ mod tests {
             remedy: "try this".to_owned(),
         };
         let finding = describe(Err(refused), Permission::of_this_process());
-        assert_eq!(finding.state, State::Unavailable);
+        assert_eq!(finding.state, Availability::Unavailable);
         assert_eq!(finding.found, "because");
         assert!(finding.lost.unwrap().contains("the counts stay"));
         assert_eq!(finding.remedy.as_deref(), Some("try this"));

@@ -2,7 +2,7 @@
 
 use procfs::{CpuInfo, FromRead};
 
-use super::finding::State;
+use super::finding::Availability;
 
 /// The choice in brackets: `madvise` of `always [madvise] never`.
 pub(super) fn chosen(text: &str) -> Option<String> {
@@ -30,30 +30,30 @@ pub(super) fn cpu_model(text: &str) -> Option<String> {
 
 /// Whether a process may read the memory of its own descendants under Yama's `ptrace_scope`
 /// (Documentation/admin-guide/LSM/Yama.rst). `None`: a kernel without Yama.
-pub(super) fn ptrace_scope(scope: Option<u8>, sys_ptrace: bool) -> (State, String) {
+pub(super) fn ptrace_scope(scope: Option<u8>, sys_ptrace: bool) -> (Availability, String) {
     match (scope, sys_ptrace) {
         (None, _) => (
-            State::Good,
+            Availability::Good,
             "readable: same user (no Yama in this kernel)".to_owned(),
         ),
         (Some(0), _) => (
-            State::Good,
+            Availability::Good,
             "readable: same user (Yama ptrace_scope 0)".to_owned(),
         ),
         (Some(1), _) => (
-            State::Good,
+            Availability::Good,
             "readable: descendants (Yama ptrace_scope 1)".to_owned(),
         ),
         (Some(2), true) => (
-            State::Good,
+            Availability::Good,
             "readable: by CAP_SYS_PTRACE (Yama ptrace_scope 2)".to_owned(),
         ),
         (Some(2), false) => (
-            State::Unavailable,
+            Availability::Unavailable,
             "not readable without CAP_SYS_PTRACE (Yama ptrace_scope 2)".to_owned(),
         ),
         (Some(scope), _) => (
-            State::Unavailable,
+            Availability::Unavailable,
             format!("not readable by anyone (Yama ptrace_scope {scope})"),
         ),
     }
@@ -122,11 +122,11 @@ mod tests {
     fn an_ancestor_may_read_under_yama_1_and_only_the_privileged_under_2() {
         let state = |scope, capable| ptrace_scope(scope, capable).0;
         for scope in [None, Some(0), Some(1)] {
-            assert_eq!(state(scope, false), State::Good);
+            assert_eq!(state(scope, false), Availability::Good);
         }
-        assert_eq!(state(Some(2), true), State::Good);
-        assert_eq!(state(Some(2), false), State::Unavailable);
-        assert_eq!(state(Some(3), true), State::Unavailable);
+        assert_eq!(state(Some(2), true), Availability::Good);
+        assert_eq!(state(Some(2), false), Availability::Unavailable);
+        assert_eq!(state(Some(3), true), Availability::Unavailable);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use circumstances::{INTERPRETERS_OWN, TOLERANCE};
 pub(crate) use circumstances::{circumstances, differences, made_of, name};
 pub(crate) use pages::all_or_nothing;
 pub(crate) use pairs::pairs;
-pub use pairs::{MatchError, Renamed, Subject, any_common, check_names, names};
+pub use pairs::{FixtureOrVisit, MatchError, Renamed, any_common, check_names, names};
 
 /// Compares two documents.
 ///

@@ -7,7 +7,7 @@ use crate::{Report, Run};
 
 /// A document with the name it is known by.
 #[derive(Debug)]
-pub struct Named {
+pub struct NamedDocument {
     /// The path of its file.
     pub name: String,
     /// Which version its file was written in.
@@ -57,7 +57,7 @@ pub enum MergeError {
 ///
 /// # Errors
 /// When something is there twice, or the documents were written in different versions.
-pub fn merge(documents: Vec<Named>) -> Result<Report, MergeError> {
+pub fn merge(documents: Vec<NamedDocument>) -> Result<Report, MergeError> {
     let mixed = documents.iter().zip(documents.iter().skip(1));
     for (first, second) in mixed {
         if first.schema_version != second.schema_version {

@@ -52,7 +52,7 @@ pub use series::{CopiedByRun, datasets};
 pub use spread::Spread;
 pub use summary::{Group, RegionSummary, Summary};
 pub use text::{one_line, printable, printable_lines};
-pub use verdicts::{CrossCheckSpread, FactTally, Statement, VerdictStatements, by_verdict};
+pub use verdicts::{CrossCheckSpread, FactTally, StatementInRuns, VerdictStatements, by_verdict};
 pub use version::Version;
 pub use warning::{Warning, named, not_measured};
 

@@ -26,7 +26,7 @@ const LOOKS: usize = 50;
 
 /// A process and those around it, before it does something that may leave further ones behind.
 #[derive(Clone, Debug)]
-pub struct Family {
+pub struct Relatives {
     pid: i32,
     parent: i32,
     /// The parent's own parent, a subreaper.
@@ -37,7 +37,7 @@ pub struct Family {
     waited_for: u64,
 }
 
-impl Family {
+impl Relatives {
     /// Of a process whose grandparent is a subreaper.
     ///
     /// # Errors

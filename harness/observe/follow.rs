@@ -18,7 +18,9 @@ use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use procfs::process::Process;
 
-use super::{Disagreement, Error, Fork, PageSet, PageStates, mappings, page_states, reading};
+use super::{
+    Disagreement, Error, PageSet, PageStates, SharedAtFork, mappings, page_states, reading,
+};
 
 /// While one process ends, so many others are looked at: each takes its time, and the one that ends waits meanwhile.
 const MOST_LOOKED_AT: usize = 16;
@@ -57,7 +59,7 @@ pub struct Descendants {
 #[derive(Debug)]
 pub struct Ended {
     /// What it shared when it was forked.
-    pub fork: Fork,
+    pub fork: SharedAtFork,
     /// Those of these pages that were its alone: it copied them, or all others did or let go of them.
     pub copied: PageSet,
     /// Anonymous pages that it alone had besides.
@@ -130,7 +132,7 @@ enum ForkedFate {
 #[derive(Debug)]
 struct ForkedProcess {
     parent: i32,
-    fork: Fork,
+    fork: SharedAtFork,
     /// All that it had then.
     at_fork: PageSet,
     /// Pages that it had for itself when it was last looked at.
@@ -407,7 +409,7 @@ fn at_fork(parent: i32, new: i32) -> Result<ForkedProcess, String> {
         let mappings = mappings(new)?;
         let [of_parent, of_new] = look()?;
         let fork = super::compare([&of_parent, &of_new], look, |[parent, new]| {
-            Fork::new(&mappings, parent, new, &PageSet::new())
+            SharedAtFork::new(&mappings, parent, new, &PageSet::new())
         })?;
         Ok::<_, FollowRefused>(ForkedProcess {
             parent: group_of(parent).unwrap_or(parent),
@@ -437,7 +439,7 @@ fn look(forked: &ForkedProcess, pid: i32) -> Result<(PageSet, u64), Error> {
 
 /// What was shared and is the process's alone: each such page is one that there would not be had it not been forked, whichever of
 /// those that shared it wrote to it. Frames would tell who did, and an ordinary user sees none.
-fn copied(fork: &Fork, now: &PageStates) -> PageSet {
+fn copied(fork: &SharedAtFork, now: &PageStates) -> PageSet {
     &(fork.shared() & &now.anonymous()) & &now.exclusive()
 }
 
@@ -498,7 +500,7 @@ mod tests {
         };
         // The kernel wrote to page 0 for the fork; 1 and 2 were shared; 3 was in swap; nothing else was there.
         let at_fork = states(0, &[ALONE, PRESENT, PRESENT, SWAP, 0, 0]);
-        let fork = Fork::new(&mappings, &at_fork, &at_fork, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&mappings, &at_fork, &at_fork, &PageSet::new()).unwrap();
         let now = states(0, &[ALONE, ALONE, PRESENT, ALONE, ALONE, PRESENT]);
         assert_eq!(copied(&fork, &now), PageSet::from_iter([1]));
         let had = at_fork.present() | at_fork.swapped();

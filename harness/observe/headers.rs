@@ -443,9 +443,9 @@ mod tests {
 
     /// Memory by words; what is not written is zero, and behind these pages there is none.
     #[derive(Clone, Default)]
-    pub(super) struct Words(BTreeMap<u64, u64>);
+    pub(super) struct MemoryWords(BTreeMap<u64, u64>);
 
-    impl Words {
+    impl MemoryWords {
         /// With the types of all that is put there.
         pub(super) fn new() -> Self {
             let mut words = Self::default();
@@ -511,7 +511,7 @@ mod tests {
     #[test]
     fn in_a_pool_objects_begin_where_blocks_do() {
         for (minor, pool_bytes) in [(8, 4 << 10), (11, 16 << 10), (15, 16 << 10)] {
-            let mut words = Words::new();
+            let mut words = MemoryWords::new();
             words.put_pool(HEAP, 48, pool_bytes);
             let blocks = (HEAP + POOL_HEADER..HEAP + pool_bytes - 48).step_by(48);
             for (index, block) in blocks.enumerate() {
@@ -545,7 +545,7 @@ mod tests {
 
     #[test]
     fn a_table_of_types_is_no_object() {
-        let mut words = Words::new();
+        let mut words = MemoryWords::new();
         // Entries of a dict: a hash, which is made of the type's address, and the type.
         for entry in 0..100 {
             words.put(HEAP + 48 * entry, &[THING << 28, THING, HEAP]);
@@ -560,7 +560,7 @@ mod tests {
     #[test]
     fn an_array_of_pointers_to_low_addresses_is_no_object() {
         let of = |count| {
-            let mut words = Words::new();
+            let mut words = MemoryWords::new();
             words.put(HEAP, &[count, THING]);
             words.names(14, 0..1)
         };
@@ -580,7 +580,7 @@ mod tests {
 
     fn large_objects(size: u64) {
         let page = page_size();
-        let mut words = Words::new();
+        let mut words = MemoryWords::new();
         words.put_type(TUPLE, TYPE_OF_TYPES, READY | LIST, b"list");
         // A chunk of two pages and a half with a thing in it, and a small one behind, with a list whose items are elsewhere.
         words.put(HEAP + 8, &[(5 * page / 2) | 1, 1, THING]);
@@ -611,8 +611,8 @@ mod tests {
 
     #[test]
     fn what_is_no_type_in_every_field_is_none() {
-        let with = |change: fn(&mut Words)| {
-            let mut words = Words::new();
+        let with = |change: fn(&mut MemoryWords)| {
+            let mut words = MemoryWords::new();
             words.put(HEAP, &[1, THING]);
             change(&mut words);
             words.names(11, 0..1)
@@ -637,7 +637,7 @@ mod tests {
                 any::<u64>(), 0u64..3, Just(THING), Just(TUPLE), (0u64..64).prop_map(|at| HEAP + 512 * at), Just((HEAP + 31) << 32),
             ], 0..2000),
         ) {
-            let mut words = Words::new();
+            let mut words = MemoryWords::new();
             words.put(HEAP, &all);
             let _ = words.names(minor, 0..HEAP_PAGES);
         }

@@ -36,7 +36,7 @@ pub use counters::{
     Counters, anonymous_pss, bytes_read, children_of, counters, family_bytes, is_in_swap,
     minor_faults, rss_bytes, settle,
 };
-pub use descent::{Family, Grown};
+pub use descent::{Grown, Relatives};
 pub use faults::{
     Fault, Faults, Happened, Incident, Recorder, TreeRecorder, Unread, try_recording,
 };
@@ -46,17 +46,17 @@ pub use live_memory::LiveMemory;
 pub use mappings::{
     CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, memory_maps, ranges,
 };
-pub use memory::{Memory, identical_pages, read_page};
+pub use memory::{StillMemory, identical_pages, read_page};
 pub use migration::compare;
 pub use page::{PageSet, page_size};
 pub use pagemap::{
     FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
     present_pages,
 };
-pub use sharing::{Disagreement, Fork, Regions, agree};
+pub use sharing::{Disagreement, Regions, SharedAtFork, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};
-pub use watch::{Seen, Watch};
+pub use watch::{PeakSeen, Watcher};
 
 use procfs::ProcError;
 

@@ -32,12 +32,12 @@ pub fn read_page(pid: i32, page: u64) -> Result<Vec<u8>, Error> {
 /// The memory of a process that holds still, wherever reading makes it no page of its own: what is in memory, and read-only
 /// mappings, whose pages the kernel then maps in as it would for the process.
 #[derive(Debug)]
-pub struct Memory {
+pub struct StillMemory {
     file: File,
     readable: PageSet,
 }
 
-impl Memory {
+impl StillMemory {
     /// Of a process with these mappings, and pages in these states.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! The subject's mapper makes it ([`Builder`]), before there is a child; the observer keeps it ([`ObjectMap`]) and asks it
 //! for the address of each page's first write. A record is an object, a buffer of one's, or memory that the allocator
 //! has for itself. It takes four bytes, and a page on which records begin takes eight more: the size and the type of what
-//! begins there are in a list of [`Kind`]s, of which there are few, because many objects are alike. Where four or more of a
+//! begins there are in a list of [`RecordKind`]s, of which there are few, because many objects are alike. Where four or more of a
 //! kind follow each other on a page at one distance, as in a pool of the allocator's, they take twelve bytes together.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use refcow_model::Cause;
 
 /// Records begin at multiples of so many bytes: objects do, on every build with 64 bits.
 const GRAIN: u64 = 8;
-/// Bits of a record that say its [`Kind`]; the others, in how many [`GRAIN`]s into its page it begins.
+/// Bits of a record that say its [`RecordKind`]; the others, in how many [`GRAIN`]s into its page it begins.
 const KIND_BITS: u32 = 19;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
 /// In the place of a kind: the records from the one before to the one behind are all of their kind, so many [`GRAIN`]s apart as
@@ -35,7 +35,7 @@ const GC_HEADER_BYTES: u64 = 16;
 /// What a record stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum RecordPart {
     /// An object: what stands in front of its address, its head, its fields.
     Object {
         /// Bytes in front of its address.
@@ -51,9 +51,9 @@ pub enum Part {
 
 /// What records have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Kind {
+pub struct RecordKind {
     /// What it is.
-    pub part: Part,
+    pub part: RecordPart,
     /// Of which type, as a place in the list of types; of the allocator's memory none.
     pub of_type: Option<u32>,
     /// Of which package, as a place in the list of packages, if only modules and classes lead to it.
@@ -72,7 +72,7 @@ pub(crate) const MOST_RECORDS: u64 = FIRST_MASK + 1;
 struct TableHead {
     types: Vec<String>,
     packages: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<RecordKind>,
     pages: u64,
     records: u64,
     /// What they take, in words of four bytes.
@@ -85,9 +85,9 @@ struct TableHead {
 pub struct Builder {
     types: Vec<String>,
     packages: Vec<String>,
-    kinds: Vec<Kind>,
-    numbers: HashMap<Kind, u32>,
-    last: Option<(Kind, u32)>,
+    kinds: Vec<RecordKind>,
+    numbers: HashMap<RecordKind, u32>,
+    last: Option<(RecordKind, u32)>,
     /// The address in [`GRAIN`]s, then the kind.
     records: Vec<u64>,
     /// Records for which there was no room.
@@ -117,9 +117,9 @@ impl Builder {
     }
 
     /// Adds what begins at this address. If it is of one kind more, of a type and a size, than [`MOST_KINDS`], it is left out.
-    pub fn add(&mut self, start: u64, kind: Kind) {
+    pub fn add(&mut self, start: u64, kind: RecordKind) {
         // A buffer may begin anywhere.
-        let kind = Kind {
+        let kind = RecordKind {
             bytes: kind.bytes + start % GRAIN,
             ..kind
         };
@@ -138,7 +138,7 @@ impl Builder {
             .push((start / GRAIN) << KIND_BITS | u64::from(number));
     }
 
-    fn number(&mut self, kind: Kind) -> Option<u32> {
+    fn number(&mut self, kind: RecordKind) -> Option<u32> {
         if let Some(number) = self.numbers.get(&kind) {
             return Some(*number);
         }
@@ -181,13 +181,13 @@ impl Builder {
             }
             let kind = self.kinds[(record & KIND_MASK) as usize];
             let end = (record >> KIND_BITS) * GRAIN + kind.bytes;
-            if kind.part == Part::Buffer {
+            if kind.part == RecordPart::Buffer {
                 // A view of what another one owns.
                 if end <= covered {
                     continue;
                 }
                 covered = end;
-            } else if matches!(kind.part, Part::Object { .. }) {
+            } else if matches!(kind.part, RecordPart::Object { .. }) {
                 covered = covered.max(end);
             }
             records[kept] = record;
@@ -229,7 +229,7 @@ impl Builder {
 
     fn rank(&self, record: u64) -> (bool, u64) {
         let kind = &self.kinds[(record & KIND_MASK) as usize];
-        (matches!(kind.part, Part::Object { .. }), kind.bytes)
+        (matches!(kind.part, RecordPart::Object { .. }), kind.bytes)
     }
 }
 
@@ -312,7 +312,7 @@ fn write_words<const BYTES: usize>(
 pub struct ObjectMap {
     types: Vec<String>,
     packages: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<RecordKind>,
     pages: Vec<u64>,
     /// Records, and what stands for several.
     words: Vec<u32>,
@@ -354,7 +354,7 @@ impl ObjectMap {
             REPEATED => word >> KIND_BITS > 0,
             kind => (kind as usize) < read.kinds.len(),
         };
-        let typed = |kind: &Kind| {
+        let typed = |kind: &RecordKind| {
             let known = |place: Option<u32>, list: &[String]| {
                 place.is_none_or(|place| (place as usize) < list.len())
             };
@@ -420,9 +420,9 @@ impl ObjectMap {
             return None;
         }
         let cause = match kind.part {
-            Part::Buffer => Cause::Buffer,
-            Part::Allocator => Cause::Allocator,
-            Part::Object { before, collected } => {
+            RecordPart::Buffer => Cause::Buffer,
+            RecordPart::Allocator => Cause::Allocator,
+            RecordPart::Object { before, collected } => {
                 let before = u64::from(before);
                 if offset < before {
                     match collected && before - offset <= GC_HEADER_BYTES {
@@ -472,18 +472,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn object(of_type: u32, before: u32, collected: bool, bytes: u64) -> Kind {
-        Kind {
-            part: Part::Object { before, collected },
+    fn object(of_type: u32, before: u32, collected: bool, bytes: u64) -> RecordKind {
+        RecordKind {
+            part: RecordPart::Object { before, collected },
             of_type: Some(of_type),
             package: None,
             bytes,
         }
     }
 
-    fn buffer(of_type: u32, bytes: u64) -> Kind {
-        Kind {
-            part: Part::Buffer,
+    fn buffer(of_type: u32, bytes: u64) -> RecordKind {
+        RecordKind {
+            part: RecordPart::Buffer,
             of_type: Some(of_type),
             package: None,
             bytes,
@@ -560,8 +560,8 @@ mod tests {
     #[test]
     fn an_object_in_a_block_that_was_thought_free_is_an_object() {
         let mut builder = with_types(&["float"]);
-        let free = Kind {
-            part: Part::Allocator,
+        let free = RecordKind {
+            part: RecordPart::Allocator,
             of_type: None,
             package: None,
             bytes: 64,

@@ -1,7 +1,7 @@
 //! From page states to shared and unshared pages: set algebra, no system call.
 //!
 //! Bit 56 of pagemap says "mapped exactly once", not "written". It speaks of a child's own copies only because a
-//! witness maps every page of the parent a second time, and because of what [`Fork`] keeps of the parent's own writes.
+//! witness maps every page of the parent a second time, and because of what [`SharedAtFork`] keeps of the parent's own writes.
 //! Where the kernel also shows page frame numbers, both ways must name the same pages.
 
 use super::{Mappings, PageSet, PageStates};
@@ -26,7 +26,7 @@ pub struct Disagreement {
 
 /// What one child shares with its parent while it waits for its visit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fork {
+pub struct SharedAtFork {
     /// Pages that fork could share and that parent and child still do.
     shared: PageSet,
     /// Pages of private writable mappings of files that neither has written: a child shares them by way of the page cache,
@@ -45,7 +45,7 @@ pub struct Fork {
     on_the_way: PageSet,
 }
 
-impl Fork {
+impl SharedAtFork {
     /// Compares parent and child while both wait.
     ///
     /// `written_since` are the pages that the parent has written since it forked *this* child. Bit 56 of the parent
@@ -174,7 +174,7 @@ pub struct Regions([(RegionName, PageSet); RegionName::ALL.len()]);
 impl Regions {
     /// Divides the pages that `fork` shares. What several regions claim belongs to the first of them, and a buffer
     /// in a shared mapping is a segment.
-    pub fn new(map: &RegionMap, fork: &Fork) -> Self {
+    pub fn new(map: &RegionMap, fork: &SharedAtFork) -> Self {
         let shared = &(&fork.shared | &fork.by_page_cache) | &fork.on_the_way;
         Self::divide(
             map,
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_page_the_child_wrote_is_unshared_and_its_neighbours_are_not() {
         let before = states(0, &[OURS, OURS, OURS]);
-        let fork = Fork::new(&private(0..3), &before, &before, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..3), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS, ALONE, OURS]);
         assert_eq!(
             fork.unshared(&no_file(), &before, &after).unwrap(),
@@ -290,11 +290,11 @@ mod tests {
         // Page 0: written by the child. Page 1: by the parent, and shared again with a later child.
         let parent = states(0, &[OURS | 1, OURS | 22, OURS | 3]);
         let child = states(0, &[ALONE | 11, OURS | 2, OURS | 3]);
-        let fork = Fork::new(&private(0..3), &parent, &child, &set([1])).unwrap();
+        let fork = SharedAtFork::new(&private(0..3), &parent, &child, &set([1])).unwrap();
         assert_eq!(fork.shared, set([2]));
         assert_eq!(fork.copied_by_fork, 2);
         // Without the record of the parent's writes bit 56 is misled, and the frames say so.
-        let misled = Fork::new(&private(0..3), &parent, &child, &PageSet::new());
+        let misled = SharedAtFork::new(&private(0..3), &parent, &child, &PageSet::new());
         assert_eq!(misled.unwrap_err().pages, 1);
     }
 
@@ -303,7 +303,7 @@ mod tests {
         // A third process has the page that both had, so that it is not the child's alone.
         let parent = states(0, &[ALONE | 22, OURS | 3]);
         let child = states(0, &[OURS | 2, OURS | 3]);
-        let fork = Fork::new(&private(0..2), &parent, &child, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..2), &parent, &child, &PageSet::new()).unwrap();
         assert_eq!(fork.shared, set([1]));
         assert_eq!(fork.copied_by_fork, 1);
     }
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn two_ways_that_disagree_are_an_error_not_a_figure() {
         let before = states(0, &[OURS | 1, OURS | 2]);
-        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let moved_but_not_alone = states(0, &[OURS | 1, OURS | 9]);
         let error = fork
             .unshared(&no_file(), &before, &moved_but_not_alone)
@@ -331,7 +331,7 @@ mod tests {
         };
         let parent = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | EXCLUSIVE | 2]);
         let untouched = states(0, &[0, 0]);
-        let fork = Fork::new(&mappings, &parent, &untouched, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&mappings, &parent, &untouched, &PageSet::new()).unwrap();
         let touched = states(0, &[PRESENT | FILE | 1, PRESENT | FILE | 2]);
         assert_eq!(
             fork.unshared(&no_file(), &parent, &touched).unwrap(),
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_page_the_child_gave_back_is_no_copy() {
         let before = states(0, &[OURS | 1, OURS | 2]);
-        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS | 1, 0]);
         assert_eq!(fork.unshared(&no_file(), &before, &after).unwrap(), set([]));
     }
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_page_of_a_library_in_the_place_of_one_that_was_given_back_is_no_copy() {
         let before = states(0, &[OURS | 1, OURS | 2]);
-        let fork = Fork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..2), &before, &before, &PageSet::new()).unwrap();
         let after = states(0, &[OURS | 1, PRESENT | FILE | 9]);
         assert_eq!(fork.unshared(&no_file(), &before, &after).unwrap(), set([]));
     }
@@ -364,12 +364,13 @@ mod tests {
     fn what_was_copied_on_the_way_stays_in_its_region() {
         let parent = states(0, &[OURS | 1, OURS | 2, OURS | 3]);
         let child = states(0, &[ALONE | 11, ALONE | 12, OURS | 3]);
-        let mut fork = Fork::new(&private(0..3), &parent, &child, &PageSet::new()).unwrap();
+        let mut fork = SharedAtFork::new(&private(0..3), &parent, &child, &PageSet::new()).unwrap();
         let map = RegionMap {
             header: vec![0..3],
             ..RegionMap::default()
         };
-        let header = |fork: &Fork| Regions::new(&map, fork).iter().next().unwrap().1.clone();
+        let header =
+            |fork: &SharedAtFork| Regions::new(&map, fork).iter().next().unwrap().1.clone();
         assert_eq!(header(&fork), set([2]));
         fork.tell_apart(&set([0]));
         assert_eq!((fork.on_the_way(), fork.copied_by_fork), (&set([1]), 2));
@@ -385,7 +386,7 @@ mod tests {
     fn a_page_that_came_back_from_swap_need_not_be_a_copy() {
         use super::super::pagemap::tests::SWAP;
         let before = states(0, &[OURS | 1, OURS | 2, OURS | 3, OURS | 4]);
-        let fork = Fork::new(&private(0..4), &before, &before, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&private(0..4), &before, &before, &PageSet::new()).unwrap();
         // Both went to swap, and the child's came back; it was copied; both are in swap; nothing happened.
         let parent = states(0, &[SWAP | 7, OURS | 2, SWAP | 8, OURS | 4]);
         let child = states(0, &[ALONE | 21, ALONE | 22, SWAP | 8, OURS | 4]);
@@ -407,7 +408,7 @@ mod tests {
         };
         // Text, a relocated page that is read-only now, and data of a library not yet written.
         let states = states(0, &[PRESENT | FILE, OURS, PRESENT | FILE]);
-        let fork = Fork::new(&mappings, &states, &states, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&mappings, &states, &states, &PageSet::new()).unwrap();
         assert_eq!(fork.shared, set([1, 2]));
     }
 
@@ -425,7 +426,7 @@ mod tests {
         // The parent has read the second and written the third, which the child has got from it.
         let parent = states(0, &[0, PRESENT | FILE | 5, OURS | 6]);
         let child = states(0, &[0, 0, OURS | 6]);
-        let fork = Fork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
         let after = states(0, &[ALONE | 7, ALONE | 8, ALONE | 9]);
         let unshared = |after: &PageStates| fork.unshared(&of_a_file(), &parent, after);
         assert_eq!(unshared(&child).unwrap(), set([]));
@@ -458,7 +459,7 @@ mod tests {
     fn frames_have_a_say_in_pages_of_private_files() {
         let parent = states(0, &[PRESENT | FILE | 4, PRESENT | FILE | 5, 0]);
         let child = states(0, &[0, 0, 0]);
-        let fork = Fork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
+        let fork = SharedAtFork::new(&of_a_file(), &parent, &child, &PageSet::new()).unwrap();
         let of_another_frame = states(0, &[PRESENT | FILE | 9, 0, 0]);
         let error = fork.unshared(&of_a_file(), &parent, &of_another_frame);
         assert_eq!(error.unwrap_err().pages, 1);
@@ -472,7 +473,7 @@ mod tests {
         ) {
             let before = states(0, &[OURS; 64]);
             let child: Vec<u64> = gone.iter().map(|gone| if *gone { ALONE } else { OURS }).collect();
-            let fork = Fork::new(&private(0..64), &before, &states(0, &child), &PageSet::new()).unwrap();
+            let fork = SharedAtFork::new(&private(0..64), &before, &states(0, &child), &PageSet::new()).unwrap();
             let map = RegionMap {
                 header: vec![header..header + length],
                 spine: vec![spine..spine + length],

@@ -175,7 +175,7 @@ impl ObjectFile {
             // STT_FUNC and STT_GNU_IFUNC.
             .filter(|symbol| symbol.kind() == SymbolKind::Text && !symbol.is_undefined())
             .filter_map(|symbol| {
-                Some(Function {
+                Some(FunctionRange {
                     start: symbol.address(),
                     end: symbol.address().checked_add(symbol.size())?,
                     local: symbol.is_local(),
@@ -197,7 +197,7 @@ impl ObjectFile {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Function {
+struct FunctionRange {
     start: u64,
     end: u64,
     local: bool,
@@ -208,16 +208,16 @@ struct Function {
 #[derive(Debug, Default)]
 struct Functions {
     /// By start; of those that start together the best name last.
-    sorted: Vec<Function>,
+    sorted: Vec<FunctionRange>,
     /// For each, the highest end of it and all before it.
     reach: Vec<u64>,
 }
 
 impl Functions {
-    fn new(mut all: Vec<Function>) -> Self {
+    fn new(mut all: Vec<FunctionRange>) -> Self {
         all.retain(|function| function.end > function.start && !function.name.is_empty());
         all.sort_by(|one, other| {
-            let preference = |function: &Function| (function.local, function.name.len());
+            let preference = |function: &FunctionRange| (function.local, function.name.len());
             let alike = preference(other).cmp(&preference(one));
             let alike = alike.then_with(|| Reverse(&one.name).cmp(&Reverse(&other.name)));
             one.start.cmp(&other.start).then(alike)
@@ -290,8 +290,8 @@ mod tests {
     use crate::code_mappings;
     use rstest::rstest;
 
-    fn function(range: Range<u64>, name: &str, local: bool) -> Function {
-        Function {
+    fn function(range: Range<u64>, name: &str, local: bool) -> FunctionRange {
+        FunctionRange {
             start: range.start,
             end: range.end,
             local,

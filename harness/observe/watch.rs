@@ -25,7 +25,7 @@ const PARTS_OF_ONE: u32 = 20;
 
 /// What was seen of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct PeakSeen {
     /// Anonymous pages that were its alone and not before, when it had most of them.
     pub most: u64,
     /// How often it was looked.
@@ -34,11 +34,11 @@ pub struct Seen {
 
 /// A thread that looks until it is stopped.
 #[derive(Debug)]
-pub struct Watch {
-    running: Option<(Sender<()>, JoinHandle<Seen>)>,
+pub struct Watcher {
+    running: Option<(Sender<()>, JoinHandle<PeakSeen>)>,
 }
 
-impl Watch {
+impl Watcher {
     /// Begins to look at a process, which had these pages for its own. `None` where no thread can be had.
     pub fn start(pid: i32, had: PageSet) -> Option<Self> {
         let (sender, ending) = channel();
@@ -48,7 +48,7 @@ impl Watch {
             // Who has no right to more has one to less, which is this thread's alone (setpriority(2), NOTES): where there are others
             // for the processors, the process that is looked at comes first.
             let _ = rustix::process::setpriority_process(None, LEAST_PRIORITY);
-            let mut seen = Seen::default();
+            let mut seen = PeakSeen::default();
             let alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
             let parts = if alone { PARTS_OF_ONE } else { PARTS };
             let mut pause = LEAST_PAUSE;
@@ -71,18 +71,18 @@ impl Watch {
     }
 
     /// Ends the looking, and says what was seen.
-    pub fn stop(mut self) -> Seen {
+    pub fn stop(mut self) -> PeakSeen {
         self.end().unwrap_or_default()
     }
 
-    fn end(&mut self) -> Option<Seen> {
+    fn end(&mut self) -> Option<PeakSeen> {
         let (sender, thread) = self.running.take()?;
         drop(sender);
         thread.join().ok()
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watcher {
     fn drop(&mut self) {
         self.end();
     }

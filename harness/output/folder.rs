@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::draft::{Draft, Lock, folder_of, lock, remove_abandoned, replaceable};
 use super::error::OutputError;
-use super::manifest::{Content, Manifest, NAME, Occupant};
+use super::manifest::{Content, FileOwner, Manifest, NAME};
 use crate::{interrupt, process};
 
 /// How long another refcow is waited for, which is writing to the folder: a second, on a slow disk.
@@ -33,13 +33,13 @@ pub struct FolderKind {
 
 /// A place for a folder, found writable before anything was measured.
 #[derive(Debug)]
-pub struct Folder {
+pub struct ReportFolder {
     /// Links followed.
     path: PathBuf,
     kind: FolderKind,
 }
 
-impl Folder {
+impl ReportFolder {
     /// Opens the place, without changing what is there.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Folder {
                     "" => name.to_string_lossy().into_owned(),
                     folder => format!("{folder}/{}", name.to_string_lossy()),
                 };
-                if (self.kind.has)(&name) && self.is_free(manifest, &name)? == Occupant::Ours {
+                if (self.kind.has)(&name) && self.is_free(manifest, &name)? == FileOwner::Ours {
                     replaceable(&entry.path(), &entry.metadata()?)
                         .map_err(|why| io::Error::other(format!("{name}: {why}")))?;
                 }
@@ -156,7 +156,7 @@ impl Folder {
                 self.to_disk();
             }
             match self.is_free(&both, name)? {
-                Occupant::Nothing => draft.create()?,
+                FileOwner::Nothing => draft.create()?,
                 _ => draft.replace()?,
             }
         }
@@ -184,9 +184,9 @@ impl Folder {
     }
 
     /// Whether a file may be written, over one of refcow's or where none is.
-    fn is_free(&self, manifest: &Manifest, name: &str) -> Result<Occupant, OutputError> {
+    fn is_free(&self, manifest: &Manifest, name: &str) -> Result<FileOwner, OutputError> {
         match manifest.there(&self.path, name) {
-            Occupant::Theirs => Err(OutputError::Occupied {
+            FileOwner::Theirs => Err(OutputError::Occupied {
                 path: self.path.join(name),
             }),
             there => Ok(there),
@@ -210,7 +210,7 @@ impl Folder {
         let stale = before.files.keys();
         for name in stale.filter(|name| (self.kind.has)(name) && !after.files.contains_key(*name)) {
             let path = self.path.join(name);
-            if before.there(&self.path, name) == Occupant::Ours && fs::remove_file(&path).is_ok() {
+            if before.there(&self.path, name) == FileOwner::Ours && fs::remove_file(&path).is_ok() {
                 let folder = folder_of(&path);
                 if folder != self.path {
                     // Not if something is in it.
@@ -349,7 +349,7 @@ mod tests {
     }
 
     fn write(place: &Path, names: &[&str], text: &str) -> Result<(), OutputError> {
-        Folder::open(place, KIND)?.write(&files(names, text))
+        ReportFolder::open(place, KIND)?.write(&files(names, text))
     }
 
     /// All names in a folder and in those in it, sorted, but for the manifest.
@@ -422,7 +422,7 @@ mod tests {
         for folder in ["", "charts"] {
             inotify::add_watch(&events, place.join(folder), flags).unwrap();
         }
-        let folder = Folder::open(place, KIND).unwrap();
+        let folder = ReportFolder::open(place, KIND).unwrap();
         folder
             .write(&files(&["a", "charts/d", "last"], "second"))
             .unwrap();
@@ -470,13 +470,13 @@ mod tests {
         };
         write(&place, older, "first").unwrap();
         // While something is measured, too.
-        let opened = later.then(|| Folder::open(&place, KIND).unwrap());
+        let opened = later.then(|| ReportFolder::open(&place, KIND).unwrap());
         make(&place.join(name)).unwrap();
         let before = names(&place);
         let all = files(&["a", "b", "charts/c", "charts/d", "last"], "second");
         let error = match opened {
             Some(folder) => folder.write(&all).unwrap_err(),
-            None => Folder::open(&place, KIND).unwrap_err(),
+            None => ReportFolder::open(&place, KIND).unwrap_err(),
         };
         assert!(
             matches!(&error, OutputError::Occupied { path } if *path == place.join(named)),
@@ -508,7 +508,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
         write(&place, &NAMES, "first").unwrap();
-        let folder = Folder::open(&place, KIND).unwrap();
+        let folder = ReportFolder::open(&place, KIND).unwrap();
         // Of the same length.
         fs::write(place.join("charts/c"), "First charts/c").unwrap();
         folder.write(&files(&["a", "last"], "second")).unwrap();
@@ -552,8 +552,8 @@ mod tests {
         claim(&place, &all);
         let before = names(&place);
         // What is in the way is so still.
-        Folder::open(&place, KIND).unwrap_err();
-        let folder = Folder {
+        ReportFolder::open(&place, KIND).unwrap_err();
+        let folder = ReportFolder {
             path: place.clone(),
             kind: KIND,
         };
@@ -596,7 +596,7 @@ mod tests {
         };
         let root = tempfile::tempdir().unwrap();
         let write_other = |text: &str| {
-            let folder = Folder::open(root.path(), OTHER).unwrap();
+            let folder = ReportFolder::open(root.path(), OTHER).unwrap();
             folder.write(&files(&["other"], text)).unwrap();
         };
         write(root.path(), &NAMES, "first").unwrap();
@@ -613,7 +613,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("out");
         write(&place, &["a", "b", "charts/c", "last"], "first").unwrap();
-        let folder = Folder::open(&place, KIND).unwrap();
+        let folder = ReportFolder::open(&place, KIND).unwrap();
         let second = files(&["a", "charts/d", "last"], "second");
         let before = Manifest::read(&place).unwrap();
         let after = folder.manifest(&before, &second).unwrap();
@@ -661,9 +661,9 @@ mod tests {
             folders: &[],
             has: |_| true,
         };
-        drop(Folder::open(&place, ANY).unwrap());
+        drop(ReportFolder::open(&place, ANY).unwrap());
         assert!(names(root.path()).is_empty());
-        let folder = Folder::open(&place, ANY).unwrap();
+        let folder = ReportFolder::open(&place, ANY).unwrap();
         // A name that is too long for a file.
         let wrong = "x".repeat(300);
         folder

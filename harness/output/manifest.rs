@@ -53,7 +53,7 @@ impl Content {
 
 /// What is where a file of a report would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occupant {
+pub enum FileOwner {
     Nothing,
     /// As refcow wrote it.
     Ours,
@@ -123,12 +123,12 @@ impl Manifest {
     }
 
     /// What is where this file would be.
-    pub fn there(&self, folder: &Path, name: &str) -> Occupant {
+    pub fn there(&self, folder: &Path, name: &str) -> FileOwner {
         let path = folder.join(name);
         match path.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Occupant::Nothing,
-            _ if self.is_ours(&path, name) => Occupant::Ours,
-            _ => Occupant::Theirs,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FileOwner::Nothing,
+            _ if self.is_ours(&path, name) => FileOwner::Ours,
+            _ => FileOwner::Theirs,
         }
     }
 

@@ -48,7 +48,7 @@ pub const FIRST_DESCRIPTOR: i32 = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Start the interpreter. Answer: [`Answer::Started`]. All but the plain pages below need it.
+    /// Start the interpreter. Reply: [`Reply::Started`]. All but the plain pages below need it.
     Start {
         /// What `sys.executable` is to be: by it Python finds its library, and its environment.
         executable: PathBuf,
@@ -56,78 +56,78 @@ pub enum Request {
         /// them, so that the heap of a machine that sets them is no other.
         variables: Vec<(String, String)>,
     },
-    /// Execute the fixture's module. Answer: [`Answer::Loaded`].
+    /// Execute the fixture's module. Reply: [`Reply::Loaded`].
     Load {
         /// Modules that the fixture may import, in the order they are to be executed.
-        helpers: Vec<Module>,
+        helpers: Vec<ModuleSource>,
         /// The fixture.
-        fixture: Module,
+        fixture: ModuleSource,
         /// `sys.argv[1:]` of a user's own file.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         arguments: Vec<String>,
     },
-    /// Look at these functions of a user's own file, which will be called, whether a call runs them. Answer:
-    /// [`Answer::Loaded`] or [`Answer::Deferred`].
+    /// Look at these functions of a user's own file, which will be called, whether a call runs them. Reply:
+    /// [`Reply::Loaded`] or [`Reply::Deferred`].
     Look {
         /// Their names.
         functions: Vec<String>,
     },
-    /// Ask the fixture what it would allocate. Answer: [`Answer::Footprint`].
+    /// Ask the fixture what it would allocate. Reply: [`Reply::Footprint`].
     Footprint(Size),
     /// The same of a user's own file.
-    FootprintBy(Named),
-    /// Build the dataset. Answer: [`Answer::Built`].
+    FootprintBy(NamedArguments),
+    /// Build the dataset. Reply: [`Reply::Built`].
     Build(Size),
     /// The same of a user's own file.
-    BuildBy(Named),
-    /// Call `prepare_NAME(data)`. Answer: [`Answer::Prepared`].
+    BuildBy(NamedArguments),
+    /// Call `prepare_NAME(data)`. Reply: [`Reply::Prepared`].
     Prepare {
         /// NAME.
         name: String,
         /// Functions of Python's module `gc` to call, one after the other, if the fixture has no such function.
         steps: Vec<String>,
     },
-    /// Name the threads that Python knows. Answer: [`Answer::Threads`].
+    /// Name the threads that Python knows. Reply: [`Reply::Threads`].
     Threads,
     /// Execute these modules, call this function of the last with the data, and keep what it returns beside the data.
-    /// Answer: [`Answer::Remedied`] or [`Answer::DoesNotApply`].
+    /// Reply: [`Reply::Remedied`] or [`Reply::DoesNotApply`].
     Remedy {
         /// In the order they are to be executed.
-        modules: Vec<Module>,
+        modules: Vec<ModuleSource>,
         /// The function.
         function: String,
     },
-    /// Let go of the data: what the remedy returned takes its place. Answer: [`Answer::Prepared`].
+    /// Let go of the data: what the remedy returned takes its place. Reply: [`Reply::Prepared`].
     Adopt,
-    /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Answer:
-    /// [`Answer::Returned`].
+    /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Reply:
+    /// [`Reply::Returned`].
     Call {
         /// Its name.
         function: String,
         /// In their order.
         arguments: Vec<Value>,
     },
-    /// Have transparent huge pages as the user's own program would have them. Comes first, if at all. Answer: [`Answer::Kept`].
+    /// Have transparent huge pages as the user's own program would have them. Comes first, if at all. Reply: [`Reply::Kept`].
     KeepHugePages,
-    /// Instead of a dataset: map so many anonymous pages and write each. Answer: [`Answer::Filled`].
+    /// Instead of a dataset: map so many anonymous pages and write each. Reply: [`Reply::Filled`].
     Fill {
         /// How many.
         pages: u64,
         /// In a shared mapping, which fork does not copy on write.
         shared: bool,
     },
-    /// Write one byte into one of the plain pages. Answer: [`Answer::Wrote`].
+    /// Write one byte into one of the plain pages. Reply: [`Reply::Wrote`].
     Write {
         /// Its number, from 0.
         page: u64,
     },
-    /// Fork these processes, one after the other. Answers for each: [`Answer::Armed`], then, after [`GO`],
-    /// [`Answer::Forked`]; in the end [`Answer::AllForked`].
+    /// Fork these processes, one after the other. Replies for each: [`Reply::Armed`], then, after [`GO`],
+    /// [`Reply::Forked`]; in the end [`Reply::AllForked`].
     ///
     /// All in one request, so that the parent runs no Python between its forks: what it writes between two of them,
     /// it no longer shares with the earlier child.
-    Fork(Vec<Fork>),
-    /// Wait for one ended child. Answer: [`Answer::Reaped`].
+    Fork(Vec<ForkRequest>),
+    /// Wait for one ended child. Reply: [`Reply::Reaped`].
     Reap {
         /// Which.
         pid: i32,
@@ -136,7 +136,7 @@ pub enum Request {
 
 /// A process to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fork {
+pub struct ForkRequest {
     /// Its channel.
     pub channel: usize,
     /// What it is to do.
@@ -147,7 +147,7 @@ pub struct Fork {
 ///
 /// The subject keeps them all: a field more here is heap more there, in front of the data, and shifts what shares a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Module {
+pub struct ModuleSource {
     /// Its name.
     pub name: String,
     /// The file name that tracebacks show.
@@ -167,12 +167,12 @@ pub enum Arguments {
     /// Both, in their order: refcow's own fixtures.
     Size(Size),
     /// By name: a user's own.
-    Named(Named),
+    Named(NamedArguments),
 }
 
 /// Only what was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
+pub struct NamedArguments {
     /// What was.
     pub set: Vec<Argument>,
     /// For a `count` or an `item_bytes` that has no default, and was not set.
@@ -235,12 +235,12 @@ pub enum Job {
     Idle,
     /// Make the data a global variable of the fixture's module, let go of both, and finalise the interpreter: `exit`.
     Exit,
-    /// Call `visit_NAME(data)`, and when released after that say what it imported ([`Report::Imported`]).
+    /// Call `visit_NAME(data)`, and when released after that say what it imported ([`ChildMessage::Imported`]).
     Visit {
         /// NAME.
         name: String,
-        /// Keep a log of the lines that run, and send it ([`Report::Lines`]) when released once more after the visit and after
-        /// [`Report::Imported`], before waiting for the end.
+        /// Keep a log of the lines that run, and send it ([`ChildMessage::Lines`]) when released once more after the visit and after
+        /// [`ChildMessage::Imported`], before waiting for the end.
         #[serde(default)]
         lines: bool,
     },
@@ -257,7 +257,7 @@ pub enum Job {
         /// report when its calibration fails.
         unreported: u64,
     },
-    /// Call `visit_NAME` with the data and with what a remedy returned, and compare ([`Report::Compared`]).
+    /// Call `visit_NAME` with the data and with what a remedy returned, and compare ([`ChildMessage::Compared`]).
     Compare {
         /// NAME.
         name: String,
@@ -272,7 +272,7 @@ pub enum Job {
 /// What the parent answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum Reply {
     /// The interpreter runs.
     Started(Started),
     /// The module was executed.
@@ -403,7 +403,7 @@ pub struct Raised {
 /// What a forked process sends over its channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Report {
+pub enum ChildMessage {
     /// It waits.
     Ready,
     /// It has done its job, in this time, and waits.
@@ -435,7 +435,7 @@ pub enum Report {
         modules: Vec<String>,
     },
     /// Which line ran when. Finding their names writes to memory, so it is sent after the child was looked at.
-    Lines(Lines),
+    Lines(LineIntervals),
     /// Python raised.
     Raised(Raised),
 }
@@ -444,10 +444,10 @@ pub enum Report {
 ///
 /// As it was logged: `LineLog` (harness/experiment/lines.rs) checks it, and answers questions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lines {
+pub struct LineIntervals {
     /// The places that intervals name. One that is the user's own stands once, another once for each line of the user's own
     /// that had called it.
-    pub places: Vec<Place>,
+    pub places: Vec<PythonLine>,
     /// Of each of them the number of the innermost place of the user's own that had called it, if it is not itself one.
     #[serde(default)]
     pub own: Vec<Option<usize>>,
@@ -461,7 +461,7 @@ pub struct Lines {
 
 /// A line of Python.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct PythonLine {
     /// Its file, as tracebacks name it (`co_filename`).
     pub file: String,
     /// Its function: with classes and enclosing functions (`co_qualname`) since CPython 3.11, its bare name before.
@@ -479,7 +479,7 @@ pub struct Interval {
     pub start: u64,
     /// The same; the first that are not in it.
     pub end: u64,
-    /// Which of [`Lines::places`].
+    /// Which of [`LineIntervals::places`].
     pub place: usize,
 }
 
@@ -504,17 +504,17 @@ mod tests {
         #[test]
         fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = serde_json::from_slice::<Request>(&bytes);
-            let _ = serde_json::from_slice::<Answer>(&bytes);
-            let _ = serde_json::from_slice::<Report>(&bytes);
+            let _ = serde_json::from_slice::<Reply>(&bytes);
+            let _ = serde_json::from_slice::<ChildMessage>(&bytes);
         }
 
         #[test]
         fn a_report_comes_back_as_it_was_sent(seconds in 0.0f64..1e6, pages in any::<u64>()) {
             let lazy = None;
-            for report in [Report::Done { seconds, lazy }, Report::Wrote { pages }] {
+            for report in [ChildMessage::Done { seconds, lazy }, ChildMessage::Wrote { pages }] {
                 let line = serde_json::to_vec(&report).unwrap();
                 prop_assert!(!line.contains(&b'\n'));
-                prop_assert_eq!(serde_json::from_slice::<Report>(&line).unwrap(), report);
+                prop_assert_eq!(serde_json::from_slice::<ChildMessage>(&line).unwrap(), report);
             }
         }
     }

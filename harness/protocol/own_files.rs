@@ -1,6 +1,6 @@
 //! Which files are the user's own: the one that was measured, and modules beside it.
 
-use super::Module;
+use super::ModuleSource;
 
 /// Names of files as code objects have them.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,7 @@ pub struct OwnFiles {
 
 impl OwnFiles {
     /// Of a measured file.
-    pub fn of(fixture: &Module) -> Self {
+    pub fn of(fixture: &ModuleSource) -> Self {
         let beside = fixture.folder.as_deref();
         Self {
             file: fixture.file.clone(),
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn own_is_the_file_and_what_lies_beside_it_but_what_is_installed_there() {
-        let module = Module {
+        let module = ModuleSource {
             name: "mine".into(),
             file: "mine.py".into(),
             folder: Some("/home/me/app".into()),
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_file_at_the_root_and_one_without_a_folder_have_their_own() {
-        let mut module = Module {
+        let mut module = ModuleSource {
             name: "mine".into(),
             file: "/mine.py".into(),
             folder: Some("/".into()),

@@ -73,9 +73,9 @@ struct Stamp {
 /// there may be nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Watched(BTreeMap<String, Option<Stamp>>);
+pub(super) struct WatchedFiles(BTreeMap<String, Option<Stamp>>);
 
-impl Watched {
+impl WatchedFiles {
     /// Adds a file or folder as it is now. Links are followed: what they lead to counts. `None`:
     /// the path is no text, and has no place in JSON.
     pub(super) fn add(&mut self, path: &Path) -> Option<()> {
@@ -129,11 +129,11 @@ pub(super) struct Cache {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Remembered {
     answer: Value,
-    watched: Watched,
+    watched: WatchedFiles,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Contents {
+struct CacheText {
     asked_by: String,
     answers: BTreeMap<String, Remembered>,
 }
@@ -170,7 +170,7 @@ impl Cache {
         &self,
         question: String,
         answer: &impl Serialize,
-        watched: Watched,
+        watched: WatchedFiles,
         asked: SystemTime,
     ) {
         if let Ok(answer) = serde_json::to_value(answer)
@@ -194,7 +194,7 @@ impl Cache {
             answers.clear();
         }
         answers.extend(new);
-        let contents = Contents {
+        let contents = CacheText {
             asked_by: self.asked_by.clone(),
             answers,
         };
@@ -219,7 +219,7 @@ impl Drop for Cache {
 
 fn read(path: &Path, asked_by: &str) -> BTreeMap<String, Remembered> {
     bytes(path)
-        .and_then(|bytes| serde_json::from_slice::<Contents>(&bytes).ok())
+        .and_then(|bytes| serde_json::from_slice::<CacheText>(&bytes).ok())
         .filter(|contents| contents.asked_by == asked_by)
         .map(|contents| contents.answers)
         .unwrap_or_default()
@@ -264,9 +264,9 @@ mod tests {
     use std::time::Duration;
 
     /// A cache of its own with one file to depend on.
-    struct Place(tempfile::TempDir);
+    struct CacheFolder(tempfile::TempDir);
 
-    impl Place {
+    impl CacheFolder {
         fn new() -> Self {
             let place = Self(tempfile::tempdir().unwrap());
             fs::write(place.program(), "one").unwrap();
@@ -285,8 +285,8 @@ mod tests {
             Cache::open_in(Some(self.file()), script)
         }
 
-        fn watched(&self) -> Watched {
-            let mut watched = Watched::default();
+        fn watched(&self) -> WatchedFiles {
+            let mut watched = WatchedFiles::default();
             watched.add(&self.program()).unwrap();
             watched.add(&self.0.path().join("absent")).unwrap();
             watched
@@ -317,20 +317,20 @@ mod tests {
 
     #[test]
     fn an_answer_holds_until_a_file_changes() {
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         fs::write(place.program(), "two").unwrap();
         assert_eq!(place.answer(), None);
 
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         fs::write(place.0.path().join("absent"), "").unwrap();
         assert_eq!(place.answer(), None);
 
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         fs::remove_file(place.program()).unwrap();
         assert_eq!(place.answer(), None);
 
         // The same bytes, size and time of modification, in another file.
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         let copy = place.0.path().join("copy");
         fs::copy(place.program(), &copy).unwrap();
         let modified = fs::metadata(place.program()).unwrap().modified().unwrap();
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_changed_while_it_was_asked_is_not_kept() {
-        let place = Place::new();
+        let place = CacheFolder::new();
         place.keep("question", SystemTime::now() - Duration::from_secs(60));
         assert_eq!(place.answer(), None);
         assert!(!place.file().exists());
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn another_script_puts_other_questions() {
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         assert_eq!(place.open("another").get::<String>("question"), None);
         // And an answer of another form is none.
         assert_eq!(place.open("script").get::<u32>("question"), None);
@@ -359,18 +359,18 @@ mod tests {
     #[test]
     fn what_is_no_cache_is_an_empty_one_and_is_replaced() {
         for broken in ["", "{", "[]", "{\"answers\":{}}", "\u{0}"] {
-            let place = Place::filled();
+            let place = CacheFolder::filled();
             fs::write(place.file(), broken).unwrap();
             assert_eq!(place.answer(), None, "{broken:?}");
             place.keep("question", later());
             assert_eq!(place.answer().as_deref(), Some("yes"), "{broken:?}");
         }
         // One that others can write is not believed.
-        let place = Place::filled();
+        let place = CacheFolder::filled();
         fs::set_permissions(place.file(), fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(place.answer(), None);
         // Something else of that name is left alone.
-        let place = Place::new();
+        let place = CacheFolder::new();
         fs::create_dir_all(place.file().join("inside")).unwrap();
         place.keep("question", later());
         assert_eq!(place.answer(), None);
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_user_without_a_home_has_no_cache() {
-        let place = Place::new();
+        let place = CacheFolder::new();
         let cache = Cache::open_in(None, "script");
         cache.keep("question".to_owned(), &"yes", place.watched(), later());
         assert_eq!(cache.get::<String>("question"), None);
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_two_runs_have_learnt_is_kept_and_what_changed_is_dropped() {
-        let place = Place::new();
+        let place = CacheFolder::new();
         let keep = |cache: &Cache, question: &str, watched| {
             cache.keep(question.to_owned(), &"yes", watched, later());
         };

@@ -17,15 +17,15 @@ const OUTPUT_LIMIT_BYTES: usize = 8 << 20;
 const OTHERS_WRITE: Mode = Mode::WGRP.union(Mode::WOTH);
 
 /// What a program left behind.
-pub(super) struct Output {
+pub(super) struct ChildOutput {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
 
-/// Why there is no [`Output`]. The program does not run any more.
+/// Why there is no [`ChildOutput`]. The program does not run any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum ChildFailure {
     #[error("{0}")]
     Start(#[source] io::Error),
     #[error("no end after {} s", .0.as_secs())]
@@ -43,7 +43,7 @@ pub(super) enum Failure {
 ///
 /// The whole group is killed when it ends, when it takes too long, when refcow is interrupted; the
 /// program itself also when refcow is killed.
-pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Failure> {
+pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<ChildOutput, ChildFailure> {
     let deadline = Instant::now() + timeout;
     let parent = rustix::process::getpid();
     let open_files = process::users_open_files();
@@ -79,15 +79,15 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
     unsafe {
         command.pre_exec(die_with_parent);
     }
-    let mut group = ProcessGroup(command.spawn().map_err(Failure::Start)?);
+    let mut group = ProcessGroup(command.spawn().map_err(ChildFailure::Start)?);
     let (Some(stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take()) else {
         unreachable!("both are piped, a few lines above");
     };
     let pid = Pid::from_child(&group.0);
     let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-        .map_err(|e| Failure::Wait(e.into()))?;
-    let mut stdout = Collected::new(stdout).map_err(Failure::Wait)?;
-    let mut stderr = Collected::new(stderr).map_err(Failure::Wait)?;
+        .map_err(|e| ChildFailure::Wait(e.into()))?;
+    let mut stdout = Collected::new(stdout).map_err(ChildFailure::Wait)?;
+    let mut stderr = Collected::new(stderr).map_err(ChildFailure::Wait)?;
     loop {
         // A descriptor of which the other end is closed would be ready for ever: it leaves the set.
         let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
@@ -103,11 +103,11 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
                 .as_ref()
                 .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
         );
-        let wake = interrupt::wait(&mut fds, Some(deadline)).map_err(Failure::Wait)?;
+        let wake = interrupt::wait(&mut fds, Some(deadline)).map_err(ChildFailure::Wait)?;
         let has_ended = !fds[0].revents().is_empty();
         match wake {
-            Wake::Interrupted => return Err(Failure::Interrupted),
-            Wake::TimedOut => return Err(Failure::TimedOut(timeout)),
+            Wake::Interrupted => return Err(ChildFailure::Interrupted),
+            Wake::TimedOut => return Err(ChildFailure::TimedOut(timeout)),
             Wake::Ready => {}
         }
         // What a program wrote before its end is in the pipes by then. One that it left running may
@@ -118,8 +118,8 @@ pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<Output, Fa
             break;
         }
     }
-    let status = group.end().map_err(Failure::Wait)?;
-    Ok(Output {
+    let status = group.end().map_err(ChildFailure::Wait)?;
+    Ok(ChildOutput {
         status,
         stdout: stdout.bytes,
         stderr: stderr.bytes,
@@ -163,7 +163,7 @@ impl<P: Read + std::os::fd::AsFd> Collected<P> {
         })
     }
 
-    fn drain(&mut self) -> Result<(), Failure> {
+    fn drain(&mut self) -> Result<(), ChildFailure> {
         let mut buffer = [0; 8192];
         while let Some(pipe) = &mut self.pipe {
             match pipe.read(&mut buffer) {
@@ -171,12 +171,12 @@ impl<P: Read + std::os::fd::AsFd> Collected<P> {
                 Ok(length) => {
                     self.bytes.extend_from_slice(&buffer[..length]);
                     if self.bytes.len() > OUTPUT_LIMIT_BYTES {
-                        return Err(Failure::TooMuchOutput);
+                        return Err(ChildFailure::TooMuchOutput);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Failure::Wait(error)),
+                Err(error) => return Err(ChildFailure::Wait(error)),
             }
         }
         Ok(())

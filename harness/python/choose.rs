@@ -20,7 +20,7 @@ const ALL: &str = "all";
 /// What the user means by `--python`.
 #[derive(Debug, PartialEq, Eq)]
 enum Selector<'a> {
-    Version(Version<'a>),
+    Version(AskedVersion<'a>),
     /// A command's name, or a path without a slash.
     Name(&'a str),
     Path(&'a Path),
@@ -28,13 +28,13 @@ enum Selector<'a> {
 
 /// `3`, `3.12`, `3.12.1` or `3.15.0b1`.
 #[derive(Debug, PartialEq, Eq)]
-struct Version<'a> {
+struct AskedVersion<'a> {
     numbers: Vec<u32>,
     /// `b1`: then the version must be exactly this one.
     stage: &'a str,
 }
 
-impl<'a> Version<'a> {
+impl<'a> AskedVersion<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let end = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -57,7 +57,7 @@ impl<'a> Version<'a> {
     /// Whether an interpreter that calls itself `version` is meant. A build from a checkout adds a
     /// `+`.
     fn matches(&self, version: &str) -> bool {
-        Version::parse(version.trim_end_matches('+')).is_some_and(|other| {
+        AskedVersion::parse(version.trim_end_matches('+')).is_some_and(|other| {
             other.numbers.starts_with(&self.numbers)
                 && (self.stage.is_empty() || self.stage == other.stage)
         })
@@ -80,7 +80,7 @@ impl<'a> Version<'a> {
 
 impl<'a> Selector<'a> {
     fn parse(text: &'a str) -> Self {
-        if let Some(version) = Version::parse(text) {
+        if let Some(version) = AskedVersion::parse(text) {
             Self::Version(version)
         } else if text.contains('/') || text == "." || text == ".." {
             Self::Path(Path::new(text))
@@ -103,7 +103,7 @@ impl<'a> Selector<'a> {
 /// [`PythonError::NotAnEnvironment`], [`PythonError::NotExecutable`], [`PythonError::Unreadable`],
 /// [`PythonError::Unusable`] and [`PythonError::Interrupted`].
 pub fn choose(selector: Option<&str>) -> Result<Interpreter, PythonError> {
-    let search = Search::new(SearchPlaces::of_this_machine());
+    let search = InterpreterSearch::new(SearchPlaces::of_this_machine());
     selector.map_or_else(|| search.default(), |text| search.one(text))
 }
 
@@ -131,16 +131,16 @@ pub struct Chosen {
 ///
 /// As [`choose`]. [`PythonError::NoInterpreter`] also when `all` finds none.
 pub fn choose_all(selectors: &[String]) -> Result<Chosen, PythonError> {
-    Search::new(SearchPlaces::of_this_machine()).several(selectors)
+    InterpreterSearch::new(SearchPlaces::of_this_machine()).several(selectors)
 }
 
 /// Looks for interpreters in the same places, and asks each once.
-struct Search {
+struct InterpreterSearch {
     places: SearchPlaces,
     inquiry: Inquiry,
 }
 
-impl Search {
+impl InterpreterSearch {
     fn new(places: SearchPlaces) -> Self {
         Self {
             places,
@@ -256,7 +256,7 @@ impl Search {
         })
     }
 
-    fn version(&self, text: &str, version: &Version<'_>) -> Result<Interpreter, PythonError> {
+    fn version(&self, text: &str, version: &AskedVersion<'_>) -> Result<Interpreter, PythonError> {
         let mut candidates = self.places.candidates();
         candidates.retain(|candidate| version.allows(&candidate.path));
         let found = self.inquiry.ask_all(candidates);
@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn versions_names_and_paths_are_told_apart() {
         let version = |numbers: &[u32], stage| {
-            Selector::Version(Version {
+            Selector::Version(AskedVersion {
                 numbers: numbers.to_vec(),
                 stage,
             })
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_version_means_all_it_begins() {
-        let matches = |wanted, version| Version::parse(wanted).unwrap().matches(version);
+        let matches = |wanted, version| AskedVersion::parse(wanted).unwrap().matches(version);
         assert!(matches("3", "3.11.7"));
         assert!(matches("3.11", "3.11.7"));
         assert!(matches("3.11.7", "3.11.7"));
@@ -476,12 +476,12 @@ mod tests {
 
     #[test]
     fn a_name_that_tells_another_version_need_not_be_asked() {
-        let wanted = Version::parse("3.12").unwrap();
+        let wanted = AskedVersion::parse("3.12").unwrap();
         assert!(wanted.allows(Path::new("/nowhere/python3.12")));
         assert!(wanted.allows(Path::new("/nowhere/python3")));
         assert!(!wanted.allows(Path::new("/nowhere/python3.11")));
         assert!(
-            Version::parse("3")
+            AskedVersion::parse("3")
                 .unwrap()
                 .allows(Path::new("/nowhere/python3.11"))
         );

@@ -28,7 +28,7 @@ use crate::threads;
 
 /// An interpreter that can import what it has to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ready {
+pub struct ReadyInterpreter {
     /// As it was chosen: an environment made for it does not take its place here.
     pub interpreter: Interpreter,
     /// What `sys.executable` is to be: the interpreter's, or that of its private environment.
@@ -59,7 +59,7 @@ pub fn prepare(
     interpreter: Interpreter,
     modules: &[String],
     progress: &dyn Fn(&str),
-) -> Result<Ready, PythonError> {
+) -> Result<ReadyInterpreter, PythonError> {
     // Where an environment stands, the interpreter could not import the modules by itself. To ask
     // it again each time would start one Python more in every run.
     if let Ok(environment) = place_for(&interpreter)
@@ -70,7 +70,7 @@ pub fn prepare(
     }
     let own = import(&interpreter.executable, modules)?;
     if own.failures.is_empty() {
-        return Ok(Ready {
+        return Ok(ReadyInterpreter {
             executable: interpreter.executable.clone(),
             program: interpreter.program.clone(),
             prefix: interpreter.prefix.clone(),
@@ -112,9 +112,13 @@ pub fn prepare(
     Ok(in_environment(interpreter, environment, found))
 }
 
-fn in_environment(interpreter: Interpreter, environment: PathBuf, found: Imports) -> Ready {
+fn in_environment(
+    interpreter: Interpreter,
+    environment: PathBuf,
+    found: Imports,
+) -> ReadyInterpreter {
     let executable = environment.join("bin/python3");
-    Ready {
+    ReadyInterpreter {
         // A link, but where the file system has none.
         program: fs::canonicalize(&executable).unwrap_or_else(|_| executable.clone()),
         executable,
@@ -137,7 +141,7 @@ pub fn prepare_all(
     interpreters: Vec<Interpreter>,
     modules: &[String],
     progress: &mut dyn FnMut(&str),
-) -> Vec<Result<Ready, PythonError>> {
+) -> Vec<Result<ReadyInterpreter, PythonError>> {
     threads::each_telling(
         interpreters,
         SIDE_BY_SIDE,

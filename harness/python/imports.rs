@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::child::{self, Failure};
+use super::child::{self, ChildFailure};
 use super::error::PythonError;
 use super::pins::is_pinned;
 use super::place::{place_for, program_of};
@@ -83,7 +83,7 @@ pub(super) fn import(executable: &Path, modules: &[String]) -> Result<Imports, P
                     child::tail(&output.stderr, 1)
                 ))
             }),
-        Err(Failure::Interrupted) => return Err(PythonError::Interrupted),
+        Err(ChildFailure::Interrupted) => return Err(PythonError::Interrupted),
         Err(failure) => all_fail(failure.to_string()),
     };
     // None that refcow installs is without code: these are the remains of one.

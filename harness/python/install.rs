@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::child::{self, Failure};
+use super::child::{self, ChildFailure};
 use super::error::{PythonError, at};
 use super::find;
 use super::pins::{NEWER_PIP, REQUIREMENTS};
@@ -239,9 +239,13 @@ impl Build<'_> {
         command
     }
 
-    fn step(&self, command: &mut Command, timeout: Duration) -> Result<child::Output, PythonError> {
+    fn step(
+        &self,
+        command: &mut Command,
+        timeout: Duration,
+    ) -> Result<child::ChildOutput, PythonError> {
         child::run(command, timeout).map_err(|failure| match failure {
-            Failure::Interrupted => PythonError::Interrupted,
+            ChildFailure::Interrupted => PythonError::Interrupted,
             other => self.no_environment(format!(
                 "{}: {other}",
                 Path::new(command.get_program()).display()
@@ -262,7 +266,7 @@ impl Build<'_> {
                 &child::ending(output.status),
                 &child::tail(&without_retries(&output.stderr), QUOTED_LINES),
             ))),
-            Err(Failure::Interrupted) => Err(PythonError::Interrupted),
+            Err(ChildFailure::Interrupted) => Err(PythonError::Interrupted),
             Err(failure) => Err(self.not_installed(quoted(who, &failure.to_string(), ""))),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::child::{self, Failure};
+use super::child::{self, ChildFailure};
 use super::error::PythonError;
 use super::find::SearchPlaces;
 use super::probe::OLDEST_SERIES;
@@ -35,7 +35,7 @@ pub struct Older {
 
 /// What [`SCRIPT`] prints.
 #[derive(Deserialize)]
-struct Answer {
+struct OlderAnswer {
     series: (u8, u8),
     version: String,
     shared_memory: bool,
@@ -84,10 +84,10 @@ pub fn ask(path: &Path) -> Result<Option<Older>, PythonError> {
     // -I is not there before 3.4.
     let output = match child::run(command.args(["-E", "-s", "-B", "-c", SCRIPT]), TIMEOUT) {
         Ok(output) => output,
-        Err(Failure::Interrupted) => return Err(PythonError::Interrupted),
+        Err(ChildFailure::Interrupted) => return Err(PythonError::Interrupted),
         Err(_) => return Ok(None),
     };
-    let answer: Option<Answer> =
+    let answer: Option<OlderAnswer> =
         child::marked_line(&output.stdout, MARK).and_then(|line| serde_json::from_slice(line).ok());
     Ok(answer.map(|answer| Older {
         path: path.to_owned(),

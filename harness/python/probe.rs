@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Failure};
+use super::child::{self, ChildFailure};
 use super::preloadable::{NotPreloadable, preloadable};
 use super::trust::Distrust;
 use crate::process;
@@ -129,7 +129,7 @@ pub enum Unusable {
 
 /// What probe.py prints.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Answer {
+pub(super) struct ProbeAnswer {
     implementation: String,
     version: String,
     version_info: (u32, u32, u32),
@@ -150,7 +150,7 @@ pub(super) struct Answer {
 ///
 /// [`Unusable::DoesNotRun`], [`Unusable::Hangs`], [`Unusable::NotPython`] and
 /// [`Unusable::Interrupted`].
-pub(super) fn ask(program: &Path) -> Result<Answer, Unusable> {
+pub(super) fn ask(program: &Path) -> Result<ProbeAnswer, Unusable> {
     // Without the user's list of libraries first: what is measured is to depend on it only if it
     // must.
     let mut output = run(program, false)?;
@@ -179,7 +179,7 @@ pub(crate) const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 /// The exit status of a program for which the dynamic linker lacks a library.
 const NOT_LINKED: i32 = 127;
 
-fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusable> {
+fn run(program: &Path, with_library_path: bool) -> Result<child::ChildOutput, Unusable> {
     let mut command = Command::new(program);
     if !with_library_path {
         command.env_remove(LIBRARY_PATH);
@@ -189,17 +189,19 @@ fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusabl
     // should name its version.)
     command.args(["-E", "-s", "-B", "-c", SCRIPT]);
     child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
-        Failure::TimedOut(limit) => Unusable::Hangs {
+        ChildFailure::TimedOut(limit) => Unusable::Hangs {
             seconds: limit.as_secs(),
         },
-        Failure::Interrupted => Unusable::Interrupted,
-        Failure::TooMuchOutput => Unusable::NotPython,
-        Failure::Start(error) | Failure::Wait(error) if process::is_out_of_descriptors(&error) => {
+        ChildFailure::Interrupted => Unusable::Interrupted,
+        ChildFailure::TooMuchOutput => Unusable::NotPython,
+        ChildFailure::Start(error) | ChildFailure::Wait(error)
+            if process::is_out_of_descriptors(&error) =>
+        {
             Unusable::NoDescriptors {
                 reason: error.to_string(),
             }
         }
-        Failure::Start(error) | Failure::Wait(error) => Unusable::DoesNotRun {
+        ChildFailure::Start(error) | ChildFailure::Wait(error) => Unusable::DoesNotRun {
             reason: error.to_string(),
         },
     })
@@ -210,16 +212,16 @@ fn run(program: &Path, with_library_path: bool) -> Result<child::Output, Unusabl
 /// # Errors
 ///
 /// All of [`Unusable`] that [`ask`] does not tell.
-pub(super) fn usable(answer: Answer, program: &Path) -> Result<Interpreter, Unusable> {
+pub(super) fn usable(answer: ProbeAnswer, program: &Path) -> Result<Interpreter, Unusable> {
     judge(answer, program, &preloadable)
 }
 
-fn decode(stdout: &[u8]) -> Option<Answer> {
+fn decode(stdout: &[u8]) -> Option<ProbeAnswer> {
     serde_json::from_slice(child::marked_line(stdout, MARK)?).ok()
 }
 
 fn judge(
-    answer: Answer,
+    answer: ProbeAnswer,
     program: &Path,
     preloadable: &dyn Fn(&Path) -> Result<(), NotPreloadable>,
 ) -> Result<Interpreter, Unusable> {
@@ -272,7 +274,7 @@ mod tests {
     use miette::Diagnostic as _;
     use serde_json::{Value, json};
 
-    fn answer(changes: Value) -> Answer {
+    fn answer(changes: Value) -> ProbeAnswer {
         let mut answer = json!({
             "implementation": "cpython",
             "version": "3.11.7 (main, Dec  8 2023, 18:56:58) [GCC 12.2.0]",

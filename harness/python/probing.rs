@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::cache::{Cache, Watched};
+use super::cache::{Cache, WatchedFiles};
 use super::find::Candidate;
-use super::probe::{self, Answer, Interpreter, Unusable};
+use super::probe::{self, Interpreter, ProbeAnswer, Unusable};
 use super::program::missing_behind;
 use super::{pyenv, trust};
 use crate::threads;
@@ -75,7 +75,7 @@ impl Inquiry {
 
     /// What the program says, or that to which it led in an earlier run, if it would lead there
     /// now.
-    fn behind(&self, program: &Path) -> Result<Answer, Unusable> {
+    fn behind(&self, program: &Path) -> Result<ProbeAnswer, Unusable> {
         let (time, choice) = (SystemTime::now(), pyenv::choice(program));
         if let Some(choice) = &choice
             && let Some(chosen) = self.kept.get::<PathBuf>(&choice.question)
@@ -94,7 +94,7 @@ impl Inquiry {
     }
 
     /// What the program says: in an earlier run, if it would say the same now.
-    fn answer(&self, program: &Path) -> Result<Answer, Unusable> {
+    fn answer(&self, program: &Path) -> Result<ProbeAnswer, Unusable> {
         if let Some(missing) = missing_behind(program) {
             return Err(Unusable::DoesNotRun {
                 reason: format!("it is a link to {}, which is not there", missing.display()),
@@ -121,14 +121,14 @@ impl Inquiry {
 /// What a program says as it starts depends on this: one text for all that is no file, which is the
 /// path by which it is run (an environment's program is a link to that of its base), where that
 /// leads, and what chooses the libraries that it loads; and the files. `None`: a path is no text.
-pub(super) fn of_program(program: &Path) -> Option<(String, Watched)> {
+pub(super) fn of_program(program: &Path) -> Option<(String, WatchedFiles)> {
     let file = fs::canonicalize(program).ok()?;
     let mut parts = vec![program.to_str()?.to_owned(), file.to_str()?.to_owned()];
     for variable in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
         let value = std::env::var_os(variable).unwrap_or_default();
         parts.push(value.into_string().ok()?);
     }
-    let mut watched = Watched::default();
+    let mut watched = WatchedFiles::default();
     watched.add(program)?;
     // CPython looks for it beside itself, and one folder up.
     for folder in program.ancestors().skip(1).take(2) {
@@ -140,7 +140,7 @@ pub(super) fn of_program(program: &Path) -> Option<(String, Watched)> {
 }
 
 /// What else it depends on, by the answer itself.
-fn after(answer: &Answer, watched: &mut Watched) -> Option<()> {
+fn after(answer: &ProbeAnswer, watched: &mut WatchedFiles) -> Option<()> {
     for library in &answer.loaded {
         watched.add(library)?;
     }
@@ -160,7 +160,7 @@ fn after(answer: &Answer, watched: &mut Watched) -> Option<()> {
 
 /// Whether this program answered itself. A shim or a wrapper, script or not, starts another one,
 /// and another one tomorrow or in the next folder.
-fn is_interpreter(program: &Path, answer: &Answer) -> bool {
+fn is_interpreter(program: &Path, answer: &ProbeAnswer) -> bool {
     let same = answer.executable.as_deref().is_some_and(|executable| {
         matches!(
             (fs::canonicalize(program), fs::canonicalize(executable)),

@@ -10,7 +10,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cache::Watched;
+use super::cache::WatchedFiles;
 use super::program::is_shim;
 
 /// Larger than any shim.
@@ -31,7 +31,7 @@ pub(super) struct Choice {
     /// All that is no file.
     pub(super) question: String,
     /// The files.
-    pub(super) watched: Watched,
+    pub(super) watched: WatchedFiles,
 }
 
 /// What a program chooses by, if it is one of pyenv's shims and nothing else can have a say.
@@ -46,7 +46,7 @@ pub(super) fn choice(program: &Path) -> Option<Choice> {
     if has_hooks(root) {
         return None;
     }
-    let mut watched = Watched::default();
+    let mut watched = WatchedFiles::default();
     for file in [program, &root.join("version"), &versions] {
         watched.add(file)?;
     }

@@ -13,11 +13,11 @@ use super::error::Error;
 use chart::Charts;
 use refcow_model::Report;
 
-pub use chart::{Chart, Kind};
+pub use chart::{Chart, ChartKind};
 pub use sketch::png;
 pub(super) use theme::heat;
 
-/// All charts that a report has the figures for, in the order of [`Kind`].
+/// All charts that a report has the figures for, in the order of [`ChartKind`].
 ///
 /// # Errors
 /// None that is known of.

@@ -52,7 +52,7 @@ fn no_formula(text: &str) -> Cow<'_, str> {
 
 /// Of which data and visit a row is, with the words of the JSON.
 #[derive(Serialize)]
-struct Visited<'a> {
+struct VisitColumns<'a> {
     fixture: Text<'a>,
     visit: Text<'a>,
     prepare: Option<Text<'a>>,
@@ -66,7 +66,7 @@ struct Visited<'a> {
 
 /// Where it was measured.
 #[derive(Serialize)]
-struct Machine<'a> {
+struct MachineColumns<'a> {
     executable: Text<'a>,
     architecture: Text<'a>,
     kernel: Text<'a>,
@@ -78,7 +78,7 @@ struct Number {
     child: usize,
 }
 
-impl<'a> Visited<'a> {
+impl<'a> VisitColumns<'a> {
     fn of(run: &'a Run, measurement: &'a Measurement) -> Self {
         let Measurement {
             fixture,
@@ -103,7 +103,7 @@ impl<'a> Visited<'a> {
     }
 }
 
-impl<'a> Machine<'a> {
+impl<'a> MachineColumns<'a> {
     fn of(run: &'a Run) -> Self {
         Self {
             executable: run.python.executable.to_string_lossy().into(),
@@ -337,7 +337,7 @@ pub fn render_times(report: &Report) -> Result<Vec<u8>, Error> {
         let built = BuildTime {
             build_seconds: of.measurement.build_seconds,
         };
-        let machine = Machine::of(of.run);
+        let machine = MachineColumns::of(of.run);
         (
             of.visited(),
             of.number(),
@@ -375,8 +375,8 @@ struct Of<'a> {
 }
 
 impl<'a> Of<'a> {
-    fn visited(self) -> Visited<'a> {
-        Visited::of(self.run, self.measurement)
+    fn visited(self) -> VisitColumns<'a> {
+        VisitColumns::of(self.run, self.measurement)
     }
 
     fn page_size(self) -> u64 {
@@ -387,8 +387,8 @@ impl<'a> Of<'a> {
         Number { child: self.number }
     }
 
-    fn whose(self) -> (Visited<'a>, Machine<'a>, Number) {
-        (self.visited(), Machine::of(self.run), self.number())
+    fn whose(self) -> (VisitColumns<'a>, MachineColumns<'a>, Number) {
+        (self.visited(), MachineColumns::of(self.run), self.number())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::words::{NAMED, NEARLY_ALL, and, because, contents, neighbours, part_of, places};
 use refcow_model::numbers::{bytes, count, counted, one_or_several, signed_bytes};
 use refcow_model::{
-    Cost, FactTally, Measurement, Processes, Reason, Report, Run, Statement, Verdict,
+    Cost, FactTally, Measurement, Processes, Reason, Report, Run, StatementInRuns, Verdict,
     VerdictStatements, Why, by_verdict, is_noise,
 };
 
@@ -429,7 +429,7 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
 }
 
 /// How many statements came to each verdict, in a line: `13 statements, CPython 3.11.7: 8 hold, 3 with limits, 2 do not`.
-pub(super) fn summary_of_claims(statements: &[Statement<'_>], pythons: &str) -> String {
+pub(super) fn summary_of_claims(statements: &[StatementInRuns<'_>], pythons: &str) -> String {
     let groups = by_verdict(statements);
     let of = |verdict| groups.iter().find(|group| group.0 == verdict);
     let parts = [

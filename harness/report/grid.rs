@@ -37,7 +37,7 @@ fn of_run(run: &Run) -> Vec<Grid> {
         .filter_map(|group| {
             let columns: Option<Vec<_>> = group
                 .iter()
-                .map(|measurement| Column::of(measurement, page_size))
+                .map(|measurement| VisitColumn::of(measurement, page_size))
                 .collect();
             columns.map(|columns| grid(&run.python.version, &columns))
         })
@@ -45,12 +45,12 @@ fn of_run(run: &Run) -> Vec<Grid> {
 }
 
 /// A visit, with what it comes to.
-struct Column<'a> {
+struct VisitColumn<'a> {
     measurement: &'a Measurement,
     summary: Summary,
 }
 
-impl<'a> Column<'a> {
+impl<'a> VisitColumn<'a> {
     fn of(measurement: &'a Measurement, page_size: u64) -> Option<Self> {
         let summary = measurement.summary(page_size)?;
         Some(Self {
@@ -83,7 +83,7 @@ impl RegionRow {
         }
     }
 
-    fn of(&self, column: &Column<'_>) -> Option<RegionSummary> {
+    fn of(&self, column: &VisitColumn<'_>) -> Option<RegionSummary> {
         match &self.0[..] {
             [one] => column.region(*one).cloned(),
             several => column.measurement.together(several),
@@ -92,7 +92,7 @@ impl RegionRow {
 }
 
 /// The rows of these visits. Together they are all regions, so that they add up.
-fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<RegionRow> {
+fn parts<'a>(columns: impl Iterator<Item = &'a VisitColumn<'a>> + Clone) -> Vec<RegionRow> {
     let there = RegionName::ALL.into_iter().filter(|name| {
         let mut columns = columns.clone();
         columns.any(|column| column.region(*name).is_some())
@@ -113,12 +113,15 @@ fn parts<'a>(columns: impl Iterator<Item = &'a Column<'a>> + Clone) -> Vec<Regio
 }
 
 /// The name of the row of those pages of a part that were copied for neighbours, if any were.
-fn edge<'a>(part: &RegionRow, mut columns: impl Iterator<Item = &'a Column<'a>>) -> Option<String> {
+fn edge<'a>(
+    part: &RegionRow,
+    mut columns: impl Iterator<Item = &'a VisitColumn<'a>>,
+) -> Option<String> {
     let any = columns.any(|column| part.of(column).is_some_and(|region| *region.edge.end() > 0));
     any.then(|| format!("edge of {}", part.name()))
 }
 
-fn at_edge(part: &RegionRow, column: &Column<'_>) -> String {
+fn at_edge(part: &RegionRow, column: &VisitColumn<'_>) -> String {
     let region = part.of(column);
     region.map_or_else(|| "0".into(), |region| spread(&region.edge, count))
 }
@@ -152,10 +155,13 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             visits.push(&measurement.visit);
         }
     }
-    let by_visit: Vec<(&str, Vec<Option<Column<'_>>>)> = visits
+    let by_visit: Vec<(&str, Vec<Option<VisitColumn<'_>>>)> = visits
         .into_iter()
         .map(|visit| {
-            let of_runs = report.runs.iter().map(|run| Column::find(run, data, visit));
+            let of_runs = report
+                .runs
+                .iter()
+                .map(|run| VisitColumn::find(run, data, visit));
             (visit, of_runs.collect())
         })
         .collect();
@@ -177,7 +183,7 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
         rows.push(row);
     }
     for (visit, columns) in &by_visit {
-        let mut row = |first: &str, name: &str, cell: &dyn Fn(&Column<'_>) -> String| {
+        let mut row = |first: &str, name: &str, cell: &dyn Fn(&VisitColumn<'_>) -> String| {
             let mut row = vec![first.to_owned(), name.to_owned()];
             let cells = columns.iter();
             row.extend(cells.map(|column| column.as_ref().map_or_else(String::new, cell)));
@@ -211,7 +217,7 @@ fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
             }),
         ];
         for (name, figure) in others {
-            let of = |column: &Column<'_>| figure(&column.summary);
+            let of = |column: &VisitColumn<'_>| figure(&column.summary);
             if columns.iter().flatten().any(|column| of(column).is_some()) {
                 row("", name, &|column| {
                     of(column).map_or_else(|| "unknown".into(), bytes)
@@ -257,10 +263,10 @@ pub(super) fn made_of(measurement: &Measurement) -> Option<String> {
 }
 
 /// A figure of a visit, over all children, in words; `None` where it is not known.
-type Words = fn(&Summary) -> Option<String>;
+type FigureText = fn(&Summary) -> Option<String>;
 
 /// What a visit cost a child.
-const COSTS: [(&str, Words); 7] = [
+const COSTS: [(&str, FigureText); 7] = [
     ("copied", |one| Some(spread(&one.copied_bytes, bytes))),
     ("new", |one| Some(spread(one.new_bytes.as_ref()?, bytes))),
     ("files mapped", |one| {
@@ -280,7 +286,7 @@ const COSTS: [(&str, Words); 7] = [
     }),
 ];
 
-fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
+fn grid(version: &str, columns: &[VisitColumn<'_>]) -> Grid {
     let first = columns[0].measurement;
     let children = first.children.len();
     let dataset = columns.iter().map(|column| column.summary.dataset_bytes);
@@ -304,7 +310,7 @@ fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
     );
 
     let mut rows = Vec::new();
-    let mut row = |name: &str, of: String, cell: &dyn Fn(&Column<'_>) -> String| {
+    let mut row = |name: &str, of: String, cell: &dyn Fn(&VisitColumn<'_>) -> String| {
         let mut row = vec![name.to_owned(), of];
         row.extend(columns.iter().map(cell));
         rows.push(row);
@@ -318,7 +324,7 @@ fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
             });
         }
     }
-    let part = |one: &Column<'_>| {
+    let part = |one: &VisitColumn<'_>| {
         let told = one.summary.dataset_bytes >= SMALLEST_WHOLE_BYTES;
         let copied = one.summary.copied_share.as_ref().filter(|_| told)?;
         Some(spread(copied, share))
@@ -349,7 +355,7 @@ fn grid(version: &str, columns: &[Column<'_>]) -> Grid {
             region.map_or_else(|| "0".into(), |region| spread(&region.own, count))
         });
         for cause in Cause::ALL {
-            let pages = |one: &Column<'_>| {
+            let pages = |one: &VisitColumn<'_>| {
                 let causes = part.of(one)?.causes?;
                 let found = causes.into_iter().find(|(known, _)| *known == cause);
                 found.map(|(_, pages)| pages)

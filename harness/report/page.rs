@@ -11,7 +11,7 @@ mod versions;
 use serde::Serialize;
 
 use super::beginning::incomplete;
-use super::charts::{Chart, Kind};
+use super::charts::{Chart, ChartKind};
 use block::Block;
 use refcow_model::{Report, Run};
 
@@ -47,7 +47,7 @@ impl Page {
     /// All that is said of a report.
     pub(crate) fn of(report: &Report, charts: &[Chart]) -> Self {
         let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
-        let of_kind = |kind: Kind| {
+        let of_kind = |kind: ChartKind| {
             let of_kind = charts.iter().filter(|chart| chart.kind == kind);
             figures::pictures(&of_kind.collect::<Vec<_>>())
         };
@@ -65,23 +65,27 @@ impl Page {
         )];
         sections.extend(first);
         sections.extend([
-            ("pages", "Page by page", figures::maps(of_kind(Kind::Pages))),
+            (
+                "pages",
+                "Page by page",
+                figures::maps(of_kind(ChartKind::Pages)),
+            ),
             (
                 "copied",
                 "Bytes copied, by way of sharing",
-                figures::alternatives(report, of_kind(Kind::Copied)),
+                figures::alternatives(report, of_kind(ChartKind::Copied)),
             ),
             (
                 "versions",
                 "Versions side by side",
-                versions::section(report, of_kind(Kind::Versions)),
+                versions::section(report, of_kind(ChartKind::Versions)),
             ),
             (
                 "memory",
                 "Memory of all processes",
-                figures::tree(report, of_kind(Kind::Tree)),
+                figures::tree(report, of_kind(ChartKind::Tree)),
             ),
-            ("time", "Time", of_kind(Kind::Time)),
+            ("time", "Time", of_kind(ChartKind::Time)),
         ]);
         sections.extend(later);
         sections.extend([

@@ -55,7 +55,7 @@ pub(crate) fn part_of(region: RegionName, part: Option<f64>) -> String {
 
 /// What was written, as a clause behind "because". `None`: nobody knows.
 pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option<String> {
-    let objects = Objects::of(&reason.types, reason.pages);
+    let objects = WrittenObjects::of(&reason.types, reason.pages);
     let is_by_program = reason.functions.iter().any(|(name, _)| name.is_some());
     let is_of_c = match reason.cause {
         Cause::Buffer | Cause::Body => true,
@@ -67,26 +67,30 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
         return Some("C code wrote to memory that it holds".to_owned());
     }
     Some(match (reason.cause, &objects) {
-        (Cause::Refcount, Objects::One(name)) if ends_python => {
+        (Cause::Refcount, WrittenObjects::One(name)) if ends_python => {
             format!("ending Python writes the reference count of {name}")
         }
-        (Cause::Refcount, Objects::Several(names)) if ends_python => {
+        (Cause::Refcount, WrittenObjects::Several(names)) if ends_python => {
             format!("ending Python writes the reference counts of {names}")
         }
-        (Cause::Refcount, Objects::One(name)) => format!("using {name} writes its reference count"),
-        (Cause::Refcount, Objects::Several(names)) => {
+        (Cause::Refcount, WrittenObjects::One(name)) => {
+            format!("using {name} writes its reference count")
+        }
+        (Cause::Refcount, WrittenObjects::Several(names)) => {
             format!("using {names} writes their reference counts")
         }
-        (Cause::Gc, Objects::One(name)) => {
+        (Cause::Gc, WrittenObjects::One(name)) => {
             format!("the GC header of {name} was written")
         }
-        (Cause::Gc, Objects::Several(names)) => {
+        (Cause::Gc, WrittenObjects::Several(names)) => {
             format!("the GC headers of {names} were written")
         }
-        (Cause::Buffer, Objects::One(name)) => format!("the memory of {name} was written"),
-        (Cause::Buffer, Objects::Several(names)) => format!("the memory of {names} was written"),
-        (Cause::Body, Objects::One(name)) => format!("a field of {name} was written"),
-        (Cause::Body, Objects::Several(names)) => format!("fields of {names} were written"),
+        (Cause::Buffer, WrittenObjects::One(name)) => format!("the memory of {name} was written"),
+        (Cause::Buffer, WrittenObjects::Several(names)) => {
+            format!("the memory of {names} was written")
+        }
+        (Cause::Body, WrittenObjects::One(name)) => format!("a field of {name} was written"),
+        (Cause::Body, WrittenObjects::Several(names)) => format!("fields of {names} were written"),
         (Cause::Allocator, _) => "Python allocated or freed memory there".to_owned(),
         (Cause::Kernel, _) => "the kernel wrote there for a system call".to_owned(),
         (Cause::Khugepaged, _) => "the kernel made huge pages of the pages there".to_owned(),
@@ -96,24 +100,24 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
 
 /// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict, list)`.
 pub(crate) fn neighbours(types: &NamedPages, pages: u64) -> String {
-    match Objects::of(types, pages) {
+    match WrittenObjects::of(types, pages) {
         _ if types.iter().all(|(name, _)| name.is_none()) => "the allocator".to_owned(),
-        Objects::One(name) => format!("{name} there"),
-        Objects::Several(names) => {
+        WrittenObjects::One(name) => format!("{name} there"),
+        WrittenObjects::Several(names) => {
             format!("other {}", names.replacen("objects", "objects there", 1))
         }
     }
 }
 
 /// The objects that were written, in a sentence.
-enum Objects {
+enum WrittenObjects {
     /// `a str`.
     One(String),
     /// `objects (array.array, list and 2 more types)`.
     Several(String),
 }
 
-impl Objects {
+impl WrittenObjects {
     fn of(types: &NamedPages, pages: u64) -> Self {
         let known: Vec<&str> = types
             .iter()

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use refcow_protocol::{Answer, Raised, Report};
+use refcow_protocol::{ChildMessage, Raised, Reply};
 
 use crate::embedded::compare;
 use crate::runtime::{finalize, flush, python_runs};
@@ -29,7 +29,7 @@ pub(crate) fn fork_python(
     py: Python<'_>,
     control: &mut Wire,
     planned: Vec<Planned<'_, '_>>,
-) -> io::Result<Option<Answer>> {
+) -> io::Result<Option<Reply>> {
     #[expect(unsafe_code, reason = "PyO3 wraps no fork")]
     // SAFETY: both need an attached thread state, which `py` proves, and come in the order that the C API demands:
     // before, then one of the two "after" in each process, also if fork fails (as os.fork does). Several forks may
@@ -55,22 +55,22 @@ pub(crate) fn fork_python(
 pub(crate) fn fork_plain(
     control: &mut Wire,
     planned: Vec<Planned<'_, '_>>,
-) -> io::Result<Option<Answer>> {
+) -> io::Result<Option<Reply>> {
     fork_all(control, planned, None)
 }
 
 /// Forks one process after the other, each when the observer says so.
 ///
-/// Between [`Answer::Armed`] and the fork the observer notes what the parent has written since its last fork. Nothing
+/// Between [`Reply::Armed`] and the fork the observer notes what the parent has written since its last fork. Nothing
 /// may be written in that time but the stack, whose page is in that note: so no heap, no lock, no Python.
 fn fork_all(
     control: &mut Wire,
     planned: Vec<Planned<'_, '_>>,
     python: Option<Python<'_>>,
-) -> io::Result<Option<Answer>> {
+) -> io::Result<Option<Reply>> {
     let parent = getpid();
     for (channel, work) in &planned {
-        control.send_small(&Answer::Armed)?;
+        control.send_small(&Reply::Armed)?;
         if !released(control)? {
             return Ok(None);
         }
@@ -80,17 +80,17 @@ fn fork_all(
         // from here into the request loop: it ends in `run`, by `_exit`.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => run(parent, *channel, work, python),
-            Ok(ForkResult::Parent { child }) => control.send_small(&Answer::Forked {
+            Ok(ForkResult::Parent { child }) => control.send_small(&Reply::Forked {
                 pid: child.as_raw(),
             })?,
             Err(errno) => {
-                return Ok(Some(Answer::ForkFailed {
+                return Ok(Some(Reply::ForkFailed {
                     errno: errno as i32,
                 }));
             }
         }
     }
-    Ok(Some(Answer::AllForked))
+    Ok(Some(Reply::AllForked))
 }
 
 /// The status of one ended child as `waitpid` writes it.
@@ -154,13 +154,13 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     if is_orphan {
         return Ok(());
     }
-    wire.send_small(&Report::Ready)?;
+    wire.send_small(&ChildMessage::Ready)?;
     if matches!(work, Work::Wait) {
         released(wire)?;
         return Ok(());
     }
     let answer = match work {
-        Work::Map { data, objects } => Some(map::map(data, *objects).map(Report::Mapped)),
+        Work::Map { data, objects } => Some(map::map(data, *objects).map(ChildMessage::Mapped)),
         Work::Compare {
             visit,
             data,
@@ -170,7 +170,7 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
     };
     // Neither is measured, so that neither is rehearsed.
     if let Some(answer) = answer {
-        wire.send(&answer.unwrap_or_else(|error| Report::Raised(told(work, &error))))?;
+        wire.send(&answer.unwrap_or_else(|error| ChildMessage::Raised(told(work, &error))))?;
         released(wire)?;
         return Ok(());
     }
@@ -199,9 +199,9 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             return Ok(());
         }
         match outcome {
-            Ok(Done::Work(lazy)) => wire.send_small(&Report::Done { seconds, lazy })?,
-            Ok(Done::Pages(pages)) => wire.send_small(&Report::Wrote { pages })?,
-            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
+            Ok(Done::Work(lazy)) => wire.send_small(&ChildMessage::Done { seconds, lazy })?,
+            Ok(Done::Pages(pages)) => wire.send_small(&ChildMessage::Wrote { pages })?,
+            Err(error) => wire.send(&ChildMessage::Raised(raised(&error)))?,
         }
     }
     if let Work::Call {
@@ -213,7 +213,7 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             return Ok(());
         }
         let modules = modules.imported_since(function.py());
-        wire.send(&Report::Imported { modules })?;
+        wire.send(&ChildMessage::Imported { modules })?;
     }
     if let Work::Call {
         function,
@@ -226,8 +226,8 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             return Ok(());
         }
         match trace.lines(function.py()) {
-            Ok(lines) => wire.send(&Report::Lines(lines))?,
-            Err(error) => wire.send(&Report::Raised(raised(&error)))?,
+            Ok(lines) => wire.send(&ChildMessage::Lines(lines))?,
+            Err(error) => wire.send(&ChildMessage::Raised(raised(&error)))?,
         }
     }
     released(wire)?;

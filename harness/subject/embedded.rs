@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use refcow_protocol::Report;
+use refcow_protocol::ChildMessage;
 
 /// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
 /// this.
@@ -15,14 +15,14 @@ pub(crate) fn compare(
     visit: &Bound<'_, PyAny>,
     data: &Bound<'_, PyAny>,
     replacement: &Bound<'_, PyAny>,
-) -> PyResult<Report> {
+) -> PyResult<ChildMessage> {
     let names = PyDict::new(visit.py());
     let source = c_str!(include_str!("compare.py"));
     visit.py().run(source, Some(&names), None)?;
     let compare = names.get_item("compare")?;
     let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
     let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
-    Ok(Report::Compared { differs, returned })
+    Ok(ChildMessage::Compared { differs, returned })
 }
 
 /// Calls a function of user_file.py, and leaves nothing of it behind; `None` for None.

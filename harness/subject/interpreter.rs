@@ -8,7 +8,8 @@ use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use refcow_protocol::{
-    Answer, BuiltWith, Footprint, Fork, Job, Module, Named, OwnFiles, Reading, Size, Started,
+    BuiltWith, Footprint, ForkRequest, Job, ModuleSource, NamedArguments, OwnFiles, Reading, Reply,
+    Size, Started,
 };
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ type Call<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
 /// A running interpreter and, once loaded and built, a fixture.
 #[derive(Default)]
-pub(crate) struct Interpreter {
+pub(crate) struct RunningInterpreter {
     fixture: Option<Py<PyModule>>,
     data: Option<Py<PyAny>>,
     /// Which code is the user's own.
@@ -33,7 +34,7 @@ pub(crate) struct Interpreter {
     replacement: Option<Py<PyAny>>,
 }
 
-impl Interpreter {
+impl RunningInterpreter {
     /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
     pub(crate) fn start(
         executable: &Path,
@@ -57,10 +58,10 @@ impl Interpreter {
     /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but for its name.
     pub(crate) fn load(
         &mut self,
-        helpers: &[Module],
-        fixture: &Module,
+        helpers: &[ModuleSource],
+        fixture: &ModuleSource,
         arguments: &[String],
-    ) -> PyResult<Answer> {
+    ) -> PyResult<Reply> {
         self.own = OwnFiles::of(fixture);
         Python::attach(|py| {
             for helper in helpers {
@@ -68,7 +69,7 @@ impl Interpreter {
             }
             if let Some(folder) = &fixture.folder {
                 if let Some(by) = user_file(py, "taken", (&fixture.name, &fixture.file))? {
-                    return Ok(Answer::Refused {
+                    return Ok(Reply::Refused {
                         reason: format!(
                             "{} has the name of a module that this Python has already ({})",
                             fixture.file,
@@ -88,23 +89,23 @@ impl Interpreter {
                 sys.setattr("argv", argv)?;
             }
             self.fixture = Some(execute(py, fixture)?.unbind());
-            Ok(Answer::Loaded)
+            Ok(Reply::Loaded)
         })
     }
 
     /// Whether calls of these functions run them. What the text of a file does not tell, as of a function that is decorated
     /// or imported, Python knows.
-    pub(crate) fn look(&self, functions: &[String]) -> PyResult<Answer> {
+    pub(crate) fn look(&self, functions: &[String]) -> PyResult<Reply> {
         Python::attach(|py| {
             let source = c_str!(include_str!("deferred.py"));
             let found = once(py, source, "deferred", (self.module(py)?, functions))?;
             let Some(found) = found else {
-                return Ok(Answer::Loaded);
+                return Ok(Reply::Loaded);
             };
             let (function, kind, file, line) = found.extract::<(_, String, _, _)>()?;
             let kind = serde_json::from_value(Value::String(kind))
                 .map_err(|error| PyValueError::new_err(error.to_string()))?;
-            Ok(Answer::Deferred {
+            Ok(Reply::Deferred {
                 function,
                 kind,
                 place: (file, line),
@@ -113,19 +114,19 @@ impl Interpreter {
     }
 
     /// `footprint(count, item_bytes)`, if the fixture has it.
-    pub(crate) fn footprint(&self, size: Size) -> PyResult<Answer> {
+    pub(crate) fn footprint(&self, size: Size) -> PyResult<Reply> {
         Python::attach(|py| {
             let module = self.module(py)?;
             if !module.hasattr("footprint")? {
-                return Ok(Answer::Footprint(None));
+                return Ok(Reply::Footprint(None));
             }
             let estimate = module.call_method1("footprint", (size.count, size.item_bytes))?;
-            Ok(Answer::Footprint(Some(estimated(&estimate)?)))
+            Ok(Reply::Footprint(Some(estimated(&estimate)?)))
         })
     }
 
     /// A user's `footprint` with those of `build`'s arguments that it takes.
-    pub(crate) fn footprint_by(&self, named: &Named) -> PyResult<Answer> {
+    pub(crate) fn footprint_by(&self, named: &NamedArguments) -> PyResult<Reply> {
         Python::attach(|py| {
             let (_, _, known) = match self.bind(py, named)? {
                 Ok(call) => call,
@@ -133,12 +134,12 @@ impl Interpreter {
             };
             let estimate = user_file(py, "footprint", (self.module(py)?, known))?;
             let estimate = estimate.map(|estimate| estimated(&estimate)).transpose()?;
-            Ok(Answer::Footprint(estimate))
+            Ok(Reply::Footprint(estimate))
         })
     }
 
     /// `build(count, item_bytes)`, and how many seconds it took.
-    pub(crate) fn build(&mut self, size: Size) -> PyResult<Answer> {
+    pub(crate) fn build(&mut self, size: Size) -> PyResult<Reply> {
         Python::attach(|py| {
             let build = self.module(py)?.getattr("build")?;
             crate::map::keep_what_is_there(py)?;
@@ -147,12 +148,12 @@ impl Interpreter {
             let seconds = start.elapsed().as_secs_f64();
             self.data = Some(data.unbind());
             let with = None;
-            Ok(Answer::Built { seconds, with })
+            Ok(Reply::Built { seconds, with })
         })
     }
 
     /// A user's `build` with what was set.
-    pub(crate) fn build_by(&mut self, named: &Named) -> PyResult<Answer> {
+    pub(crate) fn build_by(&mut self, named: &NamedArguments) -> PyResult<Reply> {
         Python::attach(|py| {
             let (places, names, known) = match self.bind(py, named)? {
                 Ok(call) => call,
@@ -176,12 +177,16 @@ impl Interpreter {
                 nothing: data.is_none(),
             });
             self.data = Some(data.unbind());
-            Ok(Answer::Built { seconds, with })
+            Ok(Reply::Built { seconds, with })
         })
     }
 
     /// What a user's `build` is to be called with, and all that is known of its arguments; or why it cannot be.
-    fn bind<'py>(&self, py: Python<'py>, named: &Named) -> PyResult<Result<Call<'py>, Answer>> {
+    fn bind<'py>(
+        &self,
+        py: Python<'py>,
+        named: &NamedArguments,
+    ) -> PyResult<Result<Call<'py>, Reply>> {
         let build = self.module(py)?.getattr("build")?;
         let set: Vec<_> = named
             .set
@@ -204,7 +209,7 @@ impl Interpreter {
         Ok(match bound.len() {
             2 => {
                 let (reason, help) = bound.extract()?;
-                Err(Answer::Refused { reason, help })
+                Err(Reply::Refused { reason, help })
             }
             _ => Ok((
                 bound.get_item(0)?.cast_into()?,
@@ -256,7 +261,7 @@ impl Interpreter {
     }
 
     /// `function(data)` of the last of these modules; what it returns is kept beside the data.
-    pub(crate) fn remedy(&mut self, modules: &[Module], function: &str) -> PyResult<Answer> {
+    pub(crate) fn remedy(&mut self, modules: &[ModuleSource], function: &str) -> PyResult<Reply> {
         Python::attach(|py| {
             let mut last = None;
             for module in modules {
@@ -272,26 +277,26 @@ impl Interpreter {
                 Ok(returned) => returned,
                 Err(error) if error.get_type(py).name()? == "DoesNotApply" => {
                     let reason = error.value(py).str()?.to_string_lossy().into_owned();
-                    return Ok(Answer::DoesNotApply { reason });
+                    return Ok(Reply::DoesNotApply { reason });
                 }
                 Err(error) => return Err(error),
             };
             let seconds = start.elapsed().as_secs_f64();
             let replaced = !returned.is(&data);
             self.replacement = replaced.then(|| returned.unbind());
-            Ok(Answer::Remedied { seconds, replaced })
+            Ok(Reply::Remedied { seconds, replaced })
         })
     }
 
     /// Puts what the remedy returned in the place of the data, which dies if the fixture holds it no longer.
-    pub(crate) fn adopt(&mut self) -> Answer {
+    pub(crate) fn adopt(&mut self) -> Reply {
         // Attached, as what has no other reference is freed now.
         Python::attach(|_| {
             if let Some(replacement) = self.replacement.take() {
                 self.data = Some(replacement);
             }
         });
-        Answer::Prepared
+        Reply::Prepared
     }
 
     /// `function(*arguments)`; both ways through Python's own `json`.
@@ -314,7 +319,7 @@ impl Interpreter {
     pub(crate) fn work<'a, 'py>(
         &'a self,
         py: Python<'py>,
-        forks: Vec<Fork>,
+        forks: Vec<ForkRequest>,
     ) -> PyResult<Vec<(usize, Work<'a, 'py>)>> {
         let work = forks
             .into_iter()

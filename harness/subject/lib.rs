@@ -29,9 +29,9 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use pyo3::prelude::*;
-use refcow_protocol::{Answer, Fork, Raised, Request};
+use refcow_protocol::{ForkRequest, Raised, Reply, Request};
 
-use interpreter::Interpreter;
+use interpreter::RunningInterpreter;
 use plain::PlainPages;
 use sources::raised;
 use wire::Wire;
@@ -44,7 +44,7 @@ fn serve() -> std::io::Result<()> {
     // The kernel names it by the descriptor that it was started by.
     prctl::set_name(c"refcow-subject")?;
     let control = handed::receive()?;
-    let mut subject = Subject {
+    let mut subject = ServedSubject {
         control: Wire::new(control),
         dataset: ToFork::None,
     };
@@ -61,32 +61,32 @@ fn serve() -> std::io::Result<()> {
 enum ToFork {
     None,
     Plain(PlainPages),
-    Python(Interpreter),
+    Python(RunningInterpreter),
 }
 
-struct Subject {
+struct ServedSubject {
     control: Wire,
     dataset: ToFork,
 }
 
-impl Subject {
+impl ServedSubject {
     /// `None` when the observer has gone.
-    fn answer(&mut self, request: Request) -> std::io::Result<Option<Answer>> {
+    fn answer(&mut self, request: Request) -> std::io::Result<Option<Reply>> {
         Ok(Some(match request {
             Request::KeepHugePages => {
                 huge::keep()?;
-                Answer::Kept
+                Reply::Kept
             }
             Request::Fill { pages, shared } => {
                 let plain = PlainPages::new(pages, shared)?;
                 let first_page = plain.first_page();
                 self.dataset = ToFork::Plain(plain);
-                Answer::Filled { first_page }
+                Reply::Filled { first_page }
             }
             Request::Write { page } => match &self.dataset {
                 ToFork::Plain(plain) => {
                     plain.write(std::iter::once(page));
-                    Answer::Wrote
+                    Reply::Wrote
                 }
                 _ => misuse("there are no plain pages"),
             },
@@ -94,12 +94,13 @@ impl Subject {
                 executable,
                 variables,
             } => {
-                let (interpreter, started) = match Interpreter::start(&executable, &variables) {
-                    Ok(both) => both,
-                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
-                };
+                let (interpreter, started) =
+                    match RunningInterpreter::start(&executable, &variables) {
+                        Ok(both) => both,
+                        Err(error) => return Ok(Some(Reply::Raised(raised(&error)))),
+                    };
                 self.dataset = ToFork::Python(interpreter);
-                Answer::Started(started)
+                Reply::Started(started)
             }
             Request::Load {
                 helpers,
@@ -113,9 +114,9 @@ impl Subject {
             Request::BuildBy(named) => self.python(|python| python.build_by(&named)),
             Request::Prepare { name, steps } => self.python(|python| {
                 python.prepare(&name, &steps)?;
-                Ok(Answer::Prepared)
+                Ok(Reply::Prepared)
             }),
-            Request::Threads => self.python(|python| Ok(Answer::Threads(python.threads()?))),
+            Request::Threads => self.python(|python| Ok(Reply::Threads(python.threads()?))),
             Request::Remedy { modules, function } => {
                 self.python(|python| python.remedy(&modules, &function))
             }
@@ -123,24 +124,24 @@ impl Subject {
             Request::Call {
                 function,
                 arguments,
-            } => self.python(|python| Ok(Answer::Returned(python.call(&function, &arguments)?))),
+            } => self.python(|python| Ok(Reply::Returned(python.call(&function, &arguments)?))),
             Request::Fork(forks) => return self.fork(forks),
-            Request::Reap { pid } => Answer::Reaped {
+            Request::Reap { pid } => Reply::Reaped {
                 status: child::wait_status(Pid::from_raw(pid))?,
             },
         }))
     }
 
-    fn python(&mut self, ask: impl FnOnce(&mut Interpreter) -> PyResult<Answer>) -> Answer {
+    fn python(&mut self, ask: impl FnOnce(&mut RunningInterpreter) -> PyResult<Reply>) -> Reply {
         match &mut self.dataset {
             ToFork::Python(interpreter) => {
-                ask(interpreter).unwrap_or_else(|error| Answer::Raised(raised(&error)))
+                ask(interpreter).unwrap_or_else(|error| Reply::Raised(raised(&error)))
             }
             _ => misuse("Python has not been started"),
         }
     }
 
-    fn fork(&mut self, forks: Vec<Fork>) -> std::io::Result<Option<Answer>> {
+    fn fork(&mut self, forks: Vec<ForkRequest>) -> std::io::Result<Option<Reply>> {
         // A fixture may have chosen not to.
         refcow_observe::inherited::hear_of_children()?;
         huge::make_no_more()?;
@@ -148,7 +149,7 @@ impl Subject {
             ToFork::Python(interpreter) => Python::attach(|py| {
                 let work = match interpreter.work(py, forks) {
                     Ok(work) => work,
-                    Err(error) => return Ok(Some(Answer::Raised(raised(&error)))),
+                    Err(error) => return Ok(Some(Reply::Raised(raised(&error)))),
                 };
                 runtime::flush(py);
                 child::fork_python(py, &mut self.control, work)
@@ -162,8 +163,8 @@ impl Subject {
 }
 
 /// An answer to an observer that does not follow the protocol.
-fn misuse(what: &str) -> Answer {
-    Answer::Raised(Raised {
+fn misuse(what: &str) -> Reply {
+    Reply::Raised(Raised {
         summary: format!("refcow-subject: {what}"),
         traceback: String::new(),
     })

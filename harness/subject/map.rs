@@ -33,12 +33,12 @@ use std::ops::Range;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use refcow_model::RegionMap;
-use refcow_observe::objects::Part;
+use refcow_observe::objects::RecordPart;
 
 use allocator::Heap;
 use blocks::{Before, Blocks};
 use collector::Collector;
-use pages::Pages;
+use pages::PagesFilled;
 use walk::Walk;
 
 /// Keeps the collector of this process from running, for good.
@@ -71,7 +71,7 @@ pub(crate) fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap>
     walk.records_wanted = objects;
     walk.blocks = Some(blocks);
     for range in own {
-        walk.record(range, Part::Allocator, None);
+        walk.record(range, RecordPart::Allocator, None);
     }
     walk.follow_data(data.as_ptr())?;
     walk.of_dataset = false;
@@ -80,7 +80,7 @@ pub(crate) fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap>
     })?;
     walk.follow_program(&collector, before.as_ref())?;
     let native = walk.unreached(before.as_ref(), &variables)? | &walk.held_by_c.set;
-    let [modules, interpreter] = walk.around.each_ref().map(Pages::ranges);
+    let [modules, interpreter] = walk.around.each_ref().map(PagesFilled::ranges);
     let map = RegionMap {
         header: walk.regions.header.ranges(),
         spine: walk.regions.spine.ranges(),

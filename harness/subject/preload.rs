@@ -8,11 +8,11 @@ use nix::libc::{self, RTLD_NEXT};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// `main`, which glibc calls with the environment as a third argument.
-type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
+type CMain = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
 
 /// glibc's `__libc_start_main` (csu/libc-start.c; LSB Core, "__libc_start_main").
-type Start = unsafe extern "C" fn(
-    Main,
+type LibcStart = unsafe extern "C" fn(
+    CMain,
     c_int,
     *mut *mut c_char,
     Option<unsafe extern "C" fn()>,
@@ -26,7 +26,7 @@ type Start = unsafe extern "C" fn(
 // of a preloaded library. What it is called with goes to glibc's own, but for the program's `main`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __libc_start_main(
-    _: Main,
+    _: CMain,
     count: c_int,
     arguments: *mut *mut c_char,
     init: Option<unsafe extern "C" fn()>,
@@ -41,7 +41,7 @@ unsafe extern "C" fn __libc_start_main(
         if next.is_null() {
             abort();
         }
-        let start = transmute::<*mut c_void, Start>(next);
+        let start = transmute::<*mut c_void, LibcStart>(next);
         start(main, count, arguments, init, fini, rtld_fini, stack_end)
     }
 }

@@ -6,17 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::{PySyntaxError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use refcow_protocol::{Module, Raised};
+use refcow_protocol::{ModuleSource, Raised};
 
 /// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
-static SOURCES: Mutex<Vec<Module>> = Mutex::new(Vec::new());
+static SOURCES: Mutex<Vec<ModuleSource>> = Mutex::new(Vec::new());
 
-fn sources() -> MutexGuard<'static, Vec<Module>> {
+fn sources() -> MutexGuard<'static, Vec<ModuleSource>> {
     SOURCES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a module's source under its name, as an import would.
-pub(crate) fn execute<'py>(py: Python<'py>, module: &Module) -> PyResult<Bound<'py, PyModule>> {
+pub(crate) fn execute<'py>(
+    py: Python<'py>,
+    module: &ModuleSource,
+) -> PyResult<Bound<'py, PyModule>> {
     let text = |text: &str| {
         CString::new(text).map_err(|_| PyValueError::new_err("source holds a NUL byte"))
     };

@@ -25,7 +25,7 @@ use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use refcow_protocol::{Interval, Lines, OwnFiles, Place};
+use refcow_protocol::{Interval, LineIntervals, OwnFiles, PythonLine};
 
 use crate::handed;
 use frames::{Frames, Reference};
@@ -59,13 +59,13 @@ unsafe extern "C" {
 
 /// What runs: a code object, of which nothing is owned, and a line in it, or 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Running {
+struct RunningLine {
     code: *mut ffi::PyObject,
     line: c_int,
 }
 
 /// No Python, or none that is known.
-const NOTHING: Running = Running {
+const NOTHING: RunningLine = RunningLine {
     code: null_mut(),
     line: 0,
 };
@@ -74,8 +74,8 @@ const NOTHING: Running = Running {
 /// had.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Spot {
-    running: Running,
-    own: Running,
+    running: RunningLine,
+    own: RunningLine,
 }
 
 /// Tells whether code is the user's own.
@@ -175,7 +175,7 @@ struct TraceState {
     frames: Cell<Option<Frames>>,
     log: OnceCell<ManuallyDrop<File>>,
     faults: RefCell<Option<ManuallyDrop<FaultProbe>>>,
-    running: Cell<Running>,
+    running: Cell<RunningLine>,
     since: Cell<u64>,
     entries: Cell<u64>,
     dropped: Cell<u64>,
@@ -293,13 +293,13 @@ impl Trace {
     }
 
     /// The log, once the visit has ended.
-    pub(crate) fn lines(&self, py: Python<'_>) -> PyResult<Lines> {
+    pub(crate) fn lines(&self, py: Python<'_>) -> PyResult<LineIntervals> {
         STATE.with(|state| {
-            let mut lines = Lines {
+            let mut lines = LineIntervals {
                 dropped: state.dropped.get(),
                 // The last event of a whole visit is that its outermost frame returns.
                 cut_short: state.running.get() != NOTHING,
-                ..Lines::default()
+                ..LineIntervals::default()
             };
             let spots = state.spots.borrow();
             // Which spot has which number, and where each place of the user's own stands.
@@ -334,7 +334,7 @@ impl Trace {
 }
 
 /// The line's names.
-fn place(py: Python<'_>, running: Running) -> PyResult<Place> {
+fn place(py: Python<'_>, running: RunningLine) -> PyResult<PythonLine> {
     #[expect(unsafe_code, reason = "an address that was kept")]
     // SAFETY: the thread is attached. `TraceState::spot` took a reference to this object, and nobody has given it up.
     let code = unsafe { Bound::from_borrowed_ptr(py, running.code) };
@@ -347,7 +347,7 @@ fn place(py: Python<'_>, running: Running) -> PyResult<Place> {
         Ok(0) | Err(_) => code.getattr("co_firstlineno")?.extract()?,
         Ok(line) => line,
     };
-    Ok(Place {
+    Ok(PythonLine {
         file: text("co_filename")?,
         function: text("co_qualname").or_else(|_| text("co_name"))?,
         line,
@@ -413,7 +413,7 @@ impl TraceState {
     }
 
     /// The innermost line of the user's own that had called what was running in this frame.
-    fn own_caller(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> Running {
+    fn own_caller(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> RunningLine {
         let running = self.running.get();
         let is_running = frames
             .code(frame)
@@ -448,7 +448,7 @@ impl TraceState {
     }
 
     /// What runs in the frame.
-    fn running_in(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> Running {
+    fn running_in(&self, frames: Frames, frame: *mut ffi::PyFrameObject) -> RunningLine {
         let Some(code) = frames.code(frame) else {
             return NOTHING;
         };
@@ -457,10 +457,10 @@ impl TraceState {
         let line = unsafe { ffi::PyFrame_GetLineNumber(frame) };
         let before = self.running.get();
         match line {
-            1.. => Running { code: code.0, line },
+            1.. => RunningLine { code: code.0, line },
             // Instructions that the compiler has added belong to no line: to the one before them, then.
             _ if before.code == code.0 => before,
-            _ => Running {
+            _ => RunningLine {
                 code: code.0,
                 line: 0,
             },
@@ -483,7 +483,7 @@ impl TraceState {
         self.since.set(end);
     }
 
-    fn append(&self, end: u64, own: Running) {
+    fn append(&self, end: u64, own: RunningLine) {
         let Some(log) = self.log.get() else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use refcow_protocol::{Fork, Job};
+use refcow_protocol::{ForkRequest, Job};
 
 use crate::modules::Modules;
 use crate::plain::PlainPages;
@@ -50,7 +50,7 @@ impl Work<'_, '_> {
 pub(crate) type Planned<'a, 'py> = (usize, Work<'a, 'py>);
 
 /// What each process is to do. A job that needs Python, which the observer never asks for here, is to do nothing.
-pub(crate) fn of_plain_pages(plain: &PlainPages, forks: Vec<Fork>) -> Vec<Planned<'_, '_>> {
+pub(crate) fn of_plain_pages(plain: &PlainPages, forks: Vec<ForkRequest>) -> Vec<Planned<'_, '_>> {
     let work = forks.into_iter().map(|fork| {
         let work = match fork.job {
             Job::Write { pages, unreported } => Work::Write(plain, pages, unreported),

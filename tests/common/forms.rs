@@ -2,7 +2,7 @@
 
 use refcow::claims::Claims;
 use refcow::compare::{self, TOLERANCE};
-use refcow::merge::{self, Named};
+use refcow::merge::{self, NamedDocument};
 use refcow::model::{self, By, Report};
 use refcow::report::{self, Format, Style, render, render_by};
 use refcow::reproduce::{Again, reproduction};
@@ -217,7 +217,7 @@ pub fn harmless(report: &Report) {
             assert_eq!(model::read(&bytes).unwrap().0, *report);
         }
     }
-    let named = |name: &str| Named {
+    let named = |name: &str| NamedDocument {
         name: name.into(),
         schema_version: model::SCHEMA_VERSION.into(),
         report: report.clone(),

@@ -20,8 +20,8 @@ use crate::observe::{
     page_states, settle,
 };
 use crate::process;
-use crate::protocol::{Module, Started};
-use crate::temporary::Folder;
+use crate::protocol::{ModuleSource, Started};
+use crate::temporary::TemporaryFolder;
 
 /// How long a result is waited for that a killed process owes.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -39,7 +39,7 @@ fn start(launch: &Launch) -> Result<(Subject, Started), DriverError> {
     };
     let mut subject = Subject::start(&launch)?;
     let started = subject.start_python()?;
-    let module = |name: &str, program: &str| Module {
+    let module = |name: &str, program: &str| ModuleSource {
         name: name.into(),
         file: format!("python_fixtures/{program}.py"),
         folder: None,
@@ -74,7 +74,7 @@ struct Begun {
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct ReadTimes {
     first_read_seconds: f64,
     read_all_seconds: f64,
 }
@@ -129,7 +129,7 @@ fn measure_in(
     let begun: Begun = parsed("begin", begun)?;
     let held = together(subject.pid(), &begun.empty)?;
 
-    let read: Vec<Read> = parsed("read", subject.call("read", Vec::new())?)?;
+    let read: Vec<ReadTimes> = parsed("read", subject.call("read", Vec::new())?)?;
     let parent = ProcessPages::at(subject.pid())?;
     let reference = ProcessPages::at(begun.empty[1])?;
     let mut children = Vec::new();
@@ -191,13 +191,13 @@ fn measure_in(
 }
 
 /// A folder for what a way puts into files, sockets among them.
-fn temporary_folder() -> Result<Folder, SharingError> {
+fn temporary_folder() -> Result<TemporaryFolder, SharingError> {
     let mut place = std::env::temp_dir();
     // Python is told of it in JSON.
     if place.as_os_str().len() > LONGEST_FOLDER || place.to_str().is_none() {
         place = "/tmp".into();
     }
-    Folder::new(&place).map_err(|source| SharingError::Temporary { place, source })
+    TemporaryFolder::new(&place).map_err(|source| SharingError::Temporary { place, source })
 }
 
 /// A process that waits.

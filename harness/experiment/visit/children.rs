@@ -6,10 +6,10 @@ use crate::driver::{Forked, Subject};
 use crate::experiment::lines::LineLog;
 use crate::model;
 use crate::observe::PageSet;
-use crate::protocol::{self, Job, Report, WITNESS};
+use crate::protocol::{self, ChildMessage, Job, WITNESS};
 
 /// A child between its fork and its visit.
-pub(super) struct Waiting {
+pub(super) struct WaitingChild {
     pub(super) forked: Forked,
     /// What the parent has written since it forked this child.
     pub(super) written_since: PageSet,
@@ -21,9 +21,9 @@ pub(super) fn fork_all(
     subject: &mut Subject,
     job: &Job,
     children: usize,
-) -> Result<(Forked, Vec<Waiting>), VisitError> {
+) -> Result<(Forked, Vec<WaitingChild>), VisitError> {
     let parent = subject.pid();
-    let fork = |channel, job| protocol::Fork { channel, job };
+    let fork = |channel, job| protocol::ForkRequest { channel, job };
     let mut forks = vec![fork(WITNESS, Job::Wait)];
     forks.extend((1..=children).map(|channel| fork(channel, job.clone())));
     // For each process forked so far, the witness included.
@@ -41,7 +41,7 @@ pub(super) fn fork_all(
     })?;
     let mut waiting = forked.into_iter().zip(written_since);
     let (witness, _) = waiting.next().expect("the witness was forked first");
-    let waiting = waiting.map(|(forked, written_since)| Waiting {
+    let waiting = waiting.map(|(forked, written_since)| WaitingChild {
         forked,
         written_since,
     });
@@ -51,13 +51,13 @@ pub(super) fn fork_all(
 /// Lets every child go through the steps of the visit without the visit.
 pub(super) fn rehearse(
     subject: &mut Subject,
-    waiting: &[Waiting],
+    waiting: &[WaitingChild],
     doing: &str,
 ) -> Result<(), VisitError> {
     for child in waiting {
         subject.release(&child.forked, doing)?;
         match subject.hear(&child.forked, doing)? {
-            Report::Done { .. } => {}
+            ChildMessage::Done { .. } => {}
             other => return Err(VisitError::waiting_for(doing, &other)),
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn imported(subject: &mut Subject, forked: &Forked) -> Result<Vec<Str
     let doing = "naming the modules that it imported";
     subject.release(forked, doing)?;
     match subject.hear(forked, doing)? {
-        Report::Imported { modules } => {
+        ChildMessage::Imported { modules } => {
             Ok(modules.iter().map(|name| model::printable(name)).collect())
         }
         other => Err(VisitError::waiting_for(doing, &other)),
@@ -81,7 +81,7 @@ pub(super) fn line_log(subject: &mut Subject, forked: &Forked) -> Result<LineLog
     let doing = "naming the lines that ran";
     subject.release(forked, doing)?;
     match subject.hear(forked, doing)? {
-        Report::Lines(lines) => Ok(LineLog::new(lines)?),
+        ChildMessage::Lines(lines) => Ok(LineLog::new(lines)?),
         other => Err(VisitError::waiting_for(doing, &other)),
     }
 }

@@ -5,9 +5,9 @@ use super::children::{fork_all, imported, rehearse};
 use super::error::VisitError;
 use crate::driver::{DriverError, Subject};
 use crate::model::{Child, Followed, OnTheWay, Processes, RegionMap};
-use crate::observe::{Descendants, Ended, Family, Follower, Grown, Regions, page_size, settle};
+use crate::observe::{Descendants, Ended, Follower, Grown, Regions, Relatives, page_size, settle};
 use crate::process;
-use crate::protocol::{Job, Report};
+use crate::protocol::{ChildMessage, Job};
 
 /// How many names of programs are told.
 const MOST_NAMES: usize = 5;
@@ -68,10 +68,10 @@ fn follow(
             return Ok((Descendants::default(), Some(error.to_string())));
         }
     };
-    let family = Family::of(child.pid)?;
+    let family = Relatives::of(child.pid)?;
     subject.release(&child, doing)?;
     let refused = match subject.hear(&child, doing) {
-        Ok(Report::Done { .. } | Report::Wrote { .. }) => None,
+        Ok(ChildMessage::Done { .. } | ChildMessage::Wrote { .. }) => None,
         // It waits for its end, as after any visit.
         Err(DriverError::Raised { raised, .. }) => {
             Some(format!("the visit raised {} under ptrace", raised.summary))

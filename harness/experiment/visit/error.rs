@@ -3,7 +3,7 @@
 use crate::driver::DriverError;
 use crate::experiment::lines::LineLogError;
 use crate::observe::{self, Disagreement};
-use crate::protocol::Report;
+use crate::protocol::ChildMessage;
 
 /// Why a visit could not be measured.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -64,7 +64,7 @@ impl VisitError {
     }
 
     /// A report that is none of those waited for.
-    pub(super) fn waiting_for(doing: &str, report: &Report) -> Self {
+    pub(super) fn waiting_for(doing: &str, report: &ChildMessage) -> Self {
         DriverError::Protocol {
             who: "child",
             doing: doing.into(),

@@ -1,16 +1,16 @@
 //! The figures of a child that has been looked at.
 
-use super::looks::Visited;
-use crate::experiment::causes::{self, Attributed, Recorded};
+use super::looks::VisitedChild;
+use crate::experiment::causes::{self, Attributed, RecordedVisit};
 use crate::experiment::lines::LineLog;
 use crate::experiment::new_pages::NewPages;
 use crate::model::{
     Child, CrossChecks, Fate, Made, OnTheWay, PageMap, Peak, Region, UssGrowth, Written,
 };
 use crate::objects::ObjectMap;
-use crate::observe::{PageSet, Regions, Seen, page_size};
+use crate::observe::{PageSet, PeakSeen, Regions, page_size};
 
-impl Visited {
+impl VisitedChild {
     /// The figures of this child.
     pub(super) fn count(&self, objects: Option<&ObjectMap>) -> Child {
         let identical = self.identical.as_ref();
@@ -54,7 +54,7 @@ impl Visited {
         let unshared = self.unshared.len();
         let growth = &self.growth;
         let new = growth.new.len();
-        let peak = self.seen.map(|Seen { most, looks }| Peak {
+        let peak = self.seen.map(|PeakSeen { most, looks }| Peak {
             bytes: most.max(unshared + new) * page_size(),
             // With that at the end.
             looks: looks + 1,
@@ -123,7 +123,7 @@ pub struct Details {
     pub(super) unshared: PageSet,
     pub(super) identical: Option<PageSet>,
     /// The first writes.
-    pub recorded: Recorded,
+    pub recorded: RecordedVisit,
     pub(super) made: NewPages,
 }
 

@@ -1,22 +1,22 @@
 //! What is seen of a child before its visit and after it.
 
-use super::children::Waiting;
+use super::children::WaitingChild;
 use super::error::VisitError;
 use super::pages::{own, states};
 use crate::driver::Forked;
-use crate::experiment::causes::Recorded;
+use crate::experiment::causes::RecordedVisit;
 use crate::experiment::new_pages::NewPages;
 use crate::model::RegionMap;
 use crate::observe::{
-    self, Counters, Family, Fork, Grown, Growth, Had, PageSet, PageStates, Regions, Seen, counters,
-    mappings, minor_faults, page_states, settle,
+    self, Counters, Grown, Growth, Had, PageSet, PageStates, PeakSeen, Regions, Relatives,
+    SharedAtFork, counters, mappings, minor_faults, page_states, settle,
 };
 use crate::threads::both;
 
 /// A child before its visit, with all that is known of it.
-pub(super) struct Ready {
+pub(super) struct ReadyChild {
     pub(super) pid: i32,
-    pub(super) fork: Fork,
+    pub(super) fork: SharedAtFork,
     pub(super) regions: Regions,
     pub(super) before: Counters,
     /// What it had.
@@ -24,15 +24,15 @@ pub(super) struct Ready {
 }
 
 /// A child after its visit.
-pub(super) struct Visited {
-    pub(super) ready: Ready,
+pub(super) struct VisitedChild {
+    pub(super) ready: ReadyChild,
     pub(super) unshared: PageSet,
     /// What it has besides its copies.
     pub(super) growth: Growth,
     /// All that is in memory.
     pub(super) states: PageStates,
     /// What was seen of it while it ran, if anybody looked.
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<PeakSeen>,
     /// Pages that were copied at any time, if faults were recorded.
     pub(super) copied_at_any_time: Option<u64>,
     /// What it has made, if faults were recorded.
@@ -47,7 +47,7 @@ pub(super) struct Visited {
     pub(super) after: Counters,
     pub(super) seconds: f64,
     /// The first writes, if they were recorded.
-    pub(super) recorded: Option<Recorded>,
+    pub(super) recorded: Option<RecordedVisit>,
     /// Copies that equal their original, if the bytes could be read.
     pub(super) identical: Option<PageSet>,
 }
@@ -57,9 +57,9 @@ pub(super) fn look_before(
     map: &RegionMap,
     parent: i32,
     parent_before: &PageStates,
-    waiting: Waiting,
-) -> Result<(Forked, Ready), VisitError> {
-    let Waiting {
+    waiting: WaitingChild,
+) -> Result<(Forked, ReadyChild), VisitError> {
+    let WaitingChild {
         forked,
         mut written_since,
     } = waiting;
@@ -70,9 +70,9 @@ pub(super) fn look_before(
     let look =
         || Ok::<_, VisitError>([states(parent)?, page_states(forked.pid, &mappings.ranges)?]);
     let fork = observe::compare([parent_before, &child], look, |[parent, child]| {
-        Fork::new(&mappings, parent, child, &written_since)
+        SharedAtFork::new(&mappings, parent, child, &written_since)
     })?;
-    let ready = Ready {
+    let ready = ReadyChild {
         pid: forked.pid,
         regions: Regions::new(map, &fork),
         before: counters(forked.pid)?,
@@ -87,10 +87,10 @@ pub(super) fn look_after(
     parent: i32,
     parent_before: &PageStates,
     parent_faults: u64,
-    ready: Ready,
-    family: &Family,
+    ready: ReadyChild,
+    family: &Relatives,
     seconds: f64,
-) -> Result<Visited, VisitError> {
+) -> Result<VisitedChild, VisitError> {
     let pid = ready.pid;
     if !family.copies()?.is_empty() {
         return Err(VisitError::ChildForked);
@@ -120,7 +120,7 @@ pub(super) fn look_after(
     };
     // What was in swap at the fork, and is the child's alone now, is as little new.
     let known = &unshared | &parent_before.swapped();
-    Ok(Visited {
+    Ok(VisitedChild {
         swapped: ready.fork.swapped(&child) + back.len(),
         growth: ready.had.until(&child, &known),
         unshared: unshared - back,

@@ -10,7 +10,7 @@ use super::looks::look_before;
 use super::pages::states;
 use crate::driver::Subject;
 use crate::model::RegionMap;
-use crate::observe::{Fork, PageSet, Regions, settle};
+use crate::observe::{PageSet, Regions, SharedAtFork, settle};
 use crate::protocol::Job;
 
 /// With fewer of the data's pages copied on the way nobody asks why: any object that the fork's own
@@ -26,7 +26,7 @@ pub(super) fn tell_apart<'a>(
     map: &RegionMap,
     job: &Job,
     doing: &str,
-    forks: impl Iterator<Item = &'a mut Fork>,
+    forks: impl Iterator<Item = &'a mut SharedAtFork>,
 ) -> Result<(), VisitError> {
     let data = Regions::data(map);
     let mut odd: Vec<_> = forks

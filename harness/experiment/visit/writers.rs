@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::VisitError;
-use super::looks::Visited;
+use super::looks::VisitedChild;
 use super::pages::own;
-use crate::experiment::causes::{FirstWrite, Huge, Recorded};
+use crate::experiment::causes::{FirstWrite, Huge, RecordedVisit};
 use crate::experiment::new_pages::NewPages;
 use crate::observe::{
-    Fault, Faults, Memory, code_mappings, headers::Headers, huge_pages, mappings, page_size,
+    Fault, Faults, StillMemory, code_mappings, headers::Headers, huge_pages, mappings, page_size,
 };
 use crate::symbols::Symbols;
 
 /// What the recorded faults say of a child: the first on each page that it has copied, which made
 /// the copy; the last on each page that is new, which made what is there now; and those on pages
 /// that it had copied and has given back.
-pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), VisitError> {
+pub(super) fn explain(faults: &Faults, child: &mut VisitedChild) -> Result<(), VisitError> {
     let mut symbols = Symbols::of(code_mappings(child.ready.pid)?);
     // Most pages are written to by a handful of instructions.
     let mut names: HashMap<u64, Arc<str>> = HashMap::new();
@@ -55,7 +55,7 @@ pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), VisitE
         .collect();
     child.made = NewPages::new(&child.growth.new, made);
     child.copied_at_any_time = Some(copied.len());
-    child.recorded = Some(Recorded {
+    child.recorded = Some(RecordedVisit {
         first,
         lost: faults.lost,
         huge: huge(child)?,
@@ -64,7 +64,7 @@ pub(super) fn explain(faults: &Faults, child: &mut Visited) -> Result<(), VisitE
 }
 
 /// Where a child has huge pages.
-fn huge(child: &Visited) -> Result<Huge, VisitError> {
+fn huge(child: &VisitedChild) -> Result<Huge, VisitError> {
     // The kernel need not be asked where they are if there are none.
     if child.after.huge_bytes == Some(0) {
         return Ok(Huge::default());
@@ -76,13 +76,13 @@ fn huge(child: &Visited) -> Result<Huge, VisitError> {
 
 /// Finds what stands on a child's new pages; what has buffers there may itself have found room on
 /// any page of the child's own. Where its memory cannot be read, nothing is known of them.
-pub(super) fn name_types(version: &str, child: &mut Visited) {
+pub(super) fn name_types(version: &str, child: &mut VisitedChild) {
     let pid = child.ready.pid;
     let minor = version
         .split('.')
         .nth(1)
         .and_then(|minor| minor.parse().ok());
-    let memory = mappings(pid).and_then(|mappings| Memory::new(pid, &mappings, &child.states));
+    let memory = mappings(pid).and_then(|mappings| StillMemory::new(pid, &mappings, &child.states));
     if let (Some(minor), Ok(memory)) = (minor, memory) {
         let mut headers = Headers::new(minor, |address, bytes: &mut [u8]| {
             memory.read(address, bytes)

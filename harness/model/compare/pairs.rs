@@ -7,20 +7,20 @@ use crate::{Measurement, Report, Run};
 
 /// A fixture by its name, or one visit of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub struct FixtureOrVisit {
     /// As documents have it: of a file its name without `.py`.
     pub fixture: String,
     /// `None`: every visit.
     pub visit: Option<String>,
 }
 
-impl Subject {
+impl FixtureOrVisit {
     fn is_of(&self, fixture: &str, visit: &str) -> bool {
         self.fixture == fixture && self.visit.as_deref().is_none_or(|named| named == visit)
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for FixtureOrVisit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.fixture)?;
         match &self.visit {
@@ -34,9 +34,9 @@ impl fmt::Display for Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renamed {
     /// Its name in the base.
-    pub old: Subject,
+    pub old: FixtureOrVisit,
     /// Its name in the new run.
-    pub new: Subject,
+    pub new: FixtureOrVisit,
 }
 
 /// Why names do not match.
@@ -47,7 +47,7 @@ pub enum MatchError {
     #[diagnostic(help("{offer}"))]
     Unknown {
         /// As the user wrote it.
-        name: Subject,
+        name: FixtureOrVisit,
         /// Which run.
         of: &'static str,
         /// The names that it has.
@@ -56,7 +56,7 @@ pub enum MatchError {
     /// One name is to match two.
     #[error("--match names `{0}` twice")]
     #[diagnostic(help("each name of the base matches one of the new run"))]
-    Twice(Subject),
+    Twice(FixtureOrVisit),
 }
 
 /// What the base is called in errors.
@@ -113,7 +113,7 @@ pub fn names(report: &Report) -> Vec<(String, String)> {
         .collect()
 }
 
-fn unknown(name: &Subject, of: &'static str, known: &[(String, String)]) -> MatchError {
+fn unknown(name: &FixtureOrVisit, of: &'static str, known: &[(String, String)]) -> MatchError {
     let mut there: Vec<String> = Vec::new();
     for (fixture, visit) in known {
         let one = match name.visit {
@@ -236,12 +236,12 @@ fn names_now<'a>(fixture: &'a str, visit: &'a str, renamed: &'a [Renamed]) -> (&
 mod tests {
     use super::*;
 
-    fn subject(text: &str) -> Subject {
+    fn subject(text: &str) -> FixtureOrVisit {
         let (fixture, visit) = match text.split_once(':') {
             Some((fixture, visit)) => (fixture, Some(visit.to_owned())),
             None => (text, None),
         };
-        Subject {
+        FixtureOrVisit {
             fixture: fixture.to_owned(),
             visit,
         }

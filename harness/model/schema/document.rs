@@ -72,14 +72,14 @@ struct VersionHead {
 fn written_by(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Later {
-        runs: Vec<Run>,
+        runs: Vec<LaterRun>,
     }
     #[derive(Deserialize)]
-    struct Run {
-        environment: Environment,
+    struct LaterRun {
+        environment: LaterEnvironment,
     }
     #[derive(Deserialize)]
-    struct Environment {
+    struct LaterEnvironment {
         refcow_version: String,
     }
     let later: Later = serde_json::from_slice(bytes).ok()?;

@@ -5,7 +5,7 @@ use super::{Alternative, Claim, Contents, Outcome, Report, Run, Verdict};
 
 /// A statement, with the claim of each run about it, in their order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Statement<'a> {
+pub struct StatementInRuns<'a> {
     /// Its short name.
     pub id: &'a str,
     /// Of each run; `None` of one that was not asked.
@@ -34,7 +34,7 @@ pub struct FactTally<'a> {
 
 impl Report {
     /// The statements in the order in which the runs have them.
-    pub fn statements(&self) -> Vec<Statement<'_>> {
+    pub fn statements(&self) -> Vec<StatementInRuns<'_>> {
         let ids = distinct(self.runs.iter().flat_map(|run| &run.claims), |claim| {
             &claim.id[..]
         });
@@ -44,7 +44,7 @@ impl Report {
                 .collect()
         };
         ids.into_iter()
-            .map(|id| Statement { id, claims: of(id) })
+            .map(|id| StatementInRuns { id, claims: of(id) })
             .collect()
     }
 
@@ -79,7 +79,7 @@ impl Report {
     }
 }
 
-impl<'a> Statement<'a> {
+impl<'a> StatementInRuns<'a> {
     /// The claim that speaks for all: of the last run that has one.
     pub fn newest(&self) -> Option<&'a Claim> {
         self.claims.iter().rev().copied().flatten().next()
@@ -132,11 +132,11 @@ impl Run {
 }
 
 /// Statements of one verdict; `None` of those whose verdict depends on the run.
-pub type VerdictStatements<'s, 'a> = (Option<Verdict>, Vec<&'s Statement<'a>>);
+pub type VerdictStatements<'s, 'a> = (Option<Verdict>, Vec<&'s StatementInRuns<'a>>);
 
 /// The statements by their verdicts: what does not hold, what depends on the run, what holds in part, what holds, what was
 /// not tested.
-pub fn by_verdict<'s, 'a>(statements: &'s [Statement<'a>]) -> Vec<VerdictStatements<'s, 'a>> {
+pub fn by_verdict<'s, 'a>(statements: &'s [StatementInRuns<'a>]) -> Vec<VerdictStatements<'s, 'a>> {
     let order = [
         Some(Verdict::DoesNotHold),
         None,
@@ -191,7 +191,7 @@ mod tests {
         let of = |verdicts: &[Verdict]| {
             let claims: Vec<Claim> = verdicts.iter().map(|one| claim(*one, Holds)).collect();
             let claims = claims.iter().map(Some).collect();
-            Statement { id: "one", claims }.verdict()
+            StatementInRuns { id: "one", claims }.verdict()
         };
         assert_eq!(of(&[NotTestableHere, Holds]), Some(Holds));
         assert_eq!(of(&[NotTestableHere]), Some(NotTestableHere));
@@ -208,7 +208,7 @@ mod tests {
             claim(Holds, DoesNotHold),
         ];
         let claims = all.iter().map(Some).chain([None]).collect();
-        let statement = Statement { id: "one", claims };
+        let statement = StatementInRuns { id: "one", claims };
         let places: Vec<_> = statement
             .by_verdict()
             .into_iter()

@@ -227,12 +227,12 @@ impl At {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{HEAP, THING, TUPLE, Words};
+    use super::super::tests::{HEAP, MemoryWords, THING, TUPLE};
     use super::*;
 
     const POOL: u64 = 16 << 10;
 
-    fn at(words: &Words, address: u64) -> Option<(Part, Option<String>)> {
+    fn at(words: &MemoryWords, address: u64) -> Option<(Part, Option<String>)> {
         let found = Headers::new(12, words.clone().reader()).at(address)?;
         Some((found.part, found.type_name.map(|name| name.to_string())))
     }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn in_a_pool_the_block_tells_which_part_of_an_object_an_address_is() {
-        let mut words = Words::new();
+        let mut words = MemoryWords::new();
         words.put_pool(HEAP, 64, POOL);
         let block = HEAP + POOL_HEADER;
         words.put(block, &[2, THING, 7]);
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn elsewhere_the_words_around_tell_a_count_from_a_header() {
-        let mut words = Words::new();
+        let mut words = MemoryWords::new();
         words.put(HEAP + 64, &[3, THING]);
         words.put(HEAP + 128, &[HEAP, HEAP, 1, TUPLE]);
         assert_eq!(at(&words, HEAP + 64), some(Part::Count, "thing"));

@@ -1,7 +1,7 @@
 //! Rows of figures: bytes that children copied, as bars, and the time that visits took, as dots on a logarithmic axis.
 
-use super::chart::{Charts, Kind, head, listed};
-use super::dataset::{Dataset, idle_left_out, newest_datasets, python};
+use super::chart::{ChartKind, Charts, head, listed};
+use super::dataset::{ChartedDataset, idle_left_out, newest_datasets, python};
 use super::sketch::{
     Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, fit, width, wrap,
 };
@@ -112,7 +112,7 @@ pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> 
         with_python(report)
     )];
     notes.extend(idle_left_out(idle));
-    chart(charts, Kind::Copied, "copied", (title, notes), groups)
+    chart(charts, ChartKind::Copied, "copied", (title, notes), groups)
 }
 
 /// A form that data has in a child.
@@ -286,7 +286,7 @@ fn of_ways(
         true => format!("{name}-{size_bytes}"),
         false => name.to_owned(),
     };
-    chart(charts, Kind::Copied, &name, (&title, notes), groups)
+    chart(charts, ChartKind::Copied, &name, (&title, notes), groups)
 }
 
 /// A row a visit of each dataset.
@@ -309,7 +309,7 @@ pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     )];
     notes.extend(idle_left_out(idle));
     let title = "How long a visit took";
-    chart(charts, Kind::Time, "time", (title, notes), groups)
+    chart(charts, ChartKind::Time, "time", (title, notes), groups)
 }
 
 /// The interpreter of a chart, where there is one; else each dataset says its own.
@@ -322,7 +322,7 @@ fn with_python(report: &Report) -> String {
 
 /// A group a dataset, and whether there were visits that do nothing besides.
 fn of_visits(
-    datasets: Vec<Dataset<'_>>,
+    datasets: Vec<ChartedDataset<'_>>,
     report: &Report,
     row: impl Fn(&Run, &Measurement) -> Option<(BarMark, String)>,
 ) -> (Vec<BarGroup>, bool) {
@@ -386,7 +386,7 @@ fn parts(groups: &[BarGroup]) -> Vec<Vec<BarGroup>> {
 
 fn chart(
     charts: &mut Charts,
-    kind: Kind,
+    kind: ChartKind,
     name: &str,
     (title, notes): (&str, Vec<String>),
     mut groups: Vec<BarGroup>,

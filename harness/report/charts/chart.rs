@@ -9,7 +9,7 @@ use refcow_model::numbers::count;
 
 /// What a chart shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ChartKind {
     /// What became of a dataset's pages, one by one.
     Pages,
     /// Bytes that a child copied, by the way to share them.
@@ -28,7 +28,7 @@ pub struct Chart {
     /// Tells it from the others of the report, and can be the stem of a file's name: `a-z`, `0-9`, `-` and `_`.
     pub name: String,
     /// What it shows.
-    pub kind: Kind,
+    pub kind: ChartKind,
     /// What it shows, in a few words.
     pub title: String,
     /// What it shows, with the figures.
@@ -53,7 +53,7 @@ impl Charts {
     /// Adds a chart; what it is of becomes its name.
     pub(crate) fn add(
         &mut self,
-        kind: Kind,
+        kind: ChartKind,
         of: &str,
         title: String,
         alt: String,

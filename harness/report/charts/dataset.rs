@@ -5,7 +5,7 @@ use crate::grid::{made_of, same_data};
 use refcow_model::{Measurement, Report, Run, datasets};
 
 /// Data of which there is a picture: its visits, and the run that they are of.
-pub(crate) struct Dataset<'a> {
+pub(crate) struct ChartedDataset<'a> {
     pub run: &'a Run,
     pub visits: Vec<&'a Measurement>,
 }
@@ -14,23 +14,23 @@ pub(crate) struct Dataset<'a> {
 pub(crate) fn newest_datasets<'a>(
     report: &'a Report,
     shows: impl Fn(&Measurement) -> bool,
-) -> Vec<Dataset<'a>> {
+) -> Vec<ChartedDataset<'a>> {
     let mut runs: Vec<&Run> = report.runs.iter().collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.python.order()));
-    let mut all: Vec<Dataset<'a>> = Vec::new();
+    let mut all: Vec<ChartedDataset<'a>> = Vec::new();
     for run in runs {
         let of_newer = all.len();
         for visits in datasets(run.measurements.iter().filter(|one| shows(one))) {
             let newer = &all[..of_newer];
             if !newer.iter().any(|one| same_data(one.visits[0], visits[0])) {
-                all.push(Dataset { run, visits });
+                all.push(ChartedDataset { run, visits });
             }
         }
     }
     all
 }
 
-impl<'a> Dataset<'a> {
+impl<'a> ChartedDataset<'a> {
     /// Takes out the visit that does nothing, unless it is the only one. Whether it was there.
     pub(crate) fn without_idle(&mut self) -> bool {
         let before = self.visits.len();

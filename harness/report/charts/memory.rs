@@ -1,7 +1,7 @@
 //! What memory of all processes together grows by, the more children have visited the data: a chart a dataset.
 
-use super::chart::{Charts, Kind, head, listed};
-use super::dataset::{Dataset, idle_left_out, newest_datasets};
+use super::chart::{ChartKind, Charts, head, listed};
+use super::dataset::{ChartedDataset, idle_left_out, newest_datasets};
 use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
@@ -45,7 +45,7 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         one.tree.pss_bytes_before.is_some() && one.memory_by_children().len() > 1
     };
     let mut all = newest_datasets(report, known);
-    let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
+    let idle: Vec<bool> = all.iter_mut().map(ChartedDataset::without_idle).collect();
     let parts: Vec<(usize, &[&Measurement])> = all
         .iter()
         .enumerate()
@@ -73,7 +73,7 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
 }
 
 fn chart(
-    dataset: &Dataset<'_>,
+    dataset: &ChartedDataset<'_>,
     visits: &[&Measurement],
     name: &str,
     python: &str,
@@ -112,7 +112,7 @@ fn chart(
     }
     notes.extend(more);
     let alt = alt(&title, &notes, &lines);
-    charts.add(Kind::Tree, name, title, alt, |title, alt| {
+    charts.add(ChartKind::Tree, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
         let top = head(&mut sketch, title, &notes) + 8;
         let bottom = field(&mut sketch, top, &lines);

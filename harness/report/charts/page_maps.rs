@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chart::{Charts, Kind, head, listed};
-use super::dataset::{Dataset, idle_left_out, newest_datasets};
+use super::chart::{ChartKind, Charts, head, listed};
+use super::dataset::{ChartedDataset, idle_left_out, newest_datasets};
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
@@ -36,7 +36,7 @@ type ShownVisit<'a> = (&'a Measurement, &'a Child);
 /// A chart for each dataset that has maps, or several where there are many visits.
 pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let mut all = newest_datasets(report, |one| one.most_copied().is_some_and(is_mapped));
-    let idle: Vec<bool> = all.iter_mut().map(Dataset::without_idle).collect();
+    let idle: Vec<bool> = all.iter_mut().map(ChartedDataset::without_idle).collect();
     let parts: Vec<(usize, Vec<ShownVisit>)> = all
         .iter()
         .enumerate()
@@ -95,7 +95,7 @@ struct StripRow<'a> {
 }
 
 fn chart(
-    dataset: &Dataset<'_>,
+    dataset: &ChartedDataset<'_>,
     visits: &[ShownVisit],
     name: &str,
     python: &str,
@@ -118,7 +118,7 @@ fn chart(
     notes.insert(0, format!("{size} in pages; {python}, {child}"));
     let names = distinct(visits.iter().map(|(one, _)| &one.visit[..]));
     let alt = alt(&title, python, &rows, &names);
-    charts.add(Kind::Pages, name, title, alt, |title, alt| {
+    charts.add(ChartKind::Pages, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
         let top = head(&mut sketch, title, &notes);
         let mut seen = Drawn::default();

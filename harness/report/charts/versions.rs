@@ -1,6 +1,6 @@
 //! Interpreters side by side: how many pages of the data each visit copied with each, in the colour of their part of it.
 
-use super::chart::{Charts, Kind, head, listed};
+use super::chart::{ChartKind, Charts, head, listed};
 use super::dataset::idle_left_out;
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
 use super::theme;
@@ -174,7 +174,7 @@ fn chart(
     notes.extend(more);
     let title = "Pages of the data that a child copied, by interpreter".to_owned();
     let alt = alt(&title, blocks, labels, columns, &notes[1..]);
-    charts.add(Kind::Versions, "versions", title, alt, |title, alt| {
+    charts.add(ChartKind::Versions, "versions", title, alt, |title, alt| {
         let mut sketch = Sketch::default();
         let mut top = head(&mut sketch, title, &notes);
         let names = blocks.iter().flat_map(|block| &block.rows);

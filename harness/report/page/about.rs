@@ -7,7 +7,7 @@ use crate::labels::{labels, pythons, ranges};
 use crate::warnings::warnings;
 use crate::{date, finding};
 use refcow_model::numbers::{count, signed};
-use refcow_model::{CrossCheckSpread, Report, Statement, Verdict, by_verdict};
+use refcow_model::{CrossCheckSpread, Report, StatementInRuns, Verdict, by_verdict};
 use refcow_model::{claims::Claims, shell};
 
 /// Of the document.
@@ -82,15 +82,15 @@ pub(crate) fn findings(report: &Report) -> (String, Vec<String>) {
     (first, all.collect())
 }
 
-fn of_claims(report: &Report, statements: &[Statement<'_>]) -> (String, Vec<String>) {
-    let known = |one: &Statement<'_>| Claims::builtin().find(one.id).is_ok();
+fn of_claims(report: &Report, statements: &[StatementInRuns<'_>]) -> (String, Vec<String>) {
+    let known = |one: &StatementInRuns<'_>| Claims::builtin().find(one.id).is_ok();
     let source = match statements.iter().all(known) {
         true => " of the article",
         false => "",
     };
     let groups = by_verdict(statements);
     let finding = finding::of_claims(statements.len(), source, &groups, &pythons(report));
-    let newest = |one: &Statement<'_>| one.newest().map(|claim| claim.statement.clone());
+    let newest = |one: &StatementInRuns<'_>| one.newest().map(|claim| claim.statement.clone());
     let refuted = groups
         .iter()
         .filter(|(verdict, _)| *verdict == Some(Verdict::DoesNotHold));

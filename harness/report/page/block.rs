@@ -169,14 +169,14 @@ pub(crate) struct ClaimEntry {
     /// Of all; `None` where interpreters gave several.
     pub verdict: Option<VerdictMark>,
     /// What came of it: one, or one for each verdict that interpreters gave.
-    pub found: Vec<Finding>,
+    pub found: Vec<StatementFinding>,
     /// What that follows from.
     pub evidence: Vec<Block>,
 }
 
 /// What came of a statement.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct StatementFinding {
     /// With which interpreters; `None` with all.
     pub with: Option<String>,
     /// The verdict, as a class, a sign and a word.

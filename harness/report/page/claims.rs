@@ -1,12 +1,14 @@
 //! The statements of the article: what came of each, and what that follows from.
 
-use super::block::{Block, ClaimEntry, Finding, Item, VerdictGroup, VerdictMark, Verdicts};
+use super::block::{
+    Block, ClaimEntry, Item, StatementFinding, VerdictGroup, VerdictMark, Verdicts,
+};
 use super::table::Table;
 use crate::claims::{ARTICLE, REGIONS, applied, shown};
 use crate::columns::Columns;
 use crate::labels::{labels, ranges};
-use refcow_model::claims::{Claims, Statement as Known};
-use refcow_model::{Claim, Report, Statement, Verdict};
+use refcow_model::claims::{Claims, Statement};
+use refcow_model::{Claim, Report, StatementInRuns, Verdict};
 
 /// All statements; nothing where no run has any.
 pub(super) fn section(report: &Report) -> Vec<Block> {
@@ -53,14 +55,14 @@ pub(super) fn section(report: &Report) -> Vec<Block> {
     blocks
 }
 
-fn told(statement: &Statement<'_>, labels: &[String]) -> Option<ClaimEntry> {
+fn told(statement: &StatementInRuns<'_>, labels: &[String]) -> Option<ClaimEntry> {
     let newest = statement.newest()?;
     let verdicts = statement.by_verdict();
     let found = verdicts.iter().map(|(_, places)| {
         // The newest of these speaks for them.
         let last = *places.last()?;
         let claim = statement.claims[last]?;
-        Some(Finding {
+        Some(StatementFinding {
             with: (verdicts.len() > 1).then(|| ranges(places, labels)),
             verdict: VerdictMark::of(claim.verdict),
             expected: (claim.verdict != claim.expected).then(|| claim.expected.to_string()),
@@ -81,7 +83,7 @@ fn told(statement: &Statement<'_>, labels: &[String]) -> Option<ClaimEntry> {
 }
 
 /// Everything that a verdict follows from.
-fn evidence(statement: &Statement<'_>, newest: &Claim, labels: &[String]) -> Vec<Block> {
+fn evidence(statement: &StatementInRuns<'_>, newest: &Claim, labels: &[String]) -> Vec<Block> {
     // Of claims of the user's own that have the same name nothing is known here.
     let known = Claims::builtin().find(statement.id).ok();
     let known = known.filter(|known| known.statement == newest.statement);
@@ -130,7 +132,7 @@ fn evidence(statement: &Statement<'_>, newest: &Claim, labels: &[String]) -> Vec
 }
 
 /// The figures, a column an interpreter, each with what it is.
-fn figures(statement: &Statement<'_>, known: Option<&Known>, labels: &[String]) -> Table {
+fn figures(statement: &StatementInRuns<'_>, known: Option<&Statement>, labels: &[String]) -> Table {
     let mut names: Vec<(&str, &str)> = Vec::new();
     if let Some(known) = known {
         let rules = known.figures.iter();
@@ -179,7 +181,7 @@ fn figures(statement: &Statement<'_>, known: Option<&Known>, labels: &[String]) 
 }
 
 /// A word for each statement and interpreter.
-fn side_by_side(statements: &[Statement<'_>], labels: &[String]) -> Table {
+fn side_by_side(statements: &[StatementInRuns<'_>], labels: &[String]) -> Table {
     let words = |claim: &Option<&Claim>| match claim {
         None => "not asked".to_owned(),
         Some(claim) => {

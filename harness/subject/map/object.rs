@@ -6,7 +6,7 @@ use pyo3::Borrowed;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use refcow_observe::objects::Part;
+use refcow_observe::objects::RecordPart;
 
 use super::buffer::Buffer;
 use super::known::Known;
@@ -60,7 +60,7 @@ impl<'py> Walk<'py> {
             true => bytes.min(layout::STATIC_TYPE_BYTES),
             false => bytes,
         };
-        let part = Part::Object {
+        let part = RecordPart::Object {
             before: before as u32,
             collected,
         };
@@ -114,7 +114,7 @@ impl<'py> Walk<'py> {
             };
             region.add(block.start, bytes);
         }
-        self.record(block, Part::Buffer, Some(of_type));
+        self.record(block, RecordPart::Buffer, Some(of_type));
         bytes
     }
 
@@ -140,7 +140,7 @@ impl<'py> Walk<'py> {
                     self.regions.payload.add(extent.start, extent.len());
                 }
                 if !extent.is_empty() {
-                    self.record(extent, Part::Buffer, Some(known.of_type));
+                    self.record(extent, RecordPart::Buffer, Some(known.of_type));
                 }
                 // NumPy's arrays are not the collector's, and tell nobody else what they refer to.
                 let offsets = if buffer.is_pointers {
@@ -218,7 +218,7 @@ impl<'py> Walk<'py> {
         if extent.is_empty() {
             return;
         }
-        self.record(extent, Part::Buffer, Some(known.of_type));
+        self.record(extent, RecordPart::Buffer, Some(known.of_type));
         self.long_texts(&buffer, &descr, known);
     }
 

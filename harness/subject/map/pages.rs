@@ -6,12 +6,12 @@ use refcow_observe::{PageSet, page_size};
 
 /// A set of pages that is cheap to fill with neighbours.
 #[derive(Default)]
-pub(super) struct Pages {
+pub(super) struct PagesFilled {
     pub(super) set: PageSet,
     last: Option<u64>,
 }
 
-impl Pages {
+impl PagesFilled {
     pub(super) fn add(&mut self, start: usize, bytes: usize) {
         if bytes == 0 {
             return;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use pyo3::prelude::*;
 use pyo3::{Borrowed, ffi};
-use refcow_observe::objects::{Kind, Part};
+use refcow_observe::objects::{RecordKind, RecordPart};
 use refcow_observe::{PageSet, page_size};
 
 use super::allocator::{Heap, WORD};
@@ -88,11 +88,11 @@ impl Walk<'_> {
             } = there;
             if is_free {
                 of_others.insert(block.start);
-                self.record(block.start..block.end(), Part::Allocator, None);
+                self.record(block.start..block.end(), RecordPart::Allocator, None);
                 continue;
             }
             let of_type = self.known(type_of(address))?.of_type;
-            let part = Part::Object {
+            let part = RecordPart::Object {
                 before: layout.before as u32,
                 collected: layout.collected,
             };
@@ -109,7 +109,7 @@ impl Walk<'_> {
                     if !new {
                         of_others.insert(table.start);
                     }
-                    self.record_unreached(table, Part::Buffer, of_type, new);
+                    self.record_unreached(table, RecordPart::Buffer, of_type, new);
                 }
             }
         }
@@ -250,7 +250,11 @@ impl Walk<'_> {
                 }
                 Some(_) => {}
                 None if pointer == start => {
-                    self.record(block.start..block.end(), Part::Buffer, Some(known.of_type));
+                    self.record(
+                        block.start..block.end(),
+                        RecordPart::Buffer,
+                        Some(known.of_type),
+                    );
                 }
                 None => {}
             }
@@ -352,12 +356,12 @@ impl Walk<'_> {
     }
 
     /// Takes in what C holds, or what is older and has no other owner than the interpreter.
-    fn record_unreached(&mut self, range: Range<usize>, part: Part, of_type: u32, new: bool) {
+    fn record_unreached(&mut self, range: Range<usize>, part: RecordPart, of_type: u32, new: bool) {
         if !new {
             self.around[1].add(range.start, range.len());
         }
         if self.records_wanted {
-            let kind = Kind {
+            let kind = RecordKind {
                 part,
                 of_type: Some(of_type),
                 package: None,

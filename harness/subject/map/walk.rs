@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyString, PyType};
 use refcow_model::NotWalked;
-use refcow_observe::objects::{Builder, Kind, Part};
+use refcow_observe::objects::{Builder, RecordKind, RecordPart};
 use refcow_protocol::ASKED_BYTES;
 
 use super::allocator::Heap;
@@ -19,7 +19,7 @@ use super::keys;
 use super::known::Known;
 use super::layout::{Layouts, OutOfLine};
 use super::owners::{Owners, namespaces};
-use super::pages::Pages;
+use super::pages::PagesFilled;
 use super::seen::SeenAddresses;
 use super::types::{static_type, type_of};
 use super::untold::{self, Untold};
@@ -31,9 +31,9 @@ const ROOM_BYTES: usize = 1 << 37;
 
 #[derive(Default)]
 pub(super) struct DataRegions {
-    pub(super) header: Pages,
-    pub(super) spine: Pages,
-    pub(super) payload: Pages,
+    pub(super) header: PagesFilled,
+    pub(super) spine: PagesFilled,
+    pub(super) payload: PagesFilled,
 }
 
 pub(super) struct Walk<'py> {
@@ -61,10 +61,10 @@ pub(super) struct Walk<'py> {
     /// What the allocators had given out.
     pub(super) blocks: Option<Blocks>,
     /// Pages with objects of modules, and of the interpreter.
-    pub(super) around: [Pages; 2],
+    pub(super) around: [PagesFilled; 2],
     /// Whether what is taken in is what C code keeps, and the pages of that.
     pub(super) is_held_by_c: bool,
-    pub(super) held_by_c: Pages,
+    pub(super) held_by_c: PagesFilled,
     /// By the name of the type.
     pub(super) not_walked: BTreeMap<String, NotWalked>,
     /// Blocks that C code holds for objects of the dataset, each counted once.
@@ -113,7 +113,7 @@ impl<'py> Walk<'py> {
             blocks: None,
             around: Default::default(),
             is_held_by_c: false,
-            held_by_c: Pages::default(),
+            held_by_c: PagesFilled::default(),
             not_walked: BTreeMap::new(),
             led_to: HashSet::new(),
             told: BTreeSet::new(),
@@ -257,9 +257,9 @@ impl<'py> Walk<'py> {
         Ok(())
     }
 
-    pub(super) fn record(&mut self, range: Range<usize>, part: Part, of_type: Option<u32>) {
+    pub(super) fn record(&mut self, range: Range<usize>, part: RecordPart, of_type: Option<u32>) {
         let mut package = None;
-        if part != Part::Allocator {
+        if part != RecordPart::Allocator {
             // Its block is somebody's.
             self.seen.insert(range.start);
             if self.is_held_by_c {
@@ -272,7 +272,7 @@ impl<'py> Walk<'py> {
         if !self.records_wanted {
             return;
         }
-        let kind = Kind {
+        let kind = RecordKind {
             part,
             of_type,
             package,
