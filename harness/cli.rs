@@ -48,14 +48,7 @@ enum Commands {
     /// refcow builds the data, forks workers that use it, and counts the memory pages that each one copied.
     Measure(measure::MeasureArgs),
     /// Try what could reduce the copying, and rank it by the bytes saved
-    ///
-    /// refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.disable() or gc.freeze()
-    /// before the fork; immortal objects, where this Python can make them; lists as a few packed arrays; and these arrays in
-    /// shared memory, by NumPy.
-    ///
-    /// Remedies that replace the data need lists whose elements are all alike, and a visit that returns the same with them: let
-    /// yours return what it found. The best remedy is measured twice. One that saves less than 16 pages, or 2 % of what is
-    /// copied, does not help; where none helps, one line says why.
+    #[command(long_about = advise::about())]
     Advise(advise::AdviseArgs),
     /// Create a starter file for measuring your own data
     New(new::NewArgs),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use refcow::compare::TOLERANCE;
+
 /// Every page.
 fn files() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -148,6 +150,18 @@ fn each_file_that_the_architecture_names_is_there() {
         named += 1;
     }
     assert!(named > 80, "{named}");
+}
+
+#[test]
+fn noise_is_what_the_documents_say() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (pages, percent) = (TOLERANCE.pages, TOLERANCE.share * 100.0);
+    let design = words(include_str!("../docs/design.md"));
+    assert!(design.contains(&format!("{pages} pages, or {percent} % of what is copied,")));
+    let guide = words(include_str!("../docs/guide/regressions.md"));
+    assert!(guide.contains(&format!(
+        "{pages} pages per worker, or {percent} % of the base,"
+    )));
 }
 
 #[test]

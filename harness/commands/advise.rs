@@ -8,9 +8,25 @@ use super::error::CommandError;
 use super::measure::default_visits;
 use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
+use crate::compare::TOLERANCE;
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
 use crate::report;
+
+/// What its help says.
+pub fn about() -> String {
+    format!(
+        "Try what could reduce the copying, and rank it by the bytes saved\n\n\
+         refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.disable() or \
+         gc.freeze() before the fork; immortal objects, where this Python can make them; lists as a few packed arrays; \
+         and these arrays in shared memory, by NumPy.\n\n\
+         Remedies that replace the data need lists whose elements are all alike, and a visit that returns the same with \
+         them: let yours return what it found. The best remedy is measured twice. One that saves less than {} pages, or \
+         {} % of what is copied, does not help; where none helps, one line says why.",
+        TOLERANCE.pages,
+        TOLERANCE.share * 100.0
+    )
+}
 
 #[derive(Debug, Args)]
 pub struct AdviseArgs {

@@ -3,17 +3,17 @@
 //! their pids.
 
 mod aftermath;
-mod catalogue;
 mod error;
 mod measure;
 mod selection;
+mod variant;
 
 use std::collections::BTreeSet;
 
-pub use self::catalogue::{Variant, Way, ways};
 pub use self::error::SharingError;
 use self::measure::{measure, start_methods};
 pub use self::selection::Selection;
+pub use self::variant::Variant;
 use super::steps::Step;
 use super::warnings::not_measured;
 use crate::driver::Launch;

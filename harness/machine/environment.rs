@@ -6,11 +6,12 @@ use nix::unistd::{Pid, SysconfVar, geteuid, sysconf};
 use procfs::{Current, Meminfo};
 
 use super::error::MachineError;
-use super::kernel::{KSM_RUN, THP_ENABLED, lossy, page_size, read, system};
+use super::kernel::{KSM_RUN, THP_ENABLED, lossy, read, system};
 use super::memory::memory;
 use super::sample::Sample;
 use super::text;
 use crate::model::{Environment, HugePages, Ksm, Privileges};
+use crate::observe::page_size;
 
 /// What a report says of the machine. `packages` is taken over as it is.
 ///
@@ -33,7 +34,7 @@ pub fn environment(
         refcow_commit: crate::COMMIT.map(str::to_owned),
         kernel: lossy(system.release()),
         architecture: lossy(system.machine()),
-        page_size_bytes: page_size()?,
+        page_size_bytes: page_size(),
         transparent_huge_pages: HugePages {
             enabled: read(THP_ENABLED).and_then(|text| text::chosen(&text)),
             disabled_in_subject: true,

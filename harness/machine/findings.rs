@@ -7,15 +7,14 @@ use nix::unistd::geteuid;
 use procfs::{ConfigSetting, Current, Meminfo};
 
 use super::finding::{Availability, Finding};
-use super::kernel::{KSM_RUN, THP_ENABLED, capable, lossy, page_size, read, system};
+use super::kernel::{KSM_RUN, THP_ENABLED, lossy, read, system};
 use super::memory::memory;
 use super::sample::Sample;
 use super::{perf, text};
+use crate::observe::{CAP_SYS_PTRACE, has_capability, page_size};
 use crate::{fixtures, shm};
 
 const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
-// Numbers of capabilities, from linux/capability.h.
-const CAP_SYS_PTRACE: u32 = 19;
 
 /// What the run without arguments needs for each of its two forms of the three lists, in bytes.
 fn default_data_bytes() -> u64 {
@@ -38,7 +37,7 @@ pub fn findings() -> Vec<Finding> {
     let sample = Sample::start();
     vec![
         kernel(),
-        page_size_finding(),
+        Finding::good("page size", format!("{} bytes", page_size())),
         page_frames(&sample),
         page_mapcount(config.as_ref()),
         soft_dirty(config.as_ref()),
@@ -65,20 +64,6 @@ fn kernel() -> Finding {
             ),
         ),
         Err(error) => Finding::less(name, Availability::Unknown, error.to_string(), "", ""),
-    }
-}
-
-fn page_size_finding() -> Finding {
-    let name = "page size";
-    match page_size() {
-        Ok(size) => Finding::good(name, format!("{size} bytes")),
-        Err(error) => Finding::less(
-            name,
-            Availability::Unknown,
-            error.to_string(),
-            "everything",
-            "",
-        ),
     }
 }
 
@@ -162,7 +147,7 @@ fn process_memory(sample: &Sample) -> Finding {
     let name = "other processes' memory";
     let lost = "identical copies: whether a copied page still equals its original; the counts stay";
     let scope = read(PTRACE_SCOPE).and_then(|text| text.trim().parse().ok());
-    let (state, found) = text::ptrace_scope(scope, capable(CAP_SYS_PTRACE));
+    let (state, found) = text::ptrace_scope(scope, has_capability(CAP_SYS_PTRACE) == Some(true));
     if state != Availability::Good {
         let remedy = if scope == Some(3) {
             "set kernel.yama.ptrace_scope to 1 at boot: 3 cannot be undone before"

@@ -10,6 +10,7 @@ pub mod advice;
 pub mod claims;
 pub mod compare;
 pub mod consistency;
+mod embedded;
 pub mod failures;
 pub mod merge;
 pub mod mitigations;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::Measurement;
+use crate::embedded::embedded;
 
 /// All of them.
 #[derive(Debug, Deserialize)]
@@ -34,14 +35,9 @@ pub struct Mitigation {
 }
 
 /// Those of the data.
-///
-/// # Panics
-/// When the data that is part of the program is none, which a test excludes.
 pub fn mitigations() -> &'static Mitigations {
-    static ALL: LazyLock<Mitigations> = LazyLock::new(|| {
-        let text = include_str!("mitigations.toml");
-        toml::from_str(text).expect("a test reads the mitigations")
-    });
+    static ALL: LazyLock<Mitigations> =
+        LazyLock::new(|| embedded(include_str!("mitigations.toml")));
     &ALL
 }
 

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::embedded::embedded;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Remedies {
@@ -47,14 +49,8 @@ pub struct Remedy {
 }
 
 /// Those of the data, the simplest first.
-///
-/// # Panics
-/// When the data that is part of the program is none, which a test excludes.
 pub fn remedies() -> &'static [Remedy] {
-    static ALL: LazyLock<Remedies> = LazyLock::new(|| {
-        let text = include_str!("remedies.toml");
-        toml::from_str(text).expect("a test reads the remedies")
-    });
+    static ALL: LazyLock<Remedies> = LazyLock::new(|| embedded(include_str!("remedies.toml")));
     &ALL.all
 }
 

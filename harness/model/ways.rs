@@ -1,16 +1,15 @@
-//! Ways to share data with child processes, as data.
+//! The ways to share data with child processes: data of `ways.toml`, which holds all that tells one from another.
 
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::Contents;
+use crate::embedded::embedded;
+use crate::{Contents, StartMethod};
 
-/// All that tells one way from another.
-pub const TEXT: &str = include_str!("ways.toml");
-
-/// What refcow calls a way to share, and what the parent has there.
+/// A way to share data with child processes.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Way {
     /// Its name.
     pub id: String,
@@ -18,21 +17,49 @@ pub struct Way {
     pub title: String,
     /// What it hands over.
     pub contents: Contents,
+    /// What the parent has before it hands anything over.
+    pub source: String,
+    /// How it hands it over.
+    pub transport: String,
+    /// How a child reads all of it.
+    pub read: String,
+    /// The start methods under which it exists.
+    pub start_methods: Vec<StartMethod>,
+    /// Those under which it is measured if nobody names one; none for the first.
+    #[serde(default)]
+    pub by_default: Vec<StartMethod>,
+    /// What its processes import besides the standard library.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// What it takes.
+    pub memory: WayMemory,
+}
+
+/// Bytes at most for each byte handed over.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WayMemory {
+    /// In the parent or its helper.
+    pub parent: f64,
+    /// In each child.
+    #[serde(default)]
+    pub child: f64,
+    /// In shared memory.
+    #[serde(default)]
+    pub shared: f64,
+    /// Whether that is in /dev/shm.
+    #[serde(default)]
+    pub in_shm: bool,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ways {
     way: Vec<Way>,
 }
 
 /// All of them, in the order of the table.
-///
-/// # Panics
-/// When the data that is part of the program is none, which a test excludes.
 pub fn ways() -> &'static [Way] {
-    static ALL: LazyLock<Vec<Way>> = LazyLock::new(|| {
-        let ways: Ways = toml::from_str(TEXT).expect("a test reads the ways");
-        ways.way
-    });
-    &ALL
+    static ALL: LazyLock<Ways> = LazyLock::new(|| embedded(include_str!("ways.toml")));
+    &ALL.way
 }

@@ -33,7 +33,7 @@ pub(crate) fn grids(report: &Report) -> Vec<Grid> {
 fn of_run(run: &Run) -> Vec<Grid> {
     let page_size = run.environment.page_size_bytes;
     run.measurements
-        .chunk_by(same_data)
+        .chunk_by(Measurement::has_data_of)
         .filter_map(|group| {
             let columns: Option<Vec<_>> = group
                 .iter()
@@ -62,7 +62,7 @@ impl<'a> VisitColumn<'a> {
     /// The visit of this name of such data.
     fn find(run: &'a Run, data: &Measurement, visit: &str) -> Option<Self> {
         let mut all = run.measurements.iter();
-        let found = all.find(|one| same_data(one, data) && one.visit == visit)?;
+        let found = all.find(|one| one.has_data_of(data) && one.visit == visit)?;
         Self::of(found, run.environment.page_size_bytes)
     }
 
@@ -130,12 +130,6 @@ fn wider(one: Spread<u64>, other: Spread<u64>) -> Spread<u64> {
     *one.start().min(other.start())..=*one.end().max(other.end())
 }
 
-pub(super) fn same_data(one: &Measurement, other: &Measurement) -> bool {
-    (&one.fixture, &one.prepare, &one.sharing) == (&other.fixture, &other.prepare, &other.sharing)
-        && one.children.len() == other.children.len()
-        && one.made_with() == other.made_with()
-}
-
 /// One grid for each dataset that any of the interpreters visited.
 fn side_by_side(report: &Report) -> Vec<Grid> {
     datasets(report.runs.iter().flat_map(|run| &run.measurements))
@@ -147,7 +141,7 @@ fn side_by_side(report: &Report) -> Vec<Grid> {
 fn columns_of_runs(report: &Report, data: &Measurement) -> Grid {
     let of_data = || {
         let all = report.runs.iter().flat_map(|run| &run.measurements);
-        all.filter(|one| same_data(one, data))
+        all.filter(|one| one.has_data_of(data))
     };
     let mut visits: Vec<&str> = Vec::new();
     for measurement in of_data() {

@@ -150,7 +150,7 @@ pub(crate) fn cuts(report: &Report, by: &[By]) -> Vec<Cut> {
     let runs = report.runs.iter().zip(labels);
     runs.flat_map(|(run, label)| {
         let page_size = run.environment.page_size_bytes;
-        let datasets = run.measurements.chunk_by(super::grid::same_data);
+        let datasets = run.measurements.chunk_by(Measurement::has_data_of);
         datasets.flat_map(move |group| {
             let copied = group.iter().map(|one| one.groups(by, page_size)).collect();
             let made: Vec<_> = group

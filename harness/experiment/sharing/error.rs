@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::catalogue::{Variant, Way};
+use super::variant::Variant;
 use crate::driver::DriverError;
 use crate::experiment::visit::VisitError;
 use crate::experiment::warnings::not_measured;
+use crate::model::ways::Way;
 use crate::model::{StartMethod, Warning};
 
 /// Why ways cannot be compared.

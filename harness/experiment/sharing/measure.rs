@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::aftermath::left_after_kill;
-use super::catalogue::Variant;
 use super::error::SharingError;
 use super::selection::Selection;
+use super::variant::Variant;
 use crate::driver::{DriverError, Launch, Subject};
 use crate::experiment::visit::VisitError;
 use crate::fixtures;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::catalogue::{Memory, Variant, ways};
 use super::error::SharingError;
+use super::variant::Variant;
 use crate::machine::MemoryLimits;
 use crate::model::StartMethod;
+use crate::model::ways::{WayMemory, ways};
 use crate::suggest::offer;
 
 /// What to compare.
@@ -123,7 +124,7 @@ impl Selection {
     pub fn fits(&self, memory: &MemoryLimits) -> Result<(), SharingError> {
         for Variant { way, .. } in &self.chosen {
             let bytes = |factor: f64| (self.size_bytes as f64 * factor) as u64;
-            let Memory {
+            let WayMemory {
                 parent,
                 child,
                 shared,

@@ -89,6 +89,11 @@ impl Report {
 }
 
 impl Measurement {
+    /// Whether another is of the same data, shared with as many children in the same way.
+    pub fn has_data_of(&self, other: &Self) -> bool {
+        data_key(self) == data_key(other)
+    }
+
     /// Memory of all processes together, by how many children have visited the data: from none on, as far as it is known.
     pub fn memory_by_children(&self) -> Vec<(u64, u64)> {
         let tree = &self.tree;

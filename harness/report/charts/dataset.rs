@@ -1,7 +1,7 @@
 //! Data of which there are pictures.
 
 use super::sketch::clean;
-use crate::grid::{made_of, same_data};
+use crate::grid::made_of;
 use refcow_model::{Measurement, Report, Run, datasets};
 
 /// Data of which there is a picture: its visits, and the run that they are of.
@@ -22,7 +22,7 @@ pub(crate) fn newest_datasets<'a>(
         let of_newer = all.len();
         for visits in datasets(run.measurements.iter().filter(|one| shows(one))) {
             let newer = &all[..of_newer];
-            if !newer.iter().any(|one| same_data(one.visits[0], visits[0])) {
+            if !newer.iter().any(|one| one.visits[0].has_data_of(visits[0])) {
                 all.push(ChartedDataset { run, visits });
             }
         }

@@ -109,7 +109,7 @@ fn tree_columns(run: &Run) -> Option<Columns> {
     let mut rows = Vec::new();
     let all: Vec<&Measurement> = measured().collect();
     let names = DataNames::of(run.measurements.iter());
-    for group in all.chunk_by(|one, next| grid::same_data(one, next)) {
+    for group in all.chunk_by(|one, next| one.has_data_of(next)) {
         for (index, one) in group.iter().enumerate() {
             let each = &one.tree.pss_bytes_after_each;
             let data = if index == 0 {
@@ -257,7 +257,7 @@ fn cross_checks(run: &Run) -> Option<Columns> {
     let page_size = run.environment.page_size_bytes;
     let names = DataNames::of(run.measurements.iter());
     let mut rows = Vec::new();
-    for group in run.measurements.chunk_by(grid::same_data) {
+    for group in run.measurements.chunk_by(Measurement::has_data_of) {
         for (index, one) in group.iter().enumerate() {
             let summary = one.summary(page_size)?;
             let data = if index == 0 {
