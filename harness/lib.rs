@@ -17,28 +17,28 @@ refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children fr
 mod baselines;
 pub mod cli;
 mod commands;
-pub mod deadlock;
-pub mod deferred;
+mod deadlock;
+mod deferred;
 mod documents;
 pub mod driver;
 pub mod experiment;
-pub mod fixed_paths;
+mod fixed_paths;
 pub mod fixtures;
 pub mod interrupt;
 pub mod keeper;
-pub mod leftovers;
+mod leftovers;
 pub mod live;
 pub mod machine;
 mod output;
 pub mod process;
 mod progress;
 pub mod python;
-pub mod raised;
-pub mod run_name;
-pub mod shm;
-pub mod temporary;
-pub mod threads;
-pub mod variables;
+mod raised;
+mod run_name;
+mod shm;
+mod temporary;
+mod threads;
+mod variables;
 
 pub use refcow_model as model;
 pub use refcow_model::{

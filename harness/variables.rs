@@ -101,11 +101,6 @@ impl Variable {
 }
 
 impl Variables {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.given.is_empty() && !self.all
-    }
-
     /// All of them with their values, each name once. Of `--env-all` without what would be refused.
     ///
     /// # Errors

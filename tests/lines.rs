@@ -97,7 +97,7 @@ fn at_each_noted_time_the_log_names_the_line_that_was_running(
             assert_eq!(notes.len(), noted, "{visit}: {notes:?}");
             for (name, times) in notes {
                 for time in times {
-                    let at = log.at(time).map(|place| place.line);
+                    let at = log.with_caller_at(time).map(|(at, _)| at.line);
                     assert_eq!(at, Some(line(&name)), "{visit}: {name}\n{log:#?}");
                 }
             }
@@ -130,11 +130,9 @@ fn of_another_file_the_log_names_the_users_own_line_that_had_called(
         }
         // Its own line has no other.
         let own = log(&mut subject, "lines");
-        for interval in own.intervals() {
-            let (at, caller) = own.with_caller_at(interval.start).unwrap();
-            if at.file == "lines.py" {
-                assert_eq!(caller, None, "{at:?}");
-            }
+        for time in self::notes(&place).into_iter().flat_map(|(_, times)| times) {
+            let (at, caller) = own.with_caller_at(time).unwrap();
+            assert_eq!((&at.file[..], caller), ("lines.py", None), "{at:?}");
         }
     });
 }
@@ -172,11 +170,11 @@ fn a_visit_that_sets_a_trace_function_ends_the_log(
             panic!("{notes:?}");
         };
         for time in before {
-            let at = log.at(*time).map(|place| place.line);
+            let at = log.with_caller_at(*time).map(|(at, _)| at.line);
             assert_eq!(at, Some(line("before settrace")), "{log:#?}");
         }
         for time in after {
-            assert_eq!(log.at(*time), None, "{log:#?}");
+            assert_eq!(log.with_caller_at(*time), None, "{log:#?}");
         }
     });
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::lines::LineLog;
 use crate::model::{self, Cause, Causes, RegionName, Written};
 use crate::objects::ObjectMap;
-use crate::observe::{PageSet, Regions};
+use crate::observe::PageSet;
 use crate::protocol::PythonLine;
 
 /// The first fault on a page.
@@ -132,8 +132,8 @@ pub struct Attributed {
 
 /// The unshared pages of one child, by region and cause, and in groups whose first writes are
 /// alike.
-pub fn attribute(
-    regions: &Regions,
+pub fn attribute<'a>(
+    regions: impl Iterator<Item = (RegionName, &'a PageSet)>,
     unshared: &PageSet,
     identical: Option<&PageSet>,
     recorded: &RecordedVisit,
@@ -142,7 +142,7 @@ pub fn attribute(
     let mut causes = BTreeMap::new();
     let mut by_page = HashMap::new();
     let mut groups: HashMap<_, (u64, u64)> = HashMap::new();
-    for (region, pages) in regions.iter() {
+    for (region, pages) in regions {
         let of_region: &mut Causes = causes.entry(region).or_default();
         for page in &(pages & unshared) {
             let write = recorded.first.get(&page);
@@ -212,7 +212,6 @@ pub fn attribute(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RegionMap;
     use crate::objects::{Builder, RecordKind, RecordPart};
     use crate::observe::page_size;
     use crate::protocol::LineIntervals;
@@ -239,12 +238,21 @@ mod tests {
         ObjectMap::read(&bytes[..]).unwrap()
     }
 
-    fn regions() -> Regions {
-        let map = RegionMap {
-            header: vec![16..48],
-            ..RegionMap::default()
-        };
-        Regions::of_pages(&map, (0..64).collect())
+    fn regions() -> [(RegionName, PageSet); 2] {
+        [
+            (RegionName::Header, (16..48).collect()),
+            (RegionName::Rest, (0..16).chain(48..64).collect()),
+        ]
+    }
+
+    fn attributed(
+        unshared: &PageSet,
+        identical: Option<&PageSet>,
+        recorded: &RecordedVisit,
+    ) -> Attributed {
+        let regions = regions();
+        let regions = regions.iter().map(|(name, pages)| (*name, pages));
+        attribute(regions, unshared, identical, recorded, &objects())
     }
 
     fn write(page: u64, offset: u64, function: &str) -> (u64, FirstWrite) {
@@ -277,13 +285,7 @@ mod tests {
             causes,
             by_page,
             written,
-        } = attribute(
-            &regions(),
-            &unshared,
-            Some(&identical),
-            &recorded,
-            &objects(),
-        );
+        } = attributed(&unshared, Some(&identical), &recorded);
         let header = causes[&RegionName::Header];
         assert_eq!((header.refcount, header.gc, header.kernel), (2, 1, 1));
         assert_eq!(causes[&RegionName::Rest].unattributed, 1);
@@ -309,8 +311,7 @@ mod tests {
             ..RecordedVisit::default()
         };
         let of = |recorded: &RecordedVisit| {
-            let Attributed { causes, .. } =
-                attribute(&regions(), &unshared, None, recorded, &objects());
+            let Attributed { causes, .. } = attributed(&unshared, None, recorded);
             causes[&RegionName::Header]
         };
         assert_eq!(of(&RecordedVisit::default()).kernel, 1);
@@ -326,8 +327,7 @@ mod tests {
                 lost,
                 huge,
             };
-            attribute(&regions(), &unshared, None, &recorded, &objects()).causes
-                [&RegionName::Header]
+            attributed(&unshared, None, &recorded).causes[&RegionName::Header]
         };
         let huge = || Huge::Pages((20..23).collect());
         let causes = of(0, huge());
@@ -413,13 +413,12 @@ mod tests {
                 .map(|(page, (offset, by))| write(page, offset, ["a", "b", "c"][usize::from(by)]))
                 .collect();
             let recorded = RecordedVisit { first, lost, ..RecordedVisit::default() };
-            let regions = regions();
             let Attributed { causes, by_page, written } =
-                attribute(&regions, &unshared, Some(&identical), &recorded, &objects());
-            for (name, pages) in regions.iter() {
+                attributed(&unshared, Some(&identical), &recorded);
+            for (name, pages) in regions() {
                 let copied = pages.intersection_len(&unshared);
                 prop_assert_eq!(causes[&name].sum(), copied);
-                let of_region = pages & &unshared;
+                let of_region = &pages & &unshared;
                 for cause in Cause::ALL {
                     let of_cause = of_region.iter().filter(|page| by_page[page] == cause);
                     prop_assert_eq!(of_cause.count() as u64, causes[&name].of(cause));

@@ -3,7 +3,7 @@
 //!
 //! Pure: what writes the log is `harness/subject/trace.rs`.
 
-use crate::protocol::{Interval, LineIntervals, PythonLine};
+use crate::protocol::{LineIntervals, PythonLine};
 
 /// A log whose intervals are in order and name places that it has.
 ///
@@ -56,19 +56,12 @@ impl LineLog {
         Ok(Self(lines))
     }
 
-    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC. `None` where the log says
-    /// nothing: the visit's thread had no page faults around that time, or ran no Python, or the
-    /// log is incomplete.
+    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC, and the innermost line of the user's own that had
+    /// called it, unless it is itself one. `None` where the log says nothing: the visit's thread had no page faults around that
+    /// time, or ran no Python, or the log is incomplete.
     ///
-    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that
-    /// thread. One of another thread would get the line at which the first was then, as a rule one
-    /// that waits.
-    pub fn at(&self, time: u64) -> Option<&PythonLine> {
-        self.number_at(time).map(|place| &self.0.places[place])
-    }
-
-    /// The same, and the innermost line of the user's own that had called it; `None` if it is
-    /// itself one, or there was none.
+    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another thread
+    /// would get the line at which the first was then, as a rule one that waits.
     pub fn with_caller_at(&self, time: u64) -> Option<(&PythonLine, Option<&PythonLine>)> {
         let place = self.number_at(time)?;
         let own = self.0.own.get(place).copied().flatten();
@@ -88,12 +81,6 @@ impl LineLog {
     /// called it.
     pub fn places(&self) -> &[PythonLine] {
         &self.0.places
-    }
-
-    /// The times that the log speaks of, in their order; the place of one is that number of
-    /// [`LineLog::places`].
-    pub fn intervals(&self) -> &[Interval] {
-        &self.0.intervals
     }
 
     /// Intervals with page faults for which the child's log had no room.
@@ -120,7 +107,7 @@ mod tests {
         };
         LineLog::new(LineIntervals {
             places: vec![place(1), place(2)],
-            intervals: intervals.iter().copied().map(Interval::from).collect(),
+            intervals: intervals.iter().copied().map(Into::into).collect(),
             ..LineIntervals::default()
         })
     }
@@ -128,7 +115,7 @@ mod tests {
     #[test]
     fn a_time_has_the_line_whose_interval_it_is_in_or_none() {
         let log = log(&[(10, 20, 0), (20, 30, 1), (30, 30, 0), (40, 41, 0)]).unwrap();
-        let line = |time| log.at(time).map(|place| place.line);
+        let line = |time| log.with_caller_at(time).map(|(at, _)| at.line);
         let expected = [
             (0, None),
             (9, None),
@@ -145,7 +132,7 @@ mod tests {
         for (time, wanted) in expected {
             assert_eq!(line(time), wanted, "at {time}");
         }
-        assert_eq!(LineLog::default().at(10), None);
+        assert_eq!(LineLog::default().with_caller_at(10), None);
     }
 
     #[test]

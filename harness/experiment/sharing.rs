@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 pub use self::error::SharingError;
 use self::measure::{measure, start_methods};
 pub use self::selection::Selection;
-pub use self::variant::Variant;
 use super::steps::Step;
 use super::warnings::not_measured;
 use crate::driver::Launch;

@@ -195,11 +195,6 @@ impl Regions {
         data
     }
 
-    /// Divides these pages, none of which is in a shared mapping.
-    pub fn of_pages(map: &RegionMap, shared: PageSet) -> Self {
-        Self::divide(map, &shared, &PageSet::new(), Default::default())
-    }
-
     fn divide(
         map: &RegionMap,
         shared: &PageSet,

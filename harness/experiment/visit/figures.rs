@@ -21,7 +21,7 @@ impl VisitedChild {
             written,
         } = match recorded {
             Some((recorded, objects)) => {
-                let regions = &self.ready.regions;
+                let regions = self.ready.regions.iter();
                 causes::attribute(regions, &self.unshared, identical, recorded, objects)
             }
             None => Attributed::default(),
@@ -151,6 +151,13 @@ impl Details {
             recorded,
             ..
         } = self;
-        causes::attribute(regions, unshared, identical.as_ref(), recorded, objects).written
+        causes::attribute(
+            regions.iter(),
+            unshared,
+            identical.as_ref(),
+            recorded,
+            objects,
+        )
+        .written
     }
 }

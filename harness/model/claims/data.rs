@@ -198,7 +198,7 @@ impl Claims {
     }
 
     /// The facts that tell of a change of this row from one version to another, whichever is the older.
-    pub fn explaining(
+    pub(crate) fn explaining(
         &self,
         row: &RowKey,
         direction: Direction,

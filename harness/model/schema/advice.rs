@@ -93,7 +93,7 @@ pub struct MeasuredAgain {
 
 impl Advice {
     /// Whether a measurement is of this data and this visit.
-    pub fn is_of(&self, measurement: &Measurement) -> bool {
+    pub(crate) fn is_of(&self, measurement: &Measurement) -> bool {
         let Self {
             fixture,
             visit,

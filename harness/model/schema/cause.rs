@@ -223,7 +223,7 @@ impl Written {
     }
 
     /// What tells these pages from others; `None` where that is not known of them.
-    pub fn key(&self, by: By) -> Option<Cow<'_, str>> {
+    pub(crate) fn key(&self, by: By) -> Option<Cow<'_, str>> {
         match by {
             By::Type => self.of_type.as_deref().map(Cow::Borrowed),
             By::Region => Some(self.region.as_str().into()),

@@ -109,7 +109,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The words as JSON and tables have them.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::HoldsWithLimits => "holds with limits",

@@ -46,7 +46,7 @@ impl Tolerance {
     }
 
     /// So many pages may be more or fewer than these.
-    pub fn of(&self, pages: u64) -> u64 {
+    pub(crate) fn of(&self, pages: u64) -> u64 {
         self.pages.max((pages as f64 * self.share) as u64)
     }
 }
@@ -202,7 +202,7 @@ pub enum Memory {
 
 impl Memory {
     /// The name as JSON and tables spell it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::File => "file",
@@ -306,7 +306,7 @@ impl Status {
     ];
 
     /// The words as JSON and tables have them.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::WithinNoise => "within noise",
@@ -446,13 +446,6 @@ impl ComparedRuns {
 }
 
 impl Comparison {
-    /// All rows with the runs they belong to.
-    pub fn rows(&self) -> impl Iterator<Item = (&ComparedRuns, &Row)> {
-        self.compared
-            .iter()
-            .flat_map(|runs| runs.rows.iter().map(move |row| (runs, row)))
-    }
-
     /// The rows that are judged.
     pub fn judged(&self) -> impl Iterator<Item = &Row> {
         let all = self.compared.iter().flat_map(ComparedRuns::judged);

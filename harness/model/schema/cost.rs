@@ -174,7 +174,7 @@ impl Child {
     }
 
     /// What the visit cost it.
-    pub fn spent(&self) -> Spent {
+    pub(crate) fn spent(&self) -> Spent {
         let copied = self.peak.and_then(|peak| peak.copied_pages);
         let followed = self.processes.iter().flat_map(|all| &all.followed);
         let pages = followed.flat_map(|one| {

@@ -53,7 +53,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The words as JSON and tables have them.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::AsPredicted => "as predicted",
             Self::Otherwise => "otherwise",

@@ -384,7 +384,7 @@ impl Measurement {
     }
 
     /// What the dataset was made with: two of the same are of the same data.
-    pub fn made_with(&self) -> impl PartialEq + use<'_> {
+    pub(crate) fn made_with(&self) -> impl PartialEq + use<'_> {
         (
             self.count,
             self.item_bytes,

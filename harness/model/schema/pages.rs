@@ -94,7 +94,7 @@ impl PageMap {
     }
 
     /// How many pages have another fate in a map of as many pages; `None` if there are not as many.
-    pub fn apart(&self, other: &Self) -> Option<u64> {
+    pub(crate) fn apart(&self, other: &Self) -> Option<u64> {
         if self.pages() != other.pages() {
             return None;
         }

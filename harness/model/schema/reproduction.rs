@@ -125,7 +125,7 @@ pub enum Answer {
 
 impl Answer {
     /// The words as JSON and texts have them.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Reproduced => "reproduced",
             Self::WithinTolerance => "reproduced within tolerance",
