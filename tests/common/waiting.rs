@@ -1,0 +1,26 @@
+//! Waits for what happens, never for a time to pass.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+/// No run in these tests takes a tenth of this.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a process ends before the deadline.
+pub(super) fn ends(ended: &OwnedFd, deadline: Instant) -> bool {
+    wait_for(&mut [PollFd::new(ended, PollFlags::IN)], deadline)
+}
+
+/// Whether one of these has an event before the deadline.
+pub(super) fn wait_for(fds: &mut [PollFd<'_>], deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap();
+        match rustix::event::poll(fds, Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.unwrap() > 0,
+        }
+    }
+}
