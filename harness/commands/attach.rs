@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::CommandError;
 use super::options::{LiveFormat, RecordingOptions};
 use super::terminal::width_of;
-use crate::live::document::{TreeFigures, Trees};
+use crate::live::document::{self, TreeFigures};
 use crate::live::recording::Recording;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
@@ -41,7 +41,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     let family = family.map_err(LiveError::from)?;
     let trees = match args.duration {
         Some(Duration::ZERO) => {
-            let tree = TreeFigures::of(family).map_err(LiveError::from)?;
+            let tree = document::now(family).map_err(LiveError::from)?;
             vec![tree.ok_or(LiveError::Gone)?]
         }
         duration => {
@@ -58,7 +58,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
                 |recording: &Recording<_>| !recording.members.iter().any(|one| one.lives);
             watch.until(pace, all_ended, |watch, moment| view.show(watch, moment))?;
             drop(view);
-            TreeFigures::recorded(&watch.finish()?).map_err(LiveError::from)?
+            document::recorded(&watch.finish()?).map_err(LiveError::from)?
         }
     };
     let text = rendered(trees, args.recording.format, width_of(&output))?;
@@ -79,6 +79,6 @@ pub(super) fn rendered(
                 .collect();
             tables.join("\n").into_bytes()
         }
-        LiveFormat::Json => live::json(&Trees::of(trees))?,
+        LiveFormat::Json => live::json(&document::trees(trees))?,
     })
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::attach::rendered;
 use super::error::CommandError;
 use super::options::RecordingOptions;
-use crate::live::document::TreeFigures;
+use crate::live::document;
 use crate::live::family::Member;
 use crate::live::program::Waiting;
 use crate::live::view::View;
@@ -86,7 +86,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     )?;
     drop(view);
     let watched = watch.finish()?;
-    let trees = TreeFigures::recorded(&watched).map_err(LiveError::from)?;
+    let trees = document::recorded(&watched).map_err(LiveError::from)?;
     let text = rendered(trees, args.recording.format, None)?;
     match output {
         Some(output) => output.write(&text)?,

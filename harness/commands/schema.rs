@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::{live, model};
+use crate::model;
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
@@ -31,7 +31,7 @@ impl SchemaArgs {
             DocumentKind::Report => model::schema(),
             DocumentKind::Comparison => model::comparison_schema(),
             DocumentKind::Reproduction => model::reproduction_schema(),
-            DocumentKind::Trees => live::document::schema(),
+            DocumentKind::Trees => model::trees::schema(),
         };
         format!("{:#}\n", schema.to_value())
     }

@@ -7,7 +7,7 @@ use clap::ValueHint;
 use super::error::CommandError;
 use super::options::LiveFormat;
 use super::terminal::width_of;
-use crate::live::document::{TreeFigures, Trees};
+use crate::live::document::{self, Trees};
 use crate::live::family::families;
 use crate::live::python::python_of;
 use crate::live::{self, LiveError, table};
@@ -45,7 +45,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
             alone += 1;
             continue;
         }
-        match TreeFigures::of(family).map_err(LiveError::from)? {
+        match document::now(family).map_err(LiveError::from)? {
             Some(tree) if tree.processes.len() > 1 => trees.push(tree),
             Some(_) => alone += 1,
             None => {}
@@ -54,7 +54,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
     let trees = Trees {
         alone: Some(alone),
         closed: Some(found.closed),
-        ..Trees::of(trees)
+        ..document::trees(trees)
     };
     let text = match args.format {
         LiveFormat::Table => table::of_all(&trees, width_of(&output)).into_bytes(),

@@ -20,6 +20,7 @@ pub mod reproduce;
 mod schema;
 pub mod shell;
 pub mod suggest;
+pub mod trees;
 pub mod ways;
 
 pub use schema::*;

@@ -1,0 +1,238 @@
+//! What is known of trees of processes that refcow did not start, as a document (`refcow trees`, `attach`, `run`).
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+use crate::Cause;
+
+/// The version of this document's shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Trees of processes that were looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trees {
+    /// Of the shape of this document.
+    pub schema_version: u32,
+    /// Of refcow.
+    pub refcow_version: String,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// In the order in which they were started.
+    pub trees: Vec<TreeFigures>,
+    /// Python processes that no other one was forked from or to; not looked at any further.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alone: Option<u64>,
+    /// Processes of any kind that this user may not look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<u64>,
+}
+
+/// One tree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TreeFigures {
+    /// What it runs, as `CPython 3.13`; absent if that is no CPython.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// How it was seen which pages are shared, and who wrote. Absent when all processes have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_by: Option<SeenBy>,
+    /// Those that live when they are looked at, parents before their children.
+    pub processes: Vec<ProcessFigures>,
+    /// What all of them have together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Total>,
+    /// What happened while the tree was recorded. Absent if it was looked at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RecordedFigures>,
+}
+
+/// What happened while a tree was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedFigures {
+    /// For how long.
+    pub seconds: f64,
+    /// Page faults of which the kernel left no record, those of other trees that were recorded together with this one included: their
+    /// pages are in no figure here.
+    pub lost_faults: u64,
+    /// Whether pages that the kernel wrote for a system call are among the records; that takes CAP_PERFMON.
+    pub with_kernel_writes: bool,
+    /// Each process that was there for some of the time, but for those that went on to execute another program.
+    pub processes: Vec<RecordedProcess>,
+    /// Those that did.
+    pub executed: u64,
+    /// Sums over the tree, in the order of time.
+    pub moments: Vec<MomentFigures>,
+    /// The pages by what was written first and what wrote, most first: each page of `processes` is in one of these.
+    pub causes: Vec<CauseFigures>,
+}
+
+/// Pages of a tree that have a cause in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CauseFigures {
+    /// Which pages these are.
+    pub pages_are: PagesAre,
+    /// What was written first. Absent of new pages, where there was nothing before, and of unknown ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// The type of the object that was written, with its module.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
+    /// The function that wrote, or `file+0x1234`; `[kernel]` for a system call.
+    pub function: String,
+    /// Which thread of the process did.
+    pub thread: ThreadIs,
+    /// How many.
+    pub pages: u64,
+}
+
+/// What became of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PagesAre {
+    /// `copied_pages`.
+    Copied,
+    /// `new_pages`.
+    New,
+    /// `rewritten_pages`.
+    Rewritten,
+    /// `unknown_pages`.
+    Unknown,
+}
+
+/// A thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadIs {
+    /// The first one of its process.
+    Main,
+    /// Another one.
+    Other,
+}
+
+/// A process while it was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedProcess {
+    /// Its number.
+    pub pid: i32,
+    /// That of the process that it was forked from.
+    pub parent_pid: i32,
+    /// How many of its ancestors are in the tree.
+    pub depth: u64,
+    /// Its command line, when it was seen first.
+    pub command: String,
+    /// Whether it had ended before the recording did.
+    pub ended: bool,
+    /// Pages that it had from its fork and copied by writing to them.
+    pub copied_pages: u64,
+    /// Of these, the ones that it has given back since. Absent of one that has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_back_pages: Option<u64>,
+    /// Addresses at which it had no page and made one.
+    pub new_pages: u64,
+    /// Pages that it copied because a process that it had forked still had them.
+    pub rewritten_pages: u64,
+    /// Pages that it copied or made when all from which it was forked had ended.
+    pub unknown_pages: u64,
+}
+
+/// Sums over all processes that are recorded, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MomentFigures {
+    /// Since the recording began.
+    pub seconds: f64,
+    /// Those that live.
+    pub processes: u64,
+    /// Copied until then.
+    pub copied_pages: u64,
+    /// Made until then.
+    pub new_pages: u64,
+    /// Rewritten until then.
+    pub rewritten_pages: u64,
+    /// Anonymous memory that all have, each page once. Absent where no look was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+}
+
+/// How sharing was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SeenBy {
+    /// Page frames, and the kernel's mark of those that a process has written since it last forked (root, Linux 5.19).
+    FramesAndMarks,
+    /// Page frames (CAP_SYS_ADMIN).
+    Frames,
+    /// Whether a page is mapped once (bit 56 of pagemap). What a process has alone while its parent's page still has other users counts as
+    /// its copy; a parent that wrote between two forks looks the same.
+    MappedOnce,
+}
+
+/// One process. Pages are anonymous ones in memory, but for the last three.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFigures {
+    /// Its number.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent_pid: i32,
+    /// How many of its ancestors are in the tree.
+    pub depth: u64,
+    /// Its command line.
+    pub command: String,
+    /// All of them.
+    pub anonymous_pages: u64,
+    /// Shared with an ancestor at the same address, or where no ancestor has any, with another relative.
+    pub shared_pages: u64,
+    /// The process wrote to it after the fork, and its parent (or nearest ancestor that has it) did not.
+    pub copied_pages: u64,
+    /// The parent wrote to it, and the process still has what was there before.
+    pub left_behind_pages: u64,
+    /// Both wrote.
+    pub written_by_both_pages: u64,
+    /// In huge pages of its own, of which the kernel makes one of many small ones without a write.
+    pub huge_pages: u64,
+    /// Its own, and nothing tells whether it or its parent wrote.
+    pub unknown_pages: u64,
+    /// At an address at which no ancestor has a page.
+    pub new_pages: u64,
+    /// Of a process without a living ancestor: shared with no relative.
+    pub own_pages: u64,
+    /// Of these pages (shared or not), those that it wrote after a fork while a process forked from it had what was there before: each of them
+    /// costs the tree one page.
+    pub rewritten_pages: u64,
+    /// Anonymous pages in swap; not in the others.
+    pub swapped_pages: u64,
+    /// Pages of files, and of memory that is shared to write to.
+    pub file_pages: u64,
+    /// Bytes of page tables, which no process shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_table_bytes: Option<u64>,
+}
+
+/// What a tree takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Total {
+    /// Anonymous memory, each page once: different page frames, or the sum of PSS. Absent where the kernel tells neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous_bytes: Option<u64>,
+    /// The same if no page were shared.
+    pub if_nothing_shared_bytes: u64,
+    /// The same if all that was shared at a fork still were.
+    pub if_all_shared_bytes: u64,
+    /// Pages of files and of shared mappings, each address once. Other programs may use them, too.
+    pub file_bytes: u64,
+    /// Page tables of all processes. Absent where the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_table_bytes: Option<u64>,
+}
+
+/// The JSON Schema of [`Trees`].
+pub fn schema() -> Schema {
+    schema_for!(Trees)
+}
