@@ -28,6 +28,7 @@ mod interrupted;
 mod leftovers;
 mod lines;
 mod live;
+mod live_findings;
 mod mapper;
 mod native;
 mod new_memory;

@@ -40,11 +40,8 @@ pub fn now(mut family: Family) -> Result<Option<TreeFigures>, observe::Error> {
         match look(&tree) {
             Ok(look) => {
                 let python = python_of(family.oldest().pid).ok().flatten();
-                return Ok(Some(figures(
-                    &tree,
-                    &look,
-                    python.map(|python| python.title()),
-                )));
+                let python = python.map(|python| python.title());
+                return Ok(Some(with_findings(figures(&tree, &look, python))));
             }
             Err(observe::Error::Gone { pid }) if looks < LOOKS => match family.without(pid) {
                 Some(left) => family = left,
@@ -52,6 +49,13 @@ pub fn now(mut family: Family) -> Result<Option<TreeFigures>, observe::Error> {
             },
             Err(error) => return Err(error),
         }
+    }
+}
+
+fn with_findings(tree: TreeFigures) -> TreeFigures {
+    TreeFigures {
+        findings: findings(&tree, page_size()),
+        ..tree
     }
 }
 
@@ -90,6 +94,7 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
         }),
         processes: processes.collect(),
         recorded: None,
+        findings: Vec::new(),
         total: Some(Total {
             anonymous_bytes: look.distinct.map(bytes),
             if_nothing_shared_bytes: bytes(anonymous),
@@ -132,12 +137,13 @@ pub fn recorded(watched: &Watched) -> Result<Vec<TreeFigures>, observe::Error> {
             processes: Vec::new(),
             total: None,
             recorded: None,
+            findings: Vec::new(),
         });
-        trees.push(TreeFigures {
+        trees.push(with_findings(TreeFigures {
             python,
             recorded: Some(recorded),
             ..tree
-        });
+        }));
     }
     Ok(trees)
 }

@@ -102,6 +102,7 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>) -> String {
         text += &causes(recorded, width);
         if tree.processes.is_empty() {
             text += "All of its processes have ended.\n";
+            text += &findings(tree, width);
             return text;
         }
         text += "What the processes have now:\n\n";
@@ -110,6 +111,21 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>) -> String {
     text += &wrapped(&total(tree), width, "");
     for note in notes(tree) {
         text += &wrapped(&note, width, "");
+    }
+    text += &findings(tree, width);
+    text
+}
+
+/// Sentences, each with what to do below it.
+fn findings(tree: &TreeFigures, width: u16) -> String {
+    if tree.findings.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nFound, most bytes first:\n".to_owned();
+    for one in &tree.findings {
+        text.push('\n');
+        text += &wrapped(&one.says, width, "  ");
+        text += &wrapped(&one.remedy, width, "    ");
     }
     text
 }

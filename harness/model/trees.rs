@@ -1,7 +1,11 @@
 //! What is known of trees of processes that refcow did not start, as a document (`refcow trees`, `attach`, `run`).
 
+mod findings;
+
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
+
+pub use findings::findings;
 
 use crate::Cause;
 
@@ -46,6 +50,23 @@ pub struct TreeFigures {
     /// What happened while the tree was recorded. Absent if it was looked at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedFigures>,
+    /// What is worth telling, with what to do about it; most bytes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<TreeFinding>,
+}
+
+/// Something worth telling of a tree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TreeFinding {
+    /// What it is, as `collections`.
+    pub id: String,
+    /// Memory that it is about.
+    pub bytes: u64,
+    /// What was seen.
+    pub says: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 /// What happened while a tree was recorded.
