@@ -4,6 +4,7 @@
 
 pub mod cause;
 pub mod document;
+pub mod ending;
 mod error;
 pub mod family;
 pub mod look;

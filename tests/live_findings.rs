@@ -1,17 +1,20 @@
 //! What is told below the table of a tree that was recorded, and whether doing what it says helps.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use refcow::live::document::{TreeFigures, TreeFinding, Trees};
+use refcow::live::document::{Phase, TreeFigures, TreeFinding, Trees};
 
-use crate::common::{REFCOW, cannot_record, python};
+use crate::common::{REFCOW, by_python, cannot_record, python};
 
 /// A parent with data that its worker collects and uses. It ends when its input does: what has ended cannot be read.
 const COLLECTS: &str = "
 import gc, os, sys
 gc.disable()
 rows = [[] for _ in range(60000)]
+filler = bytearray(b'x') * (48 << 20)
+sys.stdin.readline()
 PRELOADED
 if os.fork() == 0:
     gc.collect()
@@ -21,22 +24,36 @@ sys.stdin.read()
 os._exit(0)
 ";
 
+/// MiB that a program makes when all else is there: when they are seen, so is all of its interpreter.
+const FILLER: f64 = 48.0;
+
 /// What refcow tells of a program that is let go once its processes have copied so many MiB.
-fn recorded(program: &str, least: f64) -> (TreeFigures, String) {
+fn recorded(python: &Path, program: &str, least: f64) -> (TreeFigures, String) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("tree.json");
     let mut refcow = Command::new(REFCOW);
     refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
-    refcow.arg(&place).args(["--", python(), "-c", program]);
+    refcow
+        .arg(&place)
+        .arg("--")
+        .arg(python)
+        .args(["-c", program]);
     let piped = refcow.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    let copied = |line: String| -> Option<f64> {
-        let (_, amount) = line.split_once("copied ")?;
-        amount.split_once(" MiB,")?.0.parse().ok()
+    // A line after that says so, all of it has been looked at.
+    let mut wait = |what: &str, least: f64| {
+        let amount = |line: String| -> Option<f64> {
+            let (_, amount) = line.split_once(what)?;
+            let (amount, _) = amount.split_once(" MiB")?;
+            amount.parse().ok()
+        };
+        while amount(said.next().expect("a line").unwrap()).is_none_or(|now| now < least) {}
+        said.next().expect("a line").unwrap();
     };
-    while copied(said.next().expect("a line").unwrap()).is_none_or(|copied| copied < least) {}
-    said.next().expect("a line").unwrap();
+    wait(", new ", FILLER);
+    writeln!(child.stdin.as_mut().unwrap()).unwrap();
+    wait(", copied ", least);
     drop(child.stdin.take());
     std::thread::spawn(move || said.for_each(drop));
     assert!(child.wait().unwrap().success());
@@ -55,21 +72,88 @@ fn what_is_frozen_before_the_fork_no_collection_copies() {
     if cannot_record("findings of a tree") {
         return;
     }
+    let python = Path::new(python());
     // Each list is no smaller than 56 bytes, with the two words of the collector's in front of it.
     let bytes: u32 = 60_000 * 56;
     let mebibytes = f64::from(bytes) / f64::from(1 << 20) * 0.9;
     let least = u64::from(bytes) * 8 / 10;
-    let (tree, document) = recorded(&COLLECTS.replace("PRELOADED", ""), mebibytes);
+    let (tree, document) = recorded(python, &COLLECTS.replace("PRELOADED", ""), mebibytes);
     let found = finding(&tree, "collections").expect(&document);
     assert!(found.bytes > least, "{found:?}");
     assert!(found.says.starts_with("Workers copied "), "{found:?}");
     assert!(found.remedy.contains("gc.freeze()"), "{found:?}");
 
-    let (tree, document) = recorded(&COLLECTS.replace("PRELOADED", "gc.freeze()"), mebibytes);
+    let (tree, document) = recorded(
+        python,
+        &COLLECTS.replace("PRELOADED", "gc.freeze()"),
+        mebibytes,
+    );
     assert_eq!(finding(&tree, "collections"), None, "{document}");
     let found = finding(&tree, "reference-counts").expect(&document);
     assert!(
         found.bytes > least && found.says.contains("Types: list "),
         "{found:?}"
     );
+}
+
+/// A worker that counts references to some objects, and ends. Its end writes to the others.
+const ENDS: &str = "
+import gc, os, sys
+gc.disable()
+class Row:
+    __slots__ = ('one', 'two', 'three')
+used = [Row() for _ in range(60000)]
+unused = [Row() for _ in range(60000)]
+filler = bytearray(b'x') * (48 << 20)
+sys.stdin.readline()
+if (pid := os.fork()) == 0:
+    for row in used: pass
+    END
+else:
+    os.waitpid(pid, 0)
+    sys.stdin.read()
+    os._exit(0)
+";
+
+#[test]
+fn what_a_worker_writes_while_its_interpreter_ends_is_told_apart() {
+    if cannot_record("the shutdown of a tree") {
+        return;
+    }
+    // Each row is an object's two words and three fields, at least.
+    let each: u32 = 60_000 * 40;
+    let least = u64::from(each) / 4096 * 9 / 10;
+    let mebibytes = f64::from(each) / f64::from(1 << 20);
+    for interpreter in by_python::interpreters() {
+        let ends = |end: &str, least: f64| {
+            let (tree, document) = recorded(&interpreter.program, &ENDS.replace("END", end), least);
+            let recorded = tree.recorded.clone().expect("it was recorded");
+            assert_eq!(recorded.shutdown_unseen, None, "{document}");
+            let worker = recorded.processes.iter().find(|one| one.depth == 1);
+            let shutdown = worker.expect("a worker").shutdown_pages;
+            let ending = recorded
+                .causes
+                .iter()
+                .filter(|one| one.phase == Some(Phase::Shutdown));
+            assert_eq!(
+                shutdown,
+                Some(ending.map(|one| one.pages).sum()),
+                "{document}"
+            );
+            let counted = recorded.causes.iter().filter(|one| {
+                one.phase == Some(Phase::Work) && one.type_name.as_deref() == Some("__main__.Row")
+            });
+            (tree, shutdown, counted.map(|one| one.pages).sum::<u64>())
+        };
+        let (tree, shutdown, counted) = ends("pass", mebibytes * 2.0);
+        assert!(shutdown > Some(least), "{shutdown:?}");
+        // Those that are used alone: the others are freed at the end.
+        assert!((least..2 * least).contains(&counted), "{counted}");
+        let found = finding(&tree, "shutdown").expect("a finding");
+        assert!(found.remedy.contains("os._exit()"), "{found:?}");
+
+        let (tree, shutdown, _) = ends("os._exit(0)", mebibytes * 0.9);
+        assert_eq!(shutdown, Some(0));
+        assert_eq!(finding(&tree, "shutdown"), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use procfs::process::Process;
 
 use super::python::Python;
-use super::recording::{Deed, Written};
+use super::recording::{Deed, Phase, Written};
 use crate::model::Cause;
 use crate::observe::headers::{Headers, Part};
 use crate::observe::{LiveMemory, code_mappings};
@@ -29,6 +29,8 @@ pub struct Key {
     pub function: Arc<str>,
     /// Whether the first thread of the process did.
     pub main_thread: bool,
+    /// What the interpreter of the process did.
+    pub phase: Phase,
 }
 
 /// Pages by what was written first, and what wrote.
@@ -82,6 +84,8 @@ pub struct Who {
     pub writer: i32,
     /// The process that has what was there before; the writer itself where nobody has.
     pub holder: i32,
+    /// What its interpreter does.
+    pub phase: Phase,
     /// Processes with the same code: what it was forked from.
     pub relatives: [i32; 2],
 }
@@ -128,6 +132,7 @@ impl Causes {
             type_name,
             function,
             main_thread: fault.thread == who.writer,
+            phase: who.phase,
         };
         *self.pages.entry(key).or_default() += 1;
     }

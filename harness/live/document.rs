@@ -7,7 +7,7 @@ use super::cause::Key;
 use super::family::Family;
 use super::look::{Look, Pages, look};
 use super::python::{Python, python_of};
-use super::recording::Deed;
+use super::recording::{Deed, Phase as Doing};
 use super::tree::Tree;
 use super::watch::Watched;
 pub use crate::model::trees::*;
@@ -162,6 +162,7 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
         }
         depth
     };
+    let unseen = watched.ends_unseen(root);
     let processes = members()
         .filter(|(_, one)| !one.executed)
         .map(|(place, one)| {
@@ -178,6 +179,7 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
                 new_pages: one.number(Deed::Made),
                 rewritten_pages: one.number(Deed::Rewrote),
                 unknown_pages: one.number(Deed::Unknown),
+                shutdown_pages: one.has_worked.then_some(one.ending_pages),
             }
         });
     let moments = watched.moments.iter().map(|moment| MomentFigures {
@@ -192,6 +194,7 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
         seconds: watched.duration.as_secs_f64(),
         lost_faults: watched.lost,
         with_kernel_writes: watched.with_kernel,
+        shutdown_unseen: unseen.map(str::to_owned),
         processes: processes.collect(),
         executed: members().filter(|(_, one)| one.executed).count() as u64,
         moments: moments.collect(),
@@ -206,8 +209,13 @@ fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
     for (key, pages) in &watched.causes {
         if key.root == root && !executed(&key) {
             // All processes together.
+            let phase = match key.phase {
+                Doing::Unwatched if watched.recording.members[key.by].has_worked => Doing::Working,
+                known => known,
+            };
             let key = Key {
                 by: root,
+                phase,
                 ..key.clone()
             };
             *sums.entry(key).or_default() += pages;
@@ -228,6 +236,11 @@ fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
             thread: match key.main_thread {
                 true => ThreadIs::Main,
                 false => ThreadIs::Other,
+            },
+            phase: match key.phase {
+                Doing::Unwatched => None,
+                Doing::Working => Some(Phase::Work),
+                Doing::Ending => Some(Phase::Shutdown),
             },
             pages,
         })

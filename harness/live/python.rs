@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use object::read::ReadCache;
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use object::{
+    Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol, SegmentFlags, elf,
+};
 
 use crate::observe::{self, CodeMapping, code_mappings};
 
@@ -20,6 +22,15 @@ pub struct Python {
     pub free_threaded: bool,
     /// The file that holds the interpreter.
     pub file: PathBuf,
+    /// Where the interpreter's own variable is in it.
+    runtime: Runtime,
+}
+
+/// Where `_PyRuntime` is: its address as the file has it, and a byte of the code with its place in the file and its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Runtime {
+    address: u64,
+    code: (u64, u64),
 }
 
 impl Python {
@@ -30,6 +41,17 @@ impl Python {
             Some(minor) => format!("CPython 3.{minor}{suffix}"),
             None => "CPython".to_owned(),
         }
+    }
+
+    /// The address of `_PyRuntime` in a process that runs it.
+    pub fn runtime(&self, pid: i32) -> Option<u64> {
+        let maps = code_mappings(pid).ok()?;
+        let map = maps.iter().find(|map| map.path == self.file)?;
+        let (place, address) = self.runtime.code;
+        // In the file's addresses, the first byte of the mapping; how far the process has moved it, and so all others.
+        let first = address.wrapping_sub(place).wrapping_add(map.offset);
+        let moved = map.range.start.wrapping_sub(first);
+        Some(self.runtime.address.wrapping_add(moved))
     }
 }
 
@@ -66,7 +88,7 @@ fn opened(pid: i32, path: &Path) -> Option<File> {
 }
 
 /// By device, inode and time of change.
-type Known = HashMap<(u64, u64, i64), Option<(Option<u8>, bool)>>;
+type Known = HashMap<(u64, u64, i64), Option<(Option<u8>, bool, Runtime)>>;
 
 /// The interpreter in a file; `None` if there is none in it.
 fn interpreter_in(file: File, path: &Path) -> Option<Python> {
@@ -75,31 +97,33 @@ fn interpreter_in(file: File, path: &Path) -> Option<Python> {
     let identity = (data.dev(), data.ino(), data.ctime());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
-    let (minor, free_threaded) = (*known.entry(identity).or_insert_with(|| read(file)))?;
+    let (minor, free_threaded, runtime) = (*known.entry(identity).or_insert_with(|| read(file)))?;
     Some(Python {
         minor,
         free_threaded,
         file: path.to_owned(),
+        runtime,
     })
 }
 
-/// The minor version, and whether it is built without the GIL.
-fn read(file: File) -> Option<(Option<u8>, bool)> {
+/// The minor version, whether it is built without the GIL, and where it has its variable.
+fn read(file: File) -> Option<(Option<u8>, bool, Runtime)> {
     let data = ReadCache::new(file);
     let object = object::File::parse(&data).ok()?;
-    // The interpreter's own variable, since 3.7, which extension modules need: so a stripped program has it, too.
-    let is_runtime = |name: &[u8]| name == b"_PyRuntime";
-    let exported = object
-        .dynamic_symbols()
-        .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(is_runtime));
-    let found = exported
-        || object.dynamic_symbols().next().is_none()
-            && object
-                .symbols()
-                .any(|symbol| symbol.is_definition() && symbol.name_bytes().is_ok_and(is_runtime));
-    if !found {
-        return None;
-    }
+    let exported = runtime_among(object.dynamic_symbols());
+    let is_static = object.dynamic_symbols().next().is_none();
+    let address = match exported {
+        None if is_static => runtime_among(object.symbols()),
+        exported => exported,
+    }?;
+    let code = object.segments().find_map(|segment| {
+        let SegmentFlags::Elf { p_flags } = segment.flags() else {
+            return None;
+        };
+        let (place, length) = segment.file_range();
+        (p_flags & elf::PF_X != 0 && length > 0).then(|| (place, segment.address()))
+    })?;
+    let runtime = Runtime { address, code };
     let constants = object.section_by_name(".rodata")?;
     let constants = constants.data().unwrap_or_default();
     let minor = minor_in(constants);
@@ -110,7 +134,19 @@ fn read(file: File) -> Option<(Option<u8>, bool)> {
             .windows(tag.len())
             .any(|bytes| bytes == tag.as_bytes())
     };
-    Some((minor, minor >= Some(13) && tag.is_some_and(is_in)))
+    let free_threaded = minor >= Some(13) && tag.is_some_and(is_in);
+    Some((minor, free_threaded, runtime))
+}
+
+/// The address of the interpreter's own variable, which there is since 3.7, and which extension modules need: so a stripped program has it,
+/// too.
+fn runtime_among<'data>(
+    mut symbols: impl Iterator<Item = impl ObjectSymbol<'data>>,
+) -> Option<u64> {
+    let found = symbols.find(|symbol| {
+        symbol.is_definition() && symbol.name_bytes().is_ok_and(|name| name == b"_PyRuntime")
+    });
+    found.map(|symbol| symbol.address())
 }
 
 /// From the tag of byte code (`sys.implementation.cache_tag`), which is among the constants: `cpython-313`.

@@ -40,6 +40,17 @@ pub enum Deed {
     Unknown,
 }
 
+/// What an interpreter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// It is not watched yet.
+    Unwatched,
+    /// It runs the program.
+    Working,
+    /// It ends.
+    Ending,
+}
+
 /// A fault that made a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -84,6 +95,12 @@ pub struct Recorded<M> {
     pub lives: bool,
     /// Whether it has gone on to execute a program: it is no member any more.
     pub executed: bool,
+    /// What its interpreter does, as far as that is known by now.
+    pub phase: Phase,
+    /// Whether it worked until it was watched, so that what it wrote before is work.
+    pub has_worked: bool,
+    /// Pages of all kinds since it ends.
+    pub ending_pages: u64,
     memory: Option<M>,
     /// What its parent had when its fork was told of, some milliseconds later; absent where the parent had gone.
     inherited: Option<Rc<PageSet>>,
@@ -96,6 +113,15 @@ pub struct Recorded<M> {
 }
 
 impl<M> Recorded<M> {
+    /// From now on it is seen when its interpreter ends; whether that has begun, if it is known.
+    pub fn watch_ending(&mut self, is_ending: Option<bool>) {
+        (self.phase, self.has_worked) = match is_ending {
+            Some(true) => (Phase::Ending, false),
+            Some(false) => (Phase::Working, true),
+            None => (Phase::Unwatched, false),
+        };
+    }
+
     /// Pages of one kind.
     pub fn number(&self, deed: Deed) -> u64 {
         self.pages[deed as usize]
@@ -166,6 +192,9 @@ impl<P: Processes> Recording<P> {
             pages: [0; 4],
             lives: true,
             executed: false,
+            phase: Phase::Unwatched,
+            has_worked: false,
+            ending_pages: 0,
             memory,
             inherited: None,
             had,
@@ -189,7 +218,9 @@ impl<P: Processes> Recording<P> {
         match incident.what {
             Happened::Fault(fault) => {
                 let written = self.fault(place, fault)?;
-                self.members[place].pages[written.deed as usize] += 1;
+                let member = &mut self.members[place];
+                member.pages[written.deed as usize] += 1;
+                member.ending_pages += u64::from(member.phase == Phase::Ending);
                 return Some(written);
             }
             Happened::Forked { new } => self.forked(place, new),
@@ -204,6 +235,7 @@ impl<P: Processes> Recording<P> {
                     self.begin(member, None, Some(memory), Some(Had::default()));
                 }
             }
+            Happened::WrotePlace => self.members[place].phase = Phase::Ending,
             Happened::Ended => {
                 self.by_pid.remove(&incident.process);
                 let member = &mut self.members[place];

@@ -1,8 +1,8 @@
 //! Trees as tables.
 
 use super::document::{
-    CauseFigures, PagesAre, ProcessFigures, RecordedFigures, RecordedProcess, SeenBy, ThreadIs,
-    TreeFigures, Trees,
+    CauseFigures, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess, SeenBy,
+    ThreadIs, TreeFigures, Trees,
 };
 use super::watch::Moment;
 use crate::model::Cause;
@@ -167,7 +167,7 @@ fn table_of_now(tree: &TreeFigures, width: u16) -> String {
 }
 
 fn recorded_table(recorded: &RecordedFigures, width: u16) -> String {
-    let all: [Column<RecordedProcess>; 5] = [
+    let all: [Column<RecordedProcess>; 6] = [
         ("copied", true, |one| {
             (one.depth > 0).then_some(one.copied_pages)
         }),
@@ -175,6 +175,7 @@ fn recorded_table(recorded: &RecordedFigures, width: u16) -> String {
         ("rewritten", false, |one| Some(one.rewritten_pages)),
         ("unknown", false, |one| Some(one.unknown_pages)),
         ("new", true, |one| Some(one.new_pages)),
+        ("at shutdown", false, |one| one.shutdown_pages),
     ];
     let name = |one: &RecordedProcess| {
         let end = if one.ended { " (ended)" } else { "" };
@@ -222,6 +223,7 @@ const MOST_CAUSES: usize = 12;
 /// What was written first on copied pages, and who made the new ones.
 fn causes(recorded: &RecordedFigures, width: u16) -> String {
     let mut text = String::new();
+    let ending = |one: &&CauseFigures| one.phase == Some(Phase::Shutdown);
     let copied =
         |one: &&CauseFigures| matches!(one.pages_are, PagesAre::Copied | PagesAre::Rewritten);
     let made = |one: &&CauseFigures| one.pages_are == PagesAre::New;
@@ -230,7 +232,8 @@ fn causes(recorded: &RecordedFigures, width: u16) -> String {
         let of_type = one.type_name.as_deref().unwrap_or(NOTHING);
         vec![cause.to_owned(), cut(of_type, 40), function(one)]
     };
-    let all = recorded.causes.iter().filter(copied);
+    let working = || recorded.causes.iter().filter(|one| !ending(one));
+    let all = working().filter(copied);
     text += &ranked(
         all,
         "copied",
@@ -238,8 +241,16 @@ fn causes(recorded: &RecordedFigures, width: u16) -> String {
         of_copied,
         width,
     );
-    let all = recorded.causes.iter().filter(made);
+    let all = working().filter(made);
     text += &ranked(all, "new", &["made by"], |one| vec![function(one)], width);
+    let all = recorded.causes.iter().filter(ending);
+    text += &ranked(
+        all.filter(copied),
+        "copied at shutdown",
+        &["first write to", "type", "by"],
+        of_copied,
+        width,
+    );
     text
 }
 
@@ -343,6 +354,18 @@ fn recorded_notes(recorded: &RecordedFigures) -> Vec<String> {
             "Rewritten: pages that a process copied because one that it had forked still had them."
                 .to_owned(),
         );
+    }
+    if recorded
+        .processes
+        .iter()
+        .any(|one| one.shutdown_pages > Some(0))
+    {
+        notes.push("At shutdown: of all these pages, those that were written first while the interpreter was ending.".to_owned());
+    }
+    if let Some(why) = &recorded.shutdown_unseen {
+        notes.push(format!(
+            "What was written while interpreters ended is not told apart: {why}."
+        ));
     }
     if recorded.processes.iter().any(|one| one.unknown_pages > 0) {
         notes.push(

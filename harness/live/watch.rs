@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::LiveError;
 use super::cause::{Causes, Key, Who};
+use super::ending::{self, Ending, ending};
 use super::family::{self, Family, Member};
 use super::look::look;
 use super::python::{Python, python_of};
@@ -91,7 +92,19 @@ pub struct Watch {
     looked: (Instant, Duration),
     /// What the first process of each tree runs, once that is known, and in how many ticks it is asked for again.
     pythons: Vec<Asked>,
+    endings: Vec<Endings>,
     ticks: u32,
+}
+
+/// How the ends of the interpreters of a tree are seen.
+#[derive(Debug)]
+struct Endings {
+    root: usize,
+    /// Where `_PyRuntime` is.
+    runtime: Option<u64>,
+    is: Ending,
+    /// In nanoseconds of CLOCK_MONOTONIC: what was forked later is watched as its parent is.
+    since: u64,
 }
 
 /// What was recorded.
@@ -110,6 +123,7 @@ pub struct Watched {
     /// In the order in which they came.
     pub moments: Vec<Moment>,
     pythons: Vec<(usize, Python)>,
+    endings: Vec<Endings>,
 }
 
 impl Watch {
@@ -128,6 +142,7 @@ impl Watch {
             moments: Vec::new(),
             looked: (began, Duration::ZERO),
             pythons: Vec::new(),
+            endings: Vec::new(),
             ticks: 0,
         })
     }
@@ -252,6 +267,7 @@ impl Watch {
         }
         self.ticks += 1;
         self.ask_for_pythons();
+        self.watch_endings();
         Ok(())
     }
 
@@ -260,6 +276,9 @@ impl Watch {
         let written = written.filter(|written| Some(written.by) != self.own);
         let causes = &mut self.causes;
         explain(&self.recording, causes, &self.pythons, incident, written);
+        if let Happened::Forked { new } = incident.what {
+            self.watch_ending_of(new, incident.time);
+        }
         if incident.what == Happened::Executed {
             // At once: it may be over soon.
             self.ask_for_pythons();
@@ -288,6 +307,81 @@ impl Watch {
                 };
             }
         }
+    }
+
+    /// Has it recorded when the interpreter of a process ends, for all members of each tree that runs Python.
+    fn watch_endings(&mut self) {
+        for (root, python, ..) in &self.pythons {
+            let Some(python) = python else { continue };
+            let place = self.endings.iter().position(|one| one.root == *root);
+            let place = place.unwrap_or_else(|| {
+                self.endings.push(Endings {
+                    root: *root,
+                    runtime: None,
+                    is: Ending::NotReady,
+                    since: 0,
+                });
+                self.endings.len() - 1
+            });
+            let watched = &mut self.endings[place];
+            if watched.is != Ending::NotReady {
+                continue;
+            }
+            let members = 0..self.recording.members.len();
+            let living = members.filter(|place| {
+                self.recording.members[*place].lives && self::root(&self.recording, *place) == *root
+            });
+            let living: Vec<usize> = living.collect();
+            let Some(first) = living.first() else {
+                continue;
+            };
+            let first = self.recording.members[*first].member.pid;
+            watched.runtime = watched.runtime.or_else(|| python.runtime(first));
+            let Some(runtime) = watched.runtime else {
+                continue;
+            };
+            watched.is = ending(first, python, runtime);
+            let Ending::At(address) = watched.is else {
+                continue;
+            };
+            for place in living {
+                let member = &mut self.recording.members[place];
+                let pid = member.member.pid;
+                match self.recorder.watch_place(pid, address) {
+                    Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {
+                        watched.is = Ending::Unseen("the processor has no watchpoint free");
+                        break;
+                    }
+                    _ => member.watch_ending(ending::is_ending(pid, address)),
+                }
+            }
+            watched.since = now();
+        }
+    }
+
+    /// The same of a process that was forked: if that was before its parent was watched, it is not yet.
+    fn watch_ending_of(&mut self, pid: i32, forked: u64) {
+        let Some(place) = self.recording.place_of(pid) else {
+            return;
+        };
+        let root = root(&self.recording, place);
+        let watched = self.endings.iter().find(|one| one.root == root);
+        let Some(Endings {
+            is: Ending::At(address),
+            since,
+            ..
+        }) = watched
+        else {
+            return;
+        };
+        let is_ending = match forked < *since {
+            true => {
+                let watched = self.recorder.watch_place(pid, *address);
+                watched.ok().and_then(|()| ending::is_ending(pid, *address))
+            }
+            false => Some(false),
+        };
+        self.recording.members[place].watch_ending(is_ending);
     }
 
     fn moment(&mut self, last: bool) -> Moment {
@@ -359,6 +453,7 @@ impl Watch {
             pythons: pythons
                 .filter_map(|(root, python, ..)| Some((root, python?)))
                 .collect(),
+            endings: self.endings,
         })
     }
 }
@@ -369,6 +464,17 @@ impl Watched {
         let mut all = self.pythons.iter();
         all.find(|(place, _)| *place == root)
             .map(|(_, python)| python)
+    }
+
+    /// Why it is not known of a tree when its interpreters ended; `None`: it is known.
+    pub fn ends_unseen(&self, root: usize) -> Option<&'static str> {
+        let found = self.endings.iter().find(|one| one.root == root);
+        match found.map(|one| &one.is) {
+            Some(Ending::At(_)) => None,
+            Some(Ending::Unseen(why)) => Some(why),
+            Some(Ending::NotReady) => Some("no interpreter was seen ready"),
+            None => Some("it is not CPython"),
+        }
     }
 
     /// Whether any tree ran a CPython.
@@ -408,6 +514,7 @@ fn explain(
         root,
         writer: incident.process,
         holder: recording.members[holder].member.pid,
+        phase: recording.members[written.by].phase,
         relatives: [recording.members[written.by].parent.unwrap_or(root), root]
             .map(|relative| recording.members[relative].member.pid),
     };
@@ -417,6 +524,13 @@ fn explain(
         who,
         python.and_then(|(_, python, ..)| python.as_ref()),
     );
+}
+
+/// Nanoseconds of the clock that records have.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 fn root(recording: &Recording<Machine>, place: usize) -> usize {

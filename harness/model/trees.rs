@@ -80,6 +80,9 @@ pub struct RecordedFigures {
     pub lost_faults: u64,
     /// Whether pages that the kernel wrote for a system call are among the records; that takes CAP_PERFMON.
     pub with_kernel_writes: bool,
+    /// Why it was not seen when interpreters ended. Absent where it was, of all processes but those that ended before refcow began to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_unseen: Option<String>,
     /// Each process that was there for some of the time, but for those that went on to execute another program.
     pub processes: Vec<RecordedProcess>,
     /// Those that did.
@@ -106,6 +109,9 @@ pub struct CauseFigures {
     pub function: String,
     /// Which thread of the process did.
     pub thread: ThreadIs,
+    /// What its interpreter was doing. Absent where that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// How many.
     pub pages: u64,
 }
@@ -122,6 +128,16 @@ pub enum PagesAre {
     Rewritten,
     /// `unknown_pages`.
     Unknown,
+}
+
+/// What an interpreter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It runs the program.
+    Work,
+    /// It ends (`_PyRuntime.finalizing`): it empties modules, collects, and frees what there is.
+    Shutdown,
 }
 
 /// A thread.
@@ -159,6 +175,9 @@ pub struct RecordedProcess {
     pub rewritten_pages: u64,
     /// Pages that it copied or made when all from which it was forked had ended.
     pub unknown_pages: u64,
+    /// Of the pages of these four kinds, those that it wrote first while its interpreter was ending. Absent where that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_pages: Option<u64>,
 }
 
 /// Sums over all processes that are recorded, at one moment.

@@ -7,7 +7,8 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
 
 use super::{
-    CauseFigures, PagesAre, RecordedFigures, RecordedProcess, ThreadIs, TreeFigures, TreeFinding,
+    CauseFigures, PagesAre, Phase, RecordedFigures, RecordedProcess, ThreadIs, TreeFigures,
+    TreeFinding,
 };
 use crate::Cause;
 use crate::numbers::{bytes, share};
@@ -46,13 +47,16 @@ enum Of {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Chosen {
-    are: PagesAre,
+    are: Vec<PagesAre>,
     cause: Option<Cause>,
+    phase: Phase,
 }
 
 impl Chosen {
     fn has(&self, one: &CauseFigures) -> bool {
-        one.pages_are == self.are && (self.cause.is_none() || self.cause == one.cause)
+        self.are.contains(&one.pages_are)
+            && (self.cause.is_none() || self.cause == one.cause)
+            && one.phase.unwrap_or(Phase::Work) == self.phase
     }
 }
 
@@ -242,6 +246,7 @@ mod tests {
             new_pages,
             rewritten_pages: 0,
             unknown_pages: 0,
+            shutdown_pages: None,
         }
     }
 
@@ -258,6 +263,7 @@ mod tests {
             type_name: Some(of_type.to_owned()),
             function: function.to_owned(),
             thread: ThreadIs::Main,
+            phase: None,
             pages,
         }
     }
@@ -272,6 +278,7 @@ mod tests {
                 seconds: 1.0,
                 lost_faults: 0,
                 with_kernel_writes: true,
+                shutdown_unseen: None,
                 processes,
                 executed: 0,
                 moments: Vec::new(),
@@ -334,6 +341,45 @@ mod tests {
                 .ends_with("; threads other than the first wrote 400 KiB of it."),
             "{}",
             found[2].says
+        );
+    }
+
+    #[test]
+    fn what_is_written_at_the_end_is_a_finding_of_its_own() {
+        let at_end = |mut one: CauseFigures| {
+            one.phase = Some(Phase::Shutdown);
+            one
+        };
+        let tree = tree(
+            Vec::new(),
+            vec![
+                cause(
+                    PagesAre::Copied,
+                    Cause::Gc,
+                    "list",
+                    "deduce_unreachable",
+                    100,
+                ),
+                at_end(cause(
+                    PagesAre::Copied,
+                    Cause::Gc,
+                    "list",
+                    "gc_collect_main",
+                    200,
+                )),
+                at_end(cause(PagesAre::New, Cause::Unattributed, "x", "malloc", 50)),
+            ],
+        );
+        let found = findings(&tree, PAGE);
+        let told: Vec<(&str, u64)> = found
+            .iter()
+            .map(|one| (&one.id[..], one.bytes / PAGE))
+            .collect();
+        assert_eq!(told, [("shutdown", 250), ("collections", 100)]);
+        assert!(
+            found[0].says.contains("(71.4 % of all they did)"),
+            "{}",
+            found[0].says
         );
     }
 

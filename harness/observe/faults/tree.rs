@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
-use perf_event::events::Software;
+use perf_event::events::{Breakpoint, Software};
 use perf_event::{Builder, Clock, Counter, ReadFormat, Record, SampleFlag, Sampler};
 use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -35,6 +35,8 @@ pub enum Happened {
     Executed,
     /// Its first thread has ended.
     Ended,
+    /// It wrote to the place that is watched.
+    WrotePlace,
 }
 
 /// What happened to whom.
@@ -105,10 +107,46 @@ impl TreeRecorder {
     /// # Errors
     /// When the kernel or a limit does not allow it, or the process has ended.
     pub fn add(&mut self, pid: i32) -> Result<(), Unavailable> {
+        let added = self.each_thread(pid, Self::add_thread);
+        added.map_err(Attempt::Open.failed())
+    }
+
+    /// Has it recorded when a process, or one that is forked from it from now on, writes to the eight bytes at this address.
+    ///
+    /// # Errors
+    /// When the process has ended, or the processor has no watchpoint left.
+    pub fn watch_place(&mut self, pid: i32, address: u64) -> io::Result<()> {
+        self.each_thread(pid, |recorder, thread| {
+            for index in 0..recorder.processors.len() {
+                let mut event = Builder::new(Breakpoint::write(address, 8))
+                    .read_format(ReadFormat::empty())
+                    .exclude_kernel(true)
+                    .exclude_hv(true)
+                    .inherit(true)
+                    .observe_pid(thread)
+                    .sample_period(1)
+                    .sample(SampleFlag::TID | SampleFlag::TIME)
+                    .clockid(Clock::MONOTONIC)
+                    .one_cpu(recorder.processors[index])
+                    .build()?;
+                redirect(event.as_raw_fd(), recorder.rings[index].as_raw_fd())?;
+                event.enable()?;
+                recorder.writing.push(event);
+            }
+            Ok(())
+        })
+    }
+
+    /// Does something with each thread of a process, those among them that it starts meanwhile.
+    fn each_thread(
+        &mut self,
+        pid: i32,
+        mut act: impl FnMut(&mut Self, i32) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut known: Vec<i32> = Vec::new();
         for _ in 0..LISTS {
             let tasks = Process::new(pid).and_then(|process| process.tasks());
-            let gone = |_| Attempt::Open.failed()(Errno::ESRCH.into());
+            let gone = |_| io::Error::from(Errno::ESRCH);
             let threads = tasks.map_err(gone)?.filter_map(|task| Some(task.ok()?.tid));
             let new: Vec<i32> = threads.filter(|thread| !known.contains(thread)).collect();
             if new.is_empty() {
@@ -116,10 +154,10 @@ impl TreeRecorder {
             }
             for thread in new {
                 known.push(thread);
-                match self.add_thread(thread) {
+                match act(self, thread) {
                     // One that has ended meanwhile; the process may have, too, which the next list tells.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-                    added => added.map_err(Attempt::Open.failed())?,
+                    done => done?,
                 }
             }
         }
@@ -208,10 +246,11 @@ impl TreeRecorder {
         let mut incidents = Vec::new();
         for ring in &mut self.rings {
             while let Some(record) = ring.next_record() {
-                if record.ty() == PERF_RECORD_SAMPLE {
+                let incident = incident(&record);
+                if matches!(incident, Some(one) if matches!(one.what, Happened::Fault(_))) {
                     self.records += 1;
                 }
-                incidents.extend(incident(&record));
+                incidents.extend(incident);
             }
         }
         incidents.sort_by_key(|incident| incident.time);
@@ -281,6 +320,7 @@ fn incident(record: &Record<'_>) -> Option<Incident> {
     /// `PERF_RECORD_MISC_COMM_EXEC`.
     const BY_EXEC: u16 = 1 << 13;
     match record.ty() {
+        PERF_RECORD_SAMPLE if length(record) == WATCHED => decode_watched(&record.to_vec()),
         PERF_RECORD_SAMPLE => {
             let (process, fault) = decode(bytes(record));
             Some(Incident {
@@ -302,6 +342,21 @@ fn incident(record: &Record<'_>) -> Option<Incident> {
         }
         _ => None,
     }
+}
+
+/// Bytes of a record of a place that is watched, which is shorter than that of a fault: process, thread and time.
+const WATCHED: usize = 16;
+
+fn length(record: &Record<'_>) -> usize {
+    record.data().iter().map(|part| part.len()).sum()
+}
+
+fn decode_watched(bytes: &[u8]) -> Option<Incident> {
+    Some(Incident {
+        time: u64::from_ne_bytes(bytes.get(8..16)?.try_into().ok()?),
+        process: number(bytes, 0)?,
+        what: Happened::WrotePlace,
+    })
 }
 
 /// Process, parent, thread, the parent's thread, and time.
