@@ -2,6 +2,7 @@
 //!
 //! Nothing is injected, no process is stopped to look at it, and nothing of it is written: files of /proc say all of it.
 
+pub mod alike;
 pub mod cause;
 pub mod document;
 pub mod ending;

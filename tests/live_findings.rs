@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use refcow::live::document::{Phase, TreeFigures, TreeFinding, Trees};
 
-use crate::common::{REFCOW, by_python, cannot_record, python};
+use crate::common::{REFCOW, by_python, cannot_record, python, run};
 
 /// A parent with data that its worker collects and uses. It ends when its input does: what has ended cannot be read.
 const COLLECTS: &str = "
@@ -156,4 +156,59 @@ fn what_a_worker_writes_while_its_interpreter_ends_is_told_apart() {
         assert_eq!(shutdown, Some(0));
         assert_eq!(finding(&tree, "shutdown"), None);
     }
+}
+
+/// Two workers that make the same, load the same library, and each make something of their own.
+const ALIKE: &str = "
+import ctypes, os, sys
+r, w = os.pipe()
+for _ in range(2):
+    if os.fork() == 0:
+        cache = [str(number) for number in range(100000, 160000)]
+        ctypes.CDLL('libresolv.so.2')
+        own = os.urandom(4 << 20)
+        zeros = b'\\0' * (2 << 20)
+        os.write(w, b'x')
+        sys.stdin.read()
+        os._exit(0)
+os.read(r, 1), os.read(r, 1)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn what_workers_made_alike_is_counted_page_for_page() {
+    if cannot_record("what workers have alike") {
+        return;
+    }
+    let mut program = Command::new(python());
+    program.args(["-c", ALIKE]).stdin(Stdio::piped());
+    let mut program = program.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
+    let pid = said.next().expect("a number").unwrap();
+    let document = run::stdout(&["attach", &pid, "--for", "10ms", "--format", "json"]);
+    let table = run::stdout(&["attach", &pid, "--for", "10ms"]);
+    drop(program.stdin.take());
+    program.wait().unwrap();
+    let trees: Trees = serde_json::from_str(&document).unwrap();
+    let tree = &trees.trees[0];
+    assert_eq!(tree.alike.len(), 1, "{document}");
+    let alike = &tree.alike[0];
+    assert_eq!(alike.workers, 2);
+    // Texts of six letters are 55 bytes at least.
+    let least = 60_000 * 55 / 4096 * 9 / 10;
+    assert!(alike.alike_pages > least, "{alike:?}");
+    assert!(alike.alike_pages < least + 600, "{alike:?}");
+    // Ends of blocks of zeros are on pages with something else.
+    assert!((510..560).contains(&alike.zero_pages), "{alike:?}");
+    let different = alike.new_pages - alike.alike_pages - alike.zero_pages;
+    assert!((1020..1200).contains(&different), "{alike:?}");
+    assert_eq!(alike.libraries, ["libresolv.so.2"]);
+    let found = finding(tree, "alike-in-workers").expect("a finding");
+    assert_eq!(found.bytes, alike.alike_pages * 4096);
+    assert!(
+        table.contains("all have loaded libresolv.so.2 since"),
+        "{table}"
+    );
+    assert_eq!(finding(tree, "new-in-each-worker"), None);
 }

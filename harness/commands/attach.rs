@@ -58,7 +58,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
                 |recording: &Recording<_>| !recording.members.iter().any(|one| one.lives);
             watch.until(pace, all_ended, |watch, moment| view.show(watch, moment))?;
             drop(view);
-            document::recorded(&watch.finish()?).map_err(LiveError::from)?
+            document::recorded(&watch.finish()?, Vec::new()).map_err(LiveError::from)?
         }
     };
     let text = rendered(trees, args.recording.format, width_of(&output))?;

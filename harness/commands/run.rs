@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use clap::ValueHint;
@@ -10,11 +11,12 @@ use nix::sys::signal::Signal;
 use super::attach::rendered;
 use super::error::CommandError;
 use super::options::RecordingOptions;
-use crate::live::document;
+use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
 use crate::live::program::Waiting;
+use crate::live::recording::Recording;
 use crate::live::view::View;
-use crate::live::watch::{Pace, Watch};
+use crate::live::watch::{Machine, Pace, Watch, living};
 use crate::live::{LiveError, pace};
 use crate::output::Output;
 
@@ -43,6 +45,44 @@ impl RunArgs {
     }
 }
 
+/// What becomes of a program when its time is over. A look at all of its memory takes time, in which it is recorded on.
+enum Deadline {
+    Ahead,
+    Looking(JoinHandle<Earlier>),
+    Over(Earlier),
+}
+
+impl Deadline {
+    /// Whether its memory has been looked at, so that it can be ended now; true once.
+    fn has_looked(&mut self, recording: &Recording<Machine>, began: Instant) -> bool {
+        let has_ended = matches!(self, Self::Looking(look) if look.is_finished());
+        match std::mem::replace(self, Self::Over(Vec::new())) {
+            Self::Ahead => {
+                let (living, seconds) = (living(recording), began.elapsed().as_secs_f64());
+                *self = Self::Looking(thread::spawn(move || document::look_at(living, seconds)));
+                false
+            }
+            Self::Looking(look) if has_ended => {
+                *self = Self::Over(look.join().unwrap_or_default());
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
+        }
+    }
+
+    /// What was seen.
+    fn looks(self) -> Earlier {
+        match self {
+            Self::Over(looks) => looks,
+            Self::Looking(look) => look.join().unwrap_or_default(),
+            Self::Ahead => Vec::new(),
+        }
+    }
+}
+
 /// Runs it; with its exit status as an error, if that is not 0.
 fn run(args: &RunArgs) -> Result<(), CommandError> {
     let output = args
@@ -63,7 +103,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let mut program = waiting.go().map_err(failed)?;
     let mut view = View::new(false, args.recording.quiet);
     let began = Instant::now();
-    let mut is_over = false;
+    let mut end = Deadline::Ahead;
     let pace = Pace {
         duration: None,
         every: args.recording.every,
@@ -71,13 +111,9 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     };
     watch.until(
         pace,
-        |_| {
-            if !is_over
-                && args
-                    .duration
-                    .is_some_and(|duration| began.elapsed() >= duration)
-            {
-                is_over = true;
+        |recording| {
+            let is_over = args.duration.is_some_and(|time| began.elapsed() >= time);
+            if is_over && end.has_looked(recording, began) {
                 program.send(Signal::SIGTERM);
             }
             program.has_ended()
@@ -85,8 +121,9 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         |watch, moment| view.show(watch, moment),
     )?;
     drop(view);
+    let is_ended = matches!(end, Deadline::Over(_));
     let watched = watch.finish()?;
-    let trees = document::recorded(&watched).map_err(LiveError::from)?;
+    let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
     let text = rendered(trees, args.recording.format, None)?;
     match output {
         Some(output) => output.write(&text)?,
@@ -97,7 +134,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     match status {
         0 => Ok(()),
         // That refcow itself ended it is no failure.
-        status if is_over && status == 128 + Signal::SIGTERM as u8 => Ok(()),
+        status if is_ended && status == 128 + Signal::SIGTERM as u8 => Ok(()),
         status => Err(CommandError::Passed(status)),
     }
 }

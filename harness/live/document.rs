@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::alike::alike;
 use super::cause::Key;
 use super::family::Family;
 use super::look::{Look, Pages, look};
@@ -52,6 +53,44 @@ pub fn now(mut family: Family) -> Result<Option<TreeFigures>, observe::Error> {
     }
 }
 
+/// The same with what workers have alike, for which their memory is read.
+///
+/// # Errors
+/// As [`now`].
+fn now_with_alike(family: Family) -> Result<Option<TreeFigures>, observe::Error> {
+    let Some(tree) = now(family.clone())? else {
+        return Ok(None);
+    };
+    let (alike, alike_unseen) = match alike(&Tree::of(family)) {
+        Ok(alike) => (alike, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    Ok(Some(TreeFigures {
+        alike,
+        alike_unseen,
+        ..tree
+    }))
+}
+
+/// What trees had while they lived, by their first process.
+pub type Earlier = Vec<(usize, TreeFigures)>;
+
+/// Looks at what lives of trees, so many seconds after the recording began. One that cannot be looked at is left out.
+pub fn look_at(living: Vec<(usize, Family)>, seconds: f64) -> Earlier {
+    let looks = living.into_iter().filter_map(|(root, family)| {
+        let tree = now_with_alike(family).ok()??;
+        let taken_at_seconds = Some(seconds);
+        Some((
+            root,
+            TreeFigures {
+                taken_at_seconds,
+                ..tree
+            },
+        ))
+    });
+    looks.collect()
+}
+
 fn with_findings(tree: TreeFigures) -> TreeFigures {
     TreeFigures {
         findings: findings(&tree, page_size()),
@@ -94,6 +133,9 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
         }),
         processes: processes.collect(),
         recorded: None,
+        alike: Vec::new(),
+        alike_unseen: None,
+        taken_at_seconds: None,
         findings: Vec::new(),
         total: Some(Total {
             anonymous_bytes: look.distinct.map(bytes),
@@ -105,12 +147,15 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
     }
 }
 
-/// All trees that were recorded, with a look at what lives of them. Where Python ran in some, other programs' trees are left out; else those
+/// All trees that were recorded, with a look at what lives of them, or else one that was taken earlier. Where Python ran in some, other programs' trees are left out; else those
 /// that are one process.
 ///
 /// # Errors
 /// When one may not be read.
-pub fn recorded(watched: &Watched) -> Result<Vec<TreeFigures>, observe::Error> {
+pub fn recorded(
+    watched: &Watched,
+    mut earlier: Earlier,
+) -> Result<Vec<TreeFigures>, observe::Error> {
     let mut living = watched.living();
     let roots = (0..watched.recording.members.len()).filter(|place| watched.root(*place) == *place);
     let mut trees = Vec::new();
@@ -128,15 +173,22 @@ pub fn recorded(watched: &Watched) -> Result<Vec<TreeFigures>, observe::Error> {
             continue;
         }
         let seen = match family {
-            Some(family) => now(family)?,
+            Some(family) => now_with_alike(family)?,
             None => None,
         };
+        let seen = seen.or_else(|| {
+            let place = earlier.iter().position(|(of, _)| *of == root)?;
+            Some(earlier.swap_remove(place).1)
+        });
         let tree = seen.unwrap_or(TreeFigures {
             python: None,
             seen_by: None,
             processes: Vec::new(),
             total: None,
             recorded: None,
+            alike: Vec::new(),
+            alike_unseen: None,
+            taken_at_seconds: None,
             findings: Vec::new(),
         });
         trees.push(with_findings(TreeFigures {

@@ -105,7 +105,19 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>) -> String {
             text += &findings(tree, width);
             return text;
         }
-        text += "What the processes have now:\n\n";
+        text += &match tree.taken_at_seconds {
+            None => "What the processes have now:\n\n".to_owned(),
+            Some(seconds) => {
+                wrapped(
+                    &format!(
+                        "All of its processes have ended. What they had after {}, before they were told to:",
+                        duration(seconds)
+                    ),
+                    width,
+                    "",
+                ) + "\n"
+            }
+        };
     }
     text += &table_of_now(tree, width);
     text += &wrapped(&total(tree), width, "");
@@ -467,6 +479,9 @@ fn notes(tree: &TreeFigures) -> Vec<String> {
     }
     if any(|one| one.rewritten_pages) {
         notes.push("Rewritten: pages that a parent wrote after a fork, while a worker had what was there before; each costs the tree one page.".to_owned());
+    }
+    if let Some(why) = &tree.alike_unseen {
+        notes.push(format!("What workers have alike was not compared: {why}."));
     }
     if any(|one| one.huge_pages) {
         notes.push("Huge: pages that the kernel joined to a huge page of this process's own (khugepaged), which no write asked for.".to_owned());

@@ -541,7 +541,8 @@ fn root(recording: &Recording<Machine>, place: usize) -> usize {
     root
 }
 
-fn living(recording: &Recording<Machine>) -> Vec<(usize, Family)> {
+/// The members of each tree that live, by the tree's first process.
+pub fn living(recording: &Recording<Machine>) -> Vec<(usize, Family)> {
     let mut families: Vec<(usize, Family)> = Vec::new();
     for (place, member) in recording
         .members

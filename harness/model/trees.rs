@@ -50,9 +50,37 @@ pub struct TreeFigures {
     /// What happened while the tree was recorded. Absent if it was looked at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedFigures>,
+    /// What workers have made alike, when these figures were taken. Only of trees that were recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<AlikeFigures>,
+    /// Why that could not be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alike_unseen: Option<String>,
+    /// When these figures were taken, in seconds from the beginning of the recording on, where the processes have ended since. Absent of
+    /// those that live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at_seconds: Option<f64>,
     /// What is worth telling, with what to do about it; most bytes first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<TreeFinding>,
+}
+
+/// New memory of processes that one process has forked: what each has made for itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlikeFigures {
+    /// The one that has forked them.
+    pub parent_pid: i32,
+    /// How many.
+    pub workers: u64,
+    /// Addresses at which each of them has an anonymous page of its own, and their parent none.
+    pub new_pages: u64,
+    /// Of these, the ones whose bytes are the same in all, and not all zero.
+    pub alike_pages: u64,
+    /// The ones that are all zero in all of them.
+    pub zero_pages: u64,
+    /// Files with code that all of them have loaded, and their parent has not.
+    pub libraries: Vec<String>,
 }
 
 /// Something worth telling of a tree.

@@ -46,7 +46,7 @@ pub use live_memory::LiveMemory;
 pub use mappings::{
     CodeMapping, Mappings, UNCOUNTED, code_mappings, mappings, memory_maps, ranges,
 };
-pub use memory::{StillMemory, identical_pages, read_page};
+pub use memory::{StillMemory, identical_pages, read_page, zero_pages};
 pub use migration::compare;
 pub use page::{PageSet, page_size};
 pub use pagemap::{

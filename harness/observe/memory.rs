@@ -76,6 +76,25 @@ fn page_bytes() -> usize {
     usize::try_from(page_size()).expect("a page fits into memory")
 }
 
+/// Those of `pages` that hold nothing but zeros.
+///
+/// Needs ptrace attach access.
+///
+/// # Errors
+/// When the process may not be read, or a page has gone.
+pub fn zero_pages(pid: i32, pages: &PageSet) -> Result<PageSet, Error> {
+    let file = open(pid)?;
+    let mut zero = PageSet::new();
+    let mut buffer = vec![0; page_bytes()];
+    for page in pages {
+        read(&file, pid, &mut buffer, page)?;
+        if buffer.iter().all(|byte| *byte == 0) {
+            zero.insert(page);
+        }
+    }
+    Ok(zero)
+}
+
 /// Those of `pages` whose bytes are the same in both processes.
 ///
 /// Needs ptrace attach access to both.

@@ -7,11 +7,11 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
 
 use super::{
-    CauseFigures, PagesAre, Phase, RecordedFigures, RecordedProcess, ThreadIs, TreeFigures,
-    TreeFinding,
+    AlikeFigures, CauseFigures, PagesAre, Phase, RecordedFigures, RecordedProcess, ThreadIs,
+    TreeFigures, TreeFinding,
 };
 use crate::Cause;
-use crate::numbers::{bytes, share};
+use crate::numbers::{bytes, counted, share};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +40,8 @@ enum Of {
     Pages(Chosen),
     /// Pages of workers in huge pages of their own.
     Huge,
+    /// Pages that workers have alike, and would share with their parent.
+    Alike,
     /// New memory: as much as the worker with least of it made, for each of them.
     NewInEach,
 }
@@ -70,6 +72,9 @@ struct Figure {
     functions: Names,
     by_other_threads: u64,
     workers: u64,
+    /// Pages of each worker.
+    each: u64,
+    libraries: Vec<String>,
 }
 
 /// Pages by a name.
@@ -114,7 +119,9 @@ impl Of {
     fn figure(&self, tree: &TreeFigures) -> Figure {
         match (self, &tree.recorded) {
             (Self::Pages(chosen), Some(recorded)) => of_causes(chosen, recorded),
-            (Self::NewInEach, Some(recorded)) => new_in_each(recorded),
+            // What is alike says more.
+            (Self::NewInEach, Some(recorded)) if tree.alike.is_empty() => new_in_each(recorded),
+            (Self::Alike, _) => alike(tree),
             (Self::Huge, _) => {
                 let forked = || tree.processes.iter().filter(|one| one.depth > 0);
                 Figure {
@@ -163,6 +170,30 @@ fn new_in_each(recorded: &RecordedFigures) -> Figure {
         },
         whole: sum(recorded.causes.iter().map(|one| one.pages)),
         workers: number,
+        each: least,
+        ..Figure::default()
+    }
+}
+
+/// Of the parent whose workers have most alike.
+fn alike(tree: &TreeFigures) -> Figure {
+    let saved = |one: &AlikeFigures| {
+        one.alike_pages
+            .saturating_mul(one.workers.saturating_sub(1))
+    };
+    let Some(most) = tree.alike.iter().max_by_key(|one| saved(one)) else {
+        return Figure::default();
+    };
+    let forked = tree
+        .processes
+        .iter()
+        .filter(|one| one.parent_pid == most.parent_pid);
+    Figure {
+        pages: saved(most),
+        whole: sum(forked.map(|one| one.anonymous_pages)),
+        workers: most.workers,
+        each: most.alike_pages,
+        libraries: most.libraries.clone(),
         ..Figure::default()
     }
 }
@@ -194,12 +225,26 @@ fn said(sentence: &str, figure: &Figure, page_bytes: u64) -> Result<String, mini
             bytes => amount(figure.pages),
             share => share(figure.pages as f64 / figure.whole.max(1) as f64),
             workers => figure.workers,
-            each => amount(figure.pages / figure.workers.max(1)),
+            each => amount(figure.each),
+            libraries => listed(&figure.libraries[..figure.libraries.len().min(NAMED)], figure.libraries.len()),
             types => most(&figure.types, figure.pages),
             functions => most(&figure.functions, figure.pages),
             other_threads => (figure.by_other_threads > 0).then(|| amount(figure.by_other_threads)),
         },
     )
+}
+
+/// `a.so, b.so and 3 others`: the first of so many.
+fn listed(told: &[String], all: usize) -> String {
+    match (all - told.len(), told.split_last()) {
+        (0, Some((last, []))) => last.clone(),
+        (0, Some((last, rest))) => format!("{} and {last}", rest.join(", ")),
+        (others, Some(_)) => {
+            let others = counted(others as u64, "other", "others");
+            format!("{} and {others}", told.join(", "))
+        }
+        (_, None) => String::new(),
+    }
 }
 
 /// `int (60 %), str (25 %) and 3 others`: those with most pages.
@@ -209,23 +254,10 @@ fn most(names: &Names, pages: u64) -> String {
     let part = |of: u64| of as f64 / pages.max(1) as f64;
     let told = all.iter().take(NAMED).enumerate();
     let told = told.take_while(|(place, (_, of))| *place == 0 || part(**of) >= LEAST_NAMED);
-    let mut words: Vec<String> = told
+    let told: Vec<String> = told
         .map(|(_, (name, of))| format!("{name} ({})", share(part(**of))))
         .collect();
-    let others = all.len() - words.len();
-    match (others, words.pop()) {
-        (0, Some(last)) if words.is_empty() => last,
-        (0, Some(last)) => format!("{} and {last}", words.join(", ")),
-        (_, Some(last)) => {
-            words.push(last);
-            format!(
-                "{} and {}",
-                words.join(", "),
-                crate::numbers::counted(others as u64, "other", "others")
-            )
-        }
-        (_, None) => String::new(),
-    }
+    listed(&told, all.len())
 }
 
 #[cfg(test)]
@@ -284,6 +316,9 @@ mod tests {
                 moments: Vec::new(),
                 causes,
             }),
+            alike: Vec::new(),
+            alike_unseen: None,
+            taken_at_seconds: None,
             findings: Vec::new(),
         }
     }
