@@ -60,6 +60,8 @@ pub struct Written {
     pub from: Option<usize>,
     /// What it did.
     pub deed: Deed,
+    /// What the process's interpreter did then, as far as it was watched.
+    pub phase: Phase,
     /// The fault.
     pub fault: Fault,
 }
@@ -163,15 +165,9 @@ impl<P: Processes> Recording<P> {
         self.begin(member, parent, Some(memory), Some(had));
     }
 
-    /// Takes up what has happened since the last time, in its order. Pages that were made or copied are told of.
-    ///
-    /// All are judged before anything else is done: what a process had at a fork it may give back at any time.
-    pub fn take_all(&mut self, incidents: &[Incident]) -> Vec<Option<Written>> {
+    /// Before records are taken up that have come since: processes are looked at anew.
+    pub fn begin_records(&mut self) {
         self.looked.clear();
-        incidents
-            .iter()
-            .map(|incident| self.take(incident))
-            .collect()
     }
 
     fn begin(
@@ -210,7 +206,7 @@ impl<P: Processes> Recording<P> {
     }
 
     /// Takes up what has happened; a page that was made or copied is told of.
-    fn take(&mut self, incident: &Incident) -> Option<Written> {
+    pub fn take(&mut self, incident: &Incident) -> Option<Written> {
         let Some(place) = self.place_of(incident.process) else {
             self.strange += 1;
             return None;
@@ -321,6 +317,7 @@ impl<P: Processes> Recording<P> {
             by: place,
             from,
             deed,
+            phase: self.members[place].phase,
             fault,
         })
     }
@@ -533,11 +530,12 @@ mod tests {
             .map(|(page, frame)| ((new, page), frame));
         frames.borrow_mut().extend(inherited);
         let what = Happened::Forked { new };
-        recording.take_all(&[Incident {
+        recording.begin_records();
+        recording.take(&Incident {
             time: 0,
             process,
             what,
-        }]);
+        });
     }
 
     #[test]

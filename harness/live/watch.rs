@@ -261,9 +261,12 @@ impl Watch {
     fn tick(&mut self, at_most: Duration) -> Result<(), LiveError> {
         let failed = |error: std::io::Error| LiveError::Waiting(error.to_string());
         let incidents = self.recorder.take(at_most).map_err(failed)?;
-        let written = self.recording.take_all(&incidents);
+        // All are judged before any cause is looked for, which takes longer: what a process had at a fork it may give back at any time.
+        self.recording.begin_records();
+        let written: Vec<_> = incidents.iter().map(|one| self.judge(one)).collect();
         for (incident, written) in incidents.iter().zip(written) {
-            self.take(incident, written);
+            let (recording, causes) = (&self.recording, &mut self.causes);
+            explain(recording, causes, &self.pythons, incident, written);
         }
         self.ticks += 1;
         self.ask_for_pythons();
@@ -271,11 +274,9 @@ impl Watch {
         Ok(())
     }
 
-    fn take(&mut self, incident: &Incident, written: Option<Written>) {
-        // What a process of refcow's own does before it becomes the program is nobody's.
-        let written = written.filter(|written| Some(written.by) != self.own);
-        let causes = &mut self.causes;
-        explain(&self.recording, causes, &self.pythons, incident, written);
+    /// Takes up what has happened; what has a cause that counts.
+    fn judge(&mut self, incident: &Incident) -> Option<Written> {
+        let written = self.recording.take(incident);
         if let Happened::Forked { new } = incident.what {
             self.watch_ending_of(new, incident.time);
         }
@@ -283,6 +284,8 @@ impl Watch {
             // At once: it may be over soon.
             self.ask_for_pythons();
         }
+        // What a process of refcow's own does before it becomes the program is nobody's.
+        written.filter(|written| Some(written.by) != self.own)
     }
 
     /// Of what the first process of each tree runs, as long as it is not known: a program maps its interpreter some time after it was started.
@@ -437,7 +440,8 @@ impl Watch {
         let with_kernel = self.recorder.is_with_kernel();
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
-        let written = self.recording.take_all(&last);
+        self.recording.begin_records();
+        let written: Vec<_> = last.iter().map(|one| self.recording.take(one)).collect();
         for (incident, written) in last.iter().zip(written) {
             let (recording, causes) = (&self.recording, &mut self.causes);
             explain(recording, causes, &self.pythons, incident, written);
@@ -514,7 +518,7 @@ fn explain(
         root,
         writer: incident.process,
         holder: recording.members[holder].member.pid,
-        phase: recording.members[written.by].phase,
+        phase: written.phase,
         relatives: [recording.members[written.by].parent.unwrap_or(root), root]
             .map(|relative| recording.members[relative].member.pid),
     };
