@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ pub(super) struct SearchPlaces {
     /// `REFCOW_PYTHONS`: programs, or folders with a `bin/`, that the user names.
     named: Vec<PathBuf>,
     /// `PATH`, its absolute folders only: what another folder would mean changes with the working
-    /// folder.
+    /// folder. Before them the environment that refcow was started from by its path.
     pub(super) path: Vec<PathBuf>,
     /// Folders with a `bin/` of their own: the active environment and what version managers
     /// installed.
@@ -63,8 +64,9 @@ impl SearchPlaces {
             named: env::split_paths(&named)
                 .filter(|path| path.is_absolute())
                 .collect(),
-            path: env::split_paths(&path)
-                .filter(|folder| folder.is_absolute())
+            path: own_environment(env::args_os().next())
+                .into_iter()
+                .chain(env::split_paths(&path).filter(|folder| folder.is_absolute()))
                 .collect(),
             installations,
             pyenv: pyenv_root,
@@ -123,6 +125,17 @@ impl SearchPlaces {
             .map(|folder| folder.join(name))
             .find(|path| is_program(path).is_ok())
     }
+}
+
+/// The `bin/` of the environment that refcow was started from, as `env/bin/refcow`: a program of an environment means its
+/// Python, whether the environment is active or not. A link to it from elsewhere does not, such as pipx makes: that
+/// environment holds refcow alone.
+fn own_environment(started_as: Option<OsString>) -> Option<PathBuf> {
+    let started_as = PathBuf::from(started_as?);
+    // A bare name was found on PATH, whose order holds.
+    let bin = started_as.parent().filter(|bin| *bin != Path::new(""))?;
+    let bin = std::path::absolute(bin).ok()?;
+    bin.parent()?.join("pyvenv.cfg").is_file().then_some(bin)
 }
 
 /// The names of interpreters in a folder of programs, whether they are there or not.
@@ -277,5 +290,20 @@ mod tests {
                 at("versions/3.9.1/bin/python3.9"),
             ]
         );
+    }
+    #[test]
+    fn the_environment_that_refcow_is_started_from_counts_and_no_link_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        program(&at("env/bin/refcow"));
+        fs::write(at("env/pyvenv.cfg"), "").unwrap();
+        fs::create_dir(at("bin")).unwrap();
+        symlink(at("env/bin/refcow"), at("bin/refcow")).unwrap();
+        let started_as = |path: PathBuf| own_environment(Some(path.into()));
+
+        assert_eq!(started_as(at("env/bin/refcow")), Some(at("env/bin")));
+        assert_eq!(started_as(at("bin/refcow")), None);
+        assert_eq!(started_as("refcow".into()), None);
+        assert_eq!(own_environment(None), None);
     }
 }
