@@ -107,7 +107,9 @@ fn each_output_stands_below_the_command_that_printed_it() {
             let pasted = above.starts_with("<!-- output") && above.ends_with("-->");
             match info.as_str() {
                 "console" | "text" => assert!(pasted, "{place}: nobody says what prints it"),
-                "diagram" | "python" | "r" | "sh" => assert!(!pasted, "{place}: shown as {info}"),
+                "diagram" | "dockerfile" | "python" | "r" | "sh" | "yaml" => {
+                    assert!(!pasted, "{place}: shown as {info}")
+                }
                 _ => panic!("{place}: `{info}` says neither an output nor a language"),
             }
             outputs += usize::from(pasted);

@@ -1,0 +1,87 @@
+"""Functions that were given directly: a file for refcow that imports them by their modules, in a fresh process."""
+
+import hashlib
+import importlib
+import os
+import re
+import sys
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from refcow.program import Error
+
+
+def _place(function: Callable[..., Any], word: str) -> Tuple[str, str]:
+    """The module and the name in it by which a fresh process finds this very function."""
+    name = getattr(function, "__qualname__", None)
+    module = getattr(function, "__module__", None)
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise Error(f"{word}={function!r} has no module and name to import it by: give a function of a module")
+    if module == "__main__":
+        raise Error(
+            f"{word}={name} is a function of the script that runs, which a fresh process cannot import: put it into a module"
+        )
+    if "<" in name:
+        kind = "a lambda" if "<lambda>" in name.rsplit(".", 1)[-1] else "a function in a function"
+        raise Error(f"{word}={name} is {kind}, which a fresh process cannot import: define it at the top of {module}")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not function:
+        raise Error(f"{word}={name}: importing that name from {module} gives something else, {found!r}")
+    return module, name
+
+
+def _digest(module: str) -> str:
+    """Of the module's file, by which a later run sees that it was edited."""
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None or not os.path.isfile(file):
+        return ""
+    with open(file, "rb") as source:
+        return hashlib.sha256(source.read()).hexdigest()
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def _name(qualified: str, prefix: str) -> str:
+    """Of a visit or a preparation, as its file would have it."""
+    name = qualified.rsplit(".", 1)[-1]
+    return name[len(prefix) :] if name.startswith(prefix) and name != prefix else name
+
+
+def source(
+    build: Callable[..., Any],
+    visits: Sequence[Callable[..., Any]],
+    prepare: Optional[Callable[..., Any]],
+) -> Tuple[str, str, List[str], Optional[str]]:
+    """(name, text, names of visits, name of preparation): the file that makes a dataset of them."""
+    places = [("build", *_place(build, "build"))]
+    visit_names = []
+    for visit in visits:
+        module, name = _place(visit, "visit")
+        visit_names.append(_name(name, "visit_"))
+        places.append((f"visit_{visit_names[-1]}", module, name))
+    if len(set(visit_names)) < len(visit_names):
+        raise Error(f"two visits have one name: {', '.join(visit_names)}")
+    prepare_name = None
+    if prepare is not None:
+        module, name = _place(prepare, "prepare")
+        prepare_name = _name(name, "prepare_")
+        places.append((f"prepare_{prepare_name}", module, name))
+    lines = [f'"""{build.__module__}.{build.__qualname__}, given to refcow.measure."""']
+    lines += [f"# {module} {_digest(module)}".rstrip() for module in sorted({module for _, module, _ in places})]
+    # A relative entry means the working folder, which the fresh process has, too.
+    lines += ["import sys", f"sys.path[:] = {[one or os.getcwd() for one in sys.path]!r}"]
+    for alias, module, name in places:
+        first, *rest = name.split(".")
+        lines.append(f"from {module} import {first} as {alias if not rest else '_' + alias}")
+        if rest:
+            lines.append(f"{alias} = _{alias}.{'.'.join(rest)}")
+    # Not the module's own name, which it imports.
+    return (
+        f"{_identifier(build.__module__)}_{_identifier(build.__qualname__)}",
+        "\n".join(lines) + "\n",
+        visit_names,
+        prepare_name,
+    )

@@ -1,0 +1,89 @@
+"""`measure`: data is built in a fresh process, and forked workers use it."""
+
+import ast
+import json
+import os
+import sys
+import tempfile
+from typing import Any, Callable, Mapping, Optional, Sequence, Union
+
+from refcow import functions, program
+from refcow.documents import Run
+
+Function = Callable[..., Any]
+
+
+def measure(
+    path: "Union[str, os.PathLike[str], None]" = None,
+    *,
+    build: Optional[Function] = None,
+    visit: Union[str, Function, Sequence[Union[str, Function]]] = (),
+    prepare: Union[str, Function, None] = None,
+    arguments: Sequence[str] = (),
+    children: int = 2,
+    env: Optional[Mapping[str, str]] = None,
+    lines: bool = False,
+    python: Optional[str] = None,
+    timeout: Optional[float] = None,
+    folder: Optional[str] = None,
+    **parameters: Any,
+) -> Run:
+    """What forked workers copy and make of data.
+
+    `path` is a file with `build` and `visit_NAME` (`loader.py`, `loader.py:epoch`), or a dataset of refcow's own. Without it,
+    `build` and `visit` are functions, which a fresh process imports from their modules. All other names are parameters of
+    `build`, as Python literals. `arguments`, `children`, `env`, `lines`, `prepare` and `timeout` are what the options of
+    `refcow measure` are; `python` is this interpreter unless given, and `folder` the working folder.
+
+    Raises `Error` with refcow's words, and `Unavailable` where nothing can be measured at all.
+    """
+    visits = [visit] if isinstance(visit, str) or callable(visit) else list(visit)
+    python = python or sys.executable
+    words = ["--python", python, "--children", str(children), "--quiet", "--format", "json"]
+    words += [f"--env={name}={value}" for name, value in (env or {}).items()]
+    words += ["--lines"] if lines else []
+    words += ["--timeout", str(timeout)] if timeout is not None else []
+    # The text of a file says how its parameters are read, of a function only its value.
+    words += [f"--set={name}={_literal(name, value, path is None)}" for name, value in parameters.items()]
+    with tempfile.TemporaryDirectory(prefix="refcow-") as draft:
+        if path is None:
+            named = [one for one in visits if callable(one)]
+            if build is None or len(named) < len(visits) or not named or isinstance(prepare, str) and prepare not in GC:
+                raise program.Error("give a path, or functions: build=FUNCTION, visit=FUNCTION")
+            own = prepare if callable(prepare) else None
+            name, text, names, prepared = functions.source(build, named, own)
+            prepare = prepared or prepare
+            file = os.path.join(draft, f"{name}.py")
+            with open(file, "w", encoding="utf-8") as made:
+                made.write(text)
+        else:
+            if build is not None or callable(prepare) or any(callable(one) for one in visits):
+                raise program.Error("a path has its own functions: name its visits, as in visit='epoch'")
+            file, names = os.fspath(path), [str(one) for one in visits]
+        words += [f"--visit={one}" for one in names]
+        words += [f"--prepare={prepare}"] if prepare is not None else []
+        ran = program.run(["measure", file, *words, *(["--", *arguments] if arguments else [])], cwd=folder)
+    if ran.returncode != 0:
+        # Of what is said, only a machine that cannot do it at all is no fault of the caller's.
+        program.require(python)
+        raise program.Error(ran.stderr.strip())
+    run = Run.of(json.loads(ran.stdout))
+    run.folder = folder
+    return run
+
+
+GC = ("freeze", "collect", "collect+freeze", "disable")
+
+
+def _literal(name: str, value: Any, always: bool) -> str:
+    """A value as `--set` takes it."""
+    if isinstance(value, str) and not always:
+        return value
+    text = repr(value)
+    try:
+        same = ast.literal_eval(text) == value
+    except (SyntaxError, ValueError):
+        same = False
+    if not same:
+        raise program.Error(f"{name}={text}: refcow hands parameters to another process as Python literals, such as 5 or 'text'")
+    return text

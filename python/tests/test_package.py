@@ -1,0 +1,228 @@
+"""The package against the program: what it measures, saves and refuses."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import loader
+import refcow
+from refcow import documents, live, program
+
+HERE = Path(__file__).parent
+# Each row is a tuple with a header that counting a reference writes to: two pages at least of each hundred rows.
+MUCH, LITTLE = refcow.KiB(400), refcow.KiB(400)
+
+
+def test_a_file_is_measured_with_its_parameters():
+    run = refcow.measure(HERE / "loader.py", visit="epoch", rows=20_000)
+    (measurement,) = run.measurements
+    assert (measurement.fixture, measurement.visit, measurement.parameters) == ("loader", "epoch", {"rows": 20_000})
+    assert len(measurement.children) == 2
+    assert run.copied > MUCH
+    assert run.copied == max(child.bytes.copied for child in measurement.children)
+    assert run.sum >= run.copied and run.new >= 0
+    assert run.python.version == "%d.%d.%d" % sys.version_info[:3] or sys.version_info.releaselevel != "final"
+    assert "Found: each worker copied" in str(run)
+
+
+def test_text_is_text_and_a_visit_can_stand_behind_a_colon():
+    run = refcow.measure(f"{HERE / 'loader.py'}:epoch", kind="bytes", children=1)
+    (measurement,) = run.measurements
+    assert (measurement.parameters, len(measurement.children)) == ({"kind": "bytes"}, 1)
+    assert run.copied < LITTLE
+
+
+def test_functions_are_measured_as_their_file_is():
+    by_file = refcow.measure(HERE / "loader.py", visit=["epoch", "one"], prepare="twice", kind="tuple")
+    by_function = refcow.measure(
+        build=loader.build, visit=[loader.visit_epoch, loader.visit_one], prepare=loader.prepare_twice, kind="tuple"
+    )
+    assert [one.visit for one in by_function.measurements] == ["epoch", "one"]
+    for one, other in zip(by_file.measurements, by_function.measurements):
+        children = one.children + other.children
+        headers = [region for child in children for region in child.regions if region.name == "header"]
+        assert len(headers) == 4
+        # As many as two builds may differ by.
+        assert max(region.pages for region in headers) - min(region.pages for region in headers) <= 16
+        assert max(region.unshared for region in headers) - min(region.unshared for region in headers) <= 16
+
+
+def test_a_function_of_a_class_has_a_name_too():
+    run = refcow.measure(build=loader.Loader.make, visit=loader.Loader.read)
+    assert [one.visit for one in run.measurements] == ["read"]
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_the_environment_that_refcow_is_in_is_measured_with_its_packages(tmp_path, is_active):
+    file = tmp_path / "needs_package.py"
+    file.write_text("import pluggy\ndef build(): return [pluggy.__file__]\ndef visit_look(data): return None\n")
+    folder = str(Path(program.path()).parent)
+    path = f"{folder}:/usr/bin:/bin" if is_active else "/usr/bin:/bin"
+    ran = subprocess.run(
+        ["refcow" if is_active else program.path(), "measure", str(file), "--quiet", "--format", "json"],
+        executable=program.path(),
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    python = json.loads(ran.stdout)["runs"][0]["python"]
+    assert os.path.dirname(python["executable"]) == folder
+
+
+def nested():
+    def make():
+        return []
+
+    return make
+
+
+class Callable:
+    def __call__(self):
+        return []
+
+
+@pytest.mark.parametrize(
+    "build, why",
+    [
+        (lambda: [], "is a lambda, which a fresh process cannot import"),
+        (nested(), "is a function in a function, which a fresh process cannot import"),
+        (Callable(), "has no module and name to import it by"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused(build, why):
+    with pytest.raises(refcow.Error, match=why):
+        refcow.measure(build=build, visit=loader.visit_epoch)
+
+
+def test_a_function_whose_name_means_another_by_now_is_refused(monkeypatch):
+    build = loader.build
+    monkeypatch.setattr(loader, "build", nested())
+    with pytest.raises(refcow.Error, match="importing that name from loader gives something else"):
+        refcow.measure(build=build, visit=loader.visit_epoch)
+
+
+def test_a_function_of_a_script_is_refused(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import refcow\ndef make(): return []\ndef look(x): return x\nrefcow.measure(build=make, visit=look)\n")
+    ran = subprocess.run([sys.executable, str(script)], stderr=subprocess.PIPE, encoding="utf-8")
+    assert ran.returncode == 1
+    assert "build=make is a function of the script that runs" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"visit": loader.visit_epoch}, "give a path, or functions"),
+        ({"build": loader.build}, "give a path, or functions"),
+        ({"build": loader.build, "visit": "epoch"}, "give a path, or functions"),
+        ({"build": loader.build, "visit": loader.visit_epoch, "prepare": "twice"}, "give a path, or functions"),
+        ({"path": HERE / "loader.py", "build": loader.build}, "a path has its own functions"),
+        ({"path": HERE / "loader.py", "visit": loader.visit_epoch}, "a path has its own functions"),
+        ({"path": HERE / "loader.py", "rows": object()}, "refcow hands parameters to another process as Python literals"),
+        ({"path": HERE / "loader.py", "row": 5}, "has no parameter `row`(.|\n)*did you mean `rows`"),
+        ({"path": HERE / "no.py"}, "no.py"),
+    ],
+)
+def test_bad_input_is_said_in_words(options, why):
+    with pytest.raises(refcow.Error, match=why) as caught:
+        refcow.measure(**options)
+    assert not isinstance(caught.value, refcow.Unavailable)
+
+
+def test_an_interpreter_that_cannot_be_measured_is_no_fault_of_the_test():
+    with pytest.raises(refcow.Unavailable):
+        refcow.measure(HERE / "loader.py", python="/bin/true")
+
+
+def test_a_run_that_copies_more_than_its_baseline_fails(tmp_path):
+    small = refcow.measure(HERE / "loader.py", visit="epoch", kind="bytes")
+    large = refcow.measure(HERE / "loader.py", visit="epoch")
+    place = tmp_path / "baselines" / "loader.json"
+    with pytest.raises(refcow.Error, match="there is no baseline"):
+        small.assert_not_worse_than(place)
+    small.save(place)
+    assert json.loads(place.read_text())["runs"][0]["measurements"]
+    small.assert_not_worse_than(place)
+    with pytest.raises(AssertionError, match="(?s)regressed.*loader/epoch.*a worker copied and made"):
+        large.assert_not_worse_than(place)
+    large.save(place)
+    small.assert_not_worse_than(place)
+
+
+def test_what_is_no_baseline_is_said(tmp_path):
+    place = tmp_path / "loader.json"
+    place.write_text("{}")
+    run = refcow.measure(HERE / "loader.py", visit="one", rows=10)
+    with pytest.raises(refcow.Error, match="loader.json"):
+        run.assert_not_worse_than(place)
+
+
+def test_a_tree_shows_what_forked_processes_share(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import os, refcow\n"
+        "data = bytearray(b'x' * 4_000_000)\n"
+        "ready, written = os.pipe()\n"
+        "wait, go = os.pipe()\n"
+        "worker = os.fork()\n"
+        "if worker == 0:\n"
+        "    os.close(go)\n"
+        "    data[::4096] = b'y' * len(data[::4096])\n"
+        "    os.write(written, b'1')\n"
+        "    os.read(wait, 1)\n"
+        "    os._exit(0)\n"
+        "os.read(ready, 1)\n"
+        "tree = refcow.tree()\n"
+        "os.close(go)\n"
+        "os.waitpid(worker, 0)\n"
+        "own, one = tree.process(os.getpid()), tree.process(worker)\n"
+        "assert (own.depth, one.depth, one.parent_pid) == (0, 1, os.getpid()), tree\n"
+        "assert one.copied_pages + one.written_by_both_pages + one.unknown_pages >= 970, one\n"
+        "assert 0 < one.shared_pages, one\n"
+        "assert tree.page_bytes == os.sysconf('SC_PAGESIZE') and len(tree.processes) == 2, tree\n"
+    )
+    subprocess.run([sys.executable, str(script)], check=True)
+
+
+@pytest.mark.parametrize(
+    "words, kinds",
+    [
+        (
+            [],
+            [
+                documents.Run, documents.Measurement, documents.Child, documents.VisitBytes, documents.Peak, documents.Region,
+                documents.Written, documents.Python,
+            ],
+        ),
+        (["trees"], [live.ProcessFigures, live.Total]),
+    ],
+)  # fmt: skip
+def test_the_words_are_those_of_the_schema(words, kinds):
+    schema = json.loads(program.output(["schema", *words]))
+    own = {"document", "folder", "updates_baselines"}
+    for kind in kinds:
+        of_schema = schema["$defs"][kind.__name__]
+        names = {one.name for one in dataclasses.fields(kind)} - own
+        assert names <= set(of_schema["properties"]), kind
+        always = {one.name for one in dataclasses.fields(kind) if one.default is one.default_factory is dataclasses.MISSING}
+        assert always <= set(of_schema["required"]) or kind is documents.Run, kind
+
+
+@pytest.mark.parametrize(
+    "number, words",
+    [
+        (0, "0 B"), (999, "999 B"), (1_000, "1.0 KiB"), (2_048, "2 KiB"), (319_488, "312 KiB"), (655_000, "640 KiB"),
+        (2**20, "1 MiB"), (144_808_345, "138.1 MiB"), (-8_192, "-8 KiB"),
+    ],
+)  # fmt: skip
+def test_bytes_read_as_in_the_tables(number, words):
+    assert repr(refcow.Bytes(number)) == str(refcow.Bytes(number)) == words
+
+
+def test_units_are_binary():
+    assert (refcow.KiB(1.5), refcow.MiB(1), refcow.GiB(1)) == (1536, 1024**2, 1024**3)
