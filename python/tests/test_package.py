@@ -1,6 +1,7 @@
 """The package against the program: what it measures, saves and refuses."""
 
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -55,6 +56,61 @@ def test_functions_are_measured_as_their_file_is():
 def test_a_function_of_a_class_has_a_name_too():
     run = refcow.measure(build=loader.Loader.make, visit=loader.Loader.read)
     assert [one.visit for one in run.measurements] == ["read"]
+
+
+def canned(*costs):
+    """A run whose workers cost so much."""
+    children = [{"visit_seconds": 0.0, "regions": [], "bytes": cost} for cost in costs]
+    measurement = {"fixture": "f", "visit": "v", "sharing": "fork", "build_seconds": 0.0, "children": children}
+    python = {"version": "3.12.1", "executable": "python3", "free_threaded": False}
+    warning = {"kind": "pages_in_swap", "reason": "swapped out", "unknown": 1}
+    return refcow.Run.of({"runs": [{"python": python, "measurements": [measurement], "warnings": [warning]}]})
+
+
+def test_a_run_costs_what_its_worst_worker_does():
+    run = canned({"copied": 10, "new": 7, "sum": 17}, {"copied": 20, "new": 5, "sum": 25}, {"copied": 15, "new": 6, "sum": 21})
+    assert (run.copied, run.new, run.sum) == (20, 7, 25)
+    assert repr(run) == "<Run of f/v, CPython 3.12.1>"
+
+
+def test_what_was_not_counted_of_every_worker_is_no_figure():
+    run = canned({"copied": 10, "new": 7}, {"copied": 20})
+    assert run.copied == 20
+    with pytest.raises(refcow.Error, match="`new` was not counted of every worker. pages_in_swap: swapped out"):
+        run.new
+    with pytest.raises(refcow.Error, match="`copied` was not counted"):
+        canned().copied
+
+
+def test_functions_of_a_module_that_was_edited_are_known_to_be(tmp_path, monkeypatch):
+    file = tmp_path / "edited.py"
+    text = "def make(rows=20_000):\n    return [(row,) for row in range(rows)]\ndef visit_all(rows):\n    return {}\n"
+    file.write_text(text.format("None"))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("edited")
+    refcow.measure(build=module.make, visit=module.visit_all).save(tmp_path / "baseline.json")
+    file.write_text(text.format("sum(1 for row in rows)"))
+    importlib.invalidate_caches()
+    module = importlib.reload(module)
+    with pytest.raises(AssertionError, match="edited_make/all(.|\n)*because: .*edited_make.py was edited"):
+        refcow.measure(build=module.make, visit=module.visit_all).assert_not_worse_than(tmp_path / "baseline.json")
+
+
+def test_options_are_those_of_the_command():
+    run = refcow.measure(
+        HERE / "loader.py",
+        visit="one",
+        arguments=["-v", "x"],
+        env={"MODE": "a=b"},
+        lines=True,
+        prepare="freeze",
+        timeout=60,
+        rows=9,
+    )
+    (measurement,) = run.measurements
+    assert (measurement.arguments, measurement.prepare) == (["-v", "x"], "freeze")
+    assert run.document["runs"][0]["environment"]["variables"] == {"MODE": "a=b"}
+    assert {"--lines", "--timeout"} <= set(run.document["command"])
 
 
 @pytest.mark.parametrize("is_active", [False, True])

@@ -52,12 +52,12 @@ def test_a_failure_shows_the_table_and_the_sentence(project):
 
 
 def test_paths_begin_at_the_root_whatever_the_folder(project, monkeypatch):
-    project.makepyfile(TEST.format(visit="nothing"))
+    project.makepyfile(TEST.format(visit="nothing") + '    run.save("saved/rows.json")\n')
     project.makeini("[pytest]")
     inner = project.mkdir("inner")
     monkeypatch.chdir(inner)
-    result = run(project, "..")
-    result.assert_outcomes(passed=1)
+    run(project, "..").assert_outcomes(passed=1)
+    assert (project.path / "saved" / "rows.json").is_file()
 
 
 def test_a_report_is_written_for_each_run(project):
