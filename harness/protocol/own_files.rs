@@ -1,6 +1,6 @@
 //! Which files are the user's own: the one that was measured, and modules beside it.
 
-use super::ModuleSource;
+use crate::control::ModuleSource;
 
 /// Names of files as code objects have them.
 #[derive(Clone, Debug, Default)]

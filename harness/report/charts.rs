@@ -4,10 +4,14 @@ mod bars;
 mod chart;
 mod dataset;
 mod memory;
+mod page_legend;
 mod page_maps;
 mod sketch;
+mod squares;
 mod theme;
 mod versions;
+mod visits;
+mod ways;
 
 use super::error::Error;
 use chart::Charts;
@@ -24,10 +28,11 @@ pub(super) use theme::heat;
 pub fn charts(report: &Report) -> Result<Vec<Chart>, Error> {
     let mut all = Charts::default();
     page_maps::draw(report, &mut all)?;
-    bars::copied(report, &mut all)?;
+    ways::copied(report, &mut all)?;
+    visits::copied(report, &mut all)?;
     versions::draw(report, &mut all)?;
     memory::draw(report, &mut all)?;
-    bars::time(report, &mut all)?;
+    visits::time(report, &mut all)?;
     Ok(all.charts)
 }
 

@@ -1,50 +1,53 @@
-//! Rows of figures: bytes that children copied, as bars, and the time that visits took, as dots on a logarithmic axis.
+//! Rows of figures in groups: amounts as bars, times as dots on a logarithmic axis.
 
 use super::chart::{ChartKind, Charts, head, listed};
-use super::dataset::{ChartedDataset, idle_left_out, newest_datasets, python};
 use super::sketch::{
     Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, fit, width, wrap,
 };
 use super::theme::{self, Colour};
-use crate::alternatives::label;
 use crate::error::Error;
-use refcow_model::mitigations::mitigations;
-use refcow_model::numbers::{self, bytes, count, signed_bytes};
-use refcow_model::{Alternative, Contents, Measurement, Report, Run};
+use refcow_model::numbers::count;
 
 /// Rows of one chart.
 const ROWS: usize = 48;
+
 /// Charts of one kind.
 const MOST: usize = 6;
+
 /// Pixels from one row to the next.
 const ROW: i32 = 20;
+
 /// A line of text.
 const LINE: i32 = 15;
+
 /// How thick a bar is.
 const BAR: i32 = 12;
+
 /// The room of a name.
 const NAMES: i32 = 220;
+
 /// The room of a figure.
 const FIGURES: i32 = 290;
+
 /// Marks of a logarithmic axis.
 const MARKS: i32 = 10;
 
 /// What stands behind each other in a bar.
-const PARTS: [(Colour, &str); 3] = [
+pub(super) const PARTS: [(Colour, &str); 3] = [
     (theme::BAR, "copied"),
     (theme::NEW, "new"),
     (theme::FILES, "files"),
 ];
 
 #[derive(Clone)]
-struct BarRow {
-    name: String,
-    mark: BarMark,
-    figure: String,
+pub(super) struct BarRow {
+    pub(super) name: String,
+    pub(super) mark: BarMark,
+    pub(super) figure: String,
 }
 
 #[derive(Clone)]
-enum BarMark {
+pub(super) enum BarMark {
     /// How long each of [`PARTS`] is.
     Bar([f64; PARTS.len()]),
     /// From the least to the most, where there is a dot.
@@ -62,293 +65,9 @@ impl BarMark {
 
 /// Rows that have something in common, which stands above them.
 #[derive(Clone)]
-struct BarGroup {
-    heading: String,
-    rows: Vec<BarRow>,
-}
-
-/// A chart of each size and contents that ways to share were measured with, and one of all visits.
-pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> {
-    if let Some(run) = report.newest(|run| !run.alternatives.is_empty()) {
-        for contents in [Contents::Ints, Contents::Bitarrays] {
-            let of_contents = run.alternatives.iter();
-            let of_contents = of_contents.filter(|one| one.contents == contents);
-            let mut sizes: Vec<u64> = of_contents.map(|one| one.size_bytes).collect();
-            sizes.dedup();
-            for size in &sizes {
-                of_ways(report, run, (contents, *size), sizes.len() > 1, charts)?;
-            }
-        }
-    }
-    let all = newest_datasets(report, |one| !one.children.is_empty());
-    let (groups, idle) = of_visits(all, report, |run, measurement| {
-        let cost = measurement.cost(run.environment.page_size_bytes)?.bytes;
-        let parts = [Some(cost.copied), cost.new, cost.file];
-        let figures = parts.iter().zip(PARTS).filter_map(|(size, (_, name))| {
-            // What was not copied is said, too.
-            let worth_it = |size: &u64| *size > 0 || name == "copied";
-            size.filter(worth_it).map(|size| match name {
-                "copied" => bytes(size),
-                _ => format!("{} {name}", bytes(size)),
-            })
-        });
-        let figure = figures.collect::<Vec<_>>().join(" + ");
-        let parts = parts.map(|size| size.unwrap_or(0) as f64);
-        Some((BarMark::Bar(parts), figure))
-    });
-    let made = groups
-        .iter()
-        .flat_map(|group| &group.rows)
-        .any(|row| match row.mark {
-            BarMark::Bar([_, new, files]) => new > 0.0 || files > 0.0,
-            BarMark::Dot(..) => false,
-        });
-    let title = match made {
-        false => "Bytes that a child copied",
-        true => "Bytes that a child copied, made and mapped",
-    };
-    let mut notes = vec![format!(
-        "the child that paid most, all regions{}",
-        with_python(report)
-    )];
-    notes.extend(idle_left_out(idle));
-    chart(charts, ChartKind::Copied, "copied", (title, notes), groups)
-}
-
-/// A form that data has in a child.
-struct Form {
-    /// In words.
-    words: &'static str,
-    /// The ways by which a child gets it in this form.
-    ways: &'static [&'static str],
-    size: FormSize,
-}
-
-/// What is known of a form's size.
-enum FormSize {
-    /// It is that of the content alone.
-    Content,
-    /// That of this fixture, if the same was built and measured.
-    Measured(&'static str),
-    /// A run has no figure for it.
-    Unknown,
-}
-
-/// The forms of what harness/model/ways.toml hands over.
-const FORMS: [Form; 6] = [
-    Form {
-        words: "a list of int objects",
-        ways: &["list", "args", "pool", "manager"],
-        size: FormSize::Measured("ints"),
-    },
-    Form {
-        words: "a list of arrays",
-        ways: &["arrays"],
-        size: FormSize::Measured("int_arrays"),
-    },
-    Form {
-        words: "packed into one block",
-        ways: &[
-            "array",
-            "numpy",
-            "shared_memory",
-            "raw_array",
-            "mmap",
-            "mmap_file",
-            "memmap",
-            "args_numpy",
-        ],
-        size: FormSize::Content,
-    },
-    Form {
-        words: "a ShareableList",
-        ways: &["shareable_list"],
-        size: FormSize::Unknown,
-    },
-    Form {
-        words: "a list of bitarrays",
-        ways: &[
-            "bitarrays",
-            "args_bitarrays",
-            "pool_bitarrays",
-            "manager_bitarrays",
-        ],
-        size: FormSize::Unknown,
-    },
-    Form {
-        words: "one bitarray",
-        ways: &["bitarray", "shared_memory_bitarray", "mmap_bitarray"],
-        size: FormSize::Content,
-    },
-];
-
-impl Form {
-    /// What it is, and how large.
-    fn heading(&self, run: &Run, size_bytes: u64) -> String {
-        let Self { words, size, .. } = self;
-        let measured = |fixture: &str| {
-            let mut known = mitigations().all.iter();
-            let known = known.find(|one| one.fixture == fixture && one.prepare.is_none())?;
-            let mut all = run.measurements.iter();
-            let found = all.find(|one| known.is(one, size_bytes))?;
-            let summary = found.summary(run.environment.page_size_bytes)?;
-            Some(summary.dataset_bytes)
-        };
-        let size = match size {
-            FormSize::Content => Some(bytes(size_bytes)),
-            FormSize::Measured(fixture) => {
-                measured(fixture).map(|size| format!("{} in pages", bytes(size)))
-            }
-            FormSize::Unknown => None,
-        };
-        match size {
-            Some(size) => format!("{words}: {size}"),
-            None => format!("{words}: its size was not measured"),
-        }
-    }
-}
-
-fn of_ways(
-    report: &Report,
-    run: &Run,
-    (contents, size_bytes): (Contents, u64),
-    several: bool,
-    charts: &mut Charts,
-) -> Result<(), Error> {
-    let wanted = |one: &&Alternative| one.contents == contents && one.size_bytes == size_bytes;
-    let mut groups: Vec<BarGroup> = Vec::new();
-    for alternative in run.alternatives.iter().filter(wanted) {
-        let Some(summary) = alternative.summary(run.environment.page_size_bytes) else {
-            continue;
-        };
-        let mut forms = FORMS.iter();
-        let form = forms.find(|form| form.ways.contains(&&alternative.way[..]));
-        let heading = form.map_or_else(
-            || "in an unknown form".to_owned(),
-            |form| form.heading(run, size_bytes),
-        );
-        let copied = *summary.copied_bytes.end();
-        let row = BarRow {
-            name: label(run, alternative),
-            mark: BarMark::Bar([copied as f64, 0.0, 0.0]),
-            figure: signed_bytes(copied),
-        };
-        match groups.iter_mut().find(|group| group.heading == heading) {
-            Some(group) => group.rows.push(row),
-            None => groups.push(BarGroup {
-                heading,
-                rows: vec![row],
-            }),
-        }
-    }
-    let (name, data) = match contents {
-        Contents::Ints => ("copied-ints", format!("{} integers", count(size_bytes / 8))),
-        Contents::Bitarrays => (
-            "copied-bitarrays",
-            format!("{} bits", count(size_bytes.saturating_mul(8))),
-        ),
-    };
-    let title = format!("What a child that has read {data} holds for itself alone");
-    let mut notes = vec![format!(
-        "handed over: {data}, {} of content, in the forms below, each with its size; counted: all pages that are the \
-         child's alone, beyond one that got nothing; the child with the most; {}",
-        bytes(size_bytes),
-        python(run, report)
-    )];
-    let is_there = |names: [&str; 2]| {
-        let mut ways = run.alternatives.iter().filter(wanted);
-        ways.any(|one| names.contains(&&one.way[..]))
-    };
-    if is_there(["pool", "pool_bitarrays"]) {
-        notes.push("Pool.map gives each child its chunk alone".to_owned());
-    }
-    if is_there(["manager", "manager_bitarrays"]) {
-        notes.push("what a child read through a Manager() has been freed again".to_owned());
-    }
-    let others = report.runs.iter().flat_map(|other| {
-        let ways = other.alternatives.iter().filter(wanted);
-        ways.filter(|one| {
-            let mut known = run.alternatives.iter().filter(wanted);
-            !known.any(|known| known.way == one.way && known.start_method == one.start_method)
-        })
-        .map(|one| clean(&label(other, one)))
-    });
-    let mut others: Vec<String> = others.collect();
-    others.sort();
-    others.dedup();
-    if !others.is_empty() {
-        notes.push(format!(
-            "measured only with other interpreters: {}",
-            listed(others)
-        ));
-    }
-    let name = match several {
-        true => format!("{name}-{size_bytes}"),
-        false => name.to_owned(),
-    };
-    chart(charts, ChartKind::Copied, &name, (&title, notes), groups)
-}
-
-/// A row a visit of each dataset.
-pub(super) fn time(report: &Report, charts: &mut Charts) -> Result<(), Error> {
-    let all = newest_datasets(report, |one| !one.children.is_empty());
-    let measured = || report.runs.iter().flat_map(|run| &run.measurements);
-    let recorded = match measured().any(Measurement::has_causes) {
-        true => "while page faults were recorded, which adds time",
-        false => "nothing was recorded at the same time",
-    };
-    let (groups, idle) = of_visits(all, report, |run, measurement| {
-        let summary = measurement.summary(run.environment.page_size_bytes)?;
-        let (least, most) = summary.seconds.into_inner();
-        Some((BarMark::Dot(least, most), numbers::time(most)))
-    });
-    let mut notes = vec![format!(
-        "logarithmic axis: each mark is ten times the one before; the dot is the slowest child, its line begins \
-         at the fastest; {recorded}{}",
-        with_python(report)
-    )];
-    notes.extend(idle_left_out(idle));
-    let title = "How long a visit took";
-    chart(charts, ChartKind::Time, "time", (title, notes), groups)
-}
-
-/// The interpreter of a chart, where there is one; else each dataset says its own.
-fn with_python(report: &Report) -> String {
-    match &report.runs[..] {
-        [run] => format!("; {}", python(run, report)),
-        _ => String::new(),
-    }
-}
-
-/// A group a dataset, and whether there were visits that do nothing besides.
-fn of_visits(
-    datasets: Vec<ChartedDataset<'_>>,
-    report: &Report,
-    row: impl Fn(&Run, &Measurement) -> Option<(BarMark, String)>,
-) -> (Vec<BarGroup>, bool) {
-    let mut idle = false;
-    let mut groups = Vec::new();
-    for mut dataset in datasets {
-        idle |= dataset.without_idle();
-        let rows = dataset.visits.iter().filter_map(|measurement| {
-            let (mark, figure) = row(dataset.run, measurement)?;
-            Some(BarRow {
-                name: measurement.visit.clone(),
-                mark,
-                figure,
-            })
-        });
-        let rows: Vec<BarRow> = rows.collect();
-        let version = &dataset.run.python.version;
-        let heading = match report.runs.len() {
-            1 => dataset.title(),
-            _ => format!("{}; CPython {version}", dataset.title()),
-        };
-        if !rows.is_empty() {
-            groups.push(BarGroup { heading, rows });
-        }
-    }
-    (groups, idle)
+pub(super) struct BarGroup {
+    pub(super) heading: String,
+    pub(super) rows: Vec<BarRow>,
 }
 
 /// So many rows in each part; a group that goes on says so.
@@ -384,7 +103,7 @@ fn parts(groups: &[BarGroup]) -> Vec<Vec<BarGroup>> {
     parts
 }
 
-fn chart(
+pub(super) fn chart(
     charts: &mut Charts,
     kind: ChartKind,
     name: &str,
@@ -632,18 +351,5 @@ mod tests {
     #[case(300, "10^300 s")]
     fn marks_are_round(#[case] power: i32, #[case] words: &str) {
         assert_eq!(power_of_ten(power), words);
-    }
-
-    #[test]
-    fn every_way_is_of_one_form() {
-        let known: Vec<&str> = FORMS.iter().flat_map(|form| form.ways).copied().collect();
-        let mut ways: Vec<&str> = refcow_model::ways::ways()
-            .iter()
-            .map(|way| &way.id[..])
-            .collect();
-        ways.sort_unstable();
-        let mut sorted = known;
-        sorted.sort_unstable();
-        assert_eq!(sorted, ways);
     }
 }

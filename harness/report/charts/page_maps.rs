@@ -1,31 +1,37 @@
 //! What became of a dataset's pages: before, and after each visit. All of it as bars to one scale, then each region as squares
 //! of a page, or of several, which are filled by what became of theirs.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::chart::{ChartKind, Charts, head, listed};
 use super::dataset::{ChartedDataset, idle_left_out, newest_datasets};
+use super::page_legend::{Drawn, legend, what};
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
+use super::squares::block;
 use super::theme::{self, Colour};
 use crate::error::Error;
 use refcow_model::numbers::{bytes, count, counted, share};
-use refcow_model::{Cause, Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
+use refcow_model::{Child, Fate, Measurement, PageMap, Region, RegionName, Report, Squares};
 
 /// Visits side by side.
 const VISITS: usize = 4;
+
 /// Charts of one report.
 const MOST: usize = 32;
+
 /// Between columns.
 const GAP: i32 = 12;
+
 /// A line of text.
 const LINE: i32 = 15;
+
 /// Squares of one block.
 const SQUARES: u64 = 640;
+
 /// Pixels of a square's edge, one of which is the line between it and the next.
 const EDGES: std::ops::RangeInclusive<i32> = 5..=9;
+
 /// Pixels of a block, from top to bottom.
 const HIGHEST: i32 = 130;
+
 /// How thick a bar is, and the room of its name.
 const BAR: i32 = 10;
 const NAMES: i32 = 150;
@@ -72,17 +78,6 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
 
 fn is_mapped(child: &Child) -> bool {
     child.regions.iter().any(|region| region.map.is_some())
-}
-
-/// What has been drawn, for the legend.
-#[derive(Default)]
-struct Drawn(BTreeSet<(RegionName, Fate)>);
-
-impl Drawn {
-    fn add(&mut self, name: RegionName, map: &PageMap) {
-        self.0
-            .extend(map.fates().into_keys().map(|fate| (name, fate)));
-    }
 }
 
 /// One region in all columns.
@@ -258,22 +253,6 @@ fn columns(
     top + last * LINE + 10
 }
 
-/// What a region is, for whoever meets the word here first.
-fn what(name: RegionName) -> &'static str {
-    match name {
-        RegionName::Header => "objects with their reference counts",
-        RegionName::Spine => "arrays of pointers",
-        RegionName::Payload => "content out of line",
-        RegionName::Native => "allocated while building, owned by C",
-        RegionName::Segment => "content in shared memory",
-        RegionName::Modules => "objects of modules and classes",
-        RegionName::Interpreter => "the interpreter's own objects",
-        RegionName::Libraries => "variables of libraries",
-        RegionName::Stack => "stacks of threads",
-        RegionName::Rest => "the rest of the process",
-    }
-}
-
 fn scale(squares: &Squares) -> String {
     match squares.pages_per_square {
         1 => "1 square = 1 page".into(),
@@ -375,165 +354,6 @@ fn block_row(
     bottom + 4 + last * LINE + 12
 }
 
-/// The levels of each square, from its bottom up: so many of a fate as it has a part of the square's pages. What is too
-/// little for a level here adds up until it is one further on, so that all levels of a fate are right together; and no
-/// fate is without any.
-fn levels(squares: &Squares, high: usize) -> Vec<Vec<Fate>> {
-    let whole = squares.pages_per_square as f64;
-    let mut owed: BTreeMap<Fate, f64> = BTreeMap::new();
-    let mut all: Vec<Vec<Fate>> = Vec::new();
-    for square in &squares.squares {
-        let pages = square
-            .values()
-            .fold(0u64, |sum, pages| sum.saturating_add(*pages)) as f64;
-        let height = ((high as f64 * pages / whole).round() as usize).clamp(1, high);
-        for (fate, of_fate) in square {
-            *owed.entry(*fate).or_default() += *of_fate as f64 / pages * height as f64;
-        }
-        let mut levels: Vec<Fate> = (0..height)
-            .filter_map(|_| {
-                let most = square
-                    .keys()
-                    .max_by(|one, other| owed[one].total_cmp(&owed[other]));
-                let fate = *most?;
-                *owed.entry(fate).or_default() -= 1.0;
-                Some(fate)
-            })
-            .collect();
-        levels.sort_by_key(|fate| (*fate == Fate::Shared, *fate));
-        all.push(levels);
-    }
-    for fate in owed.into_keys() {
-        if all.iter().flatten().any(|level| *level == fate) {
-            continue;
-        }
-        let of_square = |place: &usize| squares.squares[*place].get(&fate).copied();
-        let Some(place) = (0..all.len()).max_by_key(of_square) else {
-            continue;
-        };
-        // At the cost of what has most there.
-        let levels = &mut all[place];
-        let most = levels
-            .iter()
-            .copied()
-            .max_by_key(|one| levels.iter().filter(|level| *level == one).count());
-        if let Some(level) = levels.iter_mut().find(|level| Some(**level) == most) {
-            *level = fate;
-        }
-        levels.sort_by_key(|fate| (*fate == Fate::Shared, *fate));
-    }
-    all
-}
-
-/// Squares in rows, in as few boxes as it takes to draw those levels of one colour that lie together.
-fn block(
-    sketch: &mut Sketch,
-    (left, top): (i32, i32),
-    edge: i32,
-    across: usize,
-    name: RegionName,
-    squares: &Squares,
-) {
-    let high = usize::try_from(edge - 1).unwrap_or(1);
-    let lines = squares.squares.len().div_ceil(across);
-    // From the top down, all rows of levels one after the other.
-    let mut cells: Vec<Option<Colour>> = vec![None; lines * high * across];
-    for (place, levels) in levels(squares, high).into_iter().enumerate() {
-        let (line, column) = (place / across, place % across);
-        for (level, fate) in levels.into_iter().enumerate() {
-            let row = line * high + high - 1 - level;
-            cells[row * across + column] = Some(theme::fate(name, fate));
-        }
-    }
-    let pixels = |number: usize| i32::try_from(number).unwrap_or(0);
-    let down = |row: usize| pixels(row / high) * edge + pixels(row % high);
-    let mut boxes = Vec::new();
-    for first in 0..cells.len() {
-        let Some(colour) = cells[first] else { continue };
-        let (row, column) = (first / across, first % across);
-        let alike = |place: usize| cells.get(place) == Some(&Some(colour));
-        let beside = (first..(row + 1) * across).take_while(|place| alike(*place));
-        let wide = beside.count();
-        let below =
-            (row..).take_while(|row| (0..wide).all(|beside| alike(row * across + column + beside)));
-        let last = row + below.count() - 1;
-        for row in row..=last {
-            let begin = row * across + column;
-            cells[begin..begin + wide].fill(None);
-        }
-        let place = (left + pixels(column) * edge, top + down(row));
-        let size = (pixels(wide) * edge - 1, down(last) + 1 - down(row));
-        boxes.push((colour, place, size));
-    }
-    // Boxes of one colour that follow each other become one shape.
-    boxes.sort_by_key(|(colour, ..)| colour.light);
-    for (colour, (left, top), (wide, high)) in boxes {
-        sketch.area(left, top, wide, high, colour);
-    }
-}
-
-/// What the colours mean that are there.
-fn legend(sketch: &mut Sketch, top: i32, seen: &Drawn) -> i32 {
-    let mut shared = Vec::new();
-    let mut copied: BTreeSet<(Option<Cause>, Reverse<Option<bool>>)> = BTreeSet::new();
-    let mut on_the_way = false;
-    for (name, fate) in &seen.0 {
-        match *fate {
-            Fate::Shared => {
-                shared.push((theme::region(*name), format!("{}, shared", name.as_str())))
-            }
-            Fate::OnTheWay => on_the_way = true,
-            Fate::Copied { cause, identical } => {
-                let cause = cause.filter(|cause| *cause != Cause::Unattributed);
-                copied.insert((cause, Reverse(identical)));
-            }
-        }
-    }
-    // What has one colour has one entry.
-    let mut entries: Vec<(Colour, String)> = shared;
-    let mut of_cause: Vec<(Colour, Option<Cause>, Vec<&str>)> = Vec::new();
-    for (cause, Reverse(identical)) in copied {
-        let bytes = match identical {
-            Some(true) => "identical",
-            Some(false) => "changed",
-            None => "bytes not compared",
-        };
-        let colour = theme::fate(RegionName::Rest, Fate::Copied { cause, identical });
-        match of_cause.iter_mut().find(|(known, ..)| *known == colour) {
-            Some((.., words)) => words.push(bytes),
-            None => of_cause.push((colour, cause, vec![bytes])),
-        }
-    }
-    of_cause.sort_by_key(|(_, cause, _)| (cause.is_none(), *cause));
-    entries.extend(of_cause.into_iter().map(|(colour, cause, bytes)| {
-        let words = cause.map_or_else(
-            || "copied, cause unknown".to_owned(),
-            |cause| format!("copied for {}", words(cause)),
-        );
-        (colour, format!("{words}, {}", bytes.join(" or ")))
-    }));
-    if on_the_way {
-        let colour = theme::fate(RegionName::Rest, Fate::OnTheWay);
-        entries.push((colour, "copied before the visit began".to_owned()));
-    }
-    sketch.path(vec![(MARGIN, top), (WIDTH - MARGIN, top)], 1, theme::LINE);
-    sketch.legend(top + 10, &entries)
-}
-
-/// What a cause is, for whoever meets the word here first.
-fn words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Refcount => "a reference count",
-        Cause::Gc => "the garbage collector",
-        Cause::Buffer => "an object's content",
-        Cause::Body => "another field of an object",
-        Cause::Allocator => "the allocator",
-        Cause::Kernel => "the kernel",
-        Cause::Khugepaged => "khugepaged",
-        Cause::Unattributed => "an unknown cause",
-    }
-}
-
 fn alt(title: &str, python: &str, rows: &[StripRow], names: &[String]) -> String {
     let sentences = names.iter().enumerate().map(|(index, name)| {
         let regions: Vec<String> = rows
@@ -560,49 +380,11 @@ fn alt(title: &str, python: &str, rows: &[StripRow], names: &[String]) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn parts_of_a_bar_are_its_parts_and_none_is_hidden() {
         assert_eq!(widths(&[120, 14, 96_026], 96_160, 500), [1, 1, 498]);
         assert_eq!(widths(&[1, 3], 4, 100), [25, 75]);
         assert_eq!(widths(&[1, 0, 1], 4, 100), [25, 0, 25]);
-    }
-
-    fn map(fates: &[u8]) -> PageMap {
-        let all = [
-            Fate::Shared,
-            Fate::OnTheWay,
-            Fate::Copied {
-                cause: Some(Cause::Gc),
-                identical: Some(false),
-            },
-        ];
-        PageMap::of(fates.iter().map(|fate| all[usize::from(*fate)]))
-    }
-
-    proptest! {
-        #[test]
-        fn levels_are_the_parts_of_all_pages_and_of_no_square_another_fate(
-            fates in proptest::collection::vec(0u8..3, 1..3_000), most in 1u64..600, high in 4usize..9,
-        ) {
-            let map = map(&fates);
-            let squares = map.squares(most);
-            let levels = levels(&squares, high);
-            prop_assert_eq!(levels.len(), squares.squares.len());
-            for (levels, square) in levels.iter().zip(&squares.squares) {
-                prop_assert!(levels.iter().all(|fate| square.contains_key(fate)));
-                prop_assert!((1..=high).contains(&levels.len()));
-                prop_assert!(levels.is_sorted_by_key(|fate| *fate == Fate::Shared));
-            }
-            let all = levels.iter().flatten().count() as f64;
-            for (fate, pages) in map.fates() {
-                let drawn = levels.iter().flatten().filter(|level| **level == fate).count();
-                prop_assert!(drawn > 0 || all <= 3.0);
-                let part = pages as f64 / fates.len() as f64;
-                // A square has so many levels.
-                prop_assert!((drawn as f64 - part * all).abs() <= high as f64, "{drawn} of {all}: {part}");
-            }
-        }
     }
 }
