@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::documents::{self, DocumentFileError};
 use crate::model::Report;
+use crate::model::trees::Trees;
 use crate::output::{Output, OutputError};
 
 /// Where they are, in the folder that refcow is run in: they are there to be looked at, and to be committed.
@@ -56,7 +57,22 @@ impl Baseline {
     /// # Errors
     /// When there is none, or it is no document.
     pub fn read(&self) -> Result<Report, BaselineError> {
-        match documents::read(&self.path) {
+        Ok(self.found(documents::read)?.report)
+    }
+
+    /// The same of trees.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_trees(&self) -> Result<Trees, BaselineError> {
+        self.found(documents::read_trees)
+    }
+
+    fn found<T>(
+        &self,
+        read: impl Fn(&Path) -> Result<T, DocumentFileError>,
+    ) -> Result<T, BaselineError> {
+        match read(&self.path) {
             Err(DocumentFileError::Unreadable { source, .. })
                 if source.kind() == io::ErrorKind::NotFound =>
             {
@@ -66,7 +82,7 @@ impl Baseline {
                     offer: offer(),
                 })
             }
-            other => Ok(other?.report),
+            other => Ok(other?),
         }
     }
 

@@ -28,4 +28,5 @@ pub(crate) mod session;
 pub(crate) mod sharing;
 pub(crate) mod terminal;
 pub(crate) mod trees;
+mod trees_baseline;
 pub(crate) mod words;

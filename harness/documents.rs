@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::consistency;
 use crate::merge::NamedDocument;
+use crate::model::trees::Trees;
 use crate::model::{self, DocumentError, MAX_DOCUMENT_BYTES};
 
 /// Why a file is of no use.
@@ -50,11 +51,53 @@ pub fn read(path: &Path) -> Result<NamedDocument, DocumentFileError> {
             schema_version,
             report,
         }),
-        Err(source) => Err(DocumentFileError::Malformed {
-            path: path.to_owned(),
-            help: miette::Diagnostic::help(&source).map(|help| help.to_string()),
-            source,
-        }),
+        Err(source) => Err(malformed(path, source)),
+    }
+}
+
+/// A document of either kind.
+#[derive(Debug)]
+pub enum Document {
+    /// What was measured.
+    Report(Box<NamedDocument>),
+    /// Trees of processes.
+    Trees(Trees),
+}
+
+/// Reads a document, whatever it is of.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_any(path: &Path) -> Result<Document, DocumentFileError> {
+    let bytes = read_bytes(path).map_err(|source| DocumentFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !model::is_of_trees(&bytes) {
+        return Ok(Document::Report(Box::new(read(path)?)));
+    }
+    match model::read_trees(&bytes) {
+        Ok(trees) => Ok(Document::Trees(trees)),
+        Err(source) => Err(malformed(path, source)),
+    }
+}
+
+/// Reads a document of trees.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn read_trees(path: &Path) -> Result<Trees, DocumentFileError> {
+    match read_any(path)? {
+        Document::Trees(trees) => Ok(trees),
+        Document::Report(_) => Err(malformed(path, DocumentError::NoTrees)),
+    }
+}
+
+fn malformed(path: &Path, source: DocumentError) -> DocumentFileError {
+    DocumentFileError::Malformed {
+        path: path.to_owned(),
+        help: miette::Diagnostic::help(&source).map(|help| help.to_string()),
+        source,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod ending;
 mod error;
 pub mod family;
 pub mod look;
+mod map;
 pub mod pace;
 pub mod program;
 pub mod python;

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::error::CommandError;
 use super::options::{LiveFormat, RecordingOptions};
-use super::terminal::width_of;
-use crate::live::document::{self, TreeFigures};
+use super::report_folder;
+use super::terminal::{self, width_of};
+use crate::live::document::{self, Trees};
 use crate::live::recording::Recording;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
 use crate::live::{self, LiveError, family, pace, table};
 use crate::output::Output;
+use crate::report;
 
 /// `refcow attach`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,8 @@ impl AttachArgs {
 /// Looks at it.
 fn run(args: &AttachArgs) -> Result<(), CommandError> {
     let output = Output::open(args.recording.output.as_deref())?;
+    let baseline = args.recording.baseline.open(args.recording.format)?;
+    let folder = report_folder::open(args.recording.report.as_deref())?;
     let family = match args.process.parse::<i32>() {
         Ok(pid) => family::of_process(pid),
         Err(_) => family::called(&args.process),
@@ -41,7 +45,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     let family = family.map_err(LiveError::from)?;
     let trees = match args.duration {
         Some(Duration::ZERO) => {
-            let tree = document::now(family).map_err(LiveError::from)?;
+            let tree = document::now(family, true).map_err(LiveError::from)?;
             vec![tree.ok_or(LiveError::Gone)?]
         }
         duration => {
@@ -61,24 +65,34 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             document::recorded(&watch.finish()?, Vec::new()).map_err(LiveError::from)?
         }
     };
-    let text = rendered(trees, args.recording.format, width_of(&output))?;
-    Ok(output.write(&text)?)
+    let trees = document::trees(trees);
+    report_folder::write_trees(folder, &trees)?;
+    let mut text = rendered(&trees, args.recording.format, width_of(&output))?;
+    let compared = baseline.compare(&trees, terminal::style(&output), &mut text);
+    output.write(&text)?;
+    baseline.keep(&trees)?;
+    compared
 }
 
 /// Trees in one of the formats.
 pub(super) fn rendered(
-    trees: Vec<TreeFigures>,
+    trees: &Trees,
     format: LiveFormat,
     width: Option<u16>,
 ) -> Result<Vec<u8>, CommandError> {
     Ok(match format {
         LiveFormat::Table => {
             let tables: Vec<String> = trees
+                .trees
                 .iter()
                 .map(|tree| table::of_one(tree, width))
                 .collect();
             tables.join("\n").into_bytes()
         }
-        LiveFormat::Json => live::json(&document::trees(trees))?,
+        LiveFormat::Json => live::json(trees)?,
+        LiveFormat::Csv => match trees.trees.iter().any(|tree| tree.recorded.is_some()) {
+            true => report::trees::causes_csv(trees)?,
+            false => report::trees::processes_now_csv(trees)?,
+        },
     })
 }

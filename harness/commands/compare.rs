@@ -8,10 +8,11 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::error::CommandError;
 use super::options::{ToleranceOptions, renamed};
-use super::terminal;
+use super::{terminal, trees_baseline};
 use crate::claims::Claims;
 use crate::compare::{self, Renamed};
-use crate::documents;
+use crate::documents::{self, Document};
+use crate::model::trees::{self, Trees};
 use crate::model::{Comparison, Status};
 use crate::output::Output;
 use crate::report::{self, Style};
@@ -60,7 +61,12 @@ enum ComparisonFormat {
 
 impl CompareArgs {
     pub fn run(&self) -> Result<(), CommandError> {
-        let base = documents::read(&self.base)?.report;
+        let base = match documents::read_any(&self.base)? {
+            Document::Report(named) => named.report,
+            Document::Trees(base) => {
+                return self.trees(&base, &documents::read_trees(&self.new)?);
+            }
+        };
         let new = documents::read(&self.new)?.report;
         let (names, names_now) = (compare::names(&base), compare::names(&new));
         compare::check_names(&self.renamed, &names, &names_now)?;
@@ -82,6 +88,27 @@ impl CompareArgs {
             append_to_summary(&summary)?;
         }
         regressions(&comparison, || other_names(&names, &names_now))
+    }
+}
+
+impl CompareArgs {
+    /// The same of trees of processes.
+    fn trees(&self, base: &Trees, new: &Trees) -> Result<(), CommandError> {
+        let output = Output::open(self.output.as_deref())?;
+        let tolerance = self.tolerance.of_trees();
+        let comparison = trees::compare::compare(base, new, tolerance);
+        let render = report::trees_comparison::render;
+        let bytes = match self.format {
+            ComparisonFormat::Json => report::render_json(&comparison)?,
+            ComparisonFormat::Markdown => render(&comparison, Style::Markdown),
+            ComparisonFormat::Table => render(&comparison, terminal::style(&output)),
+            ComparisonFormat::Github => report::trees_comparison::github(&comparison),
+        };
+        output.write(&bytes)?;
+        if self.format == ComparisonFormat::Github {
+            append_to_summary(&render(&comparison, Style::Markdown))?;
+        }
+        trees_baseline::regressions(&comparison)
     }
 }
 

@@ -19,6 +19,12 @@ use crate::{compare, documents, interrupt, model, report};
 /// Why a command failed.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum CommandError {
+    /// Neither of two trees has any.
+    #[error("the two documents have no recorded tree with workers in common")]
+    #[diagnostic(help(
+        "record both with `refcow run` or `attach --for TIME`, while workers are at work"
+    ))]
+    NoWorkersInCommon,
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] FixtureError),

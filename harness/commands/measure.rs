@@ -270,7 +270,7 @@ fn by() -> impl TypedValueParser<Value = By> {
 }
 
 /// The name of a baseline, which becomes that of a file in one folder.
-fn baseline_name(text: &str) -> Result<String, String> {
+pub(super) fn baseline_name(text: &str) -> Result<String, String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if text.ends_with(".json") {
         return Err("give the name without .json".into());

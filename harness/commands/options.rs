@@ -6,12 +6,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 
 use super::terminal;
+use super::trees_baseline::TreesBaseline;
 use crate::compare::{FixtureOrVisit, Renamed, TOLERANCE};
 use crate::experiment::Plan;
 use crate::fixtures::parameters::Setting;
 use crate::fixtures::{self, FixtureError};
 use crate::live::pace;
 use crate::model::Tolerance;
+use crate::model::trees;
 use crate::output::Output;
 use crate::protocol::MOST_CHILDREN;
 use crate::report;
@@ -172,6 +174,8 @@ pub enum LiveFormat {
     Table,
     /// For programs: one document, as `refcow schema trees` describes it
     Json,
+    /// For pandas, R or a spreadsheet: a row for each cause of the pages that were recorded, or for each process of a look
+    Csv,
 }
 
 /// What is shown while a tree is recorded, and how it is written then.
@@ -186,6 +190,11 @@ pub struct RecordingOptions {
     /// Where to write, whole or not at all [default: standard output]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Write a page with charts and tables, too, to this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub baseline: TreesBaseline,
     /// Show nothing while it records
     #[arg(long, short)]
     pub quiet: bool,
@@ -195,19 +204,30 @@ pub struct RecordingOptions {
 #[derive(Debug, Args)]
 pub struct ToleranceOptions {
     /// Differences of up to so many pages a worker are noise between two machines or builds, or where code or data changed
-    #[arg(long, value_name = "N", default_value_t = TOLERANCE.pages)]
-    tolerance_pages: u64,
-    /// The same as per cent of the earlier pages, if that is more
-    #[arg(long, value_name = "P", default_value_t = TOLERANCE.share * 100.0, value_parser = per_cent)]
-    tolerance_percent: f64,
+    /// [default: 16, of trees 64]
+    #[arg(long, value_name = "N")]
+    tolerance_pages: Option<u64>,
+    /// The same as per cent of the earlier pages, if that is more [default: 2, of trees 10]
+    #[arg(long, value_name = "P", value_parser = per_cent)]
+    tolerance_percent: Option<f64>,
 }
 
 impl ToleranceOptions {
     /// What is noise between machines or builds.
     pub fn tolerance(&self) -> Tolerance {
+        self.or(TOLERANCE)
+    }
+
+    /// What is noise between two recordings of a program.
+    pub fn of_trees(&self) -> Tolerance {
+        self.or(trees::compare::TOLERANCE)
+    }
+
+    fn or(&self, default: Tolerance) -> Tolerance {
+        let share = self.tolerance_percent.map(|percent| percent / 100.0);
         Tolerance {
-            pages: self.tolerance_pages,
-            share: self.tolerance_percent / 100.0,
+            pages: self.tolerance_pages.unwrap_or(default.pages),
+            share: share.unwrap_or(default.share),
         }
     }
 }

@@ -6,9 +6,11 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::error::CommandError;
 use super::report_folder;
-use crate::model::{Report, printable_lines};
+use crate::documents::Document;
+use crate::model::printable_lines;
+use crate::model::trees::Trees;
 use crate::output::{FolderKind, Output, ReportFolder};
-use crate::report::charts::{Chart, charts, png};
+use crate::report::charts::{Chart, charts, of_trees, png};
 use crate::{documents, report};
 
 /// A folder of charts.
@@ -67,17 +69,28 @@ impl ReportArgs {
                     remedy: "add --output DIR, or choose one of them with --format",
                 })?,
             };
-            let document = documents::read(&self.run)?.report;
-            report_folder::write(report_folder::open(Some(&place))?, &document)?;
+            match documents::read_any(&self.run)? {
+                Document::Report(named) => {
+                    report_folder::write(report_folder::open(Some(&place))?, &named.report)?;
+                }
+                Document::Trees(trees) => {
+                    report_folder::write_trees(report_folder::open(Some(&place))?, &trees)?;
+                }
+            }
             let said = match output {
                 Some(_) => String::new(),
                 None => format!("The report is {}\n", place.join("index.html").display()),
             };
             return Ok(Output::Standard.write(printable_lines(&said).as_bytes())?);
         };
-        let document = documents::read(&self.run)?.report;
+        let document = match documents::read_any(&self.run)? {
+            Document::Report(named) => named.report,
+            Document::Trees(trees) => return self.of_trees(format, &trees),
+        };
         let bytes = match format {
-            ReportFormat::Svg | ReportFormat::Png => return self.pictures(format, &document),
+            ReportFormat::Svg | ReportFormat::Png => {
+                return self.pictures(format, &charts(&document)?);
+            }
             _ if self.chart.is_some() => return Err(CommandError::NoChart),
             ReportFormat::Html => report::render_html(&document, &charts(&document)?)?,
             ReportFormat::Markdown => report::render_page_markdown(&document, &charts(&document)?)?,
@@ -87,9 +100,22 @@ impl ReportArgs {
         Ok(Output::open(output)?.write(&bytes)?)
     }
 
+    /// The same of trees.
+    fn of_trees(&self, format: ReportFormat, trees: &Trees) -> Result<(), CommandError> {
+        let charts = of_trees(trees)?;
+        let bytes = match format {
+            ReportFormat::Svg | ReportFormat::Png => return self.pictures(format, &charts),
+            _ if self.chart.is_some() => return Err(CommandError::NoChart),
+            ReportFormat::Html => report::trees::html(trees, &charts)?,
+            ReportFormat::Markdown => report::trees::markdown(trees, &charts)?,
+            ReportFormat::Json => report::render_json(trees)?,
+            ReportFormat::Csv => report::trees::causes_csv(trees)?,
+        };
+        Ok(Output::open(self.output.as_deref())?.write(&bytes)?)
+    }
+
     /// Writes charts: one to where it is asked for, or all to a folder.
-    fn pictures(&self, format: ReportFormat, document: &Report) -> Result<(), CommandError> {
-        let all = charts(document)?;
+    fn pictures(&self, format: ReportFormat, all: &[Chart]) -> Result<(), CommandError> {
         let bytes = |chart: &Chart| match format {
             ReportFormat::Png => png(&chart.svg),
             _ => Ok(chart.svg.clone().into_bytes()),

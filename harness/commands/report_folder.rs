@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::CommandError;
 use crate::model::Report;
+use crate::model::trees::Trees;
 use crate::output::{FolderKind, ReportFolder};
 use crate::report;
 
@@ -17,6 +18,14 @@ const REPORT: FolderKind = FolderKind {
 pub fn open(place: Option<&Path>) -> Result<Option<ReportFolder>, CommandError> {
     let open = |place| ReportFolder::open(place, REPORT);
     Ok(place.map(open).transpose()?)
+}
+
+/// The same of trees.
+pub fn write_trees(folder: Option<ReportFolder>, document: &Trees) -> Result<(), CommandError> {
+    match folder {
+        Some(folder) => Ok(folder.write(&report::trees::all(document)?)?),
+        None => Ok(()),
+    }
 }
 
 /// Writes all of a report, if there is a place for it.

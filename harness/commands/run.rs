@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use super::attach::rendered;
 use super::error::CommandError;
 use super::options::RecordingOptions;
+use super::report_folder;
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
 use crate::live::program::Waiting;
@@ -19,6 +20,7 @@ use crate::live::view::View;
 use crate::live::watch::{Machine, Pace, Watch, living};
 use crate::live::{LiveError, pace};
 use crate::output::Output;
+use crate::report::Style;
 
 /// `refcow run`.
 #[derive(Debug, clap::Args)]
@@ -91,6 +93,8 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         .as_deref()
         .map(|path| Output::open(Some(path)));
     let output = output.transpose()?;
+    let baseline = args.recording.baseline.open(args.recording.format)?;
+    let folder = report_folder::open(args.recording.report.as_deref())?;
     let failed = |source| LiveError::Start {
         program: args.command[0].to_string_lossy().into_owned(),
         source,
@@ -124,17 +128,25 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let is_ended = matches!(end, Deadline::Over(_));
     let watched = watch.finish()?;
     let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
-    let text = rendered(trees, args.recording.format, None)?;
+    let trees = document::trees(trees);
+    report_folder::write_trees(folder, &trees)?;
+    let mut text = rendered(&trees, args.recording.format, None)?;
+    let style = Style::Terminal {
+        width: None,
+        colours: false,
+    };
+    let compared = baseline.compare(&trees, style, &mut text);
     match output {
         Some(output) => output.write(&text)?,
         // If nobody reads it, the program has run all the same.
         None => drop(std::io::stderr().write_all(&text)),
     }
+    baseline.keep(&trees)?;
     let status = program.wait().map_err(failed)?;
     match status {
-        0 => Ok(()),
+        0 => compared,
         // That refcow itself ended it is no failure.
-        status if is_ended && status == 128 + Signal::SIGTERM as u8 => Ok(()),
+        status if is_ended && status == 128 + Signal::SIGTERM as u8 => compared,
         status => Err(CommandError::Passed(status)),
     }
 }

@@ -23,6 +23,8 @@ enum DocumentKind {
     Reproduction,
     /// What `refcow trees`, `attach` and `run` write with --format json
     Trees,
+    /// What `refcow compare --format json` writes of two of them
+    TreesComparison,
 }
 
 impl SchemaArgs {
@@ -32,6 +34,7 @@ impl SchemaArgs {
             DocumentKind::Comparison => model::comparison_schema(),
             DocumentKind::Reproduction => model::reproduction_schema(),
             DocumentKind::Trees => model::trees::schema(),
+            DocumentKind::TreesComparison => model::trees::compare::comparison_schema(),
         };
         format!("{:#}\n", schema.to_value())
     }

@@ -12,6 +12,7 @@ use crate::live::family::families;
 use crate::live::python::python_of;
 use crate::live::{self, LiveError, table};
 use crate::output::Output;
+use crate::report;
 
 /// `refcow trees`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
             alone += 1;
             continue;
         }
-        match document::now(family).map_err(LiveError::from)? {
+        match document::now(family, false).map_err(LiveError::from)? {
             Some(tree) if tree.processes.len() > 1 => trees.push(tree),
             Some(_) => alone += 1,
             None => {}
@@ -59,6 +60,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
     let text = match args.format {
         LiveFormat::Table => table::of_all(&trees, width_of(&output)).into_bytes(),
         LiveFormat::Json => live::json(&trees)?,
+        LiveFormat::Csv => report::trees::processes_now_csv(&trees)?,
     };
     Ok(output.write(&text)?)
 }

@@ -10,7 +10,7 @@ use super::look::{Look, Pages, look};
 use super::python::{Python, python_of};
 use super::recording::{Deed, Phase as Doing};
 use super::tree::Tree;
-use super::watch::Watched;
+use super::watch::{InProcess, Watched};
 pub use crate::model::trees::*;
 use crate::observe::{self, page_size};
 
@@ -29,16 +29,16 @@ pub fn trees(trees: Vec<TreeFigures>) -> Trees {
 /// How often a tree whose members end is looked at anew.
 const LOOKS: usize = 20;
 
-/// Of a family now. Members that end meanwhile are left out; `None` when all have.
+/// Of a family now, with a map of its memory if that is wanted. Members that end meanwhile are left out; `None` when all have.
 ///
 /// # Errors
 /// When one may not be read.
-pub fn now(mut family: Family) -> Result<Option<TreeFigures>, observe::Error> {
+pub fn now(mut family: Family, with_map: bool) -> Result<Option<TreeFigures>, observe::Error> {
     let mut looks = 0;
     loop {
         let tree = Tree::of(family.clone());
         looks += 1;
-        match look(&tree) {
+        match look(&tree, with_map) {
             Ok(look) => {
                 let python = python_of(family.oldest().pid).ok().flatten();
                 let python = python.map(|python| python.title());
@@ -58,7 +58,7 @@ pub fn now(mut family: Family) -> Result<Option<TreeFigures>, observe::Error> {
 /// # Errors
 /// As [`now`].
 fn now_with_alike(family: Family) -> Result<Option<TreeFigures>, observe::Error> {
-    let Some(tree) = now(family.clone())? else {
+    let Some(tree) = now(family.clone(), true)? else {
         return Ok(None);
     };
     let (alike, alike_unseen) = match alike(&Tree::of(family)) {
@@ -133,6 +133,7 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
         }),
         processes: processes.collect(),
         recorded: None,
+        map: look.map.clone(),
         alike: Vec::new(),
         alike_unseen: None,
         taken_at_seconds: None,
@@ -186,6 +187,7 @@ pub fn recorded(
             processes: Vec::new(),
             total: None,
             recorded: None,
+            map: None,
             alike: Vec::new(),
             alike_unseen: None,
             taken_at_seconds: None,
@@ -234,14 +236,27 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
                 shutdown_pages: one.has_worked.then_some(one.ending_pages),
             }
         });
-    let moments = watched.moments.iter().map(|moment| MomentFigures {
-        seconds: moment.seconds,
-        processes: moment.processes,
-        copied_pages: moment.pages[0],
-        new_pages: moment.pages[1],
-        rewritten_pages: moment.pages[2],
-        memory_bytes: moment.memory_bytes,
-    });
+    let by_process = |series: &[InProcess]| {
+        let of_tree = series.iter().filter(|one| watched.root(one.place) == root);
+        let all = of_tree.map(|one| ProcessMoment {
+            pid: watched.recording.members[one.place].member.pid,
+            copied_pages: one.copied,
+            new_pages: one.made,
+        });
+        all.collect()
+    };
+    let moments = watched
+        .moments
+        .iter()
+        .map(|(moment, series)| MomentFigures {
+            by_process: by_process(series),
+            seconds: moment.seconds,
+            processes: moment.processes,
+            copied_pages: moment.pages[0],
+            new_pages: moment.pages[1],
+            rewritten_pages: moment.pages[2],
+            memory_bytes: moment.memory_bytes,
+        });
     RecordedFigures {
         seconds: watched.duration.as_secs_f64(),
         lost_faults: watched.lost,

@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use procfs::process::Process;
 
+use super::map::MapDraft;
 use super::tree::Tree;
 use super::who::{Address, Class, Entry};
+use crate::model::trees::AddressMap;
 use crate::observe::{self, FrameFlags, PageSet, Pagemap, Word, mappings, page_size};
 
 /// Pages looked at before the next stretch is read: words of one member that stay in the processor's nearest cache.
@@ -86,19 +88,25 @@ pub struct Look {
     pub if_shared: u64,
     /// Different pages of files.
     pub files: u64,
+    /// What is still shared of the memory of the member that has forked most.
+    pub map: Option<AddressMap>,
 }
 
-/// Looks at a tree.
+/// Looks at a tree, and draws a map if that is wanted.
 ///
 /// # Errors
 /// When a member has ended, or may not be read.
-pub fn look(tree: &Tree) -> Result<Look, observe::Error> {
+pub fn look(tree: &Tree, with_map: bool) -> Result<Look, observe::Error> {
     let members = tree.members.iter();
     let opened: Result<Vec<Pagemap>, _> = members.map(|member| Pagemap::open(member.pid)).collect();
     let opened = opened?;
     let flags = FrameFlags::open();
     let mut sweep = Sweep::new(tree, &opened, flags.as_ref())?;
+    sweep.map = with_map.then(|| MapDraft::of(tree)).flatten();
     sweep.all()?;
+    if let Some(map) = sweep.map {
+        sweep.look.map = map.finished(tree)?;
+    }
     let mut look = sweep.look;
     look.with_marks = look.with_frames && flags.is_some();
     if !look.with_frames {
@@ -139,6 +147,7 @@ struct Sweep<'a> {
     /// Room for one address.
     entries: Vec<Entry>,
     address: Address,
+    map: Option<MapDraft>,
 }
 
 impl<'a> Sweep<'a> {
@@ -171,6 +180,7 @@ impl<'a> Sweep<'a> {
             buffer: Vec::new(),
             entries: Vec::new(),
             address: Address::default(),
+            map: None,
         })
     }
 
@@ -255,6 +265,9 @@ impl<'a> Sweep<'a> {
         let shared = |word: &Word| word.is_anonymous() && !word.is_exclusive();
         if alike && present.len() > 1 && words.iter().all(shared) && !self.has_zeros(page, &group) {
             let number = group.len() as u64;
+            if let Some(map) = &mut self.map {
+                map.shared_by(page, number, &present);
+            }
             for place in present {
                 self.look.members[place].add(Class::Shared, number);
             }
@@ -305,6 +318,9 @@ impl<'a> Sweep<'a> {
             if let Some(class) = class {
                 member.add(*class, 1);
             }
+        }
+        if let Some(map) = &mut self.map {
+            map.page(page, &address.classes);
         }
         for place in &address.rewritten {
             self.look.members[*place].rewritten += 1;

@@ -26,6 +26,9 @@ const OFTEN: u32 = 40;
 /// Looks at the memory of all members take at most this part of the time.
 const LOOKING: u32 = 30;
 
+/// As many moments are kept.
+const MOST_MOMENTS: usize = 1_000;
+
 /// How often members are listed until a list shows no new one.
 const LISTS: usize = 20;
 
@@ -51,6 +54,17 @@ pub struct Moment {
     pub pages: [u64; 3],
     /// What all have, each page once; absent where no look was due.
     pub memory_bytes: Option<u64>,
+}
+
+/// What a process that lives has copied and made until a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InProcess {
+    /// Its place in the recording.
+    pub place: usize,
+    /// Pages copied and rewritten.
+    pub copied: u64,
+    /// Pages made.
+    pub made: u64,
 }
 
 /// The processes of this machine.
@@ -88,7 +102,7 @@ pub struct Watch {
     /// The place of a process that is to become a program.
     own: Option<usize>,
     began: Instant,
-    moments: Vec<Moment>,
+    moments: Vec<(Moment, Vec<InProcess>)>,
     looked: (Instant, Duration),
     /// What the first process of each tree runs, once that is known, and in how many ticks it is asked for again.
     pythons: Vec<Asked>,
@@ -121,7 +135,7 @@ pub struct Watched {
     /// Whether the kernel's own were recorded.
     pub with_kernel: bool,
     /// In the order in which they came.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<(Moment, Vec<InProcess>)>,
     pythons: Vec<(usize, Python)>,
     endings: Vec<Endings>,
 }
@@ -247,7 +261,7 @@ impl Watch {
             if end || elapsed >= next {
                 let moment = self.moment(end);
                 show(self, &moment);
-                self.moments.push(moment);
+                self.keep(moment);
                 while next <= elapsed {
                     next += pace.every;
                 }
@@ -419,11 +433,31 @@ impl Watch {
         }
     }
 
+    /// Keeps a moment for the end. Of many, each second one stays: a recording may take days.
+    fn keep(&mut self, moment: Moment) {
+        if self.moments.len() >= MOST_MOMENTS {
+            let mut place = 0;
+            self.moments.retain(|_| {
+                place += 1;
+                place % 2 == 0
+            });
+        }
+        let living = self.recording.members.iter().enumerate();
+        let series = living
+            .filter(|(_, one)| one.lives)
+            .map(|(place, one)| InProcess {
+                place,
+                copied: one.number(Deed::Copied) + one.number(Deed::Rewrote),
+                made: one.number(Deed::Made),
+            });
+        self.moments.push((moment, series.collect()));
+    }
+
     /// What all that live have; `None` where one ends meanwhile.
     fn memory(&mut self) -> Option<u64> {
         let start = Instant::now();
         let looks = living(&self.recording).into_iter().map(|(_, family)| {
-            let look = look(&Tree::of(family)).ok()?;
+            let look = look(&Tree::of(family), false).ok()?;
             Some(look.distinct? * page_size())
         });
         let sum = looks.sum();

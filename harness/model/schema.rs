@@ -36,7 +36,7 @@ pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
 pub use cost::{Cost, Edge, NamedPages, Reason, Spent, Why};
-pub use document::{DocumentError, MAX_DOCUMENT_BYTES, read};
+pub use document::{DocumentError, MAX_DOCUMENT_BYTES, is_of_trees, read, read_trees};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
 pub use measurement::{

@@ -1,5 +1,6 @@
 //! What is known of trees of processes that refcow did not start, as a document (`refcow trees`, `attach`, `run`).
 
+pub mod compare;
 mod findings;
 
 use schemars::{JsonSchema, Schema, schema_for};
@@ -50,6 +51,9 @@ pub struct TreeFigures {
     /// What happened while the tree was recorded. Absent if it was looked at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordedFigures>,
+    /// The memory of the process that has forked most of the others, and what of it they still share. Absent where none has forked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<AddressMap>,
     /// What workers have made alike, when these figures were taken. Only of trees that were recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alike: Vec<AlikeFigures>,
@@ -63,6 +67,52 @@ pub struct TreeFigures {
     /// What is worth telling, with what to do about it; most bytes first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<TreeFinding>,
+}
+
+/// The anonymous memory of a process, in the order of its addresses: in cells of as many pages, but for the last of a region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddressMap {
+    /// The process.
+    pub pid: i32,
+    /// How many were forked from it, directly or in turn.
+    pub workers: u64,
+    /// Pages of a cell.
+    pub pages_per_cell: u64,
+    /// In the order of the tables; those that have pages.
+    pub regions: Vec<MapRegion>,
+}
+
+/// Memory of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MapRegion {
+    /// Which.
+    pub name: MapRegionName,
+    /// Anonymous pages that the process has in it.
+    pub pages: u64,
+    /// A letter for each cell: how many of its workers share its pages, in tenths of all: `0` none, `a` all; `1` to `9` for
+    /// what lies between.
+    pub shared: String,
+    /// A letter for each cell: who has unshared most of its other pages. `w`: the workers; `p`: the process itself; `.`: nobody has, or
+    /// nothing tells.
+    pub unshared_by: String,
+}
+
+/// Kinds of memory.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MapRegionName {
+    /// The heap of the C library (brk).
+    Heap,
+    /// Mappings of no file: arenas of Python's allocator, large blocks, stacks of threads.
+    Anonymous,
+    /// Private mappings of files: variables of the program and of libraries.
+    Files,
+    /// The stack of the first thread.
+    Stack,
 }
 
 /// New memory of processes that one process has forked: what each has made for itself.
@@ -225,6 +275,21 @@ pub struct MomentFigures {
     /// Anonymous memory that all have, each page once. Absent where no look was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// The processes of this tree that live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_process: Vec<ProcessMoment>,
+}
+
+/// A process at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessMoment {
+    /// Its number.
+    pub pid: i32,
+    /// What it has copied and rewritten until then.
+    pub copied_pages: u64,
+    /// What it has made until then.
+    pub new_pages: u64,
 }
 
 /// How sharing was seen.
@@ -298,6 +363,17 @@ pub struct Total {
     /// Page tables of all processes. Absent where the kernel does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_table_bytes: Option<u64>,
+}
+
+impl TreeFigures {
+    /// The command line of its first process.
+    pub fn command(&self) -> &str {
+        let recorded = self.recorded.iter().flat_map(|one| &one.processes).next();
+        let first = self.processes.first().map(|one| &one.command);
+        first
+            .or(recorded.map(|one| &one.command))
+            .map_or("", |command| command)
+    }
 }
 
 /// The JSON Schema of [`Trees`].

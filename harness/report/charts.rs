@@ -9,6 +9,7 @@ mod page_maps;
 mod sketch;
 mod squares;
 mod theme;
+mod trees;
 mod versions;
 mod visits;
 mod ways;
@@ -20,6 +21,7 @@ use refcow_model::Report;
 pub use chart::{Chart, ChartKind};
 pub use sketch::png;
 pub(super) use theme::heat;
+pub use trees::of_trees;
 
 /// All charts that a report has the figures for, in the order of [`ChartKind`].
 ///
@@ -37,7 +39,9 @@ pub fn charts(report: &Report) -> Result<Vec<Chart>, Error> {
 }
 
 /// What names of charts begin with.
-const BEGINNINGS: [&str; 5] = ["pages", "copied", "versions", "memory", "time"];
+const BEGINNINGS: [&str; 8] = [
+    "pages", "copied", "versions", "memory", "time", "shared", "growth", "workers",
+];
 
 /// Whether a chart may have this name.
 pub fn is_name(name: &str) -> bool {

@@ -499,7 +499,7 @@ pub fn github(comparison: &Comparison) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn annotation(command: &str, title: &str, message: &str) -> String {
+pub(crate) fn annotation(command: &str, title: &str, message: &str) -> String {
     format!("::{command} title={}::{}\n", property(title), data(message))
 }
 

@@ -12,7 +12,7 @@ use refcow_model::{
 /// A text in a cell. One that a spreadsheet would take for a formula has an apostrophe before it (OWASP, "CSV Injection"):
 /// fixtures and types have any names, and a document may be anybody's.
 #[derive(Clone)]
-struct Text<'a>(Cow<'a, str>);
+pub(crate) struct Text<'a>(Cow<'a, str>);
 
 impl<'a, T: Into<Cow<'a, str>>> From<T> for Text<'a> {
     fn from(text: T) -> Self {
@@ -409,7 +409,7 @@ fn children(report: &Report) -> impl Iterator<Item = Of<'_>> {
 }
 
 /// Rows under a line of their names.
-fn table<Row: Serialize>(rows: impl Iterator<Item = Row>) -> Result<Vec<u8>, Error> {
+pub(crate) fn table<Row: Serialize>(rows: impl Iterator<Item = Row>) -> Result<Vec<u8>, Error> {
     let fail = |error: csv::Error| Error(error.to_string());
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {

@@ -10,13 +10,16 @@ use super::{charts, csv, json};
 pub const DOCUMENT: &str = "run.json";
 
 /// The names in the folder of a report, but for those in [`CHARTS`].
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
     "index.html",
     "report.md",
     DOCUMENT,
     "pages.csv",
     "times.csv",
     "claims.csv",
+    "causes.csv",
+    "processes.csv",
+    "moments.csv",
 ];
 
 /// The folder of charts in it.

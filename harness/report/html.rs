@@ -44,7 +44,14 @@ pub fn render_page_markdown(report: &Report, charts: &[Chart]) -> Result<Vec<u8>
 }
 
 fn render(template: &str, report: &Report, charts: &[Chart]) -> Result<Vec<u8>, Error> {
-    let page = Page::of(report, charts);
+    render_page(template, Page::of(report, charts))
+}
+
+/// A page in one of the templates.
+///
+/// # Errors
+/// None that is known of.
+pub(crate) fn render_page(template: &str, page: Page) -> Result<Vec<u8>, Error> {
     let (light, dark) = charts::css_variables();
     let context = minijinja::context! {
         page => Value::from(Serde(page)),

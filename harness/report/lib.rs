@@ -26,6 +26,8 @@ mod page;
 mod reproduction;
 mod style;
 mod table;
+pub mod trees;
+pub mod trees_comparison;
 mod warnings;
 mod why;
 mod words;

@@ -1,11 +1,11 @@
 //! What a page says of a report, in its order: plain data, the same for every format.
 
 mod about;
-mod block;
+pub(crate) mod block;
 mod claims;
 mod environment;
-mod figures;
-mod table;
+pub(crate) mod figures;
+pub(crate) mod table;
 mod versions;
 
 use serde::Serialize;

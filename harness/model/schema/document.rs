@@ -9,6 +9,7 @@ mod older;
 use serde::Deserialize;
 
 use super::report::{Report, SCHEMA_VERSION};
+use crate::trees::{self, Trees};
 use error::malformed;
 use older::{from_first, from_second};
 
@@ -29,6 +30,7 @@ pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
         Some(found) if found > u64::from(SCHEMA_VERSION) => {
             return Err(DocumentError::Newer {
                 found,
+                reads: SCHEMA_VERSION,
                 written_by: written_by(bytes),
             });
         }
@@ -51,9 +53,52 @@ pub fn read(bytes: &[u8]) -> Result<(Report, u64), DocumentError> {
     Ok((report, version))
 }
 
+/// Reads a document of trees (`refcow trees`, `attach`, `run`). Its findings follow from its figures, and are made anew.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_trees(bytes: &[u8]) -> Result<Trees, DocumentError> {
+    let head: VersionHead = serde_json::from_slice(bytes).map_err(|error| malformed("", &error))?;
+    match head.schema_version {
+        None => return Err(DocumentError::Foreign),
+        Some(found) if found > u64::from(trees::SCHEMA_VERSION) => {
+            return Err(DocumentError::Newer {
+                found,
+                reads: trees::SCHEMA_VERSION,
+                written_by: written_by(bytes),
+            });
+        }
+        Some(_) => {}
+    }
+    bounds::check(bytes)?;
+    let json = &mut serde_json::Deserializer::from_slice(bytes);
+    let mut document: Trees = in_shape(json)?;
+    if !document.page_bytes.is_power_of_two() || document.page_bytes > 1 << 20 {
+        return Err(DocumentError::Inconsistent {
+            place: "page_bytes".to_owned(),
+            what: "it is no size of a page".to_owned(),
+        });
+    }
+    for tree in &mut document.trees {
+        tree.findings = trees::findings(tree, document.page_bytes);
+    }
+    Ok(document)
+}
+
+/// Whether a document is one of trees.
+pub fn is_of_trees(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head {
+        #[expect(dead_code, reason = "that it is there is what is asked")]
+        trees: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Head>(bytes).is_ok()
+}
+
 /// What is in a document of today's shape, or the place at which it has another.
-fn in_shape<'de, D>(document: D) -> Result<Report, DocumentError>
+fn in_shape<'de, T, D>(document: D) -> Result<T, DocumentError>
 where
+    T: Deserialize<'de>,
     D: serde::Deserializer<'de, Error = serde_json::Error>,
 {
     serde_path_to_error::deserialize(document).map_err(|error| {

@@ -261,12 +261,17 @@ fn most(names: &Names, pages: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const PAGE: u64 = 4096;
 
-    fn process(depth: u64, pid: i32, parent_pid: i32, new_pages: u64) -> RecordedProcess {
+    pub(in crate::trees) fn process(
+        depth: u64,
+        pid: i32,
+        parent_pid: i32,
+        new_pages: u64,
+    ) -> RecordedProcess {
         RecordedProcess {
             pid,
             parent_pid,
@@ -282,7 +287,7 @@ mod tests {
         }
     }
 
-    fn cause(
+    pub(in crate::trees) fn cause(
         pages_are: PagesAre,
         cause: Cause,
         of_type: &str,
@@ -300,7 +305,10 @@ mod tests {
         }
     }
 
-    fn tree(processes: Vec<RecordedProcess>, causes: Vec<CauseFigures>) -> TreeFigures {
+    pub(in crate::trees) fn tree(
+        processes: Vec<RecordedProcess>,
+        causes: Vec<CauseFigures>,
+    ) -> TreeFigures {
         TreeFigures {
             python: None,
             seen_by: None,
@@ -316,6 +324,7 @@ mod tests {
                 moments: Vec::new(),
                 causes,
             }),
+            map: None,
             alike: Vec::new(),
             alike_unseen: None,
             taken_at_seconds: None,

@@ -27,14 +27,33 @@ const LEAST: f64 = (64 << 10) as f64;
 /// Points of one line, and marks of one axis.
 const MARKS: u64 = 12;
 
-struct MemoryLine {
-    name: String,
+pub(super) struct MemoryLine {
+    pub name: String,
     /// From what to what, in bytes.
-    figures: Vec<String>,
-    colour: Colour,
+    pub figures: Vec<String>,
+    pub colour: Colour,
     /// Children that have visited the data, and the bytes that there are more than before.
-    points: Vec<(u64, f64)>,
+    pub points: Vec<(u64, f64)>,
 }
+
+/// What the axes say.
+pub(super) struct Axes {
+    /// Below the lower one.
+    pub name: &'static str,
+    /// From one mark of it to the next, by the last value on it.
+    pub step: fn(u64) -> u64,
+    /// A mark of it.
+    pub mark: fn(u64) -> String,
+    /// A mark of the other one, of bytes.
+    pub memory: fn(f64) -> String,
+}
+
+const CHILDREN: Axes = Axes {
+    name: "children that have visited",
+    step: |children| children.div_ceil(MARKS),
+    mark: count,
+    memory: signed,
+};
 
 /// Lines of text, each in its colour.
 type ColouredLines = Vec<(String, Colour)>;
@@ -115,7 +134,7 @@ fn chart(
     charts.add(ChartKind::Tree, name, title, alt, |title, alt| {
         let mut sketch = Sketch::default();
         let top = head(&mut sketch, title, &notes) + 8;
-        let bottom = field(&mut sketch, top, &lines);
+        let bottom = field(&mut sketch, top, &lines, &CHILDREN);
         sketch.finish(bottom, title, alt)
     })
 }
@@ -175,7 +194,7 @@ fn thinned(points: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 /// Axes, lines, and the lines' names at their ends; gives where all of it ends.
-fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine]) -> i32 {
+pub(super) fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine], axes: &Axes) -> i32 {
     let all = || lines.iter().flat_map(|line| &line.points);
     let children = all().map(|point| point.0).max().unwrap_or(1).max(1);
     let highest = all().map(|point| point.1).fold(LEAST, f64::max) * HEADROOM;
@@ -195,16 +214,15 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine]) -> i32 {
         let colour = if mark == 0 { theme::MUTED } else { theme::LINE };
         sketch.path(vec![(left, level), (right, level)], 1, colour);
         let at = (left - 8, level);
-        sketch.text(at, signed(value), TEXT, Anchor::End, theme::MUTED);
+        sketch.text(at, (axes.memory)(value), TEXT, Anchor::End, theme::MUTED);
     }
-    let each = children.div_ceil(MARKS);
+    let each = (axes.step)(children).max(1);
     for mark in (0..=children / each).map(|mark| mark * each) {
         let at = (x(mark), bottom + 16);
-        sketch.text(at, count(mark), TEXT, Anchor::Middle, theme::MUTED);
+        sketch.text(at, (axes.mark)(mark), TEXT, Anchor::Middle, theme::MUTED);
     }
     let below = ((left + right) / 2, bottom + 34);
-    let words = "children that have visited";
-    sketch.text(below, words, TEXT, Anchor::Middle, theme::MUTED);
+    sketch.text(below, axes.name, TEXT, Anchor::Middle, theme::MUTED);
 
     for line in lines {
         let points = line.points.iter();
@@ -212,8 +230,11 @@ fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine]) -> i32 {
             .map(|(number, bytes)| (x(*number), y(*bytes)))
             .collect();
         sketch.path(points.clone(), 2, line.colour);
-        for point in points {
-            sketch.dot(point, line.colour);
+        // Many would hide their line.
+        if points.len() as u64 <= MARKS + 2 {
+            for point in points {
+                sketch.dot(point, line.colour);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use refcow_model::{Measurement, Report, Run, datasets};
 const OPEN: usize = 4;
 
 /// Pictures of one kind: the first ones beside each other, the others when they are asked for.
-pub(super) fn pictures(charts: &[&Chart]) -> Vec<Block> {
+pub(crate) fn pictures(charts: &[&Chart]) -> Vec<Block> {
     let (first, others) = charts.split_at(charts.len().min(OPEN));
     let mut blocks = Vec::new();
     if !first.is_empty() {

@@ -1,6 +1,6 @@
 //! Why a document is refused.
 
-use crate::{SCHEMA_VERSION, printable};
+use crate::printable;
 
 /// Why a text is no document that this refcow can work with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -13,12 +13,20 @@ pub enum DocumentError {
     #[error("this is not a refcow JSON file: it has no schema_version")]
     #[diagnostic(help("save a run with --format json --output FILE"))]
     Foreign,
+    /// Another kind of document.
+    #[error(
+        "this is a run of `refcow measure` or the like, and no recording of `refcow run` or `attach`"
+    )]
+    #[diagnostic(help("give two documents of one kind"))]
+    NoTrees,
     /// Written by a later refcow.
-    #[error("it has schema version {found}, and this refcow reads {SCHEMA_VERSION} and older")]
+    #[error("it has schema version {found}, and this refcow reads {reads} and older")]
     #[diagnostic(help("{}", needed(written_by)))]
     Newer {
         /// Its version.
         found: u64,
+        /// The newest that this refcow reads.
+        reads: u32,
         /// The refcow that wrote it, if it says so.
         written_by: Option<String>,
     },

@@ -1,0 +1,101 @@
+//! Trees that are kept by name, and what was recorded against them: for `refcow attach` and `run`.
+
+use clap::Args;
+
+use super::error::CommandError;
+use super::measure::baseline_name;
+use super::options::LiveFormat;
+use crate::baselines::{Baseline, BaselinePlace};
+use crate::live;
+use crate::model::trees::Trees;
+use crate::model::trees::compare::{self, TreesComparison};
+use crate::report::Style;
+use crate::report::trees_comparison::{change, did, render};
+
+#[derive(Debug, Args)]
+pub struct TreesBaseline {
+    /// Save what was recorded as baselines/NAME.json, to compare later recordings with it
+    #[arg(long, value_name = "NAME", value_parser = baseline_name, conflicts_with = "baseline")]
+    save_baseline: Option<String>,
+    /// Compare what each worker copied and made with baselines/NAME.json [status 1 if it is more]
+    #[arg(long, value_name = "NAME", value_parser = baseline_name)]
+    baseline: Option<String>,
+}
+
+/// A baseline that was read, or found writable, before anything is recorded.
+#[derive(Debug)]
+pub struct OpenBaseline {
+    base: Option<Trees>,
+    place: Option<BaselinePlace>,
+}
+
+impl TreesBaseline {
+    /// Reads it, or makes a place for it.
+    pub fn open(&self, format: LiveFormat) -> Result<OpenBaseline, CommandError> {
+        let base = self
+            .baseline
+            .as_deref()
+            .map(|name| Baseline::named(name).read_trees());
+        if base.is_some() && format != LiveFormat::Table {
+            return Err(CommandError::NoPlaceForComparison);
+        }
+        let place = self
+            .save_baseline
+            .as_deref()
+            .map(|name| Baseline::named(name).open());
+        Ok(OpenBaseline {
+            base: base.transpose()?,
+            place: place.transpose()?,
+        })
+    }
+}
+
+impl OpenBaseline {
+    /// Adds the comparison to what is printed; what has regressed is an error that comes behind it.
+    pub fn compare(
+        &self,
+        trees: &Trees,
+        style: Style,
+        text: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let Some(base) = &self.base else {
+            return Ok(());
+        };
+        let comparison = compare::compare(base, trees, compare::TOLERANCE);
+        text.push(b'\n');
+        text.extend(render(&comparison, style));
+        regressions(&comparison)
+    }
+
+    /// Keeps what was recorded, if it was to be.
+    pub fn keep(self, trees: &Trees) -> Result<(), CommandError> {
+        if let Some(place) = self.place {
+            place.keep(&live::json(trees)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// An error if there are any, or if none could have been found.
+pub fn regressions(comparison: &TreesComparison) -> Result<(), CommandError> {
+    if comparison.trees.is_empty() {
+        return Err(CommandError::NoWorkersInCommon);
+    }
+    let regressed = comparison.regressed();
+    let mut all = String::new();
+    let mut before = None;
+    for (command, cost) in regressed {
+        all += &match before {
+            None => format!("{command}: "),
+            Some(before) if before == command => ", ".to_owned(),
+            Some(_) => format!("; {command}: "),
+        };
+        let did = did(cost.pages_are);
+        all += &format!("what a worker {did} ({})", change(cost.bytes));
+        before = Some(command);
+    }
+    match all.is_empty() {
+        true => Ok(()),
+        false => Err(CommandError::Regressed(all)),
+    }
+}
