@@ -468,7 +468,7 @@ fn wait() -> Result<(i32, i32), Errno> {
 }
 
 /// Lets a tracee that stands still go on, with this signal if it is not 0. One that was killed needs no letting go.
-fn go_on(thread: i32, request: libc::c_uint, signal: i32) {
+pub(super) fn go_on(thread: i32, request: libc::c_uint, signal: i32) {
     let nothing = std::ptr::null_mut::<libc::c_void>();
     #[expect(
         unsafe_code,

@@ -21,7 +21,7 @@ pub use control::{
     Reading, Reply, Request, Size, Started,
 };
 pub use lines::{Interval, LineIntervals, PythonLine};
-pub use own_files::OwnFiles;
+pub use own_files::{OwnFiles, is_installed};
 pub use raised::Raised;
 
 /// Bytes in front of the map of objects, in the file that carries it to the observer: memory (`memfd_create(2)`), as the

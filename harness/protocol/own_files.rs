@@ -31,19 +31,24 @@ impl OwnFiles {
         let Some(path) = beside.and_then(|beside| file.strip_prefix(beside)) else {
             return false;
         };
-        let mut parts = path.split('/').peekable();
-        let mut before = "";
-        while let Some(part) = parts.next() {
-            let is_folder = parts.peek().is_some();
-            let installed = matches!(part, "site-packages" | "dist-packages")
-                || part.starts_with("python3") && matches!(before, "lib" | "lib64");
-            if is_folder && installed {
-                return false;
-            }
-            before = part;
-        }
-        true
+        !is_installed(path)
     }
+}
+
+/// Whether a file lies where Python and its packages are installed.
+pub fn is_installed(path: &str) -> bool {
+    let mut parts = path.split('/').peekable();
+    let mut before = "";
+    while let Some(part) = parts.next() {
+        let is_folder = parts.peek().is_some();
+        let installed = matches!(part, "site-packages" | "dist-packages")
+            || part.starts_with("python3") && matches!(before, "lib" | "lib64");
+        if is_folder && installed {
+            return true;
+        }
+        before = part;
+    }
+    false
 }
 
 #[cfg(test)]

@@ -1,0 +1,352 @@
+//! Which line of Python a thread of another process runs, read from its memory while it stands still.
+//!
+//! From 3.13 on the interpreter says itself where its structs have their fields (`_Py_DebugOffsets`, the first thing of `_PyRuntime`);
+//! before, they are the same in all releases of a series. A series that is not known has no lines: nothing here is guessed.
+
+mod layout;
+mod line_table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use layout::{Code, Layout};
+use serde::{Deserialize, Serialize};
+
+/// A function that fills a buffer from an address on, and says whether it could.
+pub trait ReadMemory: FnMut(u64, &mut [u8]) -> bool {}
+impl<Read: FnMut(u64, &mut [u8]) -> bool> ReadMemory for Read {}
+
+/// Where a thread was, as `FUNCTION (FILE:LINE)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Running {
+    /// The innermost line.
+    pub line: Arc<str>,
+    /// The innermost one of the user's own code that had called it; `None` where that is the line itself, or none had.
+    pub own: Option<Arc<str>>,
+}
+
+/// Why it is not known where a thread was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NoLine {
+    /// No Python had called what ran there: the interpreter begins or ends, or the thread is not Python's.
+    NoFrame,
+    /// It runs Python in several interpreters of the process at once.
+    SeveralInterpreters,
+    /// What its frame says makes no sense, as while it is being made.
+    Unreadable,
+}
+
+impl NoLine {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoFrame => "no Python was running",
+            Self::SeveralInterpreters => "the thread ran Python in several interpreters",
+            Self::Unreadable => "the frame could not be read",
+        }
+    }
+}
+
+/// Why no frame of an interpreter can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownLayout {
+    /// Its version is not known.
+    #[error("refcow does not know the frames of this version of Python")]
+    Version,
+    /// The memory of the process cannot be read, or is not what it should be.
+    #[error("the interpreter's memory does not say where its frames are")]
+    Memory,
+}
+
+/// What tells the code of a user.
+pub type IsOwn = Box<dyn Fn(&str) -> bool + Send>;
+
+/// Reads frames of an interpreter, in the process that started it and in all that were forked from that.
+pub struct Frames {
+    layout: Layout,
+    /// Address of `_PyRuntime`.
+    runtime: u64,
+    is_own: IsOwn,
+    /// Code by its address.
+    codes: HashMap<u64, KnownCode>,
+    /// The state of each thread of the system, where it was last.
+    states: HashMap<i32, u64>,
+}
+
+struct KnownCode {
+    /// What its struct says: if that is another, it is another code at the same address.
+    fields: Vec<u8>,
+    file: Arc<str>,
+    function: Arc<str>,
+    first_line: u32,
+    table: Vec<u8>,
+    is_own: bool,
+    /// By place in the code.
+    lines: HashMap<i64, Arc<str>>,
+}
+
+/// Longer lists than this are none.
+const MOST_STATES: usize = 10_000;
+/// As many frames are looked through for the user's own.
+const MOST_FRAMES: usize = 500;
+/// The longest name and table that are read.
+const LONGEST_TEXT: u64 = 4096;
+const LONGEST_TABLE: u64 = 4 << 20;
+/// So many codes are remembered.
+const MOST_CODES: usize = 100_000;
+/// No process of a user's has addresses from here on.
+const END_OF_ADDRESSES: u64 = 1 << 47;
+
+impl std::fmt::Debug for Frames {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Frames")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Frames {
+    /// Of CPython 3.`minor`, whose `_PyRuntime` is at this address.
+    ///
+    /// # Errors
+    /// When it is not known where it has its frames.
+    pub fn new(
+        minor: u8,
+        runtime: u64,
+        is_own: IsOwn,
+        read: &mut impl ReadMemory,
+    ) -> Result<Self, UnknownLayout> {
+        Ok(Self {
+            layout: Layout::of(minor, runtime, read)?,
+            runtime,
+            is_own,
+            codes: HashMap::new(),
+            states: HashMap::new(),
+        })
+    }
+
+    /// Whether the interpreter has begun: there is a thread that can run Python.
+    pub fn has_begun(&self, read: &mut impl ReadMemory) -> bool {
+        let interpreter = word(read, self.runtime + self.layout.interpreters);
+        let thread = interpreter.and_then(|of| word(read, of.checked_add(self.layout.threads)?));
+        thread.is_some_and(|thread| thread != 0)
+    }
+
+    /// What a thread runs that stands still: `identity` is what pthread_self(3) is in it.
+    ///
+    /// # Errors
+    /// With the reason when that is not known.
+    pub fn running(
+        &mut self,
+        thread: i32,
+        identity: u64,
+        read: &mut impl ReadMemory,
+    ) -> Result<Running, NoLine> {
+        let mut frame = self.frame_of(thread, identity, read)?;
+        let mut line = None;
+        for _ in 0..MOST_FRAMES {
+            if frame == 0 {
+                break;
+            }
+            let Some((code, place, previous)) = self.layout.frame.read(frame, read) else {
+                return line.map(alone).ok_or(NoLine::Unreadable);
+            };
+            frame = previous;
+            // Some frames stand for a call from C.
+            let Some(code) = code else {
+                continue;
+            };
+            let Some((name, is_own)) = self.line(code, place, read) else {
+                return line.map(alone).ok_or(NoLine::Unreadable);
+            };
+            match line {
+                None if is_own => return Ok(alone(name)),
+                None => line = Some(name),
+                Some(line) if is_own => {
+                    return Ok(Running {
+                        line,
+                        own: Some(name),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        line.map(alone).ok_or(NoLine::NoFrame)
+    }
+
+    /// Forgets a thread that has ended.
+    pub fn forget(&mut self, thread: i32) {
+        self.states.remove(&thread);
+    }
+
+    /// The innermost frame of a thread. It has a state in each interpreter in which it has been; of these one has a frame.
+    fn frame_of(
+        &mut self,
+        thread: i32,
+        identity: u64,
+        read: &mut impl ReadMemory,
+    ) -> Result<u64, NoLine> {
+        let layout = &self.layout;
+        let known = self.states.get(&thread).copied();
+        if let Some(state) = known
+            && word(read, state + layout.thread_id) == Some(identity)
+            && let Some(frame @ 1..) = layout.current_frame(state, read)
+        {
+            return Ok(frame);
+        }
+        let mut found = None;
+        let mut number = 0;
+        let mut interpreter = word(read, self.runtime + layout.interpreters);
+        while let Some(of @ 1..) = interpreter {
+            let mut state = word(read, of + layout.threads);
+            while let Some(at @ 1..) = state {
+                number += 1;
+                if number > MOST_STATES {
+                    return Err(NoLine::Unreadable);
+                }
+                if word(read, at + layout.thread_id) == Some(identity)
+                    && let Some(frame @ 1..) = layout.current_frame(at, read)
+                    && found.replace((at, frame)).is_some()
+                {
+                    return Err(NoLine::SeveralInterpreters);
+                }
+                state = word(read, at + layout.next_thread);
+            }
+            interpreter = word(read, of + layout.next_interpreter);
+        }
+        let (state, frame) = found.ok_or(NoLine::NoFrame)?;
+        // What has several states may have its frame in another one next time.
+        self.states.insert(thread, state);
+        Ok(frame)
+    }
+
+    /// What stands for a place in a code, and whether that is the user's own.
+    fn line(
+        &mut self,
+        code: u64,
+        place: u64,
+        read: &mut impl ReadMemory,
+    ) -> Option<(Arc<str>, bool)> {
+        let layout = &self.layout;
+        let mut fields = vec![0; layout.code.bytes()];
+        if !is_address(code) || !read(code + layout.code.first(), &mut fields) {
+            return None;
+        }
+        if self
+            .codes
+            .get(&code)
+            .is_none_or(|known| known.fields != fields)
+        {
+            if self.codes.len() >= MOST_CODES {
+                self.codes.clear();
+            }
+            let known = known_code(&layout.code, fields, &self.is_own, read)?;
+            self.codes.insert(code, known);
+        }
+        let known = self.codes.get_mut(&code)?;
+        let place = layout.place(code, place);
+        if let Some(line) = known.lines.get(&place) {
+            return Some((Arc::clone(line), known.is_own));
+        }
+        let line = line_table::line(
+            layout.code.line_table_is,
+            &known.table,
+            known.first_line,
+            place,
+        );
+        let KnownCode { file, function, .. } = known;
+        let line: Arc<str> = format!("{function} ({file}:{line})").into();
+        known.lines.insert(place, Arc::clone(&line));
+        Some((line, known.is_own))
+    }
+}
+
+fn alone(line: Arc<str>) -> Running {
+    Running { line, own: None }
+}
+
+fn known_code(
+    layout: &Code,
+    fields: Vec<u8>,
+    is_own: &IsOwn,
+    read: &mut impl ReadMemory,
+) -> Option<KnownCode> {
+    let of = |at: u64| {
+        let at = usize::try_from(at - layout.first()).ok()?;
+        fields
+            .get(at..at + 8)?
+            .try_into()
+            .ok()
+            .map(u64::from_ne_bytes)
+    };
+    let file: Arc<str> = text(layout, of(layout.file)?, read)?.into();
+    let function = text(layout, of(layout.function)?, read)?.into();
+    let first_line = u32::try_from(of(layout.first_line)? & 0xffff_ffff).ok()?;
+    let table = of(layout.line_table)?;
+    let length = word(read, table.checked_add(layout.bytes_length)?)?;
+    if !is_address(table) || length > LONGEST_TABLE {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    if !read(table + layout.bytes_content, &mut bytes) {
+        return None;
+    }
+    Some(KnownCode {
+        is_own: is_own(&file),
+        file,
+        function,
+        first_line,
+        table: bytes,
+        lines: HashMap::new(),
+        fields,
+    })
+}
+
+/// What a str says.
+fn text(layout: &Code, object: u64, read: &mut impl ReadMemory) -> Option<String> {
+    /// Bits of its state: one, two or four bytes a letter, all in the object itself, all of ASCII.
+    const COMPACT: u64 = 1 << 5;
+    const ASCII: u64 = 1 << 6;
+    if !is_address(object) {
+        return None;
+    }
+    let length = word(read, object + layout.text_length)?;
+    let state = word(read, object + layout.text_state)?;
+    if length > LONGEST_TEXT || state & COMPACT == 0 {
+        return None;
+    }
+    // Behind the head of one that is not of ASCII stand the length and the address of its UTF-8.
+    let head = layout.ascii_head + if state & ASCII == 0 { 16 } else { 0 };
+    let head = head
+        + if layout.text_has_wide_head && state & ASCII == 0 {
+            8
+        } else {
+            0
+        };
+    let width = state >> 2 & 7;
+    if ![1, 2, 4].contains(&width) {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(length * width).ok()?];
+    if !read(object + head, &mut bytes) {
+        return None;
+    }
+    let letters = bytes.chunks(usize::try_from(width).ok()?).map(|letter| {
+        let number = letter
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte));
+        char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER)
+    });
+    Some(letters.collect())
+}
+
+fn word(read: &mut impl ReadMemory, address: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (is_address(address) && read(address, &mut bytes)).then(|| u64::from_ne_bytes(bytes))
+}
+
+fn is_address(address: u64) -> bool {
+    (4096..END_OF_ADDRESSES).contains(&address)
+}

@@ -1,0 +1,482 @@
+//! Has threads of other processes stand still at some of their page faults, by a perf event that sends SIGTRAP and ptrace(2), and says
+//! where each is.
+//!
+//! Nobody is interrupted: a thread is seized while it runs, stands still only at its own faults (and where it forks, starts a thread or gets a
+//! signal, as under any tracer), and is let go by the end of this process. The event belongs to one thread; a new thread, and the first
+//! one of a new process, get theirs before they first run.
+//!
+//! What stops a thread is a signal, and a signal that nobody takes up ends a process which does not ignore it. So a thread that blocks
+//! SIGTRAP without ignoring it has no event until it unblocks it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::ptrace::{self, Options};
+use nix::unistd::Pid;
+use perf_event::events::Software;
+use perf_event::{Builder, Counter, ReadFormat};
+use procfs::process::Process;
+use serde::{Deserialize, Serialize};
+
+use super::follow::go_on;
+use super::frames::{Frames, NoLine, Running};
+use super::unavailable::{Attempt, Unavailable};
+
+/// One that may be switched off by another thread than the tracer.
+pub type Events = Arc<Mutex<HashMap<i32, Counter>>>;
+
+/// A stop at a page fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Whose.
+    pub thread: i32,
+    /// What it touched.
+    pub address: u64,
+    /// Where it was.
+    pub running: Result<Running, NoLine>,
+}
+
+/// Why a thread does not stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NotTraced {
+    /// Somebody else traces it, or the system forbids it.
+    Refused,
+    /// It blocks the signal that would stop it, and does not ignore it.
+    Blocks,
+    /// The kernel gives no event.
+    NoEvent,
+    /// It is not known from whom it was forked.
+    Stranger,
+}
+
+impl NotTraced {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "another program traces it, or this user may not",
+            Self::Blocks => "it blocks SIGTRAP",
+            Self::NoEvent => "the kernel gave no event for it",
+            Self::Stranger => "its parent had ended",
+        }
+    }
+}
+
+/// Traces processes for whoever waits for them in the same thread.
+#[derive(Debug)]
+pub struct Stops {
+    /// Every so many-th fault of a thread stops it.
+    one_in: u64,
+    interpreters: Vec<Frames>,
+    processes: HashMap<i32, Traced>,
+    threads: HashMap<i32, Thread>,
+    events: Events,
+    /// Threads that are not traced, with the reason.
+    pub not_traced: Vec<(i32, NotTraced)>,
+    /// No event is opened any more.
+    leaves: bool,
+}
+
+#[derive(Debug)]
+struct Traced {
+    memory: File,
+    interpreter: usize,
+}
+
+#[derive(Debug)]
+struct Thread {
+    process: i32,
+    /// At how many system calls it was looked whether it blocks SIGTRAP still.
+    looks: u32,
+}
+
+/// The bit of SIGTRAP in a mask of signals.
+const TRAP: u64 = 1 << (libc::SIGTRAP - 1);
+
+/// How often threads of a process are listed: while it starts some all the time, no two lists are alike.
+const LISTS: usize = 20;
+
+/// A new thread unblocks its signals within so many system calls, or never.
+const MOST_LOOKS: u32 = 64;
+
+impl Stops {
+    /// Of no process.
+    pub fn new(one_in: u64) -> Self {
+        Self {
+            one_in,
+            interpreters: Vec::new(),
+            processes: HashMap::new(),
+            threads: HashMap::new(),
+            events: Events::default(),
+            not_traced: Vec::new(),
+            leaves: false,
+        }
+    }
+
+    /// The events of all threads.
+    pub fn events(&self) -> Events {
+        Arc::clone(&self.events)
+    }
+
+    /// Whether a process is traced.
+    pub fn has(&self, pid: i32) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
+    /// An interpreter whose processes may be traced: its number.
+    pub fn add_interpreter(&mut self, frames: Frames) -> usize {
+        self.interpreters.push(frames);
+        self.interpreters.len() - 1
+    }
+
+    /// Begins to trace all threads of a process that runs.
+    pub fn trace(&mut self, pid: i32, interpreter: usize) {
+        if self.has(pid) {
+            return;
+        }
+        let Ok(memory) = Process::new(pid).and_then(|process| process.mem()) else {
+            return self.not_traced.push((pid, NotTraced::Refused));
+        };
+        self.processes.insert(
+            pid,
+            Traced {
+                memory,
+                interpreter,
+            },
+        );
+        // While it starts threads, no two lists are alike; those that a seized one starts are traced by the kernel.
+        let mut known: Vec<i32> = Vec::new();
+        for _ in 0..LISTS {
+            let tasks = Process::new(pid).and_then(|process| process.tasks());
+            let threads = tasks.into_iter().flatten();
+            let threads = threads.filter_map(|task| Some(task.ok()?.tid));
+            let new: Vec<i32> = threads.filter(|thread| !known.contains(thread)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for thread in new {
+                known.push(thread);
+                self.seize(pid, thread);
+            }
+        }
+    }
+
+    fn seize(&mut self, process: i32, thread: i32) {
+        let options = Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_TRACESYSGOOD;
+        match ptrace::seize(Pid::from_raw(thread), options) {
+            Ok(()) => {
+                self.threads.insert(thread, Thread { process, looks: 0 });
+                match Signals::of(process, thread) {
+                    Some(signals) if signals.may_trap() => self.open(thread),
+                    Some(_) => self.not_traced.push((thread, NotTraced::Blocks)),
+                    None => {}
+                }
+            }
+            // It has ended.
+            Err(Errno::ESRCH) => {}
+            // The kernel has seized it with the thread that started it, and it is about to come to its first stop.
+            Err(_) if is_own(process, thread) => {}
+            Err(_) => self.not_traced.push((thread, NotTraced::Refused)),
+        }
+    }
+
+    fn open(&mut self, thread: i32) {
+        if self.leaves {
+            return;
+        }
+        let opened = event(self.one_in).observe_pid(thread).build();
+        let opened = opened.and_then(|mut event| {
+            event.enable()?;
+            Ok(event)
+        });
+        match opened {
+            Ok(event) => {
+                let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+                events.insert(thread, event);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(_) => self.not_traced.push((thread, NotTraced::NoEvent)),
+        }
+    }
+
+    /// Serves what a thread has come to, as waitpid(2) says it.
+    pub fn serve(&mut self, thread: i32, status: i32) -> Option<Stop> {
+        if !libc::WIFSTOPPED(status) {
+            self.gone(thread);
+            return None;
+        }
+        let signal = libc::WSTOPSIG(status);
+        match status >> 16 {
+            0 if signal == libc::SIGTRAP | 0x80 => self.in_system_call(thread),
+            0 if signal == libc::SIGTRAP => return self.trapped(thread),
+            0 => go_on(thread, libc::PTRACE_CONT, signal),
+            libc::PTRACE_EVENT_EXEC => {
+                self.leave(thread);
+                let _ = ptrace::detach(Pid::from_raw(thread), None);
+            }
+            libc::PTRACE_EVENT_STOP => {
+                let stopped = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+                match self.threads.contains_key(&thread) {
+                    false => self.arrives(thread),
+                    // It was told to stop, and stays so until it is told to go on.
+                    true if stopped.contains(&signal) => go_on(thread, libc::PTRACE_LISTEN, 0),
+                    true => go_on(thread, libc::PTRACE_CONT, 0),
+                }
+            }
+            // It has forked, or started a thread.
+            _ => go_on(thread, libc::PTRACE_CONT, 0),
+        }
+        None
+    }
+
+    /// A new thread or process stands still before it first runs.
+    fn arrives(&mut self, thread: i32) {
+        let status = Process::new(thread).and_then(|process| process.status());
+        let Ok(status) = status else {
+            return go_on(thread, libc::PTRACE_CONT, 0);
+        };
+        let (process, parent) = (status.tgid, status.ppid);
+        let interpreter = self.processes.get(&parent).map(|traced| traced.interpreter);
+        if !self.has(process) {
+            let memory = Process::new(process).and_then(|process| process.mem());
+            let (Some(interpreter), Ok(memory)) = (interpreter, memory) else {
+                self.not_traced.push((thread, NotTraced::Stranger));
+                let _ = ptrace::detach(Pid::from_raw(thread), None);
+                return;
+            };
+            self.processes.insert(
+                process,
+                Traced {
+                    memory,
+                    interpreter,
+                },
+            );
+        }
+        self.threads.insert(thread, Thread { process, looks: 0 });
+        self.in_system_call(thread);
+    }
+
+    /// A thread stands still that had no event so far.
+    fn in_system_call(&mut self, thread: i32) {
+        let Some(known) = self.threads.get_mut(&thread) else {
+            return go_on(thread, libc::PTRACE_CONT, 0);
+        };
+        known.looks += 1;
+        let is_last = known.looks > MOST_LOOKS;
+        match Signals::of(known.process, thread) {
+            Some(signals) if signals.may_trap() => self.open(thread),
+            Some(_) if !is_last && !self.leaves => return go_on(thread, libc::PTRACE_SYSCALL, 0),
+            Some(_) => self.not_traced.push((thread, NotTraced::Blocks)),
+            None => {}
+        }
+        go_on(thread, libc::PTRACE_CONT, 0);
+    }
+
+    fn trapped(&mut self, thread: i32) -> Option<Stop> {
+        /// `TRAP_PERF` of asm-generic/siginfo.h.
+        const BY_EVENT: i32 = 6;
+        let info = ptrace::getsiginfo(Pid::from_raw(thread));
+        let Ok(info) = info else {
+            go_on(thread, libc::PTRACE_CONT, 0);
+            return None;
+        };
+        if info.si_code != BY_EVENT {
+            // The program's own.
+            go_on(thread, libc::PTRACE_CONT, libc::SIGTRAP);
+            return None;
+        }
+        let (address, is_late) = of_event(&info);
+        let running = match is_late {
+            false => self.running(thread),
+            true => None,
+        };
+        go_on(thread, libc::PTRACE_CONT, 0);
+        running.map(|running| Stop {
+            thread,
+            address,
+            running,
+        })
+    }
+
+    fn running(&mut self, thread: i32) -> Option<Result<Running, NoLine>> {
+        let process = self.threads.get(&thread)?.process;
+        let traced = self.processes.get(&process)?;
+        let identity = identity(thread)?;
+        let memory = &traced.memory;
+        let mut read =
+            |address: u64, buffer: &mut [u8]| memory.read_exact_at(buffer, address).is_ok();
+        let frames = self.interpreters.get_mut(traced.interpreter)?;
+        Some(frames.running(thread, identity, &mut read))
+    }
+
+    /// A thread is no more.
+    fn gone(&mut self, thread: i32) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.remove(&thread);
+        drop(events);
+        let Some(known) = self.threads.remove(&thread) else {
+            return;
+        };
+        if let Some(traced) = self.processes.get(&known.process)
+            && let Some(frames) = self.interpreters.get_mut(traced.interpreter)
+        {
+            frames.forget(thread);
+        }
+        if known.process == thread {
+            self.processes.remove(&thread);
+        }
+    }
+
+    /// A process executes another program: all its threads but the first have ended.
+    fn leave(&mut self, process: i32) {
+        let all = self.threads.iter();
+        let all = all.filter(|(_, thread)| thread.process == process);
+        let all: Vec<i32> = all.map(|(thread, _)| *thread).collect();
+        all.into_iter().for_each(|thread| self.gone(thread));
+        self.processes.remove(&process);
+    }
+
+    /// Switches all events on again.
+    pub fn resume(&self) {
+        if !self.leaves {
+            switch(&self.events, true);
+        }
+    }
+
+    /// Switches all events off, for good.
+    pub fn end(&mut self) {
+        self.leaves = true;
+        switch(&self.events, false);
+    }
+
+    /// Whether a stop is still to come: of a thread that would die of it if nobody took it up.
+    pub fn is_awaited(&self) -> bool {
+        let mut all = self.threads.iter();
+        all.any(|(thread, known)| {
+            let signals = Signals::of(known.process, *thread);
+            signals.is_some_and(|signals| signals.pending & !signals.ignored & TRAP != 0)
+        })
+    }
+
+    /// What a thread has come to that this thread traces, as waitpid(2) says it: thread and status. `None`: nothing new.
+    pub fn next() -> Option<(i32, i32)> {
+        let mut status = 0;
+        #[expect(unsafe_code, reason = "nix fails at signals that it cannot name")]
+        // SAFETY: `status` outlives the call, and is all that it writes.
+        let thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        (thread > 0).then_some((thread, status))
+    }
+}
+
+/// Switches the events of all threads on or off.
+pub fn switch(events: &Events, on: bool) {
+    let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
+    for event in events.values_mut() {
+        // One whose thread has ended has nothing to switch.
+        let _ = match on {
+            true => event.enable(),
+            false => event.disable(),
+        };
+    }
+}
+
+/// Whether threads can be stopped at page faults here: tries it on the calling thread, which does not stop.
+///
+/// # Errors
+/// When they cannot, with the reason and what helps.
+pub fn try_stopping() -> Result<(), Unavailable> {
+    let mut event = event(u64::MAX >> 1);
+    let opened = event.observe_self().build();
+    opened.map(drop).map_err(Attempt::Open.failed())
+}
+
+/// An event that stops its thread at every so many-th page fault of user code, switched off.
+///
+/// Not at those that the kernel has on behalf of a thread: the signal would end its system call.
+fn event(one_in: u64) -> Builder<'static> {
+    let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
+    event
+        .read_format(ReadFormat::empty())
+        .exclude_kernel(true)
+        .exclude_hv(true)
+        .sample_period(one_in)
+        .sigtrap(true)
+        .remove_on_exec(true)
+        .any_cpu();
+    event
+}
+
+/// Signals of a thread.
+struct Signals {
+    blocked: u64,
+    ignored: u64,
+    pending: u64,
+}
+
+impl Signals {
+    fn of(process: i32, thread: i32) -> Option<Self> {
+        let process = Process::new(process).ok()?;
+        let status = process.task_from_tid(thread).ok()?.status().ok()?;
+        Some(Self {
+            blocked: status.sigblk,
+            ignored: status.sigign,
+            pending: status.sigpnd,
+        })
+    }
+
+    /// Whether a stop comes at once, or does no harm if it does not.
+    fn may_trap(&self) -> bool {
+        self.blocked & TRAP == 0 || self.ignored & TRAP != 0
+    }
+}
+
+/// Whether a thread is traced by this process already.
+fn is_own(process: i32, thread: i32) -> bool {
+    tracer_of(process, thread) == Some(std::process::id().cast_signed())
+}
+
+/// Who traces a thread.
+fn tracer_of(process: i32, thread: i32) -> Option<i32> {
+    let process = Process::new(process).ok()?;
+    let status = process.task_from_tid(thread).ok()?.status().ok()?;
+    Some(status.tracerpid).filter(|pid| *pid != 0)
+}
+
+/// Who traces a process, if somebody does.
+pub fn tracer(pid: i32) -> Option<i32> {
+    tracer_of(pid, pid)
+}
+
+/// The address that was touched, and whether the signal came later than the fault, as it was blocked.
+fn of_event(info: &libc::siginfo_t) -> (u64, bool) {
+    /// Where `si_perf_flags` is, and `TRAP_PERF_FLAG_ASYNC` in it.
+    const FLAGS: usize = 36;
+    const LATE: u32 = 1;
+    #[expect(unsafe_code, reason = "libc does not know this kind of signal")]
+    // SAFETY: the struct has 128 bytes, all of which are plain numbers that the kernel has written; `si_addr` is one of them for
+    // signals of this code.
+    unsafe {
+        let bytes = std::ptr::from_ref(info).cast::<u8>();
+        let flags = bytes.add(FLAGS).cast::<u32>().read_unaligned();
+        (info.si_addr().addr() as u64, flags & LATE != 0)
+    }
+}
+
+/// What pthread_self(3) is in a thread that stands still.
+#[cfg(target_arch = "x86_64")]
+fn identity(thread: i32) -> Option<u64> {
+    let registers = ptrace::getregs(Pid::from_raw(thread)).ok()?;
+    Some(registers.fs_base)
+}
+
+/// Not read on other processors yet.
+#[cfg(not(target_arch = "x86_64"))]
+fn identity(_: i32) -> Option<u64> {
+    None
+}
