@@ -83,12 +83,12 @@ enum Commands {
     Trees(trees::TreesArgs),
     /// Show what a running program's processes share, and what they copy from now on
     ///
-    /// refcow reads what the kernel says of the processes. It stops none of them, writes nothing to their memory, and injects
-    /// no code.
+    /// refcow reads what the kernel says of the processes. It writes nothing to their memory, injects no code, and stops none of
+    /// them unless you ask for --lines.
     Attach(attach::AttachArgs),
     /// Run a program, and show what it and all processes that it forks copy and make
     ///
-    /// refcow passes on its signals and its exit status, and stops none of its processes.
+    /// refcow passes on its signals and its exit status, and stops none of its processes unless you ask for --lines.
     Run(run::RunArgs),
     /// List the Python interpreters here, and say which can be measured
     Pythons,

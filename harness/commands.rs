@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod fixtures;
 pub(crate) mod help;
+mod lines;
 pub(crate) mod measure;
 pub(crate) mod merge;
 pub(crate) mod new;

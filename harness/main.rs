@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use miette::Diagnostic;
 use refcow::cli;
 use refcow::keeper;
+use refcow::live::tracer;
 use refcow::model::printable_lines;
 use refcow::process;
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .next()
-        .is_some_and(|name| name == keeper::NAME)
-    {
-        return keep();
+    let name = std::env::args_os().next().unwrap_or_default();
+    if name == keeper::NAME {
+        return ended(keeper::NAME, keeper::run());
+    }
+    if name == tracer::NAME {
+        return ended(tracer::NAME, tracer::run());
     }
     process::raise_open_files();
     match cli::run(std::env::args_os()) {
@@ -36,12 +38,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The same program in its other part.
-fn keep() -> ExitCode {
-    match keeper::run() {
+/// The same program in another part.
+fn ended(name: &str, outcome: io::Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = format!("{}: {error}; it is started by refcow\n", keeper::NAME);
+            let text = format!("{name}: {error}; it is started by refcow\n");
             let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::from(2)
         }

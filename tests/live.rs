@@ -17,9 +17,9 @@ use rstest::rstest;
 
 use crate::common::{REFCOW, by_python, cannot_record, python, run, signals, skipped};
 
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// One that any user may start.
-const SYSTEM: &str = "/usr/bin/python3";
+pub const SYSTEM: &str = "/usr/bin/python3";
 
 /// A Python program that waits for its standard input to end, and ends then.
 struct Target {
@@ -78,7 +78,7 @@ impl Drop for Target {
     }
 }
 
-fn document(printed: &str) -> Trees {
+pub fn document(printed: &str) -> Trees {
     let document: serde_json::Value = serde_json::from_str(printed).unwrap();
     let schema: serde_json::Value =
         serde_json::from_str(&run::stdout(&["schema", "trees"])).unwrap();

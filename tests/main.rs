@@ -29,6 +29,7 @@ mod leftovers;
 mod lines;
 mod live;
 mod live_findings;
+mod live_lines;
 mod live_report;
 mod mapper;
 mod native;

@@ -1,5 +1,6 @@
 //! `refcow attach`: a tree of processes that runs already.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::error::CommandError;
@@ -8,9 +9,10 @@ use super::report_folder;
 use super::terminal::{self, width_of};
 use crate::live::document::{self, Trees};
 use crate::live::recording::Recording;
+use crate::live::table::By;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
-use crate::live::{self, LiveError, family, pace, table};
+use crate::live::{self, LiveError, family, lines, pace, table};
 use crate::output::Output;
 use crate::report;
 
@@ -49,7 +51,12 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             vec![tree.ok_or(LiveError::Gone)?]
         }
         duration => {
-            let mut watch = Watch::new(false)?;
+            let told = args.recording.lines.start()?;
+            if told.is_some() {
+                lines::check(&family)?;
+                warn_of_lines(args.recording.quiet);
+            }
+            let mut watch = Watch::new(false, told)?;
             watch.add_family(family)?;
             watch.begin();
             let mut view = View::new(true, args.recording.quiet);
@@ -67,11 +74,26 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     };
     let trees = document::trees(trees);
     report_folder::write_trees(folder, &trees)?;
-    let mut text = rendered(&trees, args.recording.format, width_of(&output))?;
+    let mut text = rendered(
+        &trees,
+        args.recording.format,
+        width_of(&output),
+        &args.recording.lines.by,
+    )?;
     let compared = baseline.compare(&trees, terminal::style(&output), &mut text);
     output.write(&text)?;
     baseline.keep(&trees)?;
     compared
+}
+
+/// Says what can happen to a process that does not ignore the signal that stops it.
+fn warn_of_lines(quiet: bool) {
+    if !quiet {
+        let text = "warning: --lines stops the processes for a moment at a time. If refcow-tracer is killed by SIGKILL then, a \
+                    process may end with SIGTRAP. Without --lines nothing is stopped.\n";
+        // If nobody reads it, nothing is lost.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
 }
 
 /// Trees in one of the formats.
@@ -79,13 +101,14 @@ pub(super) fn rendered(
     trees: &Trees,
     format: LiveFormat,
     width: Option<u16>,
+    by: &[By],
 ) -> Result<Vec<u8>, CommandError> {
     Ok(match format {
         LiveFormat::Table => {
             let tables: Vec<String> = trees
                 .trees
                 .iter()
-                .map(|tree| table::of_one(tree, width))
+                .map(|tree| table::of_one(tree, width, by))
                 .collect();
             tables.join("\n").into_bytes()
         }

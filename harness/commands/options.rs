@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 
+use super::lines::LinesOptions;
 use super::terminal;
 use super::trees_baseline::TreesBaseline;
 use crate::compare::{FixtureOrVisit, Renamed, TOLERANCE};
@@ -184,6 +185,8 @@ pub struct RecordingOptions {
     /// Time between two lines on standard error, or two pictures on a terminal
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
     pub every: Duration,
+    #[command(flatten)]
+    pub lines: LinesOptions,
     /// How to write what is found
     #[arg(long, value_enum, default_value_t)]
     pub format: LiveFormat,

@@ -14,6 +14,7 @@ use super::options::RecordingOptions;
 use super::report_folder;
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
+use crate::live::lines::Lines;
 use crate::live::program::Waiting;
 use crate::live::recording::Recording;
 use crate::live::view::View;
@@ -99,8 +100,10 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         program: args.command[0].to_string_lossy().into_owned(),
         source,
     };
-    let mut watch = Watch::new(true)?;
-    let waiting = Waiting::start(&args.command).map_err(failed)?;
+    let lines = args.recording.lines.start()?;
+    let tracer = lines.as_ref().map(Lines::tracer);
+    let mut watch = Watch::new(true, lines)?;
+    let waiting = Waiting::start(&args.command, tracer).map_err(failed)?;
     let member = Member::read(waiting.pid).ok_or(LiveError::Gone)?;
     watch.add_waiting(member)?;
     watch.begin();
@@ -130,7 +133,12 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
     let trees = document::trees(trees);
     report_folder::write_trees(folder, &trees)?;
-    let mut text = rendered(&trees, args.recording.format, None)?;
+    let mut text = rendered(
+        &trees,
+        args.recording.format,
+        None,
+        &args.recording.lines.by,
+    )?;
     let style = Style::Terminal {
         width: None,
         colours: false,

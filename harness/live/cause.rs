@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use procfs::process::Process;
 
+use super::lines::LineOf;
 use super::python::Python;
 use super::recording::{Deed, Phase, Written};
 use crate::model::Cause;
@@ -31,6 +32,8 @@ pub struct Key {
     pub main_thread: bool,
     /// What the interpreter of the process did.
     pub phase: Phase,
+    /// The line of Python that was running.
+    pub line: LineOf,
 }
 
 /// Pages by what was written first, and what wrote.
@@ -91,8 +94,14 @@ pub struct Who {
 }
 
 impl Causes {
-    /// Takes a page up. Of one that is new, only who made it is known.
-    pub fn add(&mut self, written: &Written, who: Who, python: Option<&Python>) {
+    /// Takes a page up, and says for what it counts. Of one that is new, only who made it is known.
+    pub fn add(
+        &mut self,
+        written: &Written,
+        who: Who,
+        python: Option<&Python>,
+        line: LineOf,
+    ) -> Key {
         self.looked += 1;
         if self.looked.is_multiple_of(RENEWED) {
             self.memories
@@ -133,8 +142,22 @@ impl Causes {
             function,
             main_thread: fault.thread == who.writer,
             phase: who.phase,
+            line,
         };
-        *self.pages.entry(key).or_default() += 1;
+        *self.pages.entry(key.clone()).or_default() += 1;
+        key
+    }
+
+    /// The line of a page that was taken up without one.
+    pub fn set_line(&mut self, key: &Key, line: LineOf) {
+        if let Some(pages @ 1..) = self.pages.get_mut(key) {
+            *pages -= 1;
+            let key = Key {
+                line,
+                ..key.clone()
+            };
+            *self.pages.entry(key).or_default() += 1;
+        }
     }
 
     /// A process has ended, or executes another program: its number may be another's.

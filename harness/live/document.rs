@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::alike::alike;
 use super::cause::Key;
 use super::family::Family;
+use super::lines::{LineOf, Missing};
 use super::look::{Look, Pages, look};
 use super::python::{Python, python_of};
 use super::recording::{Deed, Phase as Doing};
@@ -266,31 +267,84 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
         executed: members().filter(|(_, one)| one.executed).count() as u64,
         moments: moments.collect(),
         causes: causes(watched, root),
+        lines: lines(watched, root),
     }
 }
 
-fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
-    // What went on to execute another program is in no figure; its pages are few, and stand for nobody.
-    let executed = |key: &&Key| watched.recording.members[key.by].executed;
-    let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
-    for (key, pages) in &watched.causes {
-        if key.root == root && !executed(&key) {
-            // All processes together.
-            let phase = match key.phase {
-                Doing::Unwatched if watched.recording.members[key.by].has_worked => Doing::Working,
-                known => known,
-            };
-            let key = Key {
-                by: root,
-                phase,
-                ..key.clone()
-            };
-            *sums.entry(key).or_default() += pages;
+/// Pages of a tree, but for those of what went on to execute another program: these are in no figure, are few, and stand for nobody.
+fn pages_of(watched: &Watched, root: usize) -> impl Iterator<Item = (&Key, u64)> {
+    let all = watched.causes.iter().map(|(key, pages)| (key, *pages));
+    all.filter(move |(key, pages)| {
+        key.root == root && *pages > 0 && !watched.recording.members[key.by].executed
+    })
+}
+
+fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
+    let (one_in, missing) = watched.lines.as_ref()?;
+    let Missing {
+        threads,
+        frames,
+        pauses,
+        dropped,
+        ended_early,
+    } = missing;
+    let mut looked_at_pages = 0;
+    let mut without: BTreeMap<&str, u64> = BTreeMap::new();
+    for (key, pages) in pages_of(watched, root) {
+        match &key.line {
+            LineOf::NotLooked => continue,
+            LineOf::Unknown(why) => *without.entry(why.as_str()).or_default() += pages,
+            LineOf::Known(_) => {}
         }
+        looked_at_pages += pages;
     }
+    let reason = |(reason, number): (&str, u64)| Reason {
+        reason: reason.to_owned(),
+        number,
+    };
+    let threads = threads.iter();
+    let threads = threads.map(|(why, threads)| (why.as_str(), threads.len() as u64));
+    Some(LinesFigures {
+        one_in: *one_in,
+        looked_at_pages,
+        without_line: without.into_iter().map(reason).collect(),
+        not_traced: threads.map(reason).collect(),
+        no_frames: frames.get(&root).cloned(),
+        pauses: *pauses,
+        dropped: *dropped,
+        ended_early: *ended_early,
+    })
+}
+
+fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
+    let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
+    for (key, pages) in pages_of(watched, root) {
+        // All processes together.
+        let phase = match key.phase {
+            Doing::Unwatched if watched.recording.members[key.by].has_worked => Doing::Working,
+            known => known,
+        };
+        let mut key = Key {
+            by: root,
+            phase,
+            ..key.clone()
+        };
+        if let LineOf::Unknown(_) = key.line {
+            key.line = LineOf::NotLooked;
+        }
+        *sums.entry(key).or_default() += pages;
+    }
+    let running = |line: &LineOf| match line {
+        LineOf::Known(running) => {
+            let own = running.own.as_deref().map(crate::model::printable);
+            (Some(crate::model::printable(&running.line)), own)
+        }
+        _ => (None, None),
+    };
     let mut all: Vec<CauseFigures> = sums
         .into_iter()
-        .map(|(key, pages)| CauseFigures {
+        .map(|(key, pages)| (running(&key.line), key, pages))
+        .map(|((line, own_line), key, pages)| CauseFigures {
             pages_are: match key.deed {
                 Deed::Copied => PagesAre::Copied,
                 Deed::Made => PagesAre::New,
@@ -309,6 +363,8 @@ fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
                 Doing::Working => Some(Phase::Work),
                 Doing::Ending => Some(Phase::Shutdown),
             },
+            line,
+            own_line,
             pages,
         })
         .collect();

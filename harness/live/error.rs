@@ -22,6 +22,25 @@ pub enum LiveError {
     #[error("cannot wait for page faults: {0}")]
     #[diagnostic(help("this is a fault of refcow's own, or the system is out of memory"))]
     Waiting(String),
+    /// Somebody else has its threads stop.
+    #[error("process {pid} is traced already, by process {by}{}", shown(name))]
+    #[diagnostic(help(
+        "a process has one tracer: end the other one (gdb, strace), or leave --lines out"
+    ))]
+    Traced {
+        /// The process.
+        pid: i32,
+        /// Who traces it.
+        by: i32,
+        /// What that runs.
+        name: String,
+    },
+    /// What reads lines does not run.
+    #[error("cannot start the process that reads lines: {0}")]
+    #[diagnostic(help(
+        "leave --lines out, or raise the limits of processes and open files (ulimit)"
+    ))]
+    Tracer(std::io::Error),
     /// The program does not run.
     #[error("cannot run {program}: {source}")]
     #[diagnostic(help(
@@ -41,6 +60,13 @@ pub enum LiveError {
     #[error("the document cannot be written: {0}")]
     #[diagnostic(help("this is a fault of refcow's own"))]
     Document(String),
+}
+
+fn shown(name: &str) -> String {
+    match name {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    }
 }
 
 impl LiveError {

@@ -34,11 +34,11 @@ pub struct Program {
 }
 
 impl Waiting {
-    /// Starts a process with this one's own terminal, input, output and environment.
+    /// Starts a process with this one's own terminal, input, output and environment. `tracer`: who may have its threads stop.
     ///
     /// # Errors
     /// When the kernel has no process for it.
-    pub fn start(words: &[OsString]) -> io::Result<Self> {
+    pub fn start(words: &[OsString], tracer: Option<u32>) -> io::Result<Self> {
         let (mut told, tell) = io::pipe()?;
         let (wait, go) = io::pipe()?;
         let mut command = Command::new(&words[0]);
@@ -47,6 +47,9 @@ impl Waiting {
         let other_end = go.as_raw_fd();
         let hold = move || {
             process::lower_open_files(open_files)?;
+            if let Some(tracer) = tracer {
+                be_traced(tracer);
+            }
             let pid = nix::unistd::getpid().as_raw();
             nix::unistd::write(tell.as_fd(), &pid.to_ne_bytes())?;
             close(other_end);
@@ -111,6 +114,17 @@ fn close(descriptor: i32) {
     // SAFETY: of this process's copy nobody makes use.
     unsafe {
         libc::close(descriptor);
+    }
+}
+
+/// Has the program, and what it forks, go on if its tracer ends while a signal to stop is under way; and lets the tracer trace it where
+/// only those may that started it (Yama).
+fn be_traced(tracer: u32) {
+    #[expect(unsafe_code, reason = "std and nix have no safe way to do it")]
+    // SAFETY: neither call reads or writes memory of this process; where there is no Yama, the second is refused.
+    unsafe {
+        libc::signal(libc::SIGTRAP, libc::SIG_IGN);
+        libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(tracer));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Trees as tables.
 
 use super::document::{
-    CauseFigures, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess, SeenBy,
-    ThreadIs, TreeFigures, Trees,
+    CauseFigures, LinesFigures, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess,
+    SeenBy, ThreadIs, TreeFigures, Trees,
 };
 use super::watch::Moment;
 use crate::model::Cause;
@@ -87,7 +87,7 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
 type Column<T> = (&'static str, bool, fn(&T) -> Option<u64>);
 
 /// One tree, with a line for each process.
-pub fn of_one(tree: &TreeFigures, width: Option<u16>) -> String {
+pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[By]) -> String {
     let width = width.unwrap_or(WIDTH);
     let mut text = wrapped(&title(tree), width, "");
     text.push('\n');
@@ -99,7 +99,10 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>) -> String {
             text += &wrapped(&note, width, "");
         }
         text.push('\n');
-        text += &causes(recorded, width);
+        text += &match by {
+            [] => causes(recorded, width) + &lines(recorded, width),
+            by => grouped(recorded, by, MOST_CAUSES, width),
+        };
         if tree.processes.is_empty() {
             text += "All of its processes have ended.\n";
             text += &findings(tree, width);
@@ -229,6 +232,103 @@ fn table<T>(
     columns.text(Some(width))
 }
 
+/// What pages are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// What was written first
+    Cause,
+    /// The type of the object that was written
+    Type,
+    /// The function that wrote
+    Function,
+    /// The Python line that was running, and the line of your own code that had called it
+    Line,
+    /// Whether the first thread of the process wrote, or another one
+    Thread,
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cause => "first write to",
+            Self::Type => "type",
+            Self::Function => "by",
+            Self::Line => "line",
+            Self::Thread => "thread",
+        }
+    }
+
+    fn words(self, one: &CauseFigures) -> String {
+        match self {
+            Self::Cause => one.cause.map_or(NOTHING, Cause::as_str).to_owned(),
+            Self::Type => one.type_name.clone().unwrap_or(NOTHING.to_owned()),
+            Self::Function => one.function.clone(),
+            Self::Line => line_of(one).unwrap_or(NOTHING.to_owned()),
+            Self::Thread => match one.thread {
+                ThreadIs::Main => "first",
+                ThreadIs::Other => "other",
+            }
+            .to_owned(),
+        }
+    }
+}
+
+/// The innermost line, and the innermost one of the user's own code.
+fn line_of(one: &CauseFigures) -> Option<String> {
+    let line = one.line.as_ref()?;
+    Some(match &one.own_line {
+        Some(own) => format!("{line}, from {own}"),
+        None => line.clone(),
+    })
+}
+
+/// Copied pages and new ones, each by what the user has chosen. By line, only those of which it is known.
+fn grouped(recorded: &RecordedFigures, by: &[By], most: usize, width: u16) -> String {
+    let is_by_line = by.contains(&By::Line);
+    let kinds: [(&str, &[PagesAre]); 2] = [
+        ("copied", &[PagesAre::Copied, PagesAre::Rewritten]),
+        ("new", &[PagesAre::New]),
+    ];
+    let headers: Vec<&str> = by.iter().map(|by| by.name()).collect();
+    let tables = kinds.map(|(name, kinds)| {
+        let all = recorded.causes.iter();
+        let all = all.filter(|one| kinds.contains(&one.pages_are));
+        let all = all.filter(|one| !is_by_line || one.line.is_some());
+        let name = match is_by_line {
+            true => looked_at(recorded, name),
+            false => name.to_owned(),
+        };
+        let words = |one: &CauseFigures| by.iter().map(|by| by.words(one)).collect();
+        ranked(
+            all,
+            [&[&name, "part"], &headers[..]].concat(),
+            most,
+            words,
+            width,
+        )
+    });
+    tables.concat()
+}
+
+/// The lines that copied and made most.
+fn lines(recorded: &RecordedFigures, width: u16) -> String {
+    match &recorded.lines {
+        Some(_) => grouped(recorded, &[By::Line], MOST_LINES, width),
+        None => String::new(),
+    }
+}
+
+/// `copied, 1 in 7`.
+fn looked_at(recorded: &RecordedFigures, name: &str) -> String {
+    match &recorded.lines {
+        Some(lines) if lines.one_in > 1 => format!("{name}, 1 in {}", lines.one_in),
+        _ => name.to_owned(),
+    }
+}
+
+/// As many rows of lines, which are long, where nobody asks for more of them.
+const MOST_LINES: usize = 6;
+
 /// As many rows of causes; the rest is one more.
 const MOST_CAUSES: usize = 12;
 
@@ -248,18 +348,19 @@ fn causes(recorded: &RecordedFigures, width: u16) -> String {
     let all = working().filter(copied);
     text += &ranked(
         all,
-        "copied",
-        &["first write to", "type", "by"],
+        vec!["copied", "part", "first write to", "type", "by"],
+        MOST_CAUSES,
         of_copied,
         width,
     );
+    let header = vec!["new", "part", "made by"];
     let all = working().filter(made);
-    text += &ranked(all, "new", &["made by"], |one| vec![function(one)], width);
+    text += &ranked(all, header, MOST_CAUSES, |one| vec![function(one)], width);
     let all = recorded.causes.iter().filter(ending);
     text += &ranked(
         all.filter(copied),
-        "copied at shutdown",
-        &["first write to", "type", "by"],
+        vec!["copied at shutdown", "part", "first write to", "type", "by"],
+        MOST_CAUSES,
         of_copied,
         width,
     );
@@ -277,8 +378,8 @@ fn function(one: &CauseFigures) -> String {
 /// Pages by what their rows say, most first.
 fn ranked<'a>(
     causes: impl Iterator<Item = &'a CauseFigures>,
-    name: &str,
-    says: &[&str],
+    header: Vec<&str>,
+    most: usize,
     words: impl Fn(&CauseFigures) -> Vec<String>,
     width: u16,
 ) -> String {
@@ -295,20 +396,19 @@ fn ranked<'a>(
         return String::new();
     }
     sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-    let rest: u64 = sums.iter().skip(MOST_CAUSES).map(|(_, pages)| pages).sum();
+    let rest: u64 = sums.iter().skip(most).map(|(_, pages)| pages).sum();
     let figures = |pages: u64| vec![bytes(pages * page_size()), share(pages as f64 / all as f64)];
     let mut rows: Vec<Vec<String>> = sums
         .iter()
-        .take(MOST_CAUSES)
+        .take(most)
         .map(|(words, pages)| [figures(*pages), words.clone()].concat())
         .collect();
     if rest > 0 {
-        let others = counted((sums.len() - MOST_CAUSES) as u64, "other", "others");
-        let mut words = vec![String::new(); says.len()];
+        let others = counted((sums.len() - most) as u64, "other", "others");
+        let mut words = vec![String::new(); header.len() - 2];
         words[0] = others;
         rows.push([figures(rest), words].concat());
     }
-    let header = [&[name, "part"], says].concat();
     let columns = Columns {
         header: header.into_iter().map(str::to_owned).collect(),
         rows,
@@ -344,6 +444,49 @@ fn recorded_title(recorded: &RecordedFigures) -> String {
     text
 }
 
+/// What is to be known of lines.
+fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &lines.no_frames {
+        notes.push(format!("warning: no lines are known: {why}."));
+        return notes;
+    }
+    let without: u64 = lines.without_line.iter().map(|one| one.number).sum();
+    let known = lines.looked_at_pages - without.min(lines.looked_at_pages);
+    let every = match lines.one_in {
+        1 => "every page fault".to_owned(),
+        number => format!("one page fault in {number}"),
+    };
+    notes.push(format!(
+        "Lines: {every} was looked at; {} with a known line.",
+        counted(known, "page", "pages")
+    ));
+    for one in &lines.without_line {
+        let pages = counted(one.number, "page has", "pages have");
+        notes.push(format!("{pages} no line: {}.", one.reason));
+    }
+    for one in &lines.not_traced {
+        let threads = counted(one.number, "thread was", "threads were");
+        notes.push(format!("warning: {threads} not looked at: {}.", one.reason));
+    }
+    if lines.ended_early {
+        notes.push("warning: the process that looks for lines ended early.".to_owned());
+    }
+    if lines.pauses > 0 {
+        let times = counted(lines.pauses, "time", "times");
+        notes.push(format!(
+            "warning: {times} looking took too long, and no lines were looked for until it was over."
+        ));
+    }
+    if lines.dropped > 0 {
+        let stops = counted(lines.dropped, "page fault", "page faults");
+        notes.push(format!(
+            "warning: the lines of {stops} were lost, as refcow was too slow."
+        ));
+    }
+    notes
+}
+
 fn recorded_notes(recorded: &RecordedFigures) -> Vec<String> {
     let mut notes = Vec::new();
     if recorded.lost_faults > 0 {
@@ -355,6 +498,7 @@ fn recorded_notes(recorded: &RecordedFigures) -> Vec<String> {
     if !recorded.with_kernel_writes {
         notes.push("Pages that the kernel wrote for a system call (read, recv) are not among these: recording them takes root or CAP_PERFMON.".to_owned());
     }
+    notes.extend(recorded.lines.iter().flat_map(notes_of_lines));
     if recorded.executed > 0 {
         let executed = counted(recorded.executed, "process", "processes");
         notes.push(format!(

@@ -7,6 +7,7 @@ use super::LiveError;
 use super::cause::{Causes, Key, Who};
 use super::ending::{self, Ending, ending};
 use super::family::{self, Family, Member};
+use super::lines::{LineOf, Lines, Missing};
 use super::look::look;
 use super::python::{Python, python_of};
 use super::recording::{Deed, Had, Memory, Processes, Recording, Written};
@@ -99,6 +100,8 @@ pub struct Watch {
     /// What was recorded so far.
     pub recording: Recording<Machine>,
     causes: Causes,
+    /// Where threads were, if that is asked for.
+    lines: Option<Lines>,
     /// The place of a process that is to become a program.
     own: Option<usize>,
     began: Instant,
@@ -128,6 +131,8 @@ pub struct Watched {
     pub recording: Recording<Machine>,
     /// Pages by what was written first, and what wrote.
     pub causes: HashMap<Key, u64>,
+    /// How lines were looked at, and what is not known of them; `None`: they were not asked for.
+    pub lines: Option<(u64, Missing)>,
     /// For how long.
     pub duration: Duration,
     /// Faults of which there is no record.
@@ -141,16 +146,17 @@ pub struct Watched {
 }
 
 impl Watch {
-    /// Makes what records. `follows`: what executes a program is recorded on.
+    /// Makes what records. `follows`: what executes a program is recorded on. `lines`: with what tells them.
     ///
     /// # Errors
     /// When page faults cannot be recorded.
-    pub fn new(follows: bool) -> Result<Self, LiveError> {
+    pub fn new(follows: bool, lines: Option<Lines>) -> Result<Self, LiveError> {
         let began = Instant::now();
         Ok(Self {
             recorder: TreeRecorder::new()?,
             recording: Recording::new(Machine, follows),
             causes: Causes::default(),
+            lines,
             own: None,
             began,
             moments: Vec::new(),
@@ -280,7 +286,11 @@ impl Watch {
         let written: Vec<_> = incidents.iter().map(|one| self.judge(one)).collect();
         for (incident, written) in incidents.iter().zip(written) {
             let (recording, causes) = (&self.recording, &mut self.causes);
-            explain(recording, causes, &self.pythons, incident, written);
+            let lines = self.lines.as_mut();
+            explain(recording, causes, lines, &self.pythons, incident, written);
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.hear(&mut self.causes);
         }
         self.ticks += 1;
         self.ask_for_pythons();
@@ -322,6 +332,15 @@ impl Watch {
                 } else {
                     pause.saturating_mul(2)
                 };
+            }
+        }
+        if let Some(lines) = &mut self.lines {
+            for (place, python, ..) in &self.pythons {
+                if let Some(python) = python
+                    && !lines.traces(*place)
+                {
+                    lines.trace(*place, python, &members_of(&self.recording, *place));
+                }
             }
         }
     }
@@ -472,18 +491,25 @@ impl Watch {
     pub fn finish(mut self) -> Result<Watched, LiveError> {
         let duration = self.began.elapsed();
         let with_kernel = self.recorder.is_with_kernel();
+        // First: what it still says is of faults that are still to be taken up.
+        let missing = self.lines.as_mut().map(|lines| {
+            let one_in = lines.one_in();
+            (one_in, lines.leave(&mut self.causes))
+        });
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
         self.recording.begin_records();
         let written: Vec<_> = last.iter().map(|one| self.recording.take(one)).collect();
         for (incident, written) in last.iter().zip(written) {
             let (recording, causes) = (&self.recording, &mut self.causes);
-            explain(recording, causes, &self.pythons, incident, written);
+            let lines = self.lines.as_mut();
+            explain(recording, causes, lines, &self.pythons, incident, written);
         }
         let pythons = self.pythons.into_iter();
         Ok(Watched {
             recording: self.recording,
             causes: self.causes.pages,
+            lines: missing,
             duration,
             lost,
             with_kernel,
@@ -535,6 +561,7 @@ impl Watched {
 fn explain(
     recording: &Recording<Machine>,
     causes: &mut Causes,
+    lines: Option<&mut Lines>,
     pythons: &[Asked],
     incident: &Incident,
     written: Option<Written>,
@@ -557,11 +584,25 @@ fn explain(
             .map(|relative| recording.members[relative].member.pid),
     };
     let python = pythons.iter().find(|(of, ..)| *of == root);
-    causes.add(
-        &written,
-        who,
-        python.and_then(|(_, python, ..)| python.as_ref()),
-    );
+    let python = python.and_then(|(_, python, ..)| python.as_ref());
+    match lines {
+        None => drop(causes.add(&written, who, python, LineOf::NotLooked)),
+        Some(lines) => {
+            let line = lines.of(&written.fault);
+            let is_looked_at = line != LineOf::NotLooked;
+            let key = causes.add(&written, who, python, line);
+            if !is_looked_at {
+                lines.expect(&written.fault, key);
+            }
+        }
+    }
+}
+
+/// The processes of a tree that live, by their numbers.
+fn members_of(recording: &Recording<Machine>, of: usize) -> Vec<i32> {
+    let all = recording.members.iter().enumerate();
+    let all = all.filter(|(place, one)| one.lives && root(recording, *place) == of);
+    all.map(|(_, one)| one.member.pid).collect()
 }
 
 /// Nanoseconds of the clock that records have.

@@ -169,6 +169,42 @@ pub struct RecordedFigures {
     pub moments: Vec<MomentFigures>,
     /// The pages by what was written first and what wrote, most first: each page of `processes` is in one of these.
     pub causes: Vec<CauseFigures>,
+    /// How lines were looked at. Absent unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LinesFigures>,
+}
+
+/// Of how many pages it was looked which line of Python wrote, and why not of others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinesFigures {
+    /// One page fault in so many of each thread was looked at.
+    pub one_in: u64,
+    /// Pages in `causes` whose fault was looked at.
+    pub looked_at_pages: u64,
+    /// Those of them without a line.
+    pub without_line: Vec<Reason>,
+    /// Threads whose faults were not looked at, those of other trees that were recorded together with this one included.
+    pub not_traced: Vec<Reason>,
+    /// Why there are no lines of this tree at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_frames: Option<String>,
+    /// How often nothing was looked at for some time, as looking took too long.
+    pub pauses: u64,
+    /// Faults that were looked at for nothing, as refcow was too slow.
+    pub dropped: u64,
+    /// Whether the process that looks had ended before it was to.
+    pub ended_early: bool,
+}
+
+/// How often something was so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// What.
+    pub reason: String,
+    /// Pages, or threads.
+    pub number: u64,
 }
 
 /// Pages of a tree that have a cause in common.
@@ -190,6 +226,12 @@ pub struct CauseFigures {
     /// What its interpreter was doing. Absent where that was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
+    /// The Python function and line that was running: `FUNCTION (FILE:LINE)`. Absent where nobody looked, and where none was running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The innermost line of the user's own code that had called it. Absent where that is `line`, and where none had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_line: Option<String>,
     /// How many.
     pub pages: u64,
 }

@@ -302,6 +302,8 @@ pub(super) mod tests {
             thread: ThreadIs::Main,
             phase: None,
             pages,
+            line: None,
+            own_line: None,
         }
     }
 
@@ -323,6 +325,7 @@ pub(super) mod tests {
                 executed: 0,
                 moments: Vec::new(),
                 causes,
+                lines: None,
             }),
             map: None,
             alike: Vec::new(),

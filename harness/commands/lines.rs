@@ -1,0 +1,63 @@
+//! Options of `attach` and `run` for lines of Python, and for how pages are grouped.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+use clap::builder::TypedValueParser as _;
+
+use super::error::CommandError;
+use crate::live::lines::{Lines, Wanted};
+use crate::live::table::By;
+
+/// One page fault in so many is looked at. A prime, so that few loops over pages fall in step with it.
+const ONE_IN: &str = "7";
+
+#[derive(Debug, clap::Args)]
+pub struct LinesOptions {
+    /// Also name the Python lines that copy and make pages: each thread stands still for a moment at one page fault in N [default N: 7]
+    #[arg(
+        long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = ONE_IN,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000)
+    )]
+    lines: Option<u64>,
+    /// Count files in DIR as your own code, although they are installed
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = directory())]
+    own: Vec<PathBuf>,
+    /// Group pages by cause, type, function, line or thread; several with commas (`--by type,line`)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
+    pub by: Vec<By>,
+}
+
+impl LinesOptions {
+    /// What tells lines, if they are asked for.
+    pub fn start(&self) -> Result<Option<Lines>, CommandError> {
+        let one_in = match self.lines {
+            None if self.by.contains(&By::Line) => ONE_IN.parse().ok(),
+            asked => asked,
+        };
+        let Some(one_in) = one_in else {
+            return Ok(None);
+        };
+        // As code has it: by the name under which a folder was found, or by its own.
+        let own = self.own.iter();
+        let own = own.flat_map(|folder| [std::path::absolute(folder), folder.canonicalize()]);
+        let wanted = Wanted {
+            one_in,
+            own: own.flatten().collect(),
+        };
+        Ok(Some(Lines::start(&wanted)?))
+    }
+}
+
+fn directory() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    clap::builder::PathBufValueParser::new().try_map(|path| match Path::new(&path).is_dir() {
+        true => Ok(path),
+        false => Err("this is no directory"),
+    })
+}

@@ -1,0 +1,437 @@
+//! The process that has threads stand still at their page faults and asks where they are. It is refcow's own program under another name.
+//!
+//! A process that stands still waits for this one, which therefore does nothing else: no symbols, no sums, no output that could make it
+//! wait. It hears from refcow through its standard input, whose end is the sign to leave; what refcow does not take up in time is kept
+//! here up to a limit, and then dropped.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::time::{ClockId, clock_gettime};
+use procfs::process::Process;
+use rustix::event::{PollFd, PollFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::observe::frames::{Frames, NoLine, Running};
+use crate::observe::stops::{Events, NotTraced, Stops, switch};
+use crate::process;
+use crate::protocol::is_installed;
+
+/// The name under which refcow's program is the tracer.
+pub const NAME: &str = "refcow-tracer";
+
+/// What refcow says, one line of JSON each: trace a process that runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// Which.
+    pub(super) pid: i32,
+    /// The first process of its tree: all of these run one interpreter.
+    pub(super) root: usize,
+    /// CPython 3.`minor`.
+    pub(super) minor: u8,
+    /// The address of `_PyRuntime`.
+    pub(super) runtime: u64,
+}
+
+/// What the tracer says, likewise.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Said {
+    /// Lines, which have this number from now on.
+    Lines {
+        number: u32,
+        line: String,
+        own: Option<String>,
+    },
+    /// A thread stood still at a page fault.
+    Stopped {
+        thread: i32,
+        address: u64,
+        /// In nanoseconds of CLOCK_MONOTONIC.
+        time: u64,
+        at: Result<u32, NoLine>,
+    },
+    /// A thread that could not be traced.
+    NotTraced { thread: i32, why: NotTraced },
+    /// The frames of a tree's interpreter cannot be read.
+    NoFrames { root: usize, why: String },
+    /// Answering took so long that for a while no thread was stopped.
+    Paused,
+    /// So many stops were not told of: refcow did not listen.
+    Dropped { stops: u64 },
+}
+
+/// Bytes that are kept for refcow to take up.
+const MOST_KEPT: usize = 16 << 20;
+/// A stop that takes longer than this ends all further ones until it is over.
+const LONGEST_STOP: Duration = Duration::from_millis(100);
+/// How often it is looked how long one takes.
+const WATCHING: Duration = Duration::from_millis(25);
+/// No stop comes any more if none has for so long.
+const QUIET: Duration = Duration::from_millis(20);
+/// At most so long it is waited for signals that are still to come.
+const LEAVING: Duration = Duration::from_secs(2);
+/// And so long for refcow to take up the last words.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Traces until refcow says that it is over, or is no more.
+///
+/// # Errors
+/// When it was not started by refcow.
+pub fn run() -> io::Result<()> {
+    process::raise_open_files();
+    // The last one to be killed for want of memory: others would wait for it. Only some may say so.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+    // None of them ends or stops it at once.
+    SigSet::all().thread_block()?;
+    #[expect(unsafe_code, reason = "whoever started refcow may have had it ignored")]
+    // SAFETY: the default action is no handler.
+    unsafe {
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+    }
+    let mut words = std::env::args_os().skip(1);
+    let one_in = words.next().and_then(|word| word.to_str()?.parse().ok());
+    let one_in = one_in.ok_or(io::ErrorKind::InvalidInput)?;
+    let own = words.map(PathBuf::from).collect();
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    let signals = SignalFd::with_flags(&SigSet::all(), flags)?;
+    for end in [io::stdin().as_fd(), io::stdout().as_fd()] {
+        rustix::io::ioctl_fionbio(end, true)?;
+    }
+    let mut tracer = Tracer::new(one_in, own);
+    let watchdog = Watchdog::start(tracer.stops.events())?;
+    let left = tracer.serve(&signals, &watchdog);
+    tracer.leave(&signals, &watchdog);
+    left
+}
+
+struct Tracer {
+    stops: Stops,
+    own: Arc<Vec<PathBuf>>,
+    /// By the first process of a tree; `None`: its frames cannot be read.
+    interpreters: HashMap<usize, Option<usize>>,
+    numbers: HashMap<Running, u32>,
+    /// A line of which the end has not come yet.
+    heard: Vec<u8>,
+    /// What refcow has not taken up yet.
+    to_say: Vec<u8>,
+    dropped: u64,
+    /// How many threads that are not traced have been told of.
+    told: usize,
+}
+
+impl Tracer {
+    fn new(one_in: u64, own: Vec<PathBuf>) -> Self {
+        Self {
+            stops: Stops::new(one_in),
+            own: Arc::new(own),
+            interpreters: HashMap::new(),
+            numbers: HashMap::new(),
+            heard: Vec::new(),
+            to_say: Vec::new(),
+            dropped: 0,
+            told: 0,
+        }
+    }
+
+    /// Until it is time to leave.
+    fn serve(&mut self, signals: &SignalFd, watchdog: &Watchdog) -> io::Result<()> {
+        loop {
+            // Signals first: one that comes after the last stop was served tells of another one.
+            let is_over = asks_to_leave(signals);
+            self.serve_stops(watchdog);
+            if is_over || self.flush().is_err() {
+                return Ok(());
+            }
+            if self.wait(signals)? && !self.hear() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// All stops that have come; whether there were any.
+    fn serve_stops(&mut self, watchdog: &Watchdog) -> bool {
+        let mut any = false;
+        while let Some((thread, status)) = Stops::next() {
+            any = true;
+            let time = now();
+            watchdog.since.store(time, Ordering::Release);
+            let stop = self.stops.serve(thread, status);
+            watchdog.since.store(0, Ordering::Release);
+            if let Some(stop) = stop {
+                let at = stop.running.map(|running| self.number(running));
+                self.say_stop(&Said::Stopped {
+                    thread: stop.thread,
+                    address: stop.address,
+                    time,
+                    at,
+                });
+            }
+            if watchdog.paused.swap(false, Ordering::AcqRel) {
+                self.stops.resume();
+                self.say(&Said::Paused);
+            }
+        }
+        while let Some((thread, why)) = self.stops.not_traced.get(self.told) {
+            let said = Said::NotTraced {
+                thread: *thread,
+                why: *why,
+            };
+            self.told += 1;
+            self.say(&said);
+        }
+        any
+    }
+
+    fn number(&mut self, running: Running) -> u32 {
+        if let Some(number) = self.numbers.get(&running) {
+            return *number;
+        }
+        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.say(&Said::Lines {
+            number,
+            line: running.line.to_string(),
+            own: running.own.as_deref().map(str::to_owned),
+        });
+        self.numbers.insert(running, number);
+        number
+    }
+
+    fn say_stop(&mut self, said: &Said) {
+        if self.to_say.len() > MOST_KEPT {
+            self.dropped += 1;
+            return;
+        }
+        self.say(said);
+    }
+
+    fn say(&mut self, said: &Said) {
+        if serde_json::to_writer(&mut self.to_say, said).is_ok() {
+            self.to_say.push(b'\n');
+        }
+    }
+
+    /// As much as refcow takes up now.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        while !self.to_say.is_empty() {
+            match rustix::io::write(output.as_fd(), &self.to_say) {
+                Ok(written) => drop(self.to_say.drain(..written)),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        output.flush()
+    }
+
+    /// Orders that have come; whether refcow is still there.
+    fn hear(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match rustix::io::read(io::stdin().as_fd(), &mut bytes) {
+            Ok(0) => false,
+            Ok(read) => {
+                self.obey(&bytes[..read]);
+                true
+            }
+            Err(error) => matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+        }
+    }
+
+    fn obey(&mut self, bytes: &[u8]) {
+        self.heard.extend_from_slice(bytes);
+        while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.heard.drain(..=end).collect();
+            if let Ok(order) = serde_json::from_slice(&line) {
+                self.trace(&order);
+            }
+        }
+    }
+
+    fn trace(&mut self, order: &Order) {
+        let known = self.interpreters.get(&order.root).copied();
+        let interpreter = known.unwrap_or_else(|| {
+            let interpreter = self.interpreter(order);
+            self.interpreters.insert(order.root, interpreter);
+            interpreter
+        });
+        if let Some(interpreter) = interpreter {
+            self.stops.trace(order.pid, interpreter);
+        }
+    }
+
+    fn interpreter(&mut self, order: &Order) -> Option<usize> {
+        let memory = Process::new(order.pid).and_then(|process| process.mem());
+        let mut read = |address: u64, buffer: &mut [u8]| {
+            let memory = memory.as_ref().ok();
+            memory.is_some_and(|memory| memory.read_exact_at(buffer, address).is_ok())
+        };
+        let own = Arc::clone(&self.own);
+        let is_own = Box::new(move |file: &str| is_own(file, &own));
+        match Frames::new(order.minor, order.runtime, is_own, &mut read) {
+            Ok(frames) => Some(self.stops.add_interpreter(frames)),
+            Err(error) => {
+                let (root, why) = (order.root, error.to_string());
+                self.say(&Said::NoFrames { root, why });
+                None
+            }
+        }
+    }
+
+    /// Until something has come, or refcow takes up more; whether that is an order, or its end.
+    fn wait(&self, signals: &SignalFd) -> io::Result<bool> {
+        let (input, output) = (io::stdin(), io::stdout());
+        let mut waiting = vec![
+            PollFd::new(&input, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
+        if !self.to_say.is_empty() {
+            waiting.push(PollFd::new(&output, PollFlags::OUT));
+        }
+        match rustix::event::poll(&mut waiting, None) {
+            Ok(_) => Ok(!waiting[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has no further thread stop, serves those that still do, and says what is left to say. The kernel lets go of all threads when this
+    /// process ends, which interrupts none.
+    fn leave(&mut self, signals: &SignalFd, watchdog: &Watchdog) {
+        self.stops.end();
+        let start = Instant::now();
+        while start.elapsed() < LEAVING {
+            asks_to_leave(signals);
+            if self.serve_stops(watchdog) {
+                continue;
+            }
+            let mut waiting = [PollFd::new(signals, PollFlags::IN)];
+            let is_quiet = !process::wait(&mut waiting, Instant::now() + QUIET);
+            if is_quiet && !self.stops.is_awaited() {
+                break;
+            }
+        }
+        if self.dropped > 0 {
+            let stops = self.dropped;
+            self.say(&Said::Dropped { stops });
+        }
+        let start = Instant::now();
+        while !self.to_say.is_empty() && start.elapsed() < LAST_WORDS {
+            let written = self.flush();
+            self.serve_stops(watchdog);
+            let output = io::stdout();
+            let mut waiting = [PollFd::new(&output, PollFlags::OUT)];
+            process::wait(&mut waiting, Instant::now() + QUIET);
+            if written.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Takes up signals that have come; whether one asks this process to end.
+fn asks_to_leave(signals: &SignalFd) -> bool {
+    let mut asks = false;
+    while let Ok(Some(signal)) = signals.read_signal() {
+        let ends = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+        asks |= ends.contains(&signal.ssi_signo.cast_signed());
+    }
+    asks
+}
+
+/// A thread that looks how long stops take.
+struct Watchdog {
+    /// When the one that is being served began; 0: none is.
+    since: Arc<AtomicU64>,
+    /// Whether the events have been switched off.
+    paused: Arc<AtomicBool>,
+    /// Its end is the thread's.
+    _running: mpsc::Sender<()>,
+}
+
+impl Watchdog {
+    fn start(events: Events) -> io::Result<Self> {
+        let (running, ended) = mpsc::channel();
+        let since = Arc::new(AtomicU64::new(0));
+        let paused = Arc::new(AtomicBool::new(false));
+        let (began, pauses) = (Arc::clone(&since), Arc::clone(&paused));
+        let watch = move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCHING) {
+                let began = began.load(Ordering::Acquire);
+                let lasts = Duration::from_nanos(now().saturating_sub(began));
+                if began != 0 && lasts > LONGEST_STOP && !pauses.swap(true, Ordering::AcqRel) {
+                    switch(&events, false);
+                }
+            }
+        };
+        std::thread::Builder::new().spawn(watch)?;
+        Ok(Self {
+            since,
+            paused,
+            _running: running,
+        })
+    }
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    time.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Whether code of a file is the user's own: it lies in one of these folders, or where nothing is installed.
+fn is_own(file: &str, folders: &[PathBuf]) -> bool {
+    let path = Path::new(file);
+    if folders.iter().any(|folder| path.starts_with(folder)) {
+        return true;
+    }
+    // What Python has built in, and what was made at run time (by dataclasses, or in a file of `site`), is in brackets.
+    if file.starts_with('<') {
+        return file == "<stdin>";
+    }
+    let is_script = path.extension().is_none()
+        && path
+            .parent()
+            .and_then(Path::file_name)
+            .is_some_and(|name| name == "bin");
+    !is_script && !is_installed(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_is_what_is_not_installed_and_what_lies_in_a_folder_that_was_named() {
+        let folders = [PathBuf::from("/venv/lib/python3.12/site-packages/mine")];
+        let all = [
+            ("app.py", true),
+            ("/srv/app/wsgi.py", true),
+            ("<string>", false),
+            ("<stdin>", true),
+            ("<frozen importlib._bootstrap>", false),
+            ("<__array_function__ internals>", false),
+            ("/usr/lib/python3.11/json/decoder.py", false),
+            ("/usr/lib/python3/dist-packages/yaml/loader.py", false),
+            ("/venv/lib/python3.12/site-packages/flask/app.py", false),
+            ("/venv/lib/python3.12/site-packages/mine/views.py", true),
+            (
+                "/venv/lib/python3.12/site-packages/mine_not/views.py",
+                false,
+            ),
+            ("/venv/bin/gunicorn", false),
+            ("/srv/bin/tool.py", true),
+        ];
+        for (file, expected) in all {
+            assert_eq!(is_own(file, &folders), expected, "{file}");
+        }
+    }
+}

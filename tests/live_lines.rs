@@ -1,0 +1,403 @@
+//! Lines of Python behind the pages that trees of processes copy: `--lines`, `--own` and `--by`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use refcow::live::document::{CauseFigures, PagesAre, RecordedFigures, ThreadIs};
+use tempfile::TempDir;
+
+use crate::common::{REFCOW, by_python, cannot_record, python, run, signals, skipped};
+use crate::live::{NOBODY, SYSTEM, document};
+
+/// The program whose lines are known, with a package that it imports from where packages are installed.
+struct Program {
+    folder: TempDir,
+}
+
+const TEXT: &str = include_str!("live/lines.py");
+const PACKAGE: &str =
+    "def write(data, places):\n    for place in places:\n        data[place] = 2\n";
+
+impl Program {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let anybody = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), anybody).unwrap();
+        let program = Self { folder };
+        std::fs::create_dir(program.packages()).unwrap();
+        std::fs::write(program.packages().join("installed.py"), PACKAGE).unwrap();
+        std::fs::write(program.script(), TEXT).unwrap();
+        program
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.folder.path().join("site-packages")
+    }
+
+    fn script(&self) -> PathBuf {
+        self.folder.path().join("lines.py")
+    }
+
+    /// The command that runs it.
+    fn add_to(&self, command: &mut Command, python: impl AsRef<std::ffi::OsStr>) {
+        command.arg("--").arg(python);
+        command.arg("-B").arg(self.script()).arg(self.packages());
+    }
+
+    /// `FUNCTION (FILE:LINE)` of a line that is marked.
+    fn line(&self, function: &str) -> String {
+        let mark = format!("# MARK {function}");
+        let line = TEXT.lines().position(|line| line.ends_with(&mark)).unwrap() + 1;
+        format!("{function} ({}:{line})", self.script().display())
+    }
+
+    fn line_of_package(&self) -> String {
+        format!(
+            "write ({}:3)",
+            self.packages().join("installed.py").display()
+        )
+    }
+
+    /// `refcow run` with these options, of an interpreter.
+    fn run(&self, options: &[&str], python: &Path) -> RecordedFigures {
+        let place = self.folder.path().join("run.json");
+        let mut refcow = Command::new(REFCOW);
+        refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
+        refcow.arg(&place).args(options);
+        self.add_to(&mut refcow, python);
+        refcow.stderr(Stdio::piped());
+        let mut target = Target::start(refcow);
+        // The parent ends when its worker's pages have been looked at: 1,500 and some.
+        let mut said = BufReader::new(target.child.stderr.take().unwrap()).lines();
+        let mut line = || said.next().expect("a line").unwrap();
+        let copied = |line: &str| -> Option<f64> {
+            let (_, amount) = line.split_once("copied ")?;
+            amount.split_once(" MiB,")?.0.parse().ok()
+        };
+        while copied(&line()).is_none_or(|copied| copied < 5.8) {}
+        target.line();
+        assert_eq!(target.line(), "done");
+        line();
+        line();
+        drop(target.child.stdin.take());
+        std::thread::spawn(move || said.for_each(drop));
+        assert!(target.child.wait().unwrap().success());
+        let mut trees = document(&std::fs::read_to_string(place).unwrap()).trees;
+        assert_eq!(trees.len(), 1, "{trees:#?}");
+        trees.remove(0).recorded.unwrap()
+    }
+}
+
+/// Copied pages by innermost line, line of the user's own and thread.
+type ByLine = BTreeMap<(String, Option<String>, bool), u64>;
+
+fn by_line(recorded: &RecordedFigures) -> ByLine {
+    let copied = |one: &&CauseFigures| one.pages_are == PagesAre::Copied;
+    let mut sums = ByLine::new();
+    for one in recorded.causes.iter().filter(copied) {
+        if let Some(line) = &one.line {
+            let key = (
+                line.clone(),
+                one.own_line.clone(),
+                one.thread == ThreadIs::Main,
+            );
+            *sums.entry(key).or_default() += one.pages;
+        }
+    }
+    sums
+}
+
+/// What the program writes, and at most so many pages besides: of objects that these lines use.
+fn check(program: &Program, by_line: &ByLine, own_package: bool) {
+    const BESIDES: u64 = 12;
+    let package = match own_package {
+        true => (program.line_of_package(), None),
+        false => (program.line_of_package(), Some(program.line("by_package"))),
+    };
+    let alone = |function| (program.line(function), None);
+    let expected = [
+        (alone("some"), true, 300),
+        (alone("many"), true, 700),
+        (package, true, 200),
+        (alone("in_thread"), false, 200),
+        (alone("generated"), true, 100),
+    ];
+    for ((line, own), is_main, least) in expected {
+        let key = (line, own, is_main);
+        let pages = by_line.get(&key).copied().unwrap_or(0);
+        assert!(
+            (least..=least + BESIDES).contains(&pages),
+            "{key:?}: {pages} of {least} pages: {by_line:#?}"
+        );
+    }
+}
+
+#[test]
+fn each_page_has_the_line_that_wrote_it() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    for interpreter in by_python::interpreters() {
+        eprintln!("{}", interpreter.program.display());
+        let program = Program::new();
+        let recorded = program.run(&["--lines=1"], &interpreter.program);
+        check(&program, &by_line(&recorded), false);
+        let lines = recorded.lines.as_ref().unwrap();
+        let known = recorded.causes.iter().filter(|one| one.line.is_some());
+        let known: u64 = known.map(|one| one.pages).sum();
+        let without: u64 = lines.without_line.iter().map(|one| one.number).sum();
+        assert_eq!(lines.looked_at_pages, known + without, "{lines:?}");
+        assert!(
+            lines.not_traced.is_empty() && !lines.ended_early,
+            "{lines:?}"
+        );
+        assert_eq!(lines.dropped, 0);
+    }
+}
+
+#[test]
+fn looking_at_some_faults_keeps_the_shares() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let program = Program::new();
+    let recorded = program.run(&["--lines"], Path::new(python()));
+    let by_line = by_line(&recorded);
+    // Every seventh; what else the line copies may be among them.
+    for (function, pages) in [("some", 300_u64), ("many", 700)] {
+        let looked_at = by_line[&(program.line(function), None, true)];
+        assert!(looked_at.abs_diff(pages / 7) <= 3, "{by_line:#?}");
+    }
+    assert_eq!(recorded.lines.unwrap().one_in, 7);
+}
+
+#[test]
+fn a_folder_can_be_the_users_own_although_it_is_installed() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let program = Program::new();
+    let folder = program.packages();
+    let options = ["--lines=1", "--own", folder.to_str().unwrap()];
+    let recorded = program.run(&options, Path::new(python()));
+    check(&program, &by_line(&recorded), true);
+}
+
+/// The program, which runs and is looked at then.
+struct Target {
+    child: Child,
+    output: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Target {
+    fn start(mut command: Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, output }
+    }
+
+    fn line(&mut self) -> String {
+        self.output.next().expect("a line").unwrap()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // It ends when nobody traces it, too.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `attach` says of the program, as root and as an ordinary user.
+fn attached(
+    refcow: Command,
+    user: Option<u32>,
+    python: &str,
+) -> (Program, RecordedFigures, String) {
+    let program = Program::new();
+    let mut command = Command::new(python);
+    command
+        .arg("-B")
+        .arg(program.script())
+        .arg(program.packages());
+    if let Some(user) = user {
+        command.uid(user).gid(user).current_dir("/");
+    }
+    let mut target = Target::start(command);
+    let pid = target.line();
+    let mut refcow = refcow;
+    refcow.args([
+        "attach",
+        &pid,
+        "--lines=1",
+        "--every",
+        "20ms",
+        "--format",
+        "json",
+    ]);
+    signals::with_default_signals(&mut refcow);
+    let refcow = refcow.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let refcow = refcow.spawn().unwrap();
+    assert_eq!(target.line(), "done");
+    kill(Pid::from_raw(refcow.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = refcow.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut trees = document(&String::from_utf8(output.stdout).unwrap()).trees;
+    let warned = String::from_utf8(output.stderr).unwrap();
+    // Nobody traces it any more, and it runs on.
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("TracerPid:\t0\n"), "{status}");
+    (program, trees.remove(0).recorded.unwrap(), warned)
+}
+
+#[test]
+fn attach_says_the_same_and_warns() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let (program, recorded, warned) = attached(Command::new(REFCOW), None, python());
+    check(&program, &by_line(&recorded), false);
+    assert!(warned.contains("warning: --lines stops"), "{warned}");
+}
+
+#[test]
+fn an_ordinary_user_gets_the_lines_of_their_own_processes() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    if !Path::new(SYSTEM).exists() {
+        return skipped("lines of a tree", "there is no Python of the system's");
+    }
+    let (_folder, public) = run::public_copies();
+    let mut refcow = Command::new(&public);
+    let user = geteuid().is_root().then_some(NOBODY);
+    if let Some(user) = user {
+        refcow.uid(user).gid(user).current_dir("/");
+    }
+    let (program, recorded, _) = attached(refcow, user, SYSTEM);
+    check(&program, &by_line(&recorded), false);
+}
+
+#[test]
+fn lines_stand_below_the_causes_and_pages_can_be_grouped() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let program = Program::new();
+    let table = |options: &[&str]| {
+        let mut refcow = Command::new(REFCOW);
+        refcow.args(["run", "-q"]).args(options);
+        program.add_to(&mut refcow, python());
+        let output = run::output(refcow.stdin(Stdio::null()));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let all = table(&["--lines"]);
+    assert!(
+        all.contains("Lines: one page fault in 7 was looked at; "),
+        "{all}"
+    );
+    assert!(
+        all.contains("first write to") && all.contains("\ncopied, 1 in 7 "),
+        "{all}"
+    );
+    assert!(all.contains("many ("), "{all}");
+    // Grouping by line asks for lines; another one does not.
+    let grouped = table(&["--by", "line,thread"]);
+    assert!(
+        grouped.contains("thread") && grouped.contains("in_thread ("),
+        "{grouped}"
+    );
+    assert!(!grouped.contains("first write to"), "{grouped}");
+    let mut refcow = Command::new(REFCOW);
+    refcow.args(["run", "-q", "--by", "cause,type", "--", python(), "-c"]);
+    refcow.arg("import os; os.fork() or os._exit(0); os.wait()");
+    let grouped = String::from_utf8(run::output(&mut refcow).stderr).unwrap();
+    assert!(
+        !grouped.contains("Lines:") && grouped.contains("first write to"),
+        "{grouped}"
+    );
+}
+
+#[test]
+fn what_is_traced_already_is_refused() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let mut command = Command::new(python());
+    command.args(["-c", "print(1, flush=True); input()"]);
+    let mut target = Target::start(command);
+    target.line();
+    let pid = target.child.id().cast_signed();
+    ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()).unwrap();
+    let output = run::run(&["attach", &pid.to_string(), "--lines", "--for", "1s"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    // The kernel names the thread.
+    let own = nix::unistd::gettid();
+    let expected = format!("error: process {pid} is traced already, by process {own} (");
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(
+        error.contains("\nhelp: a process has one tracer"),
+        "{error}"
+    );
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_folder_that_is_none_is_refused() {
+    let output = run::run(&["run", "--lines", "--own", "/no/such", "--", "true"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("'/no/such'") && error.contains("this is no directory"),
+        "{error}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Kills refcow, or its tracer, while it looks for lines of workers that copy pages, and waits for the end of all.
+fn survives(rounds: impl Iterator<Item = usize>) {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("killed.py");
+    std::fs::write(&script, include_str!("live/killed.py")).unwrap();
+    for round in rounds {
+        let mut refcow = Command::new(REFCOW);
+        refcow.args(["run", "-q", "--lines=1", "--", python()]);
+        refcow.arg(&script).arg("10");
+        refcow.stdin(Stdio::null()).stderr(Stdio::null());
+        let mut target = Target::start(refcow);
+        let tracer: i32 = target.line().parse().unwrap();
+        // Another moment each time.
+        for _ in 0..round * 7 % 37 {
+            assert_eq!(target.line(), "round");
+        }
+        match round % 2 {
+            0 => target.child.kill().unwrap(),
+            _ => kill(Pid::from_raw(tracer), Signal::SIGKILL).unwrap(),
+        }
+        let last = target.output.by_ref().map(Result::unwrap).last();
+        assert_eq!(last.as_deref(), Some("ended 0 0 0 0"), "{round}");
+    }
+}
+
+#[test]
+fn no_worker_dies_or_stays_stopped_when_refcow_is_killed() {
+    survives(0..6);
+}
+
+/// As above, as often as it takes to be sure.
+#[test]
+#[ignore = "takes minutes"]
+fn no_worker_dies_or_stays_stopped_when_refcow_is_killed_a_hundred_times() {
+    survives(0..100);
+}
