@@ -22,8 +22,8 @@ pub trait Processes {
     type Memory: Memory;
     /// A process that has just been forked; `None` if it has gone.
     fn open(&mut self, pid: i32) -> Option<(Member, Self::Memory)>;
-    /// The anonymous pages that a process has; `None` if it has gone.
-    fn pages(&mut self, pid: i32) -> Option<PageSet>;
+    /// The anonymous pages that a process has; `None` if it has gone, or if it has had a long time since this moment to give some back.
+    fn pages(&mut self, pid: i32, since: u64) -> Option<PageSet>;
 }
 
 /// What a fault did.
@@ -104,7 +104,7 @@ pub struct Recorded<M> {
     /// Pages of all kinds since it ends.
     pub ending_pages: u64,
     memory: Option<M>,
-    /// What its parent had when its fork was told of, some milliseconds later; absent where the parent had gone.
+    /// What its parent had when its fork was told of; absent where that was late, or the parent had gone.
     inherited: Option<Rc<PageSet>>,
     /// What it had when the recording began; `None` of one that was forked since.
     had: Option<Had>,
@@ -219,7 +219,7 @@ impl<P: Processes> Recording<P> {
                 member.ending_pages += u64::from(member.phase == Phase::Ending);
                 return Some(written);
             }
-            Happened::Forked { new } => self.forked(place, new),
+            Happened::Forked { new } => self.forked(place, new, incident.time),
             Happened::Executed => {
                 self.by_pid.remove(&incident.process);
                 let member = &mut self.members[place];
@@ -241,7 +241,7 @@ impl<P: Processes> Recording<P> {
         None
     }
 
-    fn forked(&mut self, parent: usize, new: i32) {
+    fn forked(&mut self, parent: usize, new: i32, time: u64) {
         // One that was there when the recording began is known, and its fork may be told of all the same.
         if self.by_pid.contains_key(&new) {
             return;
@@ -261,7 +261,7 @@ impl<P: Processes> Recording<P> {
         };
         let pid = self.members[parent].member.pid;
         let processes = &mut self.processes;
-        let look = || processes.pages(pid).map(Rc::new);
+        let look = || processes.pages(pid, time).map(Rc::new);
         let inherited = self.looked.entry(pid).or_insert_with(look).clone();
         self.begin(member, Some(parent), memory, None);
         let last = self.members.len() - 1;
@@ -337,8 +337,8 @@ impl<P: Processes> Recording<P> {
         let mut born = member.born;
         let mut next = member.parent;
         let mut all_gone = member.parent.is_some();
-        let had = member.inherited.as_ref();
-        let mut given_back = had.is_some_and(|pages| pages.contains(page));
+        let inherited = member.inherited.as_ref();
+        let mut given_back = inherited.is_some_and(|pages| pages.contains(page));
         while let Some(ancestor) = next {
             let of = &self.members[ancestor];
             let held = self.word(ancestor, page);
@@ -351,7 +351,10 @@ impl<P: Processes> Recording<P> {
             if held.is_of_file() {
                 return None;
             }
-            given_back &= !since;
+            let once = of.seen.get(&page).is_some_and(|seen| seen.forks <= born)
+                || of.had.as_ref().is_some_and(|had| had.all.contains(page));
+            // When it was given back, nobody saw.
+            given_back = (given_back || inherited.is_none() && once) && !since;
             if !since && self.holds(ancestor, page, born) {
                 let same =
                     word.is_anonymous() && word.frame().is_some() && word.frame() == held.frame();
@@ -450,12 +453,18 @@ mod tests {
 
     struct Machine(Frames);
 
+    /// When what is told of only now may have happened.
+    const LATE: u64 = 1;
+
     impl Processes for Machine {
         type Memory = Fake;
         fn open(&mut self, pid: i32) -> Option<(Member, Fake)> {
             Some((member(pid, 0), Fake(pid, Rc::clone(&self.0))))
         }
-        fn pages(&mut self, pid: i32) -> Option<PageSet> {
+        fn pages(&mut self, pid: i32, since: u64) -> Option<PageSet> {
+            if since == LATE {
+                return None;
+            }
             let frames = self.0.borrow();
             let own = frames.keys().filter(|(owner, _)| *owner == pid);
             Some(own.map(|(_, page)| *page).collect())
@@ -567,6 +576,17 @@ mod tests {
         // What it gave back before, a worker that is forked later makes.
         fork(&mut recording, &frames, 1, 3);
         assert_eq!(touch(&mut recording, &frames, 3, 3, 203), Some(Deed::Made));
+        // Of one that was told of too late, nobody knows.
+        recording.take(&Incident {
+            time: LATE,
+            process: 1,
+            what: Happened::Forked { new: 4 },
+        });
+        assert_eq!(
+            touch(&mut recording, &frames, 4, 3, 303),
+            Some(Deed::Unknown)
+        );
+        assert_eq!(touch(&mut recording, &frames, 4, 70, 170), Some(Deed::Made));
     }
 
     #[test]

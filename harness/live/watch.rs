@@ -21,6 +21,9 @@ use crate::observe::{
 /// How often records are taken up at least: a page is judged so long after the write.
 const TICK: Duration = Duration::from_millis(5);
 
+/// So many nanoseconds after a fork a look at what the parent has tells no more what it had then.
+const LATE: u64 = 20_000_000;
+
 /// So many ticks long a new program is asked in each of them which Python it runs.
 const OFTEN: u32 = 40;
 
@@ -79,7 +82,10 @@ impl Processes for Machine {
         Some((Member::read(pid)?, Pagemap::open(pid).ok()?))
     }
 
-    fn pages(&mut self, pid: i32) -> Option<PageSet> {
+    fn pages(&mut self, pid: i32, since: u64) -> Option<PageSet> {
+        if now().saturating_sub(since) > LATE {
+            return None;
+        }
         anonymous_pages(pid, &mappings(pid).ok()?.ranges).ok()
     }
 }
