@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::frames::{Frames, NoLine, Running};
-use crate::observe::stops::{Events, NotTraced, Stops, switch};
+use crate::observe::stops::{Events, NotTraced, Stops};
 use crate::process;
 use crate::protocol::is_installed;
 
@@ -177,7 +177,7 @@ impl Tracer {
                 });
             }
             if watchdog.paused.swap(false, Ordering::AcqRel) {
-                self.stops.resume();
+                self.stops.events().switch(true);
                 self.say(&Said::Paused);
             }
         }
@@ -365,10 +365,14 @@ impl Watchdog {
         let (began, pauses) = (Arc::clone(&since), Arc::clone(&paused));
         let watch = move || {
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCHING) {
-                let began = began.load(Ordering::Acquire);
-                let lasts = Duration::from_nanos(now().saturating_sub(began));
-                if began != 0 && lasts > LONGEST_STOP && !pauses.swap(true, Ordering::AcqRel) {
-                    switch(&events, false);
+                let first = began.load(Ordering::Acquire);
+                let lasts = Duration::from_nanos(now().saturating_sub(first));
+                if first != 0 && lasts > LONGEST_STOP && !pauses.swap(true, Ordering::AcqRel) {
+                    events.switch(false);
+                    // Over in the meantime: nobody else would switch them on, as no stop comes.
+                    if began.load(Ordering::Acquire) != first {
+                        events.switch(true);
+                    }
                 }
             }
         };

@@ -128,8 +128,8 @@ impl Frames {
 
     /// Whether the interpreter has begun: there is a thread that can run Python.
     pub fn has_begun(&self, read: &mut impl ReadMemory) -> bool {
-        let interpreter = word(read, self.runtime + self.layout.interpreters);
-        let thread = interpreter.and_then(|of| word(read, of.checked_add(self.layout.threads)?));
+        let interpreter = field(read, self.runtime, self.layout.interpreters);
+        let thread = interpreter.and_then(|of| field(read, of, self.layout.threads));
         thread.is_some_and(|thread| thread != 0)
     }
 
@@ -190,30 +190,34 @@ impl Frames {
         let layout = &self.layout;
         let known = self.states.get(&thread).copied();
         if let Some(state) = known
-            && word(read, state + layout.thread_id) == Some(identity)
+            && field(read, state, layout.thread_id) == Some(identity)
             && let Some(frame @ 1..) = layout.current_frame(state, read)
         {
             return Ok(frame);
         }
         let mut found = None;
         let mut number = 0;
-        let mut interpreter = word(read, self.runtime + layout.interpreters);
+        let mut interpreter = field(read, self.runtime, layout.interpreters);
         while let Some(of @ 1..) = interpreter {
-            let mut state = word(read, of + layout.threads);
+            let mut state = field(read, of, layout.threads);
             while let Some(at @ 1..) = state {
                 number += 1;
                 if number > MOST_STATES {
                     return Err(NoLine::Unreadable);
                 }
-                if word(read, at + layout.thread_id) == Some(identity)
+                if field(read, at, layout.thread_id) == Some(identity)
                     && let Some(frame @ 1..) = layout.current_frame(at, read)
                     && found.replace((at, frame)).is_some()
                 {
                     return Err(NoLine::SeveralInterpreters);
                 }
-                state = word(read, at + layout.next_thread);
+                state = field(read, at, layout.next_thread);
             }
-            interpreter = word(read, of + layout.next_interpreter);
+            number += 1;
+            if number > MOST_STATES {
+                return Err(NoLine::Unreadable);
+            }
+            interpreter = field(read, of, layout.next_interpreter);
         }
         let (state, frame) = found.ok_or(NoLine::NoFrame)?;
         // What has several states may have its frame in another one next time.
@@ -284,7 +288,7 @@ fn known_code(
     let function = text(layout, of(layout.function)?, read)?.into();
     let first_line = u32::try_from(of(layout.first_line)? & 0xffff_ffff).ok()?;
     let table = of(layout.line_table)?;
-    let length = word(read, table.checked_add(layout.bytes_length)?)?;
+    let length = field(read, table, layout.bytes_length)?;
     if !is_address(table) || length > LONGEST_TABLE {
         return None;
     }
@@ -311,8 +315,8 @@ fn text(layout: &Code, object: u64, read: &mut impl ReadMemory) -> Option<String
     if !is_address(object) {
         return None;
     }
-    let length = word(read, object + layout.text_length)?;
-    let state = word(read, object + layout.text_state)?;
+    let length = field(read, object, layout.text_length)?;
+    let state = field(read, object, layout.text_state)?;
     if length > LONGEST_TEXT || state & COMPACT == 0 {
         return None;
     }
@@ -347,6 +351,154 @@ fn word(read: &mut impl ReadMemory, address: u64) -> Option<u64> {
     (is_address(address) && read(address, &mut bytes)).then(|| u64::from_ne_bytes(bytes))
 }
 
+/// A word of a struct.
+fn field(read: &mut impl ReadMemory, of: u64, at: u64) -> Option<u64> {
+    word(read, of.checked_add(at)?)
+}
+
 fn is_address(address: u64) -> bool {
     (4096..END_OF_ADDRESSES).contains(&address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory as words of some addresses.
+    fn reader(words: &[(u64, u64)]) -> impl ReadMemory {
+        let words: HashMap<u64, u64> = words.iter().copied().collect();
+        move |address: u64, buffer: &mut [u8]| {
+            for (index, byte) in buffer.iter_mut().enumerate() {
+                let at = address + index as u64;
+                let word = words.get(&(at - at % 8)).copied().unwrap_or(0);
+                *byte = word.to_ne_bytes()[(at % 8) as usize];
+            }
+            true
+        }
+    }
+
+    fn frames(minor: u8, words: &[(u64, u64)]) -> Result<Frames, UnknownLayout> {
+        let own = Box::new(|file: &str| file == "app.py");
+        Frames::new(minor, RUNTIME, own, &mut reader(words))
+    }
+
+    const RUNTIME: u64 = 0x10_0000;
+    const THREAD: u64 = 0x7fff_0000;
+
+    /// A str of ASCII as 3.8 has it, at an address.
+    fn text(at: u64, text: &str) -> Vec<(u64, u64)> {
+        let mut words = vec![
+            (at + 16, text.len() as u64),
+            (at + 32, 1 << 2 | 1 << 5 | 1 << 6),
+        ];
+        for (index, bytes) in text.as_bytes().chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            words.push((at + 48 + index as u64 * 8, u64::from_ne_bytes(word)));
+        }
+        words
+    }
+
+    /// Code of 3.8 with one line, 7.
+    fn code(at: u64, file: u64, name: u64, table: u64) -> Vec<(u64, u64)> {
+        vec![
+            (at + 40, 7),
+            (at + 104, file),
+            (at + 112, name),
+            (at + 120, table),
+            (table + 16, 0),
+        ]
+    }
+
+    /// An interpreter of 3.8 with a thread that runs `dumps` of a library, called by the user's `main`.
+    fn running() -> Vec<(u64, u64)> {
+        let (interpreter, state, inner, outer) = (0x20_0000, 0x21_0000, 0x22_0000, 0x23_0000);
+        let mut words = vec![(RUNTIME + 32, interpreter), (interpreter + 8, state)];
+        words.extend([(state + 176, THREAD), (state + 24, inner)]);
+        words.extend([(inner + 24, outer), (inner + 32, 0x24_0000)]);
+        words.extend([(outer + 24, 0), (outer + 32, 0x25_0000)]);
+        words.extend(code(0x24_0000, 0x26_0000, 0x27_0000, 0x2a_0000));
+        words.extend(code(0x25_0000, 0x28_0000, 0x29_0000, 0x2a_0000));
+        words.extend(text(0x26_0000, "/usr/lib/python3.8/json.py"));
+        words.extend(text(0x27_0000, "dumps"));
+        words.extend(text(0x28_0000, "app.py"));
+        words.extend(text(0x29_0000, "main"));
+        words
+    }
+
+    #[test]
+    fn the_innermost_line_and_the_users_own_are_told() {
+        let words = running();
+        let mut frames = frames(8, &words).unwrap();
+        let mut read = reader(&words);
+        assert!(frames.has_begun(&mut read));
+        let expected = Running {
+            line: "dumps (/usr/lib/python3.8/json.py:7)".into(),
+            own: Some("main (app.py:7)".into()),
+        };
+        assert_eq!(frames.running(1, THREAD, &mut read), Ok(expected.clone()));
+        // The same once more, of what is known by then.
+        assert_eq!(frames.running(1, THREAD, &mut read), Ok(expected));
+    }
+
+    #[test]
+    fn other_code_at_the_address_of_one_that_is_known_is_seen() {
+        let mut words = running();
+        let mut frames = frames(8, &words).unwrap();
+        frames.running(1, THREAD, &mut reader(&words)).unwrap();
+        words.extend(code(0x24_0000, 0x28_0000, 0x29_0000, 0x2a_0000));
+        let now = frames.running(1, THREAD, &mut reader(&words)).unwrap();
+        assert_eq!(&*now.line, "main (app.py:7)");
+        assert_eq!(now.own, None);
+    }
+
+    #[test]
+    fn a_thread_without_a_frame_and_one_with_two_have_no_line() {
+        let mut words = running();
+        let mut first = frames(8, &words).unwrap();
+        let none = first.running(2, THREAD + 8, &mut reader(&words));
+        assert_eq!(none, Err(NoLine::NoFrame));
+        // A second interpreter, in which the same thread has a state: at first without a frame.
+        words.extend([(0x20_0000, 0x30_0000), (0x30_0000 + 8, 0x31_0000)]);
+        words.push((0x31_0000 + 176, THREAD));
+        let mut both = frames(8, &words).unwrap();
+        assert!(both.running(1, THREAD, &mut reader(&words)).is_ok());
+        words.push((0x31_0000 + 24, 0x23_0000));
+        let mut both = frames(8, &words).unwrap();
+        let two = both.running(1, THREAD, &mut reader(&words));
+        assert_eq!(two, Err(NoLine::SeveralInterpreters));
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_has_no_lines() {
+        assert_eq!(frames(7, &[]).unwrap_err(), UnknownLayout::Version);
+        assert_eq!(frames(16, &[]).unwrap_err(), UnknownLayout::Version);
+        // It says itself where its frames are, and this says nothing.
+        assert_eq!(frames(13, &[]).unwrap_err(), UnknownLayout::Memory);
+        let other = [
+            (RUNTIME, u64::from_ne_bytes(*b"xdebugpy")),
+            (RUNTIME + 8, 0x030e_00f0),
+        ];
+        assert_eq!(frames(13, &other).unwrap_err(), UnknownLayout::Memory);
+        assert!(frames(14, &other).is_ok());
+    }
+
+    #[test]
+    fn frames_of_anything_are_read_without_harm() {
+        for word in [0, 1, 4096, 0x20_0000, END_OF_ADDRESSES - 8, u64::MAX] {
+            for minor in 8..=15 {
+                let mut read = |address: u64, buffer: &mut [u8]| {
+                    for (index, byte) in buffer.iter_mut().enumerate() {
+                        let at = usize::try_from((address + index as u64) % 8).unwrap();
+                        *byte = word.to_ne_bytes()[at];
+                    }
+                    true
+                };
+                let own = Box::new(|_: &str| true);
+                if let Ok(mut frames) = Frames::new(minor, RUNTIME, own, &mut read) {
+                    assert!(frames.running(1, word, &mut read).is_err());
+                }
+            }
+        }
+    }
 }

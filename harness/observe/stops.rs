@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -26,8 +26,35 @@ use super::follow::go_on;
 use super::frames::{Frames, NoLine, Running};
 use super::unavailable::{Attempt, Unavailable};
 
-/// One that may be switched off by another thread than the tracer.
-pub type Events = Arc<Mutex<HashMap<i32, Counter>>>;
+/// The events of all threads that are traced. Another thread than the tracer may switch them off.
+#[derive(Clone, Debug, Default)]
+pub struct Events(Arc<Mutex<Switched>>);
+
+#[derive(Debug, Default)]
+struct Switched {
+    by_thread: HashMap<i32, Counter>,
+    /// None is switched on any more.
+    ended: bool,
+}
+
+impl Events {
+    fn locked(&self) -> MutexGuard<'_, Switched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Switches all of them on or off, until they are for good.
+    pub fn switch(&self, on: bool) {
+        let mut events = self.locked();
+        let on = on && !events.ended;
+        for event in events.by_thread.values_mut() {
+            // One whose thread has ended has nothing to switch.
+            let _ = match on {
+                true => event.enable(),
+                false => event.disable(),
+            };
+        }
+    }
+}
 
 /// A stop at a page fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +103,6 @@ pub struct Stops {
     events: Events,
     /// Threads that are not traced, with the reason.
     pub not_traced: Vec<(i32, NotTraced)>,
-    /// No event is opened any more.
-    leaves: bool,
 }
 
 #[derive(Debug)]
@@ -112,13 +137,12 @@ impl Stops {
             threads: HashMap::new(),
             events: Events::default(),
             not_traced: Vec::new(),
-            leaves: false,
         }
     }
 
     /// The events of all threads.
     pub fn events(&self) -> Events {
-        Arc::clone(&self.events)
+        self.events.clone()
     }
 
     /// Whether a process is traced.
@@ -187,7 +211,7 @@ impl Stops {
     }
 
     fn open(&mut self, thread: i32) {
-        if self.leaves {
+        if self.events.locked().ended {
             return;
         }
         let opened = event(self.one_in).observe_pid(thread).build();
@@ -197,8 +221,7 @@ impl Stops {
         });
         match opened {
             Ok(event) => {
-                let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-                events.insert(thread, event);
+                self.events.locked().by_thread.insert(thread, event);
             }
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             Err(_) => self.not_traced.push((thread, NotTraced::NoEvent)),
@@ -271,7 +294,7 @@ impl Stops {
         let is_last = known.looks > MOST_LOOKS;
         match Signals::of(known.process, thread) {
             Some(signals) if signals.may_trap() => self.open(thread),
-            Some(_) if !is_last && !self.leaves => return go_on(thread, libc::PTRACE_SYSCALL, 0),
+            Some(_) if !is_last => return go_on(thread, libc::PTRACE_SYSCALL, 0),
             Some(_) => self.not_traced.push((thread, NotTraced::Blocks)),
             None => {}
         }
@@ -317,9 +340,7 @@ impl Stops {
 
     /// A thread is no more.
     fn gone(&mut self, thread: i32) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.remove(&thread);
-        drop(events);
+        self.events.locked().by_thread.remove(&thread);
         let Some(known) = self.threads.remove(&thread) else {
             return;
         };
@@ -342,17 +363,10 @@ impl Stops {
         self.processes.remove(&process);
     }
 
-    /// Switches all events on again.
-    pub fn resume(&self) {
-        if !self.leaves {
-            switch(&self.events, true);
-        }
-    }
-
     /// Switches all events off, for good.
     pub fn end(&mut self) {
-        self.leaves = true;
-        switch(&self.events, false);
+        self.events.locked().ended = true;
+        self.events.switch(false);
     }
 
     /// Whether a stop is still to come: of a thread that would die of it if nobody took it up.
@@ -371,18 +385,6 @@ impl Stops {
         // SAFETY: `status` outlives the call, and is all that it writes.
         let thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
         (thread > 0).then_some((thread, status))
-    }
-}
-
-/// Switches the events of all threads on or off.
-pub fn switch(events: &Events, on: bool) {
-    let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-    for event in events.values_mut() {
-        // One whose thread has ended has nothing to switch.
-        let _ = match on {
-            true => event.enable(),
-            false => event.disable(),
-        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where each series of CPython has what leads to a thread's frames, in builds of 64 bits.
 
-use super::{ReadMemory, UnknownLayout, word};
+use super::{ReadMemory, UnknownLayout, field};
 
 /// Offsets within the structs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl Layout {
         /// More than any series has of them that are read here.
         const WORDS: u64 = 96;
         let words: Option<Vec<u64>> = (0..WORDS)
-            .map(|index| word(read, runtime + index * 8))
+            .map(|index| field(read, runtime, index * 8))
             .collect();
         let words = words.ok_or(UnknownLayout::Memory)?;
         let version = words[1] >> 16;
@@ -235,9 +235,9 @@ impl Layout {
 
     /// The innermost frame of a state; 0 if it has none.
     pub(super) fn current_frame(&self, state: u64, read: &mut impl ReadMemory) -> Option<u64> {
-        let frame = word(read, state + self.current)?;
+        let frame = field(read, state, self.current)?;
         match self.current_in {
-            Some(at) => word(read, frame.checked_add(at)?),
+            Some(at) => field(read, frame, at),
             None => Some(frame),
         }
     }
