@@ -6,7 +6,9 @@
 //! kernel, and so in none of the process's mappings; all else stands in one static struct, which the rehearsal
 //! writes, and in memory that no figure counts (`apart.rs`). But the interpreter itself allocates when it is traced.
 
+mod faults;
 mod frames;
+mod own;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -18,17 +20,16 @@ use std::os::unix::fs::FileExt;
 use std::ptr::null_mut;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
-use perf_event::events::Software;
-use perf_event::{Builder, Sampler};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use refcow_protocol::{Interval, LineIntervals, OwnFiles, PythonLine};
 
 use crate::handed;
-use frames::{Frames, Reference};
+use faults::FaultProbe;
+use frames::Frames;
+use own::Own;
 
 /// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
 const CAPACITY: u64 = 1 << 20;
@@ -76,97 +77,6 @@ const NOTHING: RunningLine = RunningLine {
 struct Spot {
     running: RunningLine,
     own: RunningLine,
-}
-
-/// Tells whether code is the user's own.
-#[derive(Clone)]
-struct Own {
-    files: OwnFiles,
-    /// The name `co_filename`, which lives as long as the process.
-    attribute: *mut ffi::PyObject,
-}
-
-impl Own {
-    fn new(py: Python<'_>, files: OwnFiles) -> Self {
-        Self {
-            files,
-            attribute: PyString::intern(py, "co_filename").into_any().into_ptr(),
-        }
-    }
-
-    /// Reads the name of the file letter by letter: asking for it in UTF-8 could have Python allocate.
-    fn holds(&self, code: *mut ffi::PyObject) -> bool {
-        #[expect(unsafe_code, reason = "PyO3 wraps no code objects")]
-        // SAFETY: the thread is attached, and the code alive, as a frame runs it. `co_filename` is a member of the struct, so that
-        // no Python code runs. `PyUnicode_ReadChar` checks the type and the index.
-        unsafe {
-            let Some(name) = Reference::new(ffi::PyObject_GetAttr(code, self.attribute)) else {
-                ffi::PyErr_Clear();
-                return false;
-            };
-            if ffi::PyUnicode_Check(name.0) == 0 {
-                return false;
-            }
-            let length = ffi::PyUnicode_GetLength(name.0);
-            let letters = (0..length).map(|index| ffi::PyUnicode_ReadChar(name.0, index));
-            let letter = |letter| char::from_u32(letter).unwrap_or(char::REPLACEMENT_CHARACTER);
-            let name: String = letters.map(letter).collect();
-            self.files.contain(&name)
-        }
-    }
-}
-
-/// Tells whether this thread had page faults.
-enum FaultProbe {
-    /// The kernel writes a record of each: there is one, or there is none. No system call.
-    Recorded(Sampler),
-    /// Where perf events are not to be had: how many there had been when last asked for.
-    Counted(i64),
-}
-
-impl FaultProbe {
-    fn new() -> Self {
-        // The size of the smallest ring. That it overflows does no harm: one record is as good as many.
-        const RING_BYTES: usize = 1;
-        let recorded = || {
-            let mut sampler = Builder::new(Software::PAGE_FAULTS_MIN)
-                .sample_period(1)
-                .exclude_kernel(true)
-                .observe_self()
-                .build()?
-                .sampled(RING_BYTES)?;
-            sampler.enable()?;
-            Ok::<_, std::io::Error>(sampler)
-        };
-        match recorded() {
-            Ok(sampler) => Self::Recorded(sampler),
-            Err(_) => Self::Counted(count()),
-        }
-    }
-
-    /// Whether there were any since the last call.
-    fn any(&mut self) -> bool {
-        match self {
-            Self::Recorded(sampler) => {
-                let mut any = false;
-                while sampler.next_record().is_some() {
-                    any = true;
-                }
-                any
-            }
-            Self::Counted(before) => {
-                let now = count();
-                now != std::mem::replace(before, now)
-            }
-        }
-    }
-}
-
-/// Minor page faults of this thread: the kernel counts each where it lets perf know of it (`mm_account_fault` in
-/// mm/memory.c), before the thread goes on.
-fn count() -> i64 {
-    // It only fails for an unknown `who`, or a bad address.
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults())
 }
 
 /// The state of the trace, in the one thread that has it.

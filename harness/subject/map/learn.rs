@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use super::known::Known;
-use super::layout;
+use super::type_object;
 use super::types::{is_subtype, lookup};
 use super::unreached;
 use super::untold::{Besides, Untold, Use};
@@ -53,8 +53,8 @@ impl<'py> Walk<'py> {
         }
         let besides = Besides::of(kind, &self.layouts);
         let is_kind_of = |other| is_subtype(kind, other);
-        let is_program =
-            is_kind_of(&raw mut ffi::PyModule_Type) || is_kind_of(&raw mut layout::PyCode_Type);
+        let is_program = is_kind_of(&raw mut ffi::PyModule_Type)
+            || is_kind_of(&raw mut type_object::PyCode_Type);
         // What Python code says of a size may be anything, too. Of code and classes the walk knows better.
         let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
         let says_more = says.is_some_and(|says| !says.is(&self.plain_sizeof))

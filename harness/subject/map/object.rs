@@ -10,8 +10,9 @@ use refcow_observe::objects::RecordPart;
 
 use super::buffer::Buffer;
 use super::known::Known;
-use super::layout::{self, ObjectSize, OutOfLine};
+use super::layout::{ObjectSize, OutOfLine};
 use super::numpy;
+use super::type_object::STATIC_TYPE_BYTES;
 use super::types::{is_integer, type_of};
 use super::untold::{self, Untold, Use};
 use super::walk::Walk;
@@ -57,7 +58,7 @@ impl<'py> Walk<'py> {
         };
         let bytes = match known.layout.collected && !collected {
             // A type of C code's own: not the struct of those that Python makes.
-            true => bytes.min(layout::STATIC_TYPE_BYTES),
+            true => bytes.min(STATIC_TYPE_BYTES),
             false => bytes,
         };
         let part = RecordPart::Object {

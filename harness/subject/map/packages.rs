@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyString, PyType};
 use super::blocks::Before;
 use super::collector::Collector;
 use super::layout;
+use super::type_object;
 use super::types::{lookup, type_of};
 use super::walk::Walk;
 
@@ -150,14 +151,14 @@ impl Walk<'_> {
     /// The package in which a function or a class was made.
     fn made_in(&mut self, object: *mut ffi::PyObject) -> Option<usize> {
         let kind = type_of(object);
-        if std::ptr::eq(kind, &raw mut layout::PyFunction_Type) {
+        if std::ptr::eq(kind, &raw mut type_object::PyFunction_Type) {
             // `func_globals`: the second word behind the head until 3.9, the first since.
             let globals = layout::words_behind_head(object);
             return globals
                 .iter()
                 .find_map(|word| self.packages.owners.get(word).copied());
         }
-        if !layout::is_metatype(kind) {
+        if !type_object::is_metatype(kind) {
             return None;
         }
         if let Some(package) = self.packages.classes.get(&(object as usize)) {

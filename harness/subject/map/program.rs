@@ -3,7 +3,7 @@
 use pyo3::ffi;
 
 use super::known::Known;
-use super::layout;
+use super::type_object;
 use super::types::type_of;
 use super::untold::{self, Untold};
 use super::walk::Walk;
@@ -31,7 +31,7 @@ impl<'py> Walk<'py> {
     ) {
         let mut out = [0; 3];
         let kind = type_of(object);
-        if layout::is_heap_type(kind) {
+        if type_object::is_heap_type(kind) {
             out[0] = kind as usize;
         }
         match known.besides.untold {

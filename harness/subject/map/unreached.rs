@@ -15,7 +15,8 @@ use refcow_observe::{PageSet, page_size};
 use super::allocator::{Heap, WORD};
 use super::blocks::{Before, Blocks, HeapBlock};
 use super::known::Known;
-use super::layout::{self, Layout, ObjectSize, OutOfLine, STATIC_TYPE_BYTES};
+use super::layout::{Layout, ObjectSize, OutOfLine};
+use super::type_object::{STATIC_TYPE_BYTES, is_type};
 use super::types::type_of;
 use super::untold;
 use super::variables::VariablePages;
@@ -44,7 +45,7 @@ fn word(heap: &Heap, address: usize) -> Option<usize> {
 pub(super) fn has_type(known: &mut HashMap<usize, bool>, heap: &Heap, address: usize) -> bool {
     *known
         .entry(address)
-        .or_insert_with(|| layout::is_type(address, |at| word(heap, at)))
+        .or_insert_with(|| is_type(address, |at| word(heap, at)))
 }
 
 impl Walk<'_> {

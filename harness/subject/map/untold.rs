@@ -9,7 +9,8 @@ use std::ops::Range;
 use pyo3::ffi;
 
 use super::allocator::Heap;
-use super::layout::{self, Layouts};
+use super::layouts::Layouts;
+use super::type_object;
 use super::words::{read, word_of};
 
 const WORD: usize = size_of::<usize>();
@@ -114,9 +115,9 @@ impl Besides {
     pub(super) fn of(kind: *mut ffi::PyTypeObject, layouts: &Layouts) -> Self {
         let made_by_c = layouts.made_by_c(kind);
         let name = layouts.type_name(made_by_c);
-        let is = |other: *mut ffi::PyTypeObject| layout::bases(kind).any(|base| base == other);
+        let is = |other: *mut ffi::PyTypeObject| type_object::bases(kind).any(|base| base == other);
         let named = |name: &str| {
-            let mut bases = layout::bases(made_by_c);
+            let mut bases = type_object::bases(made_by_c);
             bases.any(|base| layouts.type_name(base) == name)
         };
         let weak = [
@@ -126,9 +127,9 @@ impl Besides {
         ];
         let untold = if is(&raw mut ffi::PyType_Type) {
             Untold::Class
-        } else if is(&raw mut layout::PyFunction_Type) {
+        } else if is(&raw mut type_object::PyFunction_Type) {
             Untold::Function
-        } else if is(&raw mut layout::PyFrame_Type) {
+        } else if is(&raw mut type_object::PyFrame_Type) {
             Untold::Frame
         } else if weak.into_iter().any(is) {
             Untold::Weak
@@ -160,8 +161,8 @@ impl Besides {
         let is_small = |small: &&str| name.starts_with(small);
         Self {
             untold,
-            struct_bytes: layout::basic_bytes(made_by_c),
-            weak_list: layout::weak_list(made_by_c),
+            struct_bytes: type_object::basic_bytes(made_by_c),
+            weak_list: type_object::weak_list(made_by_c),
             is_foreign: untold == Untold::Struct
                 && (name.contains('.') || name == "PyCapsule")
                 && !SMALL.iter().any(is_small)
