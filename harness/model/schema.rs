@@ -6,15 +6,20 @@
 mod advice;
 mod alternative;
 mod cause;
+mod child;
 mod claim;
 mod comparison;
 mod cost;
+mod counted;
 mod document;
 mod environment;
 mod fact;
+mod made;
 mod measurement;
 mod noise;
 mod pages;
+mod processes;
+mod python;
 mod region;
 mod report;
 mod reproduction;
@@ -31,20 +36,22 @@ pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };
 pub use cause::{By, Cause, Causes, Written};
+pub use child::{Child, CrossChecks, Peak, UssGrowth, VisitBytes};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
 pub use cost::{Cost, Edge, NamedPages, Reason, Spent, Why};
+pub use counted::{OnTheWay, Region, Totals};
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, is_of_trees, read, read_trees};
 pub use environment::{Environment, HugePages, Ksm, Privileges};
 pub use fact::{Fact, Outcome};
-pub use measurement::{
-    Calibration, Child, CrossChecks, Followed, Made, Measurement, OnTheWay, Peak, Processes,
-    Python, Region, Totals, Tree, UssGrowth, VisitBytes,
-};
+pub use made::Made;
+pub use measurement::{Calibration, Measurement, Tree};
 pub use noise::{SMALLEST_WHOLE_BYTES, change_share, is_noise, share_of};
 pub use pages::{Fate, PageMap, Squares, Stretch};
+pub use processes::{Followed, Processes};
+pub use python::Python;
 pub use region::{NotWalked, RegionMap, RegionName};
 pub use report::{Import, Report, Run, SCHEMA_VERSION, Source, sha256};
 pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};

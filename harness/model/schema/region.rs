@@ -117,3 +117,15 @@ pub struct NotWalked {
     /// What they hold besides: what they say themselves, or the blocks that their structs lead to. There may be more behind those.
     pub bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_spelled_alike_in_json_and_in_tables() {
+        for name in RegionName::ALL {
+            assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
+        }
+    }
+}
