@@ -12,31 +12,22 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread::{Builder as ThreadBuilder, JoinHandle};
 
-use nix::errno::Errno;
-use perf_event::events::Software;
-use perf_event::{Builder, Clock, Counter, ReadFormat, Record, SampleFlag, Sampler};
+use perf_event::{Counter, Sampler};
 use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags};
 
-use super::page_size;
 use super::unavailable::{Attempt, Unavailable};
+use records::{PERF_RECORD_SAMPLE, bytes, decode};
+use rings::{
+    LEAST_BYTES, RingRefused, as_large_as_may_be, event, page_bytes, processors_of, ring, rings,
+};
 
+mod records;
+mod rings;
 mod tree;
 
+pub use records::Fault;
 pub use tree::{Happened, Incident, TreeRecorder};
-
-/// One minor page fault of user code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The address that was touched, to the byte.
-    pub address: u64,
-    /// The address of the instruction that touched it.
-    pub instruction: u64,
-    /// When the kernel had dealt with it, in nanoseconds of CLOCK_MONOTONIC.
-    pub time: u64,
-    /// The thread that touched it; that of a process's first thread is the process's own.
-    pub thread: i32,
-}
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,15 +45,6 @@ pub struct Recorder {
     /// Its end is what the thread waits for; `None` once stopped.
     running: Option<(PipeWriter, JoinHandle<io::Result<Faults>>)>,
 }
-
-/// Memory for the rings of all processors together, in bytes, where the limits allow it. Only while recording.
-const RINGS_BYTES: usize = 32 << 20;
-
-/// At most this for the records of one: 100,000 records, for which a process needs some 50 ms at least.
-const RING_BYTES: usize = 4 << 20;
-
-/// Less than this would lose most.
-const LEAST_BYTES: usize = 32 << 10;
 
 impl Recorder {
     /// Begins to record the minor faults of a process, which has one thread and waits meanwhile. Threads that it starts
@@ -189,137 +171,6 @@ pub fn try_recording() -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Why there is no ring.
-enum RingRefused {
-    /// For want of memory that may be locked: less may be granted.
-    Memory(Unavailable),
-    Other(Unavailable),
-}
-
-impl From<Unavailable> for RingRefused {
-    fn from(unavailable: Unavailable) -> Self {
-        Self::Other(unavailable)
-    }
-}
-
-impl From<RingRefused> for Unavailable {
-    fn from(refused: RingRefused) -> Self {
-        match refused {
-            RingRefused::Memory(unavailable) | RingRefused::Other(unavailable) => unavailable,
-        }
-    }
-}
-
-/// Does something with rings of one size for each processor that a process may run on: the largest that the limits allow.
-fn as_large_as_may_be<T>(
-    pid: i32,
-    with: impl Fn(&[usize], usize) -> Result<T, RingRefused>,
-) -> Result<T, Unavailable> {
-    let processors = processors_of(pid)?;
-    let mut bytes = ring_bytes(processors.len(), page_bytes());
-    loop {
-        // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
-        // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
-        match with(&processors, bytes) {
-            Err(RingRefused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
-            answer => return Ok(answer?),
-        }
-    }
-}
-
-/// A ring for each of these processors, all switched off.
-fn rings(pid: i32, processors: &[usize], bytes: usize) -> Result<Vec<Sampler>, RingRefused> {
-    let each = processors.iter();
-    each.map(|processor| ring(Some(pid), *processor, bytes))
-        .collect()
-}
-
-/// The event, switched off, and the ring of one processor, for a process or the calling thread.
-///
-/// One a processor, as the kernel gives no ring to an event of all processors that threads inherit (perf_mmap in
-/// kernel/events/core.c).
-fn ring(pid: Option<i32>, processor: usize, bytes: usize) -> Result<Sampler, RingRefused> {
-    let mut event = event(pid);
-    event
-        .sample_period(1)
-        .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
-        .clockid(Clock::MONOTONIC)
-        .one_cpu(processor)
-        // Early enough for the thread to come while there is room, and seldom enough to cost the process nothing.
-        .wakeup_watermark(bytes / 4);
-    let event = event.build().map_err(Attempt::Open.failed())?;
-    event.sampled(bytes).map_err(|error| {
-        let memory = matches!(
-            error.raw_os_error().map(Errno::from_raw),
-            Some(Errno::EPERM | Errno::ENOMEM)
-        );
-        let unavailable = Attempt::Map.failed()(error);
-        if memory {
-            RingRefused::Memory(unavailable)
-        } else {
-            RingRefused::Other(unavailable)
-        }
-    })
-}
-
-/// The event of a process or the calling thread, switched off, on whichever processor it runs.
-fn event(pid: Option<i32>) -> Builder<'static> {
-    let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
-    event
-        .read_format(ReadFormat::empty())
-        .exclude_kernel(true)
-        .exclude_hv(true)
-        .inherit(true);
-    match pid {
-        Some(pid) => event.observe_pid(pid),
-        None => event.observe_self(),
-    };
-    event
-}
-
-fn page_bytes() -> usize {
-    usize::try_from(page_size()).unwrap_or(usize::MAX)
-}
-
-/// How many bytes of records each ring has: a power of two, with a page of the ring's own within [`RINGS_BYTES`].
-fn ring_bytes(rings: usize, page: usize) -> usize {
-    let each = (RINGS_BYTES / rings.max(1)).saturating_sub(page);
-    let each = each.clamp(page, RING_BYTES);
-    // Half of the next one, rounded up, is the one before.
-    (each / 2 + 1).next_power_of_two()
-}
-
-/// Numbers of the processors that a process may run on, by its own choice or that of its cpuset, and that are switched on.
-fn processors_of(pid: i32) -> Result<Vec<usize>, Unavailable> {
-    let mut processors = online_processors()?;
-    let status = Process::new(pid).and_then(|process| process.status());
-    if let Some(allowed) = status.ok().and_then(|status| status.cpus_allowed_list) {
-        processors.retain(|processor| {
-            let mut ranges = allowed.iter();
-            ranges.any(|(first, last)| (*first as usize..=*last as usize).contains(processor))
-        });
-    }
-    Ok(processors)
-}
-
-/// Numbers of the processors that are switched on. One that is switched on later has no event.
-fn online_processors() -> Result<Vec<usize>, Unavailable> {
-    let file = "/sys/devices/system/cpu/online";
-    let failed = Attempt::Other("reading the list of processors in /sys").failed();
-    let text = std::fs::read_to_string(file).map_err(&failed)?;
-    numbers(text.trim()).ok_or_else(|| failed(io::Error::other(format!("{text:?}"))))
-}
-
-/// `0-3,5` (Documentation/admin-guide/cputopology.rst).
-fn numbers(list: &str) -> Option<Vec<usize>> {
-    let mut all = Vec::new();
-    for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        all.extend(first.parse().ok()?..=last.parse::<usize>().ok()?);
-    }
-    Some(all)
-}
-
 /// What has been taken out of the rings.
 struct Taken {
     /// Whose faults are wanted.
@@ -391,9 +242,6 @@ impl Taken {
     }
 }
 
-/// `enum perf_event_type` of linux/perf_event.h.
-const PERF_RECORD_SAMPLE: u32 = 9;
-
 /// Waits until a ring is a quarter full, or for the end; whether it is the end.
 fn wait(rings: &[Sampler], ended: &mut [bool], ending: &PipeReader) -> io::Result<bool> {
     let mut waiting = vec![PollFd::from_borrowed_fd(ending.as_fd(), PollFlags::IN)];
@@ -421,87 +269,9 @@ fn wait(rings: &[Sampler], ended: &mut [bool], ending: &PipeReader) -> io::Resul
     Ok(end)
 }
 
-/// Length of a record of ours behind its header: instruction, process and thread, time, address.
-const SAMPLE: usize = 32;
-
-/// A record's bytes in one piece; it may run over the end of the ring.
-fn bytes(record: &Record<'_>) -> [u8; SAMPLE] {
-    let mut whole = [0; SAMPLE];
-    let mut left = &mut whole[..];
-    for part in record.data() {
-        let length = part.len().min(left.len());
-        left[..length].copy_from_slice(&part[..length]);
-        left = &mut left[length..];
-    }
-    whole
-}
-
-/// The process and its fault. The order of the fields is that of `PERF_RECORD_SAMPLE` in linux/perf_event.h.
-fn decode(record: [u8; SAMPLE]) -> (u32, Fault) {
-    let word = |at: usize| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&record[at..at + 8]);
-        u64::from_ne_bytes(word)
-    };
-    let half = |at: usize| {
-        let mut half = [0; 4];
-        half.copy_from_slice(&record[at..at + 4]);
-        half
-    };
-    let fault = Fault {
-        instruction: word(0),
-        thread: i32::from_ne_bytes(half(12)),
-        time: word(16),
-        address: word(24),
-    };
-    (u32::from_ne_bytes(half(8)), fault)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_record_is_decoded_field_by_field() {
-        let mut record = [0; SAMPLE];
-        record[..8].copy_from_slice(&0x7f00_1234_u64.to_ne_bytes());
-        record[8..12].copy_from_slice(&41_u32.to_ne_bytes());
-        record[12..16].copy_from_slice(&42_u32.to_ne_bytes());
-        record[16..24].copy_from_slice(&9_000_000_001_u64.to_ne_bytes());
-        record[24..].copy_from_slice(&0x7f55_5678_u64.to_ne_bytes());
-        let fault = Fault {
-            instruction: 0x7f00_1234,
-            thread: 42,
-            time: 9_000_000_001,
-            address: 0x7f55_5678,
-        };
-        assert_eq!(decode(record), (41, fault));
-    }
-
-    #[test]
-    fn lists_of_processors_are_read_with_their_gaps() {
-        assert_eq!(numbers("0"), Some(vec![0]));
-        assert_eq!(numbers("0-2,5,7-8"), Some(vec![0, 1, 2, 5, 7, 8]));
-        assert_eq!(numbers(""), None);
-        assert_eq!(numbers("0-"), None);
-    }
-
-    #[test]
-    fn all_rings_together_are_within_their_limit() {
-        for page in [4 << 10, 64 << 10] {
-            for rings in 1..=256 {
-                let bytes = ring_bytes(rings, page);
-                assert!(bytes.is_power_of_two() && bytes >= page);
-                assert!(rings * (bytes + page) <= RINGS_BYTES, "{rings} of {bytes}");
-            }
-        }
-        assert_eq!(ring_bytes(1, 4 << 10), RING_BYTES);
-        assert_eq!(ring_bytes(7, 4 << 10), RING_BYTES);
-        assert_eq!(ring_bytes(8, 4 << 10), RING_BYTES / 2);
-        assert_eq!(ring_bytes(256, 4 << 10), 64 << 10);
-        assert_eq!(ring_bytes(0, 4 << 10), RING_BYTES);
-        assert_eq!(ring_bytes(100_000, 4 << 10), 4 << 10);
-    }
 
     #[test]
     fn without_a_thread_there_is_no_recording() {

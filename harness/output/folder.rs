@@ -260,7 +260,7 @@ impl ReportFolder {
     }
 }
 
-/// WriteFailure nothing was written.
+/// Why nothing was written.
 enum WriteFailure {
     Known(OutputError),
     Kernel(io::Error),

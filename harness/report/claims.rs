@@ -6,9 +6,9 @@ use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, 
 use super::beginning::{beginning, incomplete_at_first};
 use super::columns::{Columns, cut};
 use super::escape::markdown as escaped;
-use super::finding::summary_of_claims;
 use super::labels::{labels, pythons};
 use super::style::{READABLE, Style, wrapped};
+use super::tally::summary_of_claims;
 use super::warnings::warnings;
 use super::{changes, date};
 use refcow_model::claims::Statement;

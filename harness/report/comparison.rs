@@ -1,4 +1,4 @@
-//! A base against a new document: for a terminal, a page, and GitHub's annotations.
+//! A base against a new document: for a terminal, and for a page.
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{ContentArrangement, Table};
@@ -12,7 +12,7 @@ use refcow_model::numbers::{bytes, count, counted, share};
 use refcow_model::{ComparedRuns, Comparison, Paid, Row, RowKey, RowValue, RunName, Status};
 
 /// What is judged, each with the rows that explain it.
-type JudgedRow<'a> = (&'a Row, &'a [Row]);
+pub(super) type JudgedRow<'a> = (&'a Row, &'a [Row]);
 
 /// What came of all that is judged, what a worker pays first; what is not the same with its reason.
 pub fn render(comparison: &Comparison, style: Style) -> Vec<u8> {
@@ -43,7 +43,7 @@ fn sentence(style: Style, words: &str) -> String {
     }
 }
 
-fn run(name: &RunName) -> String {
+pub(super) fn run(name: &RunName) -> String {
     format!("CPython {} ({})", name.version, machine(name))
 }
 
@@ -210,7 +210,7 @@ fn is_cost(row: &Row) -> bool {
 }
 
 /// The regions that changed. New memory is part of the cost.
-fn parts(explaining: &[Row]) -> impl Iterator<Item = &Row> {
+pub(super) fn parts(explaining: &[Row]) -> impl Iterator<Item = &Row> {
     let is_region = |row: &&Row| row.key.region().is_some() && row.status.is_change();
     explaining.iter().filter(is_region)
 }
@@ -305,7 +305,7 @@ fn side(value: &RowValue) -> Option<CostSide<'_>> {
 }
 
 /// Why a row changed, as far as it is known. That each of two verdicts was expected of its interpreter is reason enough.
-fn reason(row: &Row) -> Option<String> {
+pub(super) fn reason(row: &Row) -> Option<String> {
     let known = known(row);
     match known.is_empty() {
         true if row.status == Status::ChangedAsExpected => None,
@@ -323,7 +323,7 @@ fn known(row: &Row) -> String {
 }
 
 /// A row in a few words: its subject with the bytes of a worker.
-fn short(row: &Row) -> String {
+pub(super) fn short(row: &Row) -> String {
     let subject = row.key.subject();
     let words = match (&row.base, &row.new) {
         (Some(_), Some(_)) if !is_cost(row) => transition(row.base.as_ref(), row.new.as_ref()),
@@ -341,7 +341,7 @@ fn short(row: &Row) -> String {
 }
 
 /// Rows with the same reason together.
-fn by_reason<'a>(group: &[JudgedRow<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
+pub(super) fn by_reason<'a>(group: &[JudgedRow<'a>]) -> Vec<(Option<&'a str>, Vec<&'a Row>)> {
     let mut groups: Vec<(Option<&str>, Vec<&Row>)> = Vec::new();
     for (row, _) in group {
         let because = row.because.as_deref();
@@ -436,7 +436,7 @@ fn cells(row: &Row, explaining: &[Row]) -> Vec<[String; 6]> {
     rows
 }
 
-fn total(comparison: &Comparison) -> String {
+pub(super) fn total(comparison: &Comparison) -> String {
     let parts: Vec<String> = Status::ALL
         .into_iter()
         .map(|status| (comparison.count(status), status))
@@ -446,84 +446,5 @@ fn total(comparison: &Comparison) -> String {
     match parts.is_empty() {
         true => "Nothing to compare.".into(),
         false => format!("In all: {}.", parts.join(", ")),
-    }
-}
-
-/// Workflow commands, of which GitHub makes annotations: an error for each regression, a notice for other changes.
-///
-/// Source: GitHub's documentation, "Workflow commands for GitHub Actions", "Setting an error message".
-pub fn github(comparison: &Comparison) -> Vec<u8> {
-    let mut text = String::new();
-    for runs in &comparison.compared {
-        let version = &runs.new.version;
-        for status in Status::ALL {
-            let command = match status {
-                Status::Regressed => "error",
-                Status::Improved | Status::ChangedAsExpected => "notice",
-                Status::NotComparable | Status::OnlyInBase => "warning",
-                _ => continue,
-            };
-            let group: Vec<JudgedRow<'_>> = runs
-                .judged()
-                .filter(|(row, _)| row.status == status)
-                .collect();
-            let mut messages = Vec::new();
-            if status.is_change() {
-                messages.extend(group.iter().map(|(row, explaining)| {
-                    let mut words = vec![transition(row.base.as_ref(), row.new.as_ref())];
-                    words.extend(parts(explaining).map(part_change));
-                    words.extend(reason(row));
-                    format!("{}: {}", row.key, words.join("; "))
-                }));
-            } else {
-                for (because, rows) in by_reason(&group) {
-                    let what: Vec<String> = rows.into_iter().map(short).collect();
-                    let what = what.join("; ");
-                    messages.push(match because {
-                        Some(because) => format!("{because}: {what}"),
-                        None => what,
-                    });
-                }
-            }
-            for message in messages {
-                let message = format!("CPython {version}: {message}");
-                text += &annotation(command, &format!("refcow: {status}"), &message);
-            }
-        }
-    }
-    for name in &comparison.only_in_base {
-        let message = format!("{} is only in the base", run(name));
-        text += &annotation("warning", "refcow: only in base", &message);
-    }
-    text += &format!("{}\n", total(comparison));
-    text.into_bytes()
-}
-
-pub(crate) fn annotation(command: &str, title: &str, message: &str) -> String {
-    format!("::{command} title={}::{}\n", property(title), data(message))
-}
-
-/// What would end a message is written as the runner's own toolkit writes it.
-fn data(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_cannot_begin_a_command_of_its_own() {
-        let text = annotation("error", "a: b, c", "100 %\n::warning::x\r");
-        assert_eq!(
-            text,
-            "::error title=a%3A b%2C c::100 %25%0A::warning::x%0D\n"
-        );
     }
 }

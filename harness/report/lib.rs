@@ -5,6 +5,7 @@
 
 mod advice;
 mod alternatives;
+mod annotations;
 mod beginning;
 mod changes;
 pub mod charts;
@@ -26,6 +27,7 @@ mod page;
 mod reproduction;
 mod style;
 mod table;
+mod tally;
 pub mod trees;
 pub mod trees_comparison;
 mod warnings;
@@ -36,10 +38,11 @@ pub use advice::render as render_advice;
 pub use alternatives::{
     render as render_alternatives, render_markdown as render_alternatives_markdown,
 };
+pub use annotations::github;
 pub use beginning::incomplete;
 pub use claims::render as render_claims;
 pub use columns::Columns;
-pub use comparison::{github, render as render_comparison};
+pub use comparison::render as render_comparison;
 pub use csv::{render_claims_csv, render_pages, render_times};
 pub use error::Error;
 pub use facts::render as render_facts;

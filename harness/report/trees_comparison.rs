@@ -50,7 +50,7 @@ pub fn github(comparison: &TreesComparison) -> Vec<u8> {
             did(cost.pages_are),
             change(cost.bytes)
         );
-        text += &super::comparison::annotation("error", "refcow: regressed", &words);
+        text += &super::annotations::annotation("error", "refcow: regressed", &words);
     }
     text.into_bytes()
 }

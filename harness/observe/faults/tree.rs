@@ -16,10 +16,8 @@ use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::super::unavailable::{Attempt, Unavailable};
-use super::{
-    Fault, LEAST_BYTES, PERF_RECORD_SAMPLE, bytes, decode, online_processors, page_bytes,
-    ring_bytes,
-};
+use super::records::{Fault, PERF_RECORD_SAMPLE, bytes, decode};
+use super::rings::{LEAST_BYTES, online_processors, page_bytes, ring_bytes};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::columns::Columns;
 use crate::labels::{labels, pythons, ranges};
 use crate::warnings::warnings;
-use crate::{date, finding};
+use crate::{date, finding, tally};
 use refcow_model::numbers::{count, signed};
 use refcow_model::{CrossCheckSpread, Report, StatementInRuns, Verdict, by_verdict};
 use refcow_model::{claims::Claims, shell};
@@ -76,7 +76,7 @@ pub(crate) fn findings(report: &Report) -> (String, Vec<String>) {
             },
         );
     let tally = report.fact_tally();
-    let facts = tally.map(|tally| finding::of_facts(&tally, &pythons(report)));
+    let facts = tally.map(|tally| tally::of_facts(&tally, &pythons(report)));
     let mut all = facts.into_iter().chain(all);
     let first = all.next().unwrap_or_else(|| "Nothing was measured.".into());
     (first, all.collect())
@@ -89,7 +89,7 @@ fn of_claims(report: &Report, statements: &[StatementInRuns<'_>]) -> (String, Ve
         false => "",
     };
     let groups = by_verdict(statements);
-    let finding = finding::of_claims(statements.len(), source, &groups, &pythons(report));
+    let finding = tally::of_claims(statements.len(), source, &groups, &pythons(report));
     let newest = |one: &StatementInRuns<'_>| one.newest().map(|claim| claim.statement.clone());
     let refuted = groups
         .iter()
