@@ -6,6 +6,7 @@
 
 mod annotation;
 pub mod beside;
+mod docstring;
 mod embedded;
 mod error;
 mod find;

@@ -21,7 +21,6 @@ pub struct Variables {
 /// `--env NAME[=VALUE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
     pub name: String,
     /// Its value; `None`: what refcow itself found.
     pub value: Option<String>,
@@ -33,15 +32,11 @@ pub enum VariablesError {
     /// There is no such variable.
     #[error("--env {name}: this variable is not set here")]
     #[diagnostic(help("set it before you start refcow, or say its value: --env {name}=VALUE"))]
-    NotSet {
-        /// Its name.
-        name: String,
-    },
+    NotSet { name: String },
     /// With it nothing could be measured.
     #[error("--env {name}: {why}")]
     #[diagnostic(help("{help}"))]
     Refused {
-        /// Its name.
         name: String,
         /// What it would do.
         why: &'static str,

@@ -12,7 +12,6 @@ use crate::model::{Made, printable};
 use crate::observe::PageSet;
 use crate::protocol::PythonLine;
 
-/// One new page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct NewPage {
     /// The fault that made it; none if the kernel filled or moved it, as `read(2)` and `mremap(2)`

@@ -55,7 +55,6 @@ struct Type {
     flags: u64,
 }
 
-/// An object.
 struct Object {
     address: u64,
     of_type: Arc<Type>,

@@ -81,7 +81,6 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// One visit.
 fn add_visit(text: &mut String, run: &Run, label: &str, advice: &Advice, style: Style) {
     let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
         return;
@@ -252,7 +251,6 @@ pub(super) fn explained(remedy: &Remedy) -> [(&'static str, &str); 3] {
     ]
 }
 
-/// Adds what a remedy is.
 fn add_remedy(text: &mut String, name: &str, style: Style) {
     let Some(known) = remedy(name) else {
         return;

@@ -276,7 +276,6 @@ fn of_all(base: CostSide<'_>, new: CostSide<'_>) -> Option<String> {
     }
 }
 
-/// One side of a cost.
 #[derive(Clone, Copy)]
 struct CostSide<'a> {
     worker: &'a Paid,

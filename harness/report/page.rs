@@ -15,7 +15,6 @@ use super::charts::{Chart, ChartKind};
 use block::Block;
 use refcow_model::{Report, Run};
 
-/// A page.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Page {
     /// Of the document.

@@ -26,7 +26,6 @@ pub struct Place {
 }
 
 impl Place {
-    /// A new one.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("cache")).unwrap();
@@ -43,7 +42,6 @@ impl Place {
         Self { folder, said }
     }
 
-    /// A path in it.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -19,7 +19,6 @@ pub(super) struct ReadyChild {
     pub(super) fork: SharedAtFork,
     pub(super) regions: Regions,
     pub(super) before: Counters,
-    /// What it had.
     pub(super) had: Had,
 }
 

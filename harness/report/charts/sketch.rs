@@ -56,7 +56,6 @@ pub(super) const TEXT: Font = Font {
 pub(super) enum Anchor {
     /// Where it begins.
     Start,
-    /// The middle.
     Middle,
     /// Where it ends.
     End,

@@ -28,7 +28,6 @@ pub(super) fn copied(report: &Report, charts: &mut Charts) -> Result<(), Error> 
 
 /// A form that data has in a child.
 struct Form {
-    /// In words.
     words: &'static str,
     /// The ways by which a child gets it in this form.
     ways: &'static [&'static str],

@@ -185,7 +185,6 @@ pub(crate) struct StatementFinding {
     pub expected: Option<String>,
     /// The figure that decides, or why there is none; of several interpreters the last one's.
     pub because: Option<String>,
-    /// The limit.
     pub limit: Option<String>,
 }
 
@@ -194,9 +193,7 @@ pub(crate) struct StatementFinding {
 pub(crate) struct VerdictMark {
     /// Of a style sheet.
     pub class: &'static str,
-    /// A sign.
     pub sign: &'static str,
-    /// A word.
     pub word: &'static str,
 }
 

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::columns::Columns;
 
-/// A table.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Table {
     /// What it shows.
@@ -26,7 +25,6 @@ pub(crate) struct Body {
     pub rows: Vec<TableRow>,
 }
 
-/// A row.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct TableRow {
     /// What it is of.
