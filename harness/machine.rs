@@ -8,6 +8,7 @@ mod error;
 mod finding;
 mod findings;
 mod kernel;
+mod live;
 mod memory;
 mod perf;
 mod sample;

@@ -10,7 +10,7 @@ use super::finding::{Availability, Finding};
 use super::kernel::{KSM_RUN, THP_ENABLED, lossy, read, system};
 use super::memory::memory;
 use super::sample::Sample;
-use super::{perf, text};
+use super::{live, perf, text};
 use crate::observe::{CAP_SYS_PTRACE, has_capability, page_size};
 use crate::{fixtures, shm};
 
@@ -35,7 +35,7 @@ pub fn findings() -> Vec<Finding> {
     // Read once: unpacking /proc/config.gz takes a few milliseconds.
     let config = procfs::kernel_config().map_err(|error| error.to_string());
     let sample = Sample::start();
-    vec![
+    let mut all = vec![
         kernel(),
         Finding::good("page size", format!("{} bytes", page_size())),
         page_frames(&sample),
@@ -48,7 +48,9 @@ pub fn findings() -> Vec<Finding> {
         swap(),
         available(),
         shared_memory_finding(),
-    ]
+    ];
+    all.extend(live::findings(&sample));
+    all
 }
 
 fn kernel() -> Finding {

@@ -1,0 +1,112 @@
+//! What may be seen of programs that refcow did not start, for `refcow doctor`: each thing is tried on this process.
+
+use crate::observe::{CAP_SYS_PTRACE, FrameFlags, TreeRecorder, has_capability};
+
+use super::finding::{Availability, Finding};
+use super::kernel::read;
+use super::sample::Sample;
+use super::text;
+
+const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
+
+/// For `refcow trees`, `attach` and `run`, each with what is absent without it.
+pub(super) fn findings(sample: &Sample) -> Vec<Finding> {
+    let mut all = vec![whose(), who_wrote(sample)];
+    let own = std::process::id().cast_signed();
+    let recorder = TreeRecorder::new().and_then(|mut recorder| {
+        recorder.add(own)?;
+        Ok(recorder)
+    });
+    // Why faults cannot be recorded stands above, for all commands.
+    if let Ok(mut recorder) = recorder {
+        all.push(system_calls(recorder.is_with_kernel()));
+        all.push(shutdown(&mut recorder, own));
+    }
+    all.push(types());
+    all
+}
+
+fn whose() -> Finding {
+    let name = "running programs: trees";
+    match has_capability(CAP_SYS_PTRACE) == Some(true) {
+        true => Finding::good(name, "of every user"),
+        false => Finding::less(
+            name,
+            Availability::Limited,
+            "your own",
+            "trees of other users, and of programs that have changed their user",
+            "run as root",
+        ),
+    }
+}
+
+fn who_wrote(sample: &Sample) -> Finding {
+    let name = "running programs: who wrote";
+    match sample.shows_frames().is_ok_and(|shown| shown) && FrameFlags::open().is_some() {
+        true => Finding::good(
+            name,
+            "seen for each page (page frames and /proc/kpageflags)",
+        ),
+        false => Finding::less(
+            name,
+            Availability::Limited,
+            "seen by whether a page has one user",
+            "who wrote where parent and worker have each their own page (`unknown`); what a parent rewrote between two forks counts as copied",
+            "run as root, outside a user namespace, with Linux 5.19 or newer",
+        ),
+    }
+}
+
+fn system_calls(with_kernel: bool) -> Finding {
+    let name = "running programs: writes of system calls";
+    match with_kernel {
+        true => Finding::good(name, "recorded"),
+        false => Finding::less(
+            name,
+            Availability::Limited,
+            "not recorded",
+            "pages that the kernel writes for a program (read, recv) while it is recorded",
+            "setcap cap_perfmon=ep on the program refcow, or run it as root",
+        ),
+    }
+}
+
+fn shutdown(recorder: &mut TreeRecorder, own: i32) -> Finding {
+    let name = "running programs: shutdown";
+    let place = 0_u64;
+    match recorder.watch_place(own, (&raw const place).addr() as u64) {
+        Ok(()) => Finding::good(name, "told apart from work (a watchpoint of the processor)"),
+        Err(error) => Finding::less(
+            name,
+            Availability::Limited,
+            format!("no watchpoint: {error}"),
+            "which pages are written while interpreters end",
+            "end a debugger that uses all of them; some virtual machines have none",
+        ),
+    }
+}
+
+fn types() -> Finding {
+    let name = "running programs: types";
+    let scope = read(PTRACE_SCOPE).and_then(|text| text.trim().parse::<u8>().ok());
+    if has_capability(CAP_SYS_PTRACE) == Some(true) || matches!(scope, None | Some(0)) {
+        return Finding::good(name, "of all programs that are seen");
+    }
+    let (state, found) = text::ptrace_scope(scope, false);
+    match scope {
+        Some(1) => Finding::less(
+            name,
+            Availability::Limited,
+            "of programs that `refcow run` starts (kernel.yama.ptrace_scope is 1)",
+            "with `refcow attach`: causes and types of what is copied, shutdown, and what workers have alike",
+            "sysctl kernel.yama.ptrace_scope=0, or run as root",
+        ),
+        _ => Finding::less(
+            name,
+            state,
+            found,
+            "causes and types of what is copied, shutdown, and what workers have alike",
+            "run as root",
+        ),
+    }
+}
