@@ -8,6 +8,7 @@ pub mod document;
 pub mod ending;
 mod error;
 pub mod family;
+pub mod keys;
 pub mod lines;
 pub mod look;
 mod map;

@@ -31,6 +31,7 @@ mod live;
 mod live_findings;
 mod live_lines;
 mod live_report;
+mod live_view;
 mod mapper;
 mod native;
 mod new_memory;

@@ -1,5 +1,6 @@
 //! `refcow attach`: a tree of processes that runs already.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -59,15 +60,18 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             let mut watch = Watch::new(false, told)?;
             watch.add_family(family)?;
             watch.begin();
-            let mut view = View::new(true, args.recording.quiet);
             let pace = Pace {
                 duration,
                 every: args.recording.every,
                 until_interrupted: true,
             };
-            let all_ended =
-                |recording: &Recording<_>| !recording.members.iter().any(|one| one.lives);
-            watch.until(pace, all_ended, |watch, moment| view.show(watch, moment))?;
+            let view = RefCell::new(View::new(true, args.recording.quiet));
+            let is_over = |recording: &Recording<_>| {
+                !recording.members.iter().any(|one| one.lives) || view.borrow().is_quit()
+            };
+            watch.until(pace, is_over, |watch, moment| {
+                view.borrow_mut().show(watch, moment);
+            })?;
             drop(view);
             document::recorded(&watch.finish()?, Vec::new()).map_err(LiveError::from)?
         }

@@ -634,7 +634,7 @@ fn notes(tree: &TreeFigures) -> Vec<String> {
 }
 
 /// At most so many characters.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),

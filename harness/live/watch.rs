@@ -242,6 +242,25 @@ impl Watch {
         Ok(())
     }
 
+    /// Pages by what was written first, and what wrote, until now.
+    pub fn causes(&self) -> &HashMap<Key, u64> {
+        &self.causes.pages
+    }
+
+    /// What the first process runs, if that is known by now.
+    pub fn title(&self) -> String {
+        let command = self.recording.members.first().map(|one| one.member.title());
+        let python = self
+            .pythons
+            .iter()
+            .find_map(|(_, python, ..)| python.as_ref());
+        let python = python.map_or_else(String::new, |python| format!(", {}", python.title()));
+        format!(
+            "{}{python}",
+            crate::model::printable(&command.unwrap_or_default())
+        )
+    }
+
     /// The time starts now.
     pub fn begin(&mut self) {
         self.began = Instant::now();

@@ -1,0 +1,62 @@
+//! What a terminal shows while a tree is recorded.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::common::{REFCOW, cannot_record, python, run};
+
+/// Starts a program on a terminal 60 columns wide, presses `q` when it says that this ends it, and prints how it ended, whether the terminal is as it
+/// was, and how far the last line of the picture is from the beginning of one: lines have as many columns as the terminal, with blanks behind.
+const PRESSES: &str = r"
+import fcntl, os, pty, re, struct, subprocess, sys, termios
+reads, terminal = pty.openpty()
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 60, 0, 0))
+before = termios.tcgetattr(terminal)
+def leads():
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = subprocess.Popen(sys.argv[1:], stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, preexec_fn=leads)
+shown = ''
+while 'q or Ctrl-C ends it' not in shown:
+    shown += os.read(reads, 65536).decode(errors='replace')
+os.write(reads, b'q')
+# What is drawn until the end has a reader, too.
+import threading
+threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(reads, 65536), b'')], daemon=True).start()
+table = child.stdout.read().decode()
+status = child.wait()
+picture = re.split(r'\x1b\[[0-9;?]*[A-Za-z]|[\r\n]', shown[:shown.index('q or Ctrl-C')])[-1]
+print(status, termios.tcgetattr(terminal) == before, len(picture) % 60, len(picture) > 60)
+print(table)
+os._exit(0)
+";
+
+#[test]
+fn on_a_terminal_q_ends_the_recording_and_the_terminal_is_as_it_was() {
+    if cannot_record("the view of a tree") {
+        return;
+    }
+    let mut program = Command::new(python());
+    program.args([
+        "-c",
+        "import os, sys
+if os.fork() == 0: sys.stdin.read(); os._exit(0)
+print(os.getpid(), flush=True)
+sys.stdin.read()",
+    ]);
+    let mut program = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
+    let pid = said.next().expect("a number").unwrap();
+    let mut terminal = Command::new(python());
+    terminal.args(["-c", PRESSES, REFCOW, "attach", &pid, "--every", "20ms"]);
+    let printed = run::succeeded("a terminal", run::output(&mut terminal));
+    drop(program.stdin.take());
+    program.wait().unwrap();
+    let (first, table) = printed.split_once('\n').unwrap();
+    assert_eq!(first, "0 True 0 True", "{printed}");
+    assert!(table.contains("2 processes, CPython 3."), "{table}");
+}
