@@ -577,6 +577,7 @@ mod tests {
         fork(&mut recording, &frames, 1, 3);
         assert_eq!(touch(&mut recording, &frames, 3, 3, 203), Some(Deed::Made));
         // Of one that was told of too late, nobody knows.
+        recording.begin_records();
         recording.take(&Incident {
             time: LATE,
             process: 1,

@@ -292,7 +292,11 @@ mod tests {
     #[test]
     fn whatever_is_lost_is_named_and_nothing_good_loses_anything() {
         let findings = findings();
-        assert_eq!(findings.len(), 12);
+        // Where faults cannot be recorded, two of running programs are left out.
+        let of_running = |finding: &&Finding| finding.name.starts_with("running programs: ");
+        let of_running = findings.iter().filter(of_running).count();
+        assert!(matches!(of_running, 3 | 5), "{of_running}");
+        assert_eq!(findings.len() - of_running, 12);
         for finding in findings {
             assert!(!finding.found.is_empty(), "{finding:?}");
             if finding.state == Availability::Good {
