@@ -183,10 +183,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         objects
     }
 
-    /// The object at an address of a page that has been read.
-    fn object(&mut self, words: &[u64], start: u64, address: u64) -> Option<Object> {
-        let index = usize::try_from((address - start) / WORD as u64).ok()?;
-        let (count, kind) = (*words.get(index)?, *words.get(index + 1)?);
+    /// The type of an object that has this word for its reference count, and this one for its type; none of what cannot be one.
+    fn type_behind(&mut self, count: u64, kind: u64) -> Option<Arc<Type>> {
         // 3.14 has flags in the upper sixteen bits. An address, as a free block has one here, is more than 32.
         let most = if self.minor >= 14 { 1 << 48 } else { u64::MAX };
         let count = count % most;
@@ -195,9 +193,13 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         }
         let of_type = self.type_at(kind)?;
         // Where a program is at low addresses, that of a type or of something else of it looks like a count: in an array of pointers.
-        if self.word(count).is_some() {
-            return None;
-        }
+        self.word(count).is_none().then_some(of_type)
+    }
+
+    /// The object at an address of a page that has been read.
+    fn object(&mut self, words: &[u64], start: u64, address: u64) -> Option<Object> {
+        let index = usize::try_from((address - start) / WORD as u64).ok()?;
+        let of_type = self.type_behind(*words.get(index)?, *words.get(index + 1)?)?;
         // The links of the collector's lists: addresses, with marks in the lowest bits.
         if of_type.flags & COLLECTED != 0 && index >= 2 {
             let linked = words[index - 2..index].iter();

@@ -248,12 +248,13 @@ mod tests {
         assert_eq!(maps[2].pathname, MMapPath::Anonymous);
     }
 
+    fn line(first: u64, pages: u64, rest: &str) -> String {
+        let page = page_size();
+        format!("{:x}-{:x} {rest}\n", first * page, (first + pages) * page)
+    }
+
     #[test]
     fn private_shared_and_the_kernels_own_are_told_apart() {
-        let page = page_size();
-        let line = |first: u64, pages: u64, rest: &str| {
-            format!("{:x}-{:x} {rest}\n", first * page, (first + pages) * page)
-        };
         let text = [
             line(16, 1, "r-xp 00000000 08:02 1 /usr/lib/libpython.so"),
             line(17, 2, "rw-p 00001000 08:02 1 /usr/lib/libpython.so"),
@@ -263,7 +264,7 @@ mod tests {
             line(80, 1, "r--p 00000000 00:00 0 [vvar]"),
             line(81, 1, "r--p 00000000 00:00 0 [vvar_vclock]"),
             line(82, 1, "r-xp 00000000 00:00 0 [vdso]"),
-            line(UNCOUNTED.start / page, 8, "rw-p 00000000 00:00 0 "),
+            line(UNCOUNTED.start / page_size(), 8, "rw-p 00000000 00:00 0 "),
         ]
         .concat();
         let mappings = mappings_of(&text);
@@ -275,10 +276,6 @@ mod tests {
 
     #[test]
     fn a_private_file_is_shared_by_the_page_cache_unless_a_program_is_in_it() {
-        let page = page_size();
-        let line = |first: u64, pages: u64, rest: &str| {
-            format!("{:x}-{:x} {rest}\n", first * page, (first + pages) * page)
-        };
         let text = [
             line(16, 1, "r-xp 00000000 08:02 1 /usr/lib/libpython.so"),
             line(17, 2, "rw-p 00001000 08:02 1 /usr/lib/libpython.so"),

@@ -116,15 +116,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         }
         let count = self.word(address)?;
         let kind = self.word(address + WORD as u64)?;
-        let most = if self.minor >= 14 { 1 << 48 } else { u64::MAX };
-        let count = count % most;
-        if count == 0 || count > u64::from(u32::MAX) {
-            return None;
-        }
-        let of_type = self.type_at(kind)?;
-        if self.word(count).is_some() {
-            return None;
-        }
+        let of_type = self.type_behind(count, kind)?;
         if of_type.flags & COLLECTED != 0 {
             let links = [self.word(address - 16), self.word(address - 8)];
             if !links

@@ -1,5 +1,6 @@
 //! Data of which there are pictures.
 
+use super::chart::listed;
 use super::sketch::clean;
 use crate::grid::made_of;
 use refcow_model::{Measurement, Report, Run, datasets};
@@ -30,6 +31,53 @@ pub(crate) fn newest_datasets<'a>(
     all
 }
 
+/// What one chart shows: some visits of a dataset.
+pub(crate) struct DatasetPart<'all, 'a> {
+    pub dataset: &'all ChartedDataset<'a>,
+    pub visits: &'all [&'a Measurement],
+    /// The end of a file's name.
+    pub stem: String,
+    /// What is not drawn.
+    pub notes: Vec<String>,
+}
+
+/// Datasets in parts of at most so many visits. At most so many parts are drawn: the last of them says what is not.
+pub(crate) fn in_parts<'all, 'a>(
+    all: &'all mut [ChartedDataset<'a>],
+    visits: usize,
+    most: usize,
+) -> Vec<DatasetPart<'all, 'a>> {
+    let idle: Vec<bool> = all.iter_mut().map(ChartedDataset::without_idle).collect();
+    let all: &'all [ChartedDataset<'a>] = all;
+    let parts: Vec<(usize, &[&Measurement])> = all
+        .iter()
+        .enumerate()
+        .flat_map(|(place, dataset)| {
+            let parts = dataset.visits.chunks(visits);
+            parts.map(move |part| (place, part))
+        })
+        .collect();
+    let (shown, left_out) = parts.split_at(parts.len().min(most));
+    let mut shown: Vec<DatasetPart> = shown
+        .iter()
+        .map(|&(place, visits)| DatasetPart {
+            dataset: &all[place],
+            visits,
+            stem: all[place].stem(all),
+            notes: idle_left_out(idle[place]).into_iter().collect(),
+        })
+        .collect();
+    if let Some(last) = shown.last_mut().filter(|_| !left_out.is_empty()) {
+        let names = left_out.iter().map(|(place, visits)| {
+            let visits: Vec<String> = visits.iter().map(|one| clean(&one.visit)).collect();
+            format!("{}: {}", clean(&all[*place].title()), visits.join(", "))
+        });
+        last.notes
+            .push(format!("not drawn: {}", listed(names.collect())));
+    }
+    shown
+}
+
 impl<'a> ChartedDataset<'a> {
     /// Takes out the visit that does nothing, unless it is the only one. Whether it was there.
     pub(crate) fn without_idle(&mut self) -> bool {
@@ -48,7 +96,7 @@ impl<'a> ChartedDataset<'a> {
     }
 
     /// The end of a file's name: with the size where others of these have the same name.
-    pub(crate) fn stem(&self, all: &[Self]) -> String {
+    fn stem(&self, all: &[Self]) -> String {
         let name = |one: &Self| (one.visits[0].fixture.clone(), one.visits[0].prepare.clone());
         let first = self.visits[0];
         let mut parts = vec![first.fixture.clone()];

@@ -1,8 +1,8 @@
 //! What memory of all processes together grows by, the more children have visited the data: a chart a dataset.
 
-use super::chart::{ChartKind, Charts, head, listed};
-use super::dataset::{ChartedDataset, idle_left_out, newest_datasets};
-use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, wrap};
+use super::chart::{ChartKind, Charts, head};
+use super::dataset::{ChartedDataset, in_parts, newest_datasets};
+use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, distinct, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
 use refcow_model::numbers::{bytes, count};
@@ -64,29 +64,17 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
         one.tree.pss_bytes_before.is_some() && one.memory_by_children().len() > 1
     };
     let mut all = newest_datasets(report, known);
-    let idle: Vec<bool> = all.iter_mut().map(ChartedDataset::without_idle).collect();
-    let parts: Vec<(usize, &[&Measurement])> = all
-        .iter()
-        .enumerate()
-        .flat_map(|(place, dataset)| {
-            let parts = dataset.visits.chunks(LINES);
-            parts.map(move |part| (place, part))
-        })
-        .collect();
-    let (shown, left_out) = parts.split_at(parts.len().min(MOST));
-    for (index, (place, visits)) in shown.iter().enumerate() {
-        let dataset = &all[*place];
-        let mut notes: Vec<String> = idle_left_out(idle[*place]).into_iter().collect();
-        if index + 1 == shown.len() && !left_out.is_empty() {
-            let names = left_out.iter().map(|(place, visits)| {
-                let visits: Vec<String> = visits.iter().map(|one| clean(&one.visit)).collect();
-                format!("{}: {}", clean(&all[*place].title()), visits.join(", "))
-            });
-            notes.push(format!("not drawn: {}", listed(names.collect())));
-        }
-        let name = format!("memory-{}", dataset.stem(&all));
-        let python = dataset.python(report);
-        chart(dataset, visits, &name, &python, notes, charts)?;
+    for part in in_parts(&mut all, LINES, MOST) {
+        let name = format!("memory-{}", part.stem);
+        let python = part.dataset.python(report);
+        chart(
+            part.dataset,
+            part.visits,
+            &name,
+            &python,
+            part.notes,
+            charts,
+        )?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! What became of a dataset's pages: before, and after each visit. All of it as bars to one scale, then each region as squares
 //! of a page, or of several, which are filled by what became of theirs.
 
-use super::chart::{ChartKind, Charts, head, listed};
-use super::dataset::{ChartedDataset, idle_left_out, newest_datasets};
+use super::chart::{ChartKind, Charts, head};
+use super::dataset::{ChartedDataset, in_parts, newest_datasets};
 use super::page_legend::{Drawn, legend, what};
 use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
 use super::squares::block;
@@ -42,36 +42,15 @@ type ShownVisit<'a> = (&'a Measurement, &'a Child);
 /// A chart for each dataset that has maps, or several where there are many visits.
 pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let mut all = newest_datasets(report, |one| one.most_copied().is_some_and(is_mapped));
-    let idle: Vec<bool> = all.iter_mut().map(ChartedDataset::without_idle).collect();
-    let parts: Vec<(usize, Vec<ShownVisit>)> = all
-        .iter()
-        .enumerate()
-        .flat_map(|(place, dataset)| {
-            let visits = dataset.visits.iter();
-            let visits: Vec<ShownVisit> = visits
-                .filter_map(|one| Some((*one, one.most_copied()?)))
-                .collect();
-            let parts = visits
-                .chunks(VISITS)
-                .map(move |part| (place, part.to_vec()));
-            parts.collect::<Vec<_>>()
-        })
-        .collect();
-    let (shown, left_out) = parts.split_at(parts.len().min(MOST));
-    for (index, (place, visits)) in shown.iter().enumerate() {
-        let dataset = &all[*place];
-        let mut notes: Vec<String> = idle_left_out(idle[*place]).into_iter().collect();
-        if index + 1 == shown.len() && !left_out.is_empty() {
-            let names = left_out.iter().map(|(place, visits)| {
-                let visits = visits.iter().map(|(one, _)| clean(&one.visit));
-                let visits: Vec<String> = visits.collect();
-                format!("{}: {}", clean(&all[*place].title()), visits.join(", "))
-            });
-            notes.push(format!("not drawn: {}", listed(names.collect())));
-        }
-        let name = format!("pages-{}", dataset.stem(&all));
-        let python = dataset.python(report);
-        chart(dataset, visits, &name, &python, notes, charts)?;
+    for part in in_parts(&mut all, VISITS, MOST) {
+        let visits: Vec<ShownVisit> = part
+            .visits
+            .iter()
+            .filter_map(|one| Some((*one, one.most_copied()?)))
+            .collect();
+        let name = format!("pages-{}", part.stem);
+        let python = part.dataset.python(report);
+        chart(part.dataset, &visits, &name, &python, part.notes, charts)?;
     }
     Ok(())
 }
