@@ -282,6 +282,7 @@ fn pages_of(watched: &Watched, root: usize) -> impl Iterator<Item = (&Key, u64)>
 fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
     let (one_in, missing) = watched.lines.as_ref()?;
     let Missing {
+        traced,
         threads,
         frames,
         pauses,
@@ -298,6 +299,10 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
         }
         looked_at_pages += pages;
     }
+    let members = watched.recording.members.iter().enumerate();
+    let missed = members.filter(|(place, one)| {
+        watched.root(*place) == root && !one.executed && !traced.contains(&one.member.pid)
+    });
     let reason = |(reason, number): (&str, u64)| Reason {
         reason: reason.to_owned(),
         number,
@@ -308,6 +313,7 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
         one_in: *one_in,
         looked_at_pages,
         without_line: without.into_iter().map(reason).collect(),
+        not_traced_processes: missed.count() as u64,
         not_traced: threads.map(reason).collect(),
         no_frames: frames.get(&root).cloned(),
         pauses: *pauses,

@@ -43,6 +43,8 @@ pub struct Wanted {
 /// What is not known of lines, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
+    /// Processes that were traced.
+    pub traced: HashSet<i32>,
     /// Threads that were not traced.
     pub threads: BTreeMap<NotTraced, BTreeSet<i32>>,
     /// Why the frames of a tree cannot be read, by its first process.
@@ -234,6 +236,7 @@ impl Lines {
                     self.stops.retain(|_, (time, _)| *time + LATEST > seen);
                 }
             }
+            Said::Traced { process } => drop(self.missing.traced.insert(process)),
             Said::NotTraced { thread, why } => {
                 self.missing.threads.entry(why).or_default().insert(thread);
             }

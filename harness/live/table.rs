@@ -465,6 +465,12 @@ fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
         let pages = counted(one.number, "page has", "pages have");
         notes.push(format!("{pages} no line: {}.", one.reason));
     }
+    if lines.not_traced_processes > 0 {
+        let processes = counted(lines.not_traced_processes, "process was", "processes were");
+        notes.push(format!(
+            "warning: {processes} not looked at: they ended, or were forked, before refcow traced them."
+        ));
+    }
     for one in &lines.not_traced {
         let threads = counted(one.number, "thread was", "threads were");
         notes.push(format!("warning: {threads} not looked at: {}.", one.reason));

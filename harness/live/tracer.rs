@@ -60,6 +60,8 @@ pub(super) enum Said {
         time: u64,
         at: Result<u32, NoLine>,
     },
+    /// A process is traced.
+    Traced { process: i32 },
     /// A thread that could not be traced.
     NotTraced { thread: i32, why: NotTraced },
     /// The frames of a tree's interpreter cannot be read.
@@ -125,8 +127,6 @@ struct Tracer {
     /// What refcow has not taken up yet.
     to_say: Vec<u8>,
     dropped: u64,
-    /// How many threads that are not traced have been told of.
-    told: usize,
 }
 
 impl Tracer {
@@ -139,7 +139,6 @@ impl Tracer {
             heard: Vec::new(),
             to_say: Vec::new(),
             dropped: 0,
-            told: 0,
         }
     }
 
@@ -181,13 +180,11 @@ impl Tracer {
                 self.say(&Said::Paused);
             }
         }
-        while let Some((thread, why)) = self.stops.not_traced.get(self.told) {
-            let said = Said::NotTraced {
-                thread: *thread,
-                why: *why,
-            };
-            self.told += 1;
-            self.say(&said);
+        for process in std::mem::take(&mut self.stops.traced) {
+            self.say(&Said::Traced { process });
+        }
+        for (thread, why) in std::mem::take(&mut self.stops.not_traced) {
+            self.say(&Said::NotTraced { thread, why });
         }
         any
     }

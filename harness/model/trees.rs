@@ -184,6 +184,8 @@ pub struct LinesFigures {
     pub looked_at_pages: u64,
     /// Those of them without a line.
     pub without_line: Vec<Reason>,
+    /// Processes that had ended, or were forked from others, before they could be looked at.
+    pub not_traced_processes: u64,
     /// Threads whose faults were not looked at, those of other trees that were recorded together with this one included.
     pub not_traced: Vec<Reason>,
     /// Why there are no lines of this tree at all.

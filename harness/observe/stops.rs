@@ -103,6 +103,8 @@ pub struct Stops {
     events: Events,
     /// Threads that are not traced, with the reason.
     pub not_traced: Vec<(i32, NotTraced)>,
+    /// Processes that are traced, or were.
+    pub traced: Vec<i32>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl Stops {
             threads: HashMap::new(),
             events: Events::default(),
             not_traced: Vec::new(),
+            traced: Vec::new(),
         }
     }
 
@@ -171,6 +174,7 @@ impl Stops {
                 interpreter,
             },
         );
+        self.traced.push(pid);
         // While it starts threads, no two lists are alike; those that a seized one starts are traced by the kernel.
         let mut known: Vec<i32> = Vec::new();
         for _ in 0..LISTS {
@@ -280,6 +284,7 @@ impl Stops {
                     interpreter,
                 },
             );
+            self.traced.push(process);
         }
         self.threads.insert(thread, Thread { process, looks: 0 });
         self.in_system_call(thread);
