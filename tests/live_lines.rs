@@ -362,37 +362,45 @@ fn a_folder_that_is_none_is_refused() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Kills refcow, or its tracer, while it looks for lines of workers that copy pages, and waits for the end of all.
+/// A program whose workers copy pages again and again, with what runs it.
+fn copying(folder: &Path, mut runs: Command) -> Target {
+    let script = folder.join("killed.py");
+    std::fs::write(&script, include_str!("live/killed.py")).unwrap();
+    runs.arg(&script).arg("10").stderr(Stdio::null());
+    Target::start(runs)
+}
+
+/// Reads how it goes on to another moment each time, does something then, and waits for the end of all workers.
+fn ends_well(target: &mut Target, round: usize, act: impl FnOnce(&mut Target)) {
+    for _ in 0..round * 7 % 37 {
+        assert_eq!(target.line(), "round");
+    }
+    act(target);
+    let last = target.output.by_ref().map(Result::unwrap).last();
+    assert_eq!(last.as_deref(), Some("ended 0 0 0 0"), "{round}");
+}
+
+/// Kills refcow, or its tracer, while it looks for lines of workers.
 fn survives(rounds: impl Iterator<Item = usize>) {
     if cannot_record("lines of a tree") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("killed.py");
-    std::fs::write(&script, include_str!("live/killed.py")).unwrap();
     for round in rounds {
         let mut refcow = Command::new(REFCOW);
         refcow.args(["run", "-q", "--lines=1", "--", python()]);
-        refcow.arg(&script).arg("10");
-        refcow.stdin(Stdio::null()).stderr(Stdio::null());
-        let mut target = Target::start(refcow);
+        let mut target = copying(folder.path(), refcow);
         let tracer: i32 = target.line().parse().unwrap();
-        // Another moment each time.
-        for _ in 0..round * 7 % 37 {
-            assert_eq!(target.line(), "round");
-        }
-        match round % 2 {
+        ends_well(&mut target, round, |target| match round % 2 {
             0 => target.child.kill().unwrap(),
             _ => kill(Pid::from_raw(tracer), Signal::SIGKILL).unwrap(),
-        }
-        let last = target.output.by_ref().map(Result::unwrap).last();
-        assert_eq!(last.as_deref(), Some("ended 0 0 0 0"), "{round}");
+        });
     }
 }
 
 #[test]
 fn no_worker_dies_or_stays_stopped_when_refcow_is_killed() {
-    survives(0..6);
+    survives(0..4);
 }
 
 /// As above, as often as it takes to be sure.
@@ -400,4 +408,27 @@ fn no_worker_dies_or_stays_stopped_when_refcow_is_killed() {
 #[ignore = "takes minutes"]
 fn no_worker_dies_or_stays_stopped_when_refcow_is_killed_a_hundred_times() {
     survives(0..100);
+}
+
+/// What was started without refcow does not ignore the signal that stops it.
+#[test]
+fn a_tree_goes_on_when_refcow_is_killed_that_was_attached_or_its_tracer_is_told_to_end() {
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let mut target = copying(folder.path(), Command::new(python()));
+        let pid = target.child.id().to_string();
+        let mut refcow = Command::new(REFCOW);
+        refcow.args(["attach", &pid, "-q", "--lines=1"]);
+        let refcow = refcow.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut refcow = refcow.spawn().unwrap();
+        let tracer: i32 = target.line().parse().unwrap();
+        ends_well(&mut target, round, |_| match round % 2 {
+            0 => refcow.kill().unwrap(),
+            _ => kill(Pid::from_raw(tracer), Signal::SIGTERM).unwrap(),
+        });
+        refcow.wait().unwrap();
+    }
 }
