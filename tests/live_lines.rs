@@ -352,7 +352,11 @@ fn what_is_traced_already_is_refused() {
 }
 
 #[test]
-fn a_folder_that_is_none_is_refused() {
+fn a_folder_that_is_none_is_refused_and_one_without_lines() {
+    let output = run::run(&["run", "--own", "/", "--", "true"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--lines"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
     let output = run::run(&["run", "--lines", "--own", "/no/such", "--", "true"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(

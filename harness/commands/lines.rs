@@ -21,7 +21,7 @@ pub struct LinesOptions {
     )]
     lines: Option<u64>,
     /// Count files in DIR as your own code, although they are installed
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = directory())]
+    #[arg(long, value_name = "DIR", requires = "lines", value_hint = ValueHint::DirPath, value_parser = directory())]
     own: Vec<PathBuf>,
     /// Group pages by cause, type, function, line or thread; several with commas (`--by type,line`)
     #[arg(
