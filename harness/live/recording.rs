@@ -99,6 +99,8 @@ pub struct Recorded<M> {
     pub executed: bool,
     /// What its interpreter does, as far as that is known by now.
     pub phase: Phase,
+    /// Since when it is recorded of it, and of what it forks, when its interpreter ends; in nanoseconds of CLOCK_MONOTONIC.
+    pub watched_since: Option<u64>,
     /// Whether it worked until it was watched, so that what it wrote before is work.
     pub has_worked: bool,
     /// Pages of all kinds since it ends.
@@ -189,6 +191,7 @@ impl<P: Processes> Recording<P> {
             lives: true,
             executed: false,
             phase: Phase::Unwatched,
+            watched_since: None,
             has_worked: false,
             ending_pages: 0,
             memory,
@@ -264,6 +267,14 @@ impl<P: Processes> Recording<P> {
         let look = || processes.pages(pid, time).map(Rc::new);
         let inherited = self.looked.entry(pid).or_insert_with(look).clone();
         self.begin(member, Some(parent), memory, None);
+        let since = self.members[parent].watched_since;
+        if let (Some(since), Some(child)) = (
+            since.filter(|since| time >= *since),
+            self.members.last_mut(),
+        ) {
+            child.watched_since = Some(since);
+            child.watch_ending(Some(false));
+        }
         let last = self.members.len() - 1;
         self.members[last].inherited = inherited;
         self.members[parent].forks += 1;
@@ -545,6 +556,38 @@ mod tests {
             process,
             what,
         });
+    }
+
+    #[test]
+    fn what_is_forked_while_its_parent_is_watched_is_watched_from_its_fork_on() {
+        let (mut recording, frames) = parent();
+        recording.members[0].watched_since = Some(1);
+        // Before that.
+        fork(&mut recording, &frames, 1, 2);
+        recording.members[0].watched_since = Some(0);
+        fork(&mut recording, &frames, 1, 3);
+        let phases = |recording: &Recording<Machine>| {
+            let all = recording.members[1..].iter();
+            all.map(|one| (one.phase, one.has_worked))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            phases(&recording),
+            [(Phase::Unwatched, false), (Phase::Working, true)]
+        );
+        touch(&mut recording, &frames, 3, 3, 103);
+        let what = Happened::WrotePlace;
+        let (time, process) = (1, 3);
+        recording.take_all(&[Incident {
+            time,
+            process,
+            what,
+        }]);
+        touch(&mut recording, &frames, 3, 4, 104);
+        assert_eq!(recording.members[2].ending_pages, 1);
+        // What was recorded of its end is not undone by who asks later.
+        recording.members[2].watch_ending(Some(false));
+        assert_eq!(phases(&recording)[1], (Phase::Ending, true));
     }
 
     #[test]

@@ -126,8 +126,6 @@ struct Endings {
     /// Where `_PyRuntime` is.
     runtime: Option<u64>,
     is: Ending,
-    /// In nanoseconds of CLOCK_MONOTONIC: what was forked later is watched as its parent is.
-    since: u64,
 }
 
 /// What was recorded.
@@ -327,7 +325,7 @@ impl Watch {
     fn judge(&mut self, incident: &Incident) -> Option<Written> {
         let written = self.recording.take(incident);
         if let Happened::Forked { new } = incident.what {
-            self.watch_ending_of(new, incident.time);
+            self.watch_ending_of(new);
         }
         if incident.what == Happened::Executed {
             // At once: it may be over soon.
@@ -380,7 +378,6 @@ impl Watch {
                     root: *root,
                     runtime: None,
                     is: Ending::NotReady,
-                    since: 0,
                 });
                 self.endings.len() - 1
             });
@@ -413,36 +410,30 @@ impl Watch {
                         watched.is = Ending::Unseen("the processor has no watchpoint free");
                         break;
                     }
-                    _ => member.watch_ending(ending::is_ending(pid, address)),
+                    _ => {
+                        member.watched_since = Some(now());
+                        member.watch_ending(ending::is_ending(pid, address));
+                    }
                 }
             }
-            watched.since = now();
         }
     }
 
-    /// The same of a process that was forked: if that was before its parent was watched, it is not yet.
-    fn watch_ending_of(&mut self, pid: i32, forked: u64) {
+    /// The same of a process that was forked before its parent was watched.
+    fn watch_ending_of(&mut self, pid: i32) {
         let Some(place) = self.recording.place_of(pid) else {
             return;
         };
         let root = root(&self.recording, place);
         let watched = self.endings.iter().find(|one| one.root == root);
-        let Some(Endings {
-            is: Ending::At(address),
-            since,
-            ..
-        }) = watched
-        else {
-            return;
-        };
-        let is_ending = match forked < *since {
-            true => {
-                let watched = self.recorder.watch_place(pid, *address);
-                watched.ok().and_then(|()| ending::is_ending(pid, *address))
-            }
-            false => Some(false),
-        };
-        self.recording.members[place].watch_ending(is_ending);
+        let member = &mut self.recording.members[place];
+        if let (Some(Ending::At(address)), None) =
+            (watched.map(|one| &one.is), member.watched_since)
+            && self.recorder.watch_place(pid, *address).is_ok()
+        {
+            member.watched_since = Some(now());
+            member.watch_ending(ending::is_ending(pid, *address));
+        }
     }
 
     fn moment(&mut self, last: bool) -> Moment {
