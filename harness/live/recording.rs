@@ -578,11 +578,11 @@ mod tests {
         touch(&mut recording, &frames, 3, 3, 103);
         let what = Happened::WrotePlace;
         let (time, process) = (1, 3);
-        recording.take_all(&[Incident {
+        recording.take(&Incident {
             time,
             process,
             what,
-        }]);
+        });
         touch(&mut recording, &frames, 3, 4, 104);
         assert_eq!(recording.members[2].ending_pages, 1);
         // What was recorded of its end is not undone by who asks later.

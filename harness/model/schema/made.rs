@@ -14,13 +14,13 @@ pub struct Made {
     /// The type of most objects on them. Absent: no object that refcow knows is there.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub of_type: Option<String>,
-    /// The function that touched them first, as in [`Written`]: after they had been given back and mapped anew, if they were.
+    /// The function that touched them first, as in [`Written`](super::Written): after they had been given back and mapped anew, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// The Python line that was running, as in [`Written`].
+    /// The Python line that was running, as in [`Written`](super::Written).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
-    /// The line of the user's own file that was running or had called, as in [`Written`].
+    /// The line of the user's own file that was running or had called, as in [`Written`](super::Written).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_line: Option<String>,
     /// How many pages.
