@@ -8,7 +8,7 @@ use crate::protocol::{LineIntervals, PythonLine};
 /// A log whose intervals are in order and name places that it has.
 ///
 /// Faults that are recorded elsewhere with the time of CLOCK_MONOTONIC get their line by
-/// [`LineLog::at`]. That clock is the same for both only if the subject is in the initial time
+/// [`LineLog::with_caller_at`]. That clock is the same for both only if the subject is in the initial time
 /// namespace (`time_namespaces(7)`), or the recording knows of its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineLog(LineIntervals);

@@ -7,7 +7,7 @@ use procfs::process::Process;
 
 use super::{Error, Mappings, Pagemap, mappings, page_size, reading};
 
-/// As [`Memory`](super::Memory), of a process that does not hold still: what is in memory is asked anew for each page.
+/// As [`StillMemory`](super::StillMemory), of a process that does not hold still: what is in memory is asked anew for each page.
 #[derive(Debug)]
 pub struct LiveMemory {
     pid: i32,
