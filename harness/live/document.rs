@@ -149,8 +149,8 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
     }
 }
 
-/// All trees that were recorded, with a look at what lives of them, or else one that was taken earlier. Where Python ran in some, other programs' trees are left out; else those
-/// that are one process.
+/// All trees that were recorded, with a look at what lives of them, or else one that was taken earlier. Where Python ran in some, other
+/// programs' trees are left out; else those that are one process, unless all are.
 ///
 /// # Errors
 /// When one may not be read.
@@ -160,16 +160,18 @@ pub fn recorded(
 ) -> Result<Vec<TreeFigures>, observe::Error> {
     let mut living = watched.living();
     let roots = (0..watched.recording.members.len()).filter(|place| watched.root(*place) == *place);
+    let roots = roots.map(|root| (root, recorded_figures(watched, root)));
+    let roots: Vec<_> = roots.collect();
     let mut trees = Vec::new();
     let any_python = watched.any_python();
-    for root in roots {
-        let recorded = recorded_figures(watched, root);
+    let any_fork = roots.iter().any(|(_, tree)| tree.processes.len() > 1);
+    for (root, recorded) in roots {
         let place = living.iter().position(|(of, _)| *of == root);
         let family = place.map(|place| living.swap_remove(place).1);
         let python = watched.python(root).map(Python::title);
         let is_wanted = match any_python {
             true => python.is_some(),
-            false => recorded.processes.len() > 1,
+            false => recorded.processes.len() > 1 || !any_fork,
         };
         if recorded.processes.is_empty() || !is_wanted {
             continue;
