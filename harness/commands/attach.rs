@@ -10,7 +10,7 @@ use super::report_folder;
 use super::terminal::{self, width_of};
 use crate::live::document::{self, Trees};
 use crate::live::recording::Recording;
-use crate::live::table::By;
+use crate::live::table::TreeBy;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
 use crate::live::{self, LiveError, family, lines, pace, table};
@@ -105,7 +105,7 @@ pub(super) fn rendered(
     trees: &Trees,
     format: LiveFormat,
     width: Option<u16>,
-    by: &[By],
+    by: &[TreeBy],
 ) -> Result<Vec<u8>, CommandError> {
     Ok(match format {
         LiveFormat::Table => {

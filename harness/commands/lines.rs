@@ -7,7 +7,7 @@ use clap::builder::TypedValueParser as _;
 
 use super::error::CommandError;
 use crate::live::lines::{Lines, Wanted};
-use crate::live::table::By;
+use crate::live::table::TreeBy;
 
 /// One page fault in so many is looked at. A prime, so that few loops over pages fall in step with it.
 const ONE_IN: &str = "7";
@@ -31,14 +31,14 @@ pub struct LinesOptions {
         value_delimiter = ',',
         hide_possible_values = true
     )]
-    pub by: Vec<By>,
+    pub by: Vec<TreeBy>,
 }
 
 impl LinesOptions {
     /// What tells lines, if they are asked for.
     pub fn start(&self) -> Result<Option<Lines>, CommandError> {
         let one_in = match self.lines {
-            None if self.by.contains(&By::Line) => ONE_IN.parse().ok(),
+            None if self.by.contains(&TreeBy::Line) => ONE_IN.parse().ok(),
             asked => asked,
         };
         let Some(one_in) = one_in else {

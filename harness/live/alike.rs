@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tree::Tree;
+use super::tree::FamilyTree;
 use crate::model::trees::AlikeFigures;
 use crate::observe::{
     self, PageSet, code_mappings, identical_pages, mappings, page_states, zero_pages,
@@ -16,7 +16,7 @@ const TRIES: usize = 3;
 ///
 /// # Errors
 /// When a member may not be read.
-pub fn alike(tree: &Tree) -> Result<Vec<AlikeFigures>, observe::Error> {
+pub fn alike(tree: &FamilyTree) -> Result<Vec<AlikeFigures>, observe::Error> {
     let mut all = Vec::new();
     for parent in 0..tree.members.len() {
         let members = 0..tree.members.len();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use procfs::process::Process;
 
 use super::lines::LineOf;
-use super::python::Python;
-use super::recording::{Deed, Phase, Written};
+use super::python::LivePython;
+use super::recording::{Deed, InterpreterPhase, MadePage};
 use crate::model::Cause;
 use crate::observe::headers::{Headers, Part};
 use crate::observe::{LiveMemory, code_mappings};
@@ -31,23 +31,23 @@ pub struct Key {
     /// Whether the first thread of the process did.
     pub main_thread: bool,
     /// What the interpreter of the process did.
-    pub phase: Phase,
+    pub phase: InterpreterPhase,
     /// The line of Python that was running.
     pub line: LineOf,
 }
 
 /// Pages by what was written first, and what wrote.
 #[derive(Default)]
-pub struct Causes {
+pub struct TreeCauses {
     /// How many of each.
     pub pages: HashMap<Key, u64>,
     /// For each process whose memory is read: by its number.
     memories: HashMap<i32, Option<Objects>>,
-    codes: HashMap<i32, Code>,
+    codes: HashMap<i32, ProcessCode>,
     looked: u64,
 }
 
-impl std::fmt::Debug for Causes {
+impl std::fmt::Debug for TreeCauses {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Causes")
@@ -62,7 +62,7 @@ type Objects = Headers<Read>;
 /// Fills a buffer from an address on, and says whether it could.
 type Read = Box<dyn FnMut(u64, &mut [u8]) -> bool>;
 
-struct Code {
+struct ProcessCode {
     symbols: Symbols,
     names: HashMap<u64, Arc<str>>,
     /// How often the mappings were read anew for code that is not in them.
@@ -88,18 +88,18 @@ pub struct Who {
     /// The process that has what was there before; the writer itself where nobody has.
     pub holder: i32,
     /// What its interpreter does.
-    pub phase: Phase,
+    pub phase: InterpreterPhase,
     /// Processes with the same code: what it was forked from.
     pub relatives: [i32; 2],
 }
 
-impl Causes {
+impl TreeCauses {
     /// Takes a page up, and says for what it counts. Of one that is new, only who made it is known.
     pub fn add(
         &mut self,
-        written: &Written,
+        written: &MadePage,
         who: Who,
-        python: Option<&Python>,
+        python: Option<&LivePython>,
         line: LineOf,
     ) -> Key {
         self.looked += 1;
@@ -166,7 +166,7 @@ impl Causes {
         self.codes.remove(&pid);
     }
 
-    fn objects(&mut self, pid: i32, python: Option<&Python>) -> Option<&mut Objects> {
+    fn objects(&mut self, pid: i32, python: Option<&LivePython>) -> Option<&mut Objects> {
         let minor = python.filter(|python| !python.free_threaded)?.minor?;
         let opened = self.memories.entry(pid).or_insert_with(|| {
             let mut memory = LiveMemory::open(pid).ok()?;
@@ -184,7 +184,7 @@ impl Causes {
             let mut maps = all.filter_map(|pid| code_mappings(pid).ok());
             Symbols::of(maps.find(|maps| !maps.is_empty()).unwrap_or_default())
         };
-        let code = self.codes.entry(pid).or_insert_with(|| Code {
+        let code = self.codes.entry(pid).or_insert_with(|| ProcessCode {
             symbols: read(pid),
             names: HashMap::new(),
             anew: 0,

@@ -7,10 +7,10 @@ use super::alike::alike;
 use super::cause::Key;
 use super::family::Family;
 use super::lines::{LineOf, Missing};
-use super::look::{Look, Pages, look};
-use super::python::{Python, python_of};
-use super::recording::{Deed, Phase as Doing};
-use super::tree::Tree;
+use super::look::{Look, MemberPages, look};
+use super::python::{LivePython, python_of};
+use super::recording::{Deed, InterpreterPhase};
+use super::tree::FamilyTree;
 use super::watch::{InProcess, Watched};
 pub use crate::model::trees::*;
 use crate::observe::{self, page_size};
@@ -37,7 +37,7 @@ const LOOKS: usize = 20;
 pub fn now(mut family: Family, with_map: bool) -> Result<Option<TreeFigures>, observe::Error> {
     let mut looks = 0;
     loop {
-        let tree = Tree::of(family.clone());
+        let tree = FamilyTree::of(family.clone());
         looks += 1;
         match look(&tree, with_map) {
             Ok(look) => {
@@ -62,7 +62,7 @@ fn now_with_alike(family: Family) -> Result<Option<TreeFigures>, observe::Error>
     let Some(tree) = now(family.clone(), true)? else {
         return Ok(None);
     };
-    let (alike, alike_unseen) = match alike(&Tree::of(family)) {
+    let (alike, alike_unseen) = match alike(&FamilyTree::of(family)) {
         Ok(alike) => (alike, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
@@ -99,10 +99,10 @@ fn with_findings(tree: TreeFigures) -> TreeFigures {
     }
 }
 
-fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
+fn figures(tree: &FamilyTree, look: &Look, python: Option<String>) -> TreeFigures {
     let members = tree.members.iter().enumerate();
     let processes = members.map(|(place, member)| {
-        let pages: &Pages = &look.members[place];
+        let pages: &MemberPages = &look.members[place];
         ProcessFigures {
             pid: member.pid,
             parent_pid: member.parent,
@@ -123,7 +123,7 @@ fn figures(tree: &Tree, look: &Look, python: Option<String>) -> TreeFigures {
             page_table_bytes: look.page_tables[place],
         }
     });
-    let anonymous: u64 = look.members.iter().map(Pages::anonymous).sum();
+    let anonymous: u64 = look.members.iter().map(MemberPages::anonymous).sum();
     let bytes = |pages: u64| pages * page_size();
     TreeFigures {
         python,
@@ -168,7 +168,7 @@ pub fn recorded(
     for (root, recorded) in roots {
         let place = living.iter().position(|(of, _)| *of == root);
         let family = place.map(|place| living.swap_remove(place).1);
-        let python = watched.python(root).map(Python::title);
+        let python = watched.python(root).map(LivePython::title);
         let is_wanted = match any_python {
             true => python.is_some(),
             false => recorded.processes.len() > 1 || !any_fork,
@@ -329,7 +329,9 @@ fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
     for (key, pages) in pages_of(watched, root) {
         // All processes together.
         let phase = match key.phase {
-            Doing::Unwatched if watched.recording.members[key.by].has_worked => Doing::Working,
+            InterpreterPhase::Unwatched if watched.recording.members[key.by].has_worked => {
+                InterpreterPhase::Working
+            }
             known => known,
         };
         let mut key = Key {
@@ -367,9 +369,9 @@ fn causes(watched: &Watched, root: usize) -> Vec<CauseFigures> {
                 false => ThreadIs::Other,
             },
             phase: match key.phase {
-                Doing::Unwatched => None,
-                Doing::Working => Some(Phase::Work),
-                Doing::Ending => Some(Phase::Shutdown),
+                InterpreterPhase::Unwatched => None,
+                InterpreterPhase::Working => Some(Phase::Work),
+                InterpreterPhase::Ending => Some(Phase::Shutdown),
             },
             line,
             own_line,

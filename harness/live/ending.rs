@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt as _;
 
 use procfs::process::Process;
 
-use super::python::Python;
+use super::python::LivePython;
 use crate::observe::{Pagemap, page_size};
 
 /// The newest series whose `_PyRuntime` is known.
@@ -22,7 +22,7 @@ pub enum Ending {
 }
 
 /// Of a process that runs this Python, whose `_PyRuntime` is there.
-pub fn ending(pid: i32, python: &Python, runtime: u64) -> Ending {
+pub fn ending(pid: i32, python: &LivePython, runtime: u64) -> Ending {
     let Some(minor) = python.minor.filter(|minor| *minor <= NEWEST) else {
         return Ending::Unseen("refcow does not know this version of Python");
     };

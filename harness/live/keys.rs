@@ -8,11 +8,11 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp
 
 /// The terminal that standard input is, told to give each key at once and not to show it; as it was before when this is dropped.
 #[derive(Debug)]
-pub struct Keys {
+pub struct Keyboard {
     before: Termios,
 }
 
-impl Keys {
+impl Keyboard {
     /// Of the terminal that this process may read; `None` if standard input is none, or another's.
     pub fn of_terminal() -> Option<Self> {
         let input = io::stdin();
@@ -42,7 +42,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl Drop for Keyboard {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.before);
     }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use super::LiveError;
-use super::cause::{Causes, Key};
+use super::cause::{Key, TreeCauses};
 use super::family::Family;
-use super::python::Python;
-use super::tracer::{NAME, Order, Said};
-use crate::observe::frames::{Frames, NoLine, Running};
+use super::python::LivePython;
+use super::tracer::{NAME, TraceOrder, TracerSaid};
+use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
 use crate::observe::stops::{NotTraced, tracer, try_stopping};
 use crate::observe::{Fault, LiveMemory};
 
@@ -28,7 +28,7 @@ pub enum LineOf {
     /// The thread stood still, and it is not known where.
     Unknown(NoLine),
     /// Where it was.
-    Known(Arc<Running>),
+    Known(Arc<RunningAt>),
 }
 
 /// How lines are wanted.
@@ -62,11 +62,11 @@ pub struct Missing {
 pub struct Lines {
     child: Child,
     orders: Option<ChildStdin>,
-    said: Receiver<Said>,
+    said: Receiver<TracerSaid>,
     one_in: u64,
     /// Trees that are traced.
     roots: HashSet<usize>,
-    by_number: HashMap<u32, Arc<Running>>,
+    by_number: HashMap<u32, Arc<RunningAt>>,
     /// By thread and address: when, and where it was.
     stops: HashMap<(i32, u64), (u64, LineOf)>,
     /// Pages whose stop may still be told of.
@@ -144,7 +144,7 @@ impl Lines {
     }
 
     /// Has all of these processes of a tree traced, as soon as the interpreter that they run has begun.
-    pub fn trace(&mut self, root: usize, python: &Python, pids: &[i32]) {
+    pub fn trace(&mut self, root: usize, python: &LivePython, pids: &[i32]) {
         let (minor, runtime) = match pids.first().map(|pid| begun(python, *pid)) {
             Some(Ok(Some(begun))) => begun,
             Some(Err(why)) => return drop(self.missing.frames.insert(root, why)),
@@ -154,7 +154,7 @@ impl Lines {
         self.missing.frames.remove(&root);
         self.roots.insert(root);
         for pid in pids {
-            let order = Order {
+            let order = TraceOrder {
                 pid: *pid,
                 root,
                 minor,
@@ -198,22 +198,22 @@ impl Lines {
     }
 
     /// Takes up what the tracer has said.
-    pub fn hear(&mut self, causes: &mut Causes) {
+    pub fn hear(&mut self, causes: &mut TreeCauses) {
         while let Ok(said) = self.said.try_recv() {
             self.take(said, causes);
         }
     }
 
-    fn take(&mut self, said: Said, causes: &mut Causes) {
+    fn take(&mut self, said: TracerSaid, causes: &mut TreeCauses) {
         match said {
-            Said::Lines { number, line, own } => {
-                let running = Arc::new(Running {
+            TracerSaid::Lines { number, line, own } => {
+                let running = Arc::new(RunningAt {
                     line: line.into(),
                     own: own.map(Arc::from),
                 });
                 self.by_number.insert(number, running);
             }
-            Said::Stopped {
+            TracerSaid::Stopped {
                 thread,
                 address,
                 time,
@@ -236,18 +236,18 @@ impl Lines {
                     self.stops.retain(|_, (time, _)| *time + LATEST > seen);
                 }
             }
-            Said::Traced { process } => drop(self.missing.traced.insert(process)),
-            Said::NotTraced { thread, why } => {
+            TracerSaid::Traced { process } => drop(self.missing.traced.insert(process)),
+            TracerSaid::NotTraced { thread, why } => {
                 self.missing.threads.entry(why).or_default().insert(thread);
             }
-            Said::NoFrames { root, why } => drop(self.missing.frames.insert(root, why)),
-            Said::Paused => self.missing.pauses += 1,
-            Said::Dropped { stops } => self.missing.dropped += stops,
+            TracerSaid::NoFrames { root, why } => drop(self.missing.frames.insert(root, why)),
+            TracerSaid::Paused => self.missing.pauses += 1,
+            TracerSaid::Dropped { stops } => self.missing.dropped += stops,
         }
     }
 
     /// Has the tracer leave, and takes up its last words. What else is not known.
-    pub fn leave(&mut self, causes: &mut Causes) -> Missing {
+    pub fn leave(&mut self, causes: &mut TreeCauses) -> Missing {
         self.missing.ended_early |= matches!(self.child.try_wait(), Ok(Some(_)));
         self.orders = None;
         while let Ok(said) = self.said.recv() {
@@ -267,7 +267,7 @@ impl Drop for Lines {
 }
 
 /// The version of the interpreter of a process, and where it has its variable; `None` if it has not begun. Why there are no lines.
-fn begun(python: &Python, pid: i32) -> Result<Option<(u8, u64)>, String> {
+fn begun(python: &LivePython, pid: i32) -> Result<Option<(u8, u64)>, String> {
     let (Some(minor), Some(runtime)) = (python.minor, python.runtime(pid)) else {
         return Err("the interpreter's file does not say where its frames are".to_owned());
     };
@@ -276,7 +276,7 @@ fn begun(python: &Python, pid: i32) -> Result<Option<(u8, u64)>, String> {
     };
     let mut read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
     let nobody = Box::new(|_: &str| false);
-    match Frames::new(minor, runtime, nobody, &mut read) {
+    match RemoteFrames::new(minor, runtime, nobody, &mut read) {
         Ok(frames) => Ok(frames.has_begun(&mut read).then_some((minor, runtime))),
         Err(error) => Err(error.to_string()),
     }

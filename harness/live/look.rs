@@ -5,7 +5,7 @@ use std::ops::Range;
 use procfs::process::Process;
 
 use super::map::MapDraft;
-use super::tree::Tree;
+use super::tree::FamilyTree;
 use super::who::{Address, Class, Entry};
 use crate::model::trees::AddressMap;
 use crate::observe::{self, FrameFlags, PageSet, Pagemap, Word, mappings, page_size};
@@ -18,7 +18,7 @@ const TOGETHER: usize = 64;
 
 /// Pages of one member, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pages {
+pub struct MemberPages {
     /// Shared with an ancestor, or where none has it, with another relative.
     pub shared: u64,
     /// The member wrote.
@@ -43,7 +43,7 @@ pub struct Pages {
     pub files: u64,
 }
 
-impl Pages {
+impl MemberPages {
     fn add(&mut self, class: Class, pages: u64) {
         *match class {
             Class::Shared => &mut self.shared,
@@ -74,7 +74,7 @@ impl Pages {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// For each member.
-    pub members: Vec<Pages>,
+    pub members: Vec<MemberPages>,
     /// Bytes of page tables of each; `None` where the kernel does not say.
     pub page_tables: Vec<Option<u64>>,
     /// Whether page frames were seen.
@@ -96,7 +96,7 @@ pub struct Look {
 ///
 /// # Errors
 /// When a member has ended, or may not be read.
-pub fn look(tree: &Tree, with_map: bool) -> Result<Look, observe::Error> {
+pub fn look(tree: &FamilyTree, with_map: bool) -> Result<Look, observe::Error> {
     let members = tree.members.iter();
     let opened: Result<Vec<Pagemap>, _> = members.map(|member| Pagemap::open(member.pid)).collect();
     let opened = opened?;
@@ -122,7 +122,7 @@ pub fn look(tree: &Tree, with_map: bool) -> Result<Look, observe::Error> {
 }
 
 /// Anonymous pages of all members by PSS (`Pss_Anon` of smaps_rollup, Linux 5.3): the sum of their parts of each.
-fn proportional(tree: &Tree) -> Result<Option<u64>, observe::Error> {
+fn proportional(tree: &FamilyTree) -> Result<Option<u64>, observe::Error> {
     let mut bytes = 0;
     for member in &tree.members {
         match observe::anonymous_pss(member.pid)? {
@@ -134,7 +134,7 @@ fn proportional(tree: &Tree) -> Result<Option<u64>, observe::Error> {
 }
 
 struct Sweep<'a> {
-    tree: &'a Tree,
+    tree: &'a FamilyTree,
     pagemaps: &'a [Pagemap],
     flags: Option<&'a FrameFlags>,
     mapped: Vec<Vec<Range<u64>>>,
@@ -152,7 +152,7 @@ struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     fn new(
-        tree: &'a Tree,
+        tree: &'a FamilyTree,
         pagemaps: &'a [Pagemap],
         flags: Option<&'a FrameFlags>,
     ) -> Result<Self, observe::Error> {
@@ -164,7 +164,7 @@ impl<'a> Sweep<'a> {
             mapped.push(ranges);
         }
         let look = Look {
-            members: vec![Pages::default(); pagemaps.len()],
+            members: vec![MemberPages::default(); pagemaps.len()],
             with_frames: shows_frames(),
             distinct: Some(0),
             ..Look::default()

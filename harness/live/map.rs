@@ -2,7 +2,7 @@
 
 use procfs::process::{MMapPath, MemoryMap};
 
-use super::tree::Tree;
+use super::tree::FamilyTree;
 use super::who::Class;
 use crate::model::trees::{AddressMap, MapRegion, MapRegionName};
 use crate::observe::{self, memory_maps, page_size};
@@ -12,7 +12,7 @@ const CELLS: u64 = 4096;
 
 /// Pages side by side that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct AlikePages {
     first: u64,
     pages: u64,
     /// How many workers share each; of how many the worker has unshared it, and of how many the process itself has.
@@ -26,12 +26,12 @@ struct Run {
 pub struct MapDraft {
     process: usize,
     workers: Vec<usize>,
-    runs: Vec<Run>,
+    runs: Vec<AlikePages>,
 }
 
 impl MapDraft {
     /// Of the member with most children; `None` if nobody has any.
-    pub fn of(tree: &Tree) -> Option<Self> {
+    pub fn of(tree: &FamilyTree) -> Option<Self> {
         let members = || 0..tree.members.len();
         let children = |place: &usize| {
             let all = members().filter(|child| tree.ancestors[*child].first() == Some(place));
@@ -53,7 +53,7 @@ impl MapDraft {
     pub fn shared_by(&mut self, first: u64, pages: u64, members: &[usize]) {
         if members.contains(&self.process) {
             let shared = self.workers.iter().filter(|one| members.contains(one));
-            self.add(Run {
+            self.add(AlikePages {
                 first,
                 pages,
                 shared: shared.count() as u64,
@@ -76,7 +76,7 @@ impl MapDraft {
             let all = self.workers.iter().filter_map(|place| classes[*place]);
             all.filter(which).count() as u64
         };
-        self.add(Run {
+        self.add(AlikePages {
             first: page,
             pages: 1,
             shared: count(|class| *class == Class::Shared),
@@ -85,7 +85,7 @@ impl MapDraft {
         });
     }
 
-    fn add(&mut self, run: Run) {
+    fn add(&mut self, run: AlikePages) {
         match self.runs.last_mut() {
             Some(last) if last.first + last.pages == run.first && last.alike(&run) => {
                 last.pages += run.pages;
@@ -98,7 +98,7 @@ impl MapDraft {
     ///
     /// # Errors
     /// When the process has ended.
-    pub fn finished(self, tree: &Tree) -> Result<Option<AddressMap>, observe::Error> {
+    pub fn finished(self, tree: &FamilyTree) -> Result<Option<AddressMap>, observe::Error> {
         let pid = tree.members[self.process].pid;
         let maps = memory_maps(pid)?;
         let kinds: Vec<(u64, u64, MapRegionName)> = maps
@@ -115,7 +115,7 @@ impl MapDraft {
     }
 }
 
-impl Run {
+impl AlikePages {
     fn alike(&self, other: &Self) -> bool {
         (self.shared, self.by_workers, self.by_itself)
             == (other.shared, other.by_workers, other.by_itself)
@@ -134,7 +134,7 @@ fn kind(map: &MemoryMap) -> MapRegionName {
 fn drawn(
     pid: i32,
     workers: u64,
-    runs: &[Run],
+    runs: &[AlikePages],
     kinds: &[(u64, u64, MapRegionName)],
 ) -> Option<AddressMap> {
     use MapRegionName::{Anonymous, Files, Heap, Stack};
@@ -186,7 +186,7 @@ impl Cells {
         }
     }
 
-    fn add(&mut self, run: &Run, mut pages: u64) {
+    fn add(&mut self, run: &AlikePages, mut pages: u64) {
         self.pages += pages;
         while pages > 0 {
             let part = pages.min(self.pages_per_cell - self.now[0]);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn many_pages_are_drawn_in_cells() {
-        let run = |first, pages, shared| Run {
+        let run = |first, pages, shared| AlikePages {
             first,
             pages,
             shared,

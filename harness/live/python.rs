@@ -15,7 +15,7 @@ use crate::observe::{self, CodeMapping, code_mappings};
 
 /// A CPython.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Python {
+pub struct LivePython {
     /// Of version 3.`minor`; `None` where the file does not say.
     pub minor: Option<u8>,
     /// Built without the GIL: its objects look otherwise.
@@ -33,7 +33,7 @@ struct Runtime {
     code: (u64, u64),
 }
 
-impl Python {
+impl LivePython {
     /// `CPython 3.13`.
     pub fn title(&self) -> String {
         let suffix = if self.free_threaded { "t" } else { "" };
@@ -59,7 +59,7 @@ impl Python {
 ///
 /// # Errors
 /// When the process is gone or may not be read.
-pub fn python_of(pid: i32) -> Result<Option<Python>, observe::Error> {
+pub fn python_of(pid: i32) -> Result<Option<LivePython>, observe::Error> {
     let maps = code_mappings(pid)?;
     let named = |map: &&CodeMapping| {
         let name = map.path.file_name().map(|name| name.to_string_lossy());
@@ -88,17 +88,17 @@ fn opened(pid: i32, path: &Path) -> Option<File> {
 }
 
 /// By device, inode and time of change.
-type Known = HashMap<(u64, u64, i64), Option<(Option<u8>, bool, Runtime)>>;
+type KnownFiles = HashMap<(u64, u64, i64), Option<(Option<u8>, bool, Runtime)>>;
 
 /// The interpreter in a file; `None` if there is none in it.
-fn interpreter_in(file: File, path: &Path) -> Option<Python> {
-    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+fn interpreter_in(file: File, path: &Path) -> Option<LivePython> {
+    static KNOWN: Mutex<Option<KnownFiles>> = Mutex::new(None);
     let data = file.metadata().ok()?;
     let identity = (data.dev(), data.ino(), data.ctime());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
     let (minor, free_threaded, runtime) = (*known.entry(identity).or_insert_with(|| read(file)))?;
-    Some(Python {
+    Some(LivePython {
         minor,
         free_threaded,
         file: path.to_owned(),

@@ -11,15 +11,15 @@ use super::family::Member;
 use crate::observe::{Fault, Happened, Incident, PageSet, Word, page_size};
 
 /// What a process has, read while it runs.
-pub trait Memory {
+pub trait PageWords {
     /// A page's word; `None` if the process has gone.
     fn word(&self, page: u64) -> Option<Word>;
 }
 
 /// How to get at a process.
-pub trait Processes {
+pub trait ProcessSource {
     /// Its memory.
-    type Memory: Memory;
+    type Memory: PageWords;
     /// A process that has just been forked; `None` if it has gone.
     fn open(&mut self, pid: i32) -> Option<(Member, Self::Memory)>;
     /// The anonymous pages that a process has; `None` if it has gone, or if it has had a long time since this moment to give some back.
@@ -42,7 +42,7 @@ pub enum Deed {
 
 /// What an interpreter does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub enum InterpreterPhase {
     /// It is not watched yet.
     Unwatched,
     /// It runs the program.
@@ -53,7 +53,7 @@ pub enum Phase {
 
 /// A fault that made a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct MadePage {
     /// The place of the process in [`Recording::members`].
     pub by: usize,
     /// Whose page was copied: the place of an ancestor.
@@ -61,7 +61,7 @@ pub struct Written {
     /// What it did.
     pub deed: Deed,
     /// What the process's interpreter did then, as far as it was watched.
-    pub phase: Phase,
+    pub phase: InterpreterPhase,
     /// The fault.
     pub fault: Fault,
 }
@@ -77,7 +77,7 @@ struct Seen {
 
 /// The anonymous pages of a process at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Had {
+pub struct HeldPages {
     /// All of them.
     pub all: PageSet,
     /// Those that it shared with nobody.
@@ -86,7 +86,7 @@ pub struct Had {
 
 /// A process of the tree, from when it was first seen to its end.
 #[derive(Debug)]
-pub struct Recorded<M> {
+pub struct RecordedMember<M> {
     /// Which.
     pub member: Member,
     /// The place of the one that it was forked from.
@@ -98,7 +98,7 @@ pub struct Recorded<M> {
     /// Whether it has gone on to execute a program: it is no member any more.
     pub executed: bool,
     /// What its interpreter does, as far as that is known by now.
-    pub phase: Phase,
+    pub phase: InterpreterPhase,
     /// Since when it is recorded of it, and of what it forks, when its interpreter ends; in nanoseconds of CLOCK_MONOTONIC.
     pub watched_since: Option<u64>,
     /// Whether it worked until it was watched, so that what it wrote before is work.
@@ -109,20 +109,20 @@ pub struct Recorded<M> {
     /// What its parent had when its fork was told of; absent where that was late, or the parent had gone.
     inherited: Option<Rc<PageSet>>,
     /// What it had when the recording began; `None` of one that was forked since.
-    had: Option<Had>,
+    had: Option<HeldPages>,
     /// How often its parent had forked before it.
     born: u32,
     forks: u32,
     seen: HashMap<u64, Seen>,
 }
 
-impl<M> Recorded<M> {
+impl<M> RecordedMember<M> {
     /// From now on it is seen when its interpreter ends; whether that has begun, if it is known.
     pub fn watch_ending(&mut self, is_ending: Option<bool>) {
         (self.phase, self.has_worked) = match is_ending {
-            Some(true) => (Phase::Ending, false),
-            Some(false) => (Phase::Working, true),
-            None => (Phase::Unwatched, false),
+            Some(true) => (InterpreterPhase::Ending, false),
+            Some(false) => (InterpreterPhase::Working, true),
+            None => (InterpreterPhase::Unwatched, false),
         };
     }
 
@@ -134,12 +134,12 @@ impl<M> Recorded<M> {
 
 /// A tree while it is recorded.
 #[derive(Debug)]
-pub struct Recording<P: Processes> {
+pub struct Recording<P: ProcessSource> {
     processes: P,
     /// Whether what executes a program goes on as a tree of its own.
     follows: bool,
     /// In the order in which they were seen first.
-    pub members: Vec<Recorded<P::Memory>>,
+    pub members: Vec<RecordedMember<P::Memory>>,
     /// Those that live.
     by_pid: HashMap<i32, usize>,
     /// Incidents of processes that are not known.
@@ -148,7 +148,7 @@ pub struct Recording<P: Processes> {
     looked: HashMap<i32, Option<Rc<PageSet>>>,
 }
 
-impl<P: Processes> Recording<P> {
+impl<P: ProcessSource> Recording<P> {
     /// Of no process. `follows`: what executes a program is recorded on, as a tree of its own.
     pub fn new(processes: P, follows: bool) -> Self {
         Self {
@@ -162,7 +162,7 @@ impl<P: Processes> Recording<P> {
     }
 
     /// Takes a process in that was there before the recording, its parent before it. It had these pages.
-    pub fn add(&mut self, member: Member, memory: P::Memory, had: Had) {
+    pub fn add(&mut self, member: Member, memory: P::Memory, had: HeldPages) {
         let parent = self.by_pid.get(&member.parent).copied();
         self.begin(member, parent, Some(memory), Some(had));
     }
@@ -177,20 +177,20 @@ impl<P: Processes> Recording<P> {
         member: Member,
         parent: Option<usize>,
         memory: Option<P::Memory>,
-        had: Option<Had>,
+        had: Option<HeldPages>,
     ) {
         let born = match (parent, &had) {
             (Some(parent), None) => self.members[parent].forks,
             _ => 0,
         };
         self.by_pid.insert(member.pid, self.members.len());
-        self.members.push(Recorded {
+        self.members.push(RecordedMember {
             member,
             parent,
             pages: [0; 4],
             lives: true,
             executed: false,
-            phase: Phase::Unwatched,
+            phase: InterpreterPhase::Unwatched,
             watched_since: None,
             has_worked: false,
             ending_pages: 0,
@@ -209,7 +209,7 @@ impl<P: Processes> Recording<P> {
     }
 
     /// Takes up what has happened; a page that was made or copied is told of.
-    pub fn take(&mut self, incident: &Incident) -> Option<Written> {
+    pub fn take(&mut self, incident: &Incident) -> Option<MadePage> {
         let Some(place) = self.place_of(incident.process) else {
             self.strange += 1;
             return None;
@@ -219,7 +219,7 @@ impl<P: Processes> Recording<P> {
                 let written = self.fault(place, fault)?;
                 let member = &mut self.members[place];
                 member.pages[written.deed as usize] += 1;
-                member.ending_pages += u64::from(member.phase == Phase::Ending);
+                member.ending_pages += u64::from(member.phase == InterpreterPhase::Ending);
                 return Some(written);
             }
             Happened::Forked { new } => self.forked(place, new, incident.time),
@@ -231,10 +231,10 @@ impl<P: Processes> Recording<P> {
                     && let Some((member, memory)) = self.processes.open(incident.process)
                 {
                     // A new program has nothing of before.
-                    self.begin(member, None, Some(memory), Some(Had::default()));
+                    self.begin(member, None, Some(memory), Some(HeldPages::default()));
                 }
             }
-            Happened::WrotePlace => self.members[place].phase = Phase::Ending,
+            Happened::WrotePlace => self.members[place].phase = InterpreterPhase::Ending,
             Happened::Ended => {
                 self.by_pid.remove(&incident.process);
                 let member = &mut self.members[place];
@@ -306,7 +306,7 @@ impl<P: Processes> Recording<P> {
         }
     }
 
-    fn fault(&mut self, place: usize, fault: Fault) -> Option<Written> {
+    fn fault(&mut self, place: usize, fault: Fault) -> Option<MadePage> {
         let page = fault.address / page_size();
         let word = self.word(place, page);
         if word.is_of_file() {
@@ -324,7 +324,7 @@ impl<P: Processes> Recording<P> {
             made: before.map_or(deed == Deed::Made, |seen| seen.made),
         };
         self.members[place].seen.insert(page, seen);
-        Some(Written {
+        Some(MadePage {
             by: place,
             from,
             deed,
@@ -454,7 +454,7 @@ mod tests {
 
     struct Fake(i32, Frames);
 
-    impl Memory for Fake {
+    impl PageWords for Fake {
         fn word(&self, page: u64) -> Option<Word> {
             let frames = self.1.borrow();
             let frame = frames.get(&(self.0, page));
@@ -467,7 +467,7 @@ mod tests {
     /// When what is told of only now may have happened.
     const LATE: u64 = 1;
 
-    impl Processes for Machine {
+    impl ProcessSource for Machine {
         type Memory = Fake;
         fn open(&mut self, pid: i32) -> Option<(Member, Fake)> {
             Some((member(pid, 0), Fake(pid, Rc::clone(&self.0))))
@@ -492,8 +492,8 @@ mod tests {
         }
     }
 
-    fn had(all: PageSet) -> Had {
-        Had {
+    fn had(all: PageSet) -> HeldPages {
+        HeldPages {
             all,
             alone: PageSet::new(),
         }
@@ -573,7 +573,10 @@ mod tests {
         };
         assert_eq!(
             phases(&recording),
-            [(Phase::Unwatched, false), (Phase::Working, true)]
+            [
+                (InterpreterPhase::Unwatched, false),
+                (InterpreterPhase::Working, true)
+            ]
         );
         touch(&mut recording, &frames, 3, 3, 103);
         let what = Happened::WrotePlace;
@@ -587,7 +590,7 @@ mod tests {
         assert_eq!(recording.members[2].ending_pages, 1);
         // What was recorded of its end is not undone by who asks later.
         recording.members[2].watch_ending(Some(false));
-        assert_eq!(phases(&recording)[1], (Phase::Ending, true));
+        assert_eq!(phases(&recording)[1], (InterpreterPhase::Ending, true));
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
 type Column<T> = (&'static str, bool, fn(&T) -> Option<u64>);
 
 /// One tree, with a line for each process.
-pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[By]) -> String {
+pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
     let width = width.unwrap_or(WIDTH);
     let mut text = wrapped(&title(tree), width, "");
     text.push('\n');
@@ -234,7 +234,7 @@ fn table<T>(
 
 /// What pages are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
+pub enum TreeBy {
     /// What was written first
     Cause,
     /// The type of the object that was written
@@ -247,7 +247,7 @@ pub enum By {
     Thread,
 }
 
-impl By {
+impl TreeBy {
     fn name(self) -> &'static str {
         match self {
             Self::Cause => "first write to",
@@ -283,8 +283,8 @@ fn line_of(one: &CauseFigures) -> Option<String> {
 }
 
 /// Copied pages and new ones, each by what the user has chosen. By line, only those of which it is known.
-fn grouped(recorded: &RecordedFigures, by: &[By], most: usize, width: u16) -> String {
-    let is_by_line = by.contains(&By::Line);
+fn grouped(recorded: &RecordedFigures, by: &[TreeBy], most: usize, width: u16) -> String {
+    let is_by_line = by.contains(&TreeBy::Line);
     let kinds: [(&str, &[PagesAre]); 2] = [
         ("copied", &[PagesAre::Copied, PagesAre::Rewritten]),
         ("new", &[PagesAre::New]),
@@ -313,7 +313,7 @@ fn grouped(recorded: &RecordedFigures, by: &[By], most: usize, width: u16) -> St
 /// The lines that copied and made most.
 fn lines(recorded: &RecordedFigures, width: u16) -> String {
     match &recorded.lines {
-        Some(_) => grouped(recorded, &[By::Line], MOST_LINES, width),
+        Some(_) => grouped(recorded, &[TreeBy::Line], MOST_LINES, width),
         None => String::new(),
     }
 }

@@ -22,7 +22,7 @@ use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::observe::frames::{Frames, NoLine, Running};
+use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
 use crate::observe::stops::{Events, NotTraced, Stops};
 use crate::process;
 use crate::protocol::is_installed;
@@ -32,7 +32,7 @@ pub const NAME: &str = "refcow-tracer";
 
 /// What refcow says, one line of JSON each: trace a process that runs.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct TraceOrder {
     /// Which.
     pub(super) pid: i32,
     /// The first process of its tree: all of these run one interpreter.
@@ -45,7 +45,7 @@ pub(super) struct Order {
 
 /// What the tracer says, likewise.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Said {
+pub(super) enum TracerSaid {
     /// Lines, which have this number from now on.
     Lines {
         number: u32,
@@ -109,19 +109,19 @@ pub fn run() -> io::Result<()> {
     for end in [io::stdin().as_fd(), io::stdout().as_fd()] {
         rustix::io::ioctl_fionbio(end, true)?;
     }
-    let mut tracer = Tracer::new(one_in, own);
+    let mut tracer = LineTracer::new(one_in, own);
     let watchdog = Watchdog::start(tracer.stops.events())?;
     let left = tracer.serve(&signals, &watchdog);
     tracer.leave(&signals, &watchdog);
     left
 }
 
-struct Tracer {
+struct LineTracer {
     stops: Stops,
     own: Arc<Vec<PathBuf>>,
     /// By the first process of a tree; `None`: its frames cannot be read.
     interpreters: HashMap<usize, Option<usize>>,
-    numbers: HashMap<Running, u32>,
+    numbers: HashMap<RunningAt, u32>,
     /// A line of which the end has not come yet.
     heard: Vec<u8>,
     /// What refcow has not taken up yet.
@@ -129,7 +129,7 @@ struct Tracer {
     dropped: u64,
 }
 
-impl Tracer {
+impl LineTracer {
     fn new(one_in: u64, own: Vec<PathBuf>) -> Self {
         Self {
             stops: Stops::new(one_in),
@@ -168,7 +168,7 @@ impl Tracer {
             watchdog.since.store(0, Ordering::Release);
             if let Some(stop) = stop {
                 let at = stop.running.map(|running| self.number(running));
-                self.say_stop(&Said::Stopped {
+                self.say_stop(&TracerSaid::Stopped {
                     thread: stop.thread,
                     address: stop.address,
                     time,
@@ -177,24 +177,24 @@ impl Tracer {
             }
             if watchdog.paused.swap(false, Ordering::AcqRel) {
                 self.stops.events().switch(true);
-                self.say(&Said::Paused);
+                self.say(&TracerSaid::Paused);
             }
         }
         for process in std::mem::take(&mut self.stops.traced) {
-            self.say(&Said::Traced { process });
+            self.say(&TracerSaid::Traced { process });
         }
         for (thread, why) in std::mem::take(&mut self.stops.not_traced) {
-            self.say(&Said::NotTraced { thread, why });
+            self.say(&TracerSaid::NotTraced { thread, why });
         }
         any
     }
 
-    fn number(&mut self, running: Running) -> u32 {
+    fn number(&mut self, running: RunningAt) -> u32 {
         if let Some(number) = self.numbers.get(&running) {
             return *number;
         }
         let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.say(&Said::Lines {
+        self.say(&TracerSaid::Lines {
             number,
             line: running.line.to_string(),
             own: running.own.as_deref().map(str::to_owned),
@@ -203,7 +203,7 @@ impl Tracer {
         number
     }
 
-    fn say_stop(&mut self, said: &Said) {
+    fn say_stop(&mut self, said: &TracerSaid) {
         if self.to_say.len() > MOST_KEPT {
             self.dropped += 1;
             return;
@@ -211,7 +211,7 @@ impl Tracer {
         self.say(said);
     }
 
-    fn say(&mut self, said: &Said) {
+    fn say(&mut self, said: &TracerSaid) {
         if serde_json::to_writer(&mut self.to_say, said).is_ok() {
             self.to_say.push(b'\n');
         }
@@ -253,7 +253,7 @@ impl Tracer {
         }
     }
 
-    fn trace(&mut self, order: &Order) {
+    fn trace(&mut self, order: &TraceOrder) {
         let known = self.interpreters.get(&order.root).copied();
         let interpreter = known.unwrap_or_else(|| {
             let interpreter = self.interpreter(order);
@@ -265,7 +265,7 @@ impl Tracer {
         }
     }
 
-    fn interpreter(&mut self, order: &Order) -> Option<usize> {
+    fn interpreter(&mut self, order: &TraceOrder) -> Option<usize> {
         let memory = Process::new(order.pid).and_then(|process| process.mem());
         let mut read = |address: u64, buffer: &mut [u8]| {
             let memory = memory.as_ref().ok();
@@ -273,11 +273,11 @@ impl Tracer {
         };
         let own = Arc::clone(&self.own);
         let is_own = Box::new(move |file: &str| is_own(file, &own));
-        match Frames::new(order.minor, order.runtime, is_own, &mut read) {
+        match RemoteFrames::new(order.minor, order.runtime, is_own, &mut read) {
             Ok(frames) => Some(self.stops.add_interpreter(frames)),
             Err(error) => {
                 let (root, why) = (order.root, error.to_string());
-                self.say(&Said::NoFrames { root, why });
+                self.say(&TracerSaid::NoFrames { root, why });
                 None
             }
         }
@@ -318,7 +318,7 @@ impl Tracer {
         }
         if self.dropped > 0 {
             let stops = self.dropped;
-            self.say(&Said::Dropped { stops });
+            self.say(&TracerSaid::Dropped { stops });
         }
         let start = Instant::now();
         while !self.to_say.is_empty() && start.elapsed() < LAST_WORDS {

@@ -4,7 +4,7 @@ use super::family::{Family, Member};
 
 /// The members of a family, parents before their children.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tree {
+pub struct FamilyTree {
     /// At least one.
     pub members: Vec<Member>,
     /// For each, the places of those from which it was forked in turn, its parent first. Where one of them has ended or was never a
@@ -12,7 +12,7 @@ pub struct Tree {
     pub ancestors: Vec<Vec<usize>>,
 }
 
-impl Tree {
+impl FamilyTree {
     /// Of a family, the children of one parent in the order of their starts.
     pub fn of(family: Family) -> Self {
         let mut left = family.members;
@@ -69,7 +69,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A tree of processes, each with its number and its parent's, in the order of their starts.
-    pub(in crate::live) fn tree(members: &[(i32, i32)]) -> Tree {
+    pub(in crate::live) fn tree(members: &[(i32, i32)]) -> FamilyTree {
         let members = members
             .iter()
             .zip(1..)
@@ -80,7 +80,7 @@ pub(super) mod tests {
                 name: "python3".into(),
                 command: Vec::new(),
             });
-        Tree::of(Family {
+        FamilyTree::of(Family {
             members: members.collect(),
         })
     }

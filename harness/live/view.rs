@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::keys::Keys;
-use super::recording::{Deed, Recorded};
+use super::keys::Keyboard;
+use super::recording::{Deed, RecordedMember};
 use super::table::{self, cut};
 use super::watch::{Moment, Watch};
 use crate::model::Cause;
@@ -35,7 +35,7 @@ pub struct View {
 #[derive(Debug)]
 enum Shown {
     /// Gone when this is dropped.
-    InPlace(ProgressBar, Option<Keys>),
+    InPlace(ProgressBar, Option<Keyboard>),
     Lines,
     Nothing,
 }
@@ -49,7 +49,7 @@ impl View {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
                 let style = ProgressStyle::with_template("{msg}");
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                Shown::InPlace(bar, Keys::of_terminal())
+                Shown::InPlace(bar, Keyboard::of_terminal())
             }
             false => Shown::Lines,
         };
@@ -144,7 +144,7 @@ fn causes(watch: &Watch) -> String {
 
 /// A line for each process that lives, those first that have copied and made most.
 fn processes(watch: &Watch, before: &mut HashMap<usize, u64>, seconds: f64) -> String {
-    let pages = |one: &Recorded<_>| one.pages.iter().sum::<u64>();
+    let pages = |one: &RecordedMember<_>| one.pages.iter().sum::<u64>();
     let all = watch.recording.members.iter().enumerate();
     let mut all: Vec<_> = all.filter(|(_, one)| one.lives).collect();
     all.sort_by_key(|(place, one)| (std::cmp::Reverse(pages(one)), *place));

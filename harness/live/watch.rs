@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::LiveError;
-use super::cause::{Causes, Key, Who};
+use super::cause::{Key, TreeCauses, Who};
 use super::ending::{self, Ending, ending};
 use super::family::{self, Family, Member};
 use super::lines::{LineOf, Lines, Missing};
 use super::look::look;
-use super::python::{Python, python_of};
-use super::recording::{Deed, Had, Memory, Processes, Recording, Written};
-use super::tree::Tree;
+use super::python::{LivePython, python_of};
+use super::recording::{Deed, HeldPages, MadePage, PageWords, ProcessSource, Recording};
+use super::tree::FamilyTree;
 use crate::interrupt;
 use crate::observe::{
     self, Happened, Incident, PageSet, Pagemap, TreeRecorder, Word, anonymous_pages, mappings,
@@ -75,7 +75,7 @@ pub struct InProcess {
 #[derive(Debug)]
 pub struct Machine;
 
-impl Processes for Machine {
+impl ProcessSource for Machine {
     type Memory = Pagemap;
 
     fn open(&mut self, pid: i32) -> Option<(Member, Pagemap)> {
@@ -90,14 +90,14 @@ impl Processes for Machine {
     }
 }
 
-impl Memory for Pagemap {
+impl PageWords for Pagemap {
     fn word(&self, page: u64) -> Option<Word> {
         self.word_if_there(page)
     }
 }
 
 /// The first process of a tree, what that runs if it is known, in which tick, and so many later, it is asked for again, and since when.
-type Asked = (usize, Option<Python>, u32, u32, u32);
+type PythonAsked = (usize, Option<LivePython>, u32, u32, u32);
 
 /// A tree that is recorded.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub struct Watch {
     recorder: TreeRecorder,
     /// What was recorded so far.
     pub recording: Recording<Machine>,
-    causes: Causes,
+    causes: TreeCauses,
     /// Where threads were, if that is asked for.
     lines: Option<Lines>,
     /// The place of a process that is to become a program.
@@ -114,7 +114,7 @@ pub struct Watch {
     moments: Vec<(Moment, Vec<InProcess>)>,
     looked: (Instant, Duration),
     /// What the first process of each tree runs, once that is known, and in how many ticks it is asked for again.
-    pythons: Vec<Asked>,
+    pythons: Vec<PythonAsked>,
     endings: Vec<Endings>,
     ticks: u32,
 }
@@ -145,7 +145,7 @@ pub struct Watched {
     pub with_kernel: bool,
     /// In the order in which they came.
     pub moments: Vec<(Moment, Vec<InProcess>)>,
-    pythons: Vec<(usize, Python)>,
+    pythons: Vec<(usize, LivePython)>,
     endings: Vec<Endings>,
 }
 
@@ -159,7 +159,7 @@ impl Watch {
         Ok(Self {
             recorder: TreeRecorder::new()?,
             recording: Recording::new(Machine, follows),
-            causes: Causes::default(),
+            causes: TreeCauses::default(),
             lines,
             own: None,
             began,
@@ -181,7 +181,7 @@ impl Watch {
             if !family.members.iter().any(new) {
                 break;
             }
-            for member in Tree::of(family.clone()).members {
+            for member in FamilyTree::of(family.clone()).members {
                 if self.recording.place_of(member.pid).is_none() {
                     self.add(member)?;
                 }
@@ -230,7 +230,7 @@ impl Watch {
             let states = page_states(pid, &mappings(pid)?.ranges)?;
             let all = states.anonymous() | states.swapped();
             let alone = &all & &states.exclusive();
-            Ok::<_, observe::Error>((Pagemap::open(pid)?, Had { all, alone }))
+            Ok::<_, observe::Error>((Pagemap::open(pid)?, HeldPages { all, alone }))
         };
         match had() {
             Ok((memory, had)) => self.recording.add(member, memory, had),
@@ -322,7 +322,7 @@ impl Watch {
     }
 
     /// Takes up what has happened; what has a cause that counts.
-    fn judge(&mut self, incident: &Incident) -> Option<Written> {
+    fn judge(&mut self, incident: &Incident) -> Option<MadePage> {
         let written = self.recording.take(incident);
         if let Happened::Forked { new } = incident.what {
             self.watch_ending_of(new);
@@ -492,7 +492,7 @@ impl Watch {
     fn memory(&mut self) -> Option<u64> {
         let start = Instant::now();
         let looks = living(&self.recording).into_iter().map(|(_, family)| {
-            let look = look(&Tree::of(family), false).ok()?;
+            let look = look(&FamilyTree::of(family), false).ok()?;
             Some(look.distinct? * page_size())
         });
         let sum = looks.sum();
@@ -540,7 +540,7 @@ impl Watch {
 
 impl Watched {
     /// What the first process of a tree runs; `None`: no CPython.
-    pub fn python(&self, root: usize) -> Option<&Python> {
+    pub fn python(&self, root: usize) -> Option<&LivePython> {
         let mut all = self.pythons.iter();
         all.find(|(place, _)| *place == root)
             .map(|(_, python)| python)
@@ -576,11 +576,11 @@ impl Watched {
 /// Finds the cause of what has happened, and counts it.
 fn explain(
     recording: &Recording<Machine>,
-    causes: &mut Causes,
+    causes: &mut TreeCauses,
     lines: Option<&mut Lines>,
-    pythons: &[Asked],
+    pythons: &[PythonAsked],
     incident: &Incident,
-    written: Option<Written>,
+    written: Option<MadePage>,
 ) {
     if matches!(incident.what, Happened::Executed | Happened::Ended) {
         causes.forget(incident.process);

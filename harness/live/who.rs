@@ -4,7 +4,7 @@
 //! its process has written it since that process last forked. An ordinary user sees only whether a page is mapped once (bit 56).
 //! Everything here is arithmetic: what it needs is read by `look`.
 
-use super::tree::Tree;
+use super::tree::FamilyTree;
 
 /// What one member has at an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,12 +53,12 @@ pub enum Class {
 }
 
 /// Says whether the process of a frame has written it since that process last forked; `None` where that is not known.
-pub trait Written {
+pub trait WrittenSinceFork {
     /// Of a frame, and whether that is part of a huge page.
     fn since_fork(&mut self, frame: u64, huge: bool) -> Option<bool>;
 }
 
-impl<F: FnMut(u64, bool) -> Option<bool>> Written for F {
+impl<F: FnMut(u64, bool) -> Option<bool>> WrittenSinceFork for F {
     fn since_fork(&mut self, frame: u64, huge: bool) -> Option<bool> {
         self(frame, huge)
     }
@@ -81,13 +81,13 @@ pub struct Address {
     frames: Vec<u64>,
 }
 
-impl Tree {
+impl FamilyTree {
     /// What became of the pages at one address, written over what became of those at the last. `with_frames`: frames are not hidden.
     pub fn classify(
         &self,
         entries: &[Entry],
         with_frames: bool,
-        written: &mut impl Written,
+        written: &mut impl WrittenSinceFork,
         address: &mut Address,
     ) {
         address.classes.clear();
@@ -127,7 +127,7 @@ impl Tree {
         member: usize,
         entries: &[Entry],
         with_frames: bool,
-        written: &mut impl Written,
+        written: &mut impl WrittenSinceFork,
     ) -> Option<Class> {
         let (alone, frame, huge) = match entries[member] {
             Entry::Nothing => return None,
@@ -249,23 +249,23 @@ mod tests {
     }
 
     fn classified(
-        tree: &Tree,
+        tree: &FamilyTree,
         entries: &[Entry],
         with_frames: bool,
-        written: &mut impl Written,
+        written: &mut impl WrittenSinceFork,
     ) -> Address {
         let mut address = Address::default();
         tree.classify(entries, with_frames, written, &mut address);
         address
     }
 
-    fn classes(tree: &Tree, frames: &[u64], written: &[u64]) -> Vec<Option<Class>> {
+    fn classes(tree: &FamilyTree, frames: &[u64], written: &[u64]) -> Vec<Option<Class>> {
         let mut marks = |frame, _| Some(written.contains(&frame));
         classified(tree, &entries(frames), true, &mut marks).classes
     }
 
     /// The same without frames.
-    fn as_user(tree: &Tree, frames: &[u64]) -> Vec<Option<Class>> {
+    fn as_user(tree: &FamilyTree, frames: &[u64]) -> Vec<Option<Class>> {
         let mut none = |_, _| panic!("no frame is asked for");
         classified(tree, &entries(frames), false, &mut none).classes
     }

@@ -9,7 +9,7 @@ mod line_table;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use layout::{Code, Layout};
+use layout::{CodeObject, RuntimeLayout};
 use serde::{Deserialize, Serialize};
 
 /// A function that fills a buffer from an address on, and says whether it could.
@@ -18,7 +18,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> ReadMemory for Read {}
 
 /// Where a thread was, as `FUNCTION (FILE:LINE)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Running {
+pub struct RunningAt {
     /// The innermost line.
     pub line: Arc<str>,
     /// The innermost one of the user's own code that had called it; `None` where that is the line itself, or none had.
@@ -62,8 +62,8 @@ pub enum UnknownLayout {
 pub type IsOwn = Box<dyn Fn(&str) -> bool + Send>;
 
 /// Reads frames of an interpreter, in the process that started it and in all that were forked from that.
-pub struct Frames {
-    layout: Layout,
+pub struct RemoteFrames {
+    layout: RuntimeLayout,
     /// Address of `_PyRuntime`.
     runtime: u64,
     is_own: IsOwn,
@@ -97,7 +97,7 @@ const MOST_CODES: usize = 100_000;
 /// No process of a user's has addresses from here on.
 const END_OF_ADDRESSES: u64 = 1 << 47;
 
-impl std::fmt::Debug for Frames {
+impl std::fmt::Debug for RemoteFrames {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Frames")
@@ -106,7 +106,7 @@ impl std::fmt::Debug for Frames {
     }
 }
 
-impl Frames {
+impl RemoteFrames {
     /// Of CPython 3.`minor`, whose `_PyRuntime` is at this address.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Frames {
         read: &mut impl ReadMemory,
     ) -> Result<Self, UnknownLayout> {
         Ok(Self {
-            layout: Layout::of(minor, runtime, read)?,
+            layout: RuntimeLayout::of(minor, runtime, read)?,
             runtime,
             is_own,
             codes: HashMap::new(),
@@ -142,7 +142,7 @@ impl Frames {
         thread: i32,
         identity: u64,
         read: &mut impl ReadMemory,
-    ) -> Result<Running, NoLine> {
+    ) -> Result<RunningAt, NoLine> {
         let mut frame = self.frame_of(thread, identity, read)?;
         let mut line = None;
         for _ in 0..MOST_FRAMES {
@@ -164,7 +164,7 @@ impl Frames {
                 None if is_own => return Ok(alone(name)),
                 None => line = Some(name),
                 Some(line) if is_own => {
-                    return Ok(Running {
+                    return Ok(RunningAt {
                         line,
                         own: Some(name),
                     });
@@ -266,12 +266,12 @@ impl Frames {
     }
 }
 
-fn alone(line: Arc<str>) -> Running {
-    Running { line, own: None }
+fn alone(line: Arc<str>) -> RunningAt {
+    RunningAt { line, own: None }
 }
 
 fn known_code(
-    layout: &Code,
+    layout: &CodeObject,
     fields: Vec<u8>,
     is_own: &IsOwn,
     read: &mut impl ReadMemory,
@@ -308,7 +308,7 @@ fn known_code(
 }
 
 /// What a str says.
-fn text(layout: &Code, object: u64, read: &mut impl ReadMemory) -> Option<String> {
+fn text(layout: &CodeObject, object: u64, read: &mut impl ReadMemory) -> Option<String> {
     /// Bits of its state: one, two or four bytes a letter, all in the object itself, all of ASCII.
     const COMPACT: u64 = 1 << 5;
     const ASCII: u64 = 1 << 6;
@@ -377,9 +377,9 @@ mod tests {
         }
     }
 
-    fn frames(minor: u8, words: &[(u64, u64)]) -> Result<Frames, UnknownLayout> {
+    fn frames(minor: u8, words: &[(u64, u64)]) -> Result<RemoteFrames, UnknownLayout> {
         let own = Box::new(|file: &str| file == "app.py");
-        Frames::new(minor, RUNTIME, own, &mut reader(words))
+        RemoteFrames::new(minor, RUNTIME, own, &mut reader(words))
     }
 
     const RUNTIME: u64 = 0x10_0000;
@@ -432,7 +432,7 @@ mod tests {
         let mut frames = frames(8, &words).unwrap();
         let mut read = reader(&words);
         assert!(frames.has_begun(&mut read));
-        let expected = Running {
+        let expected = RunningAt {
             line: "dumps (/usr/lib/python3.8/json.py:7)".into(),
             own: Some("main (app.py:7)".into()),
         };
@@ -495,7 +495,7 @@ mod tests {
                     true
                 };
                 let own = Box::new(|_: &str| true);
-                if let Ok(mut frames) = Frames::new(minor, RUNTIME, own, &mut read) {
+                if let Ok(mut frames) = RemoteFrames::new(minor, RUNTIME, own, &mut read) {
                     assert!(frames.running(1, word, &mut read).is_err());
                 }
             }

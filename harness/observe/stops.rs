@@ -23,7 +23,7 @@ use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 use super::follow::go_on;
-use super::frames::{Frames, NoLine, Running};
+use super::frames::{NoLine, RemoteFrames, RunningAt};
 use super::unavailable::{Attempt, Unavailable};
 
 /// The events of all threads that are traced. Another thread than the tracer may switch them off.
@@ -64,7 +64,7 @@ pub struct Stop {
     /// What it touched.
     pub address: u64,
     /// Where it was.
-    pub running: Result<Running, NoLine>,
+    pub running: Result<RunningAt, NoLine>,
 }
 
 /// Why a thread does not stand still.
@@ -97,8 +97,8 @@ impl NotTraced {
 pub struct Stops {
     /// Every so many-th fault of a thread stops it.
     one_in: u64,
-    interpreters: Vec<Frames>,
-    processes: HashMap<i32, Traced>,
+    interpreters: Vec<RemoteFrames>,
+    processes: HashMap<i32, StoppedProcess>,
     threads: HashMap<i32, Thread>,
     events: Events,
     /// Threads that are not traced, with the reason.
@@ -108,7 +108,7 @@ pub struct Stops {
 }
 
 #[derive(Debug)]
-struct Traced {
+struct StoppedProcess {
     memory: File,
     interpreter: usize,
 }
@@ -154,7 +154,7 @@ impl Stops {
     }
 
     /// An interpreter whose processes may be traced: its number.
-    pub fn add_interpreter(&mut self, frames: Frames) -> usize {
+    pub fn add_interpreter(&mut self, frames: RemoteFrames) -> usize {
         self.interpreters.push(frames);
         self.interpreters.len() - 1
     }
@@ -169,7 +169,7 @@ impl Stops {
         };
         self.processes.insert(
             pid,
-            Traced {
+            StoppedProcess {
                 memory,
                 interpreter,
             },
@@ -279,7 +279,7 @@ impl Stops {
             };
             self.processes.insert(
                 process,
-                Traced {
+                StoppedProcess {
                     memory,
                     interpreter,
                 },
@@ -332,7 +332,7 @@ impl Stops {
         })
     }
 
-    fn running(&mut self, thread: i32) -> Option<Result<Running, NoLine>> {
+    fn running(&mut self, thread: i32) -> Option<Result<RunningAt, NoLine>> {
         let process = self.threads.get(&thread)?.process;
         let traced = self.processes.get(&process)?;
         let identity = identity(thread)?;

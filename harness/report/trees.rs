@@ -60,9 +60,9 @@ pub fn markdown(trees: &Trees, charts: &[Chart]) -> Result<Vec<u8>, Error> {
 }
 
 /// Pages as memory, which figures of anybody's may be too many for.
-struct Pages(u64);
+struct PagesAsMemory(u64);
 
-impl Pages {
+impl PagesAsMemory {
     fn text(&self, pages: u64) -> String {
         match pages {
             0 => "–".to_owned(),
@@ -92,7 +92,7 @@ fn page(trees: &Trees, charts: &[Chart]) -> Page {
         }
         all
     };
-    let pages = Pages(trees.page_bytes);
+    let pages = PagesAsMemory(trees.page_bytes);
     let sections = [
         (
             "findings",
@@ -151,7 +151,7 @@ fn about(trees: &Trees) -> String {
     )
 }
 
-fn headline(tree: &TreeFigures, pages: &Pages) -> String {
+fn headline(tree: &TreeFigures, pages: &PagesAsMemory) -> String {
     match &tree.recorded {
         Some(recorded) => {
             let all = &recorded.processes;
@@ -192,7 +192,7 @@ fn findings(tree: &TreeFigures) -> Vec<Block> {
 /// Rows of causes; the rest is one more.
 const MOST_CAUSES: usize = 30;
 
-fn causes(tree: &TreeFigures, pages: &Pages) -> Vec<Block> {
+fn causes(tree: &TreeFigures, pages: &PagesAsMemory) -> Vec<Block> {
     let Some(recorded) = &tree.recorded else {
         return Vec::new();
     };
@@ -220,7 +220,7 @@ fn causes(tree: &TreeFigures, pages: &Pages) -> Vec<Block> {
         .collect()
 }
 
-fn causes_table(caption: &str, all: &[&CauseFigures], pages: &Pages) -> Option<Block> {
+fn causes_table(caption: &str, all: &[&CauseFigures], pages: &PagesAsMemory) -> Option<Block> {
     let whole = sum(all, |one| one.pages);
     if whole == 0 {
         return None;
@@ -267,12 +267,12 @@ fn causes_table(caption: &str, all: &[&CauseFigures], pages: &Pages) -> Option<B
 }
 
 /// A column: its name, and pages.
-type Column<T> = (&'static str, fn(&T) -> u64);
+type PagesColumn<T> = (&'static str, fn(&T) -> u64);
 
-fn processes(tree: &TreeFigures, pages: &Pages) -> Vec<Block> {
+fn processes(tree: &TreeFigures, pages: &PagesAsMemory) -> Vec<Block> {
     let mut blocks = Vec::new();
     if let Some(recorded) = &tree.recorded {
-        let columns: [Column<RecordedProcess>; 6] = [
+        let columns: [PagesColumn<RecordedProcess>; 6] = [
             ("copied", |one| one.copied_pages),
             ("given back", |one| one.given_back_pages.unwrap_or(0)),
             ("rewritten", |one| one.rewritten_pages),
@@ -293,7 +293,7 @@ fn processes(tree: &TreeFigures, pages: &Pages) -> Vec<Block> {
         ));
     }
     if !tree.processes.is_empty() {
-        let columns: [Column<ProcessFigures>; 10] = [
+        let columns: [PagesColumn<ProcessFigures>; 10] = [
             ("memory", |one| one.anonymous_pages),
             ("shared", |one| one.shared_pages),
             ("copied", |one| one.copied_pages),
@@ -336,10 +336,10 @@ fn process_table<T>(
     caption: &str,
     all: &[T],
     name: impl Fn(&T) -> (u64, String),
-    columns: &[Column<T>],
-    pages: &Pages,
+    columns: &[PagesColumn<T>],
+    pages: &PagesAsMemory,
 ) -> Block {
-    let shown: Vec<&Column<T>> = columns
+    let shown: Vec<&PagesColumn<T>> = columns
         .iter()
         .filter(|(_, figure)| all.iter().any(|one| figure(one) > 0))
         .collect();

@@ -121,9 +121,9 @@ impl TreesComparison {
 }
 
 /// A tree that was recorded, and how many workers it had.
-type Recorded<'a> = (&'a TreeFigures, &'a RecordedFigures, u64);
+type RecordedTree<'a> = (&'a TreeFigures, &'a RecordedFigures, u64);
 
-fn with_workers(trees: &Trees) -> Vec<Recorded<'_>> {
+fn with_workers(trees: &Trees) -> Vec<RecordedTree<'_>> {
     let all = trees.trees.iter().filter_map(|tree| {
         let recorded = tree.recorded.as_ref()?;
         let workers = recorded.processes.iter().filter(|one| one.depth > 0);
@@ -132,7 +132,7 @@ fn with_workers(trees: &Trees) -> Vec<Recorded<'_>> {
     all.filter(|(.., workers)| *workers > 0).collect()
 }
 
-fn pair(trees: [&Recorded<'_>; 2], page_bytes: [u64; 2], tolerance: Tolerance) -> ComparedTree {
+fn pair(trees: [&RecordedTree<'_>; 2], page_bytes: [u64; 2], tolerance: Tolerance) -> ComparedTree {
     let costs = [PagesAre::Copied, PagesAre::New, PagesAre::Rewritten].into_iter();
     let cost = |pages_are: PagesAre| {
         let bytes = |place: usize, is_part: &dyn Fn(&CauseFigures) -> bool| {

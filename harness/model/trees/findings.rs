@@ -19,15 +19,15 @@ struct Findings {
     least_bytes: u64,
     least_share: f64,
     #[serde(rename = "finding")]
-    all: Vec<Known>,
+    all: Vec<KnownFinding>,
 }
 
 /// One that a tree may have.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
+struct KnownFinding {
     id: String,
-    of: Of,
+    of: FindingOf,
     says: String,
     remedy: String,
 }
@@ -35,9 +35,9 @@ struct Known {
 /// Which bytes it is about.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Of {
+enum FindingOf {
     /// Pages that were recorded.
-    Pages(Chosen),
+    Pages(ChosenPages),
     /// Pages of workers in huge pages of their own.
     Huge,
     /// Pages that workers have alike, and would share with their parent.
@@ -48,13 +48,13 @@ enum Of {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct ChosenPages {
     are: Vec<PagesAre>,
     cause: Option<Cause>,
     phase: Phase,
 }
 
-impl Chosen {
+impl ChosenPages {
     fn has(&self, one: &CauseFigures) -> bool {
         self.are.contains(&one.pages_are)
             && (self.cause.is_none() || self.cause == one.cause)
@@ -64,12 +64,12 @@ impl Chosen {
 
 /// A figure, in pages.
 #[derive(Debug, Default)]
-struct Figure {
+struct FindingFigure {
     pages: u64,
     /// What it is a part of.
     whole: u64,
-    types: Names,
-    functions: Names,
+    types: NamesOfPages,
+    functions: NamesOfPages,
     by_other_threads: u64,
     workers: u64,
     /// Pages of each worker.
@@ -78,7 +78,7 @@ struct Figure {
 }
 
 /// Pages by a name.
-type Names = BTreeMap<String, u64>;
+type NamesOfPages = BTreeMap<String, u64>;
 
 /// Names that a sentence tells at most.
 const NAMED: usize = 3;
@@ -115,8 +115,8 @@ pub fn findings(tree: &TreeFigures, page_bytes: u64) -> Vec<TreeFinding> {
     found
 }
 
-impl Of {
-    fn figure(&self, tree: &TreeFigures) -> Figure {
+impl FindingOf {
+    fn figure(&self, tree: &TreeFigures) -> FindingFigure {
         match (self, &tree.recorded) {
             (Self::Pages(chosen), Some(recorded)) => of_causes(chosen, recorded),
             // What is alike says more.
@@ -124,21 +124,21 @@ impl Of {
             (Self::Alike, _) => alike(tree),
             (Self::Huge, _) => {
                 let forked = || tree.processes.iter().filter(|one| one.depth > 0);
-                Figure {
+                FindingFigure {
                     pages: sum(forked().map(|one| one.huge_pages)),
                     whole: sum(forked().map(|one| one.anonymous_pages)),
-                    ..Figure::default()
+                    ..FindingFigure::default()
                 }
             }
-            _ => Figure::default(),
+            _ => FindingFigure::default(),
         }
     }
 }
 
-fn of_causes(chosen: &Chosen, recorded: &RecordedFigures) -> Figure {
-    let mut figure = Figure {
+fn of_causes(chosen: &ChosenPages, recorded: &RecordedFigures) -> FindingFigure {
+    let mut figure = FindingFigure {
         whole: sum(recorded.causes.iter().map(|one| one.pages)),
-        ..Figure::default()
+        ..FindingFigure::default()
     };
     for one in recorded.causes.iter().filter(|one| chosen.has(one)) {
         figure.pages = figure.pages.saturating_add(one.pages);
@@ -158,11 +158,11 @@ fn of_causes(chosen: &Chosen, recorded: &RecordedFigures) -> Figure {
     figure
 }
 
-fn new_in_each(recorded: &RecordedFigures) -> Figure {
+fn new_in_each(recorded: &RecordedFigures) -> FindingFigure {
     let workers: Vec<&RecordedProcess> = workers(recorded).collect();
     let least = workers.iter().map(|one| one.new_pages).min().unwrap_or(0);
     let number = workers.len() as u64;
-    Figure {
+    FindingFigure {
         pages: if number > 1 {
             least.saturating_mul(number)
         } else {
@@ -171,30 +171,30 @@ fn new_in_each(recorded: &RecordedFigures) -> Figure {
         whole: sum(recorded.causes.iter().map(|one| one.pages)),
         workers: number,
         each: least,
-        ..Figure::default()
+        ..FindingFigure::default()
     }
 }
 
 /// Of the parent whose workers have most alike.
-fn alike(tree: &TreeFigures) -> Figure {
+fn alike(tree: &TreeFigures) -> FindingFigure {
     let saved = |one: &AlikeFigures| {
         one.alike_pages
             .saturating_mul(one.workers.saturating_sub(1))
     };
     let Some(most) = tree.alike.iter().max_by_key(|one| saved(one)) else {
-        return Figure::default();
+        return FindingFigure::default();
     };
     let forked = tree
         .processes
         .iter()
         .filter(|one| one.parent_pid == most.parent_pid);
-    Figure {
+    FindingFigure {
         pages: saved(most),
         whole: sum(forked.map(|one| one.anonymous_pages)),
         workers: most.workers,
         each: most.alike_pages,
         libraries: most.libraries.clone(),
-        ..Figure::default()
+        ..FindingFigure::default()
     }
 }
 
@@ -215,7 +215,11 @@ fn sum(pages: impl Iterator<Item = u64>) -> u64 {
 }
 
 /// A sentence with its figures.
-fn said(sentence: &str, figure: &Figure, page_bytes: u64) -> Result<String, minijinja::Error> {
+fn said(
+    sentence: &str,
+    figure: &FindingFigure,
+    page_bytes: u64,
+) -> Result<String, minijinja::Error> {
     let amount = |pages: u64| bytes(pages.saturating_mul(page_bytes));
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -248,7 +252,7 @@ fn listed(told: &[String], all: usize) -> String {
 }
 
 /// `int (60 %), str (25 %) and 3 others`: those with most pages.
-fn most(names: &Names, pages: u64) -> String {
+fn most(names: &NamesOfPages, pages: u64) -> String {
     let mut all: Vec<(&String, &u64)> = names.iter().collect();
     all.sort_by_key(|(_, pages)| std::cmp::Reverse(**pages));
     let part = |of: u64| of as f64 / pages.max(1) as f64;

@@ -4,7 +4,7 @@ use super::{ReadMemory, UnknownLayout, field};
 
 /// Offsets within the structs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct RuntimeLayout {
     /// `_PyRuntimeState`: the first interpreter.
     pub(super) interpreters: u64,
     /// `PyInterpreterState`.
@@ -17,7 +17,7 @@ pub(super) struct Layout {
     current: u64,
     current_in: Option<u64>,
     pub(super) frame: Frame,
-    pub(super) code: Code,
+    pub(super) code: CodeObject,
 }
 
 /// `PyFrameObject`, since 3.11 `_PyInterpreterFrame`.
@@ -35,7 +35,7 @@ pub(super) struct Frame {
 
 /// `PyCodeObject`, with the objects that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code {
+pub(super) struct CodeObject {
     pub(super) file: u64,
     pub(super) function: u64,
     pub(super) first_line: u64,
@@ -64,7 +64,7 @@ pub(super) enum LineTable {
     Locations,
 }
 
-impl Layout {
+impl RuntimeLayout {
     pub(super) fn of(
         minor: u8,
         runtime: u64,
@@ -79,7 +79,7 @@ impl Layout {
 
     /// As the headers of 3.8.18, 3.9.18, 3.10.13, 3.11.7 and 3.12.1 have them.
     fn of_series(minor: u8) -> Self {
-        let old_code = Code {
+        let old_code = CodeObject {
             file: 104,
             function: 112,
             first_line: 40,
@@ -130,7 +130,7 @@ impl Layout {
                     owner: Some(69),
                     is_tagged: false,
                 },
-                code: Code {
+                code: CodeObject {
                     file: 112,
                     function: 128,
                     first_line: 72,
@@ -155,7 +155,7 @@ impl Layout {
                     owner: Some(70),
                     is_tagged: false,
                 },
-                code: Code {
+                code: CodeObject {
                     file: 112,
                     function: 128,
                     first_line: 68,
@@ -216,7 +216,7 @@ impl Layout {
                 owner: Some(at[7]),
                 is_tagged: minor >= 14,
             },
-            code: Code {
+            code: CodeObject {
                 file: at[8],
                 function: at[9],
                 line_table: at[10],
@@ -293,7 +293,7 @@ impl Frame {
     }
 }
 
-impl Code {
+impl CodeObject {
     /// The first of the fields that are read.
     pub(super) fn first(&self) -> u64 {
         self.fields().into_iter().min().unwrap_or(0)
