@@ -9,7 +9,8 @@ use crate::model::Report;
 use crate::model::trees::Trees;
 use crate::output::{Output, OutputError};
 
-/// Where they are, in the folder that refcow is run in: they are there to be looked at, and to be committed.
+/// Where they are, in the folder that refcow is run in: they are there to be looked at, and to be
+/// committed.
 const BASELINES: &str = "baselines";
 
 /// Why a baseline is of no use.

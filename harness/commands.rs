@@ -1,6 +1,7 @@
 //! The commands, each in a file of its own: its flags, what it asks for, what it does.
 //!
-//! `cli` stands above them and is imported by none: what a command needs of the command line is handed to it.
+//! `cli` stands above them and is imported by none: what a command needs of the command line is
+//! handed to it.
 
 pub(crate) mod advise;
 pub(crate) mod attach;

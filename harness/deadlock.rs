@@ -6,7 +6,8 @@ use crate::observe::Locked;
 /// So many threads are named.
 const MOST_NAMES: usize = 5;
 
-/// Why it has not ended, and what to do. `others` are the threads that the parent had at the fork besides the one that forked.
+/// Why it has not ended, and what to do. `others` are the threads that the parent had at the fork
+/// besides the one that forked.
 pub fn told(locked: Locked, others: &[String]) -> (String, String) {
     let alone = locked.threads == 1;
     let waits = match alone {

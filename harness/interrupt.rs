@@ -1,8 +1,9 @@
 //! SIGINT, SIGTERM and SIGHUP as something a wait can wait for.
 //!
-//! A signal sets a flag and makes a descriptor readable for good, so that every later wait ends at once too. Whoever
-//! sees it returns an error; what must not stay behind is removed by destructors on the way out. A second signal ends
-//! the process where it is: its keepers end what it has started, and the next run removes its files.
+//! A signal sets a flag and makes a descriptor readable for good, so that every later wait ends at
+//! once too. Whoever sees it returns an error; what must not stay behind is removed by destructors
+//! on the way out. A second signal ends the process where it is: its keepers end what it has
+//! started, and the next run removes its files.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,8 +21,8 @@ use signal_hook::low_level::{exit, pipe, register};
 /// Exit status when a run is ended by Ctrl-C or a signal like it: 128 + SIGINT, as shells have it.
 pub const STATUS: u8 = 130;
 
-/// What comes sooner after the first signal is that one once more: a shell and a terminal that go away both say so, and
-/// programs that start others pass on what these have got, too.
+/// What comes sooner after the first signal is that one once more: a shell and a terminal that go
+/// away both say so, and programs that start others pass on what these have got, too.
 const ONCE: Duration = Duration::from_millis(200);
 
 static STATE: OnceLock<InterruptState> = OnceLock::new();
@@ -45,7 +46,8 @@ pub enum Wake {
 
 /// Takes the three signals over from now on. A second call changes nothing.
 ///
-/// A signal that was ignored when refcow started stays ignored: `nohup` and background jobs of scripts mean it.
+/// A signal that was ignored when refcow started stays ignored: `nohup` and background jobs of
+/// scripts mean it.
 ///
 /// # Errors
 ///
@@ -77,8 +79,8 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Has a signal end this process if it is not the first, whatever is being done. `first`: when that came, in
-/// milliseconds; 0 before it has.
+/// Has a signal end this process if it is not the first, whatever is being done. `first`: when that
+/// came, in milliseconds; 0 before it has.
 fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
     let action = move || {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -94,15 +96,17 @@ fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
         unsafe_code,
         reason = "what runs in a handler of a signal is unsafe to choose"
     )]
-    // SAFETY: the action reads a clock, changes an atomic number and may end the process by `_exit`; all of that is
-    // async-signal-safe, and none of it allocates, takes a lock or can panic.
+    // SAFETY: the action reads a clock, changes an atomic number and may end the process by
+    // `_exit`; all of that is async-signal-safe, and none of it allocates, takes a lock or can
+    // panic.
     unsafe {
         register(signal, action)?;
     }
     Ok(())
 }
 
-/// Signals this process ignores, as a mask whose bit N stands for signal N + 1. None where procfs cannot say.
+/// Signals this process ignores, as a mask whose bit N stands for signal N + 1. None where procfs
+/// cannot say.
 fn ignored_signals() -> u64 {
     procfs::process::Process::myself()
         .and_then(|process| process.status())
@@ -118,14 +122,17 @@ pub fn requested() -> bool {
 
 /// Readable (`POLLIN`) from the first signal on, for poll sets of one's own. Never read from it.
 ///
-/// `None` before [`install`]: then signals have their default effect and no wait needs to know of them.
+/// `None` before [`install`]: then signals have their default effect and no wait needs to know of
+/// them.
 pub fn fd() -> Option<BorrowedFd<'static>> {
     STATE.get().map(|state| state.readable.as_fd())
 }
 
-/// `poll(2)` on `fds` that also ends with an interruption or at the deadline, whichever comes first.
+/// `poll(2)` on `fds` that also ends with an interruption or at the deadline, whichever comes
+/// first.
 ///
-/// An interruption wins over events that are there at the same time. Events are left in `fds` as `poll` leaves them.
+/// An interruption wins over events that are there at the same time. Events are left in `fds` as
+/// `poll` leaves them.
 ///
 /// # Errors
 ///
@@ -169,8 +176,8 @@ mod tests {
     use std::io::Write as _;
     use std::time::Duration;
 
-    // Handlers are process-wide: sending signals here would end the other tests' waits. tests/python.rs does it in a
-    // process of its own.
+    // Handlers are process-wide: sending signals here would end the other tests' waits.
+    // tests/python.rs does it in a process of its own.
 
     #[test]
     fn a_deadline_ends_a_wait_and_an_event_ends_it_earlier() {

@@ -11,8 +11,8 @@ a CPython's own program, with refcow-subject preloaded (PyO3)
 refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children from outside"]
 #![doc = "```"]
 //!
-//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe, python`; everything →
-//! `model`. `docs/architecture.md` holds the rules and their reasons.
+//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe,
+//! python`; everything → `model`. `docs/architecture.md` holds the rules and their reasons.
 
 mod baselines;
 pub mod cli;
@@ -50,5 +50,6 @@ pub use refcow_observe::{objects, symbols};
 pub use refcow_protocol as protocol;
 pub use refcow_report as report;
 
-/// The commit that this is built from, with `-dirty` behind it if that is not all. `None`: nobody knows (build.rs).
+/// The commit that this is built from, with `-dirty` behind it if that is not all. `None`: nobody
+/// knows (build.rs).
 pub const COMMIT: Option<&str> = option_env!("REFCOW_COMMIT");

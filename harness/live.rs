@@ -1,6 +1,8 @@
-//! Trees of processes that refcow did not start: which belong together, what they share, and who unshared the rest.
+//! Trees of processes that refcow did not start: which belong together, what they share, and who
+//! unshared the rest.
 //!
-//! Nothing is injected, no process is stopped to look at it, and nothing of it is written: files of /proc say all of it.
+//! Nothing is injected, no process is stopped to look at it, and nothing of it is written: files of
+//! /proc say all of it.
 
 pub mod alike;
 pub mod cause;

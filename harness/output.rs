@@ -111,7 +111,8 @@ impl Output {
         Ok(Self::File { path: target })
     }
 
-    /// Writes everything and, for a file, gives it its name. A reader that has closed the pipe has read enough.
+    /// Writes everything and, for a file, gives it its name. A reader that has closed the pipe has
+    /// read enough.
     ///
     /// # Errors
     /// When the disk is full, or standard output cannot be written.
@@ -168,8 +169,8 @@ fn is_of_descriptors(folder: &Path) -> Option<bool> {
     }
 }
 
-/// An open file is written to where it stands. A file in the place of the one that it is of would take from the user what is
-/// written to it before and after.
+/// An open file is written to where it stands. A file in the place of the one that it is of would
+/// take from the user what is written to it before and after.
 fn descriptor(path: &Path, own: bool, number: String) -> io::Result<Output> {
     let file = match (own, number.as_str()) {
         (true, "1") => return Ok(Output::Standard),
@@ -181,7 +182,8 @@ fn descriptor(path: &Path, own: bool, number: String) -> io::Result<Output> {
     Ok(Output::Special { path, file })
 }
 
-/// Opens what is there without waiting for whoever is to read it: a pipe without a reader is an error.
+/// Opens what is there without waiting for whoever is to read it: a pipe without a reader is an
+/// error.
 fn special(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.append(true).custom_flags(O_NONBLOCK).open(path)?;

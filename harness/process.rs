@@ -1,4 +1,5 @@
-//! Processes by descriptor. A number may be another process's by the time it is used; a pidfd never is.
+//! Processes by descriptor. A number may be another process's by the time it is used; a pidfd never
+//! is.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,8 +13,8 @@ pub use refcow_observe::inherited::{
     RAISE_OPEN_FILES, is_out_of_descriptors, lower_open_files, raise_open_files, users_open_files,
 };
 
-/// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes than one's own
-/// children, which `waitpid` does not.
+/// A descriptor that becomes readable when the process ends (Linux 5.3). Works for other processes
+/// than one's own children, which `waitpid` does not.
 ///
 /// # Errors
 /// When there is no such process.
@@ -33,8 +34,8 @@ pub fn kill(process: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Waits until the process has ended; whether it did before the deadline. Not for interruptions: this is the tidying
-/// up that follows one.
+/// Waits until the process has ended; whether it did before the deadline. Not for interruptions:
+/// this is the tidying up that follows one.
 pub fn ends(process: &OwnedFd, deadline: Instant) -> bool {
     wait(&mut [PollFd::new(process, PollFlags::IN)], deadline)
 }

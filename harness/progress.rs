@@ -199,7 +199,8 @@ impl Course {
         }
     }
 
-    /// `, about 2 min left`, if each step takes as long as those that were taken, on average; nothing as long as these are few.
+    /// `, about 2 min left`, if each step takes as long as those that were taken, on average;
+    /// nothing as long as these are few.
     ///
     /// Not indicatif's estimate, which looks at the last 15 s: one step may take more.
     fn time_left(&self, now: Duration) -> String {

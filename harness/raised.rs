@@ -111,7 +111,8 @@ fn for_module(module: &str, around: &Around<'_>, file: &Path) -> String {
     }
 }
 
-/// The environments that the user may mean: the active one, and those beside the file and in the working folder.
+/// The environments that the user may mean: the active one, and those beside the file and in the
+/// working folder.
 fn environments(file: &Path) -> Vec<PathBuf> {
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"];
     let mut all: Vec<PathBuf> = active

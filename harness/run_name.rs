@@ -16,8 +16,8 @@ use nix::unistd::geteuid;
 use rustix::fs::FlockOperation;
 use rustix::rand::GetRandomFlags;
 
-/// The variable in which a subject finds its [`UniqueRunName`]: with that begins what it makes outside of
-/// its own memory.
+/// The variable in which a subject finds its [`UniqueRunName`]: with that begins what it makes
+/// outside of its own memory.
 pub const VARIABLE: &str = "REFCOW_SUBJECT";
 
 const PREFIX: &str = "refcow-run-";

@@ -1,12 +1,14 @@
 //! Variables of the user's environment that measured processes get (`--env`, `--env-all`).
 //!
-//! Without them a measured process finds none of the user's but HOME, TMPDIR and LD_LIBRARY_PATH: what a shell happens to export
-//! would otherwise be in the heap that is measured, and in no report.
+//! Without them a measured process finds none of the user's but HOME, TMPDIR and LD_LIBRARY_PATH:
+//! what a shell happens to export would otherwise be in the heap that is measured, and in no
+//! report.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// The `PYTHONHASHSEED` of all measured processes: strings and bytes have the same hashes in each run, and sets the same order.
+/// The `PYTHONHASHSEED` of all measured processes: strings and bytes have the same hashes in each
+/// run, and sets the same order.
 pub const HASH_SEED: u64 = 0;
 
 /// What the command line asks for.

@@ -15,7 +15,8 @@ const LOADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loader
 const PACKED: &str = include_str!("../python_fixtures/remedies/packed.py");
 const PAGE: u64 = 4096;
 
-/// `refcow advise … --format json` with one child, and with the user's own cache: NumPy is installed once.
+/// `refcow advise … --format json` with one child, and with the user's own cache: NumPy is
+/// installed once.
 fn advise(arguments: &[&str]) -> Run {
     let more = ["--children", "1", "--format", "json"];
     run::the_run(&run::stdout(&[&["advise"], arguments, &more].concat()))
@@ -123,7 +124,8 @@ fn the_data_loader_is_best_packed_and_its_own_packed_form_saves_as_much() {
     let packed = ["--set", "paths=packed", "--set", "records=packed"];
     let advised = epoch.measurement(&run.measurements, Some(&best.remedy));
     let saved = [own(&[]), of_data(advised.unwrap())];
-    // Of the interpreter's own pages there are more: what the lists took is free, and so is where the visit's own objects go.
+    // Of the interpreter's own pages there are more: what the lists took is free, and so is where
+    // the visit's own objects go.
     assert!(saved[0] > 20 * saved[1], "{saved:?}");
     assert!(saved[1].abs_diff(own(&packed)) < saved[0] / 50, "{saved:?}");
 }

@@ -1,4 +1,5 @@
-//! The ways to share data: each does what its row says, and none leaves anything behind, however it ends.
+//! The ways to share data: each does what its row says, and none leaves anything behind, however it
+//! ends.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -142,8 +143,9 @@ fn the_list_is_larger_when_it_has_been_read() {
     let finished = place.run(compare(&place, &arguments)).exits_with(0);
     let list = &report(&finished).alternatives[0];
     let grown = list.memory_bytes_read.unwrap() - list.memory_bytes_held.unwrap();
-    // Two children, each with a copy of ints that take four times as much as packed, and by another way of counting. Other
-    // tests start and end programs meanwhile, which moves the PSS, but not this.
+    // Two children, each with a copy of ints that take four times as much as packed, and by another
+    // way of counting. Other tests start and end programs meanwhile, which moves the PSS, but not
+    // this.
     let copied: i64 = copied_bytes(list).into_iter().sum();
     let copied = copied.cast_unsigned();
     assert!(grown > size * 7, "{grown}");
@@ -268,7 +270,8 @@ fn an_ordinary_user_gets_the_same_table() {
     }
 }
 
-/// A virtual environment in which `code` runs when any Python starts. It may say something as a fixture can.
+/// A virtual environment in which `code` runs when any Python starts. It may say something as a
+/// fixture can.
 fn environment_that(place: &Place, code: &str) -> String {
     let folder = place.path("venv");
     let made = Command::new(python())
@@ -288,7 +291,8 @@ fn environment_that(place: &Place, code: &str) -> String {
     folder.to_str().unwrap().to_owned()
 }
 
-/// Every child that adds up the integers does this instead. The parent adds, too, before it has children.
+/// Every child that adds up the integers does this instead. The parent adds, too, before it has
+/// children.
 fn summing_child_that(does: &str) -> String {
     format!(
         "import builtins, os, signal\n\
@@ -360,7 +364,8 @@ fn a_way_that_fails_does_not_keep_the_others_from_the_table() {
 }
 
 fn hang(place: &Place, way: &str, method: &str) -> Command {
-    // The job, by the number of its process and by the name of its segments. A child of a server has another parent.
+    // The job, by the number of its process and by the name of its segments. A child of a server
+    // has another parent.
     let does = "say(str(os.getppid()) + ' ' + os.environ['REFCOW_SUBJECT']); signal.pause()";
     let environment = environment_that(place, &summing_child_that(does));
     let arguments = ["--way", way, "--start-method", method, "--size", "65536"];

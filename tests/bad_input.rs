@@ -1,5 +1,5 @@
-//! What cannot be measured is refused before anything is built: with a reason, a remedy and exit status 2, and a user's
-//! files stay as they were.
+//! What cannot be measured is refused before anything is built: with a reason, a remedy and exit
+//! status 2, and a user's files stay as they were.
 
 use std::fs::{self, File};
 use std::io;
@@ -381,8 +381,8 @@ fn a_folder_that_this_user_may_not_write_to_is_refused() {
     fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// A device like /dev/full. Not that itself where this user could replace it: if refcow did so, by a fault that is to
-/// be found here, the machine would be without one.
+/// A device like /dev/full. Not that itself where this user could replace it: if refcow did so, by
+/// a fault that is to be found here, the machine would be without one.
 fn full_device(place: &Place) -> String {
     use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     if !nix::unistd::geteuid().is_root() {
@@ -656,7 +656,8 @@ fn an_error_that_nobody_reads_keeps_its_exit_status() {
     assert_eq!(status.code(), Some(2));
 }
 
-/// Where interpreters are looked for besides PATH: the variable, and the folder below the place that it stands for.
+/// Where interpreters are looked for besides PATH: the variable, and the folder below the place
+/// that it stands for.
 #[rstest]
 #[case::named_folder("REFCOW_PYTHONS", "named", "named/bin/python3")]
 #[case::named_program("REFCOW_PYTHONS", "named/bin/python3", "named/bin/python3")]

@@ -1,6 +1,7 @@
 //! The page in a browser: `tests/browser/check.mjs` opens it, and each of its checks can fail.
 //!
-//! It takes node, a Chromium and what `npm ci` puts into `tests/browser/node_modules`: `.ci/browser` makes them ready.
+//! It takes node, a Chromium and what `npm ci` puts into `tests/browser/node_modules`:
+//! `.ci/browser` makes them ready.
 
 use std::path::Path;
 use std::process::Command;

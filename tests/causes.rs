@@ -1,4 +1,5 @@
-//! Causes against known truth: a writer that touches exactly one kind of thing, and refcow names it, page by page.
+//! Causes against known truth: a writer that touches exactly one kind of thing, and refcow names
+//! it, page by page.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -102,7 +103,8 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
                 "{visit}: {function}"
             );
         }
-        // readv(2) filled each buffer: its four or five pages have a copy, and the program had no fault.
+        // readv(2) filled each buffer: its four or five pages have a copy, and the program had no
+        // fault.
         let kernel = child(&run, "kernel");
         adds_up(kernel);
         let filled = pages(kernel, RegionName::Payload, Cause::Kernel, None);
@@ -154,7 +156,8 @@ fn iterating_writes_reference_counts_and_collecting_gc_headers(
 
         let iterated = header("ints", "iterate");
         assert_eq!(iterated.causes.unwrap().refcount, iterated.pages);
-        // The element's, which goes up and down again: a count that stays changed is another int's, of the interpreter's own.
+        // The element's, which goes up and down again: a count that stays changed is another int's,
+        // of the interpreter's own.
         let indexed = of("ints", "index").written.iter();
         let elements: Vec<_> = indexed
             .filter(|row| row.region == RegionName::Header && row.cause == Cause::Refcount)
@@ -178,8 +181,9 @@ fn iterating_writes_reference_counts_and_collecting_gc_headers(
 
 const CUTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/cuts.py");
 
-/// The groups of `--by`, with what is of a whole lot of objects alone: to the nearest hundred pages, as a few of them have
-/// neighbours that were written before, and without shares, which are of the interpreter's own pages too.
+/// The groups of `--by`, with what is of a whole lot of objects alone: to the nearest hundred
+/// pages, as a few of them have neighbours that were written before, and without shares, which are
+/// of the interpreter's own pages too.
 fn cut(by: &str, python: &str) -> String {
     let printed = run::stdout(&[
         "measure",
@@ -205,7 +209,8 @@ fn cut(by: &str, python: &str) -> String {
     for (name, visits) in pages {
         let of = |visit: &str| visits.get(visit).copied().unwrap_or(0);
         let (all, collect) = (of("all"), of("collect"));
-        // What a collection looks at besides is another matter in each version, but for the field that it writes.
+        // What a collection looks at besides is another matter in each version, but for the field
+        // that it writes.
         if all > 0 || by == "cause" && collect > 0 {
             let collect = match (by, collect) {
                 ("cause", 1..) => ", collect many",
@@ -317,7 +322,8 @@ fn of_source(source: &str, visit: &str) -> Run {
     measured(file.to_str().unwrap(), &[visit], &[])
 }
 
-/// Holes of many sizes in glibc's heap: whatever the mapper allocates there, of its own or of Python's, lies in one of them.
+/// Holes of many sizes in glibc's heap: whatever the mapper allocates there, of its own or of
+/// Python's, lies in one of them.
 const HOLES: &str = r#"
 import ctypes
 
@@ -445,8 +451,8 @@ fn objects_with_a_destructor_are_not_destroyed_by_being_walked() {
     );
 }
 
-/// The loader may put a library where memory of the parent's was that the child has given back. Modules that are extensions
-/// of their own in one build or the other.
+/// The loader may put a library where memory of the parent's was that the child has given back.
+/// Modules that are extensions of their own in one build or the other.
 #[test]
 fn a_visit_that_loads_libraries_is_measured() {
     if crate::common::cannot_record("a_visit_that_loads_libraries_is_measured") {
@@ -461,7 +467,8 @@ fn a_visit_that_loads_libraries_is_measured() {
     adds_up(&run.measurements[0].children[0]);
 }
 
-/// Data on which a walk could hang, crash, take other memory for the data's, or run code of the user's.
+/// Data on which a walk could hang, crash, take other memory for the data's, or run code of the
+/// user's.
 #[rstest]
 #[case::generators("[(lambda: (yield))() for _ in range(count)]", 1..60)]
 #[case::started_generators("list(map(started, range(count)))", 1..120)]
@@ -525,7 +532,8 @@ def visit_nothing(data):
     assert!(pages.contains(&header.unwrap().pages), "{header:?}");
 }
 
-/// The content of a text of a derived class stands elsewhere, and so does the UTF-8 form of any that is not ASCII.
+/// The content of a text of a derived class stands elsewhere, and so does the UTF-8 form of any
+/// that is not ASCII.
 #[rstest]
 #[case::ascii("'x' * 20_000", 480..520, 0..1)]
 #[case::derived("Text('x' * 20_000)", 1..100, 450..600)]

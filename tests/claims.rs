@@ -1,4 +1,5 @@
-//! The article's claims: the verdicts on this machine's interpreter, and that none of them is foregone.
+//! The article's claims: the verdicts on this machine's interpreter, and that none of them is
+//! foregone.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -79,7 +80,8 @@ fn rounded(name: &str, figure: &Figure) -> String {
         }
         .into(),
         Unit::Pages | Unit::Bytes if EXACT.contains(&name) => format!("{number}"),
-        // At the edges of a region lie a few pages that hold other objects too, and where differs between builds.
+        // At the edges of a region lie a few pages that hold other objects too, and where differs
+        // between builds.
         Unit::Pages if number < 50.0 => "at most a few".into(),
         Unit::Pages | Unit::Bytes => "many".into(),
         Unit::Seconds => "some".into(),
@@ -316,7 +318,8 @@ fn a_claim_without_its_figures_is_not_testable_and_names_them() {
     }
 }
 
-/// Judges a claim by measurements of something else: refcow's own data of claims, with some words replaced.
+/// Judges a claim by measurements of something else: refcow's own data of claims, with some words
+/// replaced.
 fn judged_otherwise(id: &str, replaced: &[(&str, &str)]) -> Claim {
     let mut text = include_str!("../harness/model/claims/claims.toml").to_owned();
     for (word, other) in replaced {

@@ -976,8 +976,8 @@ fn what_is_twice_in_a_document_is_refused() {
     );
 }
 
-/// A run of the visit `epoch` of the user's file `loader.py`, in two workers that copied so many pages of 6,300 of the data, and
-/// of 1,500 around it.
+/// A run of the visit `epoch` of the user's file `loader.py`, in two workers that copied so many
+/// pages of 6,300 of the data, and of 1,500 around it.
 fn of_the_loader(copied: u64, around: u64, change: impl Fn(&mut model::Child)) -> Report {
     let regions = [
         (RegionName::Header, 6_300, copied),

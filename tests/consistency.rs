@@ -248,7 +248,8 @@ fn evidence_of_any_names_harms_nobody() {
     assert_eq!(read.runs[0].claims, report.runs[0].claims);
 }
 
-/// Data of two sizes, of one interpreter: which of them a claim of one run rests on is told by its run.
+/// Data of two sizes, of one interpreter: which of them a claim of one run rests on is told by its
+/// run.
 #[test]
 fn runs_stay_apart_where_a_claim_would_come_to_rest_on_other_data() {
     let place = Place::new();

@@ -1,4 +1,5 @@
-//! What each visit does to each region, for every fixture: the snapshot that says what the data structures predict.
+//! What each visit does to each region, for every fixture: the snapshot that says what the data
+//! structures predict.
 
 use std::fmt::Write;
 
@@ -9,31 +10,38 @@ use rstest::rstest;
 use crate::common::by_python::assert_snapshot_of;
 use crate::common::{by_python, run};
 
-/// Large enough that "all" and "a few" of any region but that of small ints cannot be taken for each other.
+/// Large enough that "all" and "a few" of any region but that of small ints cannot be taken for
+/// each other.
 const SIZE: [&str; 4] = ["--count", "4000", "--item-bytes", "4096"];
 
-/// A handful of pages at the edges of regions hold other objects as well, and where those lie differs between builds
-/// of Python. So do the pages of the interpreter itself, the region `rest`, which is left out.
+/// A handful of pages at the edges of regions hold other objects as well, and where those lie
+/// differs between builds of Python. So do the pages of the interpreter itself, the region `rest`,
+/// which is left out.
 const A_FEW: u64 = 6;
 
-/// The last object of each list may reach into a page that holds no count: its own is on the page before.
+/// The last object of each list may reach into a page that holds no count: its own is on the page
+/// before.
 const LAST_PAGES: u64 = 3;
 
 fn extent(measurement: &Measurement, name: RegionName) -> &'static str {
     let visit = &measurement.visit[..];
-    // Here a single page would be a fault of the instrument, or of what everybody knows of shared memory.
+    // Here a single page would be a fault of the instrument, or of what everybody knows of shared
+    // memory.
     let exactly = visit == fixtures::IDLE || name == RegionName::Segment;
     let extents: Vec<_> = run::region(measurement, name)
         .into_iter()
         .map(|(pages, unshared)| match unshared {
-            // Every dataset has a header; the few pages of a small one may all have been copied by the fork itself.
+            // Every dataset has a header; the few pages of a small one may all have been copied by
+            // the fork itself.
             _ if pages == 0 && name != RegionName::Header => "–",
             0 if exactly => "none",
             _ if exactly => "NOT NONE",
             unshared if unshared <= A_FEW => "at most a few",
-            // Names and small ints are objects of the data, and stand among those of the interpreter.
+            // Names and small ints are objects of the data, and stand among those of the
+            // interpreter.
             unshared if name == RegionName::Header && unshared <= pages / 50 => "at most a few",
-            // Memory that the child allocates lies between the data, and so does what the collector's lists link.
+            // Memory that the child allocates lies between the data, and so does what the
+            // collector's lists link.
             unshared if ALLOCATING.contains(&visit) && unshared <= pages / 5 => "at most a few",
             // Which pages hold none of the elements drawn differs with where they begin.
             unshared if visit == "random" && unshared >= pages / 4 * 3 => "most",
@@ -48,8 +56,8 @@ fn extent(measurement: &Measurement, name: RegionName) -> &'static str {
     extents[0]
 }
 
-/// What is left of its copies when Python has ended depends on what the C library has given back by then; it has tests of
-/// its own.
+/// What is left of its copies when Python has ended depends on what the C library has given back by
+/// then; it has tests of its own.
 const UNCERTAIN: &str = fixtures::EXIT;
 
 /// Here so much is allocated that "a few" pages are more.
@@ -58,7 +66,8 @@ const ALLOCATING: [&str; 3] = ["allocate", "collect", "pickle"];
 /// Here the collector is at work, which also moves objects of the interpreter between its lists.
 const COLLECTING: [&str; 2] = ["allocate", "collect"];
 
-/// Where the size of an element is not free, or a large one would be many objects, or one without a payload.
+/// Where the size of an element is not free, or a large one would be many objects, or one without a
+/// payload.
 const OF_DEFAULT_SIZE: [&str; 11] = [
     "bytes_objects",
     "dicts",
@@ -134,7 +143,8 @@ fn effects(name: &str, python: &str) -> String {
         for region in RegionName::ALL {
             if region.is_data() {
                 let extent = extent(measurement, region);
-                // Of what is built of objects nothing is C's own, but what the interpreter grew by meanwhile.
+                // Of what is built of objects nothing is C's own, but what the interpreter grew by
+                // meanwhile.
                 let native = |child: &Child| child.region(region).map_or(0, |found| found.pages);
                 if region == RegionName::Native
                     && measurement.children.iter().all(|child| native(child) < 4)
@@ -292,8 +302,8 @@ fn collecting_writes_to_every_header_of_a_list_of_tracked_objects() {
     }
 }
 
-/// A collection writes the GC header of every tracked object that is not frozen, whoever asks for it; a reference count
-/// is written all the same.
+/// A collection writes the GC header of every tracked object that is not frozen, whoever asks for
+/// it; a reference count is written all the same.
 #[rstest]
 #[case::nothing(None, ["all", "all", "all"])]
 #[case::freeze(Some("freeze"), ["few", "few", "all"])]
@@ -313,7 +323,8 @@ fn a_preparation_saves_what_collections_write_and_no_more(
     for (visit, expected) in visits.into_iter().zip(expected) {
         let measurement = run::visit(&report, name, visit);
         assert_eq!(measurement.prepare.as_deref(), prepare);
-        // The elements alone: a collection writes to what is tracked, and the ints in the attributes are not.
+        // The elements alone: a collection writes to what is tracked, and the ints in the
+        // attributes are not.
         let elements = run::region(run::visit(&report, name, "iterate"), RegionName::Header);
         let all = run::region(measurement, RegionName::Header);
         for ((_, pages), (_, unshared)) in elements.into_iter().zip(all) {
@@ -374,7 +385,8 @@ fn exit_frees_the_data_and_so_writes_to_every_object() {
     for child in &run::visit(&report, "ints", "exit").children {
         let header = child.region(RegionName::Header).unwrap();
         assert!(header.pages > 2_000, "{header:?}");
-        // Copies that were given back to the kernel are no longer there to be counted. Each had cost a fault.
+        // Copies that were given back to the kernel are no longer there to be counted. Each had
+        // cost a fault.
         assert!(
             child.minor_faults >= header.pages + child.around().unshared,
             "{child:#?}"

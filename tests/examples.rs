@@ -1,5 +1,5 @@
-//! The worked examples of the guide: refcow blames the types and lines that it says, and no longer does so after the
-//! change that it names.
+//! The worked examples of the guide: refcow blames the types and lines that it says, and no longer
+//! does so after the change that it names.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -16,7 +16,8 @@ const GUIDE: &str = include_str!("../docs/guide/examples.md");
 /// Pages that may be copied for another reason: objects of the interpreter are of these types, too.
 const FEW: u64 = 20;
 
-/// One of the examples, with data that is small, but fills more pages of each kind than the interpreter copies itself.
+/// One of the examples, with data that is small, but fills more pages of each kind than the
+/// interpreter copies itself.
 struct Example {
     file: &'static str,
     size: &'static str,
@@ -182,7 +183,8 @@ fn pages(copied: &[Copied], of_type: &str, line: Option<&str>) -> u64 {
     copied.iter().filter(wanted).map(|one| one.pages).sum()
 }
 
-/// Its blocks take pandas, which nothing else here needs: what can be told without is that the names in them are there.
+/// Its blocks take pandas, which nothing else here needs: what can be told without is that the
+/// names in them are there.
 #[test]
 fn the_notebook_names_columns_that_there_are() {
     let notebook = include_str!("../examples/notebook.md");

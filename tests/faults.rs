@@ -1,4 +1,5 @@
-//! Whatever goes wrong while refcow measures: it says what, and leaves neither a process nor a segment behind.
+//! Whatever goes wrong while refcow measures: it says what, and leaves neither a process nor a
+//! segment behind.
 
 use std::fs;
 
@@ -189,7 +190,8 @@ fn nothing_survives_a_refcow_that_is_killed(
 /// A run that is making a private environment, with an installer that says so and hangs.
 fn measure_and_hang_in_the_installer(place: &Place) -> std::process::Command {
     let said = place.path("said");
-    // An interpreter without NumPy. refcow itself stands in for its program: it is of the right architecture.
+    // An interpreter without NumPy. refcow itself stands in for its program: it is of the right
+    // architecture.
     let answer = format!(
         r#"refcow-probe:{{"implementation":"cpython","version":"3.11.7 (main)","version_info":[3,11,7],"executable":null,"prefix":"/nowhere","base_prefix":"/nowhere","program":"{REFCOW}","gil_disabled":false,"loaded":[]}}"#
     );
@@ -229,7 +231,8 @@ fn an_environment_in_the_making_is_given_up(#[case] signal: Signal, #[case] stat
             let finished = finished.says("making a private environment");
             drop(finished.exits_with(status).says("interrupted"));
         }
-        // The installer runs in one thread and what it is for is said by another, which may not have come to it.
+        // The installer runs in one thread and what it is for is said by another, which may not
+        // have come to it.
         None => drop(finished.killed_by(signal)),
     }
     place.nothing_remains();
@@ -429,7 +432,8 @@ fn a_helper_that_a_fixture_started_ends_with_the_run(
 )]
 fn a_visit_that_leaves_a_forked_process_alive_is_no_measurement(#[case] action: &str) {
     let place = Place::new();
-    // It shares the child's copies: mapped twice, they would look like pages that were never copied.
+    // It shares the child's copies: mapped twice, they would look like pages that were never
+    // copied.
     place
         .run(place.measure_fixture_that(When::Visit, action))
         .refuses(
@@ -529,7 +533,8 @@ fn a_witness_that_is_killed_is_no_measurement() {
     place.nothing_remains();
 }
 
-/// The fixture has a segment that Python's resource tracker (a process that it starts) is to remove at its end.
+/// The fixture has a segment that Python's resource tracker (a process that it starts) is to remove
+/// at its end.
 const TRACKED_SEGMENT: &str = "from multiprocessing import shared_memory\n\
      global segment\n\
      segment = shared_memory.SharedMemory(name=os.path.basename(PLACE), create=True, size=4096)\n";
@@ -609,8 +614,9 @@ fn a_full_dev_shm_is_told_and_nothing_is_left_there() {
     place.nothing_remains();
 }
 
-/// A thread of the parent's waits in read(2), without the GIL. The child's write ends that: the kernel then writes into a
-/// page of the parent's. The child's write is longer than the pipe, so it ends only after that.
+/// A thread of the parent's waits in read(2), without the GIL. The child's write ends that: the
+/// kernel then writes into a page of the parent's. The child's write is longer than the pipe, so it
+/// ends only after that.
 const THREAD: &str = r#"
 
 if WHEN == "visit":
@@ -690,8 +696,8 @@ fn refcow_without_its_subject_says_so(
     let bin = place.path("some/bin");
     fs::create_dir_all(&bin).unwrap();
     let copy = |from: &std::path::Path| {
-        // Not by a descriptor of this process: another test's thread may be starting a program just now, which would
-        // inherit it, and a program that is open for writing cannot be executed.
+        // Not by a descriptor of this process: another test's thread may be starting a program just
+        // now, which would inherit it, and a program that is open for writing cannot be executed.
         let done = std::process::Command::new("cp")
             .arg(from)
             .arg(&bin)
@@ -730,7 +736,8 @@ fn interpreter(place: &Place, name: &str, answer: &str) -> String {
     )
 }
 
-/// The real interpreter that tests measure with, and what is left of a run in which another one fails.
+/// The real interpreter that tests measure with, and what is left of a run in which another one
+/// fails.
 fn measured_beside(place: &Place, other: &str, fixture: &[&str], error: &str) -> String {
     let mut refcow = place.refcow(["measure", "--children", "1", "--format", "json"]);
     refcow.args(["--python", python(), "--python", other]);
@@ -884,7 +891,8 @@ fn that_raises(place: &Place, name: &str) -> String {
     place.file(name, text)
 }
 
-/// Of a run in which all but `ints` fails: its errors, the warnings of its document, and those of its table.
+/// Of a run in which all but `ints` fails: its errors, the warnings of its document, and those of
+/// its table.
 fn told_and_warned(place: &Place, arguments: &[&str]) -> (String, Vec<String>, Vec<String>) {
     let run = |format: &str| {
         let mut refcow = place.refcow(["measure", "--children", "1", "--quiet"]);

@@ -383,7 +383,8 @@ fn the_json_of_a_real_run_has_this_shape() {
     });
 }
 
-/// Single pages of the interpreter's own are nobody's matter: which of them a visit writes, a new build may change.
+/// Single pages of the interpreter's own are nobody's matter: which of them a visit writes, a new
+/// build may change.
 fn without_the_interpreters_own(mut report: Report) -> Report {
     let measurements = report.runs.iter_mut().flat_map(|run| &mut run.measurements);
     for child in measurements.flat_map(|measurement| &mut measurement.children) {

@@ -1,4 +1,5 @@
-//! Documents that somebody else made: what is read of them is refused with a reason, or shown in every format without harm.
+//! Documents that somebody else made: what is read of them is refused with a reason, or shown in
+//! every format without harm.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +52,8 @@ fn replaced(document: &Value, others: &BTreeMap<String, String>) -> Value {
     }
 }
 
-/// In place of all texts that a document may have others for, at once; each has every hostile one in its turn.
+/// In place of all texts that a document may have others for, at once; each has every hostile one
+/// in its turn.
 #[rstest]
 fn a_hostile_text_does_no_harm_anywhere(#[values(1, 2)] runs: usize) {
     let mut report = full();

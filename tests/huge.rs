@@ -1,4 +1,5 @@
-//! Huge pages, as the user's own program would have them: what the kernel makes of shared pages is a copy with a cause of its own.
+//! Huge pages, as the user's own program would have them: what the kernel makes of shared pages is
+//! a copy with a cause of its own.
 
 use std::fs;
 

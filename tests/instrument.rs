@@ -80,7 +80,8 @@ fn twenty_runs_count_the_same_pages() {
         let visits = ["--visit", "iterate", "--visit", "collect"];
         let report = run::measure(&[&["ints", "--count", "20000"], &visits[..]].concat());
         let children = report.measurements.into_iter().flat_map(|one| one.children);
-        // Of the faults some map in pages of libraries, as many as the page cache has at hand: no counts of pages.
+        // Of the faults some map in pages of libraries, as many as the page cache has at hand: no
+        // counts of pages.
         children
             .map(|child| (child.pages_copied_by_fork, child.regions))
             .collect()
@@ -139,7 +140,8 @@ fn an_ordinary_user_gets_the_counts_that_root_gets() {
         run::the_run(&run::succeeded(&format!("{command:?}"), output))
     };
     const NOBODY: u32 = 65_534;
-    // A machine whose system has no usable Python: root's own, without the privilege that shows frame numbers.
+    // A machine whose system has no usable Python: root's own, without the privilege that shows
+    // frame numbers.
     let usable = python::choose(Some(system)).is_ok();
     let (root, plain) = if usable {
         (report(run_as(None)), report(run_as(Some(NOBODY))))
@@ -232,7 +234,8 @@ fn comparing_bytes_leaves_shared_pages_shared() {
     assert_eq!(own(subject.pid(), &pages), PageSet::new());
 }
 
-/// Why `observe::memory` reads /proc/PID/mem. If this fails, the kernel has changed, and the choice can be made anew.
+/// Why `observe::memory` reads /proc/PID/mem. If this fails, the kernel has changed, and the choice
+/// can be made anew.
 #[test]
 fn process_vm_readv_would_copy_the_pages_it_reads() {
     let release = nix::sys::utsname::uname().unwrap();

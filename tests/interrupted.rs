@@ -10,8 +10,8 @@ use rstest::rstest;
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// A dataset that notes each time that it is built. The `slow` one hangs while there is a file `hang`, in the interpreters
-/// whose prefix ends with what stands in that.
+/// A dataset that notes each time that it is built. The `slow` one hangs while there is a file
+/// `hang`, in the interpreters whose prefix ends with what stands in that.
 fn fixtures(place: &Place) -> [String; 2] {
     let text = |name: &str, slow: &str| {
         format!(

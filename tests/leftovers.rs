@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const HANG: &str = "while True: signal.pause()";
 
-/// In a session of its own and with an empty environment it has neither the group nor anything else of the subject's.
+/// In a session of its own and with an empty environment it has neither the group nor anything else
+/// of the subject's.
 const HELPER: &str = "helper = subprocess.Popen(['/bin/sleep', '1000'], env={}, start_new_session=True)\n\
                       say(helper.pid)\n";
 
@@ -68,7 +69,8 @@ fn so_does_it_with_a_run_of_its_own_accord(
     place.nothing_remains();
 }
 
-/// As root: the kernel then forgets that it was to end with its parent, and an ordinary user may not end it.
+/// As root: the kernel then forgets that it was to end with its parent, and an ordinary user may
+/// not end it.
 #[rstest]
 fn a_process_that_becomes_another_user_ends_with_the_run(
     #[values(When::Build, When::Visit)] when: When,
@@ -235,7 +237,8 @@ fn shared_memory_of_another_pid_namespace_is_left_alone() {
     if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
         return skipped("another PID namespace", &format!("{tried:?}"));
     }
-    // By the name of the subject, as refcow's own fixtures name theirs, and by any number that the second may have.
+    // By the name of the subject, as refcow's own fixtures name theirs, and by any number that the
+    // second may have.
     let action = format!(
         "names = [os.environ['REFCOW_SUBJECT']] + ['refcow-%d' % number for number in range(400)]\n\
          for name in names: open('/dev/shm/{{}}-{{}}'.format(name, os.path.basename(PLACE)), 'w').close()\n\

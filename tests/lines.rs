@@ -1,4 +1,5 @@
-//! The log of lines says of each page fault's time which line was running, and keeps quiet where it does not know.
+//! The log of lines says of each page fault's time which line was running, and keeps quiet where it
+//! does not know.
 
 use std::fs;
 

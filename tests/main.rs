@@ -1,7 +1,8 @@
-//! The tests that spawn refcow or look at what it prints, in one program: it is linked once, and no core waits for the end of a
-//! file. `cargo test --test all -- NAME::` runs those of one file.
+//! The tests that spawn refcow or look at what it prints, in one program: it is linked once, and no
+//! core waits for the end of a file. `cargo test --test all -- NAME::` runs those of one file.
 //!
-//! What changes the process that it runs in, by its environment or by a signal, is in `python/`, a program of its own.
+//! What changes the process that it runs in, by its environment or by a signal, is in `python/`, a
+//! program of its own.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The process that finds the dataset: what it takes, what it has no room for, and that it runs nobody's code.
+//! The process that finds the dataset: what it takes, what it has no room for, and that it runs
+//! nobody's code.
 
 use std::collections::BTreeSet;
 

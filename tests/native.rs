@@ -1,4 +1,5 @@
-//! Memory that nobody's reference leads to: what C holds, private files, and the program around the data.
+//! Memory that nobody's reference leads to: what C holds, private files, and the program around the
+//! data.
 
 use refcow::driver::Subject;
 use refcow::model::{Cause, Child, RegionName, Run, Written};
@@ -99,7 +100,8 @@ fn objects_that_c_holds_are_known_by_what_stands_there(
                 && written.cause == Cause::Refcount
                 && written.region == RegionName::Native
         });
-        // 40,000 tuples and as many texts, all in blocks of 64 bytes and by turns: each page has tuples.
+        // 40,000 tuples and as many texts, all in blocks of 64 bytes and by turns: each page has
+        // tuples.
         assert!(
             (1_200..1_300).contains(&tuples),
             "{tuples} of {unshared} of {pages}"
@@ -134,8 +136,9 @@ fn what_a_container_of_c_code_keeps_is_its_own(
     });
 }
 
-/// The object map when many things of many types were built twice: reachable from the data, and held by nothing that is known. And
-/// where those of this kind are: address, whether the collector tracks it, type.
+/// The object map when many things of many types were built twice: reachable from the data, and
+/// held by nothing that is known. And where those of this kind are: address, whether the collector
+/// tracks it, type.
 fn mapped(
     interpreter: &python::Interpreter,
     kind: &str,

@@ -1,4 +1,5 @@
-//! What a child has besides its copies: what it makes, maps in, imports, and gives back before anybody looks.
+//! What a child has besides its copies: what it makes, maps in, imports, and gives back before
+//! anybody looks.
 
 use std::path::PathBuf;
 
@@ -109,7 +110,8 @@ fn what_a_child_makes_is_told_by_type_and_by_who_made_it(
 
         let objects = child(&run, "objects");
         adds_up(objects);
-        // 24 bytes in a block of 32 since 3.8 on (16 before), 40 and a GC header in one of 48 or 64.
+        // 24 bytes in a block of 32 since 3.8 on (16 before), 40 and a GC header in one of 48 or
+        // 64.
         let floats = 150_000 * 24 / 4096;
         assert!(of_type(objects, "float") >= floats, "{:#?}", objects.made);
         let tuples = 150_000 * 40 / 4096;

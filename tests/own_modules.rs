@@ -1,4 +1,5 @@
-//! Data and code of the user's own: a Python file with `build(…)` and `visit_…(data)` is all it takes.
+//! Data and code of the user's own: a Python file with `build(…)` and `visit_…(data)` is all it
+//! takes.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! The page of a report: HTML and Markdown of canned runs, and what a hostile run file can do to them.
+//! The page of a report: HTML and Markdown of canned runs, and what a hostile run file can do to
+//! them.
 
 use std::collections::BTreeSet;
 

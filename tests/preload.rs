@@ -92,7 +92,8 @@ fn an_environment_may_have_any_path() {
 
 #[test]
 fn nothing_of_the_users_reaches_code_that_needs_nothing() {
-    // refcow's own data is built without variables, descriptors and folders of whoever starts it; a file of the user's has them.
+    // refcow's own data is built without variables, descriptors and folders of whoever starts it; a
+    // file of the user's has them.
     let place = Place::new();
     let fixture = place.file(
         "looks.py",

@@ -1,5 +1,6 @@
-//! Processes that a visit starts: each that is forked is followed to its end, what cannot be is said, and one that is left behind
-//! is found wherever it went. And what happens on the way from the fork to the visit.
+//! Processes that a visit starts: each that is forked is followed to its end, what cannot be is
+//! said, and one that is left behind is found wherever it went. And what happens on the way from
+//! the fork to the visit.
 
 use std::process::Command;
 
@@ -13,7 +14,8 @@ use crate::common::{Place, REFCOW, by_python, run};
 const FORKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/forks.py");
 const DUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/due.py");
 
-/// Pages of the data that a fork's own steps may write to: objects that they use, or make, have pages in common with the data's.
+/// Pages of the data that a fork's own steps may write to: objects that they use, or make, have
+/// pages in common with the data's.
 const NOISE: u64 = 8;
 
 fn arguments<'a>(python: &'a str, visits: &[&'a str]) -> Vec<&'a str> {
@@ -101,7 +103,8 @@ fn each_process_of_a_visit_is_followed_to_its_end(
             let sum: u64 = headers.iter().sum();
             let wanted = all * reads.iter().sum::<u64>();
             if visit == "pool" {
-                // Who gets which part is chance; together they read all, and each that reads all copies all.
+                // Who gets which part is chance; together they read all, and each that reads all
+                // copies all.
                 assert!(headers.iter().all(|one| *one <= all + NOISE), "{headers:?}");
                 assert!(sum >= all, "{headers:?}");
             } else {
@@ -114,7 +117,8 @@ fn each_process_of_a_visit_is_followed_to_its_end(
                 }
                 assert!(sum >= wanted);
             }
-            // The child that is counted has read nothing itself, but a pool takes more objects that lie beside the data's.
+            // The child that is counted has read nothing itself, but a pool takes more objects that
+            // lie beside the data's.
             let own = child.region(RegionName::Header).unwrap().unshared;
             assert!(
                 own <= if visit == "pool" { all / 10 } else { NOISE },
@@ -228,7 +232,8 @@ fn a_collection_on_the_way_is_told_of_and_its_pages_stay_in_their_region(
             let run = look(due, "look");
             for child in &run.measurements[0].children {
                 let (of, unshared, on_the_way) = header(child);
-                // Which pages the fork's own steps write to may depend on what was collected before.
+                // Which pages the fork's own steps write to may depend on what was collected
+                // before.
                 assert!(of.abs_diff(pages) <= 2, "{due}: {of}, {pages}");
                 assert!(
                     is_all(unshared + on_the_way, of),

@@ -279,8 +279,8 @@ with open(os.path.join(PLACE, 'out/index.html'), 'w') as mine:
     assert_eq!(fs::read(place.path("out/run.json")).unwrap(), before);
 }
 
-/// Killed at each time that something of a folder changes its name: each file is that of one report or of the other, the
-/// document comes last, and the next run has no trouble with what is there.
+/// Killed at each time that something of a folder changes its name: each file is that of one report
+/// or of the other, the document comes last, and the next run has no trouble with what is there.
 #[test]
 fn a_run_that_is_killed_leaves_each_file_old_or_new() {
     let place = Place::new();

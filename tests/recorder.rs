@@ -42,7 +42,8 @@ struct PlainVisit {
     code: Vec<CodeMapping>,
     /// What was recorded at the plain pages.
     faults: Vec<Fault>,
-    /// What was recorded elsewhere: pages of code that the child came to for the first time since its fork.
+    /// What was recorded elsewhere: pages of code that the child came to for the first time since
+    /// its fork.
     fetched: u64,
     lost: u64,
 }
@@ -73,7 +74,8 @@ fn visit(
     let (faults, others): (Vec<_>, Vec<_>) = faults
         .into_iter()
         .partition(|fault| plain.contains(&fault.address));
-    // All else that the child writes, its stack and what the protocol uses, it has written in the rehearsal.
+    // All else that the child writes, its stack and what the protocol uses, it has written in the
+    // rehearsal.
     for fault in &others {
         let mut code = code.iter();
         let fetched = code.any(|one| one.range.contains(&fault.address));
@@ -140,7 +142,8 @@ fn what_a_full_ring_has_no_room_for_is_counted() {
     });
     let recorded = visit.faults.len() as u64;
     let all = recorded + visit.fetched + visit.lost;
-    // How many pages of code there are is the page cache's affair; some of their records may be lost too.
+    // How many pages of code there are is the page cache's affair; some of their records may be
+    // lost too.
     assert!((count..count + 10).contains(&all), "{all}");
     // In the same order, each at most once.
     let mut written = visit.addresses.iter();

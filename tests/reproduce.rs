@@ -107,7 +107,8 @@ fn what_is_not_the_datasets_moves(
     assert_eq!(Some(heaviest(&other).weight), weight);
 }
 
-/// How much of a library is mapped depends on the page cache, which other programs change; what is copied of it does not.
+/// How much of a library is mapped depends on the page cache, which other programs change; what is
+/// copied of it does not.
 #[rstest]
 #[case::mapped(330, 0, Weight::DoesNotCount)]
 #[case::mapped_far_less(40, 0, Weight::Differs)]
@@ -391,7 +392,8 @@ fn a_file_that_is_not_the_one_that_was_measured_is_not_run(
     assert!(!place.path("victim").exists());
 }
 
-/// A file that leaves a mark where its code runs, with a module and a package beside it, measured; and its document.
+/// A file that leaves a mark where its code runs, with a module and a package beside it, measured;
+/// and its document.
 fn that_imports(place: &Place) -> (String, String, Value) {
     fs::create_dir_all(place.path("code/package")).unwrap();
     place.file("code/beside.py", "ROWS = 300\n");
@@ -630,7 +632,8 @@ const WORDS: [&str; 34] = [
     "nothing_returned",
 ];
 
-/// Other values of the same kind, far from the one that is there. Of words that are not taken the next is tried.
+/// Other values of the same kind, far from the one that is there. Of words that are not taken the
+/// next is tried.
 fn others(place: &str, value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(truth) => vec![json!(!truth)],
@@ -653,7 +656,8 @@ fn others(place: &str, value: &Value) -> Vec<Value> {
     }
 }
 
-/// What is said of a document of which one value was changed, and which is measured again as it was.
+/// What is said of a document of which one value was changed, and which is measured again as it
+/// was.
 fn said_of(edited: &Value, original: &Report) -> Result<Reproduction, String> {
     let read = model::read(edited.to_string().as_bytes());
     let (mut report, _) = read.map_err(|error| error.to_string())?;
@@ -675,7 +679,8 @@ fn field(place: &str) -> String {
     field.trim_start_matches('.').to_owned()
 }
 
-/// Each field of a document, one after the other, with another value: where it is there often, the first and the last.
+/// Each field of a document, one after the other, with another value: where it is there often, the
+/// first and the last.
 fn every_edit_is_found_or_named(document: &Value) {
     let original = read(document);
     let plain = said_of(document, &original).unwrap();

@@ -1,4 +1,5 @@
-//! A document as refcow wrote it when the cause `buffer` was called `payload`, and all of the process but the data was `rest`.
+//! A document as refcow wrote it when the cause `buffer` was called `payload`, and all of the
+//! process but the data was `rest`.
 
 use refcow::claims::Claims;
 use refcow::compare::{TOLERANCE, compare};
@@ -6,7 +7,8 @@ use refcow::model::{self, By, Cause, Fate, RegionName, Report, Status};
 use refcow::report::{Format, render, render_by};
 use serde_json::Value;
 
-/// A part of a real one: one visit of three lists, in which 3.12 wrote a version into the keys of a dict.
+/// A part of a real one: one visit of three lists, in which 3.12 wrote a version into the keys of a
+/// dict.
 const DOCUMENT: &str = include_str!("fixtures/second_version.json");
 
 fn read() -> Report {

@@ -1,4 +1,5 @@
-//! The same data has the same pages, the interpreter's own included, wherever and however refcow is started.
+//! The same data has the same pages, the interpreter's own included, wherever and however refcow is
+//! started.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -44,7 +45,8 @@ fn counts(printed: &str) -> Counts {
             child.regions.iter().map(move |region| {
                 let identical = region.identical.unwrap_or_default();
                 let name = format!("{of}: {:?}", region.name);
-                // How much of a library is mapped depends on the page cache, and so on other programs.
+                // How much of a library is mapped depends on the page cache, and so on other
+                // programs.
                 let pages = match region.name {
                     RegionName::Libraries => 0,
                     _ => region.pages,
@@ -163,7 +165,8 @@ fn the_private_environment_may_be_anywhere() {
 fn refcow_may_be_anywhere() {
     let (_root, folder) = strange();
     for program in [Path::new(REFCOW), &subject()] {
-        // By another process: no test's descriptor may be open for writing when the program is started.
+        // By another process: no test's descriptor may be open for writing when the program is
+        // started.
         let copied = Command::new("cp").arg(program).arg(&folder).status();
         assert!(copied.unwrap().success());
     }
@@ -171,7 +174,8 @@ fn refcow_may_be_anywhere() {
     same_as_here(command.args(MEASURED).args(["--python", python_path()]));
 }
 
-/// Starts a program whose standard error is a terminal, of which a process reads until it is closed.
+/// Starts a program whose standard error is a terminal, of which a process reads until it is
+/// closed.
 const TERMINAL: &str = "\
 import os, pty, sys
 reads, terminal = pty.openpty()

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use crate::common::{Place, REFCOW, python, run};
 
-/// A program by the name of an interpreter, which notes that it was started and answers with this line.
+/// A program by the name of an interpreter, which notes that it was started and answers with this
+/// line.
 fn noting(place: &Place, path: &str, answer: &str) {
     let starts = place.path("starts");
     let text = format!(
@@ -25,7 +26,8 @@ fn older(version: &str) -> String {
     )
 }
 
-/// refcow where `python3` is a usable interpreter, nothing else is on PATH, and pyenv's versions are in this place.
+/// refcow where `python3` is a usable interpreter, nothing else is on PATH, and pyenv's versions
+/// are in this place.
 fn where_nothing_else_is(place: &Place, arguments: &[&str]) -> Command {
     let bin = place.path("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -46,8 +48,8 @@ fn where_nothing_else_is(place: &Place, arguments: &[&str]) -> Command {
     command
 }
 
-/// Claims are measured with one interpreter. Of the others it starts one, for the claim about 3.8: the first
-/// that is older, if it is in a place that only the user and root can write to.
+/// Claims are measured with one interpreter. Of the others it starts one, for the claim about 3.8:
+/// the first that is older, if it is in a place that only the user and root can write to.
 #[test]
 fn claims_start_their_own_interpreter_and_one_older() {
     let place = Place::new();

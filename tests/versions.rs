@@ -85,7 +85,8 @@ fn outcome(id: &str, version: &str, figures: &Figures) -> Outcome {
 type NamedFigure<'a> = (&'a str, Value);
 type ChangeSide<'a> = (&'a str, &'a [NamedFigure<'a>]);
 
-/// What is found on one side of a change is not what is predicted for the other, and the other way round.
+/// What is found on one side of a change is not what is predicted for the other, and the other way
+/// round.
 #[test]
 fn no_prediction_is_foregone() {
     use Value::{Count, Text, Truth};
@@ -387,7 +388,8 @@ fn no_prediction_is_foregone() {
         assert_eq!(outcome(id, after, &old), Outcome::Otherwise, "{id}");
         assert_eq!(outcome(id, before, &new), Outcome::Otherwise, "{id}");
     }
-    // Each fact that has changed is among them, with each of its changes but the twelfth of the instances' layout.
+    // Each fact that has changed is among them, with each of its changes but the twelfth of the
+    // instances' layout.
     for fact in facts() {
         let steps = cases.iter().filter(|(id, ..)| *id == fact.id).count();
         let changes = fact.changes().count();
@@ -444,7 +446,8 @@ fn the_data_of_the_facts_is_whole() {
     assert_eq!(ids.len(), facts().len());
 }
 
-/// The document that shows the facts' figures is made by a command; that it is of these facts can be told.
+/// The document that shows the facts' figures is made by a command; that it is of these facts can
+/// be told.
 #[test]
 fn the_document_has_every_fact() {
     let document = include_str!("../docs/versions.md");

@@ -266,8 +266,8 @@ const SEVERAL: &str = "import os, signal, threading, time\n\
     def visit_leaves(data):\n    if os.fork() == 0:\n        os.execv('/bin/sleep', ['sleep', '1000'])\n    raise KeyError('left')\n\
     def visit_last(data):\n    sum(data)\n";
 
-/// Each region's pages and copies. Of the rest of the process, of which a page more or less is shared when the first visit of
-/// a subject begins, the copies.
+/// Each region's pages and copies. Of the rest of the process, of which a page more or less is
+/// shared when the first visit of a subject begins, the copies.
 fn counts(measurement: &Measurement) -> Vec<(RegionName, Option<u64>, u64)> {
     let regions = measurement.children.iter().flat_map(|child| &child.regions);
     let counts = regions.map(|region| {

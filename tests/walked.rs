@@ -1,5 +1,5 @@
-//! What belongs to the data, and what does not: each kind of thing that the collector is not told of is written to, and the
-//! fixture itself counts its pages.
+//! What belongs to the data, and what does not: each kind of thing that the collector is not told
+//! of is written to, and the fixture itself counts its pages.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,9 @@ const CLASSES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/class
 /// Pages on which something else was written to first, or that were written before.
 const A_FEW: u64 = 5;
 
-/// As many of the pages with children of elements: what else is on those depends on the length of the fixture's own path, which is
-/// in each of its code objects. There were 3 to 6 of 145 or 146, in six folders.
+/// As many of the pages with children of elements: what else is on those depends on the length of
+/// the fixture's own path, which is in each of its code objects. There were 3 to 6 of 145 or 146,
+/// in six folders.
 const A_FEW_BESIDE_ELEMENTS: u64 = 7;
 
 /// What the fixture has counted for each visit, and what refcow says of it.
@@ -37,7 +38,8 @@ fn measured(file: &str, python: &str) -> (HashMap<String, u64>, Run) {
     (serde_json::from_slice(&counted).unwrap(), run)
 }
 
-/// Pages that were written to first for this cause, at objects of one of these types, or at what belongs to one.
+/// Pages that were written to first for this cause, at objects of one of these types, or at what
+/// belongs to one.
 fn pages(child: &Child, regions: &[RegionName], cause: Cause, types: &[&str]) -> u64 {
     let wanted = child.written.iter().filter(|row| {
         let of_type = row.of_type.as_deref().unwrap_or_default();

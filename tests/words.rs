@@ -1,4 +1,5 @@
-//! What refcow says of a visit, in sentences: documents of every kind of visit, and the words for each.
+//! What refcow says of a visit, in sentences: documents of every kind of visit, and the words for
+//! each.
 
 use refcow::model::{
     Cause, Child, Followed, Made, OnTheWay, Peak, Processes, RegionName, Report, Run,
@@ -559,7 +560,8 @@ fn by_package_names_what_is_of_none() {
     }
 }
 
-/// A page on which payload ends may hold another object, too. What is written to that is no payload.
+/// A page on which payload ends may hold another object, too. What is written to that is no
+/// payload.
 #[rstest]
 #[case::one_page(1, "4 KiB", false)]
 #[case::more_than_noise(5, "20 KiB", true)]

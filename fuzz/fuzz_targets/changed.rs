@@ -1,4 +1,5 @@
-//! A document with something in every field, of which some values are others: what random bytes never come to.
+//! A document with something in every field, of which some values are others: what random bytes
+//! never come to.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
-//! The shared library that refcow preloads into a Python: the crate `refcow_subject`, and nothing else.
+//! The shared library that refcow preloads into a Python: the crate `refcow_subject`, and nothing
+//! else.
 
 use std::process::ExitCode;
 

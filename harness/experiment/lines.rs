@@ -8,8 +8,8 @@ use crate::protocol::{LineIntervals, PythonLine};
 /// A log whose intervals are in order and name places that it has.
 ///
 /// Faults that are recorded elsewhere with the time of CLOCK_MONOTONIC get their line by
-/// [`LineLog::with_caller_at`]. That clock is the same for both only if the subject is in the initial time
-/// namespace (`time_namespaces(7)`), or the recording knows of its offset.
+/// [`LineLog::with_caller_at`]. That clock is the same for both only if the subject is in the
+/// initial time namespace (`time_namespaces(7)`), or the recording knows of its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineLog(LineIntervals);
 
@@ -56,12 +56,14 @@ impl LineLog {
         Ok(Self(lines))
     }
 
-    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC, and the innermost line of the user's own that had
-    /// called it, unless it is itself one. `None` where the log says nothing: the visit's thread had no page faults around that
-    /// time, or ran no Python, or the log is incomplete.
+    /// The line that was running then, in nanoseconds of CLOCK_MONOTONIC, and the innermost line of
+    /// the user's own that had called it, unless it is itself one. `None` where the log says
+    /// nothing: the visit's thread had no page faults around that time, or ran no Python, or the
+    /// log is incomplete.
     ///
-    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that thread. One of another thread
-    /// would get the line at which the first was then, as a rule one that waits.
+    /// It speaks of the visit's thread, which is the child's first: ask it only of faults of that
+    /// thread. One of another thread would get the line at which the first was then, as a rule one
+    /// that waits.
     pub fn with_caller_at(&self, time: u64) -> Option<(&PythonLine, Option<&PythonLine>)> {
         let place = self.number_at(time)?;
         let own = self.0.own.get(place).copied().flatten();

@@ -1,4 +1,5 @@
-//! What may be seen of programs that refcow did not start, for `refcow doctor`: each thing is tried on this process.
+//! What may be seen of programs that refcow did not start, for `refcow doctor`: each thing is tried
+//! on this process.
 
 use crate::observe::{CAP_SYS_PTRACE, FrameFlags, TreeRecorder, has_capability};
 

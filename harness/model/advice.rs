@@ -5,8 +5,8 @@ use crate::numbers::{bytes, count, signed_bytes};
 use crate::remedies::{remedies, title};
 use crate::{Advice, Cause, Measurement, Tried};
 
-/// What is no saving. A remedy's own code and objects make another heap of the same data, as another build of Python
-/// does, whose memory begins elsewhere: the same tolerance.
+/// What is no saving. A remedy's own code and objects make another heap of the same data, as
+/// another build of Python does, whose memory begins elsewhere: the same tolerance.
 pub fn noise_bytes(copied_bytes: u64, page_size_bytes: u64) -> u64 {
     let part = (copied_bytes as f64 * TOLERANCE.share) as u64;
     part.max(TOLERANCE.pages * page_size_bytes)
@@ -24,7 +24,8 @@ pub fn saved_bytes(as_it_is: u64, with_remedy: u64) -> i64 {
     i64::try_from(i128::from(as_it_is) - i128::from(with_remedy)).unwrap_or(i64::MIN)
 }
 
-/// Puts first what saves most; of those that save the same but for noise, the simplest. What was not measured is last.
+/// Puts first what saves most; of those that save the same but for noise, the simplest. What was
+/// not measured is last.
 pub fn rank(tried: &mut Vec<Tried>, noise_bytes: u64) {
     let noise = i64::try_from(noise_bytes).unwrap_or(i64::MAX);
     let simple = |tried: &Tried| {

@@ -1,7 +1,9 @@
-//! The statements of the article, put to the test: which measurements each needs, and the verdict that follows.
+//! The statements of the article, put to the test: which measurements each needs, and the verdict
+//! that follows.
 //!
-//! Statements, rules and limits are data (`claims.toml`); what is here reads them. Nothing here measures, and no figure
-//! of a measurement stands in the data: a rule compares figures with each other and with thresholds that it states.
+//! Statements, rules and limits are data (`claims.toml`); what is here reads them. Nothing here
+//! measures, and no figure of a measurement stands in the data: a rule compares figures with each
+//! other and with thresholds that it states.
 
 mod anew;
 mod context;
@@ -26,8 +28,8 @@ use crate::{Run, Verdict};
 /// What is expected of some claims, in place of what refcow expects itself.
 pub type Expectations = BTreeMap<String, Verdict>;
 
-/// Takes from a run that was ended the verdicts and facts whose evidence it came not to: from a part of that another may
-/// follow than from all.
+/// Takes from a run that was ended the verdicts and facts whose evidence it came not to: from a
+/// part of that another may follow than from all.
 pub fn keep_settled(run: &mut Run) {
     let (claims, facts) = (mem::take(&mut run.claims), mem::take(&mut run.facts));
     let claims = claims.into_iter();

@@ -1,6 +1,7 @@
 //! A base against a new document: which rows belong together, and what came of each.
 //!
-//! Judged are the bytes that a visit cost (`cost`), verdicts, and what facts say. Pages of regions explain a cost.
+//! Judged are the bytes that a visit cost (`cost`), verdicts, and what facts say. Pages of regions
+//! explain a cost.
 
 mod circumstances;
 mod cost;
@@ -26,8 +27,9 @@ pub use pairs::{FixtureOrVisit, MatchError, Renamed, any_common, check_names, na
 
 /// Compares two documents.
 ///
-/// Runs of one series belong together, those that have the most in common first; where each document has a single run,
-/// these do. Facts name what is known of a change between versions; `renamed` has what each name of the base is now.
+/// Runs of one series belong together, those that have the most in common first; where each
+/// document has a single run, these do. Facts name what is known of a change between versions;
+/// `renamed` has what each name of the base is now.
 pub fn compare(
     base: &Report,
     new: &Report,
@@ -87,7 +89,8 @@ pub fn compare(
     comparison
 }
 
-/// What changes from each run to the next: of one command's document, from each version of Python to the next.
+/// What changes from each run to the next: of one command's document, from each version of Python
+/// to the next.
 pub fn neighbours(report: &Report, facts: &Claims) -> Vec<ComparedRuns> {
     let sources = &report.sources[..];
     let pairs = report.runs.iter().zip(report.runs.iter().skip(1));

@@ -1,12 +1,15 @@
-//! Whether a document says what its own measurements say, wherever that takes more than its figures: refcow's rules, its
-//! statements and its words. What figures alone must agree in is checked where a document is read (`model`).
+//! Whether a document says what its own measurements say, wherever that takes more than its
+//! figures: refcow's rules, its statements and its words. What figures alone must agree in is
+//! checked where a document is read (`model`).
 //!
-//! Words that refcow has for something never come from a document. In one of this very refcow they must be what this refcow
-//! would write; another version may have put them otherwise, and then those of this one take their place.
+//! Words that refcow has for something never come from a document. In one of this very refcow they
+//! must be what this refcow would write; another version may have put them otherwise, and then
+//! those of this one take their place.
 
 use crate::{DocumentError, Report, Run, advice, claims, ways};
 
-/// Refuses a document that contradicts itself, and gives it refcow's words. `commit`: that which this refcow is built from.
+/// Refuses a document that contradicts itself, and gives it refcow's words. `commit`: that which
+/// this refcow is built from.
 ///
 /// # Errors
 /// With the place at which it does.
@@ -74,8 +77,8 @@ fn all_advice(run: &mut Run, mine: bool) -> Result<(), Wrong> {
                 return Err((place("remedies"), what));
             }
         }
-        // Why nothing helps follows from causes, which are recorded for that sentence alone: of this, nothing but a repetition
-        // tells.
+        // Why nothing helps follows from causes, which are recorded for that sentence alone: of
+        // this, nothing but a repetition tells.
         let helpless = one.copied_bytes > one.noise_bytes && one.best().is_none();
         let as_it_is = one.measurement(&run.measurements, None);
         let Some(as_it_is) = as_it_is.filter(|_| !helpless) else {

@@ -9,8 +9,8 @@ pub struct Failed {
     pub what: Option<String>,
 }
 
-/// The names of all, in their order: `CPython 3.11.2, CPython 3.13.0: ints, lists`. What fails with the same interpreters
-/// is said once for them.
+/// The names of all, in their order: `CPython 3.11.2, CPython 3.13.0: ints, lists`. What fails with
+/// the same interpreters is said once for them.
 pub fn names(failed: &[Failed]) -> String {
     let mut by_interpreter: Vec<(&Option<String>, Vec<&str>)> = Vec::new();
     for one in failed {
@@ -47,7 +47,8 @@ pub struct Failure {
     pub failed: Failed,
     /// All that is said of it if nothing else fails for this reason.
     pub alone: String,
-    /// Why, without its name: a line, and below it perhaps what belongs to this failure alone, as a traceback does.
+    /// Why, without its name: a line, and below it perhaps what belongs to this failure alone, as a
+    /// traceback does.
     pub reason: String,
     /// What to do about it.
     pub help: Option<String>,
@@ -108,8 +109,8 @@ fn filled(line: &str) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
-/// What stands below the reasons, once where it is the same but for the marks that some versions of Python put below a
-/// line of a traceback.
+/// What stands below the reasons, once where it is the same but for the marks that some versions of
+/// Python put below a line of a traceback.
 fn details(failures: &[Failure]) -> String {
     let is_mark = |line: &&str| line.chars().all(|letter| " ^~".contains(letter));
     let all = failures.iter().filter_map(|failure| {

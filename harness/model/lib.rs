@@ -1,7 +1,9 @@
-//! What is measured and reported, and every rule about it: nothing here touches a process, a file, the clock or the environment.
+//! What is measured and reported, and every rule about it: nothing here touches a process, a file,
+//! the clock or the environment.
 //!
-//! `schema` is what stands in a document, in code, JSON and docs by the same words. The other modules say what follows from
-//! that: they compare, judge, rank and merge. (minijinja is here for the conditions of claims, which are data.)
+//! `schema` is what stands in a document, in code, JSON and docs by the same words. The other
+//! modules say what follows from that: they compare, judge, rank and merge. (minijinja is here for
+//! the conditions of claims, which are data.)
 
 // What is `pub` is what another crate uses, so that rustc sees what nobody does.
 #![warn(unreachable_pub)]

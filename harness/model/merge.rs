@@ -52,8 +52,9 @@ pub enum MergeError {
     },
 }
 
-/// Puts all runs into one document, in ascending order of their versions; of one version in the given order. Runs of one
-/// interpreter on one machine become one run, unless claims of one would no longer follow from what the other measured.
+/// Puts all runs into one document, in ascending order of their versions; of one version in the
+/// given order. Runs of one interpreter on one machine become one run, unless claims of one would
+/// no longer follow from what the other measured.
 ///
 /// # Errors
 /// When something is there twice, or the documents were written in different versions.
@@ -120,7 +121,8 @@ pub fn merge(documents: Vec<NamedDocument>) -> Result<Report, MergeError> {
     Ok(report)
 }
 
-/// The machine and the interpreter that a run is of. What changes from run to run, as free memory, is left out.
+/// The machine and the interpreter that a run is of. What changes from run to run, as free memory,
+/// is left out.
 fn origin(run: &Run) -> String {
     let environment = &run.environment;
     format!(

@@ -1,7 +1,8 @@
 //! A document against the same command, run again: whether it says the same.
 //!
-//! What a document states is compared, one by one: page counts, verdicts and all that follows from nothing else in it. What moves
-//! from run to run (times) is in it, too, and is not: the answer lists that.
+//! What a document states is compared, one by one: page counts, verdicts and all that follows from
+//! nothing else in it. What moves from run to run (times) is in it, too, and is not: the answer
+//! lists that.
 
 mod besides;
 mod comparing;
@@ -150,7 +151,8 @@ fn measurements(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparin
     }
 }
 
-/// Refuses to measure other files than those that were measured, or to say of more files that they were.
+/// Refuses to measure other files than those that were measured, or to say of more files that they
+/// were.
 ///
 /// # Errors
 /// With all that are others, in words.

@@ -1,4 +1,5 @@
-//! The ways to share data with child processes: data of `ways.toml`, which holds all that tells one from another.
+//! The ways to share data with child processes: data of `ways.toml`, which holds all that tells one
+//! from another.
 
 use std::sync::LazyLock;
 

@@ -1,9 +1,10 @@
 //! Parent and child at the very moment of a fork, before either has run an instruction of its own.
 //!
-//! Only ptrace(2) can stop both there: whatever a forked process does first, returning from `fork` included, writes to
-//! its stack. With `PTRACE_O_TRACEFORK` the parent stops inside the system call and the child before it first returns
-//! to user space. One page of the child's has been written even so: the C library has the kernel store the child's
-//! thread id in it (`CLONE_CHILD_SETTID`, clone(2)).
+//! Only ptrace(2) can stop both there: whatever a forked process does first, returning from `fork`
+//! included, writes to its stack. With `PTRACE_O_TRACEFORK` the parent stops inside the system call
+//! and the child before it first returns to user space. One page of the child's has been written
+//! even so: the C library has the kernel store the child's thread id in it (`CLONE_CHILD_SETTID`,
+//! clone(2)).
 
 use nix::errno::Errno;
 use nix::libc;
@@ -20,22 +21,25 @@ use super::{Disagreement, Error, mappings, page_states};
 pub struct AtFork {
     /// Anonymous pages in private mappings that the parent had in memory.
     pub pages: u64,
-    /// Those that are the child's too, in the same page frame: mapped more than once, and, where the kernel shows
-    /// frame numbers, under the same number.
+    /// Those that are the child's too, in the same page frame: mapped more than once, and, where
+    /// the kernel shows frame numbers, under the same number.
     pub shared: u64,
     /// Whether frame numbers were compared.
     pub frames_compared: bool,
 }
 
-/// Stops process `pid` at its next fork, which `release` brings about, and compares it with the new child. Both go on
-/// afterwards. `None` if it does not come to a fork: no wait for a tracee has a limit, nor does one see an interruption,
-/// so `pause` is asked in between. It waits a moment and says whether the process has gone on, or ended, without a fork.
+/// Stops process `pid` at its next fork, which `release` brings about, and compares it with the new
+/// child. Both go on afterwards. `None` if it does not come to a fork: no wait for a tracee has a
+/// limit, nor does one see an interruption, so `pause` is asked in between. It waits a moment and
+/// says whether the process has gone on, or ended, without a fork.
 ///
-/// Needs ptrace attach access: the same user, and under Yama's default an ancestor; a container's seccomp profile may
-/// forbid it. The process must be no child of this one, which would learn of its end in the place of whoever waits for it.
+/// Needs ptrace attach access: the same user, and under Yama's default an ancestor; a container's
+/// seccomp profile may forbid it. The process must be no child of this one, which would learn of
+/// its end in the place of whoever waits for it.
 ///
 /// # Errors
-/// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release` and `pause` return.
+/// When it cannot be traced or looked at, when the two ways of counting disagree, or what `release`
+/// and `pause` return.
 pub fn at_next_fork<E>(
     pid: i32,
     release: impl FnOnce() -> Result<(), E>,
@@ -101,7 +105,8 @@ impl Stopped {
             pid: pid.as_raw(),
             source,
         };
-        // For its end, too: whoever started it learns of that when its tracer has (ptrace(2), "Death under ptrace").
+        // For its end, too: whoever started it learns of that when its tracer has (ptrace(2),
+        // "Death under ptrace").
         let flags = WaitPidFlag::WSTOPPED
             | WaitPidFlag::WEXITED
             | WaitPidFlag::WNOHANG
@@ -111,7 +116,8 @@ impl Stopped {
                 Ok(WaitStatus::PtraceEvent(_, _, found)) if found == event => {
                     return Ok(Some(Self(pid)));
                 }
-                // A signal that was on its way is passed on. Another event, as when it is told to stop, ends here.
+                // A signal that was on its way is passed on. Another event, as when it is told to
+                // stop, ends here.
                 Ok(WaitStatus::PtraceEvent(_, signal, found)) => {
                     let signal = (found == 0).then_some(signal).and_then(deliver);
                     ptrace::cont(pid, signal).map_err(tracing)?;
@@ -128,7 +134,8 @@ impl Stopped {
     }
 }
 
-/// Traces a process no longer that has gone on, or is about to end: then whoever started it learns of that only from here.
+/// Traces a process no longer that has gone on, or is about to end: then whoever started it learns
+/// of that only from here.
 fn let_go(pid: Pid) {
     // It stops, or ends: the wait is for what comes first. Either is near.
     let _ = ptrace::interrupt(pid);

@@ -53,10 +53,11 @@ fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
     )
 }
 
-/// What a process has of memory in which none but its relatives can have a part, in bytes: anonymous pages, which reach others
-/// by fork alone, and pages of mappings that it shares to write to. Each is divided among those that map it, so that the sum
-/// over a whole tree counts it once, whatever other programs run. Pages of other files are left out: anybody may map those.
-/// `None` where the kernel does not tell (`Pss_Anon` of `/proc/PID/smaps_rollup`: Linux 5.3).
+/// What a process has of memory in which none but its relatives can have a part, in bytes:
+/// anonymous pages, which reach others by fork alone, and pages of mappings that it shares to write
+/// to. Each is divided among those that map it, so that the sum over a whole tree counts it once,
+/// whatever other programs run. Pages of other files are left out: anybody may map those. `None`
+/// where the kernel does not tell (`Pss_Anon` of `/proc/PID/smaps_rollup`: Linux 5.3).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -70,8 +71,8 @@ pub fn family_bytes(pid: i32) -> Result<Option<u64>, Error> {
     Ok(family_sum(&rollup, &maps))
 }
 
-/// A process's part of anonymous pages in bytes, each of which is divided among those that map it (`Pss_Anon` of smaps_rollup); `None`
-/// where the kernel does not tell (before Linux 5.3).
+/// A process's part of anonymous pages in bytes, each of which is divided among those that map it
+/// (`Pss_Anon` of smaps_rollup); `None` where the kernel does not tell (before Linux 5.3).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -95,8 +96,8 @@ fn family_sum(rollup: &MemoryMaps, maps: &MemoryMaps) -> Option<u64> {
     Some(sum)
 }
 
-/// Resident memory of a process in bytes, shared pages included (`Rss` of `/proc/PID/smaps_rollup`); `None` where that
-/// cannot be read.
+/// Resident memory of a process in bytes, shared pages included (`Rss` of
+/// `/proc/PID/smaps_rollup`); `None` where that cannot be read.
 pub fn rss_bytes(pid: i32) -> Option<u64> {
     let rollup = Process::new(pid).and_then(|process| process.smaps_rollup());
     let rollup = rollup.ok()?;
@@ -104,8 +105,8 @@ pub fn rss_bytes(pid: i32) -> Option<u64> {
     map.extension.map.get("Rss").copied()
 }
 
-/// Minor page faults since the process began, from `/proc/PID/stat` alone: the sums above make the kernel look at every
-/// page of the process.
+/// Minor page faults since the process began, from `/proc/PID/stat` alone: the sums above make the
+/// kernel look at every page of the process.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -114,8 +115,9 @@ pub fn minor_faults(pid: i32) -> Result<u64, Error> {
     Ok(stat.map_err(reading(pid, "stat"))?.minflt)
 }
 
-/// Bytes that the process has read by system calls since it began, from pipes and files alike (`rchar` of
-/// `/proc/PID/io`); `None` where the kernel does not count them (CONFIG_TASK_IO_ACCOUNTING).
+/// Bytes that the process has read by system calls since it began, from pipes and files alike
+/// (`rchar` of `/proc/PID/io`); `None` where the kernel does not count them
+/// (CONFIG_TASK_IO_ACCOUNTING).
 pub fn bytes_read(pid: i32) -> Option<u64> {
     let io = Process::new(pid).and_then(|process| process.io());
     io.ok().map(|io| io.rchar)
@@ -123,8 +125,9 @@ pub fn bytes_read(pid: i32) -> Option<u64> {
 
 /// The children of a process that nobody has waited for.
 ///
-/// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process
-/// that there is. A child of a child that has ended is among them if the process is a subreaper (prctl(2)).
+/// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2),
+/// else from every process that there is. A child of a child that has ended is among them if the
+/// process is a subreaper (prctl(2)).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -150,7 +153,8 @@ pub fn children_of(pid: i32) -> Result<Vec<i32>, Error> {
     })
 }
 
-/// Whether any page of a process is in swap (`VmSwap` of `/proc/PID/status`); where the kernel does not say, it may be.
+/// Whether any page of a process is in swap (`VmSwap` of `/proc/PID/status`); where the kernel does
+/// not say, it may be.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -162,7 +166,8 @@ pub fn is_in_swap(pid: i32) -> Result<bool, Error> {
 
 /// Returns when the process sleeps, as one does that waits in `read(2)`, or is gone.
 ///
-/// A message arrives a moment before its sender has come to rest; a snapshot in between would miss its last writes.
+/// A message arrives a moment before its sender has come to rest; a snapshot in between would miss
+/// its last writes.
 ///
 /// # Errors
 /// When the process may not be read.

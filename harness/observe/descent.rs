@@ -1,7 +1,8 @@
 //! Processes by their descent: what a process has forked, wherever that has gone since.
 //!
-//! A process may leave its session, lose its parent, or have one that runs another program by now. It stays below the nearest
-//! subreaper (prctl(2)), so it is looked for from there, and by what the kernel keeps of a fork.
+//! A process may leave its session, lose its parent, or have one that runs another program by now.
+//! It stays below the nearest subreaper (prctl(2)), so it is looked for from there, and by what the
+//! kernel keeps of a fork.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +13,8 @@ use procfs::process::{Process, Stat};
 
 use super::{Error, reading};
 
-/// `PF_FORKNOEXEC` of Linux `include/linux/sched.h`: the process was forked, and has executed no program since.
+/// `PF_FORKNOEXEC` of Linux `include/linux/sched.h`: the process was forked, and has executed no
+/// program since.
 const FORKED: u32 = 0x40;
 
 /// `PF_EXITING`: the process ends, and has given its memory back or is about to.
@@ -21,7 +23,8 @@ const ENDING: u32 = 0x4;
 /// What ends has ended within this, if the kernel has nothing else to do.
 const END_TIME: Duration = Duration::from_secs(1);
 
-/// How often a family is gone through before it is taken as it is: while one of them forks all the time, no two looks agree.
+/// How often a family is gone through before it is taken as it is: while one of them forks all the
+/// time, no two looks agree.
 const LOOKS: usize = 50;
 
 /// A process and those around it, before it does something that may leave further ones behind.
@@ -55,8 +58,9 @@ impl Relatives {
         })
     }
 
-    /// The living processes that it, or what it has forked, has forked since, and that still have its memory: nothing was
-    /// executed since the fork. One of which that cannot be told is among them.
+    /// The living processes that it, or what it has forked, has forked since, and that still have
+    /// its memory: nothing was executed since the fork. One of which that cannot be told is among
+    /// them.
     ///
     /// # Errors
     /// When the process is gone or may not be read.
@@ -89,8 +93,8 @@ impl Relatives {
         Ok(copies.cloned().collect())
     }
 
-    /// Whether it has started processes since: it has waited for some, or some are there; or it lets the kernel wait for them,
-    /// which leaves no trace.
+    /// Whether it has started processes since: it has waited for some, or some are there; or it
+    /// lets the kernel wait for them, which leaves no trace.
     ///
     /// # Errors
     /// When the process is gone or may not be read.
@@ -110,7 +114,8 @@ impl Relatives {
         })
     }
 
-    /// Whether it was started since, by this process or below it. One whose forebears are lost is: they may have been.
+    /// Whether it was started since, by this process or below it. One whose forebears are lost is:
+    /// they may have been.
     fn is_new(&self, one: &Stat, all: &BTreeMap<i32, Stat>) -> bool {
         let mut one = one;
         loop {
@@ -154,7 +159,8 @@ fn stat(pid: i32) -> Result<Stat, Error> {
 
 /// All processes below this one, dead ones that nobody has waited for included.
 ///
-/// While it is gone through, one may end and its children become another's; so it is looked again until two looks agree.
+/// While it is gone through, one may end and its children become another's; so it is looked again
+/// until two looks agree.
 fn below(top: i32) -> Result<BTreeMap<i32, Stat>, Error> {
     let mut found = look_below(top)?;
     for _ in 1..LOOKS {
@@ -168,8 +174,8 @@ fn below(top: i32) -> Result<BTreeMap<i32, Stat>, Error> {
     Ok(found)
 }
 
-/// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2), else from every process that
-/// there is.
+/// From `/proc/PID/task/TID/children` where the kernel has it (CONFIG_PROC_CHILDREN, Linux 4.2),
+/// else from every process that there is.
 fn look_below(top: i32) -> Result<BTreeMap<i32, Stat>, Error> {
     let mut found = BTreeMap::new();
     let mut all: Option<Vec<Stat>> = None;
@@ -199,7 +205,8 @@ fn look_below(top: i32) -> Result<BTreeMap<i32, Stat>, Error> {
     Ok(found)
 }
 
-/// The children of a process by the kernel's own list; `None` if it keeps none, or the process is gone.
+/// The children of a process by the kernel's own list; `None` if it keeps none, or the process is
+/// gone.
 fn listed(pid: i32) -> Option<Vec<i32>> {
     let tasks = Process::new(pid).and_then(|process| process.tasks()).ok()?;
     let mut children = Vec::new();
@@ -210,8 +217,9 @@ fn listed(pid: i32) -> Option<Vec<i32>> {
     Some(children)
 }
 
-/// The random bytes that the kernel gives a program when it starts it (`AT_RANDOM`, getauxval(3)): a fork has its parent's, and
-/// no other process has them, also if it runs the same program. `None` where they cannot be read.
+/// The random bytes that the kernel gives a program when it starts it (`AT_RANDOM`, getauxval(3)):
+/// a fork has its parent's, and no other process has them, also if it runs the same program. `None`
+/// where they cannot be read.
 fn start_of(pid: i32) -> Option<[u8; 16]> {
     const AT_RANDOM: u64 = 25;
     let process = Process::new(pid).ok()?;

@@ -1,9 +1,11 @@
-//! Records the page faults of another process one by one, with the address that was touched and the instruction.
+//! Records the page faults of another process one by one, with the address that was touched and the
+//! instruction.
 //!
-//! The kernel writes a record for every minor fault of user code (`PAGE_FAULTS_MIN` with a sample period of 1) into
-//! rings of memory, one for each processor that the process may run on, out of which a thread takes them while it runs. Faults that the kernel
-//! itself has on behalf of the process, as in `read(2)` into a buffer, are not among them (`mm_account_fault` in
-//! mm/memory.c is given no registers, or those of the kernel).
+//! The kernel writes a record for every minor fault of user code (`PAGE_FAULTS_MIN` with a sample
+//! period of 1) into rings of memory, one for each processor that the process may run on, out of
+//! which a thread takes them while it runs. Faults that the kernel itself has on behalf of the
+//! process, as in `read(2)` into a buffer, are not among them (`mm_account_fault` in mm/memory.c is
+//! given no registers, or those of the kernel).
 //!
 //! Needs `perf_event_paranoid` of at most 2 or CAP_PERFMON, and ptrace read access to the process
 //! (`perf_event_open(2)`).
@@ -34,12 +36,14 @@ pub use tree::{Happened, Incident, TreeRecorder};
 pub struct Faults {
     /// In ascending time, those of all threads together.
     pub faults: Vec<Fault>,
-    /// Faults that the kernel counted and left no record of: a ring was full, or the process has gone to a processor that
-    /// it could not run on before. Those of a process that this one has forked meanwhile may be among them.
+    /// Faults that the kernel counted and left no record of: a ring was full, or the process has
+    /// gone to a processor that it could not run on before. Those of a process that this one has
+    /// forked meanwhile may be among them.
     pub lost: u64,
 }
 
-/// Records the faults of a process until it is stopped. Dropped before, it ends what it has started and forgets the rest.
+/// Records the faults of a process until it is stopped. Dropped before, it ends what it has started
+/// and forgets the rest.
 #[derive(Debug)]
 pub struct Recorder {
     /// Its end is what the thread waits for; `None` once stopped.
@@ -47,8 +51,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to record the minor faults of a process, which has one thread and waits meanwhile. Threads that it starts
-    /// later are recorded too; processes that it forks are not.
+    /// Begins to record the minor faults of a process, which has one thread and waits meanwhile.
+    /// Threads that it starts later are recorded too; processes that it forks are not.
     ///
     /// # Errors
     /// When the kernel or a limit does not allow it, or the process has several threads already.
@@ -106,7 +110,8 @@ impl Recorder {
     /// Ends the recording and gives what was recorded. Records made by then are all taken up.
     ///
     /// # Errors
-    /// When the kernel does not say how many faults there were, so that none could be called complete.
+    /// When the kernel does not say how many faults there were, so that none could be called
+    /// complete.
     pub fn stop(mut self) -> Result<Faults, Unavailable> {
         self.end()
             .expect("only here and in drop is it ended")
@@ -127,7 +132,8 @@ impl Drop for Recorder {
     }
 }
 
-/// The rings of a [`Recorder`], which the kernel fills and nobody empties: what its records alone cost a process.
+/// The rings of a [`Recorder`], which the kernel fills and nobody empties: what its records alone
+/// cost a process.
 pub struct Unread(Vec<Sampler>);
 
 impl Unread {
@@ -160,7 +166,8 @@ impl Unread {
     }
 }
 
-/// Whether page faults can be recorded here: tries it on the calling thread. Needs no privilege to ask.
+/// Whether page faults can be recorded here: tries it on the calling thread. Needs no privilege to
+/// ask.
 ///
 /// # Errors
 /// When they cannot, with the reason and what helps.
@@ -189,7 +196,8 @@ impl Taken {
         }
     }
 
-    /// Takes records out of the rings as they come, until the other end of `ending` is closed; then what is left.
+    /// Takes records out of the rings as they come, until the other end of `ending` is closed; then
+    /// what is left.
     fn take_all(
         mut self,
         mut rings: Vec<Sampler>,
@@ -214,11 +222,12 @@ impl Taken {
             Some(mut all) => all.read()?,
             None => 0,
         };
-        // What the kernel counts is counted before there is an attempt to write a record of it (perf_swevent_event in
-        // kernel/events/core.c). So the difference is all that was lost, for whatever reason: a full ring tells of its
-        // losses (PERF_RECORD_LOST) only with the next record for which there is room again. Nothing is throttled at a
-        // period of 1: perf_swevent_event then asks for one overflow, and perf_swevent_overflow lets only a second one
-        // be throttled. If it were, it would count as lost.
+        // What the kernel counts is counted before there is an attempt to write a record of it
+        // (perf_swevent_event in kernel/events/core.c). So the difference is all that was lost, for
+        // whatever reason: a full ring tells of its losses (PERF_RECORD_LOST) only with the next
+        // record for which there is room again. Nothing is throttled at a period of 1:
+        // perf_swevent_event then asks for one overflow, and perf_swevent_overflow lets only a
+        // second one be throttled. If it were, it would count as lost.
         let lost = counted.saturating_sub(self.records);
         // Each processor's are in order already, which a stable sort makes use of.
         self.faults.sort_by_key(|fault| fault.time);
@@ -248,7 +257,8 @@ fn wait(rings: &[Sampler], ended: &mut [bool], ending: &PipeReader) -> io::Resul
     let live = || (0..rings.len()).filter(|index| !ended[*index]);
     waiting.extend(live().map(|index| {
         #[expect(unsafe_code, reason = "Sampler gives its descriptor as a number only")]
-        // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result is used.
+        // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result is
+        // used.
         let ring = unsafe { BorrowedFd::borrow_raw(rings[index].as_raw_fd()) };
         PollFd::from_borrowed_fd(ring, PollFlags::IN)
     }));
@@ -285,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_process_with_threads_is_refused() {
-        // A test runs in a thread of its own, unless libtest was told otherwise: then this is the second.
+        // A test runs in a thread of its own, unless libtest was told otherwise: then this is the
+        // second.
         let own = std::process::id().cast_signed();
         let refused = std::thread::scope(|scope| {
             let (mut ending, running) = io::pipe().unwrap();
@@ -299,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_cannot_be_recorded() {
-        // The highest number that a process may have is 4,194,304 (PID_MAX_LIMIT in linux/threads.h).
+        // The highest number that a process may have is 4,194,304 (PID_MAX_LIMIT in
+        // linux/threads.h).
         let refused = Recorder::start(4_194_305).unwrap_err();
         let expected = if try_recording().is_ok() {
             "the process has ended"

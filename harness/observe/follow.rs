@@ -1,11 +1,13 @@
 //! What a process forks, from each fork to its end, by ptrace(2).
 //!
-//! With `PTRACE_O_TRACEFORK` and its like, whoever forks stops inside the system call, and the new process before it first runs:
-//! there it is seen what both share. With `PTRACE_O_TRACEEXIT` it stops once more when it ends, by whatever that is brought about,
-//! with all of its memory still there.
+//! With `PTRACE_O_TRACEFORK` and its like, whoever forks stops inside the system call, and the new
+//! process before it first runs: there it is seen what both share. With `PTRACE_O_TRACEEXIT` it
+//! stops once more when it ends, by whatever that is brought about, with all of its memory still
+//! there.
 //!
-//! A tracer is a thread, and so is whom it waits for (`__WNOTHREAD`): one of its own can wait for all of its tracees at once, and
-//! takes nobody's children. When it ends, the kernel lets go of those that are left.
+//! A tracer is a thread, and so is whom it waits for (`__WNOTHREAD`): one of its own can wait for
+//! all of its tracees at once, and takes nobody's children. When it ends, the kernel lets go of
+//! those that are left.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::mpsc;
@@ -22,10 +24,12 @@ use super::{
     Disagreement, Error, PageSet, PageStates, SharedAtFork, mappings, page_states, reading,
 };
 
-/// While one process ends, so many others are looked at: each takes its time, and the one that ends waits meanwhile.
+/// While one process ends, so many others are looked at: each takes its time, and the one that ends
+/// waits meanwhile.
 const MOST_LOOKED_AT: usize = 16;
 
-/// A visit may fork thousands, and each look holds up those that are looked at. What is forked after so much of it is only counted.
+/// A visit may fork thousands, and each look holds up those that are looked at. What is forked
+/// after so much of it is only counted.
 const LOOKING: Duration = Duration::from_secs(10);
 
 /// Follows what a process forks.
@@ -47,7 +51,8 @@ pub struct Descendants {
     pub programs: Vec<String>,
     /// How many lived in their parent's own memory until they ended (vfork(2)).
     pub in_parents_memory: u64,
-    /// How many ended before what they had forked in turn: what both had then was that one's alone, and counts for it.
+    /// How many ended before what they had forked in turn: what both had then was that one's alone,
+    /// and counts for it.
     pub outlived: u64,
     /// How many had not ended when the process did that was followed.
     pub unfinished: u64,
@@ -60,7 +65,8 @@ pub struct Descendants {
 pub struct Ended {
     /// What it shared when it was forked.
     pub fork: SharedAtFork,
-    /// Those of these pages that were its alone: it copied them, or all others did or let go of them.
+    /// Those of these pages that were its alone: it copied them, or all others did or let go of
+    /// them.
     pub copied: PageSet,
     /// Anonymous pages that it alone had besides.
     pub new: u64,
@@ -146,7 +152,8 @@ struct Tracer {
     all: Vec<(i32, ForkedFate)>,
     /// The place of the living in `all`.
     living: BTreeMap<i32, usize>,
-    /// New processes that have not come to their first stop, and who waits stopped inside the fork for that.
+    /// New processes that have not come to their first stop, and who waits stopped inside the fork
+    /// for that.
     awaited: HashMap<i32, i32>,
     /// What has come to its first stop before its fork was told of.
     early: BTreeSet<i32>,
@@ -429,7 +436,8 @@ enum FollowRefused {
     Disagreement(#[from] Disagreement),
 }
 
-/// The pages that a process shared at its fork and has for itself now, and how many others it has for itself.
+/// The pages that a process shared at its fork and has for itself now, and how many others it has
+/// for itself.
 fn look(forked: &ForkedProcess, pid: i32) -> Result<(PageSet, u64), Error> {
     let mappings = mappings(pid)?;
     let now = page_states(pid, &mappings.ranges)?;
@@ -437,8 +445,9 @@ fn look(forked: &ForkedProcess, pid: i32) -> Result<(PageSet, u64), Error> {
     Ok((copied, new(&forked.at_fork, &now)))
 }
 
-/// What was shared and is the process's alone: each such page is one that there would not be had it not been forked, whichever of
-/// those that shared it wrote to it. Frames would tell who did, and an ordinary user sees none.
+/// What was shared and is the process's alone: each such page is one that there would not be had it
+/// not been forked, whichever of those that shared it wrote to it. Frames would tell who did, and
+/// an ordinary user sees none.
 fn copied(fork: &SharedAtFork, now: &PageStates) -> PageSet {
     &(fork.shared() & &now.anonymous()) & &now.exclusive()
 }
@@ -457,8 +466,8 @@ fn group_of(thread: i32) -> Option<i32> {
         .map(|status| status.tgid)
 }
 
-/// The next thing that a tracee of this thread comes to, with its status as the kernel writes it: it may be a signal of real
-/// time, for which nix has no name.
+/// The next thing that a tracee of this thread comes to, with its status as the kernel writes it:
+/// it may be a signal of real time, for which nix has no name.
 fn wait() -> Result<(i32, i32), Errno> {
     let mut status = 0;
     #[expect(unsafe_code, reason = "nix fails at signals that it cannot name")]
@@ -467,14 +476,16 @@ fn wait() -> Result<(i32, i32), Errno> {
     Errno::result(thread).map(|thread| (thread, status))
 }
 
-/// Lets a tracee that stands still go on, with this signal if it is not 0. One that was killed needs no letting go.
+/// Lets a tracee that stands still go on, with this signal if it is not 0. One that was killed
+/// needs no letting go.
 pub(super) fn go_on(thread: i32, request: libc::c_uint, signal: i32) {
     let nothing = std::ptr::null_mut::<libc::c_void>();
     #[expect(
         unsafe_code,
         reason = "nix cannot pass on a signal of real time, and has no PTRACE_LISTEN"
     )]
-    // SAFETY: neither request reads or writes memory of this process: the address is ignored, the data is a number.
+    // SAFETY: neither request reads or writes memory of this process: the address is ignored, the
+    // data is a number.
     unsafe {
         libc::ptrace(request, thread, nothing, libc::c_long::from(signal));
     }
@@ -498,7 +509,8 @@ mod tests {
             ranges: vec![0..6],
             ..Mappings::default()
         };
-        // The kernel wrote to page 0 for the fork; 1 and 2 were shared; 3 was in swap; nothing else was there.
+        // The kernel wrote to page 0 for the fork; 1 and 2 were shared; 3 was in swap; nothing else
+        // was there.
         let at_fork = states(0, &[ALONE, PRESENT, PRESENT, SWAP, 0, 0]);
         let fork = SharedAtFork::new(&mappings, &at_fork, &at_fork, &PageSet::new()).unwrap();
         let now = states(0, &[ALONE, ALONE, PRESENT, ALONE, ALONE, PRESENT]);

@@ -1,7 +1,9 @@
-//! Which line of Python a thread of another process runs, read from its memory while it stands still.
+//! Which line of Python a thread of another process runs, read from its memory while it stands
+//! still.
 //!
-//! From 3.13 on the interpreter says itself where its structs have their fields (`_Py_DebugOffsets`, the first thing of `_PyRuntime`);
-//! before, they are the same in all releases of a series. A series that is not known has no lines: nothing here is guessed.
+//! From 3.13 on the interpreter says itself where its structs have their fields
+//! (`_Py_DebugOffsets`, the first thing of `_PyRuntime`); before, they are the same in all releases
+//! of a series. A series that is not known has no lines: nothing here is guessed.
 
 mod layout;
 mod line_table;
@@ -21,14 +23,16 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> ReadMemory for Read {}
 pub struct RunningAt {
     /// The innermost line.
     pub line: Arc<str>,
-    /// The innermost one of the user's own code that had called it; `None` where that is the line itself, or none had.
+    /// The innermost one of the user's own code that had called it; `None` where that is the line
+    /// itself, or none had.
     pub own: Option<Arc<str>>,
 }
 
 /// Why it is not known where a thread was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NoLine {
-    /// No Python had called what ran there: the interpreter begins or ends, or the thread is not Python's.
+    /// No Python had called what ran there: the interpreter begins or ends, or the thread is not
+    /// Python's.
     NoFrame,
     /// It runs Python in several interpreters of the process at once.
     SeveralInterpreters,
@@ -61,7 +65,8 @@ pub enum UnknownLayout {
 /// What tells the code of a user.
 pub type IsOwn = Box<dyn Fn(&str) -> bool + Send>;
 
-/// Reads frames of an interpreter, in the process that started it and in all that were forked from that.
+/// Reads frames of an interpreter, in the process that started it and in all that were forked from
+/// that.
 pub struct RemoteFrames {
     layout: RuntimeLayout,
     /// Address of `_PyRuntime`.
@@ -180,7 +185,8 @@ impl RemoteFrames {
         self.states.remove(&thread);
     }
 
-    /// The innermost frame of a thread. It has a state in each interpreter in which it has been; of these one has a frame.
+    /// The innermost frame of a thread. It has a state in each interpreter in which it has been; of
+    /// these one has a frame.
     fn frame_of(
         &mut self,
         thread: i32,
@@ -410,7 +416,8 @@ mod tests {
         ]
     }
 
-    /// An interpreter of 3.8 with a thread that runs `dumps` of a library, called by the user's `main`.
+    /// An interpreter of 3.8 with a thread that runs `dumps` of a library, called by the user's
+    /// `main`.
     fn running() -> Vec<(u64, u64)> {
         let (interpreter, state, inner, outer) = (0x20_0000, 0x21_0000, 0x22_0000, 0x23_0000);
         let mut words = vec![(RUNTIME + 32, interpreter), (interpreter + 8, state)];

@@ -1,4 +1,5 @@
-//! What a process has that it had not before, and what it has given back: set algebra, no system call.
+//! What a process has that it had not before, and what it has given back: set algebra, no system
+//! call.
 
 use super::{PageSet, PageStates};
 
@@ -22,10 +23,11 @@ pub struct Growth {
     pub new: PageSet,
     /// Pages of files that it has mapped in since, whether others have them or not.
     pub of_files: u64,
-    /// Anonymous pages that have become its alone, and that are neither copies of what it shared with its parent nor new: it
-    /// had them in common with others, or they were in swap.
+    /// Anonymous pages that have become its alone, and that are neither copies of what it shared
+    /// with its parent nor new: it had them in common with others, or they were in swap.
     pub others: u64,
-    /// Pages of files that it has now and nobody else, less those of before. They come and go as other processes map them, too.
+    /// Pages of files that it has now and nobody else, less those of before. They come and go as
+    /// other processes map them, too.
     pub own_of_files: i64,
     /// Anonymous pages that were its alone, and that it has no longer.
     pub given_back: u64,
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_came_is_told_by_what_was_there_before() {
-        // Shared and copied, shared with others alone and copied, in swap, nothing, its own, nothing, a library's.
+        // Shared and copied, shared with others alone and copied, in swap, nothing, its own,
+        // nothing, a library's.
         let before = states(0, &[OURS, OURS, SWAP, 0, ALONE, 0, LIBRARY]);
         let after = states(
             0,

@@ -1,10 +1,11 @@
-//! Which objects of CPython stand on pages of another process, by the look of what is there: without a walk, and without a
-//! word from the process.
+//! Which objects of CPython stand on pages of another process, by the look of what is there:
+//! without a walk, and without a word from the process.
 //!
-//! An object begins with its reference count and the address of its type, and a type is told by its own fields. What the
-//! collector knows has two words in front of that, and since 3.11 some types have two more. Blocks of pymalloc lie in pools
-//! whose headers say how long a block is; elsewhere objects begin at multiples of 16 bytes. Everything here holds from 3.8
-//! to 3.15 in builds with the GIL.
+//! An object begins with its reference count and the address of its type, and a type is told by its
+//! own fields. What the collector knows has two words in front of that, and since 3.11 some types
+//! have two more. Blocks of pymalloc lie in pools whose headers say how long a block is; elsewhere
+//! objects begin at multiples of 16 bytes. Everything here holds from 3.8 to 3.15 in builds with
+//! the GIL.
 //!
 //! A freed object is none: its count is 0, or the allocator has written an address over it.
 
@@ -63,8 +64,8 @@ struct Object {
 /// Addresses, and the type of the object whose memory is there.
 type ObjectExtent = (Range<u64>, Arc<str>);
 
-/// Reads the objects of one process, through a function that fills a buffer from an address on and says whether it could.
-/// The process must hold still.
+/// Reads the objects of one process, through a function that fills a buffer from an address on and
+/// says whether it could. The process must hold still.
 #[derive(Debug)]
 pub struct Headers<Read> {
     read: Read,
@@ -92,8 +93,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         }
     }
 
-    /// The type of most objects that stand on each of these pages, and where none begins, of the object whose memory it is:
-    /// one that begins on another of these pages, or of `others`. A page of no known object is left out.
+    /// The type of most objects that stand on each of these pages, and where none begins, of the
+    /// object whose memory it is: one that begins on another of these pages, or of `others`. A page
+    /// of no known object is left out.
     pub fn types_on(&mut self, pages: &PageSet, others: &PageSet) -> HashMap<u64, Arc<str>> {
         /// So few pages are not worth looking at all others for.
         const FEW: usize = 4;
@@ -153,8 +155,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             .map(|word| u64::from_ne_bytes(*word))
             .collect();
         let Some(block_bytes) = self.pool_of(start) else {
-            // Anywhere, then. A key of a dict that is a type would look like an object's second word, so that the first must look
-            // like a count.
+            // Anywhere, then. A key of a dict that is a type would look like an object's second
+            // word, so that the first must look like a count.
             let all = (start..start + page_size()).step_by(ALIGNMENT as usize);
             return all
                 .filter_map(|address| self.object(&words, start, address))
@@ -163,7 +165,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         let pool = start - start % self.pool_bytes;
         let first = pool + POOL_HEADER;
         let end = (pool + self.pool_bytes).min(start + page_size());
-        // The first block that an object on this page may stand in: it may have begun on the page before.
+        // The first block that an object on this page may stand in: it may have begun on the page
+        // before.
         let skipped = start.saturating_sub(first) / block_bytes;
         let mut objects = Vec::new();
         let mut block = first + skipped * block_bytes;
@@ -183,16 +186,19 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         objects
     }
 
-    /// The type of an object that has this word for its reference count, and this one for its type; none of what cannot be one.
+    /// The type of an object that has this word for its reference count, and this one for its type;
+    /// none of what cannot be one.
     fn type_behind(&mut self, count: u64, kind: u64) -> Option<Arc<Type>> {
-        // 3.14 has flags in the upper sixteen bits. An address, as a free block has one here, is more than 32.
+        // 3.14 has flags in the upper sixteen bits. An address, as a free block has one here, is
+        // more than 32.
         let most = if self.minor >= 14 { 1 << 48 } else { u64::MAX };
         let count = count % most;
         if count == 0 || count > u64::from(u32::MAX) {
             return None;
         }
         let of_type = self.type_at(kind)?;
-        // Where a program is at low addresses, that of a type or of something else of it looks like a count: in an array of pointers.
+        // Where a program is at low addresses, that of a type or of something else of it looks like
+        // a count: in an array of pointers.
         self.word(count).is_none().then_some(of_type)
     }
 
@@ -335,8 +341,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
     /// Where the memory of an object begins: its own, and what it has out of line.
     fn memory_of(&mut self, object: &Object) -> Vec<u64> {
-        /// `PyListObject.ob_item`, `PyDictObject.ma_keys` and `.ma_values`; below, `PySetObject.table`, `PyByteArrayObject.ob_bytes`,
-        /// `arrayobject.ob_item` and NumPy's `PyArrayObject_fields.data`.
+        /// `PyListObject.ob_item`, `PyDictObject.ma_keys` and `.ma_values`; below,
+        /// `PySetObject.table`, `PyByteArrayObject.ob_bytes`, `arrayobject.ob_item` and NumPy's
+        /// `PyArrayObject_fields.data`.
         const ITEMS: u64 = 24;
         const KEYS: u64 = 32;
         const VALUES: u64 = 40;
@@ -359,8 +366,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         all
     }
 
-    /// The chunk of glibc's whose content begins at this address (malloc/malloc.c, `struct malloc_chunk`), if it is longer than
-    /// the blocks of pymalloc and both its size and what is behind it are plausible.
+    /// The chunk of glibc's whose content begins at this address (malloc/malloc.c, `struct
+    /// malloc_chunk`), if it is longer than the blocks of pymalloc and both its size and what is
+    /// behind it are plausible.
     fn chunk(&mut self, content: u64) -> Option<Range<u64>> {
         const FLAGS: u64 = 7;
         const PREVIOUS_IN_USE: u64 = 1;
@@ -407,8 +415,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     }
 }
 
-/// Gives these pages, in ascending order, the names of what claims them, if they have none. Not page by page of what is claimed,
-/// which is as much as a word of that memory says.
+/// Gives these pages, in ascending order, the names of what claims them, if they have none. Not
+/// page by page of what is claimed, which is as much as a word of that memory says.
 fn settle(claims: Vec<ObjectExtent>, pages: &[u64], found: &mut HashMap<u64, Arc<str>>) {
     for (bytes, name) in claims {
         let claimed = bytes.start / page_size()..bytes.end.div_ceil(page_size());
@@ -519,7 +527,8 @@ mod tests {
                 match index % 3 {
                     0 => words.put(block, &[0, 0, 1, TUPLE]),
                     1 => words.put(block, &[2, THING]),
-                    // Freed: a block's first word leads to the next one, what it was stays behind that.
+                    // Freed: a block's first word leads to the next one, what it was stays behind
+                    // that.
                     _ => words.put(block, &[block + 48, THING, 0, TUPLE]),
                 }
                 // In the middle of a tuple: no object, as none begins there.
@@ -583,7 +592,8 @@ mod tests {
         let page = page_size();
         let mut words = MemoryWords::new();
         words.put_type(TUPLE, TYPE_OF_TYPES, READY | LIST, b"list");
-        // A chunk of two pages and a half with a thing in it, and a small one behind, with a list whose items are elsewhere.
+        // A chunk of two pages and a half with a thing in it, and a small one behind, with a list
+        // whose items are elsewhere.
         words.put(HEAP + 8, &[(5 * page / 2) | 1, 1, THING]);
         let list = HEAP + 5 * page / 2 + 16;
         let items = HEAP + 4 * page;
@@ -619,7 +629,8 @@ mod tests {
             words.names(11, 0..1)
         };
         assert_eq!(with(|_| {}), [some("thing")]);
-        // Not ready; a type that is no type of types; no name; a name that nobody can read; larger than any.
+        // Not ready; a type that is no type of types; no name; a name that nobody can read; larger
+        // than any.
         assert_eq!(with(|words| words.put(THING + 168, &[0])), [None]);
         assert_eq!(with(|words| words.put(THING + 8, &[TUPLE])), [None]);
         assert_eq!(with(|words| words.put(THING + 24, &[8])), [None]);

@@ -1,4 +1,5 @@
-//! What a process has from whoever started it, and changes: the limit of open files, and signals that are ignored.
+//! What a process has from whoever started it, and changes: the limit of open files, and signals
+//! that are ignored.
 
 use std::io;
 use std::sync::OnceLock;
@@ -9,11 +10,13 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// What to do where a process may open no more files.
 pub const RAISE_OPEN_FILES: &str = "raise the limit of open files: `ulimit -n 1024`";
 
-/// How many files whoever started refcow lets a program open, where refcow itself may open more: as [`raise_open_files`] found it.
+/// How many files whoever started refcow lets a program open, where refcow itself may open more: as
+/// [`raise_open_files`] found it.
 static USERS_OPEN_FILES: OnceLock<u64> = OnceLock::new();
 
-/// Lets this process open as many files as it may at all (the hard limit). Events, sockets and files of /proc are a descriptor each,
-/// and the soft limit is there for programs that cannot deal with high numbers.
+/// Lets this process open as many files as it may at all (the hard limit). Events, sockets and
+/// files of /proc are a descriptor each, and the soft limit is there for programs that cannot deal
+/// with high numbers.
 pub fn raise_open_files() {
     // Where it cannot be raised, what opens too many files says so.
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
@@ -24,13 +27,14 @@ pub fn raise_open_files() {
     }
 }
 
-/// What a program of the user's has as its soft limit of open files, if that is less than this process's own.
+/// What a program of the user's has as its soft limit of open files, if that is less than this
+/// process's own.
 pub fn users_open_files() -> Option<u64> {
     USERS_OPEN_FILES.get().copied()
 }
 
-/// Gives this process the soft limit of open files that programs of the user's have. For a new process, before it becomes another
-/// program: two system calls and nothing else.
+/// Gives this process the soft limit of open files that programs of the user's have. For a new
+/// process, before it becomes another program: two system calls and nothing else.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -49,8 +53,8 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
-/// Lets children be waited for. Whoever ignores SIGCHLD, which programs inherit from what started them, does not learn
-/// how its children end (`waitpid` fails with ECHILD).
+/// Lets children be waited for. Whoever ignores SIGCHLD, which programs inherit from what started
+/// them, does not learn how its children end (`waitpid` fails with ECHILD).
 ///
 /// # Errors
 /// When the kernel refuses, which it never does.

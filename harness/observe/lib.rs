@@ -1,9 +1,11 @@
 //! A pid and address ranges in, numbers out.
 //!
-//! Nothing here knows of Python, but for what its objects look like ([`headers`]), or of who forked whom. Reading another process's `pagemap`, `maps` and `smaps_rollup`
-//! needs ptrace *read* access (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace
-//! *attach* access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode checking". Recording
-//! its page faults needs ptrace read access and what `perf_event_paranoid` asks for.
+//! Nothing here knows of Python, but for what its objects look like ([`headers`]), or of who forked
+//! whom. Reading another process's `pagemap`, `maps` and `smaps_rollup` needs ptrace *read* access
+//! (same user and a dumpable process, or CAP_SYS_PTRACE); reading its memory needs ptrace *attach*
+//! access, which Yama's default grants to an ancestor. See `ptrace(2)`, "Ptrace access mode
+//! checking". Recording its page faults needs ptrace read access and what `perf_event_paranoid`
+//! asks for.
 
 // What is `pub` is what another crate uses, so that rustc sees what nobody does.
 #![warn(unreachable_pub)]

@@ -7,7 +7,8 @@ use procfs::process::Process;
 
 use super::{Error, Mappings, Pagemap, mappings, page_size, reading};
 
-/// As [`StillMemory`](super::StillMemory), of a process that does not hold still: what is in memory is asked anew for each page.
+/// As [`StillMemory`](super::StillMemory), of a process that does not hold still: what is in memory
+/// is asked anew for each page.
 #[derive(Debug)]
 pub struct LiveMemory {
     pid: i32,
@@ -46,7 +47,8 @@ impl LiveMemory {
             && self.file.read_exact_at(buffer, address).is_ok()
     }
 
-    /// In memory, or of a mapping that is only read: its pages are those of a file, which the kernel maps in as it would for the process.
+    /// In memory, or of a mapping that is only read: its pages are those of a file, which the
+    /// kernel maps in as it would for the process.
     fn is_readable(&mut self, page: u64) -> bool {
         let word = self.pagemap.word(page);
         if !word.is_nowhere() {

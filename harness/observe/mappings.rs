@@ -12,26 +12,28 @@ use procfs::{FromRead, ProcResult};
 
 use super::{Error, PageSet, page_size, reading};
 
-/// Addresses of which no page counts: there a process that is measured keeps what it needs for being measured. Far from where the
-/// kernel puts programs, heaps, mappings and stacks.
+/// Addresses of which no page counts: there a process that is measured keeps what it needs for
+/// being measured. Far from where the kernel puts programs, heaps, mappings and stacks.
 pub const UNCOUNTED: Range<u64> = 0x2000_0000_0000..0x2100_0000_0000;
 
 /// The parts of an address space that matter to sharing, in page numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mappings {
-    /// Every mapping that can hold pages, in ascending order, for [`page_states`](super::page_states).
+    /// Every mapping that can hold pages, in ascending order, for
+    /// [`page_states`](super::page_states).
     pub ranges: Vec<Range<u64>>,
     /// Private mappings: copied on write after a fork.
     pub private: PageSet,
-    /// Private mappings that are writable now. Of the others only the anonymous pages count: a read-only page of a
-    /// file is shared through the page cache, with or without a fork.
+    /// Private mappings that are writable now. Of the others only the anonymous pages count: a
+    /// read-only page of a file is shared through the page cache, with or without a fork.
     pub writable: PageSet,
     /// Shared mappings.
     pub shared: PageSet,
     /// Private mappings of files.
     pub of_files: PageSet,
-    /// Those of them that are writable and hold data, not a program or a library: of their pages fork copies no entries (it
-    /// leaves that to page faults), so that a child shares by way of the page cache what it has not touched yet.
+    /// Those of them that are writable and hold data, not a program or a library: of their pages
+    /// fork copies no entries (it leaves that to page faults), so that a child shares by way of the
+    /// page cache what it has not touched yet.
     pub by_page_cache: PageSet,
     /// The stack of the first thread.
     pub stack: PageSet,
@@ -58,7 +60,8 @@ impl Mappings {
         {
             return;
         }
-        // Nor can anybody touch a reservation (`PROT_NONE`), and reading a pagemap takes time for every page of it.
+        // Nor can anybody touch a reservation (`PROT_NONE`), and reading a pagemap takes time for
+        // every page of it.
         let access = MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE;
         if !map.perms.intersects(access) || UNCOUNTED.contains(&map.address.0) {
             return;
@@ -115,7 +118,8 @@ fn maps_of(pid: i32, file: &'static str) -> Result<Vec<MemoryMap>, Error> {
         .map_err(reading(pid, file))
 }
 
-/// procfs takes UTF-8 alone, and so it is given characters in the place of what is none. The path is then made of the bytes.
+/// procfs takes UTF-8 alone, and so it is given characters in the place of what is none. The path
+/// is then made of the bytes.
 fn parse(bytes: &[u8]) -> ProcResult<Vec<MemoryMap>> {
     let mut maps = MemoryMaps::from_read(String::from_utf8_lossy(bytes).as_bytes())?.0;
     let strange = bytes
@@ -150,8 +154,8 @@ pub fn mappings(pid: i32) -> Result<Mappings, Error> {
     Ok(Mappings::of(&memory_maps(pid)?))
 }
 
-/// Page numbers of the private mappings but for those of code, in ascending order: what a process has written is there. Takes a
-/// part of the time that [`mappings`] does.
+/// Page numbers of the private mappings but for those of code, in ascending order: what a process
+/// has written is there. Takes a part of the time that [`mappings`] does.
 pub(super) fn private_memory(pid: i32) -> Result<Vec<Range<u64>>, Error> {
     let mut bytes = Vec::new();
     Process::new(pid)
@@ -183,8 +187,8 @@ pub struct CodeMapping {
     pub range: Range<u64>,
     /// Where in the file it begins, in bytes.
     pub offset: u64,
-    /// As the kernel gives it: the file, with ` (deleted)` behind it if that has been removed or replaced; a name in
-    /// brackets (`[vdso]`); empty for anonymous memory.
+    /// As the kernel gives it: the file, with ` (deleted)` behind it if that has been removed or
+    /// replaced; a name in brackets (`[vdso]`); empty for anonymous memory.
     pub path: PathBuf,
 }
 

@@ -1,8 +1,9 @@
 //! The bytes of two processes, side by side.
 //!
-//! Not with `process_vm_readv(2)`: it pins the pages it reads (`FOLL_PIN`), and since Linux 5.19 the kernel first makes
-//! a pinned anonymous page the owner's alone (`mm/gup.c`, `gup_must_unshare`). It would copy every shared page that it
-//! looks at and so do what is to be measured. `/proc/PID/mem` takes a plain reference and leaves the page where it is;
+//! Not with `process_vm_readv(2)`: it pins the pages it reads (`FOLL_PIN`), and since Linux 5.19
+//! the kernel first makes a pinned anonymous page the owner's alone (`mm/gup.c`,
+//! `gup_must_unshare`). It would copy every shared page that it looks at and so do what is to be
+//! measured. `/proc/PID/mem` takes a plain reference and leaves the page where it is;
 //! `tests/instrument.rs` shows both.
 
 use std::fs::File;
@@ -29,8 +30,9 @@ pub fn read_page(pid: i32, page: u64) -> Result<Vec<u8>, Error> {
     Ok(buffer)
 }
 
-/// The memory of a process that holds still, wherever reading makes it no page of its own: what is in memory, and read-only
-/// mappings, whose pages the kernel then maps in as it would for the process.
+/// The memory of a process that holds still, wherever reading makes it no page of its own: what is
+/// in memory, and read-only mappings, whose pages the kernel then maps in as it would for the
+/// process.
 #[derive(Debug)]
 pub struct StillMemory {
     file: File,
@@ -113,7 +115,8 @@ pub fn identical_pages(one: i32, other: i32, pages: &PageSet) -> Result<PageSet,
         |count: u64| page_bytes * usize::try_from(count).expect("a chunk fits into memory");
     let ranges = ranges(pages);
     let counts = ranges.iter().map(|range| most.min(range.end - range.start));
-    // Once, for the longest: to make them longer for each range is to write zeros that are read over.
+    // Once, for the longest: to make them longer for each range is to write zeros that are read
+    // over.
     let longest = bytes_of(counts.max().unwrap_or(0));
     let (mut ours, mut theirs) = (vec![0; longest], vec![0; longest]);
     for range in ranges {

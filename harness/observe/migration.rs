@@ -1,26 +1,30 @@
-//! Pages that the kernel moves to other frames while their processes wait: compaction, NUMA balancing (Linux
-//! `Documentation/mm/page_migration.rst`). The processes notice nothing; two readings of pagemap, one of the parent and one of
-//! the child, are then of two times, and must be taken again.
+//! Pages that the kernel moves to other frames while their processes wait: compaction, NUMA
+//! balancing (Linux `Documentation/mm/page_migration.rst`). The processes notice nothing; two
+//! readings of pagemap, one of the parent and one of the child, are then of two times, and must be
+//! taken again.
 
 use super::{Disagreement, PageSet, PageStates};
 
-/// How often the same is looked at before it is given up: where pages move all the time, no two readings are of one time.
+/// How often the same is looked at before it is given up: where pages move all the time, no two
+/// readings are of one time.
 const LOOKS: usize = 20;
 
 impl PageStates {
-    /// Pages that are in memory, as they were `before`, but in another frame: in a process that waits, the kernel has moved
-    /// them. `None` if the kernel hides frames.
+    /// Pages that are in memory, as they were `before`, but in another frame: in a process that
+    /// waits, the kernel has moved them. `None` if the kernel hides frames.
     pub fn moved(&self, before: &Self) -> Option<PageSet> {
         let same = self.same_frames(before)?;
         Some(&(&self.present() & &before.present()) - &same)
     }
 }
 
-/// Compares parent and child, both of which wait, by what was `seen` of them. If the two ways of counting disagree, they are
-/// looked at again and compared anew, as long as it is seen that pages have moved in between.
+/// Compares parent and child, both of which wait, by what was `seen` of them. If the two ways of
+/// counting disagree, they are looked at again and compared anew, as long as it is seen that pages
+/// have moved in between.
 ///
 /// # Errors
-/// When the two ways of counting disagree and nothing has moved, or time and again; or what `look` returns.
+/// When the two ways of counting disagree and nothing has moved, or time and again; or what `look`
+/// returns.
 pub fn compare<T, E: From<Disagreement>>(
     seen: [&PageStates; 2],
     mut look: impl FnMut() -> Result<[PageStates; 2], E>,
@@ -60,7 +64,8 @@ mod tests {
         states(0, &[PRESENT | frame])
     }
 
-    /// That the page is shared, as bit 56 would say, by what is seen at first and at each further look.
+    /// That the page is shared, as bit 56 would say, by what is seen at first and at each further
+    /// look.
     fn shared(looks: &[[u64; 2]]) -> (Result<(), Disagreement>, usize) {
         let mut looks = looks.iter().map(|both| both.map(one_page));
         let first = looks.next().unwrap();

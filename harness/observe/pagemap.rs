@@ -24,7 +24,8 @@ struct PageRun {
     flags: MemoryPageFlags,
 }
 
-/// The state of the pages of one process at one moment. Pages that are nowhere (never touched) are left out.
+/// The state of the pages of one process at one moment. Pages that are nowhere (never touched) are
+/// left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageStates {
     runs: Vec<PageRun>,
@@ -44,17 +45,19 @@ const SOMEWHERE: MemoryPageFlags = MemoryPageFlags::PRESENT.union(MemoryPageFlag
 /// Bytes that tell of one page.
 const WORD: usize = size_of::<u64>();
 
-/// Pages asked of the kernel in one read: 32 KiB of words, which stay in the processor's nearest cache.
+/// Pages asked of the kernel in one read: 32 KiB of words, which stay in the processor's nearest
+/// cache.
 const PAGES_PER_READ: usize = 4096;
 
-/// While the kernel moves a page to another frame, pagemap shows it as one in swap (`PM_SWAP` of Linux `fs/proc/task_mmu.c`).
-/// It takes up to a batch of pages at a time, and many readings may see them on their way; what is there for longer is in swap.
+/// While the kernel moves a page to another frame, pagemap shows it as one in swap (`PM_SWAP` of
+/// Linux `fs/proc/task_mmu.c`). It takes up to a batch of pages at a time, and many readings may
+/// see them on their way; what is there for longer is in swap.
 const MOVING: Duration = Duration::from_millis(20);
 
 /// Reads the state of all pages in `ranges`, which are page numbers in ascending order.
 ///
-/// Frame numbers need CAP_SYS_ADMIN; without it the kernel shows 0 for each (Linux 4.2), and they are absent here. Pages that
-/// are on their way to another frame are waited for.
+/// Frame numbers need CAP_SYS_ADMIN; without it the kernel shows 0 for each (Linux 4.2), and they
+/// are absent here. Pages that are on their way to another frame are waited for.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -69,8 +72,8 @@ pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error>
     Ok(states)
 }
 
-/// How many anonymous pages a process has for its own, but for these, in ascending order: as it runs, at one glance. A page that the kernel moves
-/// just then is missed.
+/// How many anonymous pages a process has for its own, but for these, in ascending order: as it
+/// runs, at one glance. A page that the kernel moves just then is missed.
 ///
 /// # Errors
 /// As there.
@@ -110,8 +113,8 @@ pub(super) fn own_pages(pid: i32, but: &[u64]) -> Result<u64, Error> {
 /// In memory, in one process alone, and of no file.
 const OWN: MemoryPageFlags = MemoryPageFlags::PRESENT.union(MemoryPageFlags::MMAP_EXCLUSIVE);
 
-/// Reads which of these pages are in memory, and nothing else of them: where the kernel can be asked that (Linux 6.7), it takes a small
-/// part of the time.
+/// Reads which of these pages are in memory, and nothing else of them: where the kernel can be
+/// asked that (Linux 6.7), it takes a small part of the time.
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -138,7 +141,8 @@ pub fn anonymous_pages(pid: i32, ranges: &[Range<u64>]) -> Result<PageSet, Error
     Ok(states.anonymous() | states.swapped())
 }
 
-/// Which of these pages are part of a huge page; `None` where the kernel does not tell (before Linux 6.7).
+/// Which of these pages are part of a huge page; `None` where the kernel does not tell (before
+/// Linux 6.7).
 ///
 /// # Errors
 /// When the process is gone or may not be read.
@@ -181,8 +185,8 @@ fn read(pid: i32, pagemap: &File, ranges: &[Range<u64>]) -> std::io::Result<Page
 }
 
 impl PageStates {
-    /// Appends the words of consecutive pages, the first of which is `page`, in stretches of one state each: a page at
-    /// a time would take half as long again as the kernel does to tell.
+    /// Appends the words of consecutive pages, the first of which is `page`, in stretches of one
+    /// state each: a page at a time would take half as long again as the kernel does to tell.
     fn extend(&mut self, mut page: u64, mut words: &[[u8; WORD]]) {
         while let Some(first) = words.first() {
             let flags = flags(first) & STATE;
@@ -214,7 +218,8 @@ impl PageStates {
         }
     }
 
-    /// Without privilege each frame reads 0, which no page of a process has: not a number, but no answer.
+    /// Without privilege each frame reads 0, which no page of a process has: not a number, but no
+    /// answer.
     fn hide_absent_frames(&mut self) {
         if self.frames.iter().all(|frame| *frame == 0) {
             self.frames = Vec::new();
@@ -304,8 +309,8 @@ fn flags(word: &[u8; WORD]) -> MemoryPageFlags {
     MemoryPageFlags::from_bits_retain(u64::from_ne_bytes(*word))
 }
 
-/// Pages that are looked at together where they are likely to be alike: the compiler makes it a few instructions without a
-/// branch.
+/// Pages that are looked at together where they are likely to be alike: the compiler makes it a few
+/// instructions without a branch.
 const TOGETHER: usize = 64;
 
 /// How many words from the first on say the same state.
@@ -338,8 +343,8 @@ fn count(pages: u64) -> usize {
         .expect("frames are in memory, and no more pages than frames are asked for")
 }
 
-/// Inserts the pages, of which `first` is the first, that have the same frame in both. A range at a time: page by page
-/// would take longer than reading the pagemap.
+/// Inserts the pages, of which `first` is the first, that have the same frame in both. A range at a
+/// time: page by page would take longer than reading the pagemap.
 fn insert_equal(set: &mut PageSet, first: u64, ours: &[u64], theirs: &[u64]) {
     let mut since = None;
     let mut page = first;

@@ -1,13 +1,15 @@
 //! From page states to shared and unshared pages: set algebra, no system call.
 //!
-//! Bit 56 of pagemap says "mapped exactly once", not "written". It speaks of a child's own copies only because a
-//! witness maps every page of the parent a second time, and because of what [`SharedAtFork`] keeps of the parent's own writes.
-//! Where the kernel also shows page frame numbers, both ways must name the same pages.
+//! Bit 56 of pagemap says "mapped exactly once", not "written". It speaks of a child's own copies
+//! only because a witness maps every page of the parent a second time, and because of what
+//! [`SharedAtFork`] keeps of the parent's own writes. Where the kernel also shows page frame
+//! numbers, both ways must name the same pages.
 
 use super::{Mappings, PageSet, PageStates};
 use refcow_model::{RegionMap, RegionName};
 
-/// The two ways of counting name different pages: a fault of refcow, or a kernel that moved pages meanwhile.
+/// The two ways of counting name different pages: a fault of refcow, or a kernel that moved pages
+/// meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error(
     "bit 56 of pagemap and page frame numbers disagree on {pages} pages {moment}, the first at {first_address:#x}"
@@ -29,15 +31,17 @@ pub struct Disagreement {
 pub struct SharedAtFork {
     /// Pages that fork could share and that parent and child still do.
     shared: PageSet,
-    /// Pages of private writable mappings of files that neither has written: a child shares them by way of the page cache,
-    /// whether it has mapped them yet or not.
+    /// Pages of private writable mappings of files that neither has written: a child shares them by
+    /// way of the page cache, whether it has mapped them yet or not.
     by_page_cache: PageSet,
     /// Private mappings of files, and the first thread's stack.
     of_files: PageSet,
     stack: PageSet,
-    /// Pages in the parent's shared mappings: never copied on write, so a copy of one would be a finding.
+    /// Pages in the parent's shared mappings: never copied on write, so a copy of one would be a
+    /// finding.
     segment: PageSet,
-    /// Pages that fork shared and that are no longer shared: written by either side on its way out of the fork.
+    /// Pages that fork shared and that are no longer shared: written by either side on its way out
+    /// of the fork.
     pub copied_by_fork: u64,
     /// These pages.
     copied_early: PageSet,
@@ -48,9 +52,10 @@ pub struct SharedAtFork {
 impl SharedAtFork {
     /// Compares parent and child while both wait.
     ///
-    /// `written_since` are the pages that the parent has written since it forked *this* child. Bit 56 of the parent
-    /// shows them only until the parent's next fork, so they are collected before each later one. Without them a page
-    /// would look shared that the parent and this child both share, but with others, and not with each other.
+    /// `written_since` are the pages that the parent has written since it forked *this* child. Bit
+    /// 56 of the parent shows them only until the parent's next fork, so they are collected before
+    /// each later one. Without them a page would look shared that the parent and this child both
+    /// share, but with others, and not with each other.
     ///
     /// # Errors
     /// When the two ways of counting disagree.
@@ -63,8 +68,8 @@ impl SharedAtFork {
         let private = &parent.anonymous() & &mappings.private;
         let writable = &parent.present() & &mappings.writable;
         let in_both = (private | writable) & child.present();
-        // What is one's alone is nobody else's, whoever else has the page that it was copied from: a thread of the parent's may have
-        // written just now.
+        // What is one's alone is nobody else's, whoever else has the page that it was copied from:
+        // a thread of the parent's may have written just now.
         let alone = child.exclusive() | parent.exclusive();
         let shared = &(&in_both - &alone) - written_since;
         if let Some(frames) = parent.same_frames(child) {
@@ -90,7 +95,8 @@ impl SharedAtFork {
         &self.copied_early
     }
 
-    /// Those of them that the fork alone would not have copied: none until [`Self::tell_apart`] has told.
+    /// Those of them that the fork alone would not have copied: none until [`Self::tell_apart`] has
+    /// told.
     pub fn on_the_way(&self) -> &PageSet {
         &self.on_the_way
     }
@@ -100,8 +106,9 @@ impl SharedAtFork {
         self.on_the_way = &self.copied_early - of_the_fork;
     }
 
-    /// Pages of the child's alone that both shared, and of which the parent's part has gone to swap since. The child may have copied
-    /// its own; or it went to swap, too, and came back for the child. Bit 56 and frames say the same of either.
+    /// Pages of the child's alone that both shared, and of which the parent's part has gone to swap
+    /// since. The child may have copied its own; or it went to swap, too, and came back for the
+    /// child. Bit 56 and frames say the same of either.
     pub fn perhaps_back_from_swap(&self, parent_now: &PageStates, child: &PageStates) -> PageSet {
         &(&self.shared & &parent_now.swapped()) & &(&child.anonymous() & &child.exclusive())
     }
@@ -132,9 +139,9 @@ impl SharedAtFork {
         let by_page_cache = &self.by_page_cache & &mapped.by_page_cache;
         let of_files = &copies & &by_page_cache;
         if let Some(frames) = parent.same_frames(child) {
-            // A page that the child has given back (munmap) is no copy, nor is one of a file that it has mapped there since
-            // (a library that it loads); and one of a shared mapping that it has never touched has no frame in the child at
-            // all.
+            // A page that the child has given back (munmap) is no copy, nor is one of a file that
+            // it has mapped there since (a library that it loads); and one of a shared mapping that
+            // it has never touched has no frame in the child at all.
             let of_a_file = &child.present() - &child.anonymous();
             let was_of_a_file = &parent.present() - &parent.anonymous();
             let mapped_anew = &of_a_file - &was_of_a_file;
@@ -172,8 +179,8 @@ pub fn agree(moment: &'static str, bits: &PageSet, frames: &PageSet) -> Result<(
 pub struct Regions([(RegionName, PageSet); RegionName::ALL.len()]);
 
 impl Regions {
-    /// Divides the pages that `fork` shares. What several regions claim belongs to the first of them, and a buffer
-    /// in a shared mapping is a segment.
+    /// Divides the pages that `fork` shares. What several regions claim belongs to the first of
+    /// them, and a buffer in a shared mapping is a segment.
     pub fn new(map: &RegionMap, fork: &SharedAtFork) -> Self {
         let shared = &(&fork.shared | &fork.by_page_cache) | &fork.on_the_way;
         Self::divide(
@@ -382,7 +389,8 @@ mod tests {
         use super::super::pagemap::tests::SWAP;
         let before = states(0, &[OURS | 1, OURS | 2, OURS | 3, OURS | 4]);
         let fork = SharedAtFork::new(&private(0..4), &before, &before, &PageSet::new()).unwrap();
-        // Both went to swap, and the child's came back; it was copied; both are in swap; nothing happened.
+        // Both went to swap, and the child's came back; it was copied; both are in swap; nothing
+        // happened.
         let parent = states(0, &[SWAP | 7, OURS | 2, SWAP | 8, OURS | 4]);
         let child = states(0, &[ALONE | 21, ALONE | 22, SWAP | 8, OURS | 4]);
         assert_eq!(

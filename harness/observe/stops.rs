@@ -1,12 +1,14 @@
-//! Has threads of other processes stand still at some of their page faults, by a perf event that sends SIGTRAP and ptrace(2), and says
-//! where each is.
+//! Has threads of other processes stand still at some of their page faults, by a perf event that
+//! sends SIGTRAP and ptrace(2), and says where each is.
 //!
-//! Nobody is interrupted: a thread is seized while it runs, stands still only at its own faults (and where it forks, starts a thread or gets a
-//! signal, as under any tracer), and is let go by the end of this process. The event belongs to one thread; a new thread, and the first
-//! one of a new process, get theirs before they first run.
+//! Nobody is interrupted: a thread is seized while it runs, stands still only at its own faults
+//! (and where it forks, starts a thread or gets a signal, as under any tracer), and is let go by
+//! the end of this process. The event belongs to one thread; a new thread, and the first one of a
+//! new process, get theirs before they first run.
 //!
-//! What stops a thread is a signal, and a signal that nobody takes up ends a process which does not ignore it. So a thread that blocks
-//! SIGTRAP without ignoring it has no event until it unblocks it.
+//! What stops a thread is a signal, and a signal that nobody takes up ends a process which does not
+//! ignore it. So a thread that blocks SIGTRAP without ignoring it has no event until it unblocks
+//! it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -123,7 +125,8 @@ struct Thread {
 /// The bit of SIGTRAP in a mask of signals.
 const TRAP: u64 = 1 << (libc::SIGTRAP - 1);
 
-/// How often threads of a process are listed: while it starts some all the time, no two lists are alike.
+/// How often threads of a process are listed: while it starts some all the time, no two lists are
+/// alike.
 const LISTS: usize = 20;
 
 /// A new thread unblocks its signals within so many system calls, or never.
@@ -175,7 +178,8 @@ impl Stops {
             },
         );
         self.traced.push(pid);
-        // While it starts threads, no two lists are alike; those that a seized one starts are traced by the kernel.
+        // While it starts threads, no two lists are alike; those that a seized one starts are
+        // traced by the kernel.
         let mut known: Vec<i32> = Vec::new();
         for _ in 0..LISTS {
             let tasks = Process::new(pid).and_then(|process| process.tasks());
@@ -208,7 +212,8 @@ impl Stops {
             }
             // It has ended.
             Err(Errno::ESRCH) => {}
-            // The kernel has seized it with the thread that started it, and it is about to come to its first stop.
+            // The kernel has seized it with the thread that started it, and it is about to come to
+            // its first stop.
             Err(_) if is_own(process, thread) => {}
             Err(_) => self.not_traced.push((thread, NotTraced::Refused)),
         }
@@ -383,7 +388,8 @@ impl Stops {
         })
     }
 
-    /// What a thread has come to that this thread traces, as waitpid(2) says it: thread and status. `None`: nothing new.
+    /// What a thread has come to that this thread traces, as waitpid(2) says it: thread and status.
+    /// `None`: nothing new.
     pub fn next() -> Option<(i32, i32)> {
         let mut status = 0;
         #[expect(unsafe_code, reason = "nix fails at signals that it cannot name")]
@@ -393,7 +399,8 @@ impl Stops {
     }
 }
 
-/// Whether threads can be stopped at page faults here: tries it on the calling thread, which does not stop.
+/// Whether threads can be stopped at page faults here: tries it on the calling thread, which does
+/// not stop.
 ///
 /// # Errors
 /// When they cannot, with the reason and what helps.
@@ -460,14 +467,15 @@ pub fn tracer(pid: i32) -> Option<i32> {
     tracer_of(pid, pid)
 }
 
-/// The address that was touched, and whether the signal came later than the fault, as it was blocked.
+/// The address that was touched, and whether the signal came later than the fault, as it was
+/// blocked.
 fn of_event(info: &libc::siginfo_t) -> (u64, bool) {
     /// Where `si_perf_flags` is, and `TRAP_PERF_FLAG_ASYNC` in it.
     const FLAGS: usize = 36;
     const LATE: u32 = 1;
     #[expect(unsafe_code, reason = "libc does not know this kind of signal")]
-    // SAFETY: the struct has 128 bytes, all of which are plain numbers that the kernel has written; `si_addr` is one of them for
-    // signals of this code.
+    // SAFETY: the struct has 128 bytes, all of which are plain numbers that the kernel has written;
+    // `si_addr` is one of them for signals of this code.
     unsafe {
         let bytes = std::ptr::from_ref(info).cast::<u8>();
         let flags = bytes.add(FLAGS).cast::<u32>().read_unaligned();

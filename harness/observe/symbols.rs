@@ -1,8 +1,9 @@
 //! From an instruction's address to the function that holds it.
 //!
-//! Symbol tables only: `.symtab` of a file that was not stripped, `.dynsym` of every shared library. An address belongs
-//! to a function only within the size that the table gives it. A stripped library still has its exported functions,
-//! and the nearest one before an address is as a rule another function's neighbour, not the one that runs.
+//! Symbol tables only: `.symtab` of a file that was not stripped, `.dynsym` of every shared
+//! library. An address belongs to a function only within the size that the table gives it. A
+//! stripped library still has its exported functions, and the nearest one before an address is as a
+//! rule another function's neighbour, not the one that runs.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -21,14 +22,15 @@ use crate::CodeMapping;
 /// Where an instruction stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code {
-    /// The file name of the mapped object, as `libpython3.11.so.1.0`; `[vdso]` and the like are the kernel's own,
-    /// `anonymous code` was written at run time, and `unmapped code` was no code when the mappings were read.
+    /// The file name of the mapped object, as `libpython3.11.so.1.0`; `[vdso]` and the like are the
+    /// kernel's own, `anonymous code` was written at run time, and `unmapped code` was no code when
+    /// the mappings were read.
     pub module: String,
-    /// The function, without parameters, and without what compilers append (`.cold`, `.part.0`, …). `None`: the
-    /// tables do not tell, or the file is not there any more.
+    /// The function, without parameters, and without what compilers append (`.cold`, `.part.0`, …).
+    /// `None`: the tables do not tell, or the file is not there any more.
     pub function: Option<String>,
-    /// Its address in the file as `objdump` shows it; the offset in the mapping where there is no file that can be
-    /// read, and the address itself in no mapping.
+    /// Its address in the file as `objdump` shows it; the offset in the mapping where there is no
+    /// file that can be read, and the address itself in no mapping.
     pub offset: u64,
 }
 
@@ -42,7 +44,8 @@ impl Code {
     }
 }
 
-/// The code of one process. Files are read when an address first falls into one, and kept for all processes.
+/// The code of one process. Files are read when an address first falls into one, and kept for all
+/// processes.
 #[derive(Debug)]
 pub struct Symbols {
     /// In ascending order.
@@ -66,8 +69,8 @@ impl Symbols {
         }
     }
 
-    /// Where the instruction at this address stands. Reads the object file, with this process's rights and in its
-    /// mount namespace; what cannot be read has no functions.
+    /// Where the instruction at this address stands. Reads the object file, with this process's
+    /// rights and in its mount namespace; what cannot be read has no functions.
     pub fn locate(&mut self, instruction: u64) -> Code {
         let after = self
             .maps
@@ -93,7 +96,8 @@ impl Symbols {
     }
 }
 
-/// What the kernel appends to the path of a file that is mapped and has no name any more (d_path in fs/d_path.c).
+/// What the kernel appends to the path of a file that is mapped and has no name any more (d_path in
+/// fs/d_path.c).
 const DELETED: &str = " (deleted)";
 
 fn module(path: &Path) -> String {
@@ -105,13 +109,16 @@ fn module(path: &Path) -> String {
     name.strip_suffix(DELETED).unwrap_or(&name).to_owned()
 }
 
-/// What tells one state of a file from another: path, device, inode, size, and time of modification.
+/// What tells one state of a file from another: path, device, inode, size, and time of
+/// modification.
 type Identity = (PathBuf, u64, u64, u64, i64, i64);
 
-/// The file's tables, read once in this process; empty ones for what is no file, cannot be read, or is no ELF file.
+/// The file's tables, read once in this process; empty ones for what is no file, cannot be read, or
+/// is no ELF file.
 fn cached(path: &Path) -> Arc<ObjectFile> {
     static READ: Mutex<Option<HashMap<Identity, Arc<ObjectFile>>>> = Mutex::new(None);
-    // A name in brackets is no path, and what stands at that of a deleted file now is not what runs.
+    // A name in brackets is no path, and what stands at that of a deleted file now is not what
+    // runs.
     let gone = path
         .as_os_str()
         .as_encoded_bytes()
@@ -151,7 +158,8 @@ fn regular(path: &Path) -> Option<(File, Metadata)> {
 /// What is wanted of an ELF file.
 #[derive(Debug, Default)]
 struct ObjectFile {
-    /// Of each loaded, executable segment: where it stands in the file, and the address of its first byte.
+    /// Of each loaded, executable segment: where it stands in the file, and the address of its
+    /// first byte.
     segments: Vec<(Range<u64>, u64)>,
     functions: Functions,
 }
@@ -233,8 +241,8 @@ impl Functions {
         }
     }
 
-    /// The innermost function that holds the address; of several names for one the global one, then the shortest,
-    /// then the first of the alphabet.
+    /// The innermost function that holds the address; of several names for one the global one, then
+    /// the shortest, then the first of the alphabet.
     fn at(&self, address: u64) -> Option<String> {
         let after = self
             .sorted
@@ -249,8 +257,8 @@ impl Functions {
     }
 }
 
-/// What compilers append to the name of a function that they have split, cloned or made local: it differs from build to
-/// build. `@` begins the version of a symbol.
+/// What compilers append to the name of a function that they have split, cloned or made local: it
+/// differs from build to build. `@` begins the version of a symbol.
 fn without_suffixes(name: &str) -> &str {
     const APPENDED: [&str; 7] = [
         "cold",
@@ -271,7 +279,8 @@ fn without_suffixes(name: &str) -> &str {
     ends.next().map_or(name, |(at, _)| &name[..at])
 }
 
-/// A name of Rust's or C++'s as it stands in the source, without hash or parameters; others as they are.
+/// A name of Rust's or C++'s as it stands in the source, without hash or parameters; others as they
+/// are.
 fn demangled(name: &str) -> String {
     // First, as Rust's older names look like C++'s but for the hash.
     if let Ok(rust) = rustc_demangle::try_demangle(name) {

@@ -1,4 +1,5 @@
-//! Why page faults cannot be recorded one by one, and what helps: for whoever records them, and for `refcow doctor`.
+//! Why page faults cannot be recorded one by one, and what helps: for whoever records them, and for
+//! `refcow doctor`.
 
 use std::io;
 
@@ -7,16 +8,19 @@ use procfs::process::Process;
 
 use crate::capabilities::{CAP_PERFMON, CAP_SYS_ADMIN, has_capability};
 
-/// The highest `perf_event_paranoid` at which an ordinary user may record what its own processes do outside the kernel
-/// (Documentation/admin-guide/perf-security.rst). Debian and Ubuntu have added levels above it.
+/// The highest `perf_event_paranoid` at which an ordinary user may record what its own processes do
+/// outside the kernel (Documentation/admin-guide/perf-security.rst). Debian and Ubuntu have added
+/// levels above it.
 const HIGHEST_LEVEL: i64 = 2;
 
-/// Page faults cannot be recorded one by one. Who wrote first to a page stays unknown; that it was copied does not.
+/// Page faults cannot be recorded one by one. Who wrote first to a page stays unknown; that it was
+/// copied does not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error("page faults cannot be recorded: {reason}")]
 #[diagnostic(help("{remedy}"))]
 pub struct Unavailable {
-    /// Who or what refused, with the level of `perf_event_paranoid` and the kernel's answer. One line.
+    /// Who or what refused, with the level of `perf_event_paranoid` and the kernel's answer. One
+    /// line.
     pub reason: String,
     /// What can be done about it. One line.
     pub remedy: String,
@@ -45,7 +49,8 @@ impl Attempt {
 /// What the kernel decides by whether a process may use perf events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// `None` where the kernel has no such file, which is where it has no perf events, or /proc hides it.
+    /// `None` where the kernel has no such file, which is where it has no perf events, or /proc
+    /// hides it.
     pub paranoid: Option<i64>,
     /// Whether this process has CAP_PERFMON; `None` if /proc does not say.
     pub privileged: Option<bool>,
@@ -112,7 +117,8 @@ impl Permission {
                 format!("this kernel has no perf events ({level})"),
                 "use a kernel with CONFIG_PERF_EVENTS",
             ),
-            // Docker's filter answers EPERM, Podman's ENOSYS, both to root as well. EACCES is never a filter's.
+            // Docker's filter answers EPERM, Podman's ENOSYS, both to root as well. EACCES is never
+            // a filter's.
             (Attempt::Open, Some(Errno::EPERM | Errno::ENOSYS)) if self.seccomp == Some(2) => (
                 format!("a seccomp filter, as containers have, forbids perf_event_open ({level})"),
                 "start the container with --cap-add PERFMON or --security-opt seccomp=unconfined",
@@ -122,7 +128,8 @@ impl Permission {
             {
                 (
                     format!("{level} keeps them from ordinary users"),
-                    // Not to refcow-subject: the kernel lets nobody look into a process whose program has capabilities.
+                    // Not to refcow-subject: the kernel lets nobody look into a process whose
+                    // program has capabilities.
                     "run as root, or as root: sysctl kernel.perf_event_paranoid=2, or setcap cap_perfmon=ep on the refcow program alone",
                 )
             }

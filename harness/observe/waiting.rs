@@ -13,8 +13,9 @@ const PRIVATE: u64 = 128;
 pub struct Locked {
     /// How many threads it has.
     pub threads: usize,
-    /// Whether each of them waits without a limit of its own, for what only a thread of this process can give. `None` where
-    /// the kernel does not show that (`/proc/PID/syscall` takes the right to attach).
+    /// Whether each of them waits without a limit of its own, for what only a thread of this
+    /// process can give. `None` where the kernel does not show that (`/proc/PID/syscall` takes the
+    /// right to attach).
     pub for_ever: Option<bool>,
 }
 
@@ -48,7 +49,8 @@ pub fn locked(pid: i32) -> Option<Locked> {
     (threads > 0).then_some(Locked { threads, for_ever })
 }
 
-/// A thread that sleeps in futex(2), by its system call and the arguments: `202 0x7f… 0x189 0x0 0x0 …`.
+/// A thread that sleeps in futex(2), by its system call and the arguments: `202 0x7f… 0x189 0x0 0x0
+/// …`.
 fn of_call(text: &str) -> Option<Wait> {
     let mut words = text.split_ascii_whitespace();
     let number: i64 = words.next()?.parse().ok()?;

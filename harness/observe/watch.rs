@@ -1,11 +1,13 @@
 //! Looks at a process again and again while it runs, for the most that it has at any time.
 //!
-//! What a process has given back before it is looked at in the end, nobody sees any more: an interpreter that ends, a batch that
-//! is freed. The kernel keeps no watermark of it: `VmHWM` counts what is in memory, in which a copy of a shared page takes the
-//! place of the original and changes nothing. Faults tell when pages came, and nothing tells when they went.
+//! What a process has given back before it is looked at in the end, nobody sees any more: an
+//! interpreter that ends, a batch that is freed. The kernel keeps no watermark of it: `VmHWM`
+//! counts what is in memory, in which a copy of a shared page takes the place of the original and
+//! changes nothing. Faults tell when pages came, and nothing tells when they went.
 //!
-//! Looking disturbs nobody: to read a pagemap takes the lock of an address space for as long as two megabytes of it last, for
-//! reading, which page faults do not wait for (Linux 6.4; before, for the moment alone).
+//! Looking disturbs nobody: to read a pagemap takes the lock of an address space for as long as two
+//! megabytes of it last, for reading, which page faults do not wait for (Linux 6.4; before, for the
+//! moment alone).
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle, available_parallelism};
@@ -18,7 +20,8 @@ use super::pagemap::own_pages;
 const LEAST_PRIORITY: i32 = 19;
 /// As short as waits are worth being.
 const LEAST_PAUSE: Duration = Duration::from_micros(500);
-/// A look takes a processor time for each page of the process: of so many parts of its time one, and no more.
+/// A look takes a processor time for each page of the process: of so many parts of its time one,
+/// and no more.
 const PARTS: u32 = 3;
 /// The same where the process has no other processor.
 const PARTS_OF_ONE: u32 = 20;
@@ -39,14 +42,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to look at a process, which had these pages for its own. `None` where no thread can be had.
+    /// Begins to look at a process, which had these pages for its own. `None` where no thread can
+    /// be had.
     pub fn start(pid: i32, had: PageSet) -> Option<Self> {
         let (sender, ending) = channel();
         let thread = Builder::new().name(format!("watch {pid}"));
         let had: Vec<u64> = had.iter().collect();
         let thread = thread.spawn(move || {
-            // Who has no right to more has one to less, which is this thread's alone (setpriority(2), NOTES): where there are others
-            // for the processors, the process that is looked at comes first.
+            // Who has no right to more has one to less, which is this thread's alone
+            // (setpriority(2), NOTES): where there are others for the processors, the process that
+            // is looked at comes first.
             let _ = rustix::process::setpriority_process(None, LEAST_PRIORITY);
             let mut seen = PeakSeen::default();
             let alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);

@@ -1,7 +1,7 @@
 //! A file that is not whole yet, beside the one whose place it will take.
 //!
-//! A draft that a killed refcow has left is known by its name, which only refcow makes up ([`name`]), and by being locked no
-//! more. Where a file system has no locks it stays.
+//! A draft that a killed refcow has left is known by its name, which only refcow makes up
+//! ([`name`]), and by being locked no more. Where a file system has no locks it stays.
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
@@ -24,8 +24,8 @@ const PREFIX: &str = ".refcow-";
 /// Hexadecimal digits of each half of the rest.
 const DIGITS: usize = 16;
 
-/// Attributes of a file that what replaces it gets, too: who may read and write it, and what the user has noted on it. Not
-/// those that vouch for its bytes.
+/// Attributes of a file that what replaces it gets, too: who may read and write it, and what the
+/// user has noted on it. Not those that vouch for its bytes.
 const KEPT_ATTRIBUTES: [&str; 3] = ["user.", ACL, "security.selinux"];
 /// The list of who may do what.
 const ACL: &str = "system.posix_acl_access";
@@ -40,7 +40,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// An empty one, which nobody else may read if there is a file to be replaced: that may be a secret.
+    /// An empty one, which nobody else may read if there is a file to be replaced: that may be a
+    /// secret.
     ///
     /// # Errors
     /// When the folder cannot be written to, or the file that is there could not be replaced.
@@ -80,8 +81,8 @@ impl Draft {
         self.file.as_file().sync_all()
     }
 
-    /// Takes the place of what is there, with its owner, its group, its permissions and its attributes, as far as this user may give
-    /// them.
+    /// Takes the place of what is there, with its owner, its group, its permissions and its
+    /// attributes, as far as this user may give them.
     ///
     /// # Errors
     /// When it cannot, or something that is no file is there by now.
@@ -113,7 +114,8 @@ impl Draft {
         let target = self.target;
         match self.file.persist_noclobber(&target) {
             Ok(_) => Ok(()),
-            // A file system that cannot do both in one (some have no flags, and no hard links either).
+            // A file system that cannot do both in one (some have no flags, and no hard links
+            // either).
             Err(error) if target.symlink_metadata().is_err() => {
                 error.file.persist(&target)?;
                 Ok(())
@@ -163,7 +165,8 @@ fn is_abandoned(path: &Path) -> bool {
     open().unwrap_or(false)
 }
 
-/// A name that nobody else gives to a file: what is random in it is signed with the name of the file that the draft is for.
+/// A name that nobody else gives to a file: what is random in it is signed with the name of the
+/// file that the draft is for.
 fn name(of: &OsStr, random: &str) -> String {
     let sum = sha256(&[random.as_bytes(), of.as_bytes()].concat());
     format!("{PREFIX}{random}-{}", &sum[..DIGITS])
@@ -234,8 +237,8 @@ pub fn replaceable(path: &Path, there: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file the owner, the group, the permissions and the attributes of another, as far as this user may. Nobody may do
-/// more with it than with the other.
+/// Gives a file the owner, the group, the permissions and the attributes of another, as far as this
+/// user may. Nobody may do more with it than with the other.
 fn make_alike(file: &File, other: &Path, there: &Metadata) {
     let (uid, gid) = (Some(there.uid()), Some(there.gid()));
     let own = |uid, gid| std::os::unix::fs::fchown(file, uid, gid).is_ok();

@@ -1,9 +1,10 @@
 //! A folder of files that belong together, in which the user may have others.
 //!
-//! Each file is replaced by rename, so that it is the older or the newer one at any time, and the last file comes last. What is
-//! replaced or removed is what the folder's [`Manifest`] says that refcow wrote, as long as it is still that. The manifest
-//! names the new files before the first of them is there, and forgets the older ones after the last is gone: a run that is
-//! killed leaves nothing that the next one does not know for refcow's.
+//! Each file is replaced by rename, so that it is the older or the newer one at any time, and the
+//! last file comes last. What is replaced or removed is what the folder's [`Manifest`] says that
+//! refcow wrote, as long as it is still that. The manifest names the new files before the first of
+//! them is there, and forgets the older ones after the last is gone: a run that is killed leaves
+//! nothing that the next one does not know for refcow's.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -27,7 +28,8 @@ const INTERVAL: Duration = Duration::from_millis(20);
 pub struct FolderKind {
     /// The folders in it.
     pub folders: &'static [&'static str],
-    /// Whether a file, by its path in the folder, may be one of them. Nothing else in the folder is touched.
+    /// Whether a file, by its path in the folder, may be one of them. Nothing else in the folder is
+    /// touched.
     pub has: fn(&str) -> bool,
 }
 
@@ -43,7 +45,8 @@ impl ReportFolder {
     /// Opens the place, without changing what is there.
     ///
     /// # Errors
-    /// When it can be told already that writing will fail, or that a file of the user's would be in the way.
+    /// When it can be told already that writing will fail, or that a file of the user's would be in
+    /// the way.
     pub fn open(path: &Path, kind: FolderKind) -> Result<Self, OutputError> {
         let fail = |source| OutputError::NotAFolder {
             path: path.to_owned(),
@@ -81,7 +84,8 @@ impl ReportFolder {
         path.join(NAME).is_file()
     }
 
-    /// Looks whether everything could be written that this kind of folder has, and nothing is in the way.
+    /// Looks whether everything could be written that this kind of folder has, and nothing is in
+    /// the way.
     fn look(&self, manifest: &Manifest) -> Result<(), WriteFailure> {
         self.has_folders()?;
         self.remove_abandoned(manifest);
@@ -114,11 +118,13 @@ impl ReportFolder {
         [""].into_iter().chain(self.kind.folders.iter().copied())
     }
 
-    /// Writes all files, each with its path in the folder, in this order. Files that refcow wrote here earlier, of names that this kind of
-    /// folder has, are gone then if they are none of these.
+    /// Writes all files, each with its path in the folder, in this order. Files that refcow wrote
+    /// here earlier, of names that this kind of folder has, are gone then if they are none of
+    /// these.
     ///
     /// # Errors
-    /// When the disk is full, or something of the user's has come into the way. Each file is the older or the newer one then.
+    /// When the disk is full, or something of the user's has come into the way. Each file is the
+    /// older or the newer one then.
     pub fn write(self, files: &[(String, Vec<u8>)]) -> Result<(), OutputError> {
         let fail = |source| OutputError::NotWritten {
             path: self.path.clone(),
@@ -166,7 +172,8 @@ impl ReportFolder {
         Ok(())
     }
 
-    /// What refcow has written when all of these files are written: they, and what is of another kind.
+    /// What refcow has written when all of these files are written: they, and what is of another
+    /// kind.
     fn manifest(&self, before: &Manifest, files: &[(String, Vec<u8>)]) -> io::Result<Manifest> {
         let others = before.files.iter();
         let mut all: BTreeMap<_, _> = others
@@ -193,7 +200,8 @@ impl ReportFolder {
         }
     }
 
-    /// Refuses links and files in the place of folders: a link may lead to other files of the user's.
+    /// Refuses links and files in the place of folders: a link may lead to other files of the
+    /// user's.
     fn has_folders(&self) -> Result<(), OutputError> {
         for folder in self.kind.folders {
             let path = self.path.join(folder);
@@ -229,14 +237,16 @@ impl ReportFolder {
         }
     }
 
-    /// Keeps others from writing here, for as long as it is not dropped. Where the file system has no locks, nothing does.
+    /// Keeps others from writing here, for as long as it is not dropped. Where the file system has
+    /// no locks, nothing does.
     fn lock(&self) -> Result<File, OutputError> {
         let folder = File::open(&self.path).map_err(|source| OutputError::NotAFolder {
             path: self.path.clone(),
             source,
         })?;
         let deadline = Instant::now() + PATIENCE;
-        // What a run has that was ended is written all the same, so that only an end that is asked for now is one.
+        // What a run has that was ended is written all the same, so that only an end that is asked
+        // for now is one.
         let ended_before = interrupt::requested();
         while lock(&folder) == Lock::Taken {
             // flock() has no descriptor that could be waited for.
@@ -250,7 +260,8 @@ impl ReportFolder {
         Ok(folder)
     }
 
-    /// Has the order of what was done so far survive a failure of the machine's power, where the file system can.
+    /// Has the order of what was done so far survive a failure of the machine's power, where the
+    /// file system can.
     fn to_disk(&self) {
         for folder in self.folders() {
             if let Ok(folder) = File::open(self.path.join(folder)) {

@@ -1,4 +1,5 @@
-//! Which files of a folder refcow wrote, and what they were then. A file that is otherwise now is the user's.
+//! Which files of a folder refcow wrote, and what they were then. A file that is otherwise now is
+//! the user's.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -29,7 +30,8 @@ const ABOUT: &str = "Files that refcow wrote here. A new report replaces or remo
 pub struct Manifest {
     about: String,
     version: u32,
-    /// By their paths in the folder. Of one that is just being replaced the older content, and the newer.
+    /// By their paths in the folder. Of one that is just being replaced the older content, and the
+    /// newer.
     pub files: BTreeMap<String, Vec<Content>>,
 }
 
@@ -150,7 +152,8 @@ impl Manifest {
     }
 }
 
-/// The bytes of a file of at most so many. Not of a pipe, which could be waited for without end, nor of what a link leads to.
+/// The bytes of a file of at most so many. Not of a pipe, which could be waited for without end,
+/// nor of what a link leads to.
 fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));

@@ -14,18 +14,22 @@ pub enum Job {
     Wait,
     /// Go through every step of a visit but the visit: `idle`.
     Idle,
-    /// Make the data a global variable of the fixture's module, let go of both, and finalise the interpreter: `exit`.
+    /// Make the data a global variable of the fixture's module, let go of both, and finalise the
+    /// interpreter: `exit`.
     Exit,
-    /// Call `visit_NAME(data)`, and when released after that say what it imported ([`ChildMessage::Imported`]).
+    /// Call `visit_NAME(data)`, and when released after that say what it imported
+    /// ([`ChildMessage::Imported`]).
     Visit {
         /// NAME.
         name: String,
-        /// Keep a log of the lines that run, and send it ([`ChildMessage::Lines`]) when released once more after the visit and after
-        /// [`ChildMessage::Imported`], before waiting for the end.
+        /// Keep a log of the lines that run, and send it ([`ChildMessage::Lines`]) when released
+        /// once more after the visit and after [`ChildMessage::Imported`], before waiting for the
+        /// end.
         #[serde(default)]
         lines: bool,
     },
-    /// Go through every step up to this job but the job, with the collector stopped, and wait for the end.
+    /// Go through every step up to this job but the job, with the collector stopped, and wait for
+    /// the end.
     OnlyTheWay {
         /// To what.
         job: Box<Job>,
@@ -34,16 +38,18 @@ pub enum Job {
     Write {
         /// Numbers from 0; one that stands twice is one page.
         pages: Vec<u64>,
-        /// So many further pages the child writes and keeps from its answer: a lie, for the test that refcow does not
-        /// report when its calibration fails.
+        /// So many further pages the child writes and keeps from its answer: a lie, for the test
+        /// that refcow does not report when its calibration fails.
         unreported: u64,
     },
-    /// Call `visit_NAME` with the data and with what a remedy returned, and compare ([`ChildMessage::Compared`]).
+    /// Call `visit_NAME` with the data and with what a remedy returned, and compare
+    /// ([`ChildMessage::Compared`]).
     Compare {
         /// NAME.
         name: String,
     },
-    /// Find the pages of the dataset. A process of its own does this, so that it costs the measured ones nothing.
+    /// Find the pages of the dataset. A process of its own does this, so that it costs the measured
+    /// ones nothing.
     Map {
         /// Write a table of all objects to the map's file, too.
         objects: bool,
@@ -60,7 +66,8 @@ pub enum ChildMessage {
     Done {
         /// From entry to return.
         seconds: f64,
-        /// The type of what the visit returned, where that does something only when it is asked to: an iterator, a coroutine.
+        /// The type of what the visit returned, where that does something only when it is asked to:
+        /// an iterator, a coroutine.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lazy: Option<String>,
     },
@@ -79,12 +86,14 @@ pub enum ChildMessage {
         /// Whether it returned anything to tell by.
         returned: bool,
     },
-    /// Modules that the visit has imported, as `sys.modules` names them. Asked of the child after it was looked at.
+    /// Modules that the visit has imported, as `sys.modules` names them. Asked of the child after
+    /// it was looked at.
     Imported {
         /// In the order of `sys.modules`.
         modules: Vec<String>,
     },
-    /// Which line ran when. Finding their names writes to memory, so it is sent after the child was looked at.
+    /// Which line ran when. Finding their names writes to memory, so it is sent after the child was
+    /// looked at.
     Lines(LineIntervals),
     /// Python raised.
     Raised(Raised),

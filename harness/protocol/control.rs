@@ -16,8 +16,8 @@ pub enum Request {
     Start {
         /// What `sys.executable` is to be: by it Python finds its library, and its environment.
         executable: PathBuf,
-        /// Variables of the environment that the C libraries of packages look for, and Python does not: it starts without
-        /// them, so that the heap of a machine that sets them is no other.
+        /// Variables of the environment that the C libraries of packages look for, and Python does
+        /// not: it starts without them, so that the heap of a machine that sets them is no other.
         variables: Vec<(String, String)>,
     },
     /// Execute the fixture's module. Reply: [`Reply::Loaded`].
@@ -30,8 +30,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         arguments: Vec<String>,
     },
-    /// Look at these functions of a user's own file, which will be called, whether a call runs them. Reply:
-    /// [`Reply::Loaded`] or [`Reply::Deferred`].
+    /// Look at these functions of a user's own file, which will be called, whether a call runs
+    /// them. Reply: [`Reply::Loaded`] or [`Reply::Deferred`].
     Look {
         /// Their names.
         functions: Vec<String>,
@@ -48,13 +48,14 @@ pub enum Request {
     Prepare {
         /// NAME.
         name: String,
-        /// Functions of Python's module `gc` to call, one after the other, if the fixture has no such function.
+        /// Functions of Python's module `gc` to call, one after the other, if the fixture has no
+        /// such function.
         steps: Vec<String>,
     },
     /// Name the threads that Python knows. Reply: [`Reply::Threads`].
     Threads,
-    /// Execute these modules, call this function of the last with the data, and keep what it returns beside the data.
-    /// Reply: [`Reply::Remedied`] or [`Reply::DoesNotApply`].
+    /// Execute these modules, call this function of the last with the data, and keep what it
+    /// returns beside the data. Reply: [`Reply::Remedied`] or [`Reply::DoesNotApply`].
     Remedy {
         /// In the order they are to be executed.
         modules: Vec<ModuleSource>,
@@ -63,15 +64,16 @@ pub enum Request {
     },
     /// Let go of the data: what the remedy returned takes its place. Reply: [`Reply::Prepared`].
     Adopt,
-    /// Call a function of the fixture's module with these arguments, as `json.loads` has them. Reply:
-    /// [`Reply::Returned`].
+    /// Call a function of the fixture's module with these arguments, as `json.loads` has them.
+    /// Reply: [`Reply::Returned`].
     Call {
         /// Its name.
         function: String,
         /// In their order.
         arguments: Vec<Value>,
     },
-    /// Have transparent huge pages as the user's own program would have them. Comes first, if at all. Reply: [`Reply::Kept`].
+    /// Have transparent huge pages as the user's own program would have them. Comes first, if at
+    /// all. Reply: [`Reply::Kept`].
     KeepHugePages,
     /// Instead of a dataset: map so many anonymous pages and write each. Reply: [`Reply::Filled`].
     Fill {
@@ -85,11 +87,11 @@ pub enum Request {
         /// Its number, from 0.
         page: u64,
     },
-    /// Fork these processes, one after the other. Replies for each: [`Reply::Armed`], then, after [`GO`](crate::GO),
-    /// [`Reply::Forked`]; in the end [`Reply::AllForked`].
+    /// Fork these processes, one after the other. Replies for each: [`Reply::Armed`], then, after
+    /// [`GO`](crate::GO), [`Reply::Forked`]; in the end [`Reply::AllForked`].
     ///
-    /// All in one request, so that the parent runs no Python between its forks: what it writes between two of them,
-    /// it no longer shares with the earlier child.
+    /// All in one request, so that the parent runs no Python between its forks: what it writes
+    /// between two of them, it no longer shares with the earlier child.
     Fork(Vec<ForkRequest>),
     /// Wait for one ended child. Reply: [`Reply::Reaped`].
     Reap {
@@ -109,7 +111,8 @@ pub struct ForkRequest {
 
 /// A Python module in source.
 ///
-/// The subject keeps them all: a field more here is heap more there, in front of the data, and shifts what shares a page.
+/// The subject keeps them all: a field more here is heap more there, in front of the data, and
+/// shifts what shares a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleSource {
     /// Its name.

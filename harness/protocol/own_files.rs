@@ -21,8 +21,8 @@ impl OwnFiles {
         }
     }
 
-    /// Whether code of this file is the user's own. An environment may lie beside the file, too, or Python itself: what is
-    /// installed there is not.
+    /// Whether code of this file is the user's own. An environment may lie beside the file, too, or
+    /// Python itself: what is installed there is not.
     pub fn contain(&self, file: &str) -> bool {
         if file == self.file {
             return true;

@@ -52,9 +52,9 @@ pub struct ReadyInterpreter {
 ///
 /// # Errors
 ///
-/// [`PythonError::NotPinned`], [`PythonError::NotInstalled`], [`PythonError::NoEnvironment`], [`PythonError::ImportFails`],
-/// [`PythonError::Cache`], [`PythonError::NoHome`] and [`PythonError::Interrupted`]. Nothing half-made remains after
-/// any of them.
+/// [`PythonError::NotPinned`], [`PythonError::NotInstalled`], [`PythonError::NoEnvironment`],
+/// [`PythonError::ImportFails`], [`PythonError::Cache`], [`PythonError::NoHome`] and
+/// [`PythonError::Interrupted`]. Nothing half-made remains after any of them.
 pub fn prepare(
     interpreter: Interpreter,
     modules: &[String],

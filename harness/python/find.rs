@@ -127,9 +127,9 @@ impl SearchPlaces {
     }
 }
 
-/// The `bin/` of the environment that refcow was started from, as `env/bin/refcow`: a program of an environment means its
-/// Python, whether the environment is active or not. A link to it from elsewhere does not, such as pipx makes: that
-/// environment holds refcow alone.
+/// The `bin/` of the environment that refcow was started from, as `env/bin/refcow`: a program of an
+/// environment means its Python, whether the environment is active or not. A link to it from
+/// elsewhere does not, such as pipx makes: that environment holds refcow alone.
 fn own_environment(started_as: Option<OsString>) -> Option<PathBuf> {
     let started_as = PathBuf::from(started_as?);
     // A bare name was found on PATH, whose order holds.

@@ -1,4 +1,5 @@
-//! What could be done about what is copied: a table a visit, what came of it, and what each remedy that helps means.
+//! What could be done about what is copied: a table a visit, what came of it, and what each remedy
+//! that helps means.
 
 use super::beginning::beginning;
 use super::columns::Columns;
@@ -180,7 +181,8 @@ fn times(ratio: f64) -> String {
     }
 }
 
-/// Remedies that were not measured, by the reason; each with the visit, where it is only that one's.
+/// Remedies that were not measured, by the reason; each with the visit, where it is only that
+/// one's.
 pub(super) fn not_measured(run: &Run) -> Vec<(&str, Vec<String>)> {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     let all = || run.advice.iter().filter(|one| !one.remedies.is_empty());

@@ -1,4 +1,5 @@
-//! Ways to share data with children, side by side: figures, and below them what a figure cannot say.
+//! Ways to share data with children, side by side: figures, and below them what a figure cannot
+//! say.
 
 use super::beginning::beginning;
 use super::changes;
@@ -163,7 +164,8 @@ pub(super) fn all(report: &Report) -> Vec<WaysTable> {
     }
 }
 
-/// Of several interpreters: each figure with a column an interpreter, and together what is the same with all.
+/// Of several interpreters: each figure with a column an interpreter, and together what is the same
+/// with all.
 fn side_by_side(report: &Report) -> Vec<WaysTable> {
     let by_run: Vec<Vec<WaysTable>> = report.runs.iter().map(of_run).collect();
     let labels = labels(report);
@@ -443,7 +445,8 @@ fn properties_of(
         alternative.writes_seen_by_parent,
         alternative.writes_seen_by_sibling,
     ) {
-        // Where there is no sibling, or none with the same data, the parent is all who could see it.
+        // Where there is no sibling, or none with the same data, the parent is all who could see
+        // it.
         (true, Some(true) | None) => "seen",
         (true, Some(false)) => "parent",
         (false, Some(true)) => "sibling",

@@ -4,9 +4,11 @@ use super::changes::{part_change, transition};
 use super::comparison::{JudgedRow, by_reason, parts, reason, run, short, total};
 use refcow_model::{Comparison, Status};
 
-/// Workflow commands, of which GitHub makes annotations: an error for each regression, a notice for other changes.
+/// Workflow commands, of which GitHub makes annotations: an error for each regression, a notice for
+/// other changes.
 ///
-/// Source: GitHub's documentation, "Workflow commands for GitHub Actions", "Setting an error message".
+/// Source: GitHub's documentation, "Workflow commands for GitHub Actions", "Setting an error
+/// message".
 pub fn github(comparison: &Comparison) -> Vec<u8> {
     let mut text = String::new();
     for runs in &comparison.compared {

@@ -150,7 +150,8 @@ fn of_runs(runs: &ComparedRuns, facts: &Claims) -> Vec<ChangeLine> {
 /// What is said of a change of which no fact tells, and behind which no other data or code is.
 pub(crate) const NO_KNOWN_REASON: &str = "no known reason";
 
-/// The changes of which no fact tells: of what is judged; and of the data's pages, where what a worker pays does not compare.
+/// The changes of which no fact tells: of what is judged; and of the data's pages, where what a
+/// worker pays does not compare.
 fn unknown(runs: &ComparedRuns) -> Vec<String> {
     let no_fact = |row: &&Row| row.status.is_change() && row.facts.is_empty();
     let mut all: Vec<(&Row, Vec<&Row>)> = Vec::new();
@@ -187,7 +188,8 @@ pub(crate) fn part_change(row: &Row) -> String {
     format!("{part} {}", transition(row.base.as_ref(), row.new.as_ref()))
 }
 
-/// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in them.
+/// Pages of the region `rest` in one sentence: every version has others, and nobody's data is in
+/// them.
 fn of_the_interpreter(rows: &[&Row]) -> Option<String> {
     let differences = rows
         .iter()
@@ -306,7 +308,8 @@ pub(crate) fn bytes_then(base: u64, new: u64) -> String {
     format!("{} → {}{change}", bytes(base), bytes(new))
 }
 
-/// `−99.8 %`, unless so little is compared that a page more or less would make it another, or nothing changed.
+/// `−99.8 %`, unless so little is compared that a page more or less would make it another, or
+/// nothing changed.
 pub(crate) fn change_of(base: u64, new: u64) -> Option<String> {
     let share = change_share(base, new)?;
     let sign = if share < 0.0 { "−" } else { "+" };

@@ -50,8 +50,9 @@ pub fn is_name(name: &str) -> bool {
     name.chars().all(is_letter) && BEGINNINGS.contains(&beginning)
 }
 
-/// A chart as an element of an HTML page: its colours are CSS variables ([`css_variables`]), so that the page can have a
-/// dark scheme. It has the class `refcow-chart`, and ids of its own that begin with `refcow-`.
+/// A chart as an element of an HTML page: its colours are CSS variables ([`css_variables`]), so
+/// that the page can have a dark scheme. It has the class `refcow-chart`, and ids of its own that
+/// begin with `refcow-`.
 pub fn inline(chart: &Chart) -> String {
     let Chart { name, svg, .. } = chart;
     let (title, alt) = (format!("refcow-{name}-title"), format!("refcow-{name}-alt"));

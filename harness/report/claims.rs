@@ -28,8 +28,8 @@ pub(crate) const ARTICLE: &str =
 pub(crate) const REGIONS: &str = "Header pages hold objects with their reference counts, spine pages a list's \
 pointers to them, payload pages the content of arrays.";
 
-/// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of several interpreters
-/// each has a column, and every change from one to the next is named.
+/// The verdicts in one table, or, if some claims are to be explained, these one after the other. Of
+/// several interpreters each has a column, and every change from one to the next is named.
 pub fn render(report: &Report, explained: &[&Statement], style: Style) -> Vec<u8> {
     let mut text = match explained {
         [] => incomplete_at_first(report, style) + &first_lines(report, style),
@@ -455,7 +455,8 @@ fn explanation(report: &Report, statement: &Statement, style: Style) -> String {
     text
 }
 
-/// The places of the runs whose verdict came of the rule of this number. None where the verdict follows from other rules than these.
+/// The places of the runs whose verdict came of the rule of this number. None where the verdict
+/// follows from other rules than these.
 pub(crate) fn applied(
     statement: &Statement,
     claims: &[Option<&Claim>],

@@ -1,4 +1,5 @@
-//! Rows and columns: on a terminal, columns that do not fit side by side stand below, with the leading ones again.
+//! Rows and columns: on a terminal, columns that do not fit side by side stand below, with the
+//! leading ones again.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -25,7 +26,8 @@ fn widest(table: &Table) -> usize {
     lines.max().unwrap_or(0)
 }
 
-/// Breaks words of cells that are wider than all there is: names of functions and lines have no limit.
+/// Breaks words of cells that are wider than all there is: names of functions and lines have no
+/// limit.
 fn fit(table: &mut Table, width: u16) {
     if widest(table) <= usize::from(width) {
         return;
@@ -49,8 +51,8 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// For a terminal, at most so many columns of text wide; `None` for as wide as it needs. An empty line behind each
-    /// part.
+    /// For a terminal, at most so many columns of text wide; `None` for as wide as it needs. An
+    /// empty line behind each part.
     pub fn text(&self, width: Option<u16>) -> String {
         let mut text = String::new();
         for part in self.fitting(width) {
@@ -67,8 +69,8 @@ impl Columns {
         text
     }
 
-    /// The same of columns of which many cells are `empty`: where they do not fit side by side, each part has only the rows
-    /// that say something there.
+    /// The same of columns of which many cells are `empty`: where they do not fit side by side,
+    /// each part has only the rows that say something there.
     pub(crate) fn text_by_part(&self, width: Option<u16>, empty: fn(&str) -> bool) -> String {
         let parts = self.fitting(width);
         if parts.len() < 2 {

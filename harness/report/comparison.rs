@@ -303,7 +303,8 @@ fn side(value: &RowValue) -> Option<CostSide<'_>> {
     }
 }
 
-/// Why a row changed, as far as it is known. That each of two verdicts was expected of its interpreter is reason enough.
+/// Why a row changed, as far as it is known. That each of two verdicts was expected of its
+/// interpreter is reason enough.
 pub(super) fn reason(row: &Row) -> Option<String> {
     let known = known(row);
     match known.is_empty() {

@@ -9,8 +9,8 @@ use refcow_model::{
     By, Cause, Child, Measurement, Region, RegionName, Report, Run, Verdict, share_of,
 };
 
-/// A text in a cell. One that a spreadsheet would take for a formula has an apostrophe before it (OWASP, "CSV Injection"):
-/// fixtures and types have any names, and a document may be anybody's.
+/// A text in a cell. One that a spreadsheet would take for a formula has an apostrophe before it
+/// (OWASP, "CSV Injection"): fixtures and types have any names, and a document may be anybody's.
 #[derive(Clone)]
 pub(crate) struct Text<'a>(Cow<'a, str>);
 
@@ -30,7 +30,8 @@ impl Serialize for Text<'_> {
 const BEGIN_FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
 fn no_formula(text: &str) -> Cow<'_, str> {
-    // Where a spreadsheet divides by semicolons or tabs, what is behind one is a cell, quoted or not.
+    // Where a spreadsheet divides by semicolons or tabs, what is behind one is a cell, quoted or
+    // not.
     let divides = |letter: char| matches!(letter, ';' | '\t' | '\r' | '\n');
     let is_plain = text
         .split(divides)
@@ -156,7 +157,8 @@ impl OfChild {
     }
 }
 
-/// What a child has of the process around the dataset: how many pages of libraries are there to be shared depends on the page cache.
+/// What a child has of the process around the dataset: how many pages of libraries are there to be
+/// shared depends on the page cache.
 #[derive(Serialize)]
 struct OfRest {
     rest_pages: Option<u64>,
@@ -231,7 +233,8 @@ impl OfRegion {
     }
 }
 
-/// Copied pages of a child that have something in common. Of several things, each has a column of its name.
+/// Copied pages of a child that have something in common. Of several things, each has a column of
+/// its name.
 #[derive(Serialize)]
 struct OfGroup<'a> {
     by: Text<'a>,
@@ -310,7 +313,8 @@ pub(crate) fn render_by(report: &Report, by: &[By]) -> Result<Vec<u8>, Error> {
     }))
 }
 
-/// The dataset's regions, with nothing that is another when the same command runs again on the same machine.
+/// The dataset's regions, with nothing that is another when the same command runs again on the same
+/// machine.
 ///
 /// # Errors
 /// None that is known of.

@@ -1,10 +1,11 @@
 //! Text from outside, as a page shows it and not as the page's own markup.
 
-/// Within a paragraph or a cell of GitHub's Markdown: text that formats nothing, links to nothing, and calls nobody.
+/// Within a paragraph or a cell of GitHub's Markdown: text that formats nothing, links to nothing,
+/// and calls nobody.
 ///
-/// Source: GitHub Flavored Markdown Spec, "Backslash escapes", "Emphasis and strong emphasis", "Autolinks (extension)". Mentions,
-/// numbers of issues and formulas are no part of it; github.com finds the first two in what has been made of the text, where an
-/// empty comment keeps them apart.
+/// Source: GitHub Flavored Markdown Spec, "Backslash escapes", "Emphasis and strong emphasis",
+/// "Autolinks (extension)". Mentions, numbers of issues and formulas are no part of it; github.com
+/// finds the first two in what has been made of the text, where an empty comment keeps them apart.
 pub(crate) fn markdown(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     let mut escaped = String::with_capacity(text.len());
@@ -14,7 +15,8 @@ pub(crate) fn markdown(text: &str) -> String {
         let within_a_word = || {
             before.is_some_and(char::is_alphanumeric) && after.is_some_and(char::is_alphanumeric)
         };
-        // A list or a quotation, where this begins a line: no letter but these and digits was before it.
+        // A list or a quotation, where this begins a line: no letter but these and digits was
+        // before it.
         let leads = || letters[..place].iter().all(|one| one.is_whitespace());
         let numbers = || {
             let mut before = letters[..place]

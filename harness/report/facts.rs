@@ -86,7 +86,8 @@ pub(crate) struct FactEntry {
     pub since: String,
     /// Its figures, a column an interpreter.
     pub columns: Columns,
-    /// What was predicted and did not come true, and what could not be tested, each with the interpreters.
+    /// What was predicted and did not come true, and what could not be tested, each with the
+    /// interpreters.
     pub notes: Vec<String>,
 }
 
@@ -163,7 +164,8 @@ fn tell(report: &Report, facts: &Claims, id: &str) -> Option<FactEntry> {
             .rows
             .push(std::iter::once(name).chain(cells).collect());
     }
-    // What was predicted, where it did not come true or could not be tested; else of the last, in words.
+    // What was predicted, where it did not come true or could not be tested; else of the last, in
+    // words.
     let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     for (label, fact) in labels.iter().zip(&found) {
         let Some(fact) = fact else { continue };

@@ -32,8 +32,8 @@ pub fn findings(report: &Report) -> Vec<String> {
     .collect()
 }
 
-/// Of each way of sharing the visit that costs most, that of all first: sentences, the first of each without a capital
-/// letter unless it follows another, none with a full stop at its end.
+/// Of each way of sharing the visit that costs most, that of all first: sentences, the first of
+/// each without a capital letter unless it follows another, none with a full stop at its end.
 pub(super) fn parts(run: &Run) -> Vec<String> {
     let page_size = run.environment.page_size_bytes;
     let mut most: Vec<(&Measurement, Cost<'_>)> = Vec::new();
@@ -45,7 +45,8 @@ pub(super) fn parts(run: &Run) -> Vec<String> {
             .iter_mut()
             .find(|(known, _)| known.sharing == measurement.sharing)
         {
-            // The first of equals, so that the sentence does not depend on the order of later visits.
+            // The first of equals, so that the sentence does not depend on the order of later
+            // visits.
             Some(known) if cost.total_bytes > known.1.total_bytes => *known = (measurement, cost),
             Some(_) => {}
             None => most.push((measurement, cost)),
@@ -209,7 +210,8 @@ fn growth_words(growth: i64) -> String {
     }
 }
 
-/// `each worker copied 15.3 MiB (98 % of the objects' pages) because using a str writes its reference count: keys.py:9`.
+/// `each worker copied 15.3 MiB (98 % of the objects' pages) because using a str writes its
+/// reference count: keys.py:9`.
 fn copies(
     subject: &str,
     cost: &Cost<'_>,
@@ -347,7 +349,8 @@ pub(super) fn edges(cost: &Cost<'_>, page_size: u64, least: impl Fn(u64) -> bool
         .collect()
 }
 
-/// What else a visit did that costs memory: imports, processes, copies before it began; and what is not known.
+/// What else a visit did that costs memory: imports, processes, copies before it began; and what is
+/// not known.
 pub(super) fn others(measurement: &Measurement, cost: &Cost<'_>, processes: bool) -> Vec<String> {
     let mut all = Vec::new();
     let child = cost.child;
@@ -367,7 +370,8 @@ pub(super) fn others(measurement: &Measurement, cost: &Cost<'_>, processes: bool
             "Between the fork and the visit it had already copied {regions}"
         ));
     }
-    // Data of no size, data that nobody has touched yet, data that `build` kept for itself: the pages say only that none was shared.
+    // Data of no size, data that nobody has touched yet, data that `build` kept for itself: the
+    // pages say only that none was shared.
     if child.dataset().pages == 0 {
         all.push(format!(
             "refcow could not locate the data of {}: no shared page is known to belong to it",
@@ -396,7 +400,8 @@ pub(super) fn imports(modules: &[String]) -> String {
     }
 }
 
-/// What was found in a run that put no statement to the test: of what was asked for, without a full stop.
+/// What was found in a run that put no statement to the test: of what was asked for, without a full
+/// stop.
 pub(super) fn of_run(run: &Run) -> Vec<String> {
     if !run.advice.is_empty() {
         let all = run.advice.iter();

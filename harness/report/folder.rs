@@ -44,8 +44,9 @@ pub fn is_picture(name: &str, end: &str) -> bool {
     stem.is_some_and(charts::is_name)
 }
 
-/// All files of a report, by their paths in its folder, the document last: the page, the same in Markdown, the document, the tables for programs, and
-/// each chart as SVG and as PNG. `claims.csv` is there if there are verdicts.
+/// All files of a report, by their paths in its folder, the document last: the page, the same in
+/// Markdown, the document, the tables for programs, and each chart as SVG and as PNG. `claims.csv`
+/// is there if there are verdicts.
 ///
 /// # Errors
 /// As [`crate::render`].

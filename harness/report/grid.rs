@@ -1,4 +1,5 @@
-//! The same rows for every kind of table: a grid a dataset; side by side its visits, or the interpreters of a report.
+//! The same rows for every kind of table: a grid a dataset; side by side its visits, or the
+//! interpreters of a report.
 
 use super::columns::Columns;
 use super::labels::labels;
@@ -72,7 +73,8 @@ impl<'a> VisitColumn<'a> {
     }
 }
 
-/// A row of the table: a region, or several of the process around the data of which hardly anything was copied.
+/// A row of the table: a region, or several of the process around the data of which hardly anything
+/// was copied.
 struct RegionRow(Vec<RegionName>);
 
 impl RegionRow {

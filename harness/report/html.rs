@@ -1,4 +1,5 @@
-//! A report as a page: one file of HTML, or Markdown. Templates arrange what `page` says, and escape every value of it.
+//! A report as a page: one file of HTML, or Markdown. Templates arrange what `page` says, and
+//! escape every value of it.
 
 use std::sync::LazyLock;
 
@@ -35,7 +36,8 @@ pub fn render_html(report: &Report, charts: &[Chart]) -> Result<Vec<u8>, Error> 
     render("page.html", report, charts)
 }
 
-/// The same for a blog or a pull request. Charts are in the folder [`super::CHARTS`] beside it, as `NAME.svg`.
+/// The same for a blog or a pull request. Charts are in the folder [`super::CHARTS`] beside it, as
+/// `NAME.svg`.
 ///
 /// # Errors
 /// None that is known of.

@@ -2,8 +2,8 @@
 
 use refcow_model::Report;
 
-/// What tells each run of a document from the others, in the head of a column: its version, and more where that is not
-/// enough.
+/// What tells each run of a document from the others, in the head of a column: its version, and
+/// more where that is not enough.
 pub(crate) fn labels(report: &Report) -> Vec<String> {
     let version = |index: usize| &report.runs[index].python.version;
     let places: Vec<usize> = (0..report.runs.len()).collect();

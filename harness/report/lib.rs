@@ -1,4 +1,5 @@
-//! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from `model`.
+//! A report in, bytes out. Nothing here opens a file, and no figure is made here: they come from
+//! `model`.
 
 // What is `pub` is what another crate uses, so that rustc sees what nobody does.
 #![warn(unreachable_pub)]
@@ -98,7 +99,8 @@ pub fn render_by(report: &Report, by: &[By], format: Format) -> Result<Vec<u8>, 
     }
 }
 
-/// A document whatever is in it: facts about versions, else verdicts, else advice, else ways to share, else pages.
+/// A document whatever is in it: facts about versions, else verdicts, else advice, else ways to
+/// share, else pages.
 pub fn render_document(report: &Report, style: Style) -> Vec<u8> {
     let any = |has: fn(&Run) -> bool| report.runs.iter().any(has);
     if any(|run| !run.facts.is_empty()) {

@@ -114,7 +114,8 @@ fn tolerances(reproduction: &Reproduction) -> Vec<String> {
     lines
 }
 
-/// A recorded run, and that of now where it is of something else. Programs are named where versions do not tell them apart.
+/// A recorded run, and that of now where it is of something else. Programs are named where versions
+/// do not tell them apart.
 fn names(reproduction: &Reproduction, run: &Repeated) -> String {
     let Repeated { recorded, now, .. } = run;
     let mut all = reproduction.runs.iter();

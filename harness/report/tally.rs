@@ -3,7 +3,8 @@
 use refcow_model::numbers::{count, counted, one_or_several};
 use refcow_model::{FactTally, StatementInRuns, Verdict, VerdictStatements, by_verdict};
 
-/// How many statements came to each verdict, in a line: `13 statements, CPython 3.11.7: 8 hold, 3 with limits, 2 do not`.
+/// How many statements came to each verdict, in a line: `13 statements, CPython 3.11.7: 8 hold, 3
+/// with limits, 2 do not`.
 pub(super) fn summary_of_claims(statements: &[StatementInRuns<'_>], pythons: &str) -> String {
     let groups = by_verdict(statements);
     let of = |verdict| groups.iter().find(|group| group.0 == verdict);

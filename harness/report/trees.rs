@@ -17,7 +17,8 @@ use super::page::figures::pictures;
 use super::page::table::Table;
 use super::page::{Page, Section};
 
-/// The files of a report, the document last: the page, the same in Markdown, the tables for programs, and each chart as SVG and as PNG.
+/// The files of a report, the document last: the page, the same in Markdown, the tables for
+/// programs, and each chart as SVG and as PNG.
 ///
 /// # Errors
 /// As [`crate::render`].

@@ -7,8 +7,8 @@ use refcow_model::{Report, Warning};
 
 use super::labels::labels;
 
-/// All warnings, each with the interpreter that it is of, if there are several. What is missing for one reason is one
-/// warning.
+/// All warnings, each with the interpreter that it is of, if there are several. What is missing for
+/// one reason is one warning.
 pub(crate) fn warnings(report: &Report) -> Vec<String> {
     let interpreters = report.warnings.iter().map(|warning| match warning {
         Warning::InterpreterNotMeasured { python, reason } => {

@@ -1,4 +1,5 @@
-//! Who wrote first to the pages that were copied: sentences for each visit, and tables that cut the pages another way.
+//! Who wrote first to the pages that were copied: sentences for each visit, and tables that cut the
+//! pages another way.
 
 use super::columns::Columns;
 use super::finding::{edges, others};
@@ -12,8 +13,8 @@ const ROWS: usize = 20;
 /// Regions of a visit that have a sentence.
 const REGIONS: usize = 2;
 
-/// Sentences about each visit: the two regions of which most was copied, what is new, and what else it did. Nothing of
-/// noise.
+/// Sentences about each visit: the two regions of which most was copied, what is new, and what else
+/// it did. Nothing of noise.
 pub(crate) fn sentences(run: &Run) -> Vec<String> {
     let page_size = run.environment.page_size_bytes;
     let several = run

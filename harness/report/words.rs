@@ -42,7 +42,8 @@ fn pages_of(region: RegionName) -> &'static str {
     }
 }
 
-/// `98 % of the objects' pages`, or what lies there if the region is too small for a part to say anything.
+/// `98 % of the objects' pages`, or what lies there if the region is too small for a part to say
+/// anything.
 pub(crate) fn part_of(region: RegionName, part: Option<f64>) -> String {
     match part {
         // Of all else that a process has a part says nothing.
@@ -59,7 +60,8 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
     let is_by_program = reason.functions.iter().any(|(name, _)| name.is_some());
     let is_of_c = match reason.cause {
         Cause::Buffer | Cause::Body => true,
-        // No object is there: whatever wrote, it was code that holds the memory, unless nobody saw who did.
+        // No object is there: whatever wrote, it was code that holds the memory, unless nobody saw
+        // who did.
         Cause::Unattributed => is_by_program,
         _ => false,
     };
@@ -98,7 +100,8 @@ pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) ->
     })
 }
 
-/// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict, list)`.
+/// What a page at the edge of a region was copied for: `a dict there`, `other objects there (dict,
+/// list)`.
 pub(crate) fn neighbours(types: &NamedPages, pages: u64) -> String {
     match WrittenObjects::of(types, pages) {
         _ if types.iter().all(|(name, _)| name.is_none()) => "the allocator".to_owned(),
@@ -158,7 +161,8 @@ fn dominant(names: &NamedPages, pages: u64) -> Option<(&str, u64)> {
     Some((name.as_deref()?, *of_name)).filter(|_| nearly_all)
 }
 
-/// Where it happened: `str_keys.py:9, dictiter_iternextkey`; `mostly` before a name that not nearly all pages have.
+/// Where it happened: `str_keys.py:9, dictiter_iternextkey`; `mostly` before a name that not nearly
+/// all pages have.
 pub(crate) fn places(lines: &NamedPages, functions: &NamedPages, pages: u64) -> Option<String> {
     let named = |names: &NamedPages, short: fn(&str) -> &str| {
         let (name, of_name) = names.first()?;

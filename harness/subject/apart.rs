@@ -1,9 +1,10 @@
 //! Memory of this program's own, apart from the heap that Python has.
 //!
-//! Were Rust's allocations glibc's chunks, as Python's are, what the observer sends, and how long it is, would decide where
-//! Python's objects lie. So all of them, from the process's first on, come from addresses that nothing else is in, and that the
-//! observer does not count ([`UNCOUNTED`]). They are handed out upwards and hardly ever again: requests are few, and the mapper,
-//! which takes much, soon ends.
+//! Were Rust's allocations glibc's chunks, as Python's are, what the observer sends, and how long
+//! it is, would decide where Python's objects lie. So all of them, from the process's first on,
+//! come from addresses that nothing else is in, and that the observer does not count
+//! ([`UNCOUNTED`]). They are handed out upwards and hardly ever again: requests are few, and the
+//! mapper, which takes much, soon ends.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::num::NonZeroUsize;
@@ -19,7 +20,8 @@ use refcow_observe::UNCOUNTED;
 const STEP: usize = 1 << 20;
 /// A multiple of every kernel's pages.
 const PAGES: usize = 1 << 16;
-/// The part of the addresses that a limit (RLIMIT_AS) leaves to the process: Python needs the others.
+/// The part of the addresses that a limit (RLIMIT_AS) leaves to the process: Python needs the
+/// others.
 const PART_OF_LIMIT: u64 = 16;
 /// [`Apart::reserved`] when there are none.
 const NONE: usize = 1;
@@ -39,17 +41,18 @@ pub(crate) fn is_own(address: usize) -> bool {
         .is_some_and(|region| region.contains(&address))
 }
 
-/// For a forked process, before it is looked at: from now on it allocates on pages that its parent has not touched, and of
-/// these it has the first already. So it copies none for this, however full the parent's last page is.
+/// For a forked process, before it is looked at: from now on it allocates on pages that its parent
+/// has not touched, and of these it has the first already. So it copies none for this, however full
+/// the parent's last page is.
 pub(crate) fn forked() {
     APART.begin_page();
 }
 
-/// Hands out addresses upwards. Any thread may, at any time, also before `main` and in the child of a fork: there is no lock that
-/// a thread could hold, and each step stands in one atomic number.
+/// Hands out addresses upwards. Any thread may, at any time, also before `main` and in the child of
+/// a fork: there is no lock that a thread could hold, and each step stands in one atomic number.
 struct Apart {
-    /// The first address that is reserved, and in the bits below a page's the binary logarithm of how many; 0 before the first
-    /// allocation, then [`NONE`] if there are none.
+    /// The first address that is reserved, and in the bits below a page's the binary logarithm of
+    /// how many; 0 before the first allocation, then [`NONE`] if there are none.
     reserved: AtomicUsize,
     /// How many of them were handed out, from the first on.
     used: AtomicUsize,
@@ -75,8 +78,8 @@ impl Apart {
 
     /// As many as may be had.
     ///
-    /// Without access, which comes as they are handed out: only then does memory count, where the system allows no more than it
-    /// has (overcommit_memory).
+    /// Without access, which comes as they are handed out: only then does memory count, where the
+    /// system allows no more than it has (overcommit_memory).
     #[cold]
     fn reserve(&self) -> usize {
         let most = UNCOUNTED.end - UNCOUNTED.start;
@@ -85,7 +88,8 @@ impl Apart {
             Err(_) => most,
         };
         let logarithms = (STEP.ilog2()..=most.max(1).ilog2()).rev();
-        // Elsewhere where there are fewer addresses, or something else is there; then its pages count.
+        // Elsewhere where there are fewer addresses, or something else is there; then its pages
+        // count.
         let places = [NonZeroUsize::new(UNCOUNTED.start as usize), None];
         let found = logarithms
             .flat_map(|logarithm| places.map(|place| (place, logarithm)))
@@ -129,8 +133,8 @@ impl Apart {
         if used > accessible {
             let until = used.next_multiple_of(STEP).min(region.len());
             #[expect(unsafe_code, reason = "mprotect takes an address")]
-            // SAFETY: these addresses are the region's. What another thread has been given there meanwhile stays as it is:
-            // it was made accessible in this very way.
+            // SAFETY: these addresses are the region's. What another thread has been given there
+            // meanwhile stays as it is: it was made accessible in this very way.
             let made = unsafe {
                 mprotect(
                     at(region.start + accessible)?.cast(),
@@ -185,7 +189,8 @@ fn at(address: usize) -> Option<NonNull<u8>> {
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
-/// Has the kernel take back the whole pages of memory that is not used any more. They would read as zero.
+/// Has the kernel take back the whole pages of memory that is not used any more. They would read as
+/// zero.
 fn give_back(start: usize, bytes: usize) {
     let (first, end) = (
         start.next_multiple_of(PAGES),
@@ -213,9 +218,10 @@ fn map(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 #[expect(unsafe_code, reason = "allocators are unsafe by contract")]
-// SAFETY: memory is a part of the region that one `compare_exchange` of `used` has made the caller's, aligned and accessible, or a
-// mapping of its own. `used` goes back only over the block that ends there, by its owner, and then these addresses are nobody's.
-// Its orderings hand over what was written there, and `stale`, which was raised before.
+// SAFETY: memory is a part of the region that one `compare_exchange` of `used` has made the
+// caller's, aligned and accessible, or a mapping of its own. `used` goes back only over the block
+// that ends there, by its owner, and then these addresses are nobody's. Its orderings hand over
+// what was written there, and `stale`, which was raised before.
 unsafe impl GlobalAlloc for Apart {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let memory = self.take(layout).or_else(|| map(layout));
@@ -279,8 +285,8 @@ unsafe impl GlobalAlloc for Apart {
                 return start;
             }
         }
-        // SAFETY: the caller guarantees that the new size makes a layout. Old and new memory do not overlap, as the old is given
-        // back only then, and both have the bytes that are copied.
+        // SAFETY: the caller guarantees that the new size makes a layout. Old and new memory do not
+        // overlap, as the old is given back only then, and both have the bytes that are copied.
         unsafe {
             let moved = self.alloc(Layout::from_size_align_unchecked(bytes, layout.align()));
             if !moved.is_null() {

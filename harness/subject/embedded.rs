@@ -1,4 +1,5 @@
-//! Python that refcow brings, called in namespaces that are emptied at once: what stayed would be heap to fork.
+//! Python that refcow brings, called in namespaces that are emptied at once: what stayed would be
+//! heap to fork.
 
 use std::ffi::CStr;
 
@@ -9,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use refcow_protocol::ChildMessage;
 
-/// What a visit does with other objects in the place of the data. Writes wherever it likes: for a process that ends with
-/// this.
+/// What a visit does with other objects in the place of the data. Writes wherever it likes: for a
+/// process that ends with this.
 pub(crate) fn compare(
     visit: &Bound<'_, PyAny>,
     data: &Bound<'_, PyAny>,
@@ -39,7 +40,8 @@ pub(crate) fn user_file<'py>(
     )
 }
 
-/// Calls a function of a source that refcow brings, and leaves nothing of it behind; `None` for None.
+/// Calls a function of a source that refcow brings, and leaves nothing of it behind; `None` for
+/// None.
 pub(crate) fn once<'py>(
     py: Python<'py>,
     source: &CStr,

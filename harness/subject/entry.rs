@@ -1,7 +1,9 @@
-//! What this library says if somebody starts it as the program that its place and its bits say it is.
+//! What this library says if somebody starts it as the program that its place and its bits say it
+//! is.
 #![expect(unsafe_code, reason = "the compiler cannot look into assembly")]
-// SAFETY: nothing calls this; the kernel jumps here (`-e`, build.rs) with a new stack, and no code of Rust's ever runs. Two system
-// calls that touch no memory but the text, of which the second does not return: the dynamic linker has prepared nothing else.
+// SAFETY: nothing calls this; the kernel jumps here (`-e`, build.rs) with a new stack, and no code
+// of Rust's ever runs. Two system calls that touch no memory but the text, of which the second does
+// not return: the dynamic linker has prepared nothing else.
 
 use std::arch::global_asm;
 

@@ -21,8 +21,8 @@ struct HandedOver {
     channels: Vec<KeptFile>,
 }
 
-/// A descriptor, and which file it was when it came. A fixture may close what it does not know, and the next file that it
-/// opens gets the number.
+/// A descriptor, and which file it was when it came. A fixture may close what it does not know, and
+/// the next file that it opens gets the number.
 pub(crate) struct KeptFile {
     file: File,
     is: (u64, u64),
@@ -56,7 +56,8 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// The status with which a process ends that goes on no further for this reason, if it says who closed what it needs.
+/// The status with which a process ends that goes on no further for this reason, if it says who
+/// closed what it needs.
 pub(crate) fn status(error: &io::Error) -> Option<u8> {
     let reason = error.get_ref()?;
     reason.is::<Closed>().then_some(CLOSED_DESCRIPTORS)
@@ -69,7 +70,8 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 
 /// Takes everything over from standard input, which is /dev/null from then on; the control socket.
 pub(crate) fn receive() -> io::Result<&'static KeptFile> {
-    // Of the user's limit nothing is left to the user's code if these are within it. What is open stays open when it is lower again.
+    // Of the user's limit nothing is left to the user's code if these are within it. What is open
+    // stays open when it is lower again.
     let users = raised()?;
     let control = above(io::stdin().as_fd().try_clone_to_owned()?)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
@@ -91,7 +93,8 @@ pub(crate) fn receive() -> io::Result<&'static KeptFile> {
             }
         }
     }
-    // More than there was room for (`MSG_CTRUNC`), or than this process may have open, is not there.
+    // More than there was room for (`MSG_CTRUNC`), or than this process may have open, is not
+    // there.
     if files.is_empty() || message.flags.contains(MsgFlags::MSG_CTRUNC) {
         return Err(io::Error::other("not all descriptors came over"));
     }
@@ -116,15 +119,15 @@ fn raised() -> io::Result<Option<u64>> {
 fn received(number: RawFd) -> OwnedFd {
     use std::os::fd::FromRawFd;
     #[expect(unsafe_code, reason = "nix gives descriptors as bare numbers")]
-    // SAFETY: the kernel has made this descriptor for this process in the call that gave its number, and nothing else has
-    // seen the number.
+    // SAFETY: the kernel has made this descriptor for this process in the call that gave its
+    // number, and nothing else has seen the number.
     unsafe {
         OwnedFd::from_raw_fd(number)
     }
 }
 
-/// The same file under a number that a fixture is not likely to have in mind. Where the limit of open files allows none, as
-/// it is.
+/// The same file under a number that a fixture is not likely to have in mind. Where the limit of
+/// open files allows none, as it is.
 pub(crate) fn above(file: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&file, FIRST_DESCRIPTOR).or_else(|errno| match errno {
         rustix::io::Errno::INVAL | rustix::io::Errno::MFILE => Ok(file),

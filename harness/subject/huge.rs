@@ -1,8 +1,10 @@
-//! Transparent huge pages of the measured processes: off, or as the user's own program would have them.
+//! Transparent huge pages of the measured processes: off, or as the user's own program would have
+//! them.
 //!
-//! A huge page that the kernel makes of pages that are there already takes them from whoever shared them: those of the parent and of
-//! the witness must stay where they are while children run, or bit 56 of pagemap would say of a child's page that it is the
-//! child's alone. So the kernel makes none there from the first fork on, and in a child only while it makes its visit.
+//! A huge page that the kernel makes of pages that are there already takes them from whoever shared
+//! them: those of the parent and of the witness must stay where they are while children run, or bit
+//! 56 of pagemap would say of a child's page that it is the child's alone. So the kernel makes none
+//! there from the first fork on, and in a child only while it makes its visit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

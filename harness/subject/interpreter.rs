@@ -35,7 +35,8 @@ pub(crate) struct RunningInterpreter {
 }
 
 impl RunningInterpreter {
-    /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the observer's.
+    /// Starts Python as its environment variables say, without signal handlers: Ctrl-C is the
+    /// observer's.
     pub(crate) fn start(
         executable: &Path,
         variables: &[(String, String)],
@@ -55,7 +56,8 @@ impl RunningInterpreter {
         Ok((Self::default(), started))
     }
 
-    /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but for its name.
+    /// Executes the helpers' and the fixture's source. A user's file finds what a script would, but
+    /// for its name.
     pub(crate) fn load(
         &mut self,
         helpers: &[ModuleSource],
@@ -93,8 +95,8 @@ impl RunningInterpreter {
         })
     }
 
-    /// Whether calls of these functions run them. What the text of a file does not tell, as of a function that is decorated
-    /// or imported, Python knows.
+    /// Whether calls of these functions run them. What the text of a file does not tell, as of a
+    /// function that is decorated or imported, Python knows.
     pub(crate) fn look(&self, functions: &[String]) -> PyResult<Reply> {
         Python::attach(|py| {
             let source = c_str!(include_str!("deferred.py"));
@@ -181,7 +183,8 @@ impl RunningInterpreter {
         })
     }
 
-    /// What a user's `build` is to be called with, and all that is known of its arguments; or why it cannot be.
+    /// What a user's `build` is to be called with, and all that is known of its arguments; or why
+    /// it cannot be.
     fn bind<'py>(
         &self,
         py: Python<'py>,
@@ -288,7 +291,8 @@ impl RunningInterpreter {
         })
     }
 
-    /// Puts what the remedy returned in the place of the data, which dies if the fixture holds it no longer.
+    /// Puts what the remedy returned in the place of the data, which dies if the fixture holds it
+    /// no longer.
     pub(crate) fn adopt(&mut self) -> Reply {
         // Attached, as what has no other reference is freed now.
         Python::attach(|_| {
@@ -382,8 +386,9 @@ fn estimated(answer: &Bound<'_, PyAny>) -> PyResult<Footprint> {
         let value = value.map_or(Ok(0), |value| value.extract::<u64>());
         value.or_else(
             |error| match error.is_instance_of::<PyOverflowError>(answer.py()) {
-                // More than 64 bits can count does not fit anywhere either, which is all that is asked. (Less than
-                // nothing overflows as well: then the fixture's figures are wrong, and 0 would not be truer.)
+                // More than 64 bits can count does not fit anywhere either, which is all that is
+                // asked. (Less than nothing overflows as well: then the fixture's figures are
+                // wrong, and 0 would not be truer.)
                 true => Ok(u64::MAX),
                 false => Err(error),
             },

@@ -1,6 +1,7 @@
 //! What a visit returned, if that does nothing until it is asked to: an iterator, a coroutine.
 //!
-//! Read from the type's own struct, which writes nothing: what the child has copied is counted after this.
+//! Read from the type's own struct, which writes nothing: what the child has copied is counted
+//! after this.
 
 use std::ffi::CStr;
 
@@ -25,7 +26,8 @@ const FILE: &CStr = c"_io._IOBase";
 /// So much of a type's name goes into a short message.
 const LONGEST_NAME: usize = 100;
 
-/// The name of its type, if it is an iterator that is no container and no file, or something to be awaited, and has not come to its end.
+/// The name of its type, if it is an iterator that is no container and no file, or something to be
+/// awaited, and has not come to its end.
 pub(crate) fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
     let kind = returned.get_type_ptr().cast::<usize>();
     let word = |of: *const usize, number: usize| -> usize {
@@ -33,7 +35,8 @@ pub(crate) fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
             return 0;
         }
         #[expect(unsafe_code, reason = "not in the stable ABI before 3.10")]
-        // SAFETY: `of` is a live object's type, or a table of methods that this type points to; both have that many words.
+        // SAFETY: `of` is a live object's type, or a table of methods that this type points to;
+        // both have that many words.
         unsafe {
             of.add(number).read()
         }
@@ -44,8 +47,8 @@ pub(crate) fn unconsumed(returned: &Bound<'_, PyAny>) -> Option<String> {
     let methods = table(AS_ASYNC);
     let waits = word(methods, AWAIT) != 0 || word(methods, ASYNC_NEXT) != 0;
     #[expect(unsafe_code, reason = "not in PyO3 for any object")]
-    // SAFETY: the object is live and the thread attached. It compares the type's own word, which a class without `__next__` has, too: there
-    // it is a function that refuses.
+    // SAFETY: the object is live and the thread attached. It compares the type's own word, which a
+    // class without `__next__` has, too: there it is a function that refuses.
     let has_next = unsafe { ffi::PyIter_Check(returned.as_ptr()) } != 0;
     let name = |of: *const usize| {
         #[expect(unsafe_code, reason = "the name is the type's own")]
@@ -77,8 +80,8 @@ fn has_ended(returned: &Bound<'_, PyAny>) -> bool {
     let names = [c"gi_frame", c"cr_frame", c"ag_frame"];
     names.into_iter().any(|name| {
         #[expect(unsafe_code, reason = "PyO3 would make a str first")]
-        // SAFETY: the object is live and the thread attached; the name is a C string. What is no such attribute is an
-        // exception, which is none of the visit's.
+        // SAFETY: the object is live and the thread attached; the name is a C string. What is no
+        // such attribute is an exception, which is none of the visit's.
         unsafe {
             let frame = ffi::PyObject_GetAttrString(returned.as_ptr(), name.as_ptr());
             if frame.is_null() {

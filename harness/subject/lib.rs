@@ -1,7 +1,8 @@
-//! The measured side: runs inside a CPython's own program, builds a dataset, forks, and never measures itself.
+//! The measured side: runs inside a CPython's own program, builds a dataset, forks, and never
+//! measures itself.
 //!
-//! It is a shared library that `refcow` preloads into that program (`LD_PRELOAD`, ld.so(8)), so that it needs nothing of an
-//! interpreter but what starts it, and is linked to none.
+//! It is a shared library that `refcow` preloads into that program (`LD_PRELOAD`, ld.so(8)), so
+//! that it needs nothing of an interpreter but what starts it, and is linked to none.
 
 // What is `pub` is what another crate uses, so that rustc sees what nobody does.
 #![warn(unreachable_pub)]

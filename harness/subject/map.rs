@@ -1,8 +1,9 @@
 //! Where the objects of a dataset are, and all others of the process.
 //!
-//! Runs in a forked process of its own, the mapper: taking buffers writes reference counts, and lists take memory, but
-//! neither is then the measured process's. References are followed as the collector follows them, by each type's
-//! `tp_traverse`. No code of the user's runs: no bytecode, no import, no collection, no call that is audited.
+//! Runs in a forked process of its own, the mapper: taking buffers writes reference counts, and
+//! lists take memory, but neither is then the measured process's. References are followed as the
+//! collector follows them, by each type's `tp_traverse`. No code of the user's runs: no bytecode,
+//! no import, no collection, no call that is audited.
 
 mod allocator;
 mod asked;
@@ -48,20 +49,23 @@ pub(crate) fn stop_collector(py: Python<'_>) {
     Collector::stopped(py);
 }
 
-/// Notes what the heap holds, before the dataset is built: what is there later and was not then was allocated meanwhile.
+/// Notes what the heap holds, before the dataset is built: what is there later and was not then was
+/// allocated meanwhile.
 pub(crate) fn keep_what_is_there(py: Python<'_>) -> PyResult<()> {
-    // For the first random number glibc 2.41 maps pages, and whoever reads the maps needs one: it would look as if the build had.
+    // For the first random number glibc 2.41 maps pages, and whoever reads the maps needs one: it
+    // would look as if the build had.
     let _ = std::hash::RandomState::new();
     blocks::keep(&Heap::of_this_process(py)?)
         .map_err(|error| PyOSError::new_err(format!("what was there before the dataset: {error}")))
 }
 
-/// The pages of everything in `data`, to any depth, and those of the program around it. With `objects`, the table of all
-/// objects goes to the map's file.
+/// The pages of everything in `data`, to any depth, and those of the program around it. With
+/// `objects`, the table of all objects goes to the map's file.
 pub(crate) fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap> {
     let py = data.py();
     let collector = Collector::stopped(py);
-    // Before anything else: what is free now is free in the parent, and all objects are the parent's.
+    // Before anything else: what is free now is free in the parent, and all objects are the
+    // parent's.
     let heap = Heap::of_this_process(py)?;
     let own = match objects {
         true => allocators_own(&heap),

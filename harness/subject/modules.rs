@@ -6,8 +6,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// What is in `sys.modules`: the addresses of the names, in ascending order. Neither texts nor references are taken, so that the
-/// process that is to be forked, and then measured, is left as it is.
+/// What is in `sys.modules`: the addresses of the names, in ascending order. Neither texts nor
+/// references are taken, so that the process that is to be forked, and then measured, is left as it
+/// is.
 pub(crate) struct Modules(Vec<usize>);
 
 impl Modules {
@@ -32,7 +33,8 @@ impl Modules {
                 unsafe_code,
                 reason = "PyO3 wraps no walk over a dict without references"
             )]
-            // SAFETY: the thread is attached, and has run nothing that could have taken the name out of `sys.modules` since.
+            // SAFETY: the thread is attached, and has run nothing that could have taken the name
+            // out of `sys.modules` since.
             let name = unsafe { Bound::from_borrowed_ptr(py, name) };
             // Whatever somebody has put there for a name.
             let name = name.cast_into::<PyString>().ok()?;
@@ -46,8 +48,8 @@ impl Modules {
 fn each(_: Python<'_>, mut found: impl FnMut(*mut ffi::PyObject)) {
     let (mut place, mut name) = (0, null_mut());
     #[expect(unsafe_code, reason = "PyO3 takes references to what it walks over")]
-    // SAFETY: the thread is attached; the interpreter's dict of modules lives as long as it does, and `found` does not run Python,
-    // so that nothing changes it meanwhile.
+    // SAFETY: the thread is attached; the interpreter's dict of modules lives as long as it does,
+    // and `found` does not run Python, so that nothing changes it meanwhile.
     unsafe {
         let modules = ffi::PyImport_GetModuleDict();
         while ffi::PyDict_Next(modules, &raw mut place, &raw mut name, null_mut()) != 0 {

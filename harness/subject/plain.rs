@@ -38,7 +38,8 @@ impl PlainPages {
             unsafe_code,
             reason = "nix marks every mmap unsafe, as one may ask for an address in use"
         )]
-        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing in this process.
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing in this
+        // process.
         let start = unsafe {
             mmap_anonymous(
                 None,
@@ -49,7 +50,8 @@ impl PlainPages {
         }?;
         if huge::are_kept() {
             #[expect(unsafe_code, reason = "some advice of madvise discards what is there")]
-            // SAFETY: this one changes nothing that the mapping, which is new, holds. A kernel without huge pages refuses it.
+            // SAFETY: this one changes nothing that the mapping, which is new, holds. A kernel
+            // without huge pages refuses it.
             unsafe {
                 _ = madvise(start, length.get(), MmapAdvise::MADV_HUGEPAGE);
             }
@@ -70,7 +72,8 @@ impl PlainPages {
         self.start.as_ptr() as u64 / page_size()
     }
 
-    /// Writes one byte into each of these pages and says how many of them it had not written before.
+    /// Writes one byte into each of these pages and says how many of them it had not written
+    /// before.
     pub(crate) fn write(&self, pages: impl Iterator<Item = u64>) -> u64 {
         let mut distinct = 0;
         for page in pages {
@@ -102,9 +105,10 @@ impl PlainPages {
 
     fn get(&self, page: usize) -> u8 {
         #[expect(unsafe_code, reason = "the memory is the kernel's, not Rust's")]
-        // SAFETY: callers give a page below `self.pages`, so the byte lies inside the mapping, which is never unmapped
-        // and which no other thread of this process sees; another process may, if the mapping is shared, but the
-        // observer lets one run at a time. Volatile, so that the read happens.
+        // SAFETY: callers give a page below `self.pages`, so the byte lies inside the mapping,
+        // which is never unmapped and which no other thread of this process sees; another process
+        // may, if the mapping is shared, but the observer lets one run at a time. Volatile, so that
+        // the read happens.
         unsafe {
             self.byte(page).read_volatile()
         }

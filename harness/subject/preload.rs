@@ -22,8 +22,9 @@ type LibcStart = unsafe extern "C" fn(
 ) -> c_int;
 
 #[expect(unsafe_code, reason = "a symbol that glibc has, too, is interposed")]
-// SAFETY: the first code of every program that is linked with glibc calls this symbol, once, and the dynamic linker takes that
-// of a preloaded library. What it is called with goes to glibc's own, but for the program's `main`.
+// SAFETY: the first code of every program that is linked with glibc calls this symbol, once, and
+// the dynamic linker takes that of a preloaded library. What it is called with goes to glibc's own,
+// but for the program's `main`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __libc_start_main(
     _: CMain,
@@ -34,8 +35,8 @@ unsafe extern "C" fn __libc_start_main(
     rtld_fini: Option<unsafe extern "C" fn()>,
     stack_end: *mut c_void,
 ) -> c_int {
-    // SAFETY: the name is a C string, and the next library that has it is glibc, where it is a function of this type. If no
-    // library has it, nothing is called.
+    // SAFETY: the name is a C string, and the next library that has it is glibc, where it is a
+    // function of this type. If no library has it, nothing is called.
     unsafe {
         let next = libc::dlsym(RTLD_NEXT, c"__libc_start_main".as_ptr());
         if next.is_null() {
@@ -48,7 +49,8 @@ unsafe extern "C" fn __libc_start_main(
 
 /// In the place of Python's.
 extern "C" fn main(_: c_int, _: *mut *mut c_char, _: *mut *mut c_char) -> c_int {
-    // What std does before a program's `main`, which this has not: a closed socket is an error, not a signal.
+    // What std does before a program's `main`, which this has not: a closed socket is an error, not
+    // a signal.
     #[expect(unsafe_code, reason = "nix marks it unsafe for the sake of handlers")]
     // SAFETY: to ignore a signal is no handler.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };

@@ -13,15 +13,16 @@ use pyo3::prelude::*;
 pub(crate) fn name_program(executable: &Path) {
     let name: &'static [wchar_t] = Vec::leak(wide(executable));
     #[expect(unsafe_code, reason = "PyO3 wraps it not")]
-    // SAFETY: it may be called before Python is initialised (C API, "Before Python Initialization"), with a string that ends with
-    // NUL and is never freed.
+    // SAFETY: it may be called before Python is initialised (C API, "Before Python
+    // Initialization"), with a string that ends with NUL and is never freed.
     unsafe {
         ffi::Py_SetProgramName(name.as_ptr());
     }
 }
 
-/// A path as Python decodes it: from UTF-8, which is every subject's encoding (`LANG`), and what is none by PEP 383. Not
-/// `Py_DecodeLocale`, which goes by the C locale as long as Python has not been started.
+/// A path as Python decodes it: from UTF-8, which is every subject's encoding (`LANG`), and what is
+/// none by PEP 383. Not `Py_DecodeLocale`, which goes by the C locale as long as Python has not
+/// been started.
 fn wide(path: &Path) -> Vec<wchar_t> {
     let chunks = path.as_os_str().as_bytes().utf8_chunks();
     let mut wide: Vec<wchar_t> = Vec::new();
@@ -51,8 +52,9 @@ pub(crate) fn add_variables(variables: &[(String, String)]) {
     });
     let mut all: Vec<*const c_char> = added.map(<*mut c_char>::cast_const).collect();
     #[expect(unsafe_code, reason = "the environment is shared by nature")]
-    // SAFETY: no other thread runs before a fixture is loaded. `environ` is null or an array that ends with null, and what takes
-    // its place is one, of strings that are never freed; the C library copies it before it changes it (environ(7)).
+    // SAFETY: no other thread runs before a fixture is loaded. `environ` is null or an array that
+    // ends with null, and what takes its place is one, of strings that are never freed; the C
+    // library copies it before it changes it (environ(7)).
     unsafe {
         let mut entry = environ;
         while !entry.is_null() && !(*entry).is_null() {
@@ -69,11 +71,12 @@ pub(crate) fn addresses_fixed() -> bool {
     personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE))
 }
 
-/// Ends Python in this process as the end of a program does that has the data in a global variable of the module with its
-/// functions. `module` and `data` must be the only references that this program holds.
+/// Ends Python in this process as the end of a program does that has the data in a global variable
+/// of the module with its functions. `module` and `data` must be the only references that this
+/// program holds.
 ///
-/// The functions matter: they hold the module's dict, and it them, so that only the collector can free it, and the data with it.
-/// Frozen (`gc.freeze`), they stay.
+/// The functions matter: they hold the module's dict, and it them, so that only the collector can
+/// free it, and the data with it. Frozen (`gc.freeze`), they stay.
 pub(crate) fn finalize(
     py: Python<'_>,
     module: Option<&Py<PyModule>>,
@@ -92,15 +95,16 @@ pub(crate) fn finalize(
         unsafe_code,
         reason = "PyO3 never ends an interpreter, nor lets go through a borrow"
     )]
-    // SAFETY: the thread is attached. Both are references that the `Interpreter` owns, and will not give up itself:
-    // this forked process never goes back to where that is, and ends by `_exit`. From here on nothing of Python is
-    // touched (`python_runs` below is asked first).
+    // SAFETY: the thread is attached. Both are references that the `Interpreter` owns, and will not
+    // give up itself: this forked process never goes back to where that is, and ends by `_exit`.
+    // From here on nothing of Python is touched (`python_runs` below is asked first).
     unsafe {
         for held in [module.map(Py::as_ptr), data.map(Py::as_ptr)] {
             // Of nothing it is nothing.
             ffi::Py_DecRef(held.unwrap_or_default());
         }
-        // What it answers is whether it could flush standard output and error: those of `flush` are not asked either.
+        // What it answers is whether it could flush standard output and error: those of `flush` are
+        // not asked either.
         ffi::Py_FinalizeEx();
     }
     Ok(())
@@ -115,8 +119,8 @@ pub(crate) fn python_runs() -> bool {
     }
 }
 
-/// Empties Python's own output buffers, which a fork would double. A fixture that has closed or replaced them
-/// has nothing to lose.
+/// Empties Python's own output buffers, which a fork would double. A fixture that has closed or
+/// replaced them has nothing to lose.
 pub(crate) fn flush(py: Python<'_>) {
     if let Ok(sys) = py.import("sys") {
         for stream in ["stdout", "stderr"] {

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use refcow_protocol::{ModuleSource, Raised};
 
-/// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be heap to fork.
+/// Every executed source, for tracebacks. Kept out of Python until one is asked for: it would be
+/// heap to fork.
 static SOURCES: Mutex<Vec<ModuleSource>> = Mutex::new(Vec::new());
 
 fn sources() -> MutexGuard<'static, Vec<ModuleSource>> {
@@ -50,7 +51,8 @@ pub(crate) fn raised(error: &PyErr) -> Raised {
             let lines = py.import("traceback")?.call_method1(function, arguments)?;
             let mut text = String::new();
             for line in lines.try_iter()? {
-                // A lone surrogate, as in the name of a file that is not UTF-8, must not cost the whole text.
+                // A lone surrogate, as in the name of a file that is not UTF-8, must not cost the
+                // whole text.
                 let line = line?.call_method1("encode", ("utf-8", "backslashreplace"))?;
                 text.push_str(&String::from_utf8_lossy(line.extract()?));
             }
@@ -62,7 +64,8 @@ pub(crate) fn raised(error: &PyErr) -> Raised {
             let short = (&kind, &value).into_pyobject(py)?;
             let long = (&kind, &value, error.traceback(py)).into_pyobject(py)?;
             let only = lines("format_exception_only", &short)?;
-            // A syntax error begins with the place; all others with what they are, and may go on with notes.
+            // A syntax error begins with the place; all others with what they are, and may go on
+            // with notes.
             let mut only = only.trim_end().lines();
             let line = if error.is_instance_of::<PySyntaxError>(py) {
                 only.next_back()

@@ -1,10 +1,12 @@
 //! Which line of Python runs when.
 //!
-//! A trace function in C is told of each line before it runs. When the line that has been running until then had page
-//! faults, the time in which it ran is logged. Of what could be the parent's pages this writes nothing while the visit
-//! runs but reference counts of frames, of code objects and of their files' names: the log is a file in memory (`memfd_create`), written by the
-//! kernel, and so in none of the process's mappings; all else stands in one static struct, which the rehearsal
-//! writes, and in memory that no figure counts (`apart.rs`). But the interpreter itself allocates when it is traced.
+//! A trace function in C is told of each line before it runs. When the line that has been running
+//! until then had page faults, the time in which it ran is logged. Of what could be the parent's
+//! pages this writes nothing while the visit runs but reference counts of frames, of code objects
+//! and of their files' names: the log is a file in memory (`memfd_create`), written by the kernel,
+//! and so in none of the process's mappings; all else stands in one static struct, which the
+//! rehearsal writes, and in memory that no figure counts (`apart.rs`). But the interpreter itself
+//! allocates when it is traced.
 
 mod faults;
 mod frames;
@@ -31,7 +33,8 @@ use faults::FaultProbe;
 use frames::Frames;
 use own::Own;
 
-/// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4 GiB can be copied.
+/// The most entries of a log: 24 MiB of kernel memory. One takes a page fault at least, so that 4
+/// GiB can be copied.
 const CAPACITY: u64 = 1 << 20;
 
 /// An entry as the log holds it: start, end, number of the spot.
@@ -50,9 +53,10 @@ const CALL: c_int = 0;
 /// `PyTrace_RETURN`: of a frame that returns, yields, or is left by an exception.
 const RETURN: c_int = 3;
 
-// Not in the stable ABI, because other Pythons than CPython may have no such thing; in every CPython from 3.8 to 3.15.
-// The subject is bound to Python's functions at its start as a whole (BIND_NOW, rustc's default): a function that some version
-// does not have cannot be declared like this, see `Frames`.
+// Not in the stable ABI, because other Pythons than CPython may have no such thing; in every
+// CPython from 3.8 to 3.15. The subject is bound to Python's functions at its start as a whole
+// (BIND_NOW, rustc's default): a function that some version does not have cannot be declared like
+// this, see `Frames`.
 #[expect(unsafe_code, reason = "see the comment")]
 unsafe extern "C" {
     fn PyEval_SetTrace(function: Option<TraceFunction>, object: *mut ffi::PyObject);
@@ -71,8 +75,8 @@ const NOTHING: RunningLine = RunningLine {
     line: 0,
 };
 
-/// What ran, and the innermost line of the user's own that had called it; [`NOTHING`] if it is the user's own itself, or none
-/// had.
+/// What ran, and the innermost line of the user's own that had called it; [`NOTHING`] if it is the
+/// user's own itself, or none had.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Spot {
     running: RunningLine,
@@ -81,7 +85,8 @@ struct Spot {
 
 /// The state of the trace, in the one thread that has it.
 struct TraceState {
-    /// `None` before the rehearsal, and in what the visit forks, which is traced, too, but is not the visit.
+    /// `None` before the rehearsal, and in what the visit forks, which is traced, too, but is not
+    /// the visit.
     frames: Cell<Option<Frames>>,
     log: OnceCell<ManuallyDrop<File>>,
     faults: RefCell<Option<ManuallyDrop<FaultProbe>>>,
@@ -89,16 +94,17 @@ struct TraceState {
     since: Cell<u64>,
     entries: Cell<u64>,
     dropped: Cell<u64>,
-    /// Each spot that the log has, with its number. Of each code object here a reference is held, so that no other one comes to
-    /// its address. A map by order: one by hash would ask the system for random numbers during the visit.
+    /// Each spot that the log has, with its number. Of each code object here a reference is held,
+    /// so that no other one comes to its address. A map by order: one by hash would ask the system
+    /// for random numbers during the visit.
     spots: RefCell<BTreeMap<Spot, u64>>,
     own: RefCell<Option<ManuallyDrop<Own>>>,
     /// Code objects of which it is known whether they are the user's own, each with a reference.
     known: RefCell<BTreeMap<*mut ffi::PyObject, bool>>,
 }
 
-/// Plain memory, there from the start. Not a thread's own: rustc takes what a program has of that for part of the program's
-/// image, and this one is a library.
+/// Plain memory, there from the start. Not a thread's own: rustc takes what a program has of that
+/// for part of the program's image, and this one is a library.
 static STATE: Traced = Traced(TraceState {
     frames: Cell::new(None),
     log: OnceCell::new(),
@@ -116,9 +122,9 @@ static STATE: Traced = Traced(TraceState {
 struct Traced(TraceState);
 
 #[expect(unsafe_code, reason = "a static must be shareable")]
-// SAFETY: `Trace` is used by the one thread that makes the visit, which the trace function is set for alone (`PyEval_SetTrace`
-// is of the calling thread), and `forked` runs in a new process before any second thread is there. So no two threads of a
-// process ever use it at once.
+// SAFETY: `Trace` is used by the one thread that makes the visit, which the trace function is set
+// for alone (`PyEval_SetTrace` is of the calling thread), and `forked` runs in a new process before
+// any second thread is there. So no two threads of a process ever use it at once.
 unsafe impl Sync for Traced {}
 
 impl Traced {
@@ -140,7 +146,8 @@ impl Trace {
             frames: Frames::new(py),
             own: Own::new(py, files),
         };
-        // Since 3.12 the first trace function of an interpreter has it make what hands events on (sys.monitoring).
+        // Since 3.12 the first trace function of an interpreter has it make what hands events on
+        // (sys.monitoring).
         trace.install(py);
         trace.remove(py);
         trace
@@ -161,9 +168,10 @@ impl Trace {
             state.frames.set(Some(self.frames));
         });
         #[expect(unsafe_code, reason = "neither std nor nix wraps it")]
-        // SAFETY: `forked` may be called in a forked process: it writes one word. The kernel does not give a perf
-        // event's ring to a forked process (`VM_DONTCOPY`, perf_mmap in kernel/events/core.c), so that no trace may go
-        // on in one. CPython forks by fork(3), which calls it.
+        // SAFETY: `forked` may be called in a forked process: it writes one word. The kernel does
+        // not give a perf event's ring to a forked process (`VM_DONTCOPY`, perf_mmap in
+        // kernel/events/core.c), so that no trace may go on in one. CPython forks by fork(3), which
+        // calls it.
         let failed = unsafe { nix::libc::pthread_atfork(None, None, Some(forked)) };
         if failed != 0 {
             return Err(std::io::Error::from_raw_os_error(failed).into());
@@ -186,9 +194,10 @@ impl Trace {
 
     fn install(&self, _: Python<'_>) {
         #[expect(unsafe_code, reason = "PyO3 wraps it not")]
-        // SAFETY: the thread is attached. The function may be called with any frame at any time until it is removed,
-        // by `remove` or by another that takes its place; it does nothing before a rehearsal. No object goes with it,
-        // so that `sys.gettrace()` is None, as it is without it.
+        // SAFETY: the thread is attached. The function may be called with any frame at any time
+        // until it is removed, by `remove` or by another that takes its place; it does nothing
+        // before a rehearsal. No object goes with it, so that `sys.gettrace()` is None, as it is
+        // without it.
         unsafe {
             PyEval_SetTrace(Some(event), null_mut());
         }
@@ -246,7 +255,8 @@ impl Trace {
 /// The line's names.
 fn place(py: Python<'_>, running: RunningLine) -> PyResult<PythonLine> {
     #[expect(unsafe_code, reason = "an address that was kept")]
-    // SAFETY: the thread is attached. `TraceState::spot` took a reference to this object, and nobody has given it up.
+    // SAFETY: the thread is attached. `TraceState::spot` took a reference to this object, and
+    // nobody has given it up.
     let code = unsafe { Bound::from_borrowed_ptr(py, running.code) };
     let text = |name: &str| -> PyResult<String> {
         let text = code.getattr(name)?.cast_into::<PyString>()?;
@@ -368,7 +378,8 @@ impl TraceState {
         let before = self.running.get();
         match line {
             1.. => RunningLine { code: code.0, line },
-            // Instructions that the compiler has added belong to no line: to the one before them, then.
+            // Instructions that the compiler has added belong to no line: to the one before them,
+            // then.
             _ if before.code == code.0 => before,
             _ => RunningLine {
                 code: code.0,
@@ -444,8 +455,9 @@ impl TraceState {
 /// Takes a reference that is never given up.
 fn keep(code: *mut ffi::PyObject) {
     #[expect(unsafe_code, reason = "addresses are kept")]
-    // SAFETY: the thread is attached, as the interpreter calls the trace function. The code is alive: it has been running since
-    // the last event, or has called what was, and its frame, which holds it, has not ended, for that would have been an event.
+    // SAFETY: the thread is attached, as the interpreter calls the trace function. The code is
+    // alive: it has been running since the last event, or has called what was, and its frame, which
+    // holds it, has not ended, for that would have been an event.
     unsafe {
         ffi::Py_IncRef(code);
     }

@@ -32,7 +32,8 @@ impl Wire {
     pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
-        // Requests come one at a time, each answered before the next, so nothing follows the end of a line.
+        // Requests come one at a time, each answered before the next, so nothing follows the end of
+        // a line.
         while line.last() != Some(&b'\n') {
             match self.socket()?.read(&mut chunk) {
                 Ok(0) => return Ok(None),
@@ -77,7 +78,8 @@ impl Wire {
 
 /// Waits for the byte that releases this process; `false` when the observer has gone.
 ///
-/// Never inlined: the code that waits after a visit is that which waited before it, so that its page is there.
+/// Never inlined: the code that waits after a visit is that which waited before it, so that its
+/// page is there.
 #[inline(never)]
 pub(crate) fn released(wire: &mut Wire) -> std::io::Result<bool> {
     Ok(wire.receive_byte()? == Some(GO))

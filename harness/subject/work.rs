@@ -8,11 +8,13 @@ use crate::modules::Modules;
 use crate::plain::PlainPages;
 use crate::trace::Trace;
 
-/// What a forked process is to do, with all it needs at hand: made before the fork, so that making it is nobody's visit.
+/// What a forked process is to do, with all it needs at hand: made before the fork, so that making
+/// it is nobody's visit.
 pub(crate) enum Work<'a, 'py> {
     Wait,
     Idle,
-    /// Finalise the interpreter, which holds the only references to the fixture's module and to the data, if there are any.
+    /// Finalise the interpreter, which holds the only references to the fixture's module and to the
+    /// data, if there are any.
     Exit {
         module: Option<&'a Py<PyModule>>,
         data: Option<&'a Py<PyAny>>,
@@ -49,7 +51,8 @@ impl Work<'_, '_> {
 /// A process to be: which channel it has, and its work.
 pub(crate) type Planned<'a, 'py> = (usize, Work<'a, 'py>);
 
-/// What each process is to do. A job that needs Python, which the observer never asks for here, is to do nothing.
+/// What each process is to do. A job that needs Python, which the observer never asks for here, is
+/// to do nothing.
 pub(crate) fn of_plain_pages(plain: &PlainPages, forks: Vec<ForkRequest>) -> Vec<Planned<'_, '_>> {
     let work = forks.into_iter().map(|fork| {
         let work = match fork.job {

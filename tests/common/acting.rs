@@ -33,7 +33,8 @@ impl When {
 }
 
 impl Place {
-    /// A fixture that builds a little list, and once, at the given time, does what `action` says in Python.
+    /// A fixture that builds a little list, and once, at the given time, does what `action` says in
+    /// Python.
     pub fn fixture_that(&self, when: When, action: &str) -> String {
         let text = include_str!("../fixtures/acts.py");
         let action = action.replace('\n', "\n    ");

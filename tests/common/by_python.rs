@@ -1,8 +1,10 @@
-//! Tests that are made once for each interpreter: for the default one and one without a shared library, or for every one of
-//! this machine with `REFCOW_PYTHONS=all`; and snapshots for those that differ.
+//! Tests that are made once for each interpreter: for the default one and one without a shared
+//! library, or for every one of this machine with `REFCOW_PYTHONS=all`; and snapshots for those
+//! that differ.
 //!
-//! A snapshot `NAME.snap` holds for all versions. Where something is otherwise from a version on, `NAME@3.12.snap` holds
-//! from there on, until the next: what differs between the two files is what that version has changed.
+//! A snapshot `NAME.snap` holds for all versions. Where something is otherwise from a version on,
+//! `NAME@3.12.snap` holds from there on, until the next: what differs between the two files is what
+//! that version has changed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,7 +35,8 @@ pub fn interpreters() -> &'static [Interpreter] {
     })
 }
 
-/// The system's own interpreter, if it has CPython in its program, as Debian's and Ubuntu's have, and not in a library.
+/// The system's own interpreter, if it has CPython in its program, as Debian's and Ubuntu's have,
+/// and not in a library.
 pub fn without_a_library() -> Option<&'static Interpreter> {
     static ONE: OnceLock<Option<Interpreter>> = OnceLock::new();
     let one = ONE.get_or_init(|| {

@@ -90,8 +90,8 @@ fn with_causes(mut child: Child, all: &[First<'_>]) -> Child {
     child
 }
 
-/// Draws a map of each region of each dataset that says what the region's figures say: half of the shared pages, the
-/// copied ones by cause, the identical ones first, and the other half.
+/// Draws a map of each region of each dataset that says what the region's figures say: half of the
+/// shared pages, the copied ones by cause, the identical ones first, and the other half.
 pub fn draw_maps(run: &mut Run) {
     for child in run
         .measurements
@@ -127,8 +127,8 @@ pub fn draw_maps(run: &mut Run) {
     }
 }
 
-/// A run of one visit of a user's file in two workers, each with these regions (pages, copied ones), and what is told of it
-/// by `change`.
+/// A run of one visit of a user's file in two workers, each with these regions (pages, copied
+/// ones), and what is told of it by `change`.
 pub fn of_a_visit(
     visit: &str,
     regions: &[(RegionName, u64, u64)],

@@ -158,8 +158,8 @@ pub fn harm(reader: For, text: &[u8]) -> Option<String> {
     }
 }
 
-/// Markdown of which only that is left in which Markdown acts: not blocks of code, each of which ends where its own fence stands
-/// again, nor summaries, which are HTML.
+/// Markdown of which only that is left in which Markdown acts: not blocks of code, each of which
+/// ends where its own fence stands again, nor summaries, which are HTML.
 fn without_code(text: &str) -> String {
     let mut fence: Option<&str> = None;
     let mut kept = Vec::new();
@@ -206,7 +206,8 @@ fn uneven_table(bare: &str) -> Option<String> {
     uneven.map(|pair| pair.join("\n"))
 }
 
-/// Fails if anything in any form of a report acts, or if the report does not come through its own JSON.
+/// Fails if anything in any form of a report acts, or if the report does not come through its own
+/// JSON.
 pub fn harmless(report: &Report) {
     for (name, reader, bytes) in every_form(report) {
         if let Some(harm) = harm(reader, &bytes) {

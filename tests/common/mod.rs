@@ -1,7 +1,8 @@
 //! Runs refcow in a folder of its own, and looks at what it leaves behind.
 //!
-//! Nothing here waits for a time to pass: a test hears from a fixture over a FIFO, and learns of a process's end by a
-//! pidfd. The limits only turn a test that would hang for ever into one that fails.
+//! Nothing here waits for a time to pass: a test hears from a fixture over a FIFO, and learns of a
+//! process's end by a pidfd. The limits only turn a test that would hang for ever into one that
+//! fails.
 
 mod acting;
 pub mod by_python;

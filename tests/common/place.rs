@@ -18,8 +18,8 @@ use super::{REFCOW, python, subject};
 /// A user that owns nothing: `nobody` on all distributions.
 const NOBODY: u32 = 65534;
 
-/// A folder for one test. Its path is in the environment of every process of a run (refcow hands `TMPDIR` on to the
-/// subject), which is how they are known, wherever they went.
+/// A folder for one test. Its path is in the environment of every process of a run (refcow hands
+/// `TMPDIR` on to the subject), which is how they are known, wherever they went.
 pub struct Place {
     pub(super) folder: TempDir,
     pub(super) said: File,
@@ -33,7 +33,8 @@ impl Place {
         mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
         let said = File::options()
             .read(true)
-            // With a writer of its own it is never at its end, and the next run can say something, too.
+            // With a writer of its own it is never at its end, and the next run can say something,
+            // too.
             .write(true)
             // Not to wait for a writer that may never come.
             .custom_flags(nix::libc::O_NONBLOCK)
@@ -62,8 +63,9 @@ impl Place {
     pub fn program(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Written by another process: a descriptor of ours, open for writing, could be inherited by what another
-        // test's thread is just starting, and a program that is open for writing cannot be executed.
+        // Written by another process: a descriptor of ours, open for writing, could be inherited by
+        // what another test's thread is just starting, and a program that is open for writing
+        // cannot be executed.
         let mut install = Command::new("sh")
             .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
             .arg(&path)
@@ -75,7 +77,8 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    /// refcow with these arguments and nothing in its environment that could lead out of this folder.
+    /// refcow with these arguments and nothing in its environment that could lead out of this
+    /// folder.
     pub fn refcow<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         self.command(REFCOW, arguments)
     }
@@ -116,7 +119,8 @@ impl Place {
         command
     }
 
-    /// As [`Place::measure`], but by an ordinary user. Not if there is no interpreter that this user could run.
+    /// As [`Place::measure`], but by an ordinary user. Not if there is no interpreter that this
+    /// user could run.
     pub fn measure_as_ordinary_user(&self) -> Result<Command, String> {
         if !geteuid().is_root() {
             return Ok(self.measure([] as [&str; 0]));
@@ -148,7 +152,8 @@ impl Place {
         }
     }
 
-    /// refcow where `mounts`, lines of shell, have changed what is mounted, for it alone. Root may do that.
+    /// refcow where `mounts`, lines of shell, have changed what is mounted, for it alone. Root may
+    /// do that.
     pub fn refcow_in_mounts(&self, mounts: &str, arguments: &[&str]) -> Result<Command, String> {
         let unshare = |script: &str| {
             let mut command = self.command("unshare", ["--mount", "sh", "-e", "-c", script]);

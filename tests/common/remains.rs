@@ -15,8 +15,8 @@ use super::waiting::ends;
 const DEATH: Duration = Duration::from_secs(10);
 
 impl Place {
-    /// Fails if a process of a run in this place lives, or a segment of its fixture's is still in /dev/shm. A process
-    /// that has been killed is given the time to go.
+    /// Fails if a process of a run in this place lives, or a segment of its fixture's is still in
+    /// /dev/shm. A process that has been killed is given the time to go.
     pub fn nothing_remains(&self) {
         let deadline = Instant::now() + DEATH;
         loop {

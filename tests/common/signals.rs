@@ -1,5 +1,5 @@
-//! What a program that a test starts does about signals, whatever whoever started the tests does: a script's background job
-//! ignores SIGINT, and `nohup` SIGHUP.
+//! What a program that a test starts does about signals, whatever whoever started the tests does: a
+//! script's background job ignores SIGINT, and `nohup` SIGHUP.
 
 use std::io;
 use std::os::unix::process::CommandExt;

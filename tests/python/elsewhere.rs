@@ -14,8 +14,8 @@ pub fn made_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A process of its own, whose environment a test chooses: PATH and the folders of a user cannot be changed in one that
-/// has other threads.
+/// A process of its own, whose environment a test chooses: PATH and the folders of a user cannot be
+/// changed in one that has other threads.
 pub struct Elsewhere {
     pub root: tempfile::TempDir,
     pub variables: Vec<(&'static str, PathBuf)>,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::elsewhere::Elsewhere;
 
-/// A script that is still open for writing in one thread while another one forks cannot be executed (ETXTBSY): scripts
-/// are written and run by one test at a time.
+/// A script that is still open for writing in one thread while another one forks cannot be executed
+/// (ETXTBSY): scripts are written and run by one test at a time.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -50,8 +50,8 @@ pub fn fixed(start: &mut [u8]) {
     }
 }
 
-/// A folder with an "installation" in it: `bin/python3` answers as an interpreter would, and `lib/program` could be its
-/// program.
+/// A folder with an "installation" in it: `bin/python3` answers as an interpreter would, and
+/// `lib/program` could be its program.
 pub fn installation(root: &Path, version: &str, changes: &str) -> PathBuf {
     let program = root.join("lib/program");
     elf(&program, |_| {});
@@ -101,7 +101,8 @@ pub fn environment(place: &Elsewhere, name: &str, base: &str) {
     );
 }
 
-/// An installation whose program is no script, so that its answer is kept. Each start adds a line to `starts`.
+/// An installation whose program is no script, so that its answer is kept. Each start adds a line
+/// to `starts`.
 pub fn binary(place: &Elsewhere, name: &str, version: &str) {
     let root = place.at(name);
     let program = installation(&root, version, "{}");
@@ -123,8 +124,8 @@ pub fn starts(place: &Elsewhere, name: &str) -> usize {
     lines.lines().count()
 }
 
-/// An interpreter that can import nothing, makes environments, and installs what is a file there. `venv` and `pip` are
-/// what it does besides, in these steps.
+/// An interpreter that can import nothing, makes environments, and installs what is a file there.
+/// `venv` and `pip` are what it does besides, in these steps.
 pub fn maker(place: &Elsewhere, name: &str, version: &str, venv: &str, pip: &str) {
     let root = place.at(name);
     installation(&root, version, "{}");
@@ -164,7 +165,8 @@ pub fn fifo(place: &Elsewhere, name: &str) -> PathBuf {
     path
 }
 
-/// Waits until no process of these pids runs. A zombie runs no more; its parent may take its time to reap it.
+/// Waits until no process of these pids runs. A zombie runs no more; its parent may take its time
+/// to reap it.
 pub fn all_gone(pids: &Path) {
     let deadline = Instant::now() + Duration::from_secs(5);
     for pid in fs::read_to_string(pids).unwrap().lines() {

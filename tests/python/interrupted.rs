@@ -13,8 +13,8 @@ use crate::elsewhere::made_in;
 use crate::fake::{all_gone, alone, installation, script};
 use crate::signals::with_default_signals;
 
-/// An interpreter that can import nothing and whose `-m venv` hangs once it has made a folder: refcow is in the middle
-/// of building for as long as a test likes.
+/// An interpreter that can import nothing and whose `-m venv` hangs once it has made a folder:
+/// refcow is in the middle of building for as long as a test likes.
 fn builder(root: &Path) {
     installation(root, "3.12.1", "{}");
     script(

@@ -1,4 +1,5 @@
-//! Finding and preparing interpreters, with shell scripts in their place: no network and no Python needed.
+//! Finding and preparing interpreters, with shell scripts in their place: no network and no Python
+//! needed.
 
 mod chosen;
 mod elsewhere;

@@ -10,7 +10,8 @@ use rstest::rstest;
 use crate::elsewhere::{Elsewhere, environments, made_in};
 use crate::fake::{alone, binary, maker, open_to_all, starts};
 
-/// Where refcow looks by itself: the variable that leads there, its value, and the installation there.
+/// Where refcow looks by itself: the variable that leads there, its value, and the installation
+/// there.
 #[rstest]
 #[case::pyenv("PYENV_ROOT", "root", "root/versions/3.12.1")]
 #[case::pyenv_at_home("HOME", "root", "root/.pyenv/versions/3.12.1")]

@@ -91,7 +91,8 @@ fn programs_that_are_no_interpreters_are_told_apart() {
         panic!();
     };
     assert_eq!(reason, "killed by signal 11");
-    // No #! line and no ELF header: execvp(3) hands it to the shell, which cannot make sense of it either.
+    // No #! line and no ELF header: execvp(3) hands it to the shell, which cannot make sense of it
+    // either.
     let binary = root.path().join("binary");
     fs::write(&binary, [0u8; 64]).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();

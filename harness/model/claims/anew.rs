@@ -1,4 +1,5 @@
-//! Claims and facts of a document, judged anew from what it measured: whether they say what follows from that.
+//! Claims and facts of a document, judged anew from what it measured: whether they say what follows
+//! from that.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,8 +10,8 @@ use super::error::ClaimsError;
 use super::judge::rules_sha256;
 use crate::{DocumentError, Report, Run, Warning};
 
-/// Fields of a claim that do not follow from a run: the user may expect something else (`--expect`), and a document of an
-/// earlier version does not have the last.
+/// Fields of a claim that do not follow from a run: the user may expect something else
+/// (`--expect`), and a document of an earlier version does not have the last.
 const NO_CONSEQUENCE: [&str; 2] = ["expected", "rules_sha256"];
 
 /// What became of one claim or fact.
@@ -23,8 +24,8 @@ enum Anew {
     Contradicts(String, String),
 }
 
-/// Refuses a document whose claims or facts do not follow from what it measured. What this refcow has no rules for is named
-/// in a warning of its run.
+/// Refuses a document whose claims or facts do not follow from what it measured. What this refcow
+/// has no rules for is named in a warning of its run.
 ///
 /// # Errors
 /// With the place of the first that does not follow.
@@ -51,8 +52,8 @@ pub(crate) fn agrees(run: &Run) -> bool {
     others(run, Claims::builtin(), Claims::versions()).is_ok()
 }
 
-/// Where claims or facts of a run do not follow from it by these rules, which are those that it was judged by, and what is
-/// there.
+/// Where claims or facts of a run do not follow from it by these rules, which are those that it was
+/// judged by, and what is there.
 pub fn contradiction(run: &Run, rules: &Claims) -> Option<String> {
     let found = others(run, rules, rules).err();
     found.map(|(place, what)| format!("{place}: {what}"))
@@ -92,7 +93,8 @@ fn others(run: &Run, claims: &Claims, facts: &Claims) -> Result<Vec<String>, (St
     Ok(others)
 }
 
-/// Compares what a document says with what follows by the rules of the same id, which may be those that it was judged by.
+/// Compares what a document says with what follows by the rules of the same id, which may be those
+/// that it was judged by.
 fn anew<T: Serialize>(said: &T, by_these_rules: bool, follows: Result<T, ClaimsError>) -> Anew {
     let difference = match follows {
         Ok(follows) => match (serde_json::to_value(said), serde_json::to_value(follows)) {

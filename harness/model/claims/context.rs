@@ -1,5 +1,5 @@
-//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `FIXTURE.prepared.PREPARATION.VISIT.…`, `observed.NAME.…`,
-//! `alternatives.WAY.START_METHOD.…`.
+//! The evidence as expressions see it: `FIXTURE.VISIT.…`, `FIXTURE.prepared.PREPARATION.VISIT.…`,
+//! `observed.NAME.…`, `alternatives.WAY.START_METHOD.…`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,8 @@ use crate::{Alternative, Child, Edge, Measurement, RegionName, Run, Spread, Summ
 /// All that was measured. Of a figure that differs from child to child the largest is taken.
 pub(super) fn of(run: &Run) -> minijinja::Value {
     let mut all = Map::new();
-    // Of several sizes of a fixture, the first: what claims need is measured before the mitigations.
+    // Of several sizes of a fixture, the first: what claims need is measured before the
+    // mitigations.
     for measurement in &run.measurements {
         if let Some(summary) = measurement.summary(run.environment.page_size_bytes) {
             let visits =
@@ -50,7 +51,8 @@ pub(super) fn of(run: &Run) -> minijinja::Value {
     minijinja::value::Serde(all).into()
 }
 
-/// The values under a name; `None` if something else has that name, as a figure of a visit that is called `prepared`.
+/// The values under a name; `None` if something else has that name, as a figure of a visit that is
+/// called `prepared`.
 fn inner<'a>(all: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
     let entry = all.entry(name).or_insert_with(|| json!({}));
     entry.as_object_mut()
@@ -108,7 +110,8 @@ fn visit(measurement: &Measurement, summary: &Summary) -> Value {
     Value::Object(figures)
 }
 
-/// The types of what stands at the edges of the data and was written to, in the child that copied most for it; empty if none did.
+/// The types of what stands at the edges of the data and was written to, in the child that copied
+/// most for it; empty if none did.
 fn neighbours(measurement: &Measurement) -> String {
     let edges = measurement.children.iter().map(Child::edges);
     let pages = |edges: &Vec<Edge>| edges.iter().map(|edge| edge.pages).sum::<u64>();

@@ -9,7 +9,8 @@ use super::error::ClaimsError;
 use super::statement::{Direction, Evidence, FactStatement, Statement};
 use crate::{RowKey, Version};
 
-/// What the alternatives hand over if nobody says: enough to stand out from what a process needs anyway, and quick.
+/// What the alternatives hand over if nobody says: enough to stand out from what a process needs
+/// anyway, and quick.
 pub const HANDED_OVER_BYTES: u64 = 4 << 20;
 
 /// The least: a page.
@@ -197,7 +198,8 @@ impl Claims {
         Ok(self.facts.iter().filter(wanted).collect())
     }
 
-    /// The facts that tell of a change of this row from one version to another, whichever is the older.
+    /// The facts that tell of a change of this row from one version to another, whichever is the
+    /// older.
     pub(crate) fn explaining(
         &self,
         row: &RowKey,

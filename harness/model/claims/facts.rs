@@ -1,4 +1,5 @@
-//! What is known of versions of Python: what was predicted for one of them, and what changes it explains between two.
+//! What is known of versions of Python: what was predicted for one of them, and what changes it
+//! explains between two.
 
 use super::error::ClaimsError;
 use super::judge::{self, Checked, Figures};
@@ -44,7 +45,8 @@ impl FactStatement {
         }
     }
 
-    /// Whether the prediction for this version came true with these figures, and the sentence about it.
+    /// Whether the prediction for this version came true with these figures, and the sentence about
+    /// it.
     ///
     /// # Errors
     /// When an expression or a template is none.

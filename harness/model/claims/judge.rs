@@ -43,8 +43,9 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language
 });
 
-/// Grows by one whenever the same rules come to other words or figures: when what `context` hands them, or how a filter
-/// writes a number, changes. Documents from before are then judged by rules that are not these.
+/// Grows by one whenever the same rules come to other words or figures: when what `context` hands
+/// them, or how a filter writes a number, changes. Documents from before are then judged by rules
+/// that are not these.
 const LANGUAGE_VERSION: u32 = 1;
 
 /// What tells rules from any others.
@@ -258,7 +259,8 @@ impl Statement {
     /// Refuses what could not be judged, before anything is measured for it.
     ///
     /// # Errors
-    /// When an expression or a template is none, or needs a figure that the statement does not name.
+    /// When an expression or a template is none, or needs a figure that the statement does not
+    /// name.
     pub(super) fn check(&self) -> Result<(), ClaimsError> {
         let checked = Checked::figures(&self.id, &self.figures)?;
         for rule in &self.rules {

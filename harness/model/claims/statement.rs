@@ -1,4 +1,5 @@
-//! Statements of the article and facts about versions: what each says, what it is tested by, and what follows from which figures.
+//! Statements of the article and facts about versions: what each says, what it is tested by, and
+//! what follows from which figures.
 
 use std::collections::BTreeMap;
 
@@ -150,8 +151,9 @@ pub struct Prediction {
     pub when: String,
     /// The same in words, with the figures: a template.
     pub says: String,
-    /// Of which rows of a comparison with an earlier version it is the cause, where more pages are copied than there:
-    /// `FIXTURE/VISIT REGION` or `FIXTURE+PREPARATION/VISIT REGION`, with `*` for any visit.
+    /// Of which rows of a comparison with an earlier version it is the cause, where more pages are
+    /// copied than there: `FIXTURE/VISIT REGION` or `FIXTURE+PREPARATION/VISIT REGION`, with `*`
+    /// for any visit.
     #[serde(default)]
     pub(super) more: Vec<String>,
     /// The same, where fewer are.

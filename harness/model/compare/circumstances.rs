@@ -9,9 +9,9 @@ pub const INTERPRETERS_OWN: &str =
 /// Why the copies that are left when Python has ended do not compare between builds.
 pub(super) const LEFT_AT_EXIT: &str = "Python gives back nearly all that it copies as it ends, and what is left differs with the build";
 
-/// Between machines or builds, and where other data or other code was measured. Where regions begin, and so what else lies on
-/// their first and last pages, differs there; and what a child writes of the interpreter's own memory depends on what was
-/// imported.
+/// Between machines or builds, and where other data or other code was measured. Where regions
+/// begin, and so what else lies on their first and last pages, differs there; and what a child
+/// writes of the interpreter's own memory depends on what was imported.
 pub const TOLERANCE: Tolerance = Tolerance {
     pages: 16,
     share: 0.02,
@@ -27,7 +27,8 @@ pub(crate) fn name(run: &Run) -> RunName {
     }
 }
 
-/// What differs between two runs besides the figures: whether they are of one machine and one build.
+/// What differs between two runs besides the figures: whether they are of one machine and one
+/// build.
 pub(crate) fn differences(base: &Run, new: &Run) -> Vec<String> {
     let (one, other) = (&base.environment, &new.environment);
     let mut all = Vec::new();

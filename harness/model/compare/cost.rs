@@ -7,10 +7,12 @@ use crate::{
     EXIT, Measurement, Paid, RowValue, SMALLEST_WHOLE_BYTES, Source, Spent, Status, Tolerance,
 };
 
-/// So many bytes of new memory more or fewer are no matter of the visit between builds: a heap that another build leaves has its
-/// free memory elsewhere, and grows by arenas. Since 3.10 one is 1 MiB; the heap may end in one and begin another.
+/// So many bytes of new memory more or fewer are no matter of the visit between builds: a heap that
+/// another build leaves has its free memory elsewhere, and grows by arenas. Since 3.10 one is 1
+/// MiB; the heap may end in one and begin another.
 ///
-/// It was chosen by what lay between seven builds of 3.8 to 3.13: up to 1.3 MiB for a visit that makes and drops objects.
+/// It was chosen by what lay between seven builds of 3.8 to 3.13: up to 1.3 MiB for a visit that
+/// makes and drops objects.
 const ARENAS_BYTES: u64 = 2 << 20;
 
 /// How far figures of new memory may lie apart between builds.
@@ -26,7 +28,8 @@ pub(super) fn between_heaps(page_size: u64) -> Tolerance {
 pub(super) struct Allowed {
     /// How far copies may lie apart.
     pub pages: Tolerance,
-    /// Whether the runs are of two builds or machines, so that what is not the data's does not compare.
+    /// Whether the runs are of two builds or machines, so that what is not the data's does not
+    /// compare.
     pub builds: bool,
     /// Bytes of a page in both.
     pub page_size: u64,
@@ -220,7 +223,8 @@ fn status(base: &Sum, new: &Sum, workers: u64, allowed: Allowed) -> Status {
     if !allowed.builds {
         return whole;
     }
-    // What the build alone makes another does not count: it must not be blamed, and must hide nothing.
+    // What the build alone makes another does not count: it must not be blamed, and must hide
+    // nothing.
     let heap = i128::from((ARENAS_BYTES / allowed.page_size.max(1)).saturating_mul(workers));
     let own = apart(base.around, new.around) + made.clamp(-heap, heap);
     let of_data = judged(difference - own);

@@ -9,8 +9,8 @@ use crate::{
     Tolerance, is_noise,
 };
 
-/// Whether all of a region was copied in one run and nothing in the other. A single page may hold other things; that two or
-/// more are all copied, or none, is no matter of where memory begins.
+/// Whether all of a region was copied in one run and nothing in the other. A single page may hold
+/// other things; that two or more are all copied, or none, is no matter of where memory begins.
 pub(crate) fn all_or_nothing((base, of_base): (u64, u64), (new, of_new): (u64, u64)) -> bool {
     of_base.min(of_new) >= 2 && (base == of_base && new == 0 || base == 0 && new == of_new)
 }
@@ -81,7 +81,8 @@ pub(super) fn measurement_rows(
         rows.push(cost);
         let not_comparable = other_circumstances.clone().or_else(|| {
             let (then, now) = (one.children.len(), other.children.len());
-            // Each child shares pages with the others; how many it copies is its own matter, but not of which.
+            // Each child shares pages with the others; how many it copies is its own matter, but
+            // not of which.
             (then != now).then(|| format!("{then} and {now} children"))
         });
         let not_comparable = not_comparable.as_deref();
@@ -160,8 +161,8 @@ fn page_rows(
 const PAGE_CACHE: &str =
     "how many pages of files a process maps depends on what is in the page cache";
 
-/// New memory and pages of files, where both know of them. What is new may differ by a few pages from run to run on one
-/// machine, too: where a heap ends is no matter of the visit.
+/// New memory and pages of files, where both know of them. What is new may differ by a few pages
+/// from run to run on one machine, too: where a heap ends is no matter of the visit.
 fn memory_rows(
     (base, one): (&Run, &Measurement),
     (new, other): (&Run, &Measurement),

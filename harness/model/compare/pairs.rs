@@ -66,7 +66,8 @@ const NEW: &str = "the new run";
 
 /// Refuses names that neither run has, or that are there twice.
 ///
-/// `base` and `new` are the fixtures and visits of both, those of the new run measured or still to be.
+/// `base` and `new` are the fixtures and visits of both, those of the new run measured or still to
+/// be.
 ///
 /// # Errors
 /// The first such name.
@@ -138,15 +139,16 @@ fn unknown(name: &FixtureOrVisit, of: &'static str, known: &[(String, String)]) 
 /// A measurement of the base, its counterpart, or both.
 pub(super) type Pair<'a> = (Option<&'a Measurement>, Option<&'a Measurement>);
 
-/// Measurements of one key in two runs: those of one size belong together, else those that come first.
+/// Measurements of one key in two runs: those of one size belong together, else those that come
+/// first.
 pub(crate) fn pairs<'a>(base: &'a Run, new: &'a Run) -> Vec<Pair<'a>> {
     let mut pairing = Pairing::new(base, new);
     pairing.same_key(&[]);
     pairing.finish()
 }
 
-/// The same, where what people do to have less copied changes more than sizes: what has another name in the new run, is prepared
-/// otherwise, or reaches its children by another way.
+/// The same, where what people do to have less copied changes more than sizes: what has another
+/// name in the new run, is prepared otherwise, or reaches its children by another way.
 pub(super) fn likely_pairs<'a>(base: &'a Run, new: &'a Run, renamed: &[Renamed]) -> Vec<Pair<'a>> {
     let mut pairing = Pairing::new(base, new);
     pairing.same_key(renamed);
@@ -215,12 +217,14 @@ impl<'a> Pairing<'a> {
     }
 }
 
-/// Whether a measurement of the base and one of the new run are of one visit of one fixture, by the names that each has there.
+/// Whether a measurement of the base and one of the new run are of one visit of one fixture, by the
+/// names that each has there.
 fn is_same_visit(base: &Measurement, new: &Measurement, renamed: &[Renamed]) -> bool {
     names_now(&base.fixture, &base.visit, renamed) == (&new.fixture[..], &new.visit[..])
 }
 
-/// The names in the new run of what has these in the base. A visit that is named itself goes before its fixture.
+/// The names in the new run of what has these in the base. A visit that is named itself goes before
+/// its fixture.
 fn names_now<'a>(fixture: &'a str, visit: &'a str, renamed: &'a [Renamed]) -> (&'a str, &'a str) {
     let named = |visits: bool| {
         let mut all = renamed.iter();

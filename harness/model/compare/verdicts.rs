@@ -66,8 +66,8 @@ pub(super) fn verdict_rows(base: &Run, new: &Run) -> Vec<Row> {
     )
 }
 
-/// What the facts say of each. Of two versions that are on two sides of a change that was predicted, each says something
-/// else, as it should.
+/// What the facts say of each. Of two versions that are on two sides of a change that was
+/// predicted, each says something else, as it should.
 pub(super) fn fact_rows(base: &Run, new: &Run, facts: &Claims) -> Vec<Row> {
     let all = |run: &Run| -> Vec<(String, (Outcome, Option<String>))> {
         let facts = run.facts.iter();

@@ -7,7 +7,8 @@ use super::measurement;
 use crate::compare;
 use crate::{Advice, AfterKill, Alternative, Environment, Run, Tried, Value, Warning, Weight};
 
-/// Why the copies of such a way say nothing: a manager's children were seen with half as many in the next run.
+/// Why the copies of such a way say nothing: a manager's children were seen with half as many in
+/// the next run.
 const PIPED: &str =
     "the data came through a pipe, and what the allocator keeps of that depends on how it arrived";
 /// Why other observations say nothing on another machine or build.
@@ -176,8 +177,8 @@ fn remedies(one: &Tried, other: &Tried, of: &dyn Fn(&str) -> String, comparing: 
     );
 }
 
-/// Ways to share: what they do must be the same; what they copy moves by some pages each time, as children of
-/// multiprocessing's own do more than visit data.
+/// Ways to share: what they do must be the same; what they copy moves by some pages each time, as
+/// children of multiprocessing's own do more than visit data.
 pub(super) fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &mut Comparing) {
     let words = |run: &Run| -> Vec<(String, String)> {
         let all = run.alternatives.iter();
@@ -255,7 +256,8 @@ pub(super) fn alternatives(run: &Run, now: &Run, incomplete: bool, comparing: &m
                 continue;
             };
             comparing.compared += 1;
-            // A child reads its own code and modules, too: some of it from byte code that it finds or not.
+            // A child reads its own code and modules, too: some of it from byte code that it finds
+            // or not.
             let allowed = ((one.max(other) as f64 * MEMORY) as u64).max(PIPED_NOISE);
             if one.abs_diff(other) > allowed {
                 let of = of(&format!(

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::compare::INTERPRETERS_OWN;
 use crate::{Difference, Tolerance, Weight};
 
-/// By which part of the larger one figures of the memory of processes may be apart. Pages of libraries are divided among all
-/// processes of the machine that map them, which is most of what a small process has.
+/// By which part of the larger one figures of the memory of processes may be apart. Pages of
+/// libraries are divided among all processes of the machine that map them, which is most of what a
+/// small process has.
 pub(super) const MEMORY: f64 = 0.5;
 
 pub(super) const ONLY_NOW: &str = "the command measures it, but the document does not have it";
@@ -16,8 +17,9 @@ pub(super) const ONLY_RECORDED: &str =
 /// Why a few pages of `rest` more or fewer say nothing.
 const MOVES: &str = "pages outside the dataset vary a little from run to run";
 
-/// Why pages of `libraries` that are shared say little: a fault maps what of the file is in memory around it (`fault_around_bytes`),
-/// which every other program changes. What a child copies of them does not depend on it.
+/// Why pages of `libraries` that are shared say little: a fault maps what of the file is in memory
+/// around it (`fault_around_bytes`), which every other program changes. What a child copies of them
+/// does not depend on it.
 const CACHED: &str =
     "how much of a library is mapped depends on how much of its file is in the page cache";
 
@@ -68,7 +70,8 @@ impl Comparing {
         });
     }
 
-    /// A map of pages, in which so many of now are not as they were, of a region with so many copies.
+    /// A map of pages, in which so many of now are not as they were, of a region with so many
+    /// copies.
     pub(super) fn map(&mut self, of: impl FnOnce() -> String, apart: u64, copies: u64) {
         self.compared += 1;
         if apart == 0 {

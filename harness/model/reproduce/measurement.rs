@@ -81,7 +81,8 @@ fn data(
     }
 }
 
-/// The process around the data, by region if both runs divide it alike: older ones divide it no further.
+/// The process around the data, by region if both runs divide it alike: older ones divide it no
+/// further.
 fn around(recorded: &Child, now: &Child, name: &str, comparing: &mut Comparing) {
     let regions = || {
         RegionName::ALL

@@ -9,8 +9,8 @@ use crate::{NotCompared, Report};
 /// How the names of fields and figures end that are times.
 pub(super) const TIMES: &str = "_seconds";
 
-/// Ends of paths, each with what is in it, and why that is not compared. `/` stands for the document, `*` before an end of a
-/// name for any beginning.
+/// Ends of paths, each with what is in it, and why that is not compared. `/` stands for the
+/// document, `*` before an end of a name for any beginning.
 const FIELDS: [(&[&str], &str); 7] = [
     (
         &["*_seconds", "runs[].began", "runs[].seconds"],
@@ -51,7 +51,8 @@ const FIELDS: [(&[&str], &str); 7] = [
     ),
 ];
 
-/// What a document has of these fields. Of claims that were judged by other rules words and figures are not compared either.
+/// What a document has of these fields. Of claims that were judged by other rules words and figures
+/// are not compared either.
 pub(super) fn of(report: &Report, other_rules: &BTreeSet<String>) -> Vec<NotCompared> {
     let mut paths = BTreeSet::new();
     if let Ok(document) = serde_json::to_value(report) {
@@ -125,7 +126,8 @@ fn ends_with(path: &str, pattern: &str) -> bool {
         return path == whole;
     }
     if let Some(end) = pattern.strip_prefix('*') {
-        // Parameters of the user's are what was built; and figures of claims follow from others, which is checked.
+        // Parameters of the user's are what was built; and figures of claims follow from others,
+        // which is checked.
         let others = ["parameters.", "claims[].", "facts[]."];
         return path.ends_with(end) && !others.iter().any(|other| path.contains(other));
     }

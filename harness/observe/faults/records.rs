@@ -33,7 +33,8 @@ pub(super) fn bytes(record: &Record<'_>) -> [u8; SAMPLE] {
     whole
 }
 
-/// The process and its fault. The order of the fields is that of `PERF_RECORD_SAMPLE` in linux/perf_event.h.
+/// The process and its fault. The order of the fields is that of `PERF_RECORD_SAMPLE` in
+/// linux/perf_event.h.
 pub(super) fn decode(record: [u8; SAMPLE]) -> (u32, Fault) {
     let word = |at: usize| {
         let mut word = [0; 8];

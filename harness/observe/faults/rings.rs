@@ -10,10 +10,12 @@ use procfs::process::Process;
 use crate::page_size;
 use crate::unavailable::{Attempt, Unavailable};
 
-/// Memory for the rings of all processors together, in bytes, where the limits allow it. Only while recording.
+/// Memory for the rings of all processors together, in bytes, where the limits allow it. Only while
+/// recording.
 pub(super) const RINGS_BYTES: usize = 32 << 20;
 
-/// At most this for the records of one: 100,000 records, for which a process needs some 50 ms at least.
+/// At most this for the records of one: 100,000 records, for which a process needs some 50 ms at
+/// least.
 pub(super) const RING_BYTES: usize = 4 << 20;
 
 /// Less than this would lose most.
@@ -40,7 +42,8 @@ impl From<RingRefused> for Unavailable {
     }
 }
 
-/// Does something with rings of one size for each processor that a process may run on: the largest that the limits allow.
+/// Does something with rings of one size for each processor that a process may run on: the largest
+/// that the limits allow.
 pub(super) fn as_large_as_may_be<T>(
     pid: i32,
     with: impl Fn(&[usize], usize) -> Result<T, RingRefused>,
@@ -48,8 +51,9 @@ pub(super) fn as_large_as_may_be<T>(
     let processors = processors_of(pid)?;
     let mut bytes = ring_bytes(processors.len(), page_bytes());
     loop {
-        // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see perf_mmap in
-        // kernel/events/core.c. With less of it, only the thread that takes them up must come sooner.
+        // An ordinary user may lock so much memory and no more, all its rings together (EPERM); see
+        // perf_mmap in kernel/events/core.c. With less of it, only the thread that takes them up
+        // must come sooner.
         match with(&processors, bytes) {
             Err(RingRefused::Memory(_)) if bytes > LEAST_BYTES => bytes /= 2,
             answer => return Ok(answer?),
@@ -70,8 +74,8 @@ pub(super) fn rings(
 
 /// The event, switched off, and the ring of one processor, for a process or the calling thread.
 ///
-/// One a processor, as the kernel gives no ring to an event of all processors that threads inherit (perf_mmap in
-/// kernel/events/core.c).
+/// One a processor, as the kernel gives no ring to an event of all processors that threads inherit
+/// (perf_mmap in kernel/events/core.c).
 pub(super) fn ring(
     pid: Option<i32>,
     processor: usize,
@@ -83,7 +87,8 @@ pub(super) fn ring(
         .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
         .clockid(Clock::MONOTONIC)
         .one_cpu(processor)
-        // Early enough for the thread to come while there is room, and seldom enough to cost the process nothing.
+        // Early enough for the thread to come while there is room, and seldom enough to cost the
+        // process nothing.
         .wakeup_watermark(bytes / 4);
     let event = event.build().map_err(Attempt::Open.failed())?;
     event.sampled(bytes).map_err(|error| {
@@ -119,7 +124,8 @@ pub(super) fn page_bytes() -> usize {
     usize::try_from(page_size()).unwrap_or(usize::MAX)
 }
 
-/// How many bytes of records each ring has: a power of two, with a page of the ring's own within [`RINGS_BYTES`].
+/// How many bytes of records each ring has: a power of two, with a page of the ring's own within
+/// [`RINGS_BYTES`].
 pub(super) fn ring_bytes(rings: usize, page: usize) -> usize {
     let each = (RINGS_BYTES / rings.max(1)).saturating_sub(page);
     let each = each.clamp(page, RING_BYTES);
@@ -127,7 +133,8 @@ pub(super) fn ring_bytes(rings: usize, page: usize) -> usize {
     (each / 2 + 1).next_power_of_two()
 }
 
-/// Numbers of the processors that a process may run on, by its own choice or that of its cpuset, and that are switched on.
+/// Numbers of the processors that a process may run on, by its own choice or that of its cpuset,
+/// and that are switched on.
 pub(super) fn processors_of(pid: i32) -> Result<Vec<usize>, Unavailable> {
     let mut processors = online_processors()?;
     let status = Process::new(pid).and_then(|process| process.status());

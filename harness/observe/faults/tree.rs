@@ -1,8 +1,10 @@
-//! The page faults of a tree of processes, with their forks and ends: of every thread that is there, and of all that they start.
+//! The page faults of a tree of processes, with their forks and ends: of every thread that is
+//! there, and of all that they start.
 //!
-//! An event is one thread's and those that it starts (`inherit`); it goes on in processes that they fork. One on each processor can have a
-//! ring, and the events of all threads write to the ring of their processor (`PERF_EVENT_IOC_SET_OUTPUT`). That belongs to an event of
-//! this process, which counts nothing: an event whose threads have all ended would never be silent again.
+//! An event is one thread's and those that it starts (`inherit`); it goes on in processes that they
+//! fork. One on each processor can have a ring, and the events of all threads write to the ring of
+//! their processor (`PERF_EVENT_IOC_SET_OUTPUT`). That belongs to an event of this process, which
+//! counts nothing: an event whose threads have all ended would never be silent again.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -62,7 +64,8 @@ pub struct TreeRecorder {
     records: u64,
 }
 
-/// How often threads of a process are listed: while it starts some all the time, no two lists are alike.
+/// How often threads of a process are listed: while it starts some all the time, no two lists are
+/// alike.
 const LISTS: usize = 20;
 
 impl TreeRecorder {
@@ -95,7 +98,8 @@ impl TreeRecorder {
         })
     }
 
-    /// Whether faults that the kernel has on behalf of a process are recorded; where that takes a privilege, they are not.
+    /// Whether faults that the kernel has on behalf of a process are recorded; where that takes a
+    /// privilege, they are not.
     pub fn is_with_kernel(&self) -> bool {
         self.with_kernel
     }
@@ -109,7 +113,8 @@ impl TreeRecorder {
         added.map_err(Attempt::Open.failed())
     }
 
-    /// Has it recorded when a process, or one that is forked from it from now on, writes to the eight bytes at this address.
+    /// Has it recorded when a process, or one that is forked from it from now on, writes to the
+    /// eight bytes at this address.
     ///
     /// # Errors
     /// When the process has ended, or the processor has no watchpoint left.
@@ -153,7 +158,8 @@ impl TreeRecorder {
             for thread in new {
                 known.push(thread);
                 match act(self, thread) {
-                    // One that has ended meanwhile; the process may have, too, which the next list tells.
+                    // One that has ended meanwhile; the process may have, too, which the next list
+                    // tells.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                     done => done?,
                 }
@@ -170,8 +176,8 @@ impl TreeRecorder {
             redirect(event.as_raw_fd(), self.rings[index].as_raw_fd())?;
             new.push(event);
         }
-        // The thread goes on meanwhile, and at the end, too. What is counted while nothing is recorded would pass for lost; so what is
-        // lost in these moments is not told.
+        // The thread goes on meanwhile, and at the end, too. What is counted while nothing is
+        // recorded would pass for lost; so what is lost in these moments is not told.
         for event in &mut new {
             event.enable()?;
         }
@@ -181,7 +187,8 @@ impl TreeRecorder {
         Ok(())
     }
 
-    /// The event of a thread, switched off: on one processor, what writes records; else what counts them.
+    /// The event of a thread, switched off: on one processor, what writes records; else what counts
+    /// them.
     fn open(&mut self, thread: i32, processor: Option<usize>) -> io::Result<Counter> {
         let event = |with_kernel: bool| {
             let mut event = Builder::new(Software::PAGE_FAULTS_MIN);
@@ -216,8 +223,8 @@ impl TreeRecorder {
         }
     }
 
-    /// Waits until a ring is a quarter full, at most for so long; then takes what has happened out of the rings, in the order in which it
-    /// did.
+    /// Waits until a ring is a quarter full, at most for so long; then takes what has happened out
+    /// of the rings, in the order in which it did.
     ///
     /// # Errors
     /// When the kernel refuses to wait.
@@ -225,7 +232,8 @@ impl TreeRecorder {
         let mut waiting: Vec<PollFd<'_>> = Vec::new();
         for ring in &self.rings {
             #[expect(unsafe_code, reason = "Sampler gives its descriptor as a number only")]
-            // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result is used.
+            // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result
+            // is used.
             let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
             waiting.push(PollFd::from_borrowed_fd(ring, PollFlags::IN));
         }
@@ -255,7 +263,8 @@ impl TreeRecorder {
         incidents
     }
 
-    /// Ends it: what has happened since, and how many faults the kernel counted and left no record of.
+    /// Ends it: what has happened since, and how many faults the kernel counted and left no record
+    /// of.
     ///
     /// # Errors
     /// When the kernel does not say how many there were.
@@ -342,7 +351,8 @@ fn incident(record: &Record<'_>) -> Option<Incident> {
     }
 }
 
-/// Bytes of a record of a place that is watched, which is shorter than that of a fault: process, thread and time.
+/// Bytes of a record of a place that is watched, which is shorter than that of a fault: process,
+/// thread and time.
 const WATCHED: usize = 16;
 
 fn length(record: &Record<'_>) -> usize {

@@ -170,7 +170,8 @@ impl RuntimeLayout {
         }
     }
 
-    /// As the interpreter itself says (`_Py_DebugOffsets`). Which word says what differs from series to series.
+    /// As the interpreter itself says (`_Py_DebugOffsets`). Which word says what differs from
+    /// series to series.
     fn told(minor: u8, runtime: u64, read: &mut impl ReadMemory) -> Result<Self, UnknownLayout> {
         const COOKIE: [u8; 8] = *b"xdebugpy";
         /// More than any series has of them that are read here.
@@ -183,8 +184,9 @@ impl RuntimeLayout {
         if words[0] != u64::from_ne_bytes(COOKIE) || version != 0x300 | u64::from(minor) {
             return Err(UnknownLayout::Memory);
         }
-        // Next interpreter; next thread, current frame, thread; previous frame, code, place, owner; file, qualified name, table, first
-        // line, instructions; length and content of bytes; state and length of a str, and its head.
+        // Next interpreter; next thread, current frame, thread; previous frame, code, place, owner;
+        // file, qualified name, table, first line, instructions; length and content of bytes; state
+        // and length of a str, and its head.
         let places: [usize; 18] = match minor {
             13 => [
                 8, 21, 23, 24, 29, 30, 31, 33, 35, 37, 38, 39, 43, 65, 66, 68, 69, 70,
@@ -242,7 +244,8 @@ impl RuntimeLayout {
         }
     }
 
-    /// In what the line table counts from the first instruction on: bytes before 3.10, else units of two.
+    /// In what the line table counts from the first instruction on: bytes before 3.10, else units
+    /// of two.
     pub(super) fn place(&self, code: u64, of_frame: u64) -> i64 {
         match self.code.instructions {
             Some(at) => of_frame.wrapping_sub(code + at).cast_signed() / 2,

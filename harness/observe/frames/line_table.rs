@@ -2,8 +2,8 @@
 
 use super::layout::LineTable;
 
-/// The line of a place, which is counted in what the table counts. Instructions that the compiler has added belong to no line: to
-/// the one before them, then.
+/// The line of a place, which is counted in what the table counts. Instructions that the compiler
+/// has added belong to no line: to the one before them, then.
 pub(super) fn line(kind: LineTable, table: &[u8], first: u32, place: i64) -> u32 {
     let first = i64::from(first);
     let line = match kind {
@@ -98,7 +98,8 @@ mod tests {
             [-1, 0, 2, 3, 4, 5, 6, 7, 40].map(of),
             [10, 10, 10, 12, 12, 12, 12, 13, 13]
         );
-        // Units 0–1: line 10, short; 2: two lines on, with a column; 3–4: 40 lines back, no column; 5: none of its own; 6: long.
+        // Units 0–1: line 10, short; 2: two lines on, with a column; 3–4: 40 lines back, no column;
+        // 5: none of its own; 6: long.
         let locations = [
             0x80 | 1,
             0x12,

@@ -1,4 +1,5 @@
-//! What stands at one address: the object, and the part of it, by the pool or by the look of the words around.
+//! What stands at one address: the object, and the part of it, by the pool or by the look of the
+//! words around.
 
 use std::sync::Arc;
 
@@ -70,7 +71,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         if let Some(found) = self.by_words(address) {
             return found;
         }
-        // The first word of a free block is the address of the next, or nothing; and what was never given out is behind all others.
+        // The first word of a free block is the address of the next, or nothing; and what was never
+        // given out is behind all others.
         let used_until = self.word(pool + 40).map_or(0, |word| word & 0xffff_ffff);
         let free = match self.word(block) {
             _ if block - pool >= used_until => true,
@@ -136,7 +138,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         self.full_names.clear();
     }
 
-    /// The name of a type with its module: a type of C code has it in its name, a class in its dict.
+    /// The name of a type with its module: a type of C code has it in its name, a class in its
+    /// dict.
     fn full_name(&mut self, address: u64, of_type: &Type) -> Arc<str> {
         let name = Arc::clone(&of_type.name);
         if of_type.flags & HEAP_TYPE == 0 || name.contains('.') {
@@ -159,7 +162,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         const KEYS: u64 = 32;
         let dict = self.word(class + DICT)?;
         let keys = self.word(dict + KEYS)?;
-        // `struct _dictkeysobject`: where the number of entries and the indices are, and how long the indices are.
+        // `struct _dictkeysobject`: where the number of entries and the indices are, and how long
+        // the indices are.
         let (entries, indices, index_bytes, entry_bytes) = if self.minor >= 11 {
             let sizes = self.word(keys + 8)?;
             let entry_bytes = if sizes >> 16 & 0xff == 0 { 24 } else { 16 };

@@ -48,7 +48,8 @@ impl Builder {
             .expect("there are fewer packages than bytes of memory")
     }
 
-    /// Adds what begins at this address. If it is of one kind more, of a type and a size, than [`MOST_KINDS`], it is left out.
+    /// Adds what begins at this address. If it is of one kind more, of a type and a size, than
+    /// [`MOST_KINDS`], it is left out.
     pub fn add(&mut self, start: u64, kind: RecordKind) {
         // A buffer may begin anywhere.
         let kind = RecordKind {
@@ -84,7 +85,8 @@ impl Builder {
         Some(number)
     }
 
-    /// Orders the table and writes it. Of more than [`MOST_RECORDS`], those at the highest addresses are left out.
+    /// Orders the table and writes it. Of more than [`MOST_RECORDS`], those at the highest
+    /// addresses are left out.
     ///
     /// # Errors
     /// What writing answers.
@@ -102,7 +104,8 @@ impl Builder {
         let mut next = 0;
         while let Some(mut record) = records.get(next).copied() {
             next += 1;
-            // Of several that begin at one address the one that says most: an object, else the longest.
+            // Of several that begin at one address the one that says most: an object, else the
+            // longest.
             while let Some(other) = records.get(next)
                 && other >> KIND_BITS == record >> KIND_BITS
             {
@@ -168,8 +171,8 @@ fn page(record: u64) -> u64 {
     (record >> KIND_BITS) / (page_size() / GRAIN)
 }
 
-/// Leaves of records in ascending order that are alike, see [`REPEATED`], the first and the last, and puts between them how far
-/// they are apart. What stays moves to the front.
+/// Leaves of records in ascending order that are alike, see [`REPEATED`], the first and the last,
+/// and puts between them how far they are apart. What stays moves to the front.
 fn join_repeated(records: &mut Vec<u64>) {
     let mut kept = 0;
     let mut next = 0;

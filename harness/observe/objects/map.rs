@@ -99,7 +99,8 @@ impl ObjectMap {
         self.left_out
     }
 
-    /// Bytes that the table takes, but for its lists of types and kinds, which do not grow with the number of objects.
+    /// Bytes that the table takes, but for its lists of types and kinds, which do not grow with the
+    /// number of objects.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.pages[..]) + size_of_val(&self.words[..])
     }

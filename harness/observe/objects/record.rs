@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 /// Records begin at multiples of so many bytes: objects do, on every build with 64 bits.
 pub(super) const GRAIN: u64 = 8;
 
-/// Bits of a record that say its [`RecordKind`]; the others, in how many [`GRAIN`]s into its page it begins.
+/// Bits of a record that say its [`RecordKind`]; the others, in how many [`GRAIN`]s into its page
+/// it begins.
 pub(super) const KIND_BITS: u32 = 19;
 pub(super) const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
 
-/// In the place of a kind: the records from the one before to the one behind are all of their kind, so many [`GRAIN`]s apart as
-/// stands in the place of where one begins.
+/// In the place of a kind: the records from the one before to the one behind are all of their kind,
+/// so many [`GRAIN`]s apart as stands in the place of where one begins.
 pub(super) const REPEATED: u64 = KIND_MASK;
 
 /// Bits of a page's entry that say its first record; the others are the page's number.
@@ -41,7 +42,8 @@ pub struct RecordKind {
     pub part: RecordPart,
     /// Of which type, as a place in the list of types; of the allocator's memory none.
     pub of_type: Option<u32>,
-    /// Of which package, as a place in the list of packages, if only modules and classes lead to it.
+    /// Of which package, as a place in the list of packages, if only modules and classes lead to
+    /// it.
     pub package: Option<u32>,
     /// How many bytes, those in front of an object included.
     pub bytes: u64,

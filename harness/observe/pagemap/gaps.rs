@@ -1,7 +1,9 @@
-//! Where something is in a mapping and where nothing: reservations, as CUDA and sanitizers make them, have terabytes of that.
+//! Where something is in a mapping and where nothing: reservations, as CUDA and sanitizers make
+//! them, have terabytes of that.
 //!
-//! The kernel takes some 10 ms to write down in a pagemap that a GiB is nowhere. Of what is somewhere it looks at each frame, which is
-//! far from what the processor has at hand. Asked for one state alone it does neither.
+//! The kernel takes some 10 ms to write down in a pagemap that a GiB is nowhere. Of what is
+//! somewhere it looks at each frame, which is far from what the processor has at hand. Asked for
+//! one state alone it does neither.
 
 use std::fs::File;
 use std::io;
@@ -57,7 +59,8 @@ pub struct Gaps<'a> {
     pagemap: &'a File,
     /// Whether this kernel has the request.
     scans: bool,
-    /// Of a kernel without it, once asked for: the mappings of which nothing is in memory or in swap, in pages.
+    /// Of a kernel without it, once asked for: the mappings of which nothing is in memory or in
+    /// swap, in pages.
     empty: Option<Vec<Range<u64>>>,
 }
 
@@ -71,7 +74,8 @@ impl<'a> Gaps<'a> {
         }
     }
 
-    /// The next page of a range, from this one on, that may be somewhere; the range's end if none is.
+    /// The next page of a range, from this one on, that may be somewhere; the range's end if none
+    /// is.
     ///
     /// # Errors
     /// When the process is gone.
@@ -103,13 +107,14 @@ impl<'a> Gaps<'a> {
     }
 }
 
-/// Pages of these ranges that are in memory; `None` where the kernel has no such request, or some are in swap or on their way to
-/// another frame.
+/// Pages of these ranges that are in memory; `None` where the kernel has no such request, or some
+/// are in swap or on their way to another frame.
 pub(super) fn present(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     pages_that_are(pagemap, ranges, SOMEWHERE, PAGE_IS_SWAPPED)
 }
 
-/// Pages of these ranges that are in memory or in swap and of no file; `None` where the kernel has no such request.
+/// Pages of these ranges that are in memory or in swap and of no file; `None` where the kernel has
+/// no such request.
 pub(super) fn anonymous(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     let mut pages = PageSet::new();
     let told = each_region(pagemap, ranges, SOMEWHERE | PAGE_IS_FILE, |region| {
@@ -121,12 +126,14 @@ pub(super) fn anonymous(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Opt
     Ok(told.then_some(pages))
 }
 
-/// Pages of these ranges that a huge page holds, as one entry of the page tables; `None` where the kernel has no such request.
+/// Pages of these ranges that a huge page holds, as one entry of the page tables; `None` where the
+/// kernel has no such request.
 pub(super) fn huge(pagemap: &File, ranges: &[Range<u64>]) -> io::Result<Option<PageSet>> {
     pages_that_are(pagemap, ranges, PAGE_IS_HUGE, 0)
 }
 
-/// Pages of these ranges in huge pages, and those that are the kernel's page of zeros (which may be a huge one).
+/// Pages of these ranges in huge pages, and those that are the kernel's page of zeros (which may be
+/// a huge one).
 pub(super) fn huge_and_zero(
     pagemap: &File,
     ranges: &[Range<u64>],
@@ -144,7 +151,8 @@ pub(super) fn huge_and_zero(
     Ok(told.then_some([huge, zero]))
 }
 
-/// Pages that are one of these; `None` where the kernel has no such request, or one is what it may not be.
+/// Pages that are one of these; `None` where the kernel has no such request, or one is what it may
+/// not be.
 fn pages_that_are(
     pagemap: &File,
     ranges: &[Range<u64>],
@@ -159,8 +167,8 @@ fn pages_that_are(
     Ok(told.then_some(pages))
 }
 
-/// Calls back with each stretch of pages that are one of what is wanted, until that says no; whether it never did, and the kernel has
-/// such a request.
+/// Calls back with each stretch of pages that are one of what is wanted, until that says no;
+/// whether it never did, and the kernel has such a request.
 fn each_region(
     pagemap: &File,
     ranges: &[Range<u64>],
@@ -178,15 +186,16 @@ fn each_region(
             if !found.iter().all(&mut take) {
                 return Ok(false);
             }
-            // It goes on where there was no more room; a kernel that says nothing else has seen all.
+            // It goes on where there was no more room; a kernel that says nothing else has seen
+            // all.
             page = if next > page { next } else { range.end };
         }
     }
     Ok(true)
 }
 
-/// Stretches of pages that are one of what is wanted, as many as there is room for or until `most` pages were found (0: any number), and the page
-/// that was not looked at any more.
+/// Stretches of pages that are one of what is wanted, as many as there is room for or until `most`
+/// pages were found (0: any number), and the page that was not looked at any more.
 fn scan<'r>(
     pagemap: &File,
     pages: Range<u64>,
@@ -207,8 +216,8 @@ fn scan<'r>(
         ..Scan::default()
     };
     #[expect(unsafe_code, reason = "nix has no such request")]
-    // SAFETY: the request reads and writes `scan`, whose size it is told, and writes as many regions as it is told there is
-    // room for; both outlive the call.
+    // SAFETY: the request reads and writes `scan`, whose size it is told, and writes as many
+    // regions as it is told there is room for; both outlive the call.
     let found = unsafe {
         libc::ioctl(
             pagemap.as_raw_fd(),
@@ -221,8 +230,8 @@ fn scan<'r>(
     Ok((found, scan.walk_end / page_size()))
 }
 
-/// From smaps, which tells it of a whole mapping. One that was only read is among them: it has the kernel's one page of zeros, and
-/// nothing of its own.
+/// From smaps, which tells it of a whole mapping. One that was only read is among them: it has the
+/// kernel's one page of zeros, and nothing of its own.
 fn empty_mappings(pid: i32) -> io::Result<Vec<Range<u64>>> {
     let maps = detailed_maps(pid).map_err(io::Error::other)?;
     let empty = maps.iter().filter(|map| {
@@ -243,7 +252,8 @@ mod tests {
     use super::super::{page_states, present_pages};
     use super::*;
 
-    /// A reservation of 1 TiB, and its pages; between two that nobody may touch, as neighbours would become one mapping.
+    /// A reservation of 1 TiB, and its pages; between two that nobody may touch, as neighbours
+    /// would become one mapping.
     fn reserved() -> (NonNull<u8>, Range<u64>) {
         let (bytes, page) = (1_usize << 40, page_size() as usize);
         let all = NonZeroUsize::new(bytes + 2 * page).unwrap();

@@ -1,4 +1,5 @@
-//! The words of a pagemap as they are, a stretch at a time: of address spaces for whose pages there is no room at once.
+//! The words of a pagemap as they are, a stretch at a time: of address spaces for whose pages there
+//! is no room at once.
 
 use std::fs::File;
 use std::ops::Range;
@@ -18,7 +19,8 @@ impl Word {
     const FILE: u64 = 1 << 61;
     const EXCLUSIVE: u64 = 1 << 56;
     const FRAME: u64 = (1 << 55) - 1;
-    /// All of it but what is set and cleared by whoever looks (soft-dirty, userfaultfd's and guards' marks).
+    /// All of it but what is set and cleared by whoever looks (soft-dirty, userfaultfd's and
+    /// guards' marks).
     const TOLD: u64 = Self::PRESENT | Self::SWAP | Self::FILE | Self::EXCLUSIVE | Self::FRAME;
 
     /// Of what the kernel wrote.
@@ -110,8 +112,8 @@ impl Pagemap {
         Gaps::new(self.pid, &self.file)
     }
 
-    /// Which of these pages are part of a huge page, and which are the kernel's page of zeros; `None` where the kernel does not
-    /// tell (before Linux 6.7).
+    /// Which of these pages are part of a huge page, and which are the kernel's page of zeros;
+    /// `None` where the kernel does not tell (before Linux 6.7).
     ///
     /// # Errors
     /// When the process is gone.
@@ -133,8 +135,9 @@ impl Pagemap {
 pub struct FrameFlags(File);
 
 impl FrameFlags {
-    /// `PG_anon_exclusive` has the place of `PG_mappedtodisk`, which means something of files alone (`KPF_MAPPEDTODISK` of Linux
-    /// `include/linux/kernel-page-flags.h`, as tools/mm/page-types.c reads it).
+    /// `PG_anon_exclusive` has the place of `PG_mappedtodisk`, which means something of files alone
+    /// (`KPF_MAPPEDTODISK` of Linux `include/linux/kernel-page-flags.h`, as tools/mm/page-types.c
+    /// reads it).
     const ANONYMOUS: u64 = 1 << 12;
     const EXCLUSIVE: u64 = 1 << 34;
     /// Of a page of several frames: `KPF_COMPOUND_HEAD`, `KPF_COMPOUND_TAIL` and `KPF_THP`.
@@ -153,8 +156,9 @@ impl FrameFlags {
             .map(Self)
     }
 
-    /// Of an anonymous page: whether its process has written or made it since that process last forked. `None`: it is none, or a part of
-    /// a larger one, whose parts all show the flags of the first; that is right where one entry maps all of them (`huge`).
+    /// Of an anonymous page: whether its process has written or made it since that process last
+    /// forked. `None`: it is none, or a part of a larger one, whose parts all show the flags of the
+    /// first; that is right where one entry maps all of them (`huge`).
     pub fn is_written_since_fork(&self, frame: u64, huge: bool) -> Option<bool> {
         // One at a time: of many at once the kernel looks at each frame between.
         let mut word = [0; WORD];

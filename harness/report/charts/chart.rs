@@ -25,7 +25,8 @@ pub enum ChartKind {
 /// A picture, with the same in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
-    /// Tells it from the others of the report, and can be the stem of a file's name: `a-z`, `0-9`, `-` and `_`.
+    /// Tells it from the others of the report, and can be the stem of a file's name: `a-z`, `0-9`,
+    /// `-` and `_`.
     pub name: String,
     /// What it shows.
     pub kind: ChartKind,
@@ -102,7 +103,8 @@ pub(crate) fn listed(mut all: Vec<String>) -> String {
     all.join("; ")
 }
 
-/// The title of a chart and what follows it in lines of less weight; gives where the chart itself begins.
+/// The title of a chart and what follows it in lines of less weight; gives where the chart itself
+/// begins.
 pub(crate) fn head(sketch: &mut Sketch, title: &str, lines: &[String]) -> i32 {
     let room = WIDTH - 2 * MARGIN;
     let mut top = 15;

@@ -11,7 +11,8 @@ pub(crate) struct ChartedDataset<'a> {
     pub visits: Vec<&'a Measurement>,
 }
 
-/// The datasets of a report that have something to show, each as the newest interpreter has it that has it.
+/// The datasets of a report that have something to show, each as the newest interpreter has it that
+/// has it.
 pub(crate) fn newest_datasets<'a>(
     report: &'a Report,
     shows: impl Fn(&Measurement) -> bool,
@@ -41,7 +42,8 @@ pub(crate) struct DatasetPart<'all, 'a> {
     pub notes: Vec<String>,
 }
 
-/// Datasets in parts of at most so many visits. At most so many parts are drawn: the last of them says what is not.
+/// Datasets in parts of at most so many visits. At most so many parts are drawn: the last of them
+/// says what is not.
 pub(crate) fn in_parts<'all, 'a>(
     all: &'all mut [ChartedDataset<'a>],
     visits: usize,

@@ -1,4 +1,5 @@
-//! What memory of all processes together grows by, the more children have visited the data: a chart a dataset.
+//! What memory of all processes together grows by, the more children have visited the data: a chart
+//! a dataset.
 
 use super::chart::{ChartKind, Charts, head};
 use super::dataset::{ChartedDataset, in_parts, newest_datasets};
@@ -58,7 +59,8 @@ const CHILDREN: Axes = Axes {
 /// Lines of text, each in its colour.
 type ColouredLines = Vec<(String, Colour)>;
 
-/// A chart for each dataset of which the memory of all processes is known, or several where there are many visits.
+/// A chart for each dataset of which the memory of all processes is known, or several where there
+/// are many visits.
 pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
     let known = |one: &Measurement| {
         one.tree.pss_bytes_before.is_some() && one.memory_by_children().len() > 1

@@ -1,5 +1,5 @@
-//! What became of a dataset's pages: before, and after each visit. All of it as bars to one scale, then each region as squares
-//! of a page, or of several, which are filled by what became of theirs.
+//! What became of a dataset's pages: before, and after each visit. All of it as bars to one scale,
+//! then each region as squares of a page, or of several, which are filled by what became of theirs.
 
 use super::chart::{ChartKind, Charts, head};
 use super::dataset::{ChartedDataset, in_parts, newest_datasets};
@@ -125,7 +125,8 @@ fn row<'a>(name: RegionName, visits: &[ShownVisit<'a>]) -> Option<StripRow<'a>> 
     })
 }
 
-/// All pages of the data as a bar, before and after each visit, so that a region's part of it is to be seen.
+/// All pages of the data as a bar, before and after each visit, so that a region's part of it is to
+/// be seen.
 fn to_scale(sketch: &mut Sketch, top: i32, rows: &[StripRow], pages: u64, names: &[String]) -> i32 {
     let name = "to scale";
     sketch.text((MARGIN, top + 8), name, HEADING, Anchor::Start, theme::INK);
@@ -149,7 +150,8 @@ fn to_scale(sketch: &mut Sketch, top: i32, rows: &[StripRow], pages: u64, names:
                 0 => Some(&row.before),
                 _ => row.after[index - 1].map(|(_, map)| map),
             };
-            // The copied ones first: beside what is shared of the same region, wherever they are in it.
+            // The copied ones first: beside what is shared of the same region, wherever they are in
+            // it.
             let fates = map.map(PageMap::fates).unwrap_or_default();
             let (shared, copied): (Vec<_>, Vec<_>) = fates
                 .into_iter()
@@ -169,7 +171,8 @@ fn to_scale(sketch: &mut Sketch, top: i32, rows: &[StripRow], pages: u64, names:
     top + 10
 }
 
-/// How many of so many pixels each part of a whole gets: each within one of what is its, and what is something gets one.
+/// How many of so many pixels each part of a whole gets: each within one of what is its, and what
+/// is something gets one.
 fn widths(parts: &[u64], whole: u64, room: i32) -> Vec<i32> {
     let mut sum = 0.0;
     let mut last = 0;

@@ -19,7 +19,8 @@ pub(super) const WIDTH: i32 = 600;
 pub(super) const MARGIN: i32 = 16;
 /// Pixels of an image for one of its drawing's.
 const SCALE: u16 = 2;
-/// The font that comes with refcow, and what stands in for it where a page is shown without it: narrower on all systems.
+/// The font that comes with refcow, and what stands in for it where a page is shown without it:
+/// narrower on all systems.
 const FONTS: &str = "DejaVu Sans, sans-serif";
 /// No chart has room for a longer text.
 const LONGEST: usize = 201;
@@ -191,7 +192,8 @@ impl Sketch {
         }
         area.present().map_err(failed)?;
         drop(area);
-        // What is the same of every shape is said once, or not at all. No text has these quotes: there they are escaped.
+        // What is the same of every shape is said once, or not at all. No text has these quotes:
+        // there they are escaped.
         for said in [
             &format!(" font-family=\"{FONTS}\"")[..],
             &format!(" font-size=\"{}\"", TEXT.size),
@@ -218,7 +220,8 @@ impl Sketch {
     }
 }
 
-/// The same document with boxes of one colour that follow each other as one shape, which takes a quarter of the room.
+/// The same document with boxes of one colour that follow each other as one shape, which takes a
+/// quarter of the room.
 fn joined(svg: &str) -> String {
     let mut joined = String::with_capacity(svg.len());
     let mut boxes: Vec<([&str; 4], &str, &str)> = Vec::new();
@@ -298,8 +301,8 @@ pub(super) fn width(text: &str, font: Font) -> i32 {
     size.map_or(0, |(width, _)| i32::try_from(width + 1).unwrap_or(i32::MAX))
 }
 
-/// A text as a chart can show it: characters that XML has, numbers beside their units, and of a text for which no chart
-/// has room its beginning and its end, in which names differ.
+/// A text as a chart can show it: characters that XML has, numbers beside their units, and of a
+/// text for which no chart has room its beginning and its end, in which names differ.
 pub(super) fn clean(text: &str) -> String {
     let characters = text.chars().count();
     if characters <= LONGEST {
@@ -357,7 +360,8 @@ pub(super) fn fit(text: &str, room: i32, font: Font) -> String {
     shown(ends[fitting.saturating_sub(1)])
 }
 
-/// A text in lines of a width. What is wider without a space is broken, behind a sign that parts names if there is one.
+/// A text in lines of a width. What is wider without a space is broken, behind a sign that parts
+/// names if there is one.
 pub(super) fn wrap(text: &str, room: i32, font: Font) -> Vec<String> {
     let text = unbroken(&shortened(text, LONGEST_NOTE));
     // To measure takes most of the time that a chart takes, and no character is wider than this.
@@ -432,7 +436,8 @@ pub fn png(svg: &str) -> Result<Vec<u8>, Error> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Of what is flat, no filter and the least compression give a small picture, and in the shortest time.
+    // Of what is flat, no filter and the least compression give a small picture, and in the
+    // shortest time.
     encoder.set_filter(png::Filter::NoFilter);
     encoder.set_deflate_compression(png::DeflateCompression::Level(1));
     let mut writer = encoder.write_header().map_err(failed)?;

@@ -6,9 +6,9 @@ use super::sketch::Sketch;
 use super::theme::{self, Colour};
 use refcow_model::{Fate, RegionName, Squares};
 
-/// The levels of each square, from its bottom up: so many of a fate as it has a part of the square's pages. What is too
-/// little for a level here adds up until it is one further on, so that all levels of a fate are right together; and no
-/// fate is without any.
+/// The levels of each square, from its bottom up: so many of a fate as it has a part of the
+/// square's pages. What is too little for a level here adds up until it is one further on, so that
+/// all levels of a fate are right together; and no fate is without any.
 fn levels(squares: &Squares, high: usize) -> Vec<Vec<Fate>> {
     let whole = squares.pages_per_square as f64;
     let mut owed: BTreeMap<Fate, f64> = BTreeMap::new();
@@ -56,7 +56,8 @@ fn levels(squares: &Squares, high: usize) -> Vec<Vec<Fate>> {
     all
 }
 
-/// Squares in rows, in as few boxes as it takes to draw those levels of one colour that lie together.
+/// Squares in rows, in as few boxes as it takes to draw those levels of one colour that lie
+/// together.
 pub(super) fn block(
     sketch: &mut Sketch,
     (left, top): (i32, i32),

@@ -36,7 +36,8 @@ pub(super) const FILES: Colour = colour("files", 0xB9C2CC, 0x5B6672);
 /// A line that shows what would be: it has gaps.
 pub(super) const SUPPOSED: Colour = colour("supposed", 0x57606B, 0x9DA7B4);
 
-/// What is still shared of the data: the colour of its region, paler or darker than all that is copied.
+/// What is still shared of the data: the colour of its region, paler or darker than all that is
+/// copied.
 const REGIONS: [(RegionName, Colour); 5] = [
     (RegionName::Header, colour("header", 0xF9CA8F, 0x464208)),
     (RegionName::Spine, colour("spine", 0xD3FBCB, 0x1B361C)),
@@ -47,9 +48,11 @@ const REGIONS: [(RegionName, Colour); 5] = [
 /// What is still shared of the process around the data.
 const AROUND: Colour = colour("around", 0xE6E6E0, 0x33342F);
 
-/// What was copied, by the cause of the first write: identical to the original; changed, or not compared.
+/// What was copied, by the cause of the first write: identical to the original; changed, or not
+/// compared.
 ///
-/// Found by a search for the colours that are farthest from each other for all eyes; the tests below say how far.
+/// Found by a search for the colours that are farthest from each other for all eyes; the tests
+/// below say how far.
 const CAUSES: [[Colour; 2]; Cause::ALL.len()] = [
     [
         colour("refcount-identical", 0xDE3C09, 0xB27E4B),
@@ -134,7 +137,8 @@ pub(super) fn fate(of: RegionName, fate: Fate) -> Colour {
     }
 }
 
-/// Which colour of [`HEAT`] a part from 0 to 1 has: the first for nothing, and no other for nothing.
+/// Which colour of [`HEAT`] a part from 0 to 1 has: the first for nothing, and no other for
+/// nothing.
 pub(crate) fn heat(part: f64) -> usize {
     match part {
         ..=0.0 => 0,
@@ -238,9 +242,10 @@ mod tests {
         causes.chain([ON_THE_WAY]).collect()
     }
 
-    /// How eyes see that lack one of the three kinds of cones, as matrices of linear sRGB: severity 1.0 in Machado,
-    /// Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE Transactions
-    /// on Visualization and Computer Graphics 15 (6), 2009.
+    /// How eyes see that lack one of the three kinds of cones, as matrices of linear sRGB: severity
+    /// 1.0 in Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of
+    /// Color Vision Deficiency", IEEE Transactions on Visualization and Computer Graphics 15 (6),
+    /// 2009.
     const EYES: [(&str, [[f64; 3]; 3]); 4] = [
         (
             "all cones",
@@ -281,7 +286,8 @@ mod tests {
         Lab::from_color(LinSrgb::new(red, green, blue))
     }
 
-    /// Whether any two of these colours are so far apart (CIEDE2000) for all eyes, on a light page and on a dark one.
+    /// Whether any two of these colours are so far apart (CIEDE2000) for all eyes, on a light page
+    /// and on a dark one.
     fn told_apart(colours: &[Colour], least: f64) {
         for (place, one) in colours.iter().enumerate() {
             for other in &colours[..place] {
@@ -303,7 +309,8 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_the_standard() {
-        // Two of the pairs that Sharma, Wu and Dalal published with CIEDE2000 for those who write it.
+        // Two of the pairs that Sharma, Wu and Dalal published with CIEDE2000 for those who write
+        // it.
         for (one, other, expected) in [
             ([50.0, 2.6772, -79.7751], [50.0, 0.0, -82.7485], 2.0425),
             (

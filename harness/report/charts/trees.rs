@@ -1,4 +1,5 @@
-//! A tree of processes: what is still shared of the memory of the one that has forked the others, and what they copied and made over time.
+//! A tree of processes: what is still shared of the memory of the one that has forked the others,
+//! and what they copied and made over time.
 
 use super::chart::{Chart, ChartKind, Charts, head, listed};
 use super::memory::{Axes, MemoryLine, field};
@@ -44,7 +45,8 @@ fn command(tree: &TreeFigures) -> String {
     clean(tree.command())
 }
 
-/// What a cell is drawn in: how much of it is no longer shared, or that the process itself has unshared most.
+/// What a cell is drawn in: how much of it is no longer shared, or that the process itself has
+/// unshared most.
 fn colour(shared: char, by: char) -> theme::Colour {
     if by == 'p' {
         return theme::BAR;

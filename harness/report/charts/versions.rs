@@ -1,4 +1,5 @@
-//! Interpreters side by side: how many pages of the data each visit copied with each, in the colour of their part of it.
+//! Interpreters side by side: how many pages of the data each visit copied with each, in the colour
+//! of their part of it.
 
 use super::chart::{ChartKind, Charts, head, listed};
 use super::dataset::idle_left_out;

@@ -252,7 +252,8 @@ pub(super) fn measurements(report: &Report) -> Vec<Block> {
     blocks
 }
 
-/// What two cruder instruments say: neither need be 0, as a fault may map in a page without copying it.
+/// What two cruder instruments say: neither need be 0, as a fault may map in a page without copying
+/// it.
 fn cross_checks(run: &Run) -> Option<Columns> {
     let page_size = run.environment.page_size_bytes;
     let names = DataNames::of(run.measurements.iter());

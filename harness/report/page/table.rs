@@ -56,8 +56,8 @@ pub(crate) struct Cell {
 }
 
 impl Table {
-    /// Of columns: rows without anything part bodies, rows with nothing but their name are titles of bodies, and what is
-    /// blank in a first column of two is as above.
+    /// Of columns: rows without anything part bodies, rows with nothing but their name are titles
+    /// of bodies, and what is blank in a first column of two is as above.
     pub(crate) fn of(caption: impl Into<String>, columns: Columns) -> Self {
         let number = |column: usize| -> Vec<&'static str> {
             match columns.numbers.contains(&column) {
@@ -124,7 +124,8 @@ impl Table {
         }
     }
 
-    /// The same for a place in which its caption stands above it anyway: only those who do not see that are told again.
+    /// The same for a place in which its caption stands above it anyway: only those who do not see
+    /// that are told again.
     pub(crate) fn under_its_name(mut self) -> Self {
         self.named = true;
         self

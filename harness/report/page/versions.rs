@@ -1,4 +1,5 @@
-//! Versions of Python side by side: what each copies, what is known of them, and what changes from one to the next.
+//! Versions of Python side by side: what each copies, what is known of them, and what changes from
+//! one to the next.
 
 use super::block::{Block, Item};
 use super::figures::DataNames;
@@ -49,7 +50,8 @@ pub(super) fn section(report: &Report, charts: Vec<Block>) -> Vec<Block> {
     blocks
 }
 
-/// The part of the data that a child copied, a row a visit, a column an interpreter; `None` where none is known.
+/// The part of the data that a child copied, a row a visit, a column an interpreter; `None` where
+/// none is known.
 fn heat(report: &Report) -> Option<Table> {
     let names = DataNames::of(report.runs.iter().flat_map(|run| &run.measurements));
     let mut shares: Vec<Vec<Option<f64>>> = Vec::new();

@@ -1,7 +1,9 @@
-//! What of the heap belongs to the allocators themselves: CPython's pools and blocks, and glibc's chunks.
+//! What of the heap belongs to the allocators themselves: CPython's pools and blocks, and glibc's
+//! chunks.
 //!
-//! Both are read as they stand in memory, and nothing is taken for a pool or a chunk that does not say so of itself in every
-//! field. Another allocator (`--without-pymalloc`, musl) so gives less, and nothing false.
+//! Both are read as they stand in memory, and nothing is taken for a pool or a chunk that does not
+//! say so of itself in every field. Another allocator (`--without-pymalloc`, musl) so gives less,
+//! and nothing false.
 
 use std::ops::Range;
 
@@ -10,15 +12,19 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use refcow_observe::{PageSet, memory_maps, page_size, present_pages};
 
-/// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the same from 3.8 to 3.15.
+/// `struct pool_header` (Objects/obmalloc.c; since 3.13 Include/internal/pycore_obmalloc.h): the
+/// same from 3.8 to 3.15.
 pub(super) const POOL_HEADER: usize = 48;
-/// Sizes of blocks are multiples of so many bytes (`ALIGNMENT`), and so are those of chunks (`MALLOC_ALIGNMENT`).
+/// Sizes of blocks are multiples of so many bytes (`ALIGNMENT`), and so are those of chunks
+/// (`MALLOC_ALIGNMENT`).
 pub(super) const ALIGNMENT: usize = 16;
 /// The largest block has 512 bytes (`SMALL_REQUEST_THRESHOLD`).
 const SIZE_CLASSES: u32 = 32;
-/// The size of a chunk, in front of its content (malloc/malloc.c, `struct malloc_chunk`), and of what is in front of that.
+/// The size of a chunk, in front of its content (malloc/malloc.c, `struct malloc_chunk`), and of
+/// what is in front of that.
 pub(super) const WORD: usize = size_of::<usize>();
-/// Flags in a chunk's size: the one before is in use; it is a mapping of its own; it is of another arena.
+/// Flags in a chunk's size: the one before is in use; it is a mapping of its own; it is of another
+/// arena.
 pub(super) const PREVIOUS_IN_USE: usize = 1;
 pub(super) const MAPPED: usize = 2;
 pub(super) const FLAGS: usize = 7;
@@ -30,10 +36,11 @@ pub(super) struct Heap {
     pub(super) ranges: Vec<Range<usize>>,
     /// Writable private mappings of files: variables.
     pub(super) variables: Vec<Range<usize>>,
-    /// Those of `ranges` in front of which there are addresses without memory, as in front of a thread's stack.
+    /// Those of `ranges` in front of which there are addresses without memory, as in front of a
+    /// thread's stack.
     pub(super) guarded: Vec<Range<usize>>,
-    /// Pages that are in memory: others hold nothing of the allocators', and reading one may be forbidden (a guard region,
-    /// `MADV_GUARD_INSTALL`), or give the process a page.
+    /// Pages that are in memory: others hold nothing of the allocators', and reading one may be
+    /// forbidden (a guard region, `MADV_GUARD_INSTALL`), or give the process a page.
     pub(super) present: PageSet,
     /// glibc's main arena (`brk`).
     pub(super) main_arena: Option<Range<usize>>,
@@ -78,7 +85,8 @@ impl Heap {
             }
             match &map.pathname {
                 MMapPath::Heap => heap.main_arena = Some(start..end),
-                // CPython names its arenas since 3.15, where the kernel lets it (PR_SET_VMA_ANON_NAME).
+                // CPython names its arenas since 3.15, where the kernel lets it
+                // (PR_SET_VMA_ANON_NAME).
                 MMapPath::Anonymous => {}
                 MMapPath::Other(name) if name.starts_with("anon:") => {}
                 MMapPath::Path(_) => {
@@ -120,8 +128,8 @@ impl Heap {
         there.then(|| self.word(address))
     }
 
-    /// Whether a word is the address of something that is there. Where a program is at low addresses, with its heap right behind
-    /// it, such a word could be a small number as well.
+    /// Whether a word is the address of something that is there. Where a program is at low
+    /// addresses, with its heap right behind it, such a word could be a small number as well.
     pub(super) fn is_address(&self, word: usize) -> bool {
         let is_variable = || self.variables.iter().any(|range| range.contains(&word));
         self.containing(word).is_some() || is_variable()
@@ -133,8 +141,8 @@ impl Heap {
         range.contains(&address).then_some(range)
     }
 
-    /// How many bytes the block at this address has, if an allocator says so: a block of a pool, or a chunk of glibc's.
-    /// An address that no allocator gave out (a static table) has none.
+    /// How many bytes the block at this address has, if an allocator says so: a block of a pool, or
+    /// a chunk of glibc's. An address that no allocator gave out (a static table) has none.
     pub(super) fn block_bytes(&self, block: usize) -> Option<usize> {
         let mapping = self.containing(block)?;
         let pool = block - block % self.pool_bytes;
@@ -160,7 +168,8 @@ impl Heap {
         Some(bytes - WORD)
     }
 
-    /// How long the mapping is that a chunk has for itself. Since glibc 2.43 its size is that without its head.
+    /// How long the mapping is that a chunk has for itself. Since glibc 2.43 its size is that
+    /// without its head.
     pub(super) fn mapping_bytes(&self, chunk: usize) -> Option<usize> {
         let (in_front, size) = (self.word(chunk), self.word(chunk + WORD));
         let bytes = size & !FLAGS;
@@ -173,8 +182,8 @@ impl Heap {
 
     /// Tells `found` of each range that is the allocators' own.
     pub(super) fn own_memory(&self, mut found: impl FnMut(Range<usize>)) {
-        // Pools lie in mappings of CPython's own (`_PyObject_ArenaMmap`); where glibc's chunks are, each pool that one could begin
-        // would be looked for in the middle of somebody's data.
+        // Pools lie in mappings of CPython's own (`_PyObject_ArenaMmap`); where glibc's chunks are,
+        // each pool that one could begin would be looked for in the middle of somebody's data.
         let others = self.ranges.iter();
         for mapping in others.filter(|range| self.main_arena.as_ref() != Some(range)) {
             let pages = mapping.start as u64 / page_size()..mapping.end as u64 / page_size();
@@ -274,8 +283,8 @@ impl Heap {
         is_there.then(|| unsafe { *(address as *const usize) })
     }
 
-    /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top chunk. What lies in the caches
-    /// of other threads than the first looks as if it were in use.
+    /// The chunks of glibc's main arena, one behind the other from the start of the heap to the top
+    /// chunk. What lies in the caches of other threads than the first looks as if it were in use.
     fn chunks(&self, found: &mut impl FnMut(Range<usize>)) {
         let Some(heap) = &self.main_arena else {
             return;
@@ -292,7 +301,8 @@ impl Heap {
             if end > heap.end || size & MAPPED != 0 {
                 return;
             }
-            // The top chunk ends where the heap does; nothing is behind it that could say it were in use.
+            // The top chunk ends where the heap does; nothing is behind it that could say it were
+            // in use.
             let is_top = end + 2 * WORD > heap.end;
             if is_top
                 || given_back.contains(&chunk)
@@ -312,9 +322,9 @@ impl Heap {
             unsafe_code,
             reason = "the allocators' structures have no other way in"
         )]
-        // SAFETY: every caller asks for an aligned address within `ranges` and on a page of `present`: private memory of this
-        // process that can be read, as it has been. The process has one thread, and unmaps nothing while it looks (the mapper
-        // only reads and adds).
+        // SAFETY: every caller asks for an aligned address within `ranges` and on a page of
+        // `present`: private memory of this process that can be read, as it has been. The process
+        // has one thread, and unmaps nothing while it looks (the mapper only reads and adds).
         unsafe {
             *(address as *const usize)
         }

@@ -1,5 +1,5 @@
-//! What the mapper is about, where the observer can read it after the mapper's death: a type's broken `tp_traverse` ends
-//! the process, and then its name is the one thing that helps.
+//! What the mapper is about, where the observer can read it after the mapper's death: a type's
+//! broken `tp_traverse` ends the process, and then its name is the one thing that helps.
 
 use std::ptr::NonNull;
 
@@ -8,8 +8,8 @@ use refcow_protocol::ASKED_BYTES;
 
 use crate::handed;
 
-/// The head of the map's file: first where the name of the type stands whose object is being asked (0: none),
-/// then names, each behind its length, all numbers as 64 bits.
+/// The head of the map's file: first where the name of the type stands whose object is being asked
+/// (0: none), then names, each behind its length, all numbers as 64 bits.
 pub(super) struct Asked {
     words: NonNull<u64>,
     /// Where the name of each type stands; 0 of those for which there was no room.
@@ -26,7 +26,8 @@ impl Asked {
         let length = length.try_into().expect("more than nothing");
         let file = handed::map()?;
         #[expect(unsafe_code, reason = "nix leaves mapping to its caller")]
-        // SAFETY: a new mapping, at an address of the kernel's choice, of a file that the observer has made that long.
+        // SAFETY: a new mapping, at an address of the kernel's choice, of a file that the observer
+        // has made that long.
         let mapped = unsafe {
             mmap(
                 None,
@@ -64,7 +65,8 @@ impl Asked {
         self.end += WORD + length;
     }
 
-    /// From now on an object of this type, by its place in the order of [`Asked::add_type`], is being asked.
+    /// From now on an object of this type, by its place in the order of [`Asked::add_type`], is
+    /// being asked.
     pub(super) fn at(&self, of_type: u32) {
         self.write(0, self.names[of_type as usize]);
     }
@@ -77,8 +79,8 @@ impl Asked {
     fn write(&self, place: u64, value: u64) {
         debug_assert!(place.is_multiple_of(WORD) && place + WORD <= ASKED_BYTES);
         #[expect(unsafe_code, reason = "a mapping is bare memory")]
-        // SAFETY: within the mapping, which lives as long as this process, and aligned. Volatile, as it is read by another
-        // process after this one has gone.
+        // SAFETY: within the mapping, which lives as long as this process, and aligned. Volatile,
+        // as it is read by another process after this one has gone.
         unsafe {
             self.words.byte_add(place as usize).write_volatile(value);
         }

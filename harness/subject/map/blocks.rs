@@ -1,8 +1,10 @@
-//! Blocks that the allocators have given out, and which of them they had given out before the dataset was built.
+//! Blocks that the allocators have given out, and which of them they had given out before the
+//! dataset was built.
 //!
-//! What is there now and was not there before was allocated while the dataset was built (or prepared). Blocks are told by their address
-//! and their size. A block that was freed since and given out again, in the same size, looks as it did before: of
-//! that memory nothing is said, as it may be either.
+//! What is there now and was not there before was allocated while the dataset was built (or
+//! prepared). Blocks are told by their address and their size. A block that was freed since and
+//! given out again, in the same size, looks as it did before: of that memory nothing is said, as it
+//! may be either.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,7 +23,8 @@ const OF_ANOTHER_ARENA: usize = 4;
 const HEAP_BYTES: usize = 64 << 20;
 /// `NFASTBINS` of `struct malloc_state`, until glibc 2.42: behind two words, and in front of `top`.
 const FAST_BINS: usize = 10;
-/// From `top` to `next`, the arena behind this one in their ring: `last_remainder`, `bins` and `binmap` are between.
+/// From `top` to `next`, the arena behind this one in their ring: `last_remainder`, `bins` and
+/// `binmap` are between.
 const TOP_TO_NEXT: usize = 258;
 /// Of the smallest blocks in the larger pools.
 const MOST_IN_POOL: usize = (16 << 10) / ALIGNMENT;
@@ -52,7 +55,8 @@ impl HeapBlock {
     }
 }
 
-/// What was given out before the dataset was built. It is kept in a file in memory: in no mapping of the process that is measured.
+/// What was given out before the dataset was built. It is kept in a file in memory: in no mapping
+/// of the process that is measured.
 static BEFORE: Mutex<Option<KeptFile>> = Mutex::new(None);
 
 /// What of the heap was in use at a time.
@@ -106,7 +110,8 @@ impl Before {
     }
 }
 
-/// Notes what is in use now, right before the dataset is built. Nothing is written to the heap for it.
+/// Notes what is in use now, right before the dataset is built. Nothing is written to the heap for
+/// it.
 pub(super) fn keep(heap: &Heap) -> io::Result<()> {
     let Before { blocks, others } = Before::of(heap);
     let file = rustix::fs::memfd_create("refcow-before", rustix::fs::MemfdFlags::CLOEXEC)?;
@@ -171,7 +176,8 @@ impl InUse {
 }
 
 impl Heap {
-    /// Tells `found` of each block that is in use, and `other` of each page that is in memory and no allocator's that is known.
+    /// Tells `found` of each block that is in use, and `other` of each page that is in memory and
+    /// no allocator's that is known.
     fn used(&self, found: &mut impl FnMut(HeapBlock), other: &mut impl FnMut(u64)) {
         for mapping in &self.ranges {
             if self.main_arena.as_ref() == Some(mapping) {
@@ -249,7 +255,8 @@ impl Heap {
             .filter(|bytes| *bytes <= mapping.end - start)
     }
 
-    /// The chunks of a heap of another arena (`struct _heap_info`), and that arena's `struct malloc_state`.
+    /// The chunks of a heap of another arena (`struct _heap_info`), and that arena's `struct
+    /// malloc_state`.
     fn heap_of_another_arena(
         &self,
         start: usize,
@@ -263,7 +270,8 @@ impl Heap {
         if !bytes.is_multiple_of(page_size() as usize) || arena % HEAP_BYTES > 8 * WORD {
             return None;
         }
-        // Behind the heap's head, and the arena's, if it is its first heap. Nothing else leads to the heap's very end in chunks.
+        // Behind the heap's head, and the arena's, if it is its first heap. Nothing else leads to
+        // the heap's very end in chunks.
         let mut firsts = (start + 4 * WORD..start + page_size() as usize).step_by(ALIGNMENT);
         let first = firsts.find(|first| self.is_chain(*first, end))?;
         Some((first..end, arena))
@@ -321,8 +329,9 @@ impl Heap {
         }
     }
 
-    /// Chunks of the main arena that look as if they were in use, and are glibc's own: what lies in the cache of the process's first
-    /// thread and in the fast bins, and that cache. (Until 2.41 those of other threads are not looked for.)
+    /// Chunks of the main arena that look as if they were in use, and are glibc's own: what lies in
+    /// the cache of the process's first thread and in the fast bins, and that cache. (Until 2.41
+    /// those of other threads are not looked for.)
     pub(super) fn given_back(&self, first: usize, mapping: &Range<usize>) -> BTreeSet<usize> {
         let mut all = BTreeSet::new();
         if !self.is_present(first) {
@@ -354,8 +363,8 @@ impl Heap {
         all
     }
 
-    /// A thread's cache since 2.42, with all that is in it: in each list there is room for so many chunks (`num_slots`), and with those
-    /// that are in it that is the same number for all.
+    /// A thread's cache since 2.42, with all that is in it: in each list there is room for so many
+    /// chunks (`num_slots`), and with those that are in it that is the same number for all.
     fn cache(&self, chunk: usize, end: usize) -> BTreeSet<usize> {
         let slots = chunk + 2 * WORD;
         let entries = slots + 2 * MORE_CACHE_BINS;
@@ -389,8 +398,8 @@ impl Heap {
         (bytes >= LEAST_CHUNK && end + 2 * WORD <= mapping.end).then_some(end)
     }
 
-    /// Follows a list of free chunks. Since 2.32 a pointer in it is mangled with its own address (`PROTECT_PTR`). `link` is where
-    /// it stands from the address on that leads there.
+    /// Follows a list of free chunks. Since 2.32 a pointer in it is mangled with its own address
+    /// (`PROTECT_PTR`). `link` is where it stands from the address on that leads there.
     fn list(&self, first: usize, most: usize, link: usize, all: &mut BTreeSet<usize>) {
         let mut at = first;
         for _ in 0..most {
@@ -437,7 +446,8 @@ impl Heap {
         all
     }
 
-    /// Whether the arena's struct has fast bins: then the ring of arenas, which is behind them, leads back to it.
+    /// Whether the arena's struct has fast bins: then the ring of arenas, which is behind them,
+    /// leads back to it.
     fn has_fast_bins(&self, arena: usize) -> bool {
         const NEXT: usize = (2 + FAST_BINS + TOP_TO_NEXT) * WORD;
         const MOST_ARENAS: usize = 1 << 10;
@@ -451,8 +461,9 @@ impl Heap {
             .any(|next| next == arena)
     }
 
-    /// Where the main arena's `struct malloc_state` is, if it has fast bins, a variable of the C library: the only one that has the address of the top
-    /// chunk and, two words on, either that place itself (an empty bin) or a chunk.
+    /// Where the main arena's `struct malloc_state` is, if it has fast bins, a variable of the C
+    /// library: the only one that has the address of the top chunk and, two words on, either that
+    /// place itself (an empty bin) or a chunk.
     fn main_state(&self, first: usize, mapping: &Range<usize>) -> Option<usize> {
         let mut top = first;
         while let Some(next) = self.next_chunk(top, mapping) {

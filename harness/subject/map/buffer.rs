@@ -124,8 +124,8 @@ fn extent(start: usize, item_bytes: usize, dimensions: &[(isize, isize)]) -> Ran
 fn take(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Buffer> {
     let mut view = std::mem::MaybeUninit::<PyBuffer>::uninit();
     #[expect(unsafe_code, reason = "see PyBuffer")]
-    // SAFETY: the object is alive and the thread attached (`Bound`); `view` has the size and alignment of the struct
-    // that the call fills, and is read only if the call said that it has.
+    // SAFETY: the object is alive and the thread attached (`Bound`); `view` has the size and
+    // alignment of the struct that the call fills, and is read only if the call said that it has.
     let view = unsafe {
         if PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), flags) != 0 {
             return Err(PyErr::fetch(object.py()));

@@ -1,7 +1,8 @@
 //! The garbage collector: kept from running, and asked what it tracks.
 //!
-//! Through the C API where that has it. `gc.disable` and `gc.get_objects` are no way: whoever imports may run an import hook
-//! of the user's, `gc.get_objects` runs audit hooks, and what has to be allocated on the way may begin a collection.
+//! Through the C API where that has it. `gc.disable` and `gc.get_objects` are no way: whoever
+//! imports may run an import hook of the user's, `gc.get_objects` runs audit hooks, and what has to
+//! be allocated on the way may begin a collection.
 
 use std::ffi::{CStr, c_int, c_void};
 
@@ -15,7 +16,8 @@ use refcow_observe::page_size;
 const WORD: usize = size_of::<usize>();
 /// `struct gc_generation` (until 3.13): the head of its list, its threshold and its count.
 const GENERATION: usize = 3 * WORD;
-/// From `generations[0]` to `generation0`, which has its address, and to `permanent_generation` (3.8 to 3.13).
+/// From `generations[0]` to `generation0`, which has its address, and to `permanent_generation`
+/// (3.8 to 3.13).
 const TO_POINTER: usize = 3 * GENERATION;
 const TO_PERMANENT: usize = TO_POINTER + WORD;
 /// Each generation's place behind the first.
@@ -33,7 +35,8 @@ type Disable = unsafe extern "C" fn() -> c_int;
 
 /// The collector of this process.
 pub(super) struct Collector {
-    /// `generations[0]` of versions whose C API cannot ask for all objects, those that are set aside included.
+    /// `generations[0]` of versions whose C API cannot ask for all objects, those that are set
+    /// aside included.
     first: Option<usize>,
 }
 
@@ -47,8 +50,9 @@ impl Collector {
         };
         let disable = symbol(c"PyGC_Disable");
         #[expect(unsafe_code, reason = "only some versions have it")]
-        // SAFETY: a symbol of this name is that function of the stable ABI; the thread is attached. A threshold of 0 stops it
-        // too (gc.set_threshold), and that this is the threshold's place, `first_generation` has made sure of.
+        // SAFETY: a symbol of this name is that function of the stable ABI; the thread is attached.
+        // A threshold of 0 stops it too (gc.set_threshold), and that this is the threshold's place,
+        // `first_generation` has made sure of.
         unsafe {
             if let Some(disable) = disable {
                 std::mem::transmute::<*mut c_void, Disable>(disable)();
@@ -86,7 +90,8 @@ impl Collector {
         } else if let Some(all) = symbol(c"PyUnstable_GC_VisitObjects") {
             let visit = visitor(&found);
             #[expect(unsafe_code, reason = "only some versions have it")]
-            // SAFETY: a symbol of this name is that function (PEP 689 keeps its signature); the thread is attached.
+            // SAFETY: a symbol of this name is that function (PEP 689 keeps its signature); the
+            // thread is attached.
             unsafe {
                 std::mem::transmute::<*mut c_void, VisitObjects>(all)(
                     visit,
@@ -97,8 +102,9 @@ impl Collector {
     }
 }
 
-/// `generations[0]`, from 3.8 to 3.13. The lists are rings, and the head of one is in the ring of `sys.modules`. Nothing but a head
-/// has those of all others around it, each in a ring, and a pointer to the first of them.
+/// `generations[0]`, from 3.8 to 3.13. The lists are rings, and the head of one is in the ring of
+/// `sys.modules`. Nothing but a head has those of all others around it, each in a ring, and a
+/// pointer to the first of them.
 fn first_generation() -> Option<usize> {
     #[expect(unsafe_code, reason = "PyO3 wraps no dict of modules")]
     // SAFETY: the thread is attached; the dict is borrowed from the interpreter.
@@ -153,7 +159,8 @@ fn symbol(name: &CStr) -> Option<*mut c_void> {
 
 fn word(address: usize) -> usize {
     #[expect(unsafe_code, reason = "the stable ABI hides the lists")]
-    // SAFETY: callers follow the collector's lists, whose every node is in memory, or stay on a node's page; no other thread runs that could change them.
+    // SAFETY: callers follow the collector's lists, whose every node is in memory, or stay on a
+    // node's page; no other thread runs that could change them.
     unsafe {
         *(address as *const usize)
     }

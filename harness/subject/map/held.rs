@@ -11,8 +11,9 @@ use super::types::lookup;
 use super::walk::Walk;
 
 impl<'py> Walk<'py> {
-    /// Looks whether an object holds more than was found of it: whether it says that it is larger, as C extensions' own
-    /// containers do, or its struct leads to memory that is no object's and not its own.
+    /// Looks whether an object holds more than was found of it: whether it says that it is larger,
+    /// as C extensions' own containers do, or its struct leads to memory that is no object's and
+    /// not its own.
     pub(super) fn compare(
         &mut self,
         object: &Bound<'py, PyAny>,
@@ -67,7 +68,8 @@ impl<'py> Walk<'py> {
         }
     }
 
-    /// What objects hold and the walk has not found. What a type tells in full, and is less than a page, is not worth a word.
+    /// What objects hold and the walk has not found. What a type tells in full, and is less than a
+    /// page, is not worth a word.
     pub(super) fn not_walked(&self) -> Vec<NotWalked> {
         let all = self.not_walked.values();
         let much =

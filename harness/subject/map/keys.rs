@@ -1,4 +1,5 @@
-//! The keys of dicts, which a dict does not tell the collector of when all are `str`: such keys are in no cycle.
+//! The keys of dicts, which a dict does not tell the collector of when all are `str`: such keys are
+//! in no cycle.
 
 use pyo3::ffi;
 
@@ -7,7 +8,8 @@ use super::words::{read, word_of};
 const WORD: usize = size_of::<usize>();
 /// `PyDictObject.ma_keys`.
 pub(super) const KEYS: usize = 4;
-/// `PyDictKeysObject.dk_size` and `.dk_lookup` until 3.10; since 3.11 one word of bytes in their place.
+/// `PyDictKeysObject.dk_size` and `.dk_lookup` until 3.10; since 3.11 one word of bytes in their
+/// place.
 const SIZE: usize = 1;
 const LOOKUP: usize = 2;
 /// `.dk_nentries`, and where the indices begin.
@@ -32,7 +34,8 @@ impl Keys {
         }
     }
 
-    /// Tells `found` of each key of a table, if it is one of texts alone: those of another one are told of by the dict itself.
+    /// Tells `found` of each key of a table, if it is one of texts alone: those of another one are
+    /// told of by the dict itself.
     pub(super) fn each(self, table: usize, mut found: impl FnMut(*mut ffi::PyObject)) {
         let word = |index: usize| read(table + index * WORD);
         let version = usize::from(self.says_kind);

@@ -38,21 +38,22 @@ pub(super) struct Layout {
 /// How an object's own size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ObjectSize {
-    /// The struct's, and so many bytes for each item of those that its head counts. `__sizeof__` would add what stands out
-    /// of line.
+    /// The struct's, and so many bytes for each item of those that its head counts. `__sizeof__`
+    /// would add what stands out of line.
     Struct {
         /// `tp_basicsize`.
         basic: usize,
         /// `tp_itemsize`.
         item: usize,
     },
-    /// What `str.__sizeof__` says, within its block: its characters follow its struct, without the type saying so, and what it
-    /// says includes a UTF-8 form elsewhere.
+    /// What `str.__sizeof__` says, within its block: its characters follow its struct, without the
+    /// type saying so, and what it says includes a UTF-8 form elsewhere.
     Text,
-    /// As many digits as its head says, in its own way ([`Layouts::integer_bytes`](super::layouts::Layouts::integer_bytes)).
+    /// As many digits as its head says, in its own way
+    /// ([`Layouts::integer_bytes`](super::layouts::Layouts::integer_bytes)).
     Integer,
-    /// The whole block, as nothing else tells: attributes stand behind the struct (3.13), or a frame does, whose size is not
-    /// where other objects have it.
+    /// The whole block, as nothing else tells: attributes stand behind the struct (3.13), or a
+    /// frame does, whose size is not where other objects have it.
     Block {
         /// `tp_basicsize`, for an object that is in no block.
         basic: usize,
@@ -77,8 +78,8 @@ pub(super) enum OutOfLine {
 }
 
 impl Layout {
-    /// Whether this very object has what objects of its type have in front of them. A type that Python code did not make has no
-    /// GC header, though types have one.
+    /// Whether this very object has what objects of its type have in front of them. A type that
+    /// Python code did not make has no GC header, though types have one.
     pub(super) fn is_collected(&self, object: *mut ffi::PyObject) -> bool {
         self.collected
             && match self.is_gc {
@@ -89,8 +90,8 @@ impl Layout {
             }
     }
 
-    /// Whether the collector would ask this object what it refers to (`PyObject_IS_GC`): a type that Python code did not
-    /// make is not asked, and would abort the process.
+    /// Whether the collector would ask this object what it refers to (`PyObject_IS_GC`): a type
+    /// that Python code did not make is not asked, and would abort the process.
     pub(super) fn refers(&self, object: *mut ffi::PyObject) -> bool {
         self.traverse.is_some() && self.is_collected(object)
     }
@@ -106,8 +107,9 @@ impl Layout {
             return;
         };
         #[expect(unsafe_code, reason = "a slot is a function")]
-        // SAFETY: the object is alive and of the slot's type, and `visit` takes what its `argument` is. A type whose
-        // traverse is broken ends this forked process alone; which one it was, the observer reads (`map::Asked`).
+        // SAFETY: the object is alive and of the slot's type, and `visit` takes what its `argument`
+        // is. A type whose traverse is broken ends this forked process alone; which one it was, the
+        // observer reads (`map::Asked`).
         unsafe {
             traverse(object, visit, argument);
         }

@@ -1,7 +1,8 @@
 //! What is to be learned of the running interpreter: how its types lay out their objects.
 //!
-//! Each of the facts here, and in `type_object` and `layout`, holds from 3.8 to 3.15 in builds with the GIL, unless a version is named,
-//! and [`Layouts::new`] compares those that it can with the running interpreter: a wrong one is an error, not a figure.
+//! Each of the facts here, and in `type_object` and `layout`, holds from 3.8 to 3.15 in builds with
+//! the GIL, unless a version is named, and [`Layouts::new`] compares those that it can with the
+//! running interpreter: a wrong one is an error, not a figure.
 
 use std::ffi::c_ulong;
 use std::ops::Range;
@@ -28,7 +29,8 @@ const GC_HEADER: usize = 2 * WORD;
 /// `Py_TPFLAGS_INLINE_VALUES`, since 3.13: attributes stand behind the object.
 const INLINE_VALUES: c_ulong = 1 << 2;
 
-/// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11: two words more in front of it.
+/// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11: two words
+/// more in front of it.
 const MANAGED_WEAKREF: c_ulong = 1 << 3;
 const MANAGED_DICT: c_ulong = 1 << 4;
 
@@ -43,7 +45,8 @@ pub(super) struct Layouts {
     minor: u8,
     /// Types that have an item size and no head that counts items, since 3.11: they hold a frame.
     with_frame: [usize; 4],
-    /// The bit of `PyASCIIObject.state` that ASCII texts have and others have not. Where it is differs between versions.
+    /// The bit of `PyASCIIObject.state` that ASCII texts have and others have not. Where it is
+    /// differs between versions.
     ascii: usize,
     /// How tables of keys are laid out.
     pub keys: Keys,
@@ -54,7 +57,8 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// Checks the layouts against objects of which everything is known; the heap as it is when these are there.
+    /// Checks the layouts against objects of which everything is known; the heap as it is when
+    /// these are there.
     pub(super) fn new(py: Python<'_>) -> PyResult<(Self, Heap)> {
         let minor = py.version_info().minor;
         let key = py.get_type::<PyAny>().call0()?;
@@ -75,8 +79,8 @@ impl Layouts {
                 &raw mut PyFrame_Type,
             ]
             .map(|kind| kind as usize),
-            // Two that differ in nothing else but their length, and in the bits behind the last field, which nobody sets: there
-            // is what was in this memory before. So the lowest.
+            // Two that differ in nothing else but their length, and in the bits behind the last
+            // field, which nobody sets: there is what was in this memory before. So the lowest.
             ascii: {
                 let state = |text: &str| word_of(PyString::new(py, text).as_ptr(), TEXT_STATE);
                 let differ = state("a text") & !state("ein Fuß") & 0xffff_ffff;
@@ -198,7 +202,8 @@ impl Layouts {
             }
         };
         #[expect(unsafe_code, reason = "slots are functions")]
-        // SAFETY: the words are those slots (`new` has compared), which are null or functions of these types.
+        // SAFETY: the words are those slots (`new` has compared), which are null or functions of
+        // these types.
         let (traverse, is_gc) = unsafe {
             (
                 std::mem::transmute::<usize, Option<TraverseProc>>(word(TRAVERSE)),
@@ -287,7 +292,8 @@ impl Layouts {
         heap: &Heap,
         mut found: impl FnMut(Range<usize>),
     ) {
-        /// `PyListObject.ob_item` and `.allocated`; `PyDictObject.ma_keys` and `.ma_values`; `PySetObject.mask` and `.table`.
+        /// `PyListObject.ob_item` and `.allocated`; `PyDictObject.ma_keys` and `.ma_values`;
+        /// `PySetObject.mask` and `.table`.
         const ITEMS: usize = 3;
         const ALLOCATED: usize = 4;
         const KEYS: usize = 4;
@@ -324,8 +330,9 @@ impl Layouts {
                 self.values(word(VALUES), &mut block);
             }
             OutOfLine::Text => {
-                // `PyASCIIObject` is five words, and until 3.11 six; then come length and address of the UTF-8 form, and until
-                // 3.11 another length. A text that is not exactly a `str` has the address of its characters behind that.
+                // `PyASCIIObject` is five words, and until 3.11 six; then come length and address
+                // of the UTF-8 form, and until 3.11 another length. A text that is not exactly a
+                // `str` has the address of its characters behind that.
                 let (utf8, characters) = if self.minor >= 12 { (6, 7) } else { (7, 9) };
                 let exact = is_exactly(object.get_type_ptr(), &raw mut ffi::PyUnicode_Type);
                 match exact {
@@ -341,7 +348,8 @@ impl Layouts {
                     // `_PyObject_ValuesPointer`.
                     self.values(before(4), &mut block);
                 } else {
-                    // `PyDictOrValues`: one less than the address of the values, or that of a dict (which is even).
+                    // `PyDictOrValues`: one less than the address of the values, or that of a dict
+                    // (which is even).
                     let either = before(3);
                     if either % 2 == 1 {
                         self.values(either + 1, &mut block);
@@ -351,8 +359,8 @@ impl Layouts {
         }
     }
 
-    /// The block of a table of values, which 3.11 and 3.12 address behind its prefix. The last byte of the prefix is its
-    /// length (`_PyDictValues_…`, `free_values` in Objects/dictobject.c).
+    /// The block of a table of values, which 3.11 and 3.12 address behind its prefix. The last byte
+    /// of the prefix is its length (`_PyDictValues_…`, `free_values` in Objects/dictobject.c).
     fn values(&self, values: usize, block: &mut impl FnMut(usize)) {
         if values == 0 {
             return;
@@ -365,10 +373,12 @@ impl Layouts {
     }
 }
 
-/// Where classes of Python's own have their table of shared keys: a dict of an object's has the same one.
+/// Where classes of Python's own have their table of shared keys: a dict of an object's has the
+/// same one.
 fn shared_keys(class: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     let object = class.call0()?;
-    // Attributes' names are interned: one that is interned already, so that the table of those does not grow.
+    // Attributes' names are interned: one that is interned already, so that the table of those does
+    // not grow.
     object.setattr("name", 1)?;
     let dict = object.getattr("__dict__")?;
     let table = word_of(dict.as_ptr(), super::keys::KEYS);

@@ -46,7 +46,8 @@ impl<'py> Walk<'py> {
         let name = self.name_of(&class);
         self.asked.add_type(&name);
         let mut layout = self.layouts.of(kind);
-        // A buffer that Python code would make (PEP 688) is not looked for: that code may do anything.
+        // A buffer that Python code would make (PEP 688) is not looked for: that code may do
+        // anything.
         let makes = lookup(&class, "__buffer__");
         if self.py.version_info() >= (3, 12) && makes.is_some_and(|makes| !self.is_of_c(&makes)) {
             layout.may_export = false;
@@ -55,7 +56,8 @@ impl<'py> Walk<'py> {
         let is_kind_of = |other| is_subtype(kind, other);
         let is_program = is_kind_of(&raw mut ffi::PyModule_Type)
             || is_kind_of(&raw mut type_object::PyCode_Type);
-        // What Python code says of a size may be anything, too. Of code and classes the walk knows better.
+        // What Python code says of a size may be anything, too. Of code and classes the walk knows
+        // better.
         let says = lookup(&class, "__sizeof__").filter(|says| self.is_of_c(says));
         let says_more = says.is_some_and(|says| !says.is(&self.plain_sizeof))
             && !is_program
@@ -82,8 +84,8 @@ impl<'py> Walk<'py> {
         self.of_c.iter().any(|of_c| of_c.as_type_ptr() == kind)
     }
 
-    /// `array.array`, `bitarray.bitarray`, `mine.Record`: with the module, but for Python's own and the main one. Asked of
-    /// `type` itself: a metaclass may answer what it likes.
+    /// `array.array`, `bitarray.bitarray`, `mine.Record`: with the module, but for Python's own and
+    /// the main one. Asked of `type` itself: a metaclass may answer what it likes.
     pub(super) fn name_of(&self, class: &Bound<'py, PyType>) -> String {
         let text = |name: Bound<'py, PyAny>| {
             let name = name.cast_into_exact::<PyString>().ok()?;
@@ -103,7 +105,8 @@ impl<'py> Walk<'py> {
         }
     }
 
-    /// The module in the name of a type of C code, whose `__module__` is made of it: `collections` of `collections.deque`.
+    /// The module in the name of a type of C code, whose `__module__` is made of it: `collections`
+    /// of `collections.deque`.
     pub(super) fn full_name(&self, class: &Bound<'py, PyType>) -> Option<String> {
         let name = self.layouts.type_name(class.as_type_ptr());
         let (module, _) = name.rsplit_once('.')?;

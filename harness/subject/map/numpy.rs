@@ -1,5 +1,5 @@
-//! What NumPy's own attributes say of the items of an array. They are asked through the descriptors of NumPy's types, which are C
-//! code: a class of the user's may answer what it likes.
+//! What NumPy's own attributes say of the items of an array. They are asked through the descriptors
+//! of NumPy's types, which are C code: a class of the user's may answer what it likes.
 
 use pyo3::ffi;
 use pyo3::prelude::*;

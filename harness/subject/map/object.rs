@@ -28,9 +28,10 @@ impl<'py> Walk<'py> {
             false => 0,
         };
         #[expect(unsafe_code, reason = "an object comes as a pointer")]
-        // SAFETY: what a container refers to lives as long as the container, and nothing ends here: the walk runs no code but
-        // traverse, `__sizeof__` and the buffers of types that are written in C, none of which lets go of anything else's. Not
-        // counted: writing the count would copy the object's page.
+        // SAFETY: what a container refers to lives as long as the container, and nothing ends here:
+        // the walk runs no code but traverse, `__sizeof__` and the buffers of types that are
+        // written in C, none of which lets go of anything else's. Not counted: writing the count
+        // would copy the object's page.
         let bound = unsafe { Borrowed::from_ptr(self.py, object) };
         let address = object as usize;
         let start = address - before;
@@ -102,7 +103,8 @@ impl<'py> Walk<'py> {
         Ok(known)
     }
 
-    /// A block that an object has out of line: how long it is, if it is new. A table of keys is often that of many dicts.
+    /// A block that an object has out of line: how long it is, if it is new. A table of keys is
+    /// often that of many dicts.
     fn out_of_line(&mut self, block: Range<usize>, of_type: u32, what: Use) -> usize {
         if block.is_empty() || !self.seen.insert(block.start) {
             return 0;
@@ -135,7 +137,8 @@ impl<'py> Walk<'py> {
     ) -> PyResult<bool> {
         match Buffer::of(object) {
             Ok(buffer) => {
-                // `bytes` exports what stands in its own struct; a header first, by the order of regions.
+                // `bytes` exports what stands in its own struct; a header first, by the order of
+                // regions.
                 let extent = buffer.extent.clone();
                 if self.of_dataset {
                     self.regions.payload.add(extent.start, extent.len());
@@ -179,8 +182,8 @@ impl<'py> Walk<'py> {
                 self.last = None;
                 Ok(false)
             }
-            // This one does not give it: a memoryview that was released, a mapping that was closed. Or NumPy has no format for what is
-            // in an array.
+            // This one does not give it: a memoryview that was released, a mapping that was closed.
+            // Or NumPy has no format for what is in an array.
             Err(_) => {
                 self.unformatted(object, known);
                 Ok(true)
@@ -196,7 +199,8 @@ impl<'py> Walk<'py> {
         }
         let [_, descr] = untold::references(object.as_ptr(), untold);
         #[expect(unsafe_code, reason = "an object comes as a pointer")]
-        // SAFETY: a NumPy array and a row of one have that at this place, and it lives as long as they do.
+        // SAFETY: a NumPy array and a row of one have that at this place, and it lives as long as
+        // they do.
         unsafe {
             Bound::from_borrowed_ptr_or_opt(self.py, descr)
         }
@@ -223,8 +227,8 @@ impl<'py> Walk<'py> {
         self.long_texts(&buffer, &descr, known);
     }
 
-    /// What of an array of texts is too long for its items, and for the arena that they share, has a block of its own: the first
-    /// word of the item is its address.
+    /// What of an array of texts is too long for its items, and for the arena that they share, has
+    /// a block of its own: the first word of the item is its address.
     fn long_texts(&mut self, buffer: &Buffer, descr: &Bound<'py, PyAny>, known: Known) {
         if numpy::is_text(descr) {
             for item in buffer.items() {
@@ -237,8 +241,8 @@ impl<'py> Walk<'py> {
 /// The pointer at this address, which may be any within an item.
 fn pointer_at(address: usize) -> *mut ffi::PyObject {
     #[expect(unsafe_code, reason = "a buffer is bare memory")]
-    // SAFETY: the exporter's shape and strides led here, and its format or its type says that this is a pointer. Nobody promises
-    // that a field of a packed struct is aligned.
+    // SAFETY: the exporter's shape and strides led here, and its format or its type says that this
+    // is a pointer. Nobody promises that a field of a packed struct is aligned.
     unsafe {
         (address as *const *mut ffi::PyObject).read_unaligned()
     }

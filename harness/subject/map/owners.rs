@@ -22,7 +22,8 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// The package whose object is being taken in, as the object map numbers it; `None`: the interpreter's.
+    /// The package whose object is being taken in, as the object map numbers it; `None`: the
+    /// interpreter's.
     pub(super) fn package(&self) -> Option<u32> {
         self.in_map.get(self.current).copied().flatten()
     }
@@ -38,8 +39,8 @@ impl Owners {
 pub(super) fn namespaces() -> Vec<usize> {
     let mut all = Vec::new();
     #[expect(unsafe_code, reason = "PyO3 imports `sys`, and asks that")]
-    // SAFETY: the thread is attached. The dict is borrowed from the interpreter, keys and values from the dict, which nobody
-    // changes meanwhile; a module's dict lives as long as the module.
+    // SAFETY: the thread is attached. The dict is borrowed from the interpreter, keys and values
+    // from the dict, which nobody changes meanwhile; a module's dict lives as long as the module.
     unsafe {
         let modules = ffi::PyImport_GetModuleDict();
         all.push(modules as usize);

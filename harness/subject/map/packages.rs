@@ -1,8 +1,9 @@
 //! The program around the dataset: which package leads to an object, or that the interpreter does.
 //!
-//! Modules lead to each other, and so each of them to everything. So one is walked after the other, in the order in which they were
-//! imported, and stops at what is another's: its module and that module's dict, and functions and classes, which say where they were
-//! made. Of what several packages lead to, the first has it.
+//! Modules lead to each other, and so each of them to everything. So one is walked after the other,
+//! in the order in which they were imported, and stops at what is another's: its module and that
+//! module's dict, and functions and classes, which say where they were made. Of what several
+//! packages lead to, the first has it.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -46,7 +47,8 @@ impl Walk<'_> {
                 }
             }
         }
-        // Parts of the program that the data leads to are objects of the data. What they lead to is not.
+        // Parts of the program that the data leads to are objects of the data. What they lead to is
+        // not.
         let held_back = std::mem::take(&mut self.held_back);
         for object in &held_back {
             self.seen.remove(*object as usize);
@@ -62,7 +64,8 @@ impl Walk<'_> {
         self.follow_put_off()?;
         self.packages.current = INTERPRETER;
         self.follow(modules.as_ptr())?;
-        // What the walk does between two of them, it does while the collector goes through its lists; so afterwards.
+        // What the walk does between two of them, it does while the collector goes through its
+        // lists; so afterwards.
         let mut others = Vec::new();
         collector.each(|object| {
             if !self.seen.has(object as usize) {
@@ -128,7 +131,8 @@ impl Walk<'_> {
         self.packages.put_off(module, package);
     }
 
-    /// Whether an object is another package's than the one that is being walked. It will be followed with that.
+    /// Whether an object is another package's than the one that is being walked. It will be
+    /// followed with that.
     pub(super) fn is_elsewhere(&mut self, object: *mut ffi::PyObject) -> bool {
         if self.of_dataset {
             return false;

@@ -21,8 +21,8 @@ impl<'py> Walk<'py> {
             && self.namespaces.binary_search(&(object as usize)).is_ok()
     }
 
-    /// Takes from the end of the list, from `found` on, what this object leads to and is no data: its type, which is the
-    /// program, and where functions have their globals.
+    /// Takes from the end of the list, from `found` on, what this object leads to and is no data:
+    /// its type, which is the program, and where functions have their globals.
     pub(super) fn leave_out_the_program(
         &mut self,
         object: *mut ffi::PyObject,

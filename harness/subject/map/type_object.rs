@@ -45,7 +45,8 @@ pub(super) fn basic_bytes(kind: *mut ffi::PyTypeObject) -> usize {
     word_of(kind.cast(), BASIC_SIZE)
 }
 
-/// Where an object has the list of weak references to it (`tp_weaklistoffset`), none of which it holds; 0: nowhere in its struct.
+/// Where an object has the list of weak references to it (`tp_weaklistoffset`), none of which it
+/// holds; 0: nowhere in its struct.
 pub(super) fn weak_list(kind: *mut ffi::PyTypeObject) -> usize {
     usize::try_from(word_of(kind.cast(), WEAK_LIST).cast_signed()).unwrap_or(0)
 }
@@ -58,7 +59,8 @@ pub(super) fn bases(kind: *mut ffi::PyTypeObject) -> impl Iterator<Item = *mut f
     })
 }
 
-/// Whether a type is at this address, by all that types have in common. `word` reads a word, if it is there.
+/// Whether a type is at this address, by all that types have in common. `word` reads a word, if it
+/// is there.
 pub(super) fn is_type(address: usize, word: impl Fn(usize) -> Option<usize>) -> bool {
     const MOST_BASIC_BYTES: usize = 1 << 20;
     let looks_like_one = |kind: usize, flags: usize, least: usize| {

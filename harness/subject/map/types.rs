@@ -11,13 +11,16 @@ unsafe extern "C" {
     -> *mut ffi::PyObject;
 }
 
-/// What a type, or one of its bases, has in its dict under a name. `getattr` would ask its metaclass, and call what it finds.
+/// What a type, or one of its bases, has in its dict under a name. `getattr` would ask its
+/// metaclass, and call what it finds.
 pub(super) fn lookup<'py>(class: &Bound<'py, PyType>, name: &str) -> Option<Bound<'py, PyAny>> {
     let py = class.py();
-    // Not interned: the interpreter's table of those might grow, which frees the one that the heap was read with.
+    // Not interned: the interpreter's table of those might grow, which frees the one that the heap
+    // was read with.
     let name = PyString::new(py, name);
     #[expect(unsafe_code, reason = "the stable ABI has no lookup without a call")]
-    // SAFETY: both are alive and of these types; the answer is borrowed from a dict, or null without an exception.
+    // SAFETY: both are alive and of these types; the answer is borrowed from a dict, or null
+    // without an exception.
     unsafe {
         Bound::from_borrowed_ptr_or_opt(py, _PyType_Lookup(class.as_type_ptr(), name.as_ptr()))
     }

@@ -1,8 +1,9 @@
 //! Blocks that no walk led to: memory that C holds.
 //!
-//! Some hold objects, which a container of C code keeps and shows to nobody. What stands at an object's address tells: there is a
-//! pointer to its type, and a type is told by what every type has in common. That is asked of blocks that an allocator gave out,
-//! whose beginning and size are certain. Nothing is followed from there.
+//! Some hold objects, which a container of C code keeps and shows to nobody. What stands at an
+//! object's address tells: there is a pointer to its type, and a type is told by what every type
+//! has in common. That is asked of blocks that an allocator gave out, whose beginning and size are
+//! certain. Nothing is followed from there.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -49,10 +50,12 @@ pub(super) fn has_type(known: &mut HashMap<usize, bool>, heap: &Heap, address: u
 }
 
 impl Walk<'_> {
-    /// The pages on which C's own memory is: blocks that are in use and were not before the dataset was built, and that neither the
-    /// dataset nor the program leads to. Objects in them, and in those that are older, go to the object map.
+    /// The pages on which C's own memory is: blocks that are in use and were not before the dataset
+    /// was built, and that neither the dataset nor the program leads to. Objects in them, and in
+    /// those that are older, go to the object map.
     ///
-    /// A page that has objects of modules or the interpreter on it, too, counts if C's blocks are half of it or more.
+    /// A page that has objects of modules or the interpreter on it, too, counts if C's blocks are
+    /// half of it or more.
     pub(super) fn unreached(
         &mut self,
         before: Option<&Before>,
@@ -78,8 +81,8 @@ impl Walk<'_> {
                 objects.push((*block, there));
             }
         }
-        // What is C's no more, or never was: objects that nobody refers to, and tables of older dicts, such as the interpreter's
-        // of interned texts.
+        // What is C's no more, or never was: objects that nobody refers to, and tables of older
+        // dicts, such as the interpreter's of interned texts.
         let mut of_others = HashSet::new();
         for (block, there) in objects {
             let ObjectInBlock {
@@ -101,7 +104,8 @@ impl Walk<'_> {
             self.record_unreached(block.start..block.end(), part, of_type, new);
             if matches!(layout.table, OutOfLine::Dict) {
                 #[expect(unsafe_code, reason = "an object comes as a pointer")]
-                // SAFETY: an object by its head, in a block that is in use; only the words of a dict's struct are read.
+                // SAFETY: an object by its head, in a block that is in use; only the words of a
+                // dict's struct are read.
                 let dict = unsafe { Bound::from_borrowed_ptr(self.py, address) };
                 let mut tables = Vec::new();
                 self.layouts
@@ -146,9 +150,10 @@ impl Walk<'_> {
         Ok(native)
     }
 
-    /// Takes in what a container of C code keeps and shows to nobody, and all that it leads to: objects which the collector knows,
-    /// and to which memory leads that C has taken while the dataset was built. `others`: what the collector knows and no walk has
-    /// led to, garbage in cycles among it. That has only itself to lead to it.
+    /// Takes in what a container of C code keeps and shows to nobody, and all that it leads to:
+    /// objects which the collector knows, and to which memory leads that C has taken while the
+    /// dataset was built. `others`: what the collector knows and no walk has led to, garbage in
+    /// cycles among it. That has only itself to lead to it.
     pub(super) fn follow_what_c_holds(
         &mut self,
         others: &[*mut ffi::PyObject],
@@ -166,7 +171,8 @@ impl Walk<'_> {
             own.insert((*object as usize).wrapping_sub(kind.layout.before));
             if kind.layout.table != OutOfLine::None {
                 #[expect(unsafe_code, reason = "an object comes as a pointer")]
-                // SAFETY: the collector has it in its lists, so it is alive; only words of its struct are read.
+                // SAFETY: the collector has it in its lists, so it is alive; only words of its
+                // struct are read.
                 let bound = unsafe { Borrowed::from_ptr(self.py, *object) };
                 self.layouts
                     .tables(&bound, kind.layout.table, &self.heap, |table| {
@@ -204,8 +210,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What an object of the program has in its struct that no traverse tells of: names, constants and bytecode of code, a class's
-    /// table of attributes' names. Each word that leads to a block in use is taken for a pointer to what is there.
+    /// What an object of the program has in its struct that no traverse tells of: names, constants
+    /// and bytecode of code, a class's table of attributes' names. Each word that leads to a block
+    /// in use is taken for a pointer to what is there.
     pub(super) fn words_of(&mut self, object: *mut ffi::PyObject, known: &Known) -> PyResult<()> {
         const MOST_WORDS: usize = 256;
         if self.of_dataset || known.is_plain {
@@ -275,7 +282,8 @@ impl Walk<'_> {
             else {
                 break;
             };
-            // The interpreter's lists of free objects have no count; since 3.14 the address of the next one is in its place.
+            // The interpreter's lists of free objects have no count; since 3.14 the address of the
+            // next one is in its place.
             let is_next = || {
                 heap.block_bytes(count.wrapping_sub(before)) == Some(block.bytes)
                     && word(heap, count + WORD) == Some(kind)
@@ -320,7 +328,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a live object of the heap is at this address: a word of a struct may also be anything, of memory that is no more.
+    /// Whether a live object of the heap is at this address: a word of a struct may also be
+    /// anything, of memory that is no more.
     pub(super) fn is_object(&mut self, address: usize) -> bool {
         /// Seven of `PYMEM_FORBIDDENBYTE`.
         const FORBIDDEN: usize = 0xfd_fdfd_fdfd_fdfd;
@@ -389,8 +398,8 @@ pub(super) fn is_plain(kind: *mut ffi::PyTypeObject) -> bool {
     .contains(&kind)
 }
 
-/// Whether pymalloc's list of arenas is in this block: `struct arena_object`, six words each, in which stands where the arena is, and
-/// how many of its pools, 64 or one less, are free.
+/// Whether pymalloc's list of arenas is in this block: `struct arena_object`, six words each, in
+/// which stands where the arena is, and how many of its pools, 64 or one less, are free.
 fn is_arenas(heap: &Heap, block: &HeapBlock) -> bool {
     const RECORD: usize = 6 * WORD;
     const POOLS: usize = 64;

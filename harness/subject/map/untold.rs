@@ -1,8 +1,9 @@
 //! What objects have and refer to that their types do not tell the collector of, nor export.
 //!
-//! The collector needs to know only what can be in a cycle, and memory that is no object it does not need to know at all. Structs of
-//! modules that come with CPython, and NumPy's (its ABI keeps them), are known here by name; of other types' structs every word is
-//! looked at: one that is the address of a live object leads to that object.
+//! The collector needs to know only what can be in a cycle, and memory that is no object it does
+//! not need to know at all. Structs of modules that come with CPython, and NumPy's (its ABI keeps
+//! them), are known here by name; of other types' structs every word is looked at: one that is the
+//! address of a live object leads to that object.
 
 use std::ops::Range;
 
@@ -68,11 +69,13 @@ pub(super) struct Besides {
     weak_list: usize,
     /// Whether nothing is known of the struct but its size, so that it may have memory of its own.
     pub is_foreign: bool,
-    /// Whether the objects that its buffer leads to are told of by its traverse: in `ctypes`, `_objects` has them.
+    /// Whether the objects that its buffer leads to are told of by its traverse: in `ctypes`,
+    /// `_objects` has them.
     pub keeps_what_it_refers_to: bool,
 }
 
-/// Types of `builtins` and the like that have nothing but what they tell of, or are found otherwise.
+/// Types of `builtins` and the like that have nothing but what they tell of, or are found
+/// otherwise.
 const TOLD: [&str; 16] = [
     "object",
     "dict",
@@ -92,7 +95,8 @@ const TOLD: [&str; 16] = [
     "module",
 ];
 
-/// Modules of C code that come with CPython whose objects have no memory of their own that is more than a few words.
+/// Modules of C code that come with CPython whose objects have no memory of their own that is more
+/// than a few words.
 const SMALL: [&str; 14] = [
     "_thread.",
     "_random.",
@@ -186,7 +190,8 @@ pub(super) enum Use {
     Content,
 }
 
-/// Tells `found` of each block that the object has out of line. Nothing is taken for a block of which an allocator does not say so.
+/// Tells `found` of each block that the object has out of line. Nothing is taken for a block of
+/// which an allocator does not say so.
 pub(super) fn blocks(
     object: *mut ffi::PyObject,
     untold: Untold,
@@ -202,7 +207,8 @@ pub(super) fn blocks(
     };
     match untold {
         Untold::Deque => {
-            /// `dequeobject.leftblock` and `.rightblock`; `block.rightlink` behind `leftlink` and 64 pointers (`BLOCKLEN`).
+            /// `dequeobject.leftblock` and `.rightblock`; `block.rightlink` behind `leftlink` and
+            /// 64 pointers (`BLOCKLEN`).
             const FIRST: usize = 3;
             const LAST: usize = 4;
             const NEXT: usize = 65 * WORD;
@@ -223,7 +229,8 @@ pub(super) fn blocks(
             }
         }
         Untold::Element => {
-            /// `ElementObject.extra`; `ElementObjectExtra.children`, which may be the array behind it.
+            /// `ElementObject.extra`; `ElementObjectExtra.children`, which may be the array behind
+            /// it.
             const EXTRA: usize = 5;
             const CHILDREN: usize = 3 * WORD;
             let extra = word_of(object, EXTRA);
@@ -250,7 +257,8 @@ pub(super) fn blocks(
             }
         }
         Untold::StringArena => {
-            /// `PyArray_StringDTypeObject.allocator`; `npy_string_allocator.arena.buffer` (NumPy 2).
+            /// `PyArray_StringDTypeObject.allocator`; `npy_string_allocator.arena.buffer` (NumPy
+            /// 2).
             const ALLOCATOR: usize = 17;
             const BUFFER: usize = 5 * WORD;
             let allocator = word_of(object, ALLOCATOR);
@@ -266,7 +274,8 @@ pub(super) fn blocks(
 pub(super) fn references(object: *mut ffi::PyObject, untold: Untold) -> [*mut ffi::PyObject; 2] {
     let word = |index| word_of(object, index) as *mut ffi::PyObject;
     let none = std::ptr::null_mut();
-    /// `_PyTZINFO_HEAD`: the hash, then whether there is a zone. Without one the struct ends before it.
+    /// `_PyTZINFO_HEAD`: the hash, then whether there is a zone. Without one the struct ends before
+    /// it.
     const HAS_ZONE: usize = 3;
     let has_zone = || word_of(object, HAS_ZONE) & 0xff != 0;
     match untold {
@@ -285,7 +294,8 @@ pub(super) fn referent(reference: *mut ffi::PyObject) -> *mut ffi::PyObject {
     word_of(reference, 2) as *mut ffi::PyObject
 }
 
-/// `PyFrameObject.f_builtins` and `.f_globals`, until 3.10; later frames leave them to their functions.
+/// `PyFrameObject.f_builtins` and `.f_globals`, until 3.10; later frames leave them to their
+/// functions.
 pub(super) fn frames_program(frame: *mut ffi::PyObject) -> [usize; 2] {
     [word_of(frame, 5), word_of(frame, 6)]
 }

@@ -1,4 +1,5 @@
-//! Memory that is neither heap nor a file's, and has an owner all the same: variables of libraries, and stacks of threads.
+//! Memory that is neither heap nor a file's, and has an owner all the same: variables of libraries,
+//! and stacks of threads.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -36,7 +37,8 @@ impl VariablePages {
     }
 }
 
-/// Finds them. Where a file has its variables, those that begin as zero (`.bss`) follow in memory that is no file's.
+/// Finds them. Where a file has its variables, those that begin as zero (`.bss`) follow in memory
+/// that is no file's.
 pub(super) fn find(heap: &Heap) -> VariablePages {
     extern "C" fn of_one(
         object: *mut libc::dl_phdr_info,
@@ -44,8 +46,8 @@ pub(super) fn find(heap: &Heap) -> VariablePages {
         found: *mut c_void,
     ) -> c_int {
         #[expect(unsafe_code, reason = "a callback's arguments have no lifetimes")]
-        // SAFETY: the loader describes a loaded object, whose program headers are in memory; `find` passes its list, which nothing
-        // else uses meanwhile.
+        // SAFETY: the loader describes a loaded object, whose program headers are in memory; `find`
+        // passes its list, which nothing else uses meanwhile.
         let (found, headers, base) = unsafe {
             let object = &*object;
             (
@@ -93,8 +95,8 @@ pub(super) fn find(heap: &Heap) -> VariablePages {
     variables
 }
 
-/// Behind a guard, and up to what the C library keeps of a thread (`struct pthread`): its first and its third word are its own address
-/// (`header.tcb` and `header.self`, x86-64).
+/// Behind a guard, and up to what the C library keeps of a thread (`struct pthread`): its first and
+/// its third word are its own address (`header.tcb` and `header.self`, x86-64).
 #[cfg(target_arch = "x86_64")]
 fn stacks(heap: &Heap) -> Vec<Range<u64>> {
     const ALIGNMENT: usize = 64;

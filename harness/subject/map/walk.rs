@@ -1,4 +1,5 @@
-//! The walk over all objects: from each to what it refers to, by its type's `tp_traverse` and by what the collector is not told of.
+//! The walk over all objects: from each to what it refers to, by its type's `tp_traverse` and by
+//! what the collector is not told of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{c_int, c_void};
@@ -240,7 +241,8 @@ impl<'py> Walk<'py> {
         error.map_or(Ok(()), Err)
     }
 
-    /// Follows what the struct of a type of C code leads to. If the type has a traverse, that tells of all that can be in a cycle.
+    /// Follows what the struct of a type of C code leads to. If the type has a traverse, that tells
+    /// of all that can be in a cycle.
     fn of_struct(&mut self, object: *mut ffi::PyObject, known: Known) -> PyResult<()> {
         let tells = known.layout.traverse.is_some();
         for word in known.besides.words(object) {
@@ -290,8 +292,8 @@ impl<'py> Walk<'py> {
     }
 }
 
-/// A list with room for more than there can be: addresses cost nothing (`apart`), and memory comes as it is written to. So it is
-/// never moved, which would take twice its memory.
+/// A list with room for more than there can be: addresses cost nothing (`apart`), and memory comes
+/// as it is written to. So it is never moved, which would take twice its memory.
 fn roomy<T>() -> Vec<T> {
     let mut list = Vec::new();
     // Where the system gives no more than it has, it grows as others do.

@@ -14,7 +14,8 @@ pub(super) enum FaultProbe {
 
 impl FaultProbe {
     pub(super) fn new() -> Self {
-        // The size of the smallest ring. That it overflows does no harm: one record is as good as many.
+        // The size of the smallest ring. That it overflows does no harm: one record is as good as
+        // many.
         const RING_BYTES: usize = 1;
         let recorded = || {
             let mut sampler = Builder::new(Software::PAGE_FAULTS_MIN)
@@ -50,8 +51,8 @@ impl FaultProbe {
     }
 }
 
-/// Minor page faults of this thread: the kernel counts each where it lets perf know of it (`mm_account_fault` in
-/// mm/memory.c), before the thread goes on.
+/// Minor page faults of this thread: the kernel counts each where it lets perf know of it
+/// (`mm_account_fault` in mm/memory.c), before the thread goes on.
 fn count() -> i64 {
     // It only fails for an unknown `who`, or a bad address.
     getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults())

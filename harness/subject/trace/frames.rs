@@ -55,8 +55,9 @@ impl Frames {
 /// The function of this name, if this interpreter has it.
 fn of_frame(name: &CStr) -> Option<OfFrame> {
     #[expect(unsafe_code, reason = "only some versions have it")]
-    // SAFETY: the name is a C string. If libpython has such a symbol, it is a function of this type: both have been
-    // `T *f(PyFrameObject *)` with a struct that begins with a PyObject since they came (3.9, cpython/pyframe.h).
+    // SAFETY: the name is a C string. If libpython has such a symbol, it is a function of this
+    // type: both have been `T *f(PyFrameObject *)` with a struct that begins with a PyObject since
+    // they came (3.9, cpython/pyframe.h).
     unsafe {
         let found = nix::libc::dlsym(nix::libc::RTLD_DEFAULT, name.as_ptr());
         (!found.is_null()).then(|| std::mem::transmute::<*mut nix::libc::c_void, OfFrame>(found))
@@ -65,15 +66,15 @@ fn of_frame(name: &CStr) -> Option<OfFrame> {
 
 fn of(frame: *mut ffi::PyFrameObject, function: OfFrame) -> Option<Reference> {
     #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
-    // SAFETY: the interpreter that calls the trace function has given the frame, or the frame has given its caller, of
-    // which a reference is held; the thread is attached.
+    // SAFETY: the interpreter that calls the trace function has given the frame, or the frame has
+    // given its caller, of which a reference is held; the thread is attached.
     Reference::new(unsafe { function(frame) })
 }
 
 fn attribute(frame: *mut ffi::PyFrameObject, name: *mut ffi::PyObject) -> Option<Reference> {
     #[expect(unsafe_code, reason = "PyO3 wraps no frames")]
-    // SAFETY: as in `of`; the name is a string that is never freed. `f_code` and `f_back` are members of the struct,
-    // so that no Python code runs. An exception is none of the visit's.
+    // SAFETY: as in `of`; the name is a string that is never freed. `f_code` and `f_back` are
+    // members of the struct, so that no Python code runs. An exception is none of the visit's.
     unsafe {
         let found = ffi::PyObject_GetAttr(frame.cast(), name);
         if found.is_null() {
@@ -83,7 +84,8 @@ fn attribute(frame: *mut ffi::PyFrameObject, name: *mut ffi::PyObject) -> Option
     }
 }
 
-/// A reference that is given up when dropped, as `Bound` is, but without asking for a token on the way.
+/// A reference that is given up when dropped, as `Bound` is, but without asking for a token on the
+/// way.
 pub(super) struct Reference(pub(super) *mut ffi::PyObject);
 
 impl Reference {
@@ -95,8 +97,9 @@ impl Reference {
 impl Drop for Reference {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "as ffi's references are counted")]
-        // SAFETY: made by `new` of a new reference, in the trace function, whose thread is attached. It is never the
-        // last one: a frame that runs, or is being left, holds its code and its caller.
+        // SAFETY: made by `new` of a new reference, in the trace function, whose thread is
+        // attached. It is never the last one: a frame that runs, or is being left, holds its code
+        // and its caller.
         unsafe {
             ffi::Py_DecRef(self.0);
         }

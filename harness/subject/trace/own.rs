@@ -23,11 +23,13 @@ impl Own {
         }
     }
 
-    /// Reads the name of the file letter by letter: asking for it in UTF-8 could have Python allocate.
+    /// Reads the name of the file letter by letter: asking for it in UTF-8 could have Python
+    /// allocate.
     pub(super) fn holds(&self, code: *mut ffi::PyObject) -> bool {
         #[expect(unsafe_code, reason = "PyO3 wraps no code objects")]
-        // SAFETY: the thread is attached, and the code alive, as a frame runs it. `co_filename` is a member of the struct, so that
-        // no Python code runs. `PyUnicode_ReadChar` checks the type and the index.
+        // SAFETY: the thread is attached, and the code alive, as a frame runs it. `co_filename` is
+        // a member of the struct, so that no Python code runs. `PyUnicode_ReadChar` checks the type
+        // and the index.
         unsafe {
             let Some(name) = Reference::new(ffi::PyObject_GetAttr(code, self.attribute)) else {
                 ffi::PyErr_Clear();
