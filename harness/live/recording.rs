@@ -121,6 +121,10 @@ impl<M> RecordedMember<M> {
     pub fn watch_ending(&mut self, is_ending: Option<bool>) {
         (self.phase, self.has_worked) = match is_ending {
             Some(true) => (InterpreterPhase::Ending, false),
+            // What has been recorded since says more.
+            Some(false) if self.phase == InterpreterPhase::Ending => {
+                (InterpreterPhase::Ending, true)
+            }
             Some(false) => (InterpreterPhase::Working, true),
             None => (InterpreterPhase::Unwatched, false),
         };
