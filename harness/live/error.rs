@@ -20,7 +20,7 @@ pub enum LiveError {
     Unavailable(#[from] observe::Unavailable),
     /// Nor be waited for.
     #[error("cannot wait for page faults: {0}")]
-    #[diagnostic(help("this is a fault of refcow's own, or the system is out of memory"))]
+    #[diagnostic(help("this is a bug in refcow, or the system is out of memory"))]
     Waiting(String),
     /// Somebody else has its threads stop.
     #[error("process {pid} is traced already, by process {by}{}", shown(name))]
@@ -58,7 +58,7 @@ pub enum LiveError {
     Gone,
     /// It has no form.
     #[error("the document cannot be written: {0}")]
-    #[diagnostic(help("this is a fault of refcow's own"))]
+    #[diagnostic(help("this is a bug in refcow"))]
     Document(String),
 }
 

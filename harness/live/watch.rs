@@ -331,7 +331,7 @@ impl Watch {
             // At once: it may be over soon.
             self.ask_for_pythons();
         }
-        // What a process of refcow's own does before it becomes the program is nobody's.
+        // What the process does before it becomes the program is refcow's doing.
         written.filter(|written| Some(written.by) != self.own)
     }
 

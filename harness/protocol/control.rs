@@ -183,7 +183,7 @@ pub struct BuiltWith {
     pub nothing: bool,
 }
 
-/// The size of refcow's own datasets.
+/// The size of the datasets that come with refcow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Elements in each list.
