@@ -340,7 +340,9 @@ if __name__ == '__main__':
 #[test]
 fn a_tree_is_found_by_its_name_and_shown_as_a_table() {
     let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("sharing_of_pages.py");
+    // Another run of these tests may have one at the same time.
+    let name = format!("sharing_of_pages_{}.py", std::process::id());
+    let script = folder.path().join(&name);
     std::fs::write(&script, include_str!("live/tree.py")).unwrap();
     let mut command = Command::new(python());
     command.arg(&script);
@@ -348,7 +350,7 @@ fn a_tree_is_found_by_its_name_and_shown_as_a_table() {
     let parent = target.numbers()[0];
     let worker = target.say("fork");
     target.say("1 write 256");
-    let table = run::stdout(&["attach", "sharing_of_pages.py", "--for", "0"]);
+    let table = run::stdout(&["attach", &name, "--for", "0"]);
     assert!(table.contains("2 processes, CPython 3."), "{table}");
     assert!(table.contains(&format!("\n{parent} ")), "{table}");
     assert!(table.contains(&format!("\n  {worker} ")), "{table}");
