@@ -531,7 +531,7 @@ fn recorded_notes(recorded: &RecordedFigures) -> Vec<String> {
     }
     if recorded.processes.iter().any(|one| one.unknown_pages > 0) {
         notes.push(
-            "Unknown: copied or new; all from which the process was forked had ended.".to_owned(),
+            "Unknown: copied, new, or written when nobody else had the page any more. All from which the process was forked had ended, or had given back what was there at the fork.".to_owned(),
         );
     }
     notes

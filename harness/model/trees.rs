@@ -295,7 +295,8 @@ pub struct RecordedProcess {
     pub new_pages: u64,
     /// Pages that it copied because a process that it had forked still had them.
     pub rewritten_pages: u64,
-    /// Pages that it copied or made when all from which it was forked had ended.
+    /// Pages that it copied or made, or wrote to when nobody else had them any more: all from which it was forked had ended, or had given
+    /// back what was there at the fork.
     pub unknown_pages: u64,
     /// Of the pages of these four kinds, those that it wrote first while its interpreter was ending. Absent where that was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
