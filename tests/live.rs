@@ -679,6 +679,36 @@ fn what_is_no_program_is_not_run() {
 }
 
 #[test]
+fn of_a_program_that_is_no_python_and_forks_nobody_pages_are_counted_all_the_same() {
+    if cannot_record("refcow run") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("run.json");
+    let mut refcow = Command::new(REFCOW);
+    refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
+    refcow.arg(&place);
+    refcow.args(["--", "sh", "-c", "echo ready; read line"]);
+    refcow.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = refcow.stderr(Stdio::piped()).spawn().unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(printed.next().unwrap().unwrap(), "ready");
+    // It is recorded by the second line after that.
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    for _ in 0..2 {
+        said.next().expect("a line").unwrap();
+    }
+    drop(child.stdin.take());
+    said.for_each(drop);
+    child.wait().unwrap();
+    let trees = document(&std::fs::read_to_string(place).unwrap()).trees;
+    assert_eq!(trees.len(), 1, "{trees:#?}");
+    assert_eq!(trees[0].python, None);
+    let of_program = &recorded(&trees[0]).processes[0];
+    assert!(of_program.new_pages > 0, "{of_program:?}");
+}
+
+#[test]
 fn workers_that_come_and_go_and_programs_that_they_start_are_recorded_with_their_ends() {
     if cannot_record("refcow run") {
         return;

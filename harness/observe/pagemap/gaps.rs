@@ -249,7 +249,7 @@ mod tests {
 
     use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
 
-    use super::super::{page_states, present_pages};
+    use super::super::{anonymous_pages, page_states, present_pages};
     use super::*;
 
     /// A reservation of 1 TiB, and its pages; between two that nobody may touch, as neighbours
@@ -307,5 +307,26 @@ mod tests {
         assert_eq!(alone, present);
         let present: Vec<_> = present.iter().map(|page| page - pages.start).collect();
         assert_eq!(present, written);
+    }
+
+    #[test]
+    fn anonymous_pages_are_those_of_no_file() {
+        let (start, range) = reserved();
+        let pid = std::process::id().cast_signed();
+        write(start, 3);
+        write(start, 5);
+        let found = anonymous_pages(pid, std::slice::from_ref(&range)).unwrap();
+        assert_eq!(
+            found,
+            PageSet::from_iter([range.start + 3, range.start + 5])
+        );
+        // Of this program's file: what runs is in memory.
+        let code = reserved as fn() -> (NonNull<u8>, Range<u64>);
+        let page = (code as usize) as u64 / page_size();
+        let code = page..page + 1;
+        let states = page_states(pid, std::slice::from_ref(&code)).unwrap();
+        assert_eq!(states.present().len(), 1);
+        let found = anonymous_pages(pid, &[code]).unwrap();
+        assert_eq!(found, PageSet::new());
     }
 }
