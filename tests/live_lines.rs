@@ -72,11 +72,24 @@ impl Program {
         refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
         refcow.arg(&place).args(options);
         self.add_to(&mut refcow, python);
+        Self::let_go(refcow);
+        let mut trees = document(&std::fs::read_to_string(place).unwrap()).trees;
+        assert_eq!(trees.len(), 1, "{trees:#?}");
+        trees.remove(0).recorded.unwrap()
+    }
+
+    /// What refcow says that runs the program, which is let go when all of its pages have been looked at.
+    fn let_go(mut refcow: Command) -> String {
         refcow.stderr(Stdio::piped());
         let mut target = Target::start(refcow);
         // The parent ends when its worker's pages have been looked at: 1,500 and some.
         let mut said = BufReader::new(target.child.stderr.take().unwrap()).lines();
-        let mut line = || said.next().expect("a line").unwrap();
+        let mut all = String::new();
+        let mut line = || {
+            let line = said.next().expect("a line").unwrap();
+            all += &(line.clone() + "\n");
+            line
+        };
         let copied = |line: &str| -> Option<f64> {
             let (_, amount) = line.split_once("copied ")?;
             amount.split_once(" MiB,")?.0.parse().ok()
@@ -87,11 +100,11 @@ impl Program {
         line();
         line();
         drop(target.child.stdin.take());
-        std::thread::spawn(move || said.for_each(drop));
+        for line in said {
+            all += &(line.unwrap() + "\n");
+        }
         assert!(target.child.wait().unwrap().success());
-        let mut trees = document(&std::fs::read_to_string(place).unwrap()).trees;
-        assert_eq!(trees.len(), 1, "{trees:#?}");
-        trees.remove(0).recorded.unwrap()
+        all
     }
 }
 
@@ -295,10 +308,9 @@ fn lines_stand_below_the_causes_and_pages_can_be_grouped() {
     let program = Program::new();
     let table = |options: &[&str]| {
         let mut refcow = Command::new(REFCOW);
-        refcow.args(["run", "-q"]).args(options);
+        refcow.args(["run", "--every", "20ms"]).args(options);
         program.add_to(&mut refcow, python());
-        let output = run::output(refcow.stdin(Stdio::null()));
-        String::from_utf8(output.stderr).unwrap()
+        Program::let_go(refcow)
     };
     let all = table(&["--lines"]);
     assert!(
