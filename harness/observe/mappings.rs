@@ -219,13 +219,21 @@ fn code(map: &MemoryMap) -> Option<CodeMapping> {
         })
 }
 
-/// A set as ranges, in ascending order.
+/// A set as ranges, in ascending order. It takes as long as there are ranges, not pages: a program
+/// may have reserved a terabyte.
 pub fn ranges(set: &PageSet) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
-    for page in set {
-        match ranges.last_mut() {
-            Some(last) if last.end == page => last.end += 1,
-            _ => ranges.push(page..page + 1),
+    for (high, pages) in set.bitmaps() {
+        let first_of_bitmap = u64::from(high) << u32::BITS;
+        let mut pages = pages.iter();
+        while let Some(run) = pages.next_range() {
+            let first = first_of_bitmap + u64::from(*run.start());
+            let end = first_of_bitmap + u64::from(*run.end()) + 1;
+            // The bitmaps' borders are nobody's.
+            match ranges.last_mut() {
+                Some(last) if last.end == first => last.end = end,
+                _ => ranges.push(first..end),
+            }
         }
     }
     ranges
@@ -255,6 +263,38 @@ mod tests {
     fn line(first: u64, pages: u64, rest: &str) -> String {
         let page = page_size();
         format!("{:x}-{:x} {rest}\n", first * page, (first + pages) * page)
+    }
+
+    #[test]
+    fn a_set_as_ranges_has_no_borders_but_its_own() {
+        let set_of = |all: &[Range<u64>]| {
+            let mut set = PageSet::new();
+            for range in all {
+                set.insert_range(range.clone());
+            }
+            set
+        };
+        // Across containers of 2^16, and bitmaps of 2^32; a terabyte of pages.
+        let apart = [
+            3..4,
+            9..12,
+            65_530..65_540,
+            (1 << 28)..(1 << 29),
+            u64::from(u32::MAX) - 1..(1 << 32) + 7,
+        ];
+        assert_eq!(ranges(&set_of(&apart)), apart);
+        assert_eq!(ranges(&PageSet::new()), []);
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_is_its_ranges(pages in proptest::collection::btree_set(0u64..400_000, 0..300)) {
+            let set: PageSet = pages.iter().copied().collect();
+            let ranges = ranges(&set);
+            proptest::prop_assert!(ranges.windows(2).all(|two| two[0].end < two[1].start));
+            let again: Vec<u64> = ranges.into_iter().flatten().collect();
+            proptest::prop_assert_eq!(again, pages.into_iter().collect::<Vec<_>>());
+        }
     }
 
     #[test]

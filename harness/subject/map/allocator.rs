@@ -115,6 +115,15 @@ impl Heap {
         Ok(heap)
     }
 
+    /// The pages of this range that are in memory. A mapping may be terabytes of nothing.
+    pub(super) fn present_in(&self, range: &Range<usize>) -> impl Iterator<Item = u64> {
+        let first = range.start as u64 / page_size();
+        let end = (range.end as u64).div_ceil(page_size());
+        let mut present = self.present.iter();
+        present.advance_to(first);
+        present.take_while(move |page| *page < end)
+    }
+
     /// Whether the page of an address is in memory.
     pub(super) fn is_present(&self, address: usize) -> bool {
         self.present.contains(address as u64 / page_size())
@@ -186,12 +195,8 @@ impl Heap {
         // each pool that one could begin would be looked for in the middle of somebody's data.
         let others = self.ranges.iter();
         for mapping in others.filter(|range| self.main_arena.as_ref() != Some(range)) {
-            let pages = mapping.start as u64 / page_size()..mapping.end as u64 / page_size();
-            let mut there = PageSet::new();
-            there.insert_range(pages);
             let mut last = None;
-            // By what is there: a mapping may be terabytes of nothing.
-            for page in &(&self.present & &there) {
+            for page in self.present_in(mapping) {
                 let address = page as usize * page_size() as usize;
                 let pool = address - address % self.pool_bytes;
                 if last != Some(pool)

@@ -198,11 +198,9 @@ impl Heap {
         other: &mut impl FnMut(u64),
     ) {
         let page_bytes = page_size() as usize;
-        let mut pages = PageSet::new();
-        pages.insert_range(mapping.start as u64 / page_size()..mapping.end as u64 / page_size());
         // What has been dealt with reaches up to here.
         let mut done = mapping.start;
-        for page in &(&self.present & &pages) {
+        for page in self.present_in(mapping) {
             let address = page as usize * page_bytes;
             if address < done {
                 continue;
@@ -471,9 +469,7 @@ impl Heap {
         }
         let page_bytes = page_size() as usize;
         for file in &self.variables {
-            let mut pages = PageSet::new();
-            pages.insert_range(file.start as u64 / page_size()..file.end as u64 / page_size());
-            for page in &(&self.present & &pages) {
+            for page in self.present_in(file) {
                 let start = page as usize * page_bytes;
                 for place in (start..start + page_bytes).step_by(WORD) {
                     if self.variable(place) != Some(top) {

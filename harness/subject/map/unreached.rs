@@ -128,9 +128,7 @@ impl Walk<'_> {
             if of_others.contains(&block.start) || is_arenas(heap, block) {
                 continue;
             }
-            let pages =
-                block.start as u64 / page_size()..(block.end() as u64).div_ceil(page_size());
-            for page in pages {
+            for page in heap.present_in(&(block.start..block.end())) {
                 let of_page = page as usize * page_size() as usize;
                 let on_page =
                     block.end().min(of_page + page_size() as usize) - block.start.max(of_page);

@@ -104,17 +104,15 @@ fn stacks(heap: &Heap) -> Vec<Range<u64>> {
     let mut found = Vec::new();
     let page_bytes = page_size() as usize;
     for mapping in &heap.guarded {
-        let mut pages = PageSet::new();
-        pages.insert_range(mapping.start as u64 / page_size()..mapping.end as u64 / page_size());
         // From the top, where it is.
-        let there: Vec<u64> = (&heap.present & &pages).iter().collect();
+        let there: Vec<u64> = heap.present_in(mapping).collect();
         let is_thread = |page: &u64| {
             let start = *page as usize * page_bytes;
             let mut places = (start..start + page_bytes).step_by(ALIGNMENT);
             places.any(|at| heap.word(at) == at && heap.word(at + 2 * WORD) == at)
         };
         if let Some(last) = there.into_iter().rev().find(is_thread) {
-            found.push(pages.min().unwrap_or(last)..last + 1);
+            found.push(mapping.start as u64 / page_size()..last + 1);
         }
     }
     found
