@@ -156,16 +156,26 @@ const UNITS: [&str; 16] = [
     "pages", "×",
 ];
 
-/// The same text with no place for a line to end between a number and its unit.
+/// Words that stand in front of a number and belong to it.
+const NAMES: [&str; 2] = ["CPython", "Python"];
+
+/// The same text with no place for a line to end between a number and its unit, or a name and its
+/// version.
 pub fn unbroken(text: &str) -> String {
     let mut unbroken = String::with_capacity(text.len());
     for word in text.split_inclusive(' ') {
         let unit =
             word.trim_end_matches(|c: char| c == ' ' || c.is_ascii_punctuation() && c != '%');
-        if UNITS.contains(&unit)
-            && let Some(number) = unbroken.strip_suffix(' ')
-            && number.ends_with(|c: char| c.is_ascii_digit())
-        {
+        let is_version = word.starts_with(|c: char| c.is_ascii_digit());
+        let stays = |before: &str| {
+            UNITS.contains(&unit) && before.ends_with(|c: char| c.is_ascii_digit())
+                || is_version
+                    && before
+                        .rsplit(' ')
+                        .next()
+                        .is_some_and(|name| NAMES.contains(&name))
+        };
+        if unbroken.strip_suffix(' ').is_some_and(stays) {
             unbroken.pop();
             unbroken.push('\u{a0}');
         }
@@ -284,6 +294,8 @@ mod tests {
     )]
     #[case("19.6 % (12 µs)", "19.6\u{a0}% (12\u{a0}µs)")]
     #[case("a B, 3 bars  KiB", "a B, 3 bars  KiB")]
+    #[case("of CPython 3.11.7, 2 s", "of CPython\u{a0}3.11.7, 2\u{a0}s")]
+    #[case("CPython build 3", "CPython build 3")]
     fn numbers_and_units_stay_together(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(unbroken(text), expected);
     }

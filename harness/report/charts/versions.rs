@@ -117,7 +117,8 @@ pub(super) fn draw(report: &Report, charts: &mut Charts) -> Result<(), Error> {
             names.dedup();
             notes.push(format!("not drawn: {}", listed(names)));
         }
-        chart(part, &labels, &sizes, columns, notes, charts)?;
+        let place = (shown.len() > 1).then(|| format!(" ({} of {})", index + 1, shown.len()));
+        chart(part, &labels, &sizes, columns, place, notes, charts)?;
     }
     Ok(())
 }
@@ -166,6 +167,7 @@ fn chart(
     labels: &[String],
     sizes: &[u64],
     columns: &[usize],
+    place: Option<String>,
     more: Vec<String>,
     charts: &mut Charts,
 ) -> Result<(), Error> {
@@ -173,7 +175,8 @@ fn chart(
         "by the child with the most, the rest of the process not counted; the colour is the part of the data".to_owned(),
     ];
     notes.extend(more);
-    let title = "Pages of the data that a child copied, by interpreter".to_owned();
+    let place = place.unwrap_or_default();
+    let title = format!("Pages of the data that a child copied, by interpreter{place}");
     let alt = alt(&title, blocks, labels, columns, &notes[1..]);
     charts.add(ChartKind::Versions, "versions", title, alt, |title, alt| {
         let mut sketch = Sketch::default();
