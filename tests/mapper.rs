@@ -90,6 +90,61 @@ fn what_the_map_has_no_room_for_is_a_warning_and_counts_are_as_ever() {
     assert!((5_711..60_000).contains(&left_out.unwrap()), "{left_out:?}");
 }
 
+/// With byte code and without, the process is another one outside the data.
+#[rstest]
+#[case::there_is_none("", true)]
+#[case::it_fits("py_compile.compile(source)", false)]
+#[case::it_fits_by_hash(
+    "py_compile.compile(source, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)",
+    false
+)]
+#[case::the_source_is_younger(
+    "py_compile.compile(source); os.utime(source, (1_000_000_000, 1_000_000_000))",
+    true
+)]
+#[case::the_source_is_longer(
+    "time = os.stat(source).st_mtime_ns; py_compile.compile(source); open(source, 'a').write('z = 1\\n'); os.utime(source, ns=(time, time))",
+    true
+)]
+#[case::it_is_another_pythons(
+    "name = py_compile.compile(source); code = open(name, 'r+b'); code.write(b'else'); code.close()",
+    true
+)]
+fn an_installed_module_that_python_had_to_compile_is_a_warning(
+    #[case] before: &str,
+    #[case] is_compiled: bool,
+) {
+    let place = Place::new();
+    std::fs::create_dir(place.path("site-packages")).unwrap();
+    let source = place.file("site-packages/installed.py", "y = 1\n");
+    place.file("beside.py", "x = 1\n");
+    let file = place.file(
+        "importing.py",
+        &format!(
+            "import sys\n\n\ndef build(n=100):\n    sys.path[:0] = [{:?}, {:?}]\n    __import__('installed')\n    \
+             __import__('beside')\n    return list(range(n))\n\n\ndef visit_len(data):\n    return len(data)\n",
+            place.path("site-packages"),
+            place.path(""),
+        ),
+    );
+    let made = std::process::Command::new(python::choose(None).unwrap().executable)
+        .args([
+            "-c",
+            &format!("import os, py_compile, sys; source = sys.argv[1]; {before}"),
+            &source,
+        ])
+        .status();
+    assert!(made.unwrap().success());
+    let run = run::measure(&[&file, "--visit", "len", "--children", "1"]);
+    let told = run.warnings.iter().find_map(|warning| match warning {
+        Warning::NoByteCode {
+            modules, examples, ..
+        } => Some((*modules, examples.as_str())),
+        _ => None,
+    });
+    assert_eq!(told, is_compiled.then_some((1, "installed")));
+}
+
 #[test]
 fn the_mapper_needs_a_few_bytes_an_object() {
     let own_bytes = |count: u64, objects: bool| {

@@ -62,6 +62,19 @@ pub(super) fn of_map(fixture: &Fixture, map: &RegionMap, objects: &ObjectMap) ->
             ),
         });
     }
+    if !map.compiled.is_empty() {
+        let some: Vec<&str> = map.compiled.iter().take(3).map(String::as_str).collect();
+        let more = if map.compiled.len() > some.len() {
+            ", …"
+        } else {
+            ""
+        };
+        warnings.push(Warning::NoByteCode {
+            fixture: fixture.clone(),
+            modules: map.compiled.len() as u64,
+            examples: format!("{}{more}", some.join(", ")),
+        });
+    }
     if objects.left_out() > 0 {
         warnings.push(Warning::ObjectsLeftOut {
             fixture: fixture.clone(),

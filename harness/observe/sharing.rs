@@ -486,7 +486,7 @@ mod tests {
                 interpreter: vec![others / 3..others / 3 + length],
                 libraries: vec![others / 4..others / 4 + length],
                 stack: vec![others / 5..others / 5 + length],
-                not_walked: Vec::new(),
+                ..RegionMap::default()
             };
             let regions = Regions::new(&map, &fork);
             let sum: u64 = regions.iter().map(|(_, pages)| pages.len()).sum();

@@ -9,6 +9,7 @@ mod allocator;
 mod asked;
 mod blocks;
 mod buffer;
+mod byte_code;
 mod collector;
 mod held;
 mod keys;
@@ -97,6 +98,7 @@ pub(crate) fn map(data: &Bound<'_, PyAny>, objects: bool) -> PyResult<RegionMap>
         libraries: variables.libraries,
         stack: variables.stacks,
         not_walked: walk.not_walked(),
+        compiled: byte_code::compiled(py),
     };
     if objects {
         walk.write()

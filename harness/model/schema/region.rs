@@ -105,6 +105,9 @@ pub struct RegionMap {
     pub stack: Vec<Range<u64>>,
     /// Memory that C code holds for objects of the dataset, and that was not looked for.
     pub not_walked: Vec<NotWalked>,
+    /// Modules of the standard library and of packages that Python compiled, as they have no byte code that fits.
+    #[serde(default)]
+    pub compiled: Vec<String>,
 }
 
 /// Objects of one type that hold more than the walk finds.

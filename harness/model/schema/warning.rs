@@ -86,6 +86,15 @@ pub enum Warning {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pages: Option<u64>,
     },
+    /// Modules of the standard library or of packages have no byte code, so Python compiled them in the process that was measured.
+    NoByteCode {
+        /// The fixture.
+        fixture: String,
+        /// How many.
+        modules: u64,
+        /// The first of their names.
+        examples: String,
+    },
     /// The map of objects had no room for some of them: a copy that begins with a write to one has no cause.
     ObjectsLeftOut {
         /// The fixture.
@@ -236,6 +245,23 @@ impl fmt::Display for Warning {
                 }
                 f.write_str(
                     "; what was allocated during build() counts as `native`, the rest as other pages of the process",
+                )
+            }
+            Self::NoByteCode {
+                fixture,
+                modules,
+                examples,
+            } => {
+                let (s, have) = if *modules == 1 {
+                    ("", "has")
+                } else {
+                    ("s", "have")
+                };
+                write!(
+                    f,
+                    "{fixture}: {modules} installed module{s} {have} no byte code that fits ({examples}), so Python \
+                     had to compile source before the fork; pages outside the data count differently once they have some, \
+                     which `python3 -m compileall` makes"
                 )
             }
             Self::ObjectsLeftOut { fixture, objects } => write!(
