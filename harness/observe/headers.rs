@@ -10,59 +10,31 @@
 //! A freed object is none: its count is 0, or the allocator has written an address over it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::{PageSet, page_size};
 
 mod at;
+mod memory;
+mod types;
 
 pub use at::{At, Part};
 
-/// Bits of `tp_flags`.
-const READY: u64 = 1 << 12;
-const COLLECTED: u64 = 1 << 14;
-const LIST: u64 = 1 << 25;
-const DICT: u64 = 1 << 29;
-const TYPE: u64 = 1 << 31;
-/// `Py_TPFLAGS_MANAGED_WEAKREF`, since 3.12, and `Py_TPFLAGS_MANAGED_DICT`, since 3.11.
-const MANAGED_WEAKREF: u64 = 1 << 3;
-const MANAGED_DICT: u64 = 1 << 4;
-
-/// Where `PyTypeObject` has its fields, and as much of it as is read.
-const NAME: usize = 24;
-const BASIC_SIZE: usize = 32;
-const FLAGS: usize = 168;
-const TYPE_BYTES: usize = FLAGS + WORD;
+use memory::settle;
+use types::{COLLECTED, Type};
 
 const WORD: usize = size_of::<u64>();
 /// Sizes of blocks and addresses of objects are multiples of it.
 const ALIGNMENT: u64 = 16;
 /// `struct pool_header` (Objects/obmalloc.c).
 const POOL_HEADER: u64 = 48;
-const SIZE_CLASSES: u64 = 32;
 /// No process of a user's has addresses from here on.
 const END_OF_ADDRESSES: u64 = 1 << 47;
-/// The types of types end in `type`; nobody writes more metaclasses above one another.
-const MOST_METATYPES: usize = 4;
-/// The longest name of a type that is looked for.
-const NAME_BYTES: u64 = 256;
-
-/// A type, as far as its objects are told by it.
-#[derive(Debug)]
-struct Type {
-    name: Arc<str>,
-    flags: u64,
-}
 
 struct Object {
     address: u64,
     of_type: Arc<Type>,
 }
-
-/// Addresses, and the type of the object whose memory is there.
-type ObjectExtent = (Range<u64>, Arc<str>);
 
 /// Reads the objects of one process, through a function that fills a buffer from an address on and
 /// says whether it could. The process must hold still.
@@ -127,17 +99,6 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             settle(claims, &all, &mut found);
         }
         found
-    }
-
-    /// The memory of these objects that goes on over further pages.
-    fn claim(&mut self, objects: &[Object], claims: &mut Vec<ObjectExtent>) {
-        for object in objects {
-            for start in self.memory_of(object) {
-                if let Some(chunk) = self.chunk(start) {
-                    claims.push((chunk, Arc::clone(&object.of_type.name)));
-                }
-            }
-        }
     }
 
     /// The objects that begin on a page.
@@ -216,217 +177,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         Some(Object { address, of_type })
     }
 
-    /// Bytes in front of an object of this type (`_PyType_PreHeaderSize`).
-    fn before(&self, of_type: &Type) -> u64 {
-        let managed = match self.minor {
-            ..11 => 0,
-            11 => MANAGED_DICT,
-            12.. => MANAGED_DICT | MANAGED_WEAKREF,
-        };
-        let words = |flag| {
-            if of_type.flags & flag != 0 {
-                ALIGNMENT
-            } else {
-                0
-            }
-        };
-        words(COLLECTED) + words(managed)
-    }
-
-    /// The type at this address, if one is there.
-    fn type_at(&mut self, address: u64) -> Option<Arc<Type>> {
-        if !is_address(address) {
-            return None;
-        }
-        if let Some(known) = self.types.get(&address) {
-            return known.clone();
-        }
-        let found = self.read_type(address).map(Arc::new);
-        self.types.insert(address, found.clone());
-        found
-    }
-
-    fn read_type(&mut self, address: u64) -> Option<Type> {
-        let word = self.type_words(address)?;
-        let basic_size = word(BASIC_SIZE);
-        let metatype = word(WORD);
-        let flags = word(FLAGS);
-        let plausible = flags & READY != 0 && (16..1 << 20).contains(&basic_size);
-        if !plausible || !self.is_metatype(metatype, MOST_METATYPES) {
-            return None;
-        }
-        let name = self.text(word(NAME))?;
-        Some(Type { name, flags })
-    }
-
-    fn is_metatype(&mut self, address: u64, steps: usize) -> bool {
-        match self.metatypes.entry(address) {
-            Entry::Occupied(known) => return *known.get(),
-            // A ring of types that are not their own is none.
-            Entry::Vacant(unknown) => unknown.insert(false),
-        };
-        let is = self.type_words(address).is_some_and(|word| {
-            let (own, flags) = (word(WORD), word(FLAGS));
-            flags & READY != 0
-                && flags & TYPE != 0
-                && (own == address || steps > 1 && self.is_metatype(own, steps - 1))
-        });
-        self.metatypes.insert(address, is);
-        is
-    }
-
-    /// What reads a word of the struct at this address, by its offset.
-    fn type_words(&mut self, address: u64) -> Option<impl Fn(usize) -> u64 + use<Read>> {
-        let mut bytes = [0; TYPE_BYTES];
-        if !is_address(address) || !(self.read)(address, &mut bytes) {
-            return None;
-        }
-        Some(move |offset: usize| {
-            let mut word = [0; WORD];
-            word.copy_from_slice(&bytes[offset..offset + WORD]);
-            u64::from_ne_bytes(word)
-        })
-    }
-
-    /// A C string that people can read.
-    fn text(&mut self, address: u64) -> Option<Arc<str>> {
-        let mut text = Vec::new();
-        let mut at = address;
-        while at < address.checked_add(NAME_BYTES)? {
-            // No further than the page: the next one may not be there.
-            let until = (at / page_size() + 1) * page_size();
-            let length = (until - at).min(address + NAME_BYTES - at);
-            let mut bytes = vec![0; usize::try_from(length).ok()?];
-            if !(self.read)(at, &mut bytes) {
-                return None;
-            }
-            let end = bytes.iter().position(|byte| *byte == 0);
-            text.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
-            if end.is_some() {
-                let text = String::from_utf8(text).ok()?;
-                return (!text.is_empty() && !text.chars().any(char::is_control))
-                    .then(|| text.into());
-            }
-            at += length;
-        }
-        None
-    }
-
-    /// How long the blocks of the pool are that this address is in, if it is in one.
-    fn pool_of(&mut self, address: u64) -> Option<u64> {
-        let pool = address - address % self.pool_bytes;
-        let mut header = [0; POOL_HEADER as usize];
-        if !(self.read)(pool, &mut header) {
-            return None;
-        }
-        // Fields of 32 bits.
-        let half = |index: usize| {
-            let mut half = [0; 4];
-            half.copy_from_slice(&header[4 * index..4 * index + 4]);
-            u64::from(u32::from_ne_bytes(half))
-        };
-        let (used, size_class, next, most) = (half(0), half(9), half(10), half(11));
-        if size_class >= SIZE_CLASSES {
-            return None;
-        }
-        let block_bytes = (size_class + 1) * ALIGNMENT;
-        // `maxnextoffset` is what remains to be certain of.
-        let plausible = most == self.pool_bytes - block_bytes
-            && next >= POOL_HEADER
-            && next <= most + block_bytes
-            && (next - POOL_HEADER).is_multiple_of(block_bytes)
-            && used <= (self.pool_bytes - POOL_HEADER) / block_bytes;
-        plausible.then_some(block_bytes)
-    }
-
-    /// Where the memory of an object begins: its own, and what it has out of line.
-    fn memory_of(&mut self, object: &Object) -> Vec<u64> {
-        /// `PyListObject.ob_item`, `PyDictObject.ma_keys` and `.ma_values`; below,
-        /// `PySetObject.table`, `PyByteArrayObject.ob_bytes`, `arrayobject.ob_item` and NumPy's
-        /// `PyArrayObject_fields.data`.
-        const ITEMS: u64 = 24;
-        const KEYS: u64 = 32;
-        const VALUES: u64 = 40;
-        let Object { address, of_type } = object;
-        let offsets: &[u64] = match &*of_type.name {
-            _ if of_type.flags & LIST != 0 => &[ITEMS],
-            _ if of_type.flags & DICT != 0 => &[KEYS, VALUES],
-            "set" | "frozenset" => &[40],
-            "bytearray" => &[32],
-            "array.array" => &[24],
-            "numpy.ndarray" => &[16],
-            _ => &[],
-        };
-        let mut all = vec![address - self.before(of_type)];
-        all.extend(
-            offsets
-                .iter()
-                .filter_map(|offset| self.word(address + offset)),
-        );
-        all
-    }
-
-    /// The chunk of glibc's whose content begins at this address (malloc/malloc.c, `struct
-    /// malloc_chunk`), if it is longer than the blocks of pymalloc and both its size and what is
-    /// behind it are plausible.
-    fn chunk(&mut self, content: u64) -> Option<Range<u64>> {
-        const FLAGS: u64 = 7;
-        const PREVIOUS_IN_USE: u64 = 1;
-        const MAPPED: u64 = 2;
-        const LEAST: u64 = 512;
-        if !is_address(content) || !content.is_multiple_of(ALIGNMENT) {
-            return None;
-        }
-        let word = WORD as u64;
-        let size = self.word(content - word)?;
-        let (bytes, flags) = (size & !FLAGS, size & FLAGS);
-        let start = content - 2 * word;
-        let end = start
-            .checked_add(bytes)
-            .filter(|end| *end < END_OF_ADDRESSES)?;
-        // Since glibc 2.43 the size of a mapping is that without the chunk's head.
-        let end = match flags & MAPPED {
-            MAPPED if (end + 2 * word).is_multiple_of(page_size()) => end + 2 * word,
-            _ => end,
-        };
-        if bytes <= LEAST || !bytes.is_multiple_of(ALIGNMENT) {
-            return None;
-        }
-        let plausible = match flags & MAPPED {
-            // In a mapping of its own, which it fills. Its end need not have been touched.
-            MAPPED => {
-                flags == MAPPED
-                    && self.word(start) == Some(0)
-                    && start.is_multiple_of(page_size())
-                    && end.is_multiple_of(page_size())
-            }
-            _ => {
-                // The next chunk says that this one is in use.
-                let next = self.word(end + word)?;
-                next & PREVIOUS_IN_USE != 0 && next & !FLAGS >= 2 * word
-            }
-        };
-        plausible.then_some(content..end)
-    }
-
     fn word(&mut self, address: u64) -> Option<u64> {
         let mut word = [0; WORD];
         (is_address(address) && (self.read)(address, &mut word)).then(|| u64::from_ne_bytes(word))
-    }
-}
-
-/// Gives these pages, in ascending order, the names of what claims them, if they have none. Not
-/// page by page of what is claimed, which is as much as a word of that memory says.
-fn settle(claims: Vec<ObjectExtent>, pages: &[u64], found: &mut HashMap<u64, Arc<str>>) {
-    for (bytes, name) in claims {
-        let claimed = bytes.start / page_size()..bytes.end.div_ceil(page_size());
-        let first = pages.partition_point(|page| *page < claimed.start);
-        for page in pages[first..]
-            .iter()
-            .take_while(|page| **page < claimed.end)
-        {
-            found.entry(*page).or_insert_with(|| Arc::clone(&name));
-        }
     }
 }
 
@@ -437,9 +190,11 @@ fn is_address(address: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::types::{FLAGS, LIST, READY, TYPE};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::ops::Range;
 
     const TYPE_OF_TYPES: u64 = 0x5000_0000_0000;
     pub(super) const THING: u64 = 0x5000_0000_1000;
@@ -504,9 +259,14 @@ mod tests {
                 {
                     return false;
                 }
-                for (at, byte) in (address..).zip(bytes) {
+                let (mut at, mut left) = (address, bytes);
+                while !left.is_empty() {
                     let word = self.0.get(&(at - at % 8)).copied().unwrap_or(0);
-                    *byte = word.to_ne_bytes()[usize::try_from(at % 8).unwrap()];
+                    let skipped = usize::try_from(at % 8).unwrap();
+                    let length = left.len().min(8 - skipped);
+                    let (part, others) = left.split_at_mut(length);
+                    part.copy_from_slice(&word.to_ne_bytes()[skipped..skipped + length]);
+                    (at, left) = (at + length as u64, others);
                 }
                 true
             }

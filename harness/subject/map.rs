@@ -10,6 +10,7 @@ mod asked;
 mod blocks;
 mod buffer;
 mod byte_code;
+mod chunks;
 mod collector;
 mod held;
 mod keys;
