@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<NamedDocument, DocumentFileError> {
 
 /// A document of either kind.
 #[derive(Debug)]
-pub enum Document {
+pub enum AnyDocument {
     /// What was measured.
     Report(Box<NamedDocument>),
     /// Trees of processes.
@@ -68,16 +68,16 @@ pub enum Document {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_any(path: &Path) -> Result<Document, DocumentFileError> {
+pub fn read_any(path: &Path) -> Result<AnyDocument, DocumentFileError> {
     let bytes = read_bytes(path).map_err(|source| DocumentFileError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
     if !model::is_of_trees(&bytes) {
-        return Ok(Document::Report(Box::new(read(path)?)));
+        return Ok(AnyDocument::Report(Box::new(read(path)?)));
     }
     match model::read_trees(&bytes) {
-        Ok(trees) => Ok(Document::Trees(trees)),
+        Ok(trees) => Ok(AnyDocument::Trees(trees)),
         Err(source) => Err(malformed(path, source)),
     }
 }
@@ -88,8 +88,8 @@ pub fn read_any(path: &Path) -> Result<Document, DocumentFileError> {
 /// When it cannot be read or is none.
 pub fn read_trees(path: &Path) -> Result<Trees, DocumentFileError> {
     match read_any(path)? {
-        Document::Trees(trees) => Ok(trees),
-        Document::Report(_) => Err(malformed(path, DocumentError::NoTrees)),
+        AnyDocument::Trees(trees) => Ok(trees),
+        AnyDocument::Report(_) => Err(malformed(path, DocumentError::NoTrees)),
     }
 }
 

@@ -11,7 +11,7 @@ use super::options::{ToleranceOptions, renamed};
 use super::{terminal, trees_baseline};
 use crate::claims::Claims;
 use crate::compare::{self, Renamed};
-use crate::documents::{self, Document};
+use crate::documents::{self, AnyDocument};
 use crate::model::trees::{self, Trees};
 use crate::model::{Comparison, Status};
 use crate::output::Output;
@@ -62,8 +62,8 @@ enum ComparisonFormat {
 impl CompareArgs {
     pub fn run(&self) -> Result<(), CommandError> {
         let base = match documents::read_any(&self.base)? {
-            Document::Report(named) => named.report,
-            Document::Trees(base) => {
+            AnyDocument::Report(named) => named.report,
+            AnyDocument::Trees(base) => {
                 return self.trees(&base, &documents::read_trees(&self.new)?);
             }
         };

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::error::CommandError;
 use super::report_folder;
-use crate::documents::Document;
+use crate::documents::AnyDocument;
 use crate::model::printable_lines;
 use crate::model::trees::Trees;
 use crate::output::{FolderKind, Output, ReportFolder};
@@ -70,10 +70,10 @@ impl ReportArgs {
                 })?,
             };
             match documents::read_any(&self.run)? {
-                Document::Report(named) => {
+                AnyDocument::Report(named) => {
                     report_folder::write(report_folder::open(Some(&place))?, &named.report)?;
                 }
-                Document::Trees(trees) => {
+                AnyDocument::Trees(trees) => {
                     report_folder::write_trees(report_folder::open(Some(&place))?, &trees)?;
                 }
             }
@@ -84,8 +84,8 @@ impl ReportArgs {
             return Ok(Output::Standard.write(printable_lines(&said).as_bytes())?);
         };
         let document = match documents::read_any(&self.run)? {
-            Document::Report(named) => named.report,
-            Document::Trees(trees) => return self.of_trees(format, &trees),
+            AnyDocument::Report(named) => named.report,
+            AnyDocument::Trees(trees) => return self.of_trees(format, &trees),
         };
         let bytes = match format {
             ReportFormat::Svg | ReportFormat::Png => {

@@ -41,7 +41,7 @@ pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
 pub use comparison::{
     ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
 };
-pub use cost::{Cost, Edge, NamedPages, Reason, Spent, Why};
+pub use cost::{CausedPages, Cost, Edge, NamedPages, Spent, Why};
 pub use counted::{OnTheWay, Region, Totals};
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, is_of_trees, read, read_trees};
 pub use environment::{Environment, HugePages, Ksm, Privileges};

@@ -2,7 +2,7 @@
 
 use super::words::{NAMED, NEARLY_ALL, and, because, contents, neighbours, part_of, places};
 use refcow_model::numbers::{bytes, count, counted, signed_bytes};
-use refcow_model::{Cost, Measurement, Processes, Reason, Report, Run, Why, is_noise};
+use refcow_model::{CausedPages, Cost, Measurement, Processes, Report, Run, Why, is_noise};
 
 /// The visit in which Python ends.
 const EXIT: &str = "exit";
@@ -245,8 +245,8 @@ fn reason(why: &Why, ends_python: bool) -> String {
     };
     let at = |places: Option<String>| places.map_or_else(String::new, |at| format!(": {at}"));
     let whole = why.pages as f64;
-    let part = |reason: &Reason| reason.pages as f64 / whole;
-    let clause = |reason: &Reason| because(reason, why.region, ends_python);
+    let part = |reason: &CausedPages| reason.pages as f64 / whole;
+    let clause = |reason: &CausedPages| because(reason, why.region, ends_python);
     // What nobody knows is told if it is most of it; else what is known is.
     let known = match clause(first) {
         None if part(first) < MAINLY => why.reasons.iter().find(|one| clause(one).is_some()),

@@ -1,7 +1,7 @@
 //! Regions, causes and places in plain words, for sentences. Tables keep the short names.
 
 use refcow_model::numbers::{bytes, count, share};
-use refcow_model::{Cause, NamedPages, Reason, RegionName};
+use refcow_model::{Cause, CausedPages, NamedPages, RegionName};
 
 /// The part of a reason's pages from which on a name stands for all of them.
 pub(crate) const NEARLY_ALL: f64 = 0.9;
@@ -55,7 +55,11 @@ pub(crate) fn part_of(region: RegionName, part: Option<f64>) -> String {
 }
 
 /// What was written, as a clause behind "because". `None`: nobody knows.
-pub(crate) fn because(reason: &Reason, region: RegionName, ends_python: bool) -> Option<String> {
+pub(crate) fn because(
+    reason: &CausedPages,
+    region: RegionName,
+    ends_python: bool,
+) -> Option<String> {
     let objects = WrittenObjects::of(&reason.types, reason.pages);
     let is_by_program = reason.functions.iter().any(|(name, _)| name.is_some());
     let is_of_c = match reason.cause {
@@ -239,8 +243,8 @@ mod tests {
             .collect()
     }
 
-    fn reason(cause: Cause, types: &[(&str, u64)]) -> Reason {
-        Reason {
+    fn reason(cause: Cause, types: &[(&str, u64)]) -> CausedPages {
+        CausedPages {
             cause,
             pages: 100,
             types: named(types),

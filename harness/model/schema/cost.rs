@@ -12,7 +12,7 @@ pub type NamedPages = Vec<(Option<String>, u64)>;
 
 /// Pages of one region that one cause copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
+pub struct CausedPages {
     /// The cause.
     pub cause: Cause,
     /// How many pages.
@@ -48,7 +48,7 @@ pub struct Why {
     /// Which part of the region that is, if the region is large enough for a part to say anything.
     pub share: Option<f64>,
     /// Those of each cause, the most first. Empty: causes are not known.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<CausedPages>,
     /// Those of each type, and of each Python line where lines are known.
     pub objects: NamedPages,
     /// Those of each function.
@@ -198,12 +198,12 @@ impl Child {
         let pages = self.own_unshared(region);
         let causes = self.own_causes(region);
         let at_edge = pages != region.unshared;
-        let mut reasons: Vec<Reason> = Cause::ALL
+        let mut reasons: Vec<CausedPages> = Cause::ALL
             .into_iter()
             .filter(|_| causes.is_some())
             .map(|cause| {
                 let of_cause = || written().filter(|written| written.cause == cause);
-                Reason {
+                CausedPages {
                     cause,
                     pages: causes.map_or(0, |causes| causes.of(cause)),
                     types: ordered(of_cause(), |one| one.of_type.clone()),
