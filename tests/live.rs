@@ -1,10 +1,10 @@
 //! Trees of processes that were not started by refcow: which belong together, and which pages they share.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -12,71 +12,13 @@ use refcow::live::document::{
     PagesAre, ProcessFigures, RecordedFigures, RecordedProcess, SeenBy, Total, TreeFigures, Trees,
 };
 use refcow::model::Cause;
-use refcow::observe::settle;
 use rstest::rstest;
 
-use crate::common::{REFCOW, by_python, cannot_record, python, run, signals, skipped};
+use crate::common::{REFCOW, Target, by_python, cannot_record, python, run, signals, skipped};
 
 pub const NOBODY: u32 = 65_534;
 /// One that any user may start.
 pub const SYSTEM: &str = "/usr/bin/python3";
-
-/// A Python program that waits for its standard input to end, and ends then.
-struct Target {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Lines<BufReader<ChildStdout>>,
-    /// Processes that wait when they have answered.
-    waiting: Vec<i32>,
-}
-
-impl Target {
-    fn start(mut command: Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("a Python");
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            input,
-            output,
-            waiting: Vec::new(),
-        }
-    }
-
-    fn of_text(program: &str) -> Self {
-        let mut command = Command::new(python());
-        command.args(["-c", program]);
-        Self::start(command)
-    }
-
-    fn line(&mut self) -> String {
-        self.output.next().expect("a line").unwrap()
-    }
-
-    fn numbers(&mut self) -> Vec<i32> {
-        let line = self.line();
-        line.split_whitespace()
-            .map(|word| word.parse().unwrap())
-            .collect()
-    }
-
-    fn say(&mut self, line: &str) -> String {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-        let answer = self.line();
-        for pid in &self.waiting {
-            settle(*pid).unwrap();
-        }
-        answer
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        self.input = None;
-        let _ = self.child.wait();
-    }
-}
 
 pub fn document(printed: &str) -> Trees {
     let document: serde_json::Value = serde_json::from_str(printed).unwrap();
@@ -653,15 +595,11 @@ while True: signal.pause()";
     let mut refcow = Command::new(REFCOW);
     refcow.args(["run", "-q", "--", python(), "-c", program]);
     signals::with_default_signals(&mut refcow);
-    let mut child = refcow
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(said.next().unwrap().unwrap(), "ready");
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(7));
+    refcow.stderr(Stdio::null());
+    let mut target = Target::start(refcow);
+    assert_eq!(target.line(), "ready");
+    kill(Pid::from_raw(target.pid()), Signal::SIGTERM).unwrap();
+    assert_eq!(target.end().1.code(), Some(7));
 }
 
 #[test]
@@ -689,18 +627,13 @@ fn of_a_program_that_is_no_python_and_forks_nobody_pages_are_counted_all_the_sam
     refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
     refcow.arg(&place);
     refcow.args(["--", "sh", "-c", "echo ready; read line"]);
-    refcow.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = refcow.stderr(Stdio::piped()).spawn().unwrap();
-    let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(printed.next().unwrap().unwrap(), "ready");
+    let mut target = Target::start_and_hear(refcow);
+    assert_eq!(target.line(), "ready");
     // It is recorded by the second line after that.
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     for _ in 0..2 {
-        said.next().expect("a line").unwrap();
+        target.error_line();
     }
-    drop(child.stdin.take());
-    said.for_each(drop);
-    child.wait().unwrap();
+    target.end();
     let trees = document(&std::fs::read_to_string(place).unwrap()).trees;
     assert_eq!(trees.len(), 1, "{trees:#?}");
     assert_eq!(trees[0].python, None);
@@ -790,24 +723,11 @@ fn what_was_written_first_is_told_with_its_type_and_what_wrote() {
             .arg("--")
             .arg(python)
             .args(["-c", CAUSES]);
-        refcow
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = refcow.spawn().unwrap();
-        let mut done = BufReader::new(child.stdout.take().unwrap()).lines();
-        done.next().expect("two numbers").unwrap();
+        let mut target = Target::start_and_hear(refcow);
+        target.line();
         // The parent ends when its workers' pages have been looked at: the rows of both are 5.2 MiB at least.
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        let copied = |line: String| -> Option<f64> {
-            let (_, amount) = line.split_once("copied ")?;
-            amount.split_once(" MiB,")?.0.parse().ok()
-        };
-        while copied(said.next().expect("a line").unwrap()).is_none_or(|copied| copied < 5.2) {}
-        said.next().expect("a line").unwrap();
-        drop(child.stdin.take());
-        std::thread::spawn(move || said.for_each(drop));
-        assert!(child.wait().unwrap().success());
+        target.until_seen("copied", 5.2);
+        assert!(target.end().1.success());
         let trees = document(&std::fs::read_to_string(place).unwrap()).trees;
         let recorded = recorded(&trees[0]);
         assert_eq!(recorded.lost_faults, 0);

@@ -1,12 +1,11 @@
 //! What is told below the table of a tree that was recorded, and whether doing what it says helps.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use refcow::live::document::{Phase, TreeFigures, TreeFinding, Trees};
 
-use crate::common::{REFCOW, by_python, cannot_record, python, run};
+use crate::common::{REFCOW, Target, by_python, cannot_record, python, run};
 
 /// A parent with data that its worker collects and uses. It ends when its input does: what has ended cannot be read.
 const COLLECTS: &str = "
@@ -38,25 +37,11 @@ fn recorded(python: &Path, program: &str, least: f64) -> (TreeFigures, String) {
         .arg("--")
         .arg(python)
         .args(["-c", program]);
-    let piped = refcow.stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    // A line after that says so, all of it has been looked at.
-    let mut wait = |what: &str, least: f64| {
-        let amount = |line: String| -> Option<f64> {
-            let (_, amount) = line.split_once(what)?;
-            let (amount, _) = amount.split_once(" MiB")?;
-            amount.parse().ok()
-        };
-        while amount(said.next().expect("a line").unwrap()).is_none_or(|now| now < least) {}
-        said.next().expect("a line").unwrap();
-    };
-    wait(", new ", FILLER);
-    writeln!(child.stdin.as_mut().unwrap()).unwrap();
-    wait(", copied ", least);
-    drop(child.stdin.take());
-    std::thread::spawn(move || said.for_each(drop));
-    assert!(child.wait().unwrap().success());
+    let mut target = Target::start_and_hear(refcow);
+    target.until_seen("new", FILLER);
+    target.tell("");
+    target.until_seen("copied", least);
+    assert!(target.end().1.success());
     let document = std::fs::read_to_string(place).unwrap();
     let mut trees: Trees = serde_json::from_str(&document).unwrap();
     assert_eq!(trees.trees.len(), 1, "{document}");
@@ -181,15 +166,11 @@ fn what_workers_made_alike_is_counted_page_for_page() {
     if cannot_record("what workers have alike") {
         return;
     }
-    let mut program = Command::new(python());
-    program.args(["-c", ALIKE]).stdin(Stdio::piped());
-    let mut program = program.stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
-    let pid = said.next().expect("a number").unwrap();
+    let mut target = Target::of_text(ALIKE);
+    let pid = target.line();
     let document = run::stdout(&["attach", &pid, "--for", "10ms", "--format", "json"]);
     let table = run::stdout(&["attach", &pid, "--for", "10ms"]);
-    drop(program.stdin.take());
-    program.wait().unwrap();
+    target.end();
     let trees: Trees = serde_json::from_str(&document).unwrap();
     let tree = &trees.trees[0];
     assert_eq!(tree.alike.len(), 1, "{document}");

@@ -1,10 +1,9 @@
 //! Lines of Python behind the pages that trees of processes copy: `--lines`, `--own` and `--by`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -12,11 +11,11 @@ use nix::unistd::{Pid, geteuid};
 use refcow::live::document::{CauseFigures, PagesAre, RecordedFigures, ThreadIs};
 use tempfile::TempDir;
 
-use crate::common::{REFCOW, by_python, cannot_record, python, run, signals, skipped};
+use crate::common::{REFCOW, Target, by_python, cannot_record, python, run, signals, skipped};
 use crate::live::{NOBODY, SYSTEM, document};
 
 /// The program whose lines are known, with a package that it imports from where packages are installed.
-struct Program {
+struct KnownLines {
     folder: TempDir,
 }
 
@@ -24,7 +23,7 @@ const TEXT: &str = include_str!("live/lines.py");
 const PACKAGE: &str =
     "def write(data, places):\n    for place in places:\n        data[place] = 2\n";
 
-impl Program {
+impl KnownLines {
     fn new() -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
@@ -79,32 +78,18 @@ impl Program {
     }
 
     /// What refcow says that runs the program, which is let go when all of its pages have been looked at.
-    fn let_go(mut refcow: Command) -> String {
-        refcow.stderr(Stdio::piped());
-        let mut target = Target::start(refcow);
+    fn let_go(refcow: Command) -> String {
+        let mut target = Target::start_and_hear(refcow);
         // The parent ends when its worker's pages have been looked at: 1,500 and some.
-        let mut said = BufReader::new(target.child.stderr.take().unwrap()).lines();
-        let mut all = String::new();
-        let mut line = || {
-            let line = said.next().expect("a line").unwrap();
-            all += &(line.clone() + "\n");
-            line
-        };
-        let copied = |line: &str| -> Option<f64> {
-            let (_, amount) = line.split_once("copied ")?;
-            amount.split_once(" MiB,")?.0.parse().ok()
-        };
-        while copied(&line()).is_none_or(|copied| copied < 5.8) {}
+        let mut all = target.until_seen("copied", 5.8);
         target.line();
         assert_eq!(target.line(), "done");
-        line();
-        line();
-        drop(target.child.stdin.take());
-        for line in said {
-            all += &(line.unwrap() + "\n");
+        for _ in 0..2 {
+            all += &(target.error_line() + "\n");
         }
-        assert!(target.child.wait().unwrap().success());
-        all
+        let (others, status) = target.end();
+        assert!(status.success());
+        all + &others
     }
 }
 
@@ -128,7 +113,7 @@ fn by_line(recorded: &RecordedFigures) -> ByLine {
 }
 
 /// What the program writes, and at most so many pages besides: of objects that these lines use.
-fn check(program: &Program, by_line: &ByLine, own_package: bool) {
+fn check(program: &KnownLines, by_line: &ByLine, own_package: bool) {
     const BESIDES: u64 = 12;
     let package = match own_package {
         true => (program.line_of_package(), None),
@@ -159,7 +144,7 @@ fn each_page_has_the_line_that_wrote_it() {
     }
     for interpreter in by_python::interpreters() {
         eprintln!("{}", interpreter.program.display());
-        let program = Program::new();
+        let program = KnownLines::new();
         let recorded = program.run(&["--lines=1"], &interpreter.program);
         check(&program, &by_line(&recorded), false);
         let lines = recorded.lines.as_ref().unwrap();
@@ -180,7 +165,7 @@ fn looking_at_some_faults_keeps_the_shares() {
     if cannot_record("lines of a tree") {
         return;
     }
-    let program = Program::new();
+    let program = KnownLines::new();
     let recorded = program.run(&["--lines"], Path::new(python()));
     let by_line = by_line(&recorded);
     // Every seventh; what else the line copies may be among them.
@@ -196,38 +181,11 @@ fn a_folder_can_be_the_users_own_although_it_is_installed() {
     if cannot_record("lines of a tree") {
         return;
     }
-    let program = Program::new();
+    let program = KnownLines::new();
     let folder = program.packages();
     let options = ["--lines=1", "--own", folder.to_str().unwrap()];
     let recorded = program.run(&options, Path::new(python()));
     check(&program, &by_line(&recorded), true);
-}
-
-/// The program, which runs and is looked at then.
-struct Target {
-    child: Child,
-    output: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Target {
-    fn start(mut command: Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, output }
-    }
-
-    fn line(&mut self) -> String {
-        self.output.next().expect("a line").unwrap()
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        // It ends when nobody traces it, too.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What `attach` says of the program, as root and as an ordinary user.
@@ -235,8 +193,8 @@ fn attached(
     refcow: Command,
     user: Option<u32>,
     python: &str,
-) -> (Program, RecordedFigures, String) {
-    let program = Program::new();
+) -> (KnownLines, RecordedFigures, String) {
+    let program = KnownLines::new();
     let mut command = Command::new(python);
     command
         .arg("-B")
@@ -305,12 +263,12 @@ fn lines_stand_below_the_causes_and_pages_can_be_grouped() {
     if cannot_record("lines of a tree") {
         return;
     }
-    let program = Program::new();
+    let program = KnownLines::new();
     let table = |options: &[&str]| {
         let mut refcow = Command::new(REFCOW);
         refcow.args(["run", "--every", "20ms"]).args(options);
         program.add_to(&mut refcow, python());
-        Program::let_go(refcow)
+        KnownLines::let_go(refcow)
     };
     let all = table(&["--lines"]);
     assert!(
@@ -348,7 +306,7 @@ fn what_is_traced_already_is_refused() {
     command.args(["-c", "print(1, flush=True); input()"]);
     let mut target = Target::start(command);
     target.line();
-    let pid = target.child.id().cast_signed();
+    let pid = target.pid();
     ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()).unwrap();
     let output = run::run(&["attach", &pid.to_string(), "--lines", "--for", "1s"]);
     let error = String::from_utf8(output.stderr).unwrap();
@@ -361,6 +319,7 @@ fn what_is_traced_already_is_refused() {
         "{error}"
     );
     assert_eq!(output.status.code(), Some(3));
+    target.kill();
 }
 
 #[test]
@@ -392,7 +351,7 @@ fn ends_well(target: &mut Target, round: usize, act: impl FnOnce(&mut Target)) {
         assert_eq!(target.line(), "round");
     }
     act(target);
-    let last = target.output.by_ref().map(Result::unwrap).last();
+    let last = target.last_line();
     assert_eq!(last.as_deref(), Some("ended 0 0 0 0"), "{round}");
 }
 
@@ -408,7 +367,7 @@ fn survives(rounds: impl Iterator<Item = usize>) {
         let mut target = copying(folder.path(), refcow);
         let tracer: i32 = target.line().parse().unwrap();
         ends_well(&mut target, round, |target| match round % 2 {
-            0 => target.child.kill().unwrap(),
+            0 => target.kill(),
             _ => kill(Pid::from_raw(tracer), Signal::SIGKILL).unwrap(),
         });
     }
@@ -435,7 +394,7 @@ fn a_tree_goes_on_when_refcow_is_killed_that_was_attached_or_its_tracer_is_told_
     let folder = tempfile::tempdir().unwrap();
     for round in 0..4 {
         let mut target = copying(folder.path(), Command::new(python()));
-        let pid = target.child.id().to_string();
+        let pid = target.pid().to_string();
         let mut refcow = Command::new(REFCOW);
         refcow.args(["attach", &pid, "-q", "--lines=1"]);
         let refcow = refcow.stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,12 +1,11 @@
 //! A document of trees, as a page, charts and rows, and what is no such document.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{REFCOW, cannot_record, python, run};
+use crate::common::{REFCOW, Target, cannot_record, run};
 
 /// A parent with two workers that were recorded for two seconds.
 fn document() -> Value {
@@ -236,22 +235,14 @@ fn a_recording_is_kept_as_a_baseline_and_a_later_one_compared_with_it() {
     if cannot_record("baselines of trees") {
         return;
     }
-    let mut program = Command::new(python());
-    program.args([
-        "-c",
+    let mut target = Target::of_text(
         "import os, sys
 for _ in range(2):
     if os.fork() == 0: sys.stdin.read(); os._exit(0)
 print(os.getpid(), flush=True)
 sys.stdin.read()",
-    ]);
-    let mut program = program
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
-    let pid = said.next().expect("a number").unwrap();
+    );
+    let pid = target.line();
     let folder = tempfile::tempdir().unwrap();
     let attach = |options: &[&str]| {
         let mut refcow = Command::new(REFCOW);
@@ -267,6 +258,5 @@ sys.stdin.read()",
         .unwrap();
     assert!(copies.ends_with(" same"), "{table}");
     assert!(folder.path().join("page/index.html").exists());
-    drop(program.stdin.take());
-    program.wait().unwrap();
+    target.end();
 }

@@ -1,9 +1,8 @@
 //! What a terminal shows while a tree is recorded.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::common::{REFCOW, cannot_record, python, run};
+use crate::common::{REFCOW, Target, cannot_record, python, run};
 
 /// Starts a program on a terminal 60 columns wide, presses `q` when it says that this ends it, and prints how it ended, whether the terminal is as it
 /// was, and how far the last line of the picture is from the beginning of one: lines have as many columns as the terminal, with blanks behind.
@@ -36,26 +35,17 @@ fn on_a_terminal_q_ends_the_recording_and_the_terminal_is_as_it_was() {
     if cannot_record("the view of a tree") {
         return;
     }
-    let mut program = Command::new(python());
-    program.args([
-        "-c",
+    let mut target = Target::of_text(
         "import os, sys
 if os.fork() == 0: sys.stdin.read(); os._exit(0)
 print(os.getpid(), flush=True)
 sys.stdin.read()",
-    ]);
-    let mut program = program
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
-    let pid = said.next().expect("a number").unwrap();
+    );
+    let pid = target.line();
     let mut terminal = Command::new(python());
     terminal.args(["-c", PRESSES, REFCOW, "attach", &pid, "--every", "20ms"]);
     let printed = run::succeeded("a terminal", run::output(&mut terminal));
-    drop(program.stdin.take());
-    program.wait().unwrap();
+    target.end();
     let (first, table) = printed.split_once('\n').unwrap();
     assert_eq!(first, "0 True 0 True", "{printed}");
     assert!(table.contains("2 processes, CPython 3."), "{table}");

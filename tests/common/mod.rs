@@ -14,6 +14,7 @@ mod remains;
 pub mod run;
 mod running;
 pub mod signals;
+mod target;
 mod waiting;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use acting::When;
 pub use place::Place;
 pub use remains::is_gone;
 pub use running::{Finished, Running};
+pub use target::Target;
 
 use waiting::PATIENCE;
 
@@ -49,13 +51,26 @@ pub fn launch(interpreter: &Interpreter, children: usize) -> Launch {
 
 /// The interpreter that refcow chooses by itself here: looked for once, not in every run.
 pub fn python() -> &'static str {
-    static PYTHON: OnceLock<String> = OnceLock::new();
+    &default_python().0
+}
+
+/// The same, and what refcow remembers of it.
+fn default_python() -> &'static (String, Vec<u8>) {
+    static PYTHON: OnceLock<(String, Vec<u8>)> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let place = Place::new();
-        let measure = "measure ints --count 1 --visit idle --children 1 --format json";
-        let finished = place.run(place.refcow(measure.split(' '))).exits_with(0);
-        let run = run::the_run(&finished.stdout);
-        run.python.executable.to_str().unwrap().to_owned()
+        let measure = |more: &[&str]| {
+            let measure = "measure ints --count 1 --visit idle --children 1 --format json";
+            let mut refcow = place.refcow(measure.split(' '));
+            refcow.args(more);
+            run::the_run(&place.run(refcow).exits_with(0).stdout)
+        };
+        let chosen = measure(&[]).python.executable;
+        let chosen = chosen.to_str().unwrap();
+        // As it is named in most tests.
+        measure(&["--python", chosen]);
+        let remembered = std::fs::read(place.path(place::REMEMBERED)).unwrap();
+        (chosen.to_owned(), remembered)
     })
 }
 

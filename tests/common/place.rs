@@ -1,8 +1,8 @@
 //! A folder for one test, and commands that stay in it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,10 +13,13 @@ use tempfile::TempDir;
 
 use super::running::{Finished, Running};
 use super::signals::with_default_signals;
-use super::{REFCOW, python, subject};
+use super::{REFCOW, default_python, subject};
 
 /// A user that owns nothing: `nobody` on all distributions.
 const NOBODY: u32 = 65534;
+
+/// Where refcow keeps what interpreters have said of themselves.
+pub(super) const REMEMBERED: &str = "cache/refcow/interpreters.json";
 
 /// A folder for one test. Its path is in the environment of every process of a run (refcow hands
 /// `TMPDIR` on to the subject), which is how they are known, wherever they went.
@@ -112,9 +115,18 @@ impl Place {
         command
     }
 
-    /// `refcow measure` with one child and a usable interpreter.
+    /// `refcow measure` with one child and a usable interpreter, which an earlier run has asked what
+    /// it is. (What a first run does is what tests of other commands and of `tests/python` see.)
     pub fn measure<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.refcow(["measure", "--children", "1", "--python", python()]);
+        let (python, remembered) = default_python();
+        let file = self.path(REMEMBERED);
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        folder.create(file.parent().unwrap()).unwrap();
+        if !file.exists() {
+            fs::write(file, remembered).unwrap();
+        }
+        let mut command = self.refcow(["measure", "--children", "1", "--python", python]);
         command.args(arguments);
         command
     }
