@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use refcow::model::{AfterKill, Alternative, Run, StartMethod, Warning};
+use refcow::model::{AfterKill, Alternative, Report, Run, StartMethod, Warning};
+use refcow::report::render_alternatives;
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -163,15 +164,23 @@ fn properties_are_those_of_the_way(
     });
 }
 
+/// All ways with an interpreter, measured once for all tests here.
+fn all_ways(python: &str) -> &'static Report {
+    static REPORTS: by_python::MeasuredOnce<Report> = by_python::MeasuredOnce::new();
+    REPORTS.with(python, || {
+        let place = Place::new();
+        let finished = place
+            .run(compare_with(&place, python, &["--size", "65536"]))
+            .exits_with(0);
+        place.nothing_remains();
+        nothing_in(&place);
+        run::report(&finished.stdout)
+    })
+}
+
 fn properties(python: &str) -> String {
-    let place = Place::new();
-    let finished = place
-        .run(compare_with(&place, python, &["--size", "65536"]))
-        .exits_with(0);
-    place.nothing_remains();
-    nothing_in(&place);
     let mut text = String::new();
-    for alternative in report(&finished).alternatives {
+    for alternative in all_ways(python).runs[0].alternatives.clone() {
         let Alternative {
             way,
             start_method,
@@ -214,19 +223,17 @@ fn one_child_has_no_sibling() {
 
 #[test]
 fn tables_fit_a_terminal_of_80_columns() {
-    let place = Place::new();
-    let arguments = ["sharing", "--size", "65536", "--python", python()];
-    let table = place.run(place.refcow_with_packages(arguments));
-    let table = table.exits_with(0).stdout;
-    // In a pipe sentences are wrapped at 100.
+    // As into a pipe, where sentences are wrapped at 100.
+    let table = render_alternatives(all_ways(python()), None);
+    let table = String::from_utf8(table).unwrap();
     let (tables, _notes) = table.split_once("\nshm: multiprocessing").unwrap();
     for line in tables.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    let markdown = place
-        .run(place.refcow([&arguments[..], &["--way", "list", "--format", "markdown"]].concat()))
-        .exits_with(0)
-        .stdout;
+    let place = Place::new();
+    let words = ["--size", "65536", "--way", "list", "--format", "markdown"];
+    let command = place.refcow([&["sharing", "--python", python()], &words[..]].concat());
+    let markdown = place.run(command).exits_with(0).stdout;
     assert!(markdown.contains("| fork: list of ints |"), "{markdown}");
 }
 

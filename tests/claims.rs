@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Mutex, OnceLock};
 
 use refcow::claims::{Claims, Expectations, Figures};
 use refcow::model::{
@@ -23,14 +22,8 @@ fn report() -> &'static Run {
 
 /// The same with another interpreter.
 fn report_of(python: &str) -> &'static Run {
-    static REPORTS: Mutex<BTreeMap<String, &OnceLock<Run>>> = Mutex::new(BTreeMap::new());
-    let report: &OnceLock<Run> = {
-        let mut reports = REPORTS.lock().unwrap();
-        reports
-            .entry(python.to_owned())
-            .or_insert_with(|| Box::leak(Box::default()))
-    };
-    report.get_or_init(|| {
+    static REPORTS: by_python::MeasuredOnce<Run> = by_python::MeasuredOnce::new();
+    REPORTS.with(python, || {
         let arguments = ["claims", "--quick", "--format", "json", "--python", python];
         run::the_run(&run::stdout(&arguments))
     })

@@ -88,39 +88,51 @@ fn a_process_that_dies_is_told_with_how_and_when(
     place.nothing_remains();
 }
 
+/// Each of these hangs when those before it do, so that all wait for their limit at once.
 #[rstest]
-#[case::computing("while True: pass")]
-#[case::asleep("time.sleep(10 ** 6)")]
-#[case::deaf("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: signal.pause()")]
-#[case::stopped("os.kill(os.getpid(), signal.SIGSTOP)")]
-#[case::without_descriptors("os.closerange(3, 4096)\ntime.sleep(10 ** 6)")]
-#[case::without_any_descriptor("os.closerange(0, 4096)\ntime.sleep(10 ** 6)")]
-#[case::in_the_middle_of_a_word("to_the_observer(b'{\"')\ntime.sleep(10 ** 6)")]
-fn what_hangs_is_ended_at_the_time_limit(
-    #[values(When::Build, When::Visit)] when: When,
-    #[case] action: &str,
-) {
-    ended_at_the_time_limit(when, action);
+#[case::building(When::Build)]
+#[case::visiting(When::Visit)]
+fn what_hangs_is_ended_at_the_time_limit(#[case] when: When) {
+    all_end_at_the_time_limit(&[
+        (when, "time.sleep(10 ** 6)"),
+        (
+            when,
+            "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: signal.pause()",
+        ),
+        (when, "os.kill(os.getpid(), signal.SIGSTOP)"),
+        (when, "os.closerange(3, 4096)\ntime.sleep(10 ** 6)"),
+        (when, "os.closerange(0, 4096)\ntime.sleep(10 ** 6)"),
+        (when, "to_the_observer(b'{\"')\ntime.sleep(10 ** 6)"),
+        (when, "while True: pass"),
+    ]);
 }
 
-#[rstest]
-#[case::preparing(When::Prepare)]
-#[case::ending(When::Exit)]
-fn so_is_what_hangs_before_the_visits_and_at_exit(#[case] when: When) {
-    ended_at_the_time_limit(when, "time.sleep(10 ** 6)");
+#[test]
+fn so_is_what_hangs_before_the_visits_and_at_exit() {
+    let asleep = "time.sleep(10 ** 6)";
+    all_end_at_the_time_limit(&[(When::Prepare, asleep), (When::Exit, asleep)]);
 }
 
-fn ended_at_the_time_limit(when: When, action: &str) {
-    let place = Place::new();
-    let mut measure = place.measure_fixture_that(when, action);
-    // Long enough for all that comes before on a busy machine.
-    measure.args(["--timeout", "2"]);
-    let (who, doing) = when.of_whom();
-    place
-        .run(measure)
-        .says(&format!("the {who} did not finish {doing}"))
-        .refuses(3, " within 2 s", "--timeout");
-    place.nothing_remains();
+fn all_end_at_the_time_limit(hanging: &[(When, &str)]) {
+    let places: Vec<_> = hanging.iter().map(|_| Place::new()).collect();
+    let started = places.iter().zip(hanging).map(|(place, (when, action))| {
+        let action = format!("say('hangs')\n{action}");
+        let mut measure = place.measure_fixture_that(*when, &action);
+        // Long enough for all that comes before on a busy machine.
+        measure.args(["--timeout", "2"]);
+        let mut run = place.start(measure);
+        run.hear();
+        run
+    });
+    let runs: Vec<_> = started.collect();
+    for (run, ((when, action), place)) in runs.into_iter().zip(hanging.iter().zip(&places)) {
+        eprintln!("{when:?}: {action}");
+        let (who, doing) = when.of_whom();
+        run.wait()
+            .says(&format!("the {who} did not finish {doing}"))
+            .refuses(3, " within 2 s", "--timeout");
+        place.nothing_remains();
+    }
 }
 
 #[rstest]

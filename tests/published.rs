@@ -4,6 +4,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::common::{Finished, Place, canned, skipped};
 use refcow::consistency;
@@ -45,6 +46,25 @@ const ARGUMENTS: [&str; 7] = [
     "iterate",
     "--report",
 ];
+
+/// Files by their paths in a folder.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The report of a small run in the folder `out`, as an earlier run has left it there.
+fn published_before(place: &Place) {
+    static FILES: LazyLock<Files> = LazyLock::new(|| {
+        let place = Place::new();
+        published(&place);
+        let out = place.path("out");
+        let with_bytes = |name: String| (name.clone(), fs::read(out.join(name)).unwrap());
+        files(&out).into_iter().map(with_bytes).collect()
+    });
+    for (name, bytes) in &*FILES {
+        let path = place.path("out").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
 
 /// A small run, whose report is in the folder `out`.
 fn published(place: &Place) -> Finished {
@@ -99,7 +119,7 @@ fn a_run_is_published_as_a_folder_and_two_runs_give_the_same_pages() {
 #[case::one_picture(&["--format", "png", "--chart", "pages-lists"], Some("charts/pages-lists.png"))]
 fn a_document_gives_what_the_run_gave(#[case] format: &[&str], #[case] same_as: Option<&str>) {
     let place = Place::new();
-    published(&place);
+    published_before(&place);
     let run = place.path("out/run.json");
     let again = place.path("again");
     let mut arguments = vec!["report", run.to_str().unwrap()];
@@ -130,7 +150,7 @@ fn a_document_gives_what_the_run_gave(#[case] format: &[&str], #[case] same_as: 
 #[case::over_the_users_files(&["--output", "mine"], "mine/report.md was not written by refcow")]
 fn what_cannot_be_published_is_refused(#[case] arguments: &[&str], #[case] why: &str) {
     let place = Place::new();
-    published(&place);
+    published_before(&place);
     fs::create_dir(place.path("mine")).unwrap();
     place.file("mine/report.md", "mine");
     let run = place.path("out/run.json");
@@ -147,7 +167,7 @@ fn what_cannot_be_published_is_refused(#[case] arguments: &[&str], #[case] why: 
 #[test]
 fn a_report_without_a_place_goes_to_that_of_its_document() {
     let place = Place::new();
-    published(&place);
+    published_before(&place);
     let report = |run: &str| {
         let mut command = place.refcow(["report", run]);
         command.current_dir(place.path(""));
@@ -171,33 +191,34 @@ fn a_report_without_a_place_goes_to_that_of_its_document() {
     assert_eq!(bytes("mine-report/report.md"), b"mine");
 }
 
-/// Files by their paths in a folder.
-type Files = Vec<(String, Vec<u8>)>;
-
-/// A document in a file of that name, and what a report of it consists of.
-fn document(place: &Place, name: &str, document: &Report) -> (String, Files) {
-    let path = place.file(name, &serde_json::to_string(document).unwrap());
+/// A document, and what a report of it consists of.
+fn rendered(document: &Report) -> (String, Files) {
+    let text = serde_json::to_string(document).unwrap();
     // As it is read again.
-    let (mut document, _) = model::read(&fs::read(&path).unwrap()).unwrap();
+    let (mut document, _) = model::read(text.as_bytes()).unwrap();
     consistency::check(&mut document, refcow::COMMIT).unwrap();
-    (path, report::all(&document).unwrap())
+    (text, report::all(&document).unwrap())
 }
 
 /// Two documents, each of which has files that the other has not.
 fn two(place: &Place) -> [(String, Files); 2] {
-    let first = Report::of(canned::run_with_claims("3.12.1"));
-    let mut run = canned::run("3.13.0");
-    canned::draw_maps(&mut run);
-    let all = [
-        document(place, "first.json", &first),
-        document(place, "second.json", &Report::of(run)),
-    ];
-    let has = |of: &[(String, Vec<u8>)], name: &str| of.iter().any(|(other, _)| other == name);
-    for (one, other) in [(0, 1), (1, 0)] {
-        let only = all[one].1.iter().any(|(name, _)| !has(&all[other].1, name));
-        assert!(only, "{one} has all of the other's");
-    }
-    all
+    static TWO: LazyLock<[(String, Files); 2]> = LazyLock::new(|| {
+        let first = Report::of(canned::run_with_claims("3.12.1"));
+        let mut run = canned::run("3.13.0");
+        canned::draw_maps(&mut run);
+        let all = [rendered(&first), rendered(&Report::of(run))];
+        let has = |of: &[(String, Vec<u8>)], name: &str| of.iter().any(|(other, _)| other == name);
+        for (one, other) in [(0, 1), (1, 0)] {
+            let only = all[one].1.iter().any(|(name, _)| !has(&all[other].1, name));
+            assert!(only, "{one} has all of the other's");
+        }
+        all
+    });
+    let [(first, firsts), (second, seconds)] = &*TWO;
+    [
+        (place.file("first.json", first), firsts.clone()),
+        (place.file("second.json", second), seconds.clone()),
+    ]
 }
 
 /// `refcow report` of a document into the folder `out`.
@@ -241,7 +262,7 @@ fn files_of_the_users_stay_when_a_report_replaces_an_older_one() {
 #[test]
 fn what_comes_into_the_folder_while_something_is_measured_stays() {
     let place = Place::new();
-    published(&place);
+    published_before(&place);
     let action = "
 for name in ['out/mine.txt', 'out/charts/mine.svg']:
     with open(os.path.join(PLACE, name), 'w') as mine:
@@ -262,7 +283,7 @@ for name in ['out/mine.txt', 'out/charts/mine.svg']:
 #[test]
 fn a_file_that_comes_into_the_way_while_something_is_measured_is_not_replaced() {
     let place = Place::new();
-    published(&place);
+    published_before(&place);
     let before = fs::read(place.path("out/run.json")).unwrap();
     let action = "
 with open(os.path.join(PLACE, 'out/index.html'), 'w') as mine:

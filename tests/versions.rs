@@ -1,8 +1,5 @@
 //! What is known of versions of Python: that it is so on each, and that none of it is foregone.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock};
-
 use refcow::claims::{Claims, FactStatement, Figures};
 use refcow::model::{Fact, Figure, Outcome, Run, Value, Version};
 use rstest::rstest;
@@ -11,13 +8,8 @@ use crate::common::{Place, by_python, python, run};
 
 /// All facts, put to the test once for all tests here.
 fn run_of(python: &str) -> &'static Run {
-    static RUNS: Mutex<BTreeMap<String, &OnceLock<Run>>> = Mutex::new(BTreeMap::new());
-    let run: &OnceLock<Run> = {
-        let mut runs = RUNS.lock().unwrap();
-        let new = || Box::leak(Box::default());
-        runs.entry(python.to_owned()).or_insert_with(|| new())
-    };
-    run.get_or_init(|| {
+    static RUNS: by_python::MeasuredOnce<Run> = by_python::MeasuredOnce::new();
+    RUNS.with(python, || {
         let arguments = ["facts", "--format", "json", "--python", python];
         run::the_run(&run::stdout(&arguments))
     })

@@ -645,35 +645,50 @@ fn a_lock_that_a_thread_held_at_the_fork_is_told_with_the_thread(
     });
 }
 
-#[rstest]
-#[case::taken_twice(
-    "LOCK.acquire(); LOCK.acquire()",
-    "had no other thread",
-    "does not help"
-)]
-#[case::with_a_limit_of_its_own(
-    "LOCK.acquire(); LOCK.acquire(timeout=1000)",
-    "limit of its own",
-    "only if"
-)]
-#[case::of_processes("S.acquire(); S.acquire()", "another process may release", "only if")]
-#[case::of_its_own_threads(
-    "threading.Thread(target=signal.pause, daemon=True).start(); LOCK.acquire(); LOCK.acquire()",
-    "did not finish",
-    "give it longer"
-)]
-#[case::something_else("signal.pause()", "did not finish", "give it longer")]
-fn what_may_be_released_is_not_said_to_be_for_ever(
-    #[case] waits: &str,
-    #[case] error: &str,
-    #[case] help: &str,
-) {
-    let place = Place::new();
-    let text = format!(
-        "import multiprocessing, signal, threading\nLOCK = threading.Lock()\nS = multiprocessing.Lock()\ndef visit_look(data):\n    {waits}\n"
-    );
-    let look = format!("{}:look", file(&place, &text));
-    let mut command = place.measure([&look, "--timeout=2"]);
-    command.stdin(std::process::Stdio::null());
-    place.run(command).refuses(3, error, help);
+/// What a visit waits for, and what is said of that. Each begins when those before it wait.
+const WAITS: [(&str, &str, &str); 5] = [
+    // Taken twice.
+    (
+        "LOCK.acquire(); LOCK.acquire()",
+        "had no other thread",
+        "does not help",
+    ),
+    // With a limit of its own.
+    (
+        "LOCK.acquire(); LOCK.acquire(timeout=1000)",
+        "limit of its own",
+        "only if",
+    ),
+    (
+        "S.acquire(); S.acquire()",
+        "another process may release",
+        "only if",
+    ),
+    // A thread of the child's own may.
+    (
+        "threading.Thread(target=signal.pause, daemon=True).start(); LOCK.acquire(); LOCK.acquire()",
+        "did not finish",
+        "give it longer",
+    ),
+    ("signal.pause()", "did not finish", "give it longer"),
+];
+
+#[test]
+fn what_may_be_released_is_not_said_to_be_for_ever() {
+    let places = WAITS.map(|_| Place::new());
+    let started = places.iter().zip(&WAITS).map(|(place, (waits, ..))| {
+        let said = place.path("said").display().to_string();
+        let text = format!(
+            "import multiprocessing, signal, threading\nLOCK = threading.Lock()\nS = multiprocessing.Lock()\ndef visit_look(data):\n    print('waits', file=open({said:?}, 'w'), flush=True)\n    {waits}\n"
+        );
+        let look = format!("{}:look", file(place, &text));
+        let mut run = place.start(place.measure([&look, "--timeout=2"]));
+        run.hear();
+        run
+    });
+    let runs: Vec<_> = started.collect();
+    for (run, (waits, error, help)) in runs.into_iter().zip(WAITS) {
+        eprintln!("{waits}");
+        run.wait().refuses(3, error, help);
+    }
 }

@@ -217,7 +217,36 @@ pub(super) fn marked_line<'a>(stdout: &'a [u8], mark: &str) -> Option<&'a [u8]> 
 
 #[cfg(test)]
 mod tests {
+    use procfs::process::Process;
+
     use super::*;
+
+    #[test]
+    fn what_hangs_is_killed_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pids = folder.path().join("pids");
+        let hangs = format!(
+            "sleep 600 & echo $! >'{0}'; echo $$ >>'{0}'; wait",
+            pids.display()
+        );
+        let limit = Duration::from_secs(1);
+        let ended = run(Command::new("sh").args(["-c", &hangs]), limit);
+        assert!(matches!(ended, Err(ChildFailure::TimedOut(of)) if of == limit));
+        let pids = std::fs::read_to_string(pids).unwrap();
+        assert_eq!(pids.lines().count(), 2);
+        let runs = |pid: i32| {
+            let stat = Process::new(pid).and_then(|process| process.stat());
+            stat.is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+        };
+        // It was sent a signal, and ends when it is its turn.
+        let patience = Instant::now() + Duration::from_secs(60);
+        for pid in pids.lines().map(|pid| pid.parse().unwrap()) {
+            while runs(pid) {
+                assert!(Instant::now() < patience, "process {pid} still runs");
+                std::thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn the_tail_has_no_empty_lines_and_keeps_their_order() {

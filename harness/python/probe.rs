@@ -188,23 +188,29 @@ fn run(program: &Path, with_library_path: bool) -> Result<child::ChildOutput, Un
     // and no bytecode written into someone's installation. (-I would do more, but 2.7 has no -I and
     // should name its version.)
     command.args(["-E", "-s", "-B", "-c", SCRIPT]);
-    child::run(&mut command, TIMEOUT).map_err(|failure| match failure {
-        ChildFailure::TimedOut(limit) => Unusable::Hangs {
-            seconds: limit.as_secs(),
-        },
-        ChildFailure::Interrupted => Unusable::Interrupted,
-        ChildFailure::TooMuchOutput => Unusable::NotPython,
-        ChildFailure::Start(error) | ChildFailure::Wait(error)
-            if process::is_out_of_descriptors(&error) =>
-        {
-            Unusable::NoDescriptors {
-                reason: error.to_string(),
+    child::run(&mut command, TIMEOUT).map_err(Unusable::from)
+}
+
+impl From<ChildFailure> for Unusable {
+    fn from(failure: ChildFailure) -> Self {
+        match failure {
+            ChildFailure::TimedOut(limit) => Self::Hangs {
+                seconds: limit.as_secs(),
+            },
+            ChildFailure::Interrupted => Self::Interrupted,
+            ChildFailure::TooMuchOutput => Self::NotPython,
+            ChildFailure::Start(error) | ChildFailure::Wait(error)
+                if process::is_out_of_descriptors(&error) =>
+            {
+                Self::NoDescriptors {
+                    reason: error.to_string(),
+                }
             }
+            ChildFailure::Start(error) | ChildFailure::Wait(error) => Self::DoesNotRun {
+                reason: error.to_string(),
+            },
         }
-        ChildFailure::Start(error) | ChildFailure::Wait(error) => Unusable::DoesNotRun {
-            reason: error.to_string(),
-        },
-    })
+    }
 }
 
 /// What follows from an answer, with the files that are there now.
@@ -273,6 +279,14 @@ mod tests {
     use super::*;
     use miette::Diagnostic as _;
     use serde_json::{Value, json};
+
+    #[test]
+    fn what_takes_too_long_hangs_and_what_says_too_much_is_no_python() {
+        let hangs = Unusable::from(ChildFailure::TimedOut(TIMEOUT));
+        assert!(matches!(hangs, Unusable::Hangs { seconds: 10 }));
+        let floods = Unusable::from(ChildFailure::TooMuchOutput);
+        assert!(matches!(floods, Unusable::NotPython));
+    }
 
     fn answer(changes: Value) -> ProbeAnswer {
         let mut answer = json!({

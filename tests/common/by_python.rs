@@ -6,10 +6,11 @@
 //! `NAME@3.12.snap` holds from there on, until the next: what differs between the two files is what
 //! that version has changed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use refcow::model::Version;
 use refcow::python::{self, Interpreter};
@@ -68,6 +69,25 @@ pub fn each(series: &str, test: &str, mut act: impl FnMut(&Interpreter)) {
     }
     if none {
         skipped(test, "this series is not among the interpreters tested");
+    }
+}
+
+/// What is measured once with each interpreter, for all tests that look at it.
+pub struct MeasuredOnce<T: 'static>(Mutex<BTreeMap<String, &'static OnceLock<T>>>);
+
+impl<T> MeasuredOnce<T> {
+    pub const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// With the interpreter of this path.
+    pub fn with(&self, python: &str, measure: impl FnOnce() -> T) -> &'static T {
+        let one: &OnceLock<T> = {
+            let mut all = self.0.lock().unwrap();
+            all.entry(python.to_owned())
+                .or_insert_with(|| Box::leak(Box::default()))
+        };
+        one.get_or_init(measure)
     }
 }
 

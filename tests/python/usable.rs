@@ -131,24 +131,6 @@ fn wrong_paths_are_told_apart() {
 }
 
 #[test]
-fn a_program_that_hangs_is_killed_with_what_it_started() {
-    let _alone = alone();
-    let root = tempfile::tempdir().unwrap();
-    let pids = root.path().join("pids");
-    let program = script(
-        &root.path().join("hangs"),
-        &format!(
-            "sleep 600 & echo $! >'{0}'; echo $$ >>'{0}'; wait",
-            pids.display()
-        ),
-    );
-    let start = Instant::now();
-    assert!(matches!(refusal(&program), Unusable::Hangs { seconds: 10 }));
-    assert!(start.elapsed() < Duration::from_secs(20));
-    all_gone(&pids);
-}
-
-#[test]
 fn what_a_program_leaves_running_is_killed_and_not_waited_for() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
