@@ -27,6 +27,15 @@ const ONCE: Duration = Duration::from_millis(200);
 
 static STATE: OnceLock<InterruptState> = OnceLock::new();
 
+/// What is done before a second signal ends the process.
+static BEFORE_EXIT: OnceLock<fn()> = OnceLock::new();
+
+/// Has something done before a second signal ends this process: what a handler of a signal may do. A
+/// second call changes nothing.
+pub fn before_exit(action: fn()) {
+    let _ = BEFORE_EXIT.set(action);
+}
+
 struct InterruptState {
     requested: Arc<AtomicBool>,
     /// Never read from: one byte in it says "interrupted" to every wait from then on.
@@ -89,6 +98,9 @@ fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
         let now = now.max(1);
         let came = first.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
         if came.is_err_and(|came| now >= came + ONCE.as_millis() as u64) {
+            if let Some(action) = BEFORE_EXIT.get() {
+                action();
+            }
             exit(STATUS.into());
         }
     };
@@ -96,9 +108,9 @@ fn end_at_second(signal: i32, first: Arc<AtomicU64>) -> io::Result<()> {
         unsafe_code,
         reason = "what runs in a handler of a signal is unsafe to choose"
     )]
-    // SAFETY: the action reads a clock, changes an atomic number and may end the process by
-    // `_exit`; all of that is async-signal-safe, and none of it allocates, takes a lock or can
-    // panic.
+    // SAFETY: the action reads a clock, changes an atomic number, does what `before_exit` was given,
+    // and may end the process by `_exit`; all of that is async-signal-safe, and none of it allocates,
+    // takes a lock or can panic.
     unsafe {
         register(signal, action)?;
     }
