@@ -20,6 +20,7 @@ pub mod python;
 pub mod recording;
 pub mod table;
 pub mod tracer;
+pub mod tracing;
 pub mod tree;
 pub mod view;
 pub mod watch;

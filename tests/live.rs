@@ -309,9 +309,12 @@ fn looking_leaves_a_tree_as_it_was() {
             let status: Vec<String> = read("status")
                 .lines()
                 .filter(|line| {
-                    ["Sig", "Shd", "Tracer", "Threads", "Cap", "Seccomp"]
-                        .iter()
-                        .any(|kept| line.starts_with(kept))
+                    [
+                        "SigP", "SigB", "SigI", "SigC", "Shd", "Tracer", "Threads", "Cap",
+                        "Seccomp",
+                    ]
+                    .iter()
+                    .any(|kept| line.starts_with(kept))
                 })
                 .map(str::to_owned)
                 .collect();

@@ -9,6 +9,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use refcow::live::document::{CauseFigures, PagesAre, RecordedFigures, ThreadIs};
+use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::common::{REFCOW, Target, by_python, cannot_record, python, run, signals, skipped};
@@ -355,15 +356,16 @@ fn ends_well(target: &mut Target, round: usize, act: impl FnOnce(&mut Target)) {
     assert_eq!(last.as_deref(), Some("ended 0 0 0 0"), "{round}");
 }
 
-/// Kills refcow, or its tracer, while it looks for lines of workers.
-fn survives(rounds: impl Iterator<Item = usize>) {
+/// Kills refcow, or its tracer, while it looks for lines of workers, or only at their ends.
+fn survives(rounds: impl Iterator<Item = usize>, options: &[&str]) {
     if cannot_record("lines of a tree") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     for round in rounds {
         let mut refcow = Command::new(REFCOW);
-        refcow.args(["run", "-q", "--lines=1", "--", python()]);
+        refcow.args(["run", "-q"]).args(options);
+        refcow.arg("--").arg(python());
         let mut target = copying(folder.path(), refcow);
         let tracer: i32 = target.line().parse().unwrap();
         ends_well(&mut target, round, |target| match round % 2 {
@@ -373,16 +375,19 @@ fn survives(rounds: impl Iterator<Item = usize>) {
     }
 }
 
-#[test]
-fn no_worker_dies_or_stays_stopped_when_refcow_is_killed() {
-    survives(0..4);
+#[rstest]
+#[case::while_lines_are_looked_for(&["--lines=1"])]
+#[case::while_ends_are_looked_at(&[])]
+fn no_worker_dies_or_stays_stopped_when_refcow_is_killed(#[case] options: &[&str]) {
+    survives(0..4, options);
 }
 
 /// As above, as often as it takes to be sure.
 #[test]
 #[ignore = "takes minutes"]
 fn no_worker_dies_or_stays_stopped_when_refcow_is_killed_a_hundred_times() {
-    survives(0..100);
+    survives(0..100, &["--lines=1"]);
+    survives(0..100, &[]);
 }
 
 /// What was started without refcow does not ignore the signal that stops it.

@@ -29,6 +29,7 @@ mod interrupted;
 mod leftovers;
 mod lines;
 mod live;
+mod live_ends;
 mod live_findings;
 mod live_lines;
 mod live_report;

@@ -11,9 +11,10 @@ use super::terminal::{self, width_of};
 use crate::live::document::{self, Trees};
 use crate::live::recording::Recording;
 use crate::live::table::TreeBy;
+use crate::live::tracing::{self, Tracing};
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
-use crate::live::{self, LiveError, family, lines, pace, table};
+use crate::live::{self, LiveError, family, pace, table};
 use crate::output::Output;
 use crate::report;
 
@@ -49,15 +50,20 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     let trees = match args.duration {
         Some(Duration::ZERO) => {
             let tree = document::now(family, true).map_err(LiveError::from)?;
-            vec![tree.ok_or(LiveError::Gone)?]
+            document::trees(vec![tree.ok_or(LiveError::Gone)?])
         }
         duration => {
-            let told = args.recording.lines.start()?;
-            if told.is_some() {
-                lines::check(&family)?;
-                warn_of_lines(args.recording.quiet);
-            }
-            let mut watch = Watch::new(false, told)?;
+            let wanted = args.recording.lines.wanted();
+            let tracing = match &wanted {
+                Some(wanted) => {
+                    let tracing = Tracing::start(Some(wanted), true)?;
+                    tracing::check(&family)?;
+                    warn_of_lines(args.recording.quiet);
+                    Some(tracing)
+                }
+                None => None,
+            };
+            let mut watch = Watch::new(false, tracing)?;
             watch.add_family(family)?;
             watch.begin();
             let pace = Pace {
@@ -76,7 +82,6 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             document::recorded(&watch.finish()?, Vec::new()).map_err(LiveError::from)?
         }
     };
-    let trees = document::trees(trees);
     report_folder::write_trees(folder, &trees)?;
     let mut text = rendered(
         &trees,
@@ -108,14 +113,7 @@ pub(super) fn rendered(
     by: &[TreeBy],
 ) -> Result<Vec<u8>, CommandError> {
     Ok(match format {
-        LiveFormat::Table => {
-            let tables: Vec<String> = trees
-                .trees
-                .iter()
-                .map(|tree| table::of_one(tree, width, by))
-                .collect();
-            tables.join("\n").into_bytes()
-        }
+        LiveFormat::Table => table::of_each(trees, width, by).into_bytes(),
         LiveFormat::Json => live::json(trees)?,
         LiveFormat::Csv => match trees.trees.iter().any(|tree| tree.recorded.is_some()) {
             true => report::trees::causes_csv(trees)?,

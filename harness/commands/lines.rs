@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 use clap::builder::TypedValueParser as _;
 
-use super::error::CommandError;
-use crate::live::lines::{Lines, Wanted};
+use crate::live::lines::Wanted;
 use crate::live::table::TreeBy;
 
 /// One page fault in so many is looked at. A prime, so that few loops over pages fall in step with it.
@@ -35,23 +34,20 @@ pub struct LinesOptions {
 }
 
 impl LinesOptions {
-    /// What tells lines, if they are asked for.
-    pub fn start(&self) -> Result<Option<Lines>, CommandError> {
+    /// Which lines are asked for.
+    pub fn wanted(&self) -> Option<Wanted> {
         let one_in = match self.lines {
             None if self.by.contains(&TreeBy::Line) => ONE_IN.parse().ok(),
             asked => asked,
         };
-        let Some(one_in) = one_in else {
-            return Ok(None);
-        };
+        let one_in = one_in?;
         // As code has it: by the name under which a folder was found, or by its own.
         let own = self.own.iter();
         let own = own.flat_map(|folder| [std::path::absolute(folder), folder.canonicalize()]);
-        let wanted = Wanted {
+        Some(Wanted {
             one_in,
             own: own.flatten().collect(),
-        };
-        Ok(Some(Lines::start(&wanted)?))
+        })
     }
 }
 

@@ -14,9 +14,9 @@ use super::options::RecordingOptions;
 use super::report_folder;
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
-use crate::live::lines::Lines;
 use crate::live::program::Waiting;
 use crate::live::recording::Recording;
+use crate::live::tracing::Tracing;
 use crate::live::view::View;
 use crate::live::watch::{Machine, Pace, Watch, living};
 use crate::live::{LiveError, pace};
@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// End the program by SIGTERM after so long: 30s, 500ms, 2m [default: when it ends by itself]
     #[arg(long = "for", value_name = "TIME", value_parser = pace::some_time)]
     duration: Option<Duration>,
+    /// Do not trace the program: its processes then do not stand still when they end, for a last look at what each has
+    #[arg(long)]
+    no_last_look: bool,
     #[command(flatten)]
     recording: RecordingOptions,
     /// The program and its arguments
@@ -100,10 +103,14 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         program: args.command[0].to_string_lossy().into_owned(),
         source,
     };
-    let lines = args.recording.lines.start()?;
-    let tracer = lines.as_ref().map(Lines::tracer);
-    let mut watch = Watch::new(true, lines)?;
-    let waiting = Waiting::start(&args.command, tracer).map_err(failed)?;
+    let wanted = args.recording.lines.wanted();
+    let tracing = match (&wanted, !args.no_last_look) {
+        (None, false) => None,
+        (wanted, at_end) => Some(Tracing::start(wanted.as_ref(), at_end)?),
+    };
+    let traced = tracing.as_ref().map(Tracing::by);
+    let mut watch = Watch::new(true, tracing)?;
+    let waiting = Waiting::start(&args.command, traced).map_err(failed)?;
     let member = Member::read(waiting.pid).ok_or(LiveError::Gone)?;
     watch.add_waiting(member)?;
     watch.begin();
@@ -131,7 +138,6 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let is_ended = matches!(end, Deadline::Over(_));
     let watched = watch.finish()?;
     let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
-    let trees = document::trees(trees);
     report_folder::write_trees(folder, &trees)?;
     let mut text = rendered(
         &trees,

@@ -69,6 +69,16 @@ struct ProcessCode {
     anew: u32,
 }
 
+impl ProcessCode {
+    fn new(symbols: Symbols) -> Self {
+        Self {
+            symbols,
+            names: HashMap::new(),
+            anew: 0,
+        }
+    }
+}
+
 /// After so many pages what is known of types is learned anew: classes come to be where nothing was.
 const RENEWED: u64 = 20_000;
 
@@ -160,6 +170,19 @@ impl TreeCauses {
         }
     }
 
+    /// Reads which code a process has, which is about to end: what it has loaded itself nobody else tells.
+    pub fn know_code_of(&mut self, pid: i32) {
+        if let Ok(maps) = code_mappings(pid)
+            && !maps.is_empty()
+        {
+            let symbols = Symbols::of(maps);
+            match self.codes.get_mut(&pid) {
+                Some(code) => code.symbols = symbols,
+                None => drop(self.codes.insert(pid, ProcessCode::new(symbols))),
+            }
+        }
+    }
+
     /// A process has ended, or executes another program: its number may be another's.
     pub fn forget(&mut self, pid: i32) {
         self.memories.remove(&pid);
@@ -184,11 +207,8 @@ impl TreeCauses {
             let mut maps = all.filter_map(|pid| code_mappings(pid).ok());
             Symbols::of(maps.find(|maps| !maps.is_empty()).unwrap_or_default())
         };
-        let code = self.codes.entry(pid).or_insert_with(|| ProcessCode {
-            symbols: read(pid),
-            names: HashMap::new(),
-            anew: 0,
-        });
+        let code = self.codes.entry(pid);
+        let code = code.or_insert_with(|| ProcessCode::new(read(pid)));
         if let Some(known) = code.names.get(&instruction) {
             return Arc::clone(known);
         }

@@ -9,7 +9,8 @@ use super::family::Family;
 use super::lines::{LineOf, Missing};
 use super::look::{Look, MemberPages, look};
 use super::python::{LivePython, python_of};
-use super::recording::{Deed, InterpreterPhase};
+use super::recording::{Deed, InterpreterPhase, RecordedMember};
+use super::tracing::Traced;
 use super::tree::FamilyTree;
 use super::watch::{InProcess, Watched};
 pub use crate::model::trees::*;
@@ -24,6 +25,7 @@ pub fn trees(trees: Vec<TreeFigures>) -> Trees {
         trees,
         alone: None,
         closed: None,
+        unseen_programs: Vec::new(),
     }
 }
 
@@ -150,14 +152,12 @@ fn figures(tree: &FamilyTree, look: &Look, python: Option<String>) -> TreeFigure
 }
 
 /// All trees that were recorded, with a look at what lives of them, or else one that was taken earlier. Where Python ran in some, other
-/// programs' trees are left out; else those that are one process, unless all are.
+/// programs' trees are left out; else those that are one process, unless all are. Which of those that are left out nobody saw is told.
 ///
 /// # Errors
 /// When one may not be read.
-pub fn recorded(
-    watched: &Watched,
-    mut earlier: Earlier,
-) -> Result<Vec<TreeFigures>, observe::Error> {
+pub fn recorded(watched: &Watched, mut earlier: Earlier) -> Result<Trees, observe::Error> {
+    let mut unseen: BTreeMap<String, u64> = BTreeMap::new();
     let mut living = watched.living();
     let roots = (0..watched.recording.members.len()).filter(|place| watched.root(*place) == *place);
     let roots = roots.map(|root| (root, recorded_figures(watched, root)));
@@ -174,6 +174,11 @@ pub fn recorded(
             false => recorded.processes.len() > 1 || !any_fork,
         };
         if recorded.processes.is_empty() || !is_wanted {
+            let first = &watched.recording.members[root];
+            if first.unseen && !is_wanted {
+                let name = crate::model::printable(&first.member.name);
+                *unseen.entry(name).or_default() += 1;
+            }
             continue;
         }
         let seen = match family {
@@ -202,7 +207,13 @@ pub fn recorded(
             ..tree
         }));
     }
-    Ok(trees)
+    let unseen = unseen.into_iter();
+    Ok(Trees {
+        unseen_programs: unseen
+            .map(|(name, number)| UnseenProgram { name, number })
+            .collect(),
+        ..self::trees(trees)
+    })
 }
 
 fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
@@ -237,6 +248,14 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
                 rewritten_pages: one.number(Deed::Rewrote),
                 unknown_pages: one.number(Deed::Unknown),
                 shutdown_pages: one.has_worked.then_some(one.ending_pages),
+                ended_unseen: one.unseen,
+                last_look: one.last_look.map(|look| LastLook {
+                    seconds: look.seconds,
+                    anonymous_pages: look.anonymous,
+                    shared_pages: look.shared,
+                    swapped_pages: look.swapped,
+                    peak_resident_bytes: look.peak_resident,
+                }),
             }
         });
     let by_process = |series: &[InProcess]| {
@@ -270,6 +289,46 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
         moments: moments.collect(),
         causes: causes(watched, root),
         lines: lines(watched, root),
+        without_last_look: without_last_look(watched, root),
+    }
+}
+
+/// Processes that ended without a last look, by why there was none.
+fn without_last_look(watched: &Watched, root: usize) -> Option<Vec<Reason>> {
+    let traced = watched.traced.as_ref().filter(|traced| traced.at_end)?;
+    let members = watched.recording.members.iter().enumerate();
+    let missed = members.filter(|(place, one)| {
+        let has_ended = !one.lives && !one.executed;
+        has_ended && !one.unseen && one.last_look.is_none() && watched.root(*place) == root
+    });
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    let is_python = watched.python(root).is_some();
+    for (_, one) in missed {
+        *reasons
+            .entry(why_missed(traced, one, is_python))
+            .or_default() += 1;
+    }
+    let reasons = reasons.into_iter();
+    Some(reasons.map(reason).collect())
+}
+
+fn why_missed<M>(traced: &Traced, one: &RecordedMember<M>, is_python: bool) -> &'static str {
+    let pid = one.member.pid;
+    let mut refused = traced.not_traced.iter();
+    match refused.find(|(_, threads)| threads.contains(&pid)) {
+        Some((why, _)) => why.as_str(),
+        None if !is_python => "it is not CPython",
+        None if traced.ended_early => "the process that traces ended early",
+        None if !traced.processes.contains(&pid) => "it ended before refcow traced it",
+        None if traced.late.contains(&pid) => "refcow was too slow",
+        None => "it was killed",
+    }
+}
+
+fn reason((reason, number): (&str, u64)) -> Reason {
+    Reason {
+        reason: reason.to_owned(),
+        number,
     }
 }
 
@@ -283,13 +342,11 @@ fn pages_of(watched: &Watched, root: usize) -> impl Iterator<Item = (&Key, u64)>
 
 fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
     let (one_in, missing) = watched.lines.as_ref()?;
+    let traced = watched.traced.as_ref()?;
     let Missing {
-        traced,
-        threads,
         frames,
         pauses,
         dropped,
-        ended_early,
     } = missing;
     let mut looked_at_pages = 0;
     let mut without: BTreeMap<&str, u64> = BTreeMap::new();
@@ -303,13 +360,9 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
     }
     let members = watched.recording.members.iter().enumerate();
     let missed = members.filter(|(place, one)| {
-        watched.root(*place) == root && !one.executed && !traced.contains(&one.member.pid)
+        watched.root(*place) == root && !one.executed && !traced.processes.contains(&one.member.pid)
     });
-    let reason = |(reason, number): (&str, u64)| Reason {
-        reason: reason.to_owned(),
-        number,
-    };
-    let threads = threads.iter();
+    let threads = traced.not_traced.iter();
     let threads = threads.map(|(why, threads)| (why.as_str(), threads.len() as u64));
     Some(LinesFigures {
         one_in: *one_in,
@@ -320,7 +373,7 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
         no_frames: frames.get(&root).cloned(),
         pauses: *pauses,
         dropped: *dropped,
-        ended_early: *ended_early,
+        ended_early: traced.ended_early,
     })
 }
 

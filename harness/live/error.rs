@@ -35,10 +35,10 @@ pub enum LiveError {
         /// What that runs.
         name: String,
     },
-    /// What reads lines does not run.
-    #[error("cannot start the process that reads lines: {0}")]
+    /// What traces the processes does not run.
+    #[error("cannot start the process that traces the others: {0}")]
     #[diagnostic(help(
-        "leave --lines out, or raise the limits of processes and open files (ulimit)"
+        "raise the limits of processes and open files (ulimit), or do without it: leave --lines out, and with `run` add --no-last-look"
     ))]
     Tracer(std::io::Error),
     /// The program does not run.

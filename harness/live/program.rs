@@ -16,6 +16,15 @@ use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
 use crate::process;
 
+/// Who traces a program.
+#[derive(Clone, Copy, Debug)]
+pub struct TracedBy {
+    /// The number of that process.
+    pub tracer: u32,
+    /// Whether the program ignores the signal by which threads are stopped.
+    pub ignores_trap: bool,
+}
+
 /// A new process that waits before it becomes the program.
 #[derive(Debug)]
 pub struct Waiting {
@@ -34,11 +43,11 @@ pub struct Program {
 }
 
 impl Waiting {
-    /// Starts a process with this one's own terminal, input, output and environment. `tracer`: who may have its threads stop.
+    /// Starts a process with this one's own terminal, input, output and environment. `traced`: who may trace it.
     ///
     /// # Errors
     /// When the kernel has no process for it.
-    pub fn start(words: &[OsString], tracer: Option<u32>) -> io::Result<Self> {
+    pub fn start(words: &[OsString], traced: Option<TracedBy>) -> io::Result<Self> {
         let (mut told, tell) = io::pipe()?;
         let (wait, go) = io::pipe()?;
         let mut command = Command::new(&words[0]);
@@ -47,8 +56,8 @@ impl Waiting {
         let other_end = go.as_raw_fd();
         let hold = move || {
             process::lower_open_files(open_files)?;
-            if let Some(tracer) = tracer {
-                be_traced(tracer);
+            if let Some(by) = traced {
+                be_traced(by);
             }
             let pid = nix::unistd::getpid().as_raw();
             nix::unistd::write(tell.as_fd(), &pid.to_ne_bytes())?;
@@ -119,12 +128,14 @@ fn close(descriptor: i32) {
 
 /// Has the program, and what it forks, go on if its tracer ends while a signal to stop is under way; and lets the tracer trace it where
 /// only those may that started it (Yama).
-fn be_traced(tracer: u32) {
+fn be_traced(by: TracedBy) {
     #[expect(unsafe_code, reason = "std and nix have no safe way to do it")]
     // SAFETY: neither call reads or writes memory of this process; where there is no Yama, the second is refused.
     unsafe {
-        libc::signal(libc::SIGTRAP, libc::SIG_IGN);
-        libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(tracer));
+        if by.ignores_trap {
+            libc::signal(libc::SIGTRAP, libc::SIG_IGN);
+        }
+        libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(by.tracer));
     }
 }
 

@@ -1,14 +1,17 @@
 //! Trees as tables.
 
+mod causes;
+mod notes;
+
 use super::document::{
-    CauseFigures, LinesFigures, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess,
-    SeenBy, ThreadIs, TreeFigures, Trees,
+    LastLook, ProcessFigures, RecordedFigures, RecordedProcess, TreeFigures, Trees,
 };
 use super::watch::Moment;
-use crate::model::Cause;
-use crate::numbers::{bytes, count, counted, duration, share};
+use crate::numbers::{bytes, count, counted, duration};
 use crate::observe::page_size;
 use crate::report::{Columns, wrapped};
+
+pub use causes::TreeBy;
 
 /// Where nothing can be.
 const NOTHING: &str = "–";
@@ -83,11 +86,23 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
     text
 }
 
+/// All trees that were recorded, or looked at, one after the other.
+pub fn of_each(trees: &Trees, width: Option<u16>, by: &[TreeBy]) -> String {
+    let all = trees.trees.iter().map(|tree| of_one(tree, width, by));
+    let mut all: Vec<String> = all.collect();
+    if all.is_empty() {
+        all.push("No program was recorded: it had ended before refcow saw it begin.\n".to_owned());
+    }
+    let unseen = notes::of_unseen_programs(&trees.unseen_programs);
+    all.extend(unseen.map(|note| wrapped(&note, width.unwrap_or(WIDTH), "")));
+    all.join("\n")
+}
+
 /// A column: its name, whether it is there when nothing is in it, and the pages in it.
 type Column<T> = (&'static str, bool, fn(&T) -> Option<u64>);
 
 /// One tree, with a line for each process.
-pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
+fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
     let width = width.unwrap_or(WIDTH);
     let mut text = wrapped(&title(tree), width, "");
     text.push('\n');
@@ -95,14 +110,15 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
         text += &wrapped(&recorded_title(recorded), width, "");
         text.push('\n');
         text += &recorded_table(recorded, width);
-        for note in recorded_notes(recorded) {
+        for note in notes::of_recorded(recorded) {
             text += &wrapped(&note, width, "");
         }
         text.push('\n');
         text += &match by {
-            [] => causes(recorded, width) + &lines(recorded, width),
-            by => grouped(recorded, by, MOST_CAUSES, width),
+            [] => causes::of_all(recorded, width) + &causes::lines(recorded, width),
+            by => causes::grouped(recorded, by, width),
         };
+        text += &last_looks(recorded, width);
         if tree.processes.is_empty() {
             text += "All of its processes have ended.\n";
             text += &findings(tree, width);
@@ -124,7 +140,7 @@ pub fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
     }
     text += &table_of_now(tree, width);
     text += &wrapped(&total(tree), width, "");
-    for note in notes(tree) {
+    for note in notes::of_now(tree) {
         text += &wrapped(&note, width, "");
     }
     text += &findings(tree, width);
@@ -181,6 +197,27 @@ fn table_of_now(tree: &TreeFigures, width: u16) -> String {
     )
 }
 
+/// What those had that have ended, where that was seen.
+fn last_looks(recorded: &RecordedFigures, width: u16) -> String {
+    let all: [Column<(&RecordedProcess, &LastLook)>; 4] = [
+        ("memory", true, |(_, look)| Some(look.anonymous_pages)),
+        ("shared", true, |(_, look)| Some(look.shared_pages)),
+        ("in swap", false, |(_, look)| Some(look.swapped_pages)),
+        ("peak, with files", false, |(_, look)| {
+            look.peak_resident_bytes.map(|bytes| bytes / page_size())
+        }),
+    ];
+    let looks = recorded.processes.iter();
+    let looks = looks.filter_map(|one| Some((one, one.last_look.as_ref()?)));
+    let looks: Vec<_> = looks.collect();
+    if looks.is_empty() {
+        return String::new();
+    }
+    let name = |(one, _): &(&RecordedProcess, &LastLook)| (one.depth, one.pid.to_string());
+    let table = table(&looks, name, all.to_vec(), width);
+    format!("What each process had when it ended:\n\n{table}\n")
+}
+
 fn recorded_table(recorded: &RecordedFigures, width: u16) -> String {
     let all: [Column<RecordedProcess>; 6] = [
         ("copied", true, |one| {
@@ -232,192 +269,6 @@ fn table<T>(
     columns.text(Some(width))
 }
 
-/// What pages are told apart by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TreeBy {
-    /// What was written first
-    Cause,
-    /// The type of the object that was written
-    Type,
-    /// The function that wrote
-    Function,
-    /// The Python line that was running, and the line of your own code that had called it
-    Line,
-    /// Whether the first thread of the process wrote, or another one
-    Thread,
-}
-
-impl TreeBy {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cause => "first write to",
-            Self::Type => "type",
-            Self::Function => "by",
-            Self::Line => "line",
-            Self::Thread => "thread",
-        }
-    }
-
-    fn words(self, one: &CauseFigures) -> String {
-        match self {
-            Self::Cause => one.cause.map_or(NOTHING, Cause::as_str).to_owned(),
-            Self::Type => one.type_name.clone().unwrap_or(NOTHING.to_owned()),
-            Self::Function => one.function.clone(),
-            Self::Line => line_of(one).unwrap_or(NOTHING.to_owned()),
-            Self::Thread => match one.thread {
-                ThreadIs::Main => "first",
-                ThreadIs::Other => "other",
-            }
-            .to_owned(),
-        }
-    }
-}
-
-/// The innermost line, and the innermost one of the user's own code.
-fn line_of(one: &CauseFigures) -> Option<String> {
-    let line = one.line.as_ref()?;
-    Some(match &one.own_line {
-        Some(own) => format!("{line}, from {own}"),
-        None => line.clone(),
-    })
-}
-
-/// Copied pages and new ones, each by what the user has chosen. By line, only those of which it is known.
-fn grouped(recorded: &RecordedFigures, by: &[TreeBy], most: usize, width: u16) -> String {
-    let is_by_line = by.contains(&TreeBy::Line);
-    let kinds: [(&str, &[PagesAre]); 2] = [
-        ("copied", &[PagesAre::Copied, PagesAre::Rewritten]),
-        ("new", &[PagesAre::New]),
-    ];
-    let headers: Vec<&str> = by.iter().map(|by| by.name()).collect();
-    let tables = kinds.map(|(name, kinds)| {
-        let all = recorded.causes.iter();
-        let all = all.filter(|one| kinds.contains(&one.pages_are));
-        let all = all.filter(|one| !is_by_line || one.line.is_some());
-        let name = match is_by_line {
-            true => looked_at(recorded, name),
-            false => name.to_owned(),
-        };
-        let words = |one: &CauseFigures| by.iter().map(|by| by.words(one)).collect();
-        ranked(
-            all,
-            [&[&name, "part"], &headers[..]].concat(),
-            most,
-            words,
-            width,
-        )
-    });
-    tables.concat()
-}
-
-/// The lines that copied and made most.
-fn lines(recorded: &RecordedFigures, width: u16) -> String {
-    match &recorded.lines {
-        Some(_) => grouped(recorded, &[TreeBy::Line], MOST_LINES, width),
-        None => String::new(),
-    }
-}
-
-/// `copied, 1 in 7`.
-fn looked_at(recorded: &RecordedFigures, name: &str) -> String {
-    match &recorded.lines {
-        Some(lines) if lines.one_in > 1 => format!("{name}, 1 in {}", lines.one_in),
-        _ => name.to_owned(),
-    }
-}
-
-/// As many rows of lines, which are long, where nobody asks for more of them.
-const MOST_LINES: usize = 6;
-
-/// As many rows of causes; the rest is one more.
-const MOST_CAUSES: usize = 12;
-
-/// What was written first on copied pages, and who made the new ones.
-fn causes(recorded: &RecordedFigures, width: u16) -> String {
-    let mut text = String::new();
-    let ending = |one: &&CauseFigures| one.phase == Some(Phase::Shutdown);
-    let copied =
-        |one: &&CauseFigures| matches!(one.pages_are, PagesAre::Copied | PagesAre::Rewritten);
-    let made = |one: &&CauseFigures| one.pages_are == PagesAre::New;
-    let of_copied = |one: &CauseFigures| {
-        let cause = one.cause.map_or(NOTHING, Cause::as_str);
-        let of_type = one.type_name.as_deref().unwrap_or(NOTHING);
-        vec![cause.to_owned(), cut(of_type, 40), function(one)]
-    };
-    let working = || recorded.causes.iter().filter(|one| !ending(one));
-    let all = working().filter(copied);
-    text += &ranked(
-        all,
-        vec!["copied", "part", "first write to", "type", "by"],
-        MOST_CAUSES,
-        of_copied,
-        width,
-    );
-    let header = vec!["new", "part", "made by"];
-    let all = working().filter(made);
-    text += &ranked(all, header, MOST_CAUSES, |one| vec![function(one)], width);
-    let all = recorded.causes.iter().filter(ending);
-    text += &ranked(
-        all.filter(copied),
-        vec!["copied at shutdown", "part", "first write to", "type", "by"],
-        MOST_CAUSES,
-        of_copied,
-        width,
-    );
-    text
-}
-
-fn function(one: &CauseFigures) -> String {
-    let thread = match one.thread {
-        ThreadIs::Main => "",
-        ThreadIs::Other => " (other thread)",
-    };
-    format!("{}{thread}", cut(&one.function, 48))
-}
-
-/// Pages by what their rows say, most first.
-fn ranked<'a>(
-    causes: impl Iterator<Item = &'a CauseFigures>,
-    header: Vec<&str>,
-    most: usize,
-    words: impl Fn(&CauseFigures) -> Vec<String>,
-    width: u16,
-) -> String {
-    let mut sums: Vec<(Vec<String>, u64)> = Vec::new();
-    for one in causes {
-        let words = words(one);
-        match sums.iter_mut().find(|(known, _)| *known == words) {
-            Some((_, pages)) => *pages += one.pages,
-            None => sums.push((words, one.pages)),
-        }
-    }
-    let all: u64 = sums.iter().map(|(_, pages)| pages).sum();
-    if all == 0 {
-        return String::new();
-    }
-    sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-    let rest: u64 = sums.iter().skip(most).map(|(_, pages)| pages).sum();
-    let figures = |pages: u64| vec![bytes(pages * page_size()), share(pages as f64 / all as f64)];
-    let mut rows: Vec<Vec<String>> = sums
-        .iter()
-        .take(most)
-        .map(|(words, pages)| [figures(*pages), words.clone()].concat())
-        .collect();
-    if rest > 0 {
-        let others = counted((sums.len() - most) as u64, "other", "others");
-        let mut words = vec![String::new(); header.len() - 2];
-        words[0] = others;
-        rows.push([figures(rest), words].concat());
-    }
-    let columns = Columns {
-        header: header.into_iter().map(str::to_owned).collect(),
-        rows,
-        leading: 2,
-        numbers: 0..2,
-    };
-    columns.text(Some(width))
-}
-
 fn recorded_title(recorded: &RecordedFigures) -> String {
     let sum = |pages: fn(&RecordedProcess) -> u64| {
         let all: u64 = recorded.processes.iter().map(pages).sum();
@@ -442,99 +293,6 @@ fn recorded_title(recorded: &RecordedFigures) -> String {
     }
     text.push('.');
     text
-}
-
-/// What is to be known of lines.
-fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(why) = &lines.no_frames {
-        notes.push(format!("warning: no lines are known: {why}."));
-        return notes;
-    }
-    let without: u64 = lines.without_line.iter().map(|one| one.number).sum();
-    let known = lines.looked_at_pages - without.min(lines.looked_at_pages);
-    let every = match lines.one_in {
-        1 => "every page fault".to_owned(),
-        number => format!("one page fault in {number}"),
-    };
-    notes.push(format!(
-        "Lines: {every} was looked at; {} with a known line.",
-        counted(known, "page", "pages")
-    ));
-    for one in &lines.without_line {
-        let pages = counted(one.number, "page has", "pages have");
-        notes.push(format!("{pages} no line: {}.", one.reason));
-    }
-    if lines.not_traced_processes > 0 {
-        let processes = counted(lines.not_traced_processes, "process was", "processes were");
-        notes.push(format!(
-            "warning: {processes} not looked at: they ended, or were forked, before refcow traced them."
-        ));
-    }
-    for one in &lines.not_traced {
-        let threads = counted(one.number, "thread was", "threads were");
-        notes.push(format!("warning: {threads} not looked at: {}.", one.reason));
-    }
-    if lines.ended_early {
-        notes.push("warning: the process that looks for lines ended early.".to_owned());
-    }
-    if lines.pauses > 0 {
-        let times = counted(lines.pauses, "time", "times");
-        notes.push(format!(
-            "warning: {times} looking took too long, and no lines were looked for until it was over."
-        ));
-    }
-    if lines.dropped > 0 {
-        let stops = counted(lines.dropped, "page fault", "page faults");
-        notes.push(format!(
-            "warning: the lines of {stops} were lost, as refcow was too slow."
-        ));
-    }
-    notes
-}
-
-fn recorded_notes(recorded: &RecordedFigures) -> Vec<String> {
-    let mut notes = Vec::new();
-    if recorded.lost_faults > 0 {
-        let lost = counted(recorded.lost_faults, "page fault", "page faults");
-        notes.push(format!(
-            "warning: {lost} left no record; the pages are not among these."
-        ));
-    }
-    if !recorded.with_kernel_writes {
-        notes.push("Pages that the kernel wrote for a system call (read, recv) are not among these: recording them takes root or CAP_PERFMON.".to_owned());
-    }
-    notes.extend(recorded.lines.iter().flat_map(notes_of_lines));
-    if recorded.executed > 0 {
-        let executed = counted(recorded.executed, "process", "processes");
-        notes.push(format!(
-            "{executed} went on to execute another program and left the tree."
-        ));
-    }
-    if recorded.processes.iter().any(|one| one.rewritten_pages > 0) {
-        notes.push(
-            "Rewritten: pages that a process copied because one that it had forked still had them."
-                .to_owned(),
-        );
-    }
-    if recorded
-        .processes
-        .iter()
-        .any(|one| one.shutdown_pages > Some(0))
-    {
-        notes.push("At shutdown: of all these pages, those that were written first while the interpreter was ending.".to_owned());
-    }
-    if let Some(why) = &recorded.shutdown_unseen {
-        notes.push(format!(
-            "What was written while interpreters ended is not told apart: {why}."
-        ));
-    }
-    if recorded.processes.iter().any(|one| one.unknown_pages > 0) {
-        notes.push(
-            "Unknown: copied, new, or written when nobody else had the page any more. All from which the process was forked had ended, or had given back what was there at the fork.".to_owned(),
-        );
-    }
-    notes
 }
 
 /// A line for a moment.
@@ -605,38 +363,6 @@ fn total(tree: &TreeFigures) -> String {
     }
     text.push('.');
     text
-}
-
-fn notes(tree: &TreeFigures) -> Vec<String> {
-    let mut notes = Vec::new();
-    let any = |pages: fn(&ProcessFigures) -> u64| tree.processes.iter().any(|one| pages(one) > 0);
-    if tree.python.is_none() {
-        notes.push(
-            "This is not CPython: pages are counted, and nothing is said of objects.".to_owned(),
-        );
-    }
-    if tree.seen_by == Some(SeenBy::MappedOnce) && tree.processes.len() > 1 {
-        let mut note = "As an ordinary user refcow sees whether a page has one user, not who else has it: a page that the parent rewrote between two forks counts as copied.".to_owned();
-        if any(|one| one.unknown_pages) {
-            note += " Unknown: parent and worker each have their own page, and who wrote is not known; root can tell.";
-        }
-        notes.push(note);
-    } else if any(|one| one.unknown_pages) {
-        notes.push(match tree.seen_by {
-            Some(SeenBy::Frames) => "Unknown: parent and worker each have their own page; who wrote takes Linux 5.19 and a readable /proc/kpageflags.".to_owned(),
-            _ => "Unknown: the page was written before a later fork of the same process, which leaves no trace of who wrote.".to_owned(),
-        });
-    }
-    if any(|one| one.rewritten_pages) {
-        notes.push("Rewritten: pages that a parent wrote after a fork, while a worker had what was there before; each costs the tree one page.".to_owned());
-    }
-    if let Some(why) = &tree.alike_unseen {
-        notes.push(format!("What workers have alike was not compared: {why}."));
-    }
-    if any(|one| one.huge_pages) {
-        notes.push("Huge: pages that the kernel joined to a huge page of this process's own (khugepaged), which no write asked for.".to_owned());
-    }
-    notes
 }
 
 /// At most so many characters.

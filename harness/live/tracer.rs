@@ -1,4 +1,5 @@
-//! The process that has threads stand still at their page faults and asks where they are. It is refcow's own program under another name.
+//! The process that has threads stand still at their page faults and asks where they are, and processes at their end until refcow has looked
+//! at them. It is refcow's own program under another name.
 //!
 //! A process that stands still waits for this one, which therefore does nothing else: no symbols, no sums, no output that could make it
 //! wait. It hears from refcow through its standard input, whose end is the sign to leave; what refcow does not take up in time is kept
@@ -19,7 +20,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 use procfs::process::Process;
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
@@ -30,13 +31,24 @@ use crate::protocol::is_installed;
 /// The name under which refcow's program is the tracer.
 pub const NAME: &str = "refcow-tracer";
 
-/// What refcow says, one line of JSON each: trace a process that runs.
+/// What refcow says, one line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TraceOrder {
-    /// Which.
-    pub(super) pid: i32,
-    /// The first process of its tree: all of these run one interpreter.
-    pub(super) root: usize,
+pub(super) enum TracerOrder {
+    /// Trace a process that runs.
+    Trace {
+        pid: i32,
+        /// The first process of its tree: all of these run one interpreter.
+        root: usize,
+        /// Absent where no lines are asked for.
+        interpreter: Option<InterpreterAt>,
+    },
+    /// Let a process end that stands at its end.
+    LetGo { pid: i32 },
+}
+
+/// Where the frames of a process begin.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct InterpreterAt {
     /// CPython 3.`minor`.
     pub(super) minor: u8,
     /// The address of `_PyRuntime`.
@@ -62,6 +74,10 @@ pub(super) enum TracerSaid {
     },
     /// A process is traced.
     Traced { process: i32 },
+    /// A process has come to its end, and stands there.
+    Ends { process: i32 },
+    /// It was let go before refcow said so.
+    Late { process: i32 },
     /// A thread that could not be traced.
     NotTraced { thread: i32, why: NotTraced },
     /// The frames of a tree's interpreter cannot be read.
@@ -76,6 +92,8 @@ pub(super) enum TracerSaid {
 const MOST_KEPT: usize = 16 << 20;
 /// A stop that takes longer than this ends all further ones until it is over.
 const LONGEST_STOP: Duration = Duration::from_millis(100);
+/// A process stands at its end for so long at most.
+const LONGEST_END: Duration = Duration::from_secs(1);
 /// How often it is looked how long one takes.
 const WATCHING: Duration = Duration::from_millis(25);
 /// No stop comes any more if none has for so long.
@@ -101,23 +119,26 @@ pub fn run() -> io::Result<()> {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
     }
     let mut words = std::env::args_os().skip(1);
-    let one_in = words.next().and_then(|word| word.to_str()?.parse().ok());
-    let one_in = one_in.ok_or(io::ErrorKind::InvalidInput)?;
+    let mut number = || words.next()?.to_str()?.parse::<u64>().ok();
+    let (one_in, at_end) = number().zip(number()).ok_or(io::ErrorKind::InvalidInput)?;
     let own = words.map(PathBuf::from).collect();
+    let stops = Stops::new((one_in > 0).then_some(one_in), at_end > 0);
     let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
     let signals = SignalFd::with_flags(&SigSet::all(), flags)?;
     for end in [io::stdin().as_fd(), io::stdout().as_fd()] {
         rustix::io::ioctl_fionbio(end, true)?;
     }
-    let mut tracer = LineTracer::new(one_in, own);
+    let mut tracer = Tracer::new(stops, own);
     let watchdog = Watchdog::start(tracer.stops.events())?;
     let left = tracer.serve(&signals, &watchdog);
     tracer.leave(&signals, &watchdog);
     left
 }
 
-struct LineTracer {
+struct Tracer {
     stops: Stops,
+    /// Since when processes stand at their end.
+    standing: HashMap<i32, Instant>,
     own: Arc<Vec<PathBuf>>,
     /// By the first process of a tree; `None`: its frames cannot be read.
     interpreters: HashMap<usize, Option<usize>>,
@@ -129,10 +150,11 @@ struct LineTracer {
     dropped: u64,
 }
 
-impl LineTracer {
-    fn new(one_in: u64, own: Vec<PathBuf>) -> Self {
+impl Tracer {
+    fn new(stops: Stops, own: Vec<PathBuf>) -> Self {
         Self {
-            stops: Stops::new(one_in),
+            stops,
+            standing: HashMap::new(),
             own: Arc::new(own),
             interpreters: HashMap::new(),
             numbers: HashMap::new(),
@@ -148,6 +170,7 @@ impl LineTracer {
             // Signals first: one that comes after the last stop was served tells of another one.
             let is_over = asks_to_leave(signals);
             self.serve_stops(watchdog);
+            self.let_go_late();
             if is_over || self.flush().is_err() {
                 return Ok(());
             }
@@ -182,6 +205,10 @@ impl LineTracer {
         }
         for process in std::mem::take(&mut self.stops.traced) {
             self.say(&TracerSaid::Traced { process });
+        }
+        for process in std::mem::take(&mut self.stops.ending) {
+            self.standing.insert(process, Instant::now());
+            self.say(&TracerSaid::Ends { process });
         }
         for (thread, why) in std::mem::take(&mut self.stops.not_traced) {
             self.say(&TracerSaid::NotTraced { thread, why });
@@ -247,43 +274,71 @@ impl LineTracer {
         self.heard.extend_from_slice(bytes);
         while let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.heard.drain(..=end).collect();
-            if let Ok(order) = serde_json::from_slice(&line) {
-                self.trace(&order);
+            match serde_json::from_slice(&line) {
+                Ok(TracerOrder::Trace {
+                    pid,
+                    interpreter: None,
+                    ..
+                }) => self.stops.trace(pid, None),
+                Ok(TracerOrder::Trace {
+                    pid,
+                    root,
+                    interpreter: Some(at),
+                }) => self.trace_lines(pid, root, at),
+                Ok(TracerOrder::LetGo { pid }) => self.let_go(pid),
+                Err(_) => {}
             }
         }
     }
 
-    fn trace(&mut self, order: &TraceOrder) {
-        let known = self.interpreters.get(&order.root).copied();
-        let interpreter = known.unwrap_or_else(|| {
-            let interpreter = self.interpreter(order);
-            self.interpreters.insert(order.root, interpreter);
-            interpreter
-        });
-        if let Some(interpreter) = interpreter {
-            self.stops.trace(order.pid, interpreter);
+    fn let_go(&mut self, process: i32) {
+        self.standing.remove(&process);
+        self.stops.let_go(process);
+    }
+
+    /// Those that have stood for too long.
+    fn let_go_late(&mut self) {
+        let late = self.standing.iter();
+        let late = late.filter(|(_, since)| since.elapsed() >= LONGEST_END);
+        let late: Vec<i32> = late.map(|(process, _)| *process).collect();
+        for process in late {
+            self.let_go(process);
+            self.say(&TracerSaid::Late { process });
         }
     }
 
-    fn interpreter(&mut self, order: &TraceOrder) -> Option<usize> {
-        let memory = Process::new(order.pid).and_then(|process| process.mem());
+    fn trace_lines(&mut self, pid: i32, root: usize, at: InterpreterAt) {
+        let known = self.interpreters.get(&root).copied();
+        let interpreter = known.unwrap_or_else(|| {
+            let interpreter = self.interpreter(pid, root, at);
+            self.interpreters.insert(root, interpreter);
+            interpreter
+        });
+        if interpreter.is_some() {
+            self.stops.trace(pid, interpreter);
+        }
+    }
+
+    fn interpreter(&mut self, pid: i32, root: usize, at: InterpreterAt) -> Option<usize> {
+        let memory = Process::new(pid).and_then(|process| process.mem());
         let mut read = |address: u64, buffer: &mut [u8]| {
             let memory = memory.as_ref().ok();
             memory.is_some_and(|memory| memory.read_exact_at(buffer, address).is_ok())
         };
         let own = Arc::clone(&self.own);
         let is_own = Box::new(move |file: &str| is_own(file, &own));
-        match RemoteFrames::new(order.minor, order.runtime, is_own, &mut read) {
+        match RemoteFrames::new(at.minor, at.runtime, is_own, &mut read) {
             Ok(frames) => Some(self.stops.add_interpreter(frames)),
             Err(error) => {
-                let (root, why) = (order.root, error.to_string());
+                let why = error.to_string();
                 self.say(&TracerSaid::NoFrames { root, why });
                 None
             }
         }
     }
 
-    /// Until something has come, or refcow takes up more; whether that is an order, or its end.
+    /// Until something has come, refcow takes up more, or a process has stood at its end for too long; whether an order has come, or the end
+    /// of them.
     fn wait(&self, signals: &SignalFd) -> io::Result<bool> {
         let (input, output) = (io::stdin(), io::stdout());
         let mut waiting = vec![
@@ -293,7 +348,13 @@ impl LineTracer {
         if !self.to_say.is_empty() {
             waiting.push(PollFd::new(&output, PollFlags::OUT));
         }
-        match rustix::event::poll(&mut waiting, None) {
+        let first = self.standing.values().min();
+        let limit = first.map(|since| LONGEST_END.saturating_sub(since.elapsed()));
+        let limit = limit.map(|left| Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        match rustix::event::poll(&mut waiting, limit.as_ref()) {
             Ok(_) => Ok(!waiting[0].revents().is_empty()),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),

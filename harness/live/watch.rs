@@ -1,37 +1,34 @@
 //! A tree over time: its page faults as they come, and a look at its memory now and then.
 
+mod ends;
+mod interpreters;
+mod machine;
+mod moments;
+mod watched;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::LiveError;
 use super::cause::{Key, TreeCauses, Who};
-use super::ending::{self, Ending, ending};
 use super::family::{self, Family, Member};
-use super::lines::{LineOf, Lines, Missing};
-use super::look::look;
-use super::python::{LivePython, python_of};
-use super::recording::{Deed, HeldPages, MadePage, PageWords, ProcessSource, Recording};
+use super::lines::{LineOf, Lines};
+use super::recording::{HeldPages, MadePage, Recording};
+use super::tracing::Tracing;
 use super::tree::FamilyTree;
 use crate::interrupt;
-use crate::observe::{
-    self, Happened, Incident, PageSet, Pagemap, TreeRecorder, Word, anonymous_pages, mappings,
-    page_size, page_states,
-};
+use crate::observe::{self, Happened, Incident, Pagemap, TreeRecorder, mappings, page_states};
+
+use interpreters::{Endings, PythonAsked};
+pub use machine::Machine;
+pub use moments::{InProcess, Moment};
+pub use watched::Watched;
 
 /// How often records are taken up at least: a page is judged so long after the write.
 const TICK: Duration = Duration::from_millis(5);
 
-/// So many nanoseconds after a fork a look at what the parent has tells no more what it had then.
-const LATE: u64 = 20_000_000;
-
-/// So many ticks long a new program is asked in each of them which Python it runs.
-const OFTEN: u32 = 40;
-
-/// Looks at the memory of all members take at most this part of the time.
-const LOOKING: u32 = 30;
-
-/// As many moments are kept.
-const MOST_MOMENTS: usize = 1_000;
+/// Who ends waits at most so long for what it did to be explained.
+const EXPLAINING: Duration = Duration::from_millis(300);
 
 /// How often members are listed until a list shows no new one.
 const LISTS: usize = 20;
@@ -47,58 +44,6 @@ pub struct Pace {
     pub until_interrupted: bool,
 }
 
-/// Figures of all members together at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Moment {
-    /// Seconds since the recording began.
-    pub seconds: f64,
-    /// Members that live.
-    pub processes: u64,
-    /// Pages copied, made, and rewritten until then.
-    pub pages: [u64; 3],
-    /// What all have, each page once; absent where no look was due.
-    pub memory_bytes: Option<u64>,
-}
-
-/// What a process that lives has copied and made until a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InProcess {
-    /// Its place in the recording.
-    pub place: usize,
-    /// Pages copied and rewritten.
-    pub copied: u64,
-    /// Pages made.
-    pub made: u64,
-}
-
-/// The processes of this machine.
-#[derive(Debug)]
-pub struct Machine;
-
-impl ProcessSource for Machine {
-    type Memory = Pagemap;
-
-    fn open(&mut self, pid: i32) -> Option<(Member, Pagemap)> {
-        Some((Member::read(pid)?, Pagemap::open(pid).ok()?))
-    }
-
-    fn pages(&mut self, pid: i32, since: u64) -> Option<PageSet> {
-        if now().saturating_sub(since) > LATE {
-            return None;
-        }
-        anonymous_pages(pid, &mappings(pid).ok()?.ranges).ok()
-    }
-}
-
-impl PageWords for Pagemap {
-    fn word(&self, page: u64) -> Option<Word> {
-        self.word_if_there(page)
-    }
-}
-
-/// The first process of a tree, what that runs if it is known, in which tick, and so many later, it is asked for again, and since when.
-type PythonAsked = (usize, Option<LivePython>, u32, u32, u32);
-
 /// A tree that is recorded.
 #[derive(Debug)]
 pub struct Watch {
@@ -106,8 +51,8 @@ pub struct Watch {
     /// What was recorded so far.
     pub recording: Recording<Machine>,
     causes: TreeCauses,
-    /// Where threads were, if that is asked for.
-    lines: Option<Lines>,
+    /// What traces the processes, if that is asked for.
+    tracing: Option<Tracing>,
     /// The place of a process that is to become a program.
     own: Option<usize>,
     began: Instant,
@@ -119,48 +64,18 @@ pub struct Watch {
     ticks: u32,
 }
 
-/// How the ends of the interpreters of a tree are seen.
-#[derive(Debug)]
-struct Endings {
-    root: usize,
-    /// Where `_PyRuntime` is.
-    runtime: Option<u64>,
-    is: Ending,
-}
-
-/// What was recorded.
-#[derive(Debug)]
-pub struct Watched {
-    /// Of each process.
-    pub recording: Recording<Machine>,
-    /// Pages by what was written first, and what wrote.
-    pub causes: HashMap<Key, u64>,
-    /// How lines were looked at, and what is not known of them; `None`: they were not asked for.
-    pub lines: Option<(u64, Missing)>,
-    /// For how long.
-    pub duration: Duration,
-    /// Faults of which there is no record.
-    pub lost: u64,
-    /// Whether the kernel's own were recorded.
-    pub with_kernel: bool,
-    /// In the order in which they came.
-    pub moments: Vec<(Moment, Vec<InProcess>)>,
-    pythons: Vec<(usize, LivePython)>,
-    endings: Vec<Endings>,
-}
-
 impl Watch {
-    /// Makes what records. `follows`: what executes a program is recorded on. `lines`: with what tells them.
+    /// Makes what records. `follows`: what executes a program is recorded on. `tracing`: what traces the processes.
     ///
     /// # Errors
     /// When page faults cannot be recorded.
-    pub fn new(follows: bool, lines: Option<Lines>) -> Result<Self, LiveError> {
+    pub fn new(follows: bool, tracing: Option<Tracing>) -> Result<Self, LiveError> {
         let began = Instant::now();
         Ok(Self {
             recorder: TreeRecorder::new()?,
             recording: Recording::new(Machine, follows),
             causes: TreeCauses::default(),
-            lines,
+            tracing,
             own: None,
             began,
             moments: Vec::new(),
@@ -303,17 +218,33 @@ impl Watch {
 
     fn tick(&mut self, at_most: Duration) -> Result<(), LiveError> {
         let failed = |error: std::io::Error| LiveError::Waiting(error.to_string());
-        let incidents = self.recorder.take(at_most).map_err(failed)?;
+        let urgent = self.tracing.as_ref().map(Tracing::urgent);
+        let mut incidents = self.recorder.take(at_most, urgent).map_err(failed)?;
+        let ending = self.tracing.as_mut().map(Tracing::hear);
+        let ending = ending.unwrap_or_default();
+        if !ending.is_empty() {
+            // They stand still: all that they have done is there by now.
+            let rest = self.recorder.take(Duration::ZERO, None).map_err(failed)?;
+            incidents.extend(rest);
+        }
         // All are judged before any cause is looked for, which takes longer: what a process had at a fork it may give back at any time.
         self.recording.begin_records();
         let written: Vec<_> = incidents.iter().map(|one| self.judge(one)).collect();
-        for (incident, written) in incidents.iter().zip(written) {
-            let (recording, causes) = (&self.recording, &mut self.causes);
-            let lines = self.lines.as_mut();
-            explain(recording, causes, lines, &self.pythons, incident, written);
+        let began = Instant::now();
+        self.look_at_ends(&ending);
+        let mut all = incidents.iter().zip(written);
+        // While who ends stands still, so does who waits for it, and has what was there at the fork.
+        if !ending.is_empty() {
+            while began.elapsed() < EXPLAINING
+                && let Some((incident, written)) = all.next()
+            {
+                self.explain(incident, written);
+            }
+            self.let_go(&ending);
         }
-        if let Some(lines) = &mut self.lines {
-            lines.hear(&mut self.causes);
+        all.for_each(|(incident, written)| self.explain(incident, written));
+        if let Some(tracing) = &mut self.tracing {
+            tracing.hear_lines(&mut self.causes);
         }
         self.ticks += 1;
         self.ask_for_pythons();
@@ -321,183 +252,30 @@ impl Watch {
         Ok(())
     }
 
+    fn explain(&mut self, incident: &Incident, written: Option<MadePage>) {
+        let (recording, causes) = (&self.recording, &mut self.causes);
+        let lines = self.tracing.as_mut();
+        let lines = lines.and_then(|tracing| tracing.lines.as_mut());
+        explain(recording, causes, lines, &self.pythons, incident, written);
+    }
+
     /// Takes up what has happened; what has a cause that counts.
     fn judge(&mut self, incident: &Incident) -> Option<MadePage> {
-        let written = self.recording.take(incident);
+        let written = self.take(incident);
         if let Happened::Forked { new } = incident.what {
             self.watch_ending_of(new);
         }
-        if incident.what == Happened::Executed {
+        if let Happened::Executed(_) = incident.what {
             // At once: it may be over soon.
             self.ask_for_pythons();
         }
+        written
+    }
+
+    fn take(&mut self, incident: &Incident) -> Option<MadePage> {
+        let written = self.recording.take(incident);
         // What the process does before it becomes the program is refcow's doing.
         written.filter(|written| Some(written.by) != self.own)
-    }
-
-    /// Of what the first process of each tree runs, as long as it is not known: a program maps its interpreter some time after it was started.
-    fn ask_for_pythons(&mut self) {
-        for place in 0..self.recording.members.len() {
-            let member = &self.recording.members[place];
-            let is_known = self.pythons.iter().any(|(root, ..)| *root == place);
-            if member.parent.is_none() && !is_known {
-                self.pythons.push((place, None, self.ticks, 1, self.ticks));
-            }
-        }
-        for (place, python, due, pause, first) in &mut self.pythons {
-            let member = &self.recording.members[*place];
-            if python.is_none() && member.lives && *due <= self.ticks {
-                *python = python_of(member.member.pid).ok().flatten();
-                *due = self.ticks + *pause;
-                // Often at first: a program may be over soon.
-                *pause = if self.ticks < *first + OFTEN {
-                    1
-                } else {
-                    pause.saturating_mul(2)
-                };
-            }
-        }
-        if let Some(lines) = &mut self.lines {
-            for (place, python, ..) in &self.pythons {
-                if let Some(python) = python
-                    && !lines.traces(*place)
-                {
-                    lines.trace(*place, python, &members_of(&self.recording, *place));
-                }
-            }
-        }
-    }
-
-    /// Has it recorded when the interpreter of a process ends, for all members of each tree that runs Python.
-    fn watch_endings(&mut self) {
-        for (root, python, ..) in &self.pythons {
-            let Some(python) = python else { continue };
-            let place = self.endings.iter().position(|one| one.root == *root);
-            let place = place.unwrap_or_else(|| {
-                self.endings.push(Endings {
-                    root: *root,
-                    runtime: None,
-                    is: Ending::NotReady,
-                });
-                self.endings.len() - 1
-            });
-            let watched = &mut self.endings[place];
-            if watched.is != Ending::NotReady {
-                continue;
-            }
-            let members = 0..self.recording.members.len();
-            let living = members.filter(|place| {
-                self.recording.members[*place].lives && self::root(&self.recording, *place) == *root
-            });
-            let living: Vec<usize> = living.collect();
-            let Some(first) = living.first() else {
-                continue;
-            };
-            let first = self.recording.members[*first].member.pid;
-            watched.runtime = watched.runtime.or_else(|| python.runtime(first));
-            let Some(runtime) = watched.runtime else {
-                continue;
-            };
-            watched.is = ending(first, python, runtime);
-            let Ending::At(address) = watched.is else {
-                continue;
-            };
-            for place in living {
-                let member = &mut self.recording.members[place];
-                let pid = member.member.pid;
-                match self.recorder.watch_place(pid, address) {
-                    Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {
-                        watched.is = Ending::Unseen("the processor has no watchpoint free");
-                        break;
-                    }
-                    _ => {
-                        member.watched_since = Some(now());
-                        member.watch_ending(ending::is_ending(pid, address));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The same of a process that was forked before its parent was watched.
-    fn watch_ending_of(&mut self, pid: i32) {
-        let Some(place) = self.recording.place_of(pid) else {
-            return;
-        };
-        let root = root(&self.recording, place);
-        let watched = self.endings.iter().find(|one| one.root == root);
-        let member = &mut self.recording.members[place];
-        if let (Some(Ending::At(address)), None) =
-            (watched.map(|one| &one.is), member.watched_since)
-            && self.recorder.watch_place(pid, *address).is_ok()
-        {
-            member.watched_since = Some(now());
-            member.watch_ending(ending::is_ending(pid, *address));
-        }
-    }
-
-    fn moment(&mut self, last: bool) -> Moment {
-        let mut pages = [0; 3];
-        for member in self
-            .recording
-            .members
-            .iter()
-            .filter(|member| !member.executed)
-        {
-            for (sum, deed) in pages
-                .iter_mut()
-                .zip([Deed::Copied, Deed::Made, Deed::Rewrote])
-            {
-                *sum += member.number(deed);
-            }
-        }
-        let (at, took) = self.looked;
-        let memory_bytes = (last || at.elapsed() >= took * LOOKING)
-            .then(|| self.memory())
-            .flatten();
-        Moment {
-            seconds: self.began.elapsed().as_secs_f64(),
-            processes: self
-                .recording
-                .members
-                .iter()
-                .filter(|one| one.lives)
-                .count() as u64,
-            pages,
-            memory_bytes,
-        }
-    }
-
-    /// Keeps a moment for the end. Of many, each second one stays: a recording may take days.
-    fn keep(&mut self, moment: Moment) {
-        if self.moments.len() >= MOST_MOMENTS {
-            let mut place = 0;
-            self.moments.retain(|_| {
-                place += 1;
-                place % 2 == 0
-            });
-        }
-        let living = self.recording.members.iter().enumerate();
-        let series = living
-            .filter(|(_, one)| one.lives)
-            .map(|(place, one)| InProcess {
-                place,
-                copied: one.number(Deed::Copied) + one.number(Deed::Rewrote),
-                made: one.number(Deed::Made),
-            });
-        self.moments.push((moment, series.collect()));
-    }
-
-    /// What all that live have; `None` where one ends meanwhile.
-    fn memory(&mut self) -> Option<u64> {
-        let start = Instant::now();
-        let looks = living(&self.recording).into_iter().map(|(_, family)| {
-            let look = look(&FamilyTree::of(family), false).ok()?;
-            Some(look.distinct? * page_size())
-        });
-        let sum = looks.sum();
-        self.looked = (Instant::now(), start.elapsed());
-        sum
     }
 
     /// Ends the recording.
@@ -508,24 +286,25 @@ impl Watch {
         let duration = self.began.elapsed();
         let with_kernel = self.recorder.is_with_kernel();
         // First: what it still says is of faults that are still to be taken up.
-        let missing = self.lines.as_mut().map(|lines| {
-            let one_in = lines.one_in();
-            (one_in, lines.leave(&mut self.causes))
+        let left = self.tracing.as_mut().map(|tracing| {
+            let one_in = tracing.lines.as_ref().map(Lines::one_in);
+            let (traced, missing) = tracing.leave(&mut self.causes);
+            (traced, one_in.zip(missing))
         });
+        let (traced, lines) = left.unzip();
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
         self.recording.begin_records();
-        let written: Vec<_> = last.iter().map(|one| self.recording.take(one)).collect();
+        let written: Vec<_> = last.iter().map(|one| self.take(one)).collect();
         for (incident, written) in last.iter().zip(written) {
-            let (recording, causes) = (&self.recording, &mut self.causes);
-            let lines = self.lines.as_mut();
-            explain(recording, causes, lines, &self.pythons, incident, written);
+            self.explain(incident, written);
         }
         let pythons = self.pythons.into_iter();
         Ok(Watched {
             recording: self.recording,
             causes: self.causes.pages,
-            lines: missing,
+            traced,
+            lines: lines.flatten(),
             duration,
             lost,
             with_kernel,
@@ -538,41 +317,6 @@ impl Watch {
     }
 }
 
-impl Watched {
-    /// What the first process of a tree runs; `None`: no CPython.
-    pub fn python(&self, root: usize) -> Option<&LivePython> {
-        let mut all = self.pythons.iter();
-        all.find(|(place, _)| *place == root)
-            .map(|(_, python)| python)
-    }
-
-    /// Why it is not known of a tree when its interpreters ended; `None`: it is known.
-    pub fn ends_unseen(&self, root: usize) -> Option<&'static str> {
-        let found = self.endings.iter().find(|one| one.root == root);
-        match found.map(|one| &one.is) {
-            Some(Ending::At(_)) => None,
-            Some(Ending::Unseen(why)) => Some(why),
-            Some(Ending::NotReady) => Some("no interpreter was seen ready"),
-            None => Some("it is not CPython"),
-        }
-    }
-
-    /// Whether any tree ran a CPython.
-    pub fn any_python(&self) -> bool {
-        !self.pythons.is_empty()
-    }
-
-    /// The first process of the tree that one belongs to.
-    pub fn root(&self, place: usize) -> usize {
-        root(&self.recording, place)
-    }
-
-    /// The members of each tree that live, by the tree's first process.
-    pub fn living(&self) -> Vec<(usize, Family)> {
-        living(&self.recording)
-    }
-}
-
 /// Finds the cause of what has happened, and counts it.
 fn explain(
     recording: &Recording<Machine>,
@@ -582,7 +326,7 @@ fn explain(
     incident: &Incident,
     written: Option<MadePage>,
 ) {
-    if matches!(incident.what, Happened::Executed | Happened::Ended) {
+    if matches!(incident.what, Happened::Executed(_) | Happened::Ended) {
         causes.forget(incident.process);
     }
     let Some(written) = written else {

@@ -31,6 +31,19 @@ pub struct Trees {
     /// Processes of any kind that this user may not look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<u64>,
+    /// Programs that were started while others were recorded, and had ended before it was seen what they run: they are in no tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen_programs: Vec<UnseenProgram>,
+}
+
+/// A program that was not seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnseenProgram {
+    /// As the kernel calls it.
+    pub name: String,
+    /// How often it was started.
+    pub number: u64,
 }
 
 /// One tree.
@@ -172,6 +185,10 @@ pub struct RecordedFigures {
     /// How lines were looked at. Absent unless asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesFigures>,
+    /// Processes that ended and were not looked at while they stood still at their end, by the reason. Absent where no last looks were
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_last_look: Option<Vec<Reason>>,
 }
 
 /// Of how many pages it was looked which line of Python wrote, and why not of others.
@@ -205,7 +222,7 @@ pub struct LinesFigures {
 pub struct Reason {
     /// What.
     pub reason: String,
-    /// Pages, or threads.
+    /// Pages, threads or processes.
     pub number: u64,
 }
 
@@ -288,7 +305,7 @@ pub struct RecordedProcess {
     pub ended: bool,
     /// Pages that it had from its fork and copied by writing to them.
     pub copied_pages: u64,
-    /// Of these, the ones that it has given back since. Absent of one that has ended.
+    /// Of these, the ones that it has given back since, or had given back when it ended. Absent of one that has ended without a last look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_back_pages: Option<u64>,
     /// Addresses at which it had no page and made one.
@@ -296,11 +313,40 @@ pub struct RecordedProcess {
     /// Pages that it copied because a process that it had forked still had them.
     pub rewritten_pages: u64,
     /// Pages that it copied or made, or wrote to when nobody else had them any more: all from which it was forked had ended, or had given
-    /// back what was there at the fork.
+    /// back what was there at the fork. And pages that are new or of files: it had ended before they were looked at.
     pub unknown_pages: u64,
     /// Of the pages of these four kinds, those that it wrote first while its interpreter was ending. Absent where that was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown_pages: Option<u64>,
+    /// Whether it had ended before it was looked at for the first time: what it wrote at addresses at which those from which it was forked
+    /// have a page counts as copied, all else is in `unknown_pages`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ended_unseen: bool,
+    /// What it had when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_look: Option<LastLook>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What a process had while it stood still at its end, with all of its memory still there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LastLook {
+    /// When that was, since the recording began.
+    pub seconds: f64,
+    /// Anonymous pages in memory.
+    pub anonymous_pages: u64,
+    /// Those of them that another process had, too.
+    pub shared_pages: u64,
+    /// Anonymous pages in swap.
+    pub swapped_pages: u64,
+    /// The most memory that it ever had, pages of files included (`VmHWM`). Absent where the kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_resident_bytes: Option<u64>,
 }
 
 /// Sums over all processes that are recorded, at one moment.

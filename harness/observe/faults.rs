@@ -29,7 +29,7 @@ mod rings;
 mod tree;
 
 pub use records::Fault;
-pub use tree::{Happened, Incident, TreeRecorder};
+pub use tree::{Happened, Incident, TaskName, TreeRecorder};
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub use counters::{
 };
 pub use descent::{Grown, Relatives};
 pub use faults::{
-    Fault, Faults, Happened, Incident, Recorder, TreeRecorder, Unread, try_recording,
+    Fault, Faults, Happened, Incident, Recorder, TaskName, TreeRecorder, Unread, try_recording,
 };
 pub use follow::{Descendants, Ended, Follower};
 pub use growth::{Growth, Had};

@@ -1,16 +1,18 @@
 //! Has threads of other processes stand still at some of their page faults, by a perf event that
-//! sends SIGTRAP and ptrace(2), and says where each is.
+//! sends SIGTRAP and ptrace(2), and says where each is; and processes at their end.
 //!
-//! Nobody is interrupted: a thread is seized while it runs, stands still only at its own faults
-//! (and where it forks, starts a thread or gets a signal, as under any tracer), and is let go by
-//! the end of this process. The event belongs to one thread; a new thread, and the first one of a
+//! Nobody is interrupted: a thread is seized while it runs, stands still only at its own faults and
+//! at its end, as far as that is asked for (and where it forks, starts a thread or gets a signal, as
+//! under any tracer), and is let go by the end of this process. The event belongs to one thread; a new thread, and the first one of a
 //! new process, get theirs before they first run.
 //!
 //! What stops a thread is a signal, and a signal that nobody takes up ends a process which does not
 //! ignore it. So a thread that blocks SIGTRAP without ignoring it has no event until it unblocks
 //! it.
 
-use std::collections::HashMap;
+mod threads;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +25,9 @@ use perf_event::events::Software;
 use perf_event::{Builder, Counter, ReadFormat};
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
+
+pub use threads::tracer;
+use threads::{Signals, identity, is_own, of_event};
 
 use super::follow::go_on;
 use super::frames::{NoLine, RemoteFrames, RunningAt};
@@ -97,8 +102,10 @@ impl NotTraced {
 /// Traces processes for whoever waits for them in the same thread.
 #[derive(Debug)]
 pub struct Stops {
-    /// Every so many-th fault of a thread stops it.
-    one_in: u64,
+    /// Every so many-th fault of a thread stops it; `None`: no fault does.
+    one_in: Option<u64>,
+    /// Whether a process stops at its end.
+    at_end: bool,
     interpreters: Vec<RemoteFrames>,
     processes: HashMap<i32, StoppedProcess>,
     threads: HashMap<i32, Thread>,
@@ -107,12 +114,17 @@ pub struct Stops {
     pub not_traced: Vec<(i32, NotTraced)>,
     /// Processes that are traced, or were.
     pub traced: Vec<i32>,
+    /// Processes that have come to their end, where they stand until they are let go.
+    pub ending: Vec<i32>,
+    /// Those that stand there.
+    standing: HashSet<i32>,
 }
 
 #[derive(Debug)]
 struct StoppedProcess {
     memory: File,
-    interpreter: usize,
+    /// `None`: nobody asks where its threads are.
+    interpreter: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -122,9 +134,6 @@ struct Thread {
     looks: u32,
 }
 
-/// The bit of SIGTRAP in a mask of signals.
-const TRAP: u64 = 1 << (libc::SIGTRAP - 1);
-
 /// How often threads of a process are listed: while it starts some all the time, no two lists are
 /// alike.
 const LISTS: usize = 20;
@@ -133,16 +142,20 @@ const LISTS: usize = 20;
 const MOST_LOOKS: u32 = 64;
 
 impl Stops {
-    /// Of no process.
-    pub fn new(one_in: u64) -> Self {
+    /// Of no process. `one_in`: every so many-th fault of a thread stops it. `at_end`: a process stops
+    /// at its end.
+    pub fn new(one_in: Option<u64>, at_end: bool) -> Self {
         Self {
             one_in,
+            at_end,
             interpreters: Vec::new(),
             processes: HashMap::new(),
             threads: HashMap::new(),
             events: Events::default(),
             not_traced: Vec::new(),
             traced: Vec::new(),
+            ending: Vec::new(),
+            standing: HashSet::new(),
         }
     }
 
@@ -163,7 +176,7 @@ impl Stops {
     }
 
     /// Begins to trace all threads of a process that runs.
-    pub fn trace(&mut self, pid: i32, interpreter: usize) {
+    pub fn trace(&mut self, pid: i32, interpreter: Option<usize>) {
         if self.has(pid) {
             return;
         }
@@ -197,15 +210,17 @@ impl Stops {
     }
 
     fn seize(&mut self, process: i32, thread: i32) {
-        let options = Options::PTRACE_O_TRACEFORK
+        let mut options = Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACECLONE
             | Options::PTRACE_O_TRACEEXEC
             | Options::PTRACE_O_TRACESYSGOOD;
+        options.set(Options::PTRACE_O_TRACEEXIT, self.at_end);
         match ptrace::seize(Pid::from_raw(thread), options) {
             Ok(()) => {
                 self.threads.insert(thread, Thread { process, looks: 0 });
+                let Some(one_in) = self.one_in else { return };
                 match Signals::of(process, thread) {
-                    Some(signals) if signals.may_trap() => self.open(thread),
+                    Some(signals) if signals.may_trap() => self.open(thread, one_in),
                     Some(_) => self.not_traced.push((thread, NotTraced::Blocks)),
                     None => {}
                 }
@@ -219,11 +234,11 @@ impl Stops {
         }
     }
 
-    fn open(&mut self, thread: i32) {
+    fn open(&mut self, thread: i32, one_in: u64) {
         if self.events.locked().ended {
             return;
         }
-        let opened = event(self.one_in).observe_pid(thread).build();
+        let opened = event(one_in).observe_pid(thread).build();
         let opened = opened.and_then(|mut event| {
             event.enable()?;
             Ok(event)
@@ -245,13 +260,17 @@ impl Stops {
         }
         let signal = libc::WSTOPSIG(status);
         match status >> 16 {
-            0 if signal == libc::SIGTRAP | 0x80 => self.in_system_call(thread),
+            0 if signal == libc::SIGTRAP | 0x80 => match self.one_in {
+                Some(one_in) => self.in_system_call(thread, one_in),
+                None => go_on(thread, libc::PTRACE_CONT, 0),
+            },
             0 if signal == libc::SIGTRAP => return self.trapped(thread),
             0 => go_on(thread, libc::PTRACE_CONT, signal),
             libc::PTRACE_EVENT_EXEC => {
                 self.leave(thread);
                 let _ = ptrace::detach(Pid::from_raw(thread), None);
             }
+            libc::PTRACE_EVENT_EXIT => self.ends(thread),
             libc::PTRACE_EVENT_STOP => {
                 let stopped = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
                 match self.threads.contains_key(&thread) {
@@ -267,6 +286,22 @@ impl Stops {
         None
     }
 
+    /// A thread is about to end, and its process with it if it is the first.
+    fn ends(&mut self, thread: i32) {
+        if !self.has(thread) || self.events.locked().ended {
+            return go_on(thread, libc::PTRACE_CONT, 0);
+        }
+        self.standing.insert(thread);
+        self.ending.push(thread);
+    }
+
+    /// Lets a process end that stands at its end.
+    pub fn let_go(&mut self, process: i32) {
+        if self.standing.remove(&process) {
+            go_on(process, libc::PTRACE_CONT, 0);
+        }
+    }
+
     /// A new thread or process stands still before it first runs.
     fn arrives(&mut self, thread: i32) {
         let status = Process::new(thread).and_then(|process| process.status());
@@ -277,6 +312,11 @@ impl Stops {
         let interpreter = self.processes.get(&parent).map(|traced| traced.interpreter);
         if !self.has(process) {
             let memory = Process::new(process).and_then(|process| process.mem());
+            // Whose end alone is looked at may be anybody's.
+            let interpreter = match self.one_in {
+                Some(_) => interpreter,
+                None => Some(None),
+            };
             let (Some(interpreter), Ok(memory)) = (interpreter, memory) else {
                 self.not_traced.push((thread, NotTraced::Stranger));
                 let _ = ptrace::detach(Pid::from_raw(thread), None);
@@ -292,18 +332,21 @@ impl Stops {
             self.traced.push(process);
         }
         self.threads.insert(thread, Thread { process, looks: 0 });
-        self.in_system_call(thread);
+        match self.one_in {
+            Some(one_in) => self.in_system_call(thread, one_in),
+            None => go_on(thread, libc::PTRACE_CONT, 0),
+        }
     }
 
     /// A thread stands still that had no event so far.
-    fn in_system_call(&mut self, thread: i32) {
+    fn in_system_call(&mut self, thread: i32, one_in: u64) {
         let Some(known) = self.threads.get_mut(&thread) else {
             return go_on(thread, libc::PTRACE_CONT, 0);
         };
         known.looks += 1;
         let is_last = known.looks > MOST_LOOKS;
         match Signals::of(known.process, thread) {
-            Some(signals) if signals.may_trap() => self.open(thread),
+            Some(signals) if signals.may_trap() => self.open(thread, one_in),
             Some(_) if !is_last => return go_on(thread, libc::PTRACE_SYSCALL, 0),
             Some(_) => self.not_traced.push((thread, NotTraced::Blocks)),
             None => {}
@@ -344,7 +387,7 @@ impl Stops {
         let memory = &traced.memory;
         let mut read =
             |address: u64, buffer: &mut [u8]| memory.read_exact_at(buffer, address).is_ok();
-        let frames = self.interpreters.get_mut(traced.interpreter)?;
+        let frames = self.interpreters.get_mut(traced.interpreter?)?;
         Some(frames.running(thread, identity, &mut read))
     }
 
@@ -355,12 +398,14 @@ impl Stops {
             return;
         };
         if let Some(traced) = self.processes.get(&known.process)
-            && let Some(frames) = self.interpreters.get_mut(traced.interpreter)
+            && let Some(interpreter) = traced.interpreter
+            && let Some(frames) = self.interpreters.get_mut(interpreter)
         {
             frames.forget(thread);
         }
         if known.process == thread {
             self.processes.remove(&thread);
+            self.standing.remove(&thread);
         }
     }
 
@@ -373,10 +418,13 @@ impl Stops {
         self.processes.remove(&process);
     }
 
-    /// Switches all events off, for good.
+    /// Switches all events off, for good, and lets all go that stand at their end.
     pub fn end(&mut self) {
         self.events.locked().ended = true;
         self.events.switch(false);
+        for process in std::mem::take(&mut self.standing) {
+            go_on(process, libc::PTRACE_CONT, 0);
+        }
     }
 
     /// Whether a stop is still to come: of a thread that would die of it if nobody took it up.
@@ -384,7 +432,7 @@ impl Stops {
         let mut all = self.threads.iter();
         all.any(|(thread, known)| {
             let signals = Signals::of(known.process, *thread);
-            signals.is_some_and(|signals| signals.pending & !signals.ignored & TRAP != 0)
+            signals.is_some_and(|signals| signals.is_trap_pending())
         })
     }
 
@@ -424,74 +472,4 @@ fn event(one_in: u64) -> Builder<'static> {
         .remove_on_exec(true)
         .any_cpu();
     event
-}
-
-/// Signals of a thread.
-struct Signals {
-    blocked: u64,
-    ignored: u64,
-    pending: u64,
-}
-
-impl Signals {
-    fn of(process: i32, thread: i32) -> Option<Self> {
-        let process = Process::new(process).ok()?;
-        let status = process.task_from_tid(thread).ok()?.status().ok()?;
-        Some(Self {
-            blocked: status.sigblk,
-            ignored: status.sigign,
-            pending: status.sigpnd,
-        })
-    }
-
-    /// Whether a stop comes at once, or does no harm if it does not.
-    fn may_trap(&self) -> bool {
-        self.blocked & TRAP == 0 || self.ignored & TRAP != 0
-    }
-}
-
-/// Whether a thread is traced by this process already.
-fn is_own(process: i32, thread: i32) -> bool {
-    tracer_of(process, thread) == Some(std::process::id().cast_signed())
-}
-
-/// Who traces a thread.
-fn tracer_of(process: i32, thread: i32) -> Option<i32> {
-    let process = Process::new(process).ok()?;
-    let status = process.task_from_tid(thread).ok()?.status().ok()?;
-    Some(status.tracerpid).filter(|pid| *pid != 0)
-}
-
-/// Who traces a process, if somebody does.
-pub fn tracer(pid: i32) -> Option<i32> {
-    tracer_of(pid, pid)
-}
-
-/// The address that was touched, and whether the signal came later than the fault, as it was
-/// blocked.
-fn of_event(info: &libc::siginfo_t) -> (u64, bool) {
-    /// Where `si_perf_flags` is, and `TRAP_PERF_FLAG_ASYNC` in it.
-    const FLAGS: usize = 36;
-    const LATE: u32 = 1;
-    #[expect(unsafe_code, reason = "libc does not know this kind of signal")]
-    // SAFETY: the struct has 128 bytes, all of which are plain numbers that the kernel has written;
-    // `si_addr` is one of them for signals of this code.
-    unsafe {
-        let bytes = std::ptr::from_ref(info).cast::<u8>();
-        let flags = bytes.add(FLAGS).cast::<u32>().read_unaligned();
-        (info.si_addr().addr() as u64, flags & LATE != 0)
-    }
-}
-
-/// What pthread_self(3) is in a thread that stands still.
-#[cfg(target_arch = "x86_64")]
-fn identity(thread: i32) -> Option<u64> {
-    let registers = ptrace::getregs(Pid::from_raw(thread)).ok()?;
-    Some(registers.fs_base)
-}
-
-/// Not read on other processors yet.
-#[cfg(not(target_arch = "x86_64"))]
-fn identity(_: i32) -> Option<u64> {
-    None
 }

@@ -224,6 +224,7 @@ mod tests {
             trees: vec![tree(processes.collect(), causes)],
             alone: None,
             closed: None,
+            unseen_programs: Vec::new(),
         }
     }
 

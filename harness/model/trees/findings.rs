@@ -288,6 +288,8 @@ pub(super) mod tests {
             rewritten_pages: 0,
             unknown_pages: 0,
             shutdown_pages: None,
+            ended_unseen: false,
+            last_look: None,
         }
     }
 
@@ -330,6 +332,7 @@ pub(super) mod tests {
                 moments: Vec::new(),
                 causes,
                 lines: None,
+                without_last_look: None,
             }),
             map: None,
             alike: Vec::new(),

@@ -32,11 +32,35 @@ pub enum Happened {
         new: i32,
     },
     /// It executes another program now.
-    Executed,
+    Executed(TaskName),
     /// Its first thread has ended.
     Ended,
     /// It wrote to the place that is watched.
     WrotePlace,
+}
+
+/// What the kernel calls a process: the file name of its program, or its first 15 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskName([u8; 16]);
+
+impl TaskName {
+    /// Of the bytes up to the first zero.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut name = [0; 16];
+        let bytes = bytes.iter().take(15).take_while(|byte| **byte != 0);
+        name.iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        Self(name)
+    }
+}
+
+impl std::fmt::Display for TaskName {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let end = self.0.iter().position(|byte| *byte == 0);
+        let bytes = &self.0[..end.unwrap_or(self.0.len())];
+        to.write_str(&String::from_utf8_lossy(bytes))
+    }
 }
 
 /// What happened to whom.
@@ -62,6 +86,8 @@ pub struct TreeRecorder {
     /// And what counts all of it.
     counting: Vec<Counter>,
     records: u64,
+    /// What happened while the rings were read: one of them may hold what came before it.
+    held_back: Vec<Incident>,
 }
 
 /// How often threads of a process are listed: while it starts some all the time, no two lists are
@@ -95,6 +121,7 @@ impl TreeRecorder {
             writing: Vec::new(),
             counting: Vec::new(),
             records: 0,
+            held_back: Vec::new(),
         })
     }
 
@@ -223,13 +250,18 @@ impl TreeRecorder {
         }
     }
 
-    /// Waits until a ring is a quarter full, at most for so long; then takes what has happened out
-    /// of the rings, in the order in which it did.
+    /// Waits until a ring is a quarter full or this descriptor can be read, at most for so long;
+    /// then takes what has happened out of the rings, in the order in which it did.
     ///
     /// # Errors
     /// When the kernel refuses to wait.
-    pub fn take(&mut self, at_most: Duration) -> io::Result<Vec<Incident>> {
-        let mut waiting: Vec<PollFd<'_>> = Vec::new();
+    pub fn take(
+        &mut self,
+        at_most: Duration,
+        also: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Vec<Incident>> {
+        let also = also.map(|also| PollFd::from_borrowed_fd(also, PollFlags::IN));
+        let mut waiting: Vec<PollFd<'_>> = also.into_iter().collect();
         for ring in &self.rings {
             #[expect(unsafe_code, reason = "Sampler gives its descriptor as a number only")]
             // SAFETY: the descriptor is the sampler's, which is borrowed for as long as the result
@@ -245,11 +277,15 @@ impl TreeRecorder {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.taken())
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let mut incidents = self.taken();
+        let later = incidents.partition_point(|one| one.time <= nanoseconds(now));
+        self.held_back = incidents.split_off(later);
+        Ok(incidents)
     }
 
     fn taken(&mut self) -> Vec<Incident> {
-        let mut incidents = Vec::new();
+        let mut incidents = std::mem::take(&mut self.held_back);
         for ring in &mut self.rings {
             while let Some(record) = ring.next_record() {
                 let incident = incident(&record);
@@ -268,7 +304,7 @@ impl TreeRecorder {
     ///
     /// # Errors
     /// When the kernel does not say how many there were.
-    pub fn finish(mut self) -> io::Result<(Vec<Incident>, u64)> {
+    pub fn finish(&mut self) -> io::Result<(Vec<Incident>, u64)> {
         let mut counted = 0;
         for event in &mut self.counting {
             event.disable()?;
@@ -290,6 +326,10 @@ impl std::fmt::Debug for TreeRecorder {
             .field("events", &self.writing.len())
             .finish_non_exhaustive()
     }
+}
+
+fn nanoseconds(time: Timespec) -> u64 {
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 /// An event that counts nothing, with the ring of a processor.
@@ -344,7 +384,7 @@ fn incident(record: &Record<'_>) -> Option<Incident> {
             Some(Incident {
                 time: u64::from_ne_bytes(*time),
                 process: number(&bytes, 0)?,
-                what: Happened::Executed,
+                what: Happened::Executed(TaskName::new(bytes.get(8..)?)),
             })
         }
         _ => None,

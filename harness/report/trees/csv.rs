@@ -54,6 +54,9 @@ struct ProcessRow<'a> {
     rewritten_pages: u64,
     unknown_pages: u64,
     shutdown_pages: Option<u64>,
+    last_anonymous_pages: Option<u64>,
+    last_shared_pages: Option<u64>,
+    peak_resident_bytes: Option<u64>,
 }
 
 pub(super) fn processes(trees: &Trees) -> Result<Vec<u8>, Error> {
@@ -74,6 +77,12 @@ pub(super) fn processes(trees: &Trees) -> Result<Vec<u8>, Error> {
             rewritten_pages: one.rewritten_pages,
             unknown_pages: one.unknown_pages,
             shutdown_pages: one.shutdown_pages,
+            last_anonymous_pages: one.last_look.as_ref().map(|look| look.anonymous_pages),
+            last_shared_pages: one.last_look.as_ref().map(|look| look.shared_pages),
+            peak_resident_bytes: one
+                .last_look
+                .as_ref()
+                .and_then(|look| look.peak_resident_bytes),
         })
     });
     table(all)

@@ -2,8 +2,8 @@
 
 use refcow_model::numbers::{bytes, counted, duration, share};
 use refcow_model::trees::{
-    CauseFigures, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess, SeenBy,
-    ThreadIs, TreeFigures, Trees,
+    CauseFigures, LastLook, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess,
+    SeenBy, ThreadIs, TreeFigures, Trees,
 };
 
 use crate::charts::{Chart, ChartKind};
@@ -245,6 +245,18 @@ fn processes(tree: &TreeFigures, pages: &PagesAsMemory) -> Vec<Block> {
             &columns,
             pages,
         ));
+    }
+    let ended = tree.recorded.iter().flat_map(|one| &one.processes);
+    let ended = ended.filter_map(|one| Some((one, one.last_look.as_ref()?)));
+    let ended: Vec<(&RecordedProcess, &LastLook)> = ended.collect();
+    if !ended.is_empty() {
+        let columns: [PagesColumn<(&RecordedProcess, &LastLook)>; 2] = [
+            ("memory", |(_, look)| look.anonymous_pages),
+            ("shared", |(_, look)| look.shared_pages),
+        ];
+        let name = |(one, _): &(&RecordedProcess, &LastLook)| (one.depth, one.pid.to_string());
+        let caption = "What each had when it ended";
+        blocks.push(process_table(caption, &ended, name, &columns, pages));
     }
     if !tree.processes.is_empty() {
         let columns: [PagesColumn<ProcessFigures>; 10] = [

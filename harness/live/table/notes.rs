@@ -1,0 +1,177 @@
+//! What is to be known of the figures of a tree, in sentences.
+
+use crate::live::document::{
+    LinesFigures, ProcessFigures, RecordedFigures, SeenBy, TreeFigures, UnseenProgram,
+};
+use crate::numbers::counted;
+
+/// What is to be known of lines.
+fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &lines.no_frames {
+        notes.push(format!("warning: no lines are known: {why}."));
+        return notes;
+    }
+    let without: u64 = lines.without_line.iter().map(|one| one.number).sum();
+    let known = lines.looked_at_pages - without.min(lines.looked_at_pages);
+    let every = match lines.one_in {
+        1 => "every page fault".to_owned(),
+        number => format!("one page fault in {number}"),
+    };
+    notes.push(format!(
+        "Lines: {every} was looked at; {} with a known line.",
+        counted(known, "page", "pages")
+    ));
+    for one in &lines.without_line {
+        let pages = counted(one.number, "page has", "pages have");
+        notes.push(format!("{pages} no line: {}.", one.reason));
+    }
+    if lines.not_traced_processes > 0 {
+        let processes = counted(lines.not_traced_processes, "process was", "processes were");
+        notes.push(format!(
+            "warning: {processes} not looked at: they ended, or were forked, before refcow traced them."
+        ));
+    }
+    for one in &lines.not_traced {
+        let threads = counted(one.number, "thread was", "threads were");
+        notes.push(format!("warning: {threads} not looked at: {}.", one.reason));
+    }
+    if lines.ended_early {
+        notes.push("warning: the process that looks for lines ended early.".to_owned());
+    }
+    if lines.pauses > 0 {
+        let times = counted(lines.pauses, "time", "times");
+        notes.push(format!(
+            "warning: {times} looking took too long, and no lines were looked for until it was over."
+        ));
+    }
+    if lines.dropped > 0 {
+        let stops = counted(lines.dropped, "page fault", "page faults");
+        notes.push(format!(
+            "warning: the lines of {stops} were lost, as refcow was too slow."
+        ));
+    }
+    notes
+}
+
+/// Of what was recorded.
+pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
+    let mut notes = Vec::new();
+    if recorded.lost_faults > 0 {
+        let lost = counted(recorded.lost_faults, "page fault", "page faults");
+        notes.push(format!(
+            "warning: {lost} left no record; the pages are not among these."
+        ));
+    }
+    if !recorded.with_kernel_writes {
+        notes.push("Pages that the kernel wrote for a system call (read, recv) are not among these: recording them takes root or CAP_PERFMON.".to_owned());
+    }
+    notes.extend(recorded.lines.iter().flat_map(notes_of_lines));
+    notes.extend(unseen(recorded));
+    for one in recorded.without_last_look.iter().flatten() {
+        let processes = counted(one.number, "process was", "processes were");
+        notes.push(format!(
+            "{processes} not looked at when they ended: {}.",
+            one.reason
+        ));
+    }
+    if recorded.executed > 0 {
+        let executed = counted(recorded.executed, "process", "processes");
+        notes.push(format!(
+            "{executed} went on to execute another program and left the tree."
+        ));
+    }
+    if recorded.processes.iter().any(|one| one.rewritten_pages > 0) {
+        notes.push(
+            "Rewritten: pages that a process copied because one that it had forked still had them."
+                .to_owned(),
+        );
+    }
+    if recorded
+        .processes
+        .iter()
+        .any(|one| one.shutdown_pages > Some(0))
+    {
+        notes.push("At shutdown: of all these pages, those that were written first while the interpreter was ending.".to_owned());
+    }
+    if let Some(why) = &recorded.shutdown_unseen {
+        notes.push(format!(
+            "What was written while interpreters ended is not told apart: {why}."
+        ));
+    }
+    if recorded.processes.iter().any(|one| one.unknown_pages > 0) {
+        notes.push(
+            "Unknown: copied, new, or written when nobody else had the page any more, as all from which the process was forked had ended, or had given back what was there at the fork; or new or of a file, as the process had ended before refcow looked at the page.".to_owned(),
+        );
+    }
+    notes
+}
+
+/// Of processes that were over at once.
+fn unseen(recorded: &RecordedFigures) -> Vec<String> {
+    let unseen = || recorded.processes.iter().filter(|one| one.ended_unseen);
+    let mut notes = Vec::new();
+    for program in unseen().filter(|one| one.depth == 0) {
+        notes.push(format!(
+            "{} had ended before refcow looked at it: which of its pages are new memory and which are of files is not known.",
+            program.command
+        ));
+    }
+    let workers = unseen().filter(|one| one.depth > 0).count() as u64;
+    if workers > 0 {
+        let workers = counted(workers, "process", "processes");
+        notes.push(format!(
+            "{workers} had ended before refcow looked at them: what they wrote where their parents have a page counts as copied, all else is unknown."
+        ));
+    }
+    notes
+}
+
+/// Of programs that are in no tree.
+pub(super) fn of_unseen_programs(all: &[UnseenProgram]) -> Option<String> {
+    const NAMED: usize = 3;
+    let number: u64 = all.iter().map(|one| one.number).sum();
+    let names = all.iter().take(NAMED).map(|one| one.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let others = if all.len() > NAMED { ", …" } else { "" };
+    let programs = counted(number, "program", "programs");
+    (number > 0).then(|| {
+        format!(
+            "{programs} had ended before refcow saw what they run, and are in no tree: {}{others}.",
+            names.join(", ")
+        )
+    })
+}
+
+/// Of what the processes have now.
+pub(super) fn of_now(tree: &TreeFigures) -> Vec<String> {
+    let mut notes = Vec::new();
+    let any = |pages: fn(&ProcessFigures) -> u64| tree.processes.iter().any(|one| pages(one) > 0);
+    if tree.python.is_none() {
+        notes.push(
+            "This is not CPython: pages are counted, and nothing is said of objects.".to_owned(),
+        );
+    }
+    if tree.seen_by == Some(SeenBy::MappedOnce) && tree.processes.len() > 1 {
+        let mut note = "As an ordinary user refcow sees whether a page has one user, not who else has it: a page that the parent rewrote between two forks counts as copied.".to_owned();
+        if any(|one| one.unknown_pages) {
+            note += " Unknown: parent and worker each have their own page, and who wrote is not known; root can tell.";
+        }
+        notes.push(note);
+    } else if any(|one| one.unknown_pages) {
+        notes.push(match tree.seen_by {
+            Some(SeenBy::Frames) => "Unknown: parent and worker each have their own page; who wrote takes Linux 5.19 and a readable /proc/kpageflags.".to_owned(),
+            _ => "Unknown: the page was written before a later fork of the same process, which leaves no trace of who wrote.".to_owned(),
+        });
+    }
+    if any(|one| one.rewritten_pages) {
+        notes.push("Rewritten: pages that a parent wrote after a fork, while a worker had what was there before; each costs the tree one page.".to_owned());
+    }
+    if let Some(why) = &tree.alike_unseen {
+        notes.push(format!("What workers have alike was not compared: {why}."));
+    }
+    if any(|one| one.huge_pages) {
+        notes.push("Huge: pages that the kernel joined to a huge page of this process's own (khugepaged), which no write asked for.".to_owned());
+    }
+    notes
+}
