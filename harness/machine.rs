@@ -18,4 +18,4 @@ pub use environment::environment;
 pub use error::MachineError;
 pub use finding::{Availability, Finding};
 pub use findings::{findings, no_huge_pages, page_mapcount_missing};
-pub use memory::{MemoryLimits, memory};
+pub use memory::{MemoryLimits, memory, memory_limit};

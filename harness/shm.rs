@@ -53,6 +53,11 @@ fn sweep_in(place: &Path) {
     }
 }
 
+/// Whether what is in a folder is in memory: in a tmpfs.
+pub fn is_tmpfs(folder: &Path) -> bool {
+    statfs(folder).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
+}
+
 /// Size and free space of /dev/shm.
 #[derive(Debug)]
 pub struct Space {

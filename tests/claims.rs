@@ -639,6 +639,7 @@ fn a_block_whose_child_was_killed_too_soon_is_no_fact() {
 fn a_claim_whose_alternative_was_not_measured_says_why() {
     let report = Run {
         alternatives: Vec::new(),
+        own_data: Vec::new(),
         warnings: vec![Warning::NotMeasured {
             fixture: "args/spawn".into(),
             visit: None,

@@ -67,6 +67,7 @@ impl RunOptions {
             variables: Vec::new(),
             asked: Variables::default(),
             alternatives: None,
+            own_data: None,
             children: self.children(),
             pythons: self.pythons.clone(),
             timeout: Duration::from_secs_f64(self.timeout),

@@ -268,7 +268,7 @@ pub(super) fn build_in(
 }
 
 /// The sources to execute: the helpers that the fixture needs, and the fixture.
-fn modules(fixture: &Fixture) -> (Vec<ModuleSource>, ModuleSource) {
+pub(super) fn modules(fixture: &Fixture) -> (Vec<ModuleSource>, ModuleSource) {
     let helpers = fixture.helpers.iter().map(|(name, source)| ModuleSource {
         name: name.clone(),
         file: format!("python_fixtures/{name}.py"),

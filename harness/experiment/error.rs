@@ -136,7 +136,9 @@ impl ExperimentError {
                 failure(None, Some(way), error.to_string())
             }
             Self::Sharing(
-                SharingError::ChildDied { way, reason } | SharingError::NotPossible { way, reason },
+                SharingError::ChildDied { way, reason }
+                | SharingError::NotPossible { way, reason }
+                | SharingError::WorkerRaised { way, reason },
             ) => failure(None, Some(way), reason.clone()),
             error => failure(None, None, error.to_string()),
         };

@@ -28,6 +28,8 @@ pub struct Plan {
     pub asked: Variables,
     /// Which ways to share data are to be compared.
     pub alternatives: Option<sharing::Selection>,
+    /// Data of the user's own that is to be shared with workers by each way.
+    pub own_data: Option<sharing::own_data::SharedDataset>,
     /// Children of each visit, from 1 to [`MOST_CHILDREN`](crate::protocol::MOST_CHILDREN).
     pub children: usize,
     /// Which interpreters, as [`choose_all`](crate::python::choose_all) takes them; none for the
@@ -121,7 +123,9 @@ impl Plan {
             Observable::AtFork(dataset) => Some(&**dataset),
             _ => None,
         });
+        let shared = self.own_data.iter().map(|shared| &shared.dataset);
         let all = self.datasets.iter().chain(&self.advise).chain(observed);
+        let all = all.chain(shared);
         all.map(|dataset| &dataset.fixture)
     }
 
@@ -165,7 +169,8 @@ impl Plan {
         let ways = ways.map_or(0, |wanted| wanted.chosen.len());
         let advise = self.advise.iter();
         let advise = advise.map(|dataset| self.steps_of_advice(dataset));
-        let steps = steps.sum::<usize>() + advise.sum::<usize>();
+        let shared = self.own_data.as_ref().map_or(0, |shared| shared.steps());
+        let steps = steps.sum::<usize>() + advise.sum::<usize>() + shared;
         (steps + self.observations.len() + ways) as u64
     }
 }

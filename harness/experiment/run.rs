@@ -257,12 +257,30 @@ fn run_one(
             Err(error) => problems.note("alternatives", error)?,
         }
     }
+    let mut own_data = Vec::new();
+    if let (None, Some(shared)) = (&problems.interrupted, &plan.own_data) {
+        let version = &interpreter.version;
+        let shared = of_steps(shared.steps(), step, |step| {
+            sharing::own_data::run(plan, shared, version, &launch, step)
+        });
+        match shared {
+            Ok(outcome) => {
+                let failures = outcome.failures.into_iter().map(ExperimentError::from);
+                problems.failures.extend(failures);
+                problems.warnings.extend(outcome.warnings);
+                problems.interrupted = outcome.interrupted.map(ExperimentError::from);
+                own_data.extend(outcome.data);
+            }
+            Err(error) => problems.note("ways to share", error)?,
+        }
+    }
     let Problems {
         warnings,
         failures,
         interrupted,
     } = problems;
-    if measurements.is_empty() && observations.is_empty() && compared.is_empty() {
+    let nothing = measurements.is_empty() && observations.is_empty() && compared.is_empty();
+    if nothing && own_data.is_empty() {
         match interrupted {
             Some(error) => return Err(error),
             None if !failures.is_empty() => return Err(ExperimentError::of_all(failures)),
@@ -281,6 +299,7 @@ fn run_one(
         measurements,
         observations,
         alternatives: compared,
+        own_data,
         advice,
     };
     Ok(InterpreterRun {

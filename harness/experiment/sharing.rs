@@ -5,6 +5,7 @@
 mod aftermath;
 mod error;
 mod measure;
+pub mod own_data;
 mod selection;
 mod variant;
 
@@ -47,7 +48,7 @@ pub fn run(
     let Some(first) = wanted.chosen.first() else {
         return Ok(compared);
     };
-    let known = match start_methods(launch).map_err(SharingError::of(first)) {
+    let known = match start_methods(launch).map_err(SharingError::of(&first.name())) {
         Ok(known) => known,
         Err(error) if error.is_interruption() => {
             compared.interrupted = Some(error);
@@ -81,7 +82,7 @@ pub fn run(
                     break;
                 }
                 Err(error) => {
-                    compared.warnings.insert(error.warning(chosen));
+                    compared.warnings.insert(error.warning(&name));
                     // Nothing failed where the interpreter is not able to.
                     match error {
                         SharingError::NotPossible { .. } => not_possible = Some(error),

@@ -32,6 +32,21 @@ impl CgroupVersion {
 /// The least that any cgroup above this process has left, in bytes, and that cgroup's limit file;
 /// `None` where no limit is set or none can be seen.
 pub(super) fn left() -> Option<(u64, String)> {
+    least(left_in)
+}
+
+/// The least limit of any cgroup above this process, in bytes, and its file; `None` where no limit
+/// is set or none can be seen.
+pub(super) fn limit() -> Option<(u64, String)> {
+    least(|folder, version| {
+        let (limit, ..) = version.names();
+        let bytes = limit_bytes(&read(folder.join(limit))?)?;
+        Some((bytes, format!("{limit} of {}", folder.display())))
+    })
+}
+
+/// The least of what is said of each of these cgroups.
+fn least(of: fn(&Path, CgroupVersion) -> Option<(u64, String)>) -> Option<(u64, String)> {
     let process = Process::myself().ok()?;
     let mounts = process.mountinfo().ok()?;
     let groups = process.cgroups().ok()?;
@@ -48,7 +63,7 @@ pub(super) fn left() -> Option<(u64, String)> {
                 .collect::<Vec<_>>();
             folders
                 .into_iter()
-                .filter_map(move |folder| left_in(&folder, version))
+                .filter_map(move |folder| of(&folder, version))
         })
         .min()
 }

@@ -45,3 +45,16 @@ pub fn memory() -> Result<MemoryLimits, MachineError> {
         available_from,
     })
 }
+
+/// How much memory there is at all: the least limit of a cgroup above this process, or else all of
+/// the machine's; and what says so.
+///
+/// # Errors
+/// As [`memory`].
+pub fn memory_limit() -> Result<(u64, String), MachineError> {
+    let machine = Meminfo::current()
+        .map_err(|error| MachineError::new("MemTotal of /proc/meminfo", error))?
+        .mem_total;
+    let limit = cgroup::limit().filter(|(limit, _)| *limit < machine);
+    Ok(limit.unwrap_or_else(|| (machine, "MemTotal".to_owned())))
+}

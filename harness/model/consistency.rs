@@ -21,6 +21,7 @@ pub fn check(report: &mut Report, commit: Option<&str>) -> Result<(), DocumentEr
             what,
         };
         all_ways(run, mine).map_err(|(place, what)| refused(place, what))?;
+        own_data(run, mine).map_err(|(place, what)| refused(place, what))?;
         all_advice(run, mine).map_err(|(place, what)| refused(place, what))?;
     }
     claims::check(report)
@@ -56,6 +57,32 @@ fn all_ways(run: &mut Run, mine: bool) -> Result<(), Wrong> {
             return Err((place("title"), what));
         }
         alternative.title.clone_from(&way.title);
+    }
+    Ok(())
+}
+
+fn own_data(run: &mut Run, mine: bool) -> Result<(), Wrong> {
+    for (index, data) in run.own_data.iter_mut().enumerate() {
+        for (number, one) in data.ways.iter_mut().enumerate() {
+            let place = |field: &str| format!("own_data[{index}].ways[{number}].{field}");
+            let known = ways::data_ways().iter().find(|way| way.id == one.way);
+            let Some(way) = known else {
+                if mine {
+                    let what = format!("refcow has no way {}", one.way);
+                    return Err((place("way"), what));
+                }
+                continue;
+            };
+            if mine && one.title != way.title {
+                let what = format!("refcow calls {} {:?}", way.id, way.title);
+                return Err((place("title"), what));
+            }
+            if !way.start_methods.contains(&one.start_method) {
+                let what = format!("{} does not exist under {}", way.id, one.start_method);
+                return Err((place("start_method"), what));
+            }
+            one.title.clone_from(&way.title);
+        }
     }
     Ok(())
 }

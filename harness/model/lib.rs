@@ -24,6 +24,7 @@ pub mod shell;
 pub mod suggest;
 pub mod trees;
 pub mod ways;
+pub mod workers;
 
 pub use schema::*;
 

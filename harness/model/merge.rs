@@ -173,6 +173,7 @@ fn join(mut run: Run, other: Run) -> Run {
     run.measurements.extend(other.measurements);
     run.observations.extend(other.observations);
     run.alternatives.extend(other.alternatives);
+    run.own_data.extend(other.own_data);
     run.advice.extend(other.advice);
     run
 }

@@ -8,6 +8,7 @@ mod besides;
 mod comparing;
 mod measurement;
 mod not_compared;
+mod own_data;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,6 +106,7 @@ fn repeated(
     besides::verdicts(run, now, incomplete, &mut comparing);
     besides::advice(run, now, incomplete, &mut comparing);
     besides::alternatives(run, now, incomplete, &mut comparing);
+    own_data::own_data(run, now, incomplete, &mut comparing);
     besides::observations(run, now, incomplete, &mut comparing);
     besides::warnings(run, now, &mut comparing);
     other_rules.append(&mut comparing.other_rules);

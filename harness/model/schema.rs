@@ -17,6 +17,7 @@ mod fact;
 mod made;
 mod measurement;
 mod noise;
+mod own_data;
 mod pages;
 mod processes;
 mod python;
@@ -49,6 +50,10 @@ pub use fact::{Fact, Outcome};
 pub use made::Made;
 pub use measurement::{Calibration, Measurement, Tree};
 pub use noise::{SMALLEST_WHOLE_BYTES, change_share, is_noise, share_of};
+pub use own_data::{
+    ForkCost, GivesBack, MemoryLimit, OwnData, OwnDataFigures, OwnDataSummary, OwnDataWay,
+    TreeMemory, Visitor,
+};
 pub use pages::{Fate, PageMap, Squares, Stretch};
 pub use processes::{Followed, Processes};
 pub use python::Python;

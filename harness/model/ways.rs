@@ -53,14 +53,115 @@ pub struct WayMemory {
     pub in_shm: bool,
 }
 
+/// A way to share data of the user's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnDataWayKind {
+    /// Its name.
+    pub id: String,
+    /// In words.
+    pub title: String,
+    /// How the parent hands the data over.
+    pub transport: String,
+    /// The start methods under which it exists.
+    pub start_methods: Vec<StartMethod>,
+    /// Those under which it is measured if nobody names one; none for the first.
+    #[serde(default)]
+    pub by_default: Vec<StartMethod>,
+    /// Whether the server that forks workers has imported what the user's file imports.
+    #[serde(default)]
+    pub preload: bool,
+    /// When the data is pickled.
+    #[serde(default)]
+    pub pickled: Pickled,
+    /// What the data must hold, or be.
+    #[serde(default)]
+    pub needs: Option<Needs>,
+    /// A package that it takes.
+    #[serde(default)]
+    pub package: Option<String>,
+}
+
+/// When a way pickles the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pickled {
+    /// Forked workers inherit it.
+    #[default]
+    Never,
+    /// Where workers are no forks of the parent.
+    UnlessForked,
+    /// However they are started.
+    Always,
+}
+
+/// What data must hold, or be, for a way to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needs {
+    /// NumPy arrays, anywhere in it.
+    Arrays,
+    /// Arrow tables, anywhere in it.
+    Tables,
+    /// Tensors, anywhere in it.
+    Tensors,
+    /// A sequence of which a part is of the same kind.
+    Cuttable,
+    /// A list of numbers and strings alone.
+    Flat,
+    /// A list or a dict.
+    ListOrDict,
+}
+
+impl Needs {
+    /// Why the way does not apply to data without it.
+    pub fn missing(self) -> &'static str {
+        match self {
+            Self::Arrays => "the data holds no NumPy array",
+            Self::Tables => "the data holds no Arrow table",
+            Self::Tensors => "the data holds no tensor",
+            Self::Cuttable => "the data is no sequence that can be cut into parts of its kind",
+            Self::Flat => "the data is no list of numbers and strings alone",
+            Self::ListOrDict => "the data is no list and no dict",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ways {
     way: Vec<Way>,
+    data: Vec<OwnDataWayKind>,
 }
 
-/// All of them, in the order of the table.
-pub fn ways() -> &'static [Way] {
+fn all() -> &'static Ways {
     static ALL: LazyLock<Ways> = LazyLock::new(|| embedded(include_str!("ways.toml")));
-    &ALL.way
+    &ALL
+}
+
+/// All ways to share refcow's own integers, in the order of the table.
+pub fn ways() -> &'static [Way] {
+    &all().way
+}
+
+/// All ways to share data of the user's own, in the order of the table.
+pub fn data_ways() -> &'static [OwnDataWayKind] {
+    &all().data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_share_own_data_is_there_once_and_under_its_own_start_methods() {
+        let mut seen = std::collections::BTreeSet::new();
+        for way in data_ways() {
+            assert!(seen.insert(&way.id), "{} stands twice", way.id);
+            assert!(!way.start_methods.is_empty(), "{}", way.id);
+            for method in &way.by_default {
+                assert!(way.start_methods.contains(method), "{}", way.id);
+            }
+        }
+    }
 }

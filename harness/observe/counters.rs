@@ -1,6 +1,8 @@
 //! The kernel's own sums about a process: cruder than pages, and independent of them.
 
-use procfs::process::{MMPermissions, MemoryMap, MemoryMaps, Process, SmapsRollup};
+use std::path::Path;
+
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps, Process, SmapsRollup};
 
 use super::{Error, reading};
 
@@ -81,6 +83,52 @@ pub fn anonymous_pss(pid: i32) -> Result<Option<u64>, Error> {
     let rollup = rollup.map_err(reading(pid, "smaps_rollup"))?;
     let map = rollup.memory_map_rollup.iter().next();
     Ok(map.and_then(|map| map.extension.map.get("Pss_Anon").copied()))
+}
+
+/// A process's part of what several processes have, in bytes, each page divided among those that map it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedParts {
+    /// Anonymous pages (`Pss_Anon`).
+    pub anonymous_bytes: u64,
+    /// Shared memory: of /dev/shm, of memfds, and without a file (`Pss_Shmem`).
+    pub shared_memory_bytes: u64,
+    /// Mapped pages of files below a folder, but for those in shared memory.
+    pub file_bytes: u64,
+}
+
+/// Reads them; `None` where the kernel does not tell (before Linux 5.3).
+///
+/// # Errors
+/// When the process is gone or may not be read.
+pub fn shared_parts(pid: i32, folder: &Path) -> Result<Option<SharedParts>, Error> {
+    let process = Process::new(pid).map_err(reading(pid, "smaps"))?;
+    let rollup = process.smaps_rollup();
+    let rollup = rollup
+        .map_err(reading(pid, "smaps_rollup"))?
+        .memory_map_rollup;
+    let maps = process.smaps().map_err(reading(pid, "smaps"))?;
+    Ok(parts(&rollup, &maps, folder))
+}
+
+fn parts(rollup: &MemoryMaps, maps: &MemoryMaps, folder: &Path) -> Option<SharedParts> {
+    let field = |map: &MemoryMap, name: &str| map.extension.map.get(name).copied();
+    let all = rollup.iter().next()?;
+    let mut parts = SharedParts {
+        anonymous_bytes: field(all, "Pss_Anon")?,
+        shared_memory_bytes: field(all, "Pss_Shmem")?,
+        file_bytes: 0,
+    };
+    for map in maps.iter() {
+        if let MMapPath::Path(path) = &map.pathname
+            && path.starts_with(folder)
+        {
+            // Pages that a process wrote to, and has alone, are anonymous.
+            let anonymous = field(map, "Anonymous").unwrap_or(0);
+            let of_file = field(map, "Pss")?.saturating_sub(anonymous);
+            parts.file_bytes = parts.file_bytes.checked_add(of_file)?;
+        }
+    }
+    Some(parts)
 }
 
 fn family_sum(rollup: &MemoryMaps, maps: &MemoryMaps) -> Option<u64> {
@@ -218,6 +266,21 @@ mod tests {
         assert_eq!(sum(&rollup, maps), Some(84 << 10));
         // As before Linux 5.3.
         assert_eq!(sum(&format!("{HEAD}Pss:  900 kB\n"), maps), None);
+    }
+
+    #[test]
+    fn parts_tell_shared_memory_from_the_files_of_a_folder() {
+        let rollup =
+            format!("{HEAD}Pss:  900 kB\nPss_Anon:  20 kB\nPss_File:  800 kB\nPss_Shmem:  64 kB\n");
+        let rollup = SmapsRollup::from_buf_read(rollup.as_bytes()).unwrap();
+        let maps = "1000-2000 r-xp 00000000 fe:01 7 /usr/lib/libm.so\nPss:  700 kB\n\
+                    2000-3000 r--s 00000000 fe:01 8 /tmp/run/data.npy\nPss:  32 kB\nAnonymous:  0 kB\n\
+                    3000-4000 rw-p 00000000 fe:01 8 /tmp/run/data.npy\nPss:  8 kB\nAnonymous:  4 kB\n";
+        let maps = MemoryMaps::from_buf_read(maps.as_bytes()).unwrap();
+        let parts = parts(&rollup.memory_map_rollup, &maps, Path::new("/tmp/run")).unwrap();
+        assert_eq!(parts.anonymous_bytes, 20 << 10);
+        assert_eq!(parts.shared_memory_bytes, 64 << 10);
+        assert_eq!(parts.file_bytes, 36 << 10);
     }
 
     proptest! {

@@ -27,6 +27,7 @@ mod migration;
 pub mod objects;
 mod page;
 mod pagemap;
+mod peak;
 mod sharing;
 pub mod stops;
 pub mod symbols;
@@ -37,8 +38,8 @@ mod watch;
 pub use at_fork::{AtFork, at_next_fork};
 pub use capabilities::{CAP_SYS_PTRACE, has_capability};
 pub use counters::{
-    Counters, anonymous_pss, bytes_read, children_of, counters, family_bytes, is_in_swap,
-    minor_faults, rss_bytes, settle,
+    Counters, SharedParts, anonymous_pss, bytes_read, children_of, counters, family_bytes,
+    is_in_swap, minor_faults, rss_bytes, settle, shared_parts,
 };
 pub use descent::{Grown, Relatives};
 pub use faults::{
@@ -57,6 +58,7 @@ pub use pagemap::{
     FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
     present_pages,
 };
+pub use peak::{Sizes, forget_peak, sizes};
 pub use sharing::{Disagreement, Regions, SharedAtFork, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};

@@ -13,6 +13,7 @@ mod trees;
 mod versions;
 mod visits;
 mod ways;
+mod workers;
 
 use super::error::Error;
 use chart::Charts;
@@ -33,6 +34,7 @@ pub fn charts(report: &Report) -> Result<Vec<Chart>, Error> {
     ways::copied(report, &mut all)?;
     visits::copied(report, &mut all)?;
     versions::draw(report, &mut all)?;
+    workers::draw(report, &mut all)?;
     memory::draw(report, &mut all)?;
     visits::time(report, &mut all)?;
     Ok(all.charts)

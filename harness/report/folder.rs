@@ -4,19 +4,20 @@ use refcow_model::Report;
 
 use super::error::Error;
 use super::html::{render_html, render_page_markdown};
-use super::{charts, csv, json};
+use super::{charts, csv, json, own_data_csv};
 
 /// The document in the folder of a report.
 pub const DOCUMENT: &str = "run.json";
 
 /// The names in the folder of a report, but for those in [`CHARTS`].
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "index.html",
     "report.md",
     DOCUMENT,
     "pages.csv",
     "times.csv",
     "claims.csv",
+    "ways.csv",
     "causes.csv",
     "processes.csv",
     "moments.csv",
@@ -46,7 +47,7 @@ pub fn is_picture(name: &str, end: &str) -> bool {
 
 /// All files of a report, by their paths in its folder, the document last: the page, the same in
 /// Markdown, the document, the tables for programs, and each chart as SVG and as PNG. `claims.csv`
-/// is there if there are verdicts.
+/// is there if there are verdicts, `ways.csv` if data reached workers by each way.
 ///
 /// # Errors
 /// As [`crate::render`].
@@ -60,6 +61,9 @@ pub fn all(report: &Report) -> Result<Vec<(String, Vec<u8>)>, Error> {
     ];
     if report.runs.iter().any(|run| !run.claims.is_empty()) {
         files.push(("claims.csv", csv::render_claims_csv(report)?));
+    }
+    if report.runs.iter().any(|run| !run.own_data.is_empty()) {
+        files.push(("ways.csv", own_data_csv::render(report)?));
     }
     let mut all: Vec<_> = files
         .into_iter()

@@ -24,6 +24,8 @@ mod grid;
 mod html;
 mod json;
 mod labels;
+mod own_data;
+mod own_data_csv;
 mod page;
 mod reproduction;
 mod style;
@@ -50,6 +52,7 @@ pub use facts::render as render_facts;
 pub use finding::findings;
 pub use folder::{CHARTS, DOCUMENT, all, is_file, is_picture};
 pub use html::{render_html, render_page_markdown};
+pub use own_data::render as render_own_data;
 pub use refcow_model::numbers::{bytes, count, share, time};
 pub use reproduction::render as render_reproduction;
 pub use style::{Style, wrapped};
@@ -111,6 +114,9 @@ pub fn render_document(report: &Report, style: Style) -> Vec<u8> {
     }
     if any(|run| !run.advice.is_empty()) {
         return render_advice(report, style);
+    }
+    if any(|run| !run.own_data.is_empty()) {
+        return render_own_data(report, style);
     }
     if any(|run| !run.alternatives.is_empty()) {
         return match style {

@@ -75,6 +75,11 @@ impl Page {
                 figures::alternatives(report, of_kind(ChartKind::Copied)),
             ),
             (
+                "workers",
+                "Your data with workers, by way of sharing",
+                figures::own_data(report, of_kind(ChartKind::Workers)),
+            ),
+            (
                 "versions",
                 "Versions side by side",
                 versions::section(report, of_kind(ChartKind::Versions)),

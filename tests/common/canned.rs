@@ -256,6 +256,7 @@ pub fn run(version: &str) -> Run {
         facts: Vec::new(),
         observations: Vec::new(),
         alternatives: Vec::new(),
+        own_data: Vec::new(),
         advice: Vec::new(),
         measurements: vec![
             measurement(

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::variant::Variant;
 use crate::driver::DriverError;
+use crate::experiment::dataset::DatasetError;
 use crate::experiment::visit::VisitError;
 use crate::experiment::warnings::not_measured;
 use crate::model::ways::Way;
@@ -23,11 +23,13 @@ pub enum SharingError {
         help: String,
     },
     /// The way is one of other start methods.
-    #[error("the way `{}` does not exist under {method}", way.id)]
-    #[diagnostic(help("it exists under {}", listed(&way.start_methods)))]
+    #[error("the way `{way}` does not exist under {method}")]
+    #[diagnostic(help("it exists under {}", listed(methods)))]
     WayWithout {
         /// The way.
-        way: &'static Way,
+        way: &'static str,
+        /// Those that it has.
+        methods: &'static [StartMethod],
         /// What was asked for.
         method: StartMethod,
     },
@@ -97,9 +99,7 @@ pub enum SharingError {
     },
     /// A child ended too early.
     #[error("{way}: {reason}")]
-    #[diagnostic(help(
-        "something outside killed it, or memory ran out: the kernel's log says the latter (dmesg)"
-    ))]
+    #[diagnostic(help("{}", died(reason)))]
     ChildDied {
         /// The way.
         way: String,
@@ -115,6 +115,19 @@ pub enum SharingError {
         /// Why not.
         reason: String,
     },
+    /// The user's own code raised an exception in a worker.
+    #[error("{way}: {reason}")]
+    #[diagnostic(help("fix the error in the file, or choose other ways with --way"))]
+    WorkerRaised {
+        /// The way.
+        way: String,
+        /// Which worker, what, and when.
+        reason: String,
+    },
+    /// The user's data could not be built.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Dataset(#[from] DatasetError),
     /// A way could not be measured.
     #[error("{way}: {error}")]
     Failed {
@@ -128,6 +141,18 @@ pub enum SharingError {
     },
 }
 
+/// What to do about a child that ended so.
+fn died(reason: &str) -> &'static str {
+    match reason.contains(" exited with status ") {
+        true => {
+            "its own code ended it: what it printed stands above, and os._exit() prints nothing"
+        }
+        false => {
+            "something outside killed it, or memory ran out: the kernel's log says the latter (dmesg)"
+        }
+    }
+}
+
 fn listed(methods: &[StartMethod]) -> String {
     let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
     names.join(", ")
@@ -136,36 +161,52 @@ fn listed(methods: &[StartMethod]) -> String {
 impl SharingError {
     /// Whether the user asked for something that cannot be.
     pub fn is_bad_input(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownWay { .. }
-                | Self::WayWithout { .. }
-                | Self::NoStartMethod { .. }
-                | Self::TooLarge { .. }
-                | Self::ShmTooSmall { .. }
-                | Self::NotPossible { .. }
-        )
+        match self {
+            Self::Dataset(error) => error.is_bad_input(),
+            _ => matches!(
+                self,
+                Self::UnknownWay { .. }
+                    | Self::WayWithout { .. }
+                    | Self::NoStartMethod { .. }
+                    | Self::TooLarge { .. }
+                    | Self::ShmTooSmall { .. }
+                    | Self::NotPossible { .. }
+            ),
+        }
+    }
+
+    /// Why not, without the name of the way.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::ChildDied { reason, .. }
+            | Self::NotPossible { reason, .. }
+            | Self::WorkerRaised { reason, .. } => reason.clone(),
+            error => error.to_string(),
+        }
     }
 
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Failed { error, .. } if error.is_interruption())
+        match self {
+            Self::Dataset(error) => error.is_interruption(),
+            Self::Failed { error, .. } => error.is_interruption(),
+            _ => false,
+        }
     }
 
     /// The warning in a report that lacks this way.
-    pub(super) fn warning(&self, chosen: &Variant) -> Warning {
+    pub(super) fn warning(&self, name: &str) -> Warning {
         let text = self.to_string();
-        let name = chosen.name();
         let line = text.lines().next().unwrap_or_default();
         let line = line.strip_prefix(&format!("{name}: ")).unwrap_or(line);
-        not_measured(&name, None, line.to_owned())
+        not_measured(name, None, line.to_owned())
     }
 
     /// What went wrong with a way, in words of its own where it is the ways' own exception.
-    pub(super) fn of(chosen: &Variant) -> impl Fn(VisitError) -> Self + Copy {
-        let chosen = *chosen;
+    pub(super) fn of(way: &str) -> impl Fn(VisitError) -> Self + use<> {
+        let way = way.to_owned();
         move |error| {
-            let way = chosen.name();
+            let way = way.clone();
             if let VisitError::Subject(DriverError::Raised { raised, .. }) = &error {
                 let words = |kind: &str| {
                     let (_, words) = raised.summary.split_once(kind)?;
@@ -173,6 +214,9 @@ impl SharingError {
                 };
                 if let Some(reason) = words("ChildDied: ") {
                     return Self::ChildDied { way, reason };
+                }
+                if let Some(reason) = words("WorkerRaised: ") {
+                    return Self::WorkerRaised { way, reason };
                 }
                 if let Some(reason) = words("NotPossible: ") {
                     return Self::NotPossible { way, reason };

@@ -24,7 +24,7 @@ use crate::protocol::{ModuleSource, Started};
 use crate::temporary::TemporaryFolder;
 
 /// How long a result is waited for that a killed process owes.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the
 /// temporary folder.
@@ -88,7 +88,10 @@ struct Properties {
     seen_by_sibling: Option<bool>,
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(doing: &str, value: Value) -> Result<T, DriverError> {
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(
+    doing: &str,
+    value: Value,
+) -> Result<T, DriverError> {
     serde_json::from_value(value).map_err(|error| DriverError::Protocol {
         who: "parent",
         doing: doing.into(),
@@ -102,9 +105,8 @@ pub(super) fn measure(
     chosen: &Variant,
     launch: &Launch,
 ) -> Result<(Alternative, Option<Warning>), SharingError> {
-    let at = SharingError::of(chosen);
     let folder = temporary_folder()?;
-    measure_in(folder.path(), wanted, chosen, launch).map_err(at)
+    measure_in(folder.path(), wanted, chosen, launch).map_err(SharingError::of(&chosen.name()))
 }
 
 fn measure_in(
@@ -156,13 +158,7 @@ fn measure_in(
     let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
     let patience = PATIENCE.as_secs_f64();
     let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
-    let after_child_killed = match killed.as_str() {
-        "usable" => AfterKill::Usable,
-        "unusable" => AfterKill::Unusable,
-        _ => AfterKill::Hangs {
-            after_seconds: patience,
-        },
-    };
+    let after_child_killed = after_kill(&killed, patience);
     let left_after_kill = left_after_kill(&subject, &begun.helpers, folder)?;
     let alternative = Alternative {
         way: way.id.clone(),
@@ -190,8 +186,19 @@ fn measure_in(
     Ok((alternative, warning))
 }
 
+/// What the parent says of the others when one was killed.
+pub(super) fn after_kill(said: &str, patience: f64) -> AfterKill {
+    match said {
+        "usable" => AfterKill::Usable,
+        "unusable" => AfterKill::Unusable,
+        _ => AfterKill::Hangs {
+            after_seconds: patience,
+        },
+    }
+}
+
 /// A folder for what a way puts into files, sockets among them.
-fn temporary_folder() -> Result<TemporaryFolder, SharingError> {
+pub(super) fn temporary_folder() -> Result<TemporaryFolder, SharingError> {
     let mut place = std::env::temp_dir();
     // Python is told of it in JSON.
     if place.as_os_str().len() > LONGEST_FOLDER || place.to_str().is_none() {
@@ -201,15 +208,15 @@ fn temporary_folder() -> Result<TemporaryFolder, SharingError> {
 }
 
 /// A process that waits.
-struct ProcessPages {
-    states: PageStates,
+pub(super) struct ProcessPages {
+    pub(super) states: PageStates,
     /// Anonymous pages that are its alone.
-    own: PageSet,
-    bytes_read: Option<u64>,
+    pub(super) own: PageSet,
+    pub(super) bytes_read: Option<u64>,
 }
 
 impl ProcessPages {
-    fn at(pid: i32) -> Result<Self, observe::Error> {
+    pub(super) fn at(pid: i32) -> Result<Self, observe::Error> {
         settle(pid)?;
         let states = page_states(pid, &mappings(pid)?.ranges)?;
         Ok(Self {
@@ -224,7 +231,7 @@ impl ProcessPages {
     /// Forked from one process, both have their own copies of what any child writes at the same
     /// addresses. Other start methods give each child addresses of its own, and only numbers can be
     /// compared.
-    fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
+    pub(super) fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
         match method {
             StartMethod::Fork => (&self.own - &reference.own).len().cast_signed(),
             StartMethod::Spawn | StartMethod::Forkserver => {

@@ -46,7 +46,13 @@ impl Selection {
                 None => way.by_default.clone(),
                 Some(method) if way.start_methods.contains(&method) => vec![method],
                 Some(_) if names.is_empty() => continue,
-                Some(method) => return Err(SharingError::WayWithout { way, method }),
+                Some(method) => {
+                    return Err(SharingError::WayWithout {
+                        way: &way.id,
+                        methods: &way.start_methods,
+                        method,
+                    });
+                }
             };
             chosen.extend(
                 start_methods

@@ -11,7 +11,7 @@ pub(super) const TIMES: &str = "_seconds";
 
 /// Ends of paths, each with what is in it, and why that is not compared. `/` stands for the
 /// document, `*` before an end of a name for any beginning.
-const FIELDS: [(&[&str], &str); 7] = [
+const FIELDS: [(&[&str], &str); 9] = [
     (
         &["*_seconds", "runs[].began", "runs[].seconds"],
         "times differ from run to run",
@@ -28,6 +28,25 @@ const FIELDS: [(&[&str], &str); 7] = [
     (
         &["environment.memory_available_bytes"],
         "it changes all the time",
+    ),
+    (
+        &[
+            "fork.seconds",
+            "fork.resident_bytes",
+            "memory_limit.bytes",
+            "memory_limit.from",
+        ],
+        "how long a fork takes, and how much memory there is, is the machine's",
+    ),
+    (
+        &[
+            "memory.shared_bytes",
+            "memory.own_bytes",
+            "memory.new_bytes",
+            "memory.page_table_bytes",
+            "memory.mapped_bytes",
+        ],
+        "they are compared as one sum",
     ),
     (
         &[

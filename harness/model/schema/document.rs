@@ -5,6 +5,7 @@ mod check;
 mod consequences;
 mod error;
 mod older;
+mod own_data;
 
 use serde::Deserialize;
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, Python,
-    Warning, printable,
+    Advice, Alternative, Calibration, Claim, Environment, Fact, Measurement, Observation, OwnData,
+    Python, Warning, printable,
 };
 
 /// The version of the JSON document. It grows by one whenever a field changes its meaning or goes away.
@@ -123,6 +123,9 @@ pub struct Run {
     /// The same bytes, reaching children by each way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
+    /// The user's own data, reaching workers by each way. Absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_data: Vec<OwnData>,
     /// What could be done about what is copied, one entry a fixture and visit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
@@ -175,6 +178,11 @@ impl Run {
                 let name = Alternative::name(&alternative.way, alternative.start_method);
                 format!("alternatives/{name} ({} bytes)", alternative.size_bytes)
             }))
+            .chain(
+                self.own_data
+                    .iter()
+                    .map(|data| format!("ways to share {}", data.name())),
+            )
             .chain(
                 self.claims
                     .iter()

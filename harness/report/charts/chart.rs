@@ -16,6 +16,8 @@ pub enum ChartKind {
     Copied,
     /// Copied pages with each interpreter.
     Versions,
+    /// Memory of all processes, by how many workers there are.
+    Workers,
     /// Memory of all processes, by how many children have visited the data.
     Tree,
     /// How long visits took.

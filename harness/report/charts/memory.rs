@@ -35,6 +35,14 @@ pub(super) struct MemoryLine {
     pub colour: Colour,
     /// Children that have visited the data, and the bytes that there are more than before.
     pub points: Vec<(u64, f64)>,
+    /// How it goes on, where that was not measured.
+    pub supposed: Vec<(u64, f64)>,
+}
+
+impl MemoryLine {
+    fn all(&self) -> impl Iterator<Item = &(u64, f64)> {
+        self.points.iter().chain(&self.supposed)
+    }
 }
 
 /// What the axes say.
@@ -143,6 +151,7 @@ fn line(name: String, measurement: &Measurement, colour: Colour) -> MemoryLine {
             .into_iter()
             .map(|(children, bytes)| (children, bytes as f64 - first as f64))
             .collect(),
+        supposed: Vec::new(),
     }
 }
 
@@ -158,6 +167,7 @@ fn if_all_copied(measurement: &Measurement, page_size_bytes: u64) -> Option<Memo
         figures: vec![signed(points.last()?.1)],
         colour: theme::SUPPOSED,
         points,
+        supposed: Vec::new(),
     })
 }
 
@@ -185,7 +195,7 @@ fn thinned(points: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 
 /// Axes, lines, and the lines' names at their ends; gives where all of it ends.
 pub(super) fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine], axes: &Axes) -> i32 {
-    let all = || lines.iter().flat_map(|line| &line.points);
+    let all = || lines.iter().flat_map(MemoryLine::all);
     let children = all().map(|point| point.0).max().unwrap_or(1).max(1);
     let highest = all().map(|point| point.1).fold(LEAST, f64::max) * HEADROOM;
     let lowest = all().map(|point| point.1).fold(0.0, f64::min) * HEADROOM;
@@ -220,6 +230,13 @@ pub(super) fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine], axes: &
             .map(|(number, bytes)| (x(*number), y(*bytes)))
             .collect();
         sketch.path(points.clone(), 2, line.colour);
+        let supposed = line.supposed.iter();
+        let supposed: Vec<_> = supposed
+            .map(|(number, bytes)| (x(*number), y(*bytes)))
+            .collect();
+        if !supposed.is_empty() {
+            sketch.path(supposed, 2, theme::SUPPOSED);
+        }
         // Many would hide their line.
         if points.len() as u64 <= MARKS + 2 {
             for point in points {
@@ -232,7 +249,7 @@ pub(super) fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine], axes: &
     let mut names: Vec<(i32, &MemoryLine, ColouredLines)> = lines
         .iter()
         .map(|line| {
-            let (_, end) = line.points[line.points.len() - 1];
+            let end = line.all().last().map_or(0.0, |(_, end)| *end);
             let room = NAMES - 34;
             let figure = |words: &String| wrap(words, room, TEXT);
             let name = wrap(&format!("{}: {}", line.name, line.figures[0]), room, TEXT);
@@ -251,10 +268,10 @@ pub(super) fn field(sketch: &mut Sketch, top: i32, lines: &[MemoryLine], axes: &
         let wanted = end - tall(&words) / 2;
         let place = wanted.min(bottom + 8 - left_over).max(free);
         let middle = place + tall(&words) / 2;
-        let last = line.points[line.points.len() - 1];
+        let last = line.all().last().map_or(0, |(number, _)| *number);
         sketch.path(
             vec![
-                (x(last.0), end),
+                (x(last), end),
                 (right + 4, end),
                 (right + 20, middle),
                 (right + 28, middle),

@@ -211,6 +211,7 @@ fn line(name: String, colour: theme::Colour, points: Vec<(u64, f64)>) -> Option<
         figures: vec![bytes(*last as u64)],
         colour,
         points,
+        supposed: Vec::new(),
     })
 }
 

@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::columns::Columns;
 use crate::labels::{labels, pythons, ranges};
 use crate::warnings::warnings;
-use crate::{date, finding, tally};
+use crate::{date, finding, own_data, tally};
 use refcow_model::numbers::{count, signed};
 use refcow_model::{CrossCheckSpread, Report, StatementInRuns, Verdict, by_verdict};
 use refcow_model::{claims::Claims, shell};
@@ -65,6 +65,9 @@ pub(crate) fn findings(report: &Report) -> (String, Vec<String>) {
     };
     for (place, run) in report.runs.iter().enumerate() {
         for words in finding::of_run(run) {
+            say(place, words);
+        }
+        for words in run.own_data.iter().filter_map(own_data::finding) {
             say(place, words);
         }
     }

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::charts::Chart;
 use crate::columns::Columns;
 use crate::labels::labels;
-use crate::{advice as told, alternatives as ways, grid, why};
+use crate::{advice as told, alternatives as ways, grid, own_data, why};
 use refcow_model::numbers::{bytes, signed, spread};
 use refcow_model::remedies::remedy;
 use refcow_model::{Measurement, Report, Run, datasets};
@@ -57,6 +57,21 @@ pub(super) fn alternatives(report: &Report, charts: Vec<Block>) -> Vec<Block> {
         });
     }
     blocks.extend(ways::notes(report).into_iter().map(Block::note));
+    blocks
+}
+
+/// The user's own data with workers.
+pub(super) fn own_data(report: &Report, charts: Vec<Block>) -> Vec<Block> {
+    let mut blocks = charts;
+    for (run, label) in report.runs.iter().zip(labels(report)) {
+        for data in &run.own_data {
+            blocks.push(Block::text(format!("{}:", own_data::title(data, &label))));
+            for part in own_data::all(data, run.environment.page_size_bytes) {
+                blocks.push(Block::Table(Table::of(part.title, part.columns)));
+            }
+            blocks.extend(own_data::notes(data, run).into_iter().map(Block::note));
+        }
+    }
     blocks
 }
 

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 
 use super::bounds::MOST;
 use super::error::DocumentError;
+use super::own_data;
 use crate::{
     Advice, Calibration, Cause, Causes, Child, Fate, Measurement, Region, Report, Run, Tree,
 };
 
 /// 256 TiB of the smallest pages, as many as an address space of 48 bits has: sums of them fit into 64 bits.
-const MOST_PAGES: u64 = 1 << 36;
+pub(super) const MOST_PAGES: u64 = 1 << 36;
 /// More than any kernel's base page.
 const MOST_PAGE_BYTES: u64 = 1 << 20;
 /// Of one measurement: as many as `--children` takes.
-const MOST_CHILDREN: usize = 64;
+pub(super) const MOST_CHILDREN: usize = 64;
 /// Interpreters on machines.
 const MOST_RUNS: usize = 1 << 8;
 /// Ten times all fixtures, visits and preparations with eight interpreters.
@@ -92,6 +93,9 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
             if let Some(what) = advice_wrong(advice, run) {
                 return wrong(format!("runs[{number}].advice[{index}]"), what);
             }
+        }
+        if let Some((place, what)) = own_data::wrong(run) {
+            return wrong(format!("runs[{number}].{place}"), what);
         }
         for (index, alternative) in run.alternatives.iter().enumerate() {
             for (child, one) in alternative.children.iter().enumerate() {
@@ -341,6 +345,14 @@ fn check_sizes(report: &Report) -> Result<(), DocumentError> {
             MOST_OF_A_KIND,
         ),
         ("advice", sum(|run| run.advice.len()), MOST_OF_A_KIND),
+        (
+            "own_data",
+            sum(|run| {
+                let ways = run.own_data.iter().map(|data| data.ways.len());
+                ways.sum::<usize>() + run.own_data.len()
+            }),
+            MOST_OF_A_KIND,
+        ),
         ("warnings", warnings, MOST_OF_A_KIND),
     ] {
         if number > most {

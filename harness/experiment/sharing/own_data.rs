@@ -1,0 +1,355 @@
+//! The user's own data, reaching workers by each way that applies to it: each way, with each number of workers, in a subject of
+//! its own.
+
+mod measure;
+mod survey;
+mod tree;
+
+use std::collections::BTreeSet;
+
+use self::measure::measure;
+use self::survey::{Survey, survey};
+use super::error::SharingError;
+use crate::driver::{Launch, Surroundings};
+use crate::experiment::dataset::DatasetError;
+use crate::experiment::plan::{Dataset, Plan};
+use crate::experiment::steps::Step;
+use crate::machine;
+use crate::model::ways::{OwnDataWayKind, Pickled, data_ways};
+use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, printable};
+use crate::suggest::offer;
+
+/// A way under one start method.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnDataVariant {
+    /// The way.
+    pub way: &'static OwnDataWayKind,
+    /// Under which its workers are started.
+    pub start_method: StartMethod,
+}
+
+impl OwnDataVariant {
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.way.id, self.start_method)
+    }
+}
+
+/// What is to be shared, with whom, and how.
+#[derive(Clone, Debug)]
+pub struct SharedDataset {
+    /// What builds the data, and its one visit.
+    pub dataset: Dataset,
+    /// The ways, in order.
+    pub ways: Vec<OwnDataVariant>,
+    /// The start method that the user asked for.
+    pub required: Option<StartMethod>,
+    /// Numbers of workers, in ascending order.
+    pub workers: Vec<usize>,
+    /// How much memory there is, if the user says so.
+    pub memory_bytes: Option<u64>,
+}
+
+impl SharedDataset {
+    /// How often [`Step::Done`] will come.
+    pub fn steps(&self) -> usize {
+        1 + self.ways.len() * self.workers.len()
+    }
+}
+
+/// The ways of these names, or all, under the given start method, or under each way's own.
+///
+/// # Errors
+/// An unknown way, or one that does not exist under the start method.
+pub fn choose(
+    names: &[String],
+    method: Option<StartMethod>,
+) -> Result<Vec<OwnDataVariant>, SharingError> {
+    for name in names {
+        if !data_ways().iter().any(|way| way.id == *name) {
+            let known = data_ways().iter().map(|way| way.id.as_str());
+            return Err(SharingError::UnknownWay {
+                name: name.clone(),
+                help: offer(name, known, "ways"),
+            });
+        }
+    }
+    let mut chosen = Vec::new();
+    for way in data_ways() {
+        if !names.is_empty() && !names.contains(&way.id) {
+            continue;
+        }
+        let start_methods = match method {
+            None if way.by_default.is_empty() => vec![way.start_methods[0]],
+            None => way.by_default.clone(),
+            Some(method) if way.start_methods.contains(&method) => vec![method],
+            Some(_) if names.is_empty() => continue,
+            Some(method) => {
+                return Err(SharingError::WayWithout {
+                    way: &way.id,
+                    methods: &way.start_methods,
+                    method,
+                });
+            }
+        };
+        let variant = |start_method| OwnDataVariant { way, start_method };
+        chosen.extend(start_methods.into_iter().map(variant));
+    }
+    Ok(chosen)
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct MeasuredOwnData {
+    /// The ways, unless none was measured.
+    pub data: Option<OwnData>,
+    /// What limits the figures.
+    pub warnings: BTreeSet<Warning>,
+    /// Why ways were not measured that should have been.
+    pub failures: Vec<SharingError>,
+    /// What ended it before all were.
+    pub interrupted: Option<SharingError>,
+}
+
+/// Measures each way with each number of workers. One that fails does not keep the others from it.
+///
+/// # Errors
+/// When the data cannot be built, or not be looked at, or no way can be measured with it. Nothing is left behind.
+pub fn run(
+    plan: &Plan,
+    shared: &SharedDataset,
+    version: &str,
+    launch: &Launch,
+    step: &mut dyn FnMut(Step<'_>),
+) -> Result<MeasuredOwnData, SharingError> {
+    let fixture = &shared.dataset.fixture;
+    let mut launch = launch.clone();
+    if fixture.path.is_some() {
+        launch.surroundings = Surroundings::Users;
+    }
+    launch.variables.clone_from(&plan.variables);
+    let most = shared.workers.last().copied().unwrap_or(1);
+    let plan = &Plan {
+        children: most,
+        causes: false,
+        ..plan.clone()
+    };
+    step(Step::Building {
+        fixture: &fixture.name,
+    });
+    let mut all = MeasuredOwnData::default();
+    let survey = match survey(plan, shared, &launch) {
+        Ok(survey) => survey,
+        Err(error) if error.is_interruption() => {
+            all.interrupted = Some(error);
+            return Ok(all);
+        }
+        Err(error) => return Err(error),
+    };
+    all.warnings.extend(survey.warnings.iter().cloned());
+    if let Some(method) = shared.required
+        && !survey.has(method)
+    {
+        return Err(SharingError::NoStartMethod {
+            version: version.to_owned(),
+            method,
+            known: survey.methods.clone(),
+        });
+    }
+    step(Step::Done);
+    let mut ways = Vec::new();
+    let mut first_visit = None;
+    let mut not_possible = None;
+    'all: for variant in &shared.ways {
+        for workers in &shared.workers {
+            let name = variant.name();
+            step(Step::Observing { name: &name });
+            let mut entry = OwnDataWay {
+                way: variant.way.id.clone(),
+                title: variant.way.title.clone(),
+                start_method: variant.start_method,
+                workers: *workers as u64,
+                does_not_apply: does_not_apply(variant, *workers, &survey, version, plan.force)?,
+                measured: None,
+            };
+            if entry.does_not_apply.is_none() {
+                match measure(
+                    plan,
+                    shared,
+                    variant,
+                    *workers,
+                    &survey,
+                    first_visit,
+                    &launch,
+                ) {
+                    Ok(figures) => {
+                        let visits = figures.children.iter().map(|child| child.visit_seconds);
+                        first_visit = first_visit.or(visits.reduce(f64::max));
+                        entry.measured = Some(figures);
+                    }
+                    Err(error) if error.is_interruption() => {
+                        all.interrupted = Some(error);
+                        break 'all;
+                    }
+                    Err(error @ SharingError::NotPossible { .. }) => {
+                        entry.does_not_apply = Some(error.reason());
+                        not_possible.get_or_insert(error);
+                    }
+                    Err(error @ SharingError::WorkerRaised { .. }) => {
+                        let forked = variant.start_method == StartMethod::Fork;
+                        let works = first_visit.is_some() && !forked;
+                        let hint = if works { NOT_INHERITED } else { "" };
+                        entry.does_not_apply = Some(format!("{}{hint}", error.reason()));
+                        not_possible.get_or_insert(error);
+                    }
+                    Err(error) => {
+                        all.warnings.insert(error.warning(&name));
+                        all.failures.push(error);
+                        step(Step::Done);
+                        continue;
+                    }
+                }
+            }
+            ways.push(entry);
+            step(Step::Done);
+        }
+    }
+    if ways.iter().any(|one| one.measured.is_some()) {
+        all.data = Some(document(plan, shared, survey, ways)?);
+    } else if all.failures.is_empty() && all.interrupted.is_none() {
+        return Err(not_possible.unwrap_or_else(|| nothing_applies(&shared.ways, &ways)));
+    }
+    Ok(all)
+}
+
+fn nothing_applies(asked: &[OwnDataVariant], ways: &[OwnDataWay]) -> SharingError {
+    let reason = ways.iter().find_map(|one| one.does_not_apply.clone());
+    SharingError::NotPossible {
+        way: asked.first().map(OwnDataVariant::name).unwrap_or_default(),
+        reason: reason.unwrap_or_else(|| "there is nothing to measure".to_owned()),
+    }
+}
+
+/// Behind what a worker raised that is no fork, where one that is did not.
+const NOT_INHERITED: &str = "; a worker that is no fork of the parent has only what it is given, and no global that `build` has set";
+
+/// What every copy of the data takes of that which the parent has, at most: unpickled, its strings are no longer one.
+const COPY: f64 = 1.5;
+
+/// Why a way cannot be used with this data, or not here.
+fn does_not_apply(
+    variant: &OwnDataVariant,
+    workers: usize,
+    survey: &Survey,
+    version: &str,
+    force: bool,
+) -> Result<Option<String>, SharingError> {
+    let OwnDataVariant { way, start_method } = variant;
+    if !survey.has(*start_method) {
+        let reason = format!("Python {version} has no start method {start_method}");
+        return Ok(Some(reason));
+    }
+    let forked = *start_method == StartMethod::Fork;
+    let pickles = match way.pickled {
+        Pickled::Never => false,
+        Pickled::UnlessForked => !forked,
+        Pickled::Always => true,
+    };
+    if let (true, Some(what)) = (pickles, &survey.seen.not_picklable) {
+        return Ok(Some(format!("not picklable: {what}")));
+    }
+    if let Some(needs) = way.needs.filter(|needs| !survey.seen.satisfies(*needs)) {
+        return Ok(Some(needs.missing().to_owned()));
+    }
+    if let Some(package) = &way.package
+        && !survey.seen.packages.contains(package)
+    {
+        return Ok(Some(format!("{package} is not installed there")));
+    }
+    let memory = machine::memory().map_err(DatasetError::from)?;
+    let size = survey.size_bytes.unwrap_or(0) as f64;
+    let needed = (size * (1.0 + COPY * (workers + 1) as f64)) as u64;
+    Ok((needed > memory.available_bytes && !force).then(|| {
+        format!(
+            "{workers} workers could need {}, and {} is free ({}); --force tries it",
+            crate::numbers::bytes(needed),
+            crate::numbers::bytes(memory.available_bytes),
+            memory.available_from
+        )
+    }))
+}
+
+fn document(
+    plan: &Plan,
+    shared: &SharedDataset,
+    survey: Survey,
+    ways: Vec<OwnDataWay>,
+) -> Result<OwnData, SharingError> {
+    let dataset = &shared.dataset;
+    let is_users = dataset.fixture.path.is_some();
+    let mut parameters = dataset.given.parameters.clone();
+    if !is_users {
+        let sizes = [
+            ("count", survey.with.count),
+            ("item_bytes", survey.with.item_bytes),
+        ];
+        let known = sizes.into_iter();
+        parameters.extend(known.filter_map(|(name, size)| Some((name.to_owned(), size?.into()))));
+    }
+    let limit = match shared.memory_bytes {
+        Some(bytes) => MemoryLimit {
+            bytes,
+            from: "--memory".to_owned(),
+        },
+        None => {
+            let (bytes, from) = machine::memory_limit().map_err(DatasetError::from)?;
+            MemoryLimit { bytes, from }
+        }
+    };
+    Ok(OwnData {
+        fixture: dataset.fixture.name.clone(),
+        visit: dataset.visits[0].clone(),
+        parameters,
+        arguments: match is_users {
+            true => plan.arguments.iter().map(|word| printable(word)).collect(),
+            false => Vec::new(),
+        },
+        build_seconds: survey.build_seconds,
+        size_bytes: survey.size_bytes,
+        pickled_bytes: survey.seen.pickled_bytes,
+        not_picklable: survey.seen.not_picklable.clone(),
+        default_start_method: survey.default,
+        fork: survey.fork,
+        memory_limit: limit,
+        ways,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_are_chosen_by_name_and_start_method() {
+        let names = |names: &[&str], method| -> Result<Vec<String>, SharingError> {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let chosen = choose(&names, method)?;
+            Ok(chosen.iter().map(OwnDataVariant::name).collect())
+        };
+        assert_eq!(
+            names(&["args"], None).unwrap(),
+            ["args/fork", "args/spawn", "args/forkserver"]
+        );
+        let spawned = names(&[], Some(StartMethod::Spawn)).unwrap();
+        assert!(spawned.iter().all(|name| name.ends_with("/spawn")));
+        assert!(!spawned.contains(&"inherit/spawn".to_owned()));
+        assert!(matches!(
+            names(&["freeze"], Some(StartMethod::Spawn)),
+            Err(SharingError::WayWithout { .. })
+        ));
+        assert!(matches!(
+            names(&["list"], None),
+            Err(SharingError::UnknownWay { .. })
+        ));
+    }
+}

@@ -1,0 +1,193 @@
+//! One way with one number of workers: handed over, visited, looked at, and ended by force.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::survey::{Survey, booted, build, load};
+use super::tree::look;
+use super::{OwnDataVariant, SharedDataset};
+use crate::driver::{Launch, Subject};
+use crate::experiment::plan::Plan;
+use crate::experiment::sharing::aftermath::left_after_kill;
+use crate::experiment::sharing::error::SharingError;
+use crate::experiment::sharing::measure::{
+    PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
+};
+use crate::experiment::visit::VisitError;
+use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor};
+use crate::observe::{PageSet, agree, forget_peak};
+
+/// A visit that takes so many times as long as by the first way, and [`LEAST`], is not waited for.
+const TIMES: f64 = 50.0;
+/// See [`TIMES`].
+const LEAST: f64 = 30.0;
+
+/// What the parent says when all workers have the data.
+#[derive(Deserialize)]
+struct Begun {
+    start_seconds: f64,
+    #[serde(default)]
+    prepare_seconds: Option<f64>,
+    handover_seconds: f64,
+    /// Witness and reference.
+    empty: [i32; 2],
+    children: Vec<i32>,
+    helpers: BTreeMap<String, i32>,
+}
+
+#[derive(Deserialize)]
+struct Visited {
+    seconds: Vec<f64>,
+    first_result_seconds: f64,
+}
+
+/// Measures it. `first_visit`: how long a visit took by the first way.
+pub(super) fn measure(
+    plan: &Plan,
+    shared: &SharedDataset,
+    variant: &OwnDataVariant,
+    workers: usize,
+    survey: &Survey,
+    first_visit: Option<f64>,
+    launch: &Launch,
+) -> Result<OwnDataFigures, SharingError> {
+    let folder = temporary_folder()?;
+    let (built, _) = build(plan, shared, launch)?;
+    let limit = plan.timeout.as_secs_f64();
+    let patience = first_visit.map_or(limit, |seconds| limit.min((seconds * TIMES).max(LEAST)));
+    let all = Measuring {
+        shared,
+        variant,
+        workers,
+        survey,
+        patience,
+        limit,
+        folder: folder.path(),
+    };
+    all.measure(built.subject)
+        .map_err(SharingError::of(&variant.name()))
+}
+
+struct Measuring<'a> {
+    shared: &'a SharedDataset,
+    variant: &'a OwnDataVariant,
+    workers: usize,
+    survey: &'a Survey,
+    /// Seconds of a visit.
+    patience: f64,
+    /// Seconds of anything else.
+    limit: f64,
+    folder: &'a Path,
+}
+
+impl Measuring<'_> {
+    fn measure(&self, mut subject: Subject) -> Result<OwnDataFigures, VisitError> {
+        let subject = &mut subject;
+        load(subject)?;
+        // Of what building took at most, no way is the reason.
+        let forgotten = forget_peak(subject.pid());
+        let begun = self.begin(subject)?;
+        let visit = &self.shared.dataset.visits[0];
+        let visited = subject.call("visit", vec![json!(visit), json!(self.patience)])?;
+        let visited: Visited = parsed("visit", visited)?;
+
+        let parent = ProcessPages::at(subject.pid())?;
+        let reference = ProcessPages::at(begun.empty[1])?;
+        let children = self.children(&parent, &reference, &begun, &visited)?;
+        // From now on the tree is what a program would have.
+        subject.call("dismiss", Vec::new())?;
+        let parent = ProcessPages::at(subject.pid())?;
+        let forked = self.variant.start_method == StartMethod::Fork;
+        let tree = look(subject, &parent, &begun.children, forked, self.folder)?;
+        let given_back = self.given_back(subject)?;
+        let patience = PATIENCE.as_secs_f64();
+        let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
+        Ok(OwnDataFigures {
+            start_seconds: begun.start_seconds,
+            prepare_seconds: begun.prepare_seconds,
+            handover_seconds: begun.handover_seconds,
+            first_result_seconds: visited.first_result_seconds,
+            memory: tree.memory,
+            peak_bytes: tree.peak_bytes.filter(|_| forgotten),
+            gives_back: given_back,
+            after_worker_killed: after_kill(&killed, patience),
+            left_after_kill: left_after_kill(subject, &begun.helpers, self.folder)?,
+            reference_own_pages: reference.own.len(),
+            children,
+        })
+    }
+
+    fn begin(&self, subject: &mut Subject) -> Result<Begun, VisitError> {
+        let OwnDataVariant { way, start_method } = self.variant;
+        let booted = booted(self.shared);
+        let module = booted.last().map(|(name, ..)| name.clone());
+        let begun = subject.call(
+            "begin",
+            vec![
+                json!({ "transport": way.transport, "preload": way.preload }),
+                json!(start_method),
+                json!(self.workers),
+                json!(module),
+                json!(booted),
+                json!(self.folder),
+                json!(self.limit),
+            ],
+        )?;
+        Ok(parsed("begin", begun)?)
+    }
+
+    fn children(
+        &self,
+        parent: &ProcessPages,
+        reference: &ProcessPages,
+        begun: &Begun,
+        visited: &Visited,
+    ) -> Result<Vec<Visitor>, VisitError> {
+        let mut children = Vec::new();
+        for (pid, seconds) in begun.children.iter().zip(&visited.seconds) {
+            let child = ProcessPages::at(*pid)?;
+            if self.variant.start_method == StartMethod::Fork
+                && let Some(same) = parent.states.same_frames(&child.states)
+            {
+                // What is a worker's alone cannot be in the parent.
+                agree("after the visits", &(&child.own & &same), &PageSet::new())?;
+            }
+            let piped = child.bytes_read.zip(reference.bytes_read);
+            children.push(Visitor {
+                visit_seconds: *seconds,
+                own_pages: child.own.len(),
+                copied_pages: child.copied(reference, self.variant.start_method),
+                piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+            });
+        }
+        Ok(children)
+    }
+
+    /// Whether a worker has what was put in. That it cannot be found out is no reason to lose the figures.
+    fn given_back(&self, subject: &mut Subject) -> Result<GivesBack, VisitError> {
+        let path = self.folder.join("given-back");
+        let arguments = vec![json!(path), json!(self.survey.original())];
+        let said = match subject.call("given_back", arguments) {
+            Ok(said) => said,
+            Err(crate::driver::DriverError::Raised { raised, .. }) => {
+                return Ok(GivesBack::Unknown {
+                    reason: raised.summary,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let _ = std::fs::remove_file(path);
+        let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(
+            match (text("differs"), text("unknown").or(text("raised"))) {
+                (Some(at), _) => GivesBack::Differs { at },
+                (None, Some(reason)) => GivesBack::Unknown { reason },
+                (None, None) if said.get("same").is_some() => GivesBack::Same,
+                (None, None) => GivesBack::Equal,
+            },
+        )
+    }
+}

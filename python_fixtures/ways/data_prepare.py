@@ -1,0 +1,108 @@
+"""Puts data of your own where workers can get it from, by each way that does more than to hand it to them."""
+import os
+import pickle
+
+import _data_child
+import _values
+from _parent import NotPossible, segment_name
+
+# Parts of a block begin at multiples of this.
+ALIGNED = 64
+
+
+def prepare(job, data):
+    """Puts the data where workers can get it from; what to give them for it."""
+    transport = job.transport
+    path = os.path.join(job.folder, "data")
+    if transport == "shared_memory":
+        return in_segment(data)
+    if transport == "buffers":
+        return in_block(data)
+    if transport == "shareable_list":
+        return shareable(data)
+    if transport == "memmap":
+        import numpy
+        rest, arrays = _values.skeleton(data, _values.is_array, _data_child.array_at)
+        paths = ["{}-{}.npy".format(path, number) for number in range(len(arrays))]
+        for one, array in zip(paths, arrays):
+            numpy.save(one, array)
+        return paths, rest
+    if transport == "arrow":
+        import pyarrow
+        rest, tables = _values.skeleton(data, _values.is_table, _data_child.array_at)
+        paths = ["{}-{}.arrow".format(path, number) for number in range(len(tables))]
+        for one, table in zip(paths, tables):
+            with pyarrow.OSFile(one, "wb") as file, pyarrow.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+        return paths, rest
+    if transport == "file":
+        with open(path, "wb") as file:
+            pickle.dump(data, file, protocol=pickle.HIGHEST_PROTOCOL)
+        return path
+    if transport == "joblib":
+        import joblib
+        joblib.dump(data, path)
+        return path
+    if transport == "manager":
+        return job.manager.list(data) if isinstance(data, list) else job.manager.dict(data)
+    return data
+
+
+def block_of(size):
+    """A segment. Its name tells whoever started this process what is its."""
+    from multiprocessing.shared_memory import SharedMemory
+    block = SharedMemory(name=segment_name(), create=True, size=max(1, size))
+    _data_child.KEPT.append(block)
+    return block
+
+
+def aligned(sizes):
+    """Where parts of these sizes begin, one behind the other, and where all end."""
+    starts, end = [], 0
+    for size in sizes:
+        starts.append(end)
+        end += -(-size // ALIGNED) * ALIGNED
+    return starts, end
+
+
+def in_segment(data):
+    """All NumPy arrays in one segment, and the rest pickled."""
+    import numpy
+    rest, arrays = _values.skeleton(data, _values.is_array, _data_child.array_at)
+    starts, end = aligned([array.nbytes for array in arrays])
+    block = block_of(end)
+    for start, array in zip(starts, arrays):
+        numpy.ndarray(array.shape, array.dtype, block.buf, start)[...] = array
+    places = [(start, array.shape, array.dtype) for start, array in zip(starts, arrays)]
+    return block.name, places, rest
+
+
+def in_block(data):
+    """The pickle and, behind it, its buffers, which workers look into where they are."""
+    buffers = []
+    first = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(first)] + [buffer.raw() for buffer in buffers]
+    starts, end = aligned([part.nbytes for part in parts])
+    block = block_of(end)
+    ends = []
+    for start, part in zip(starts, parts):
+        ends.append((start, start + part.nbytes))
+        block.buf[start:start + part.nbytes] = part
+        part.release()
+    return block.name, ends
+
+
+def shareable(data):
+    from multiprocessing.shared_memory import ShareableList
+    if len(data) > 1 << 14:
+        small = ShareableList([1])
+        slow = not hasattr(small, "_allocated_offsets")
+        small.shm.close()
+        small.shm.unlink()
+        if slow:
+            raise NotPossible(
+                "in this Python each access to a ShareableList adds up the sizes of all elements before it: at most 16384"
+            )
+    made = ShareableList(data, name=segment_name())
+    _data_child.KEPT.append(made)
+    return made
