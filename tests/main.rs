@@ -51,4 +51,5 @@ mod trust;
 mod versions;
 mod visits;
 mod walked;
+mod ways_for_data;
 mod words;

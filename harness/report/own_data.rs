@@ -3,6 +3,7 @@
 use super::beginning::beginning;
 use super::columns::Columns;
 use super::escape::markdown as escaped;
+use super::finding::capital;
 use super::labels::labels;
 use super::style::{READABLE, Style, say};
 use super::warnings::warnings;
@@ -51,7 +52,7 @@ fn tables(report: &Report, style: Style) -> String {
                 }
             }
             if let Some(words) = finding(data) {
-                paragraph(&mut text, style, &format!("{words}."));
+                paragraph(&mut text, style, &format!("{}.", capital(&words)));
             }
             for note in notes(data, run) {
                 paragraph(&mut text, style, &note);
@@ -89,7 +90,7 @@ pub(super) fn finding(data: &OwnData) -> Option<String> {
     let largest = all.iter().rev().max_by_key(|(bytes, _)| *bytes)?;
     let workers = counted(most, "worker", "workers");
     let head = format!(
-        "{}: with {workers}, all processes take {} by the way `{}`",
+        "with {workers}, all processes of {} take {} by the way `{}`",
         data.name(),
         bytes(least.0),
         least.1
