@@ -49,7 +49,7 @@ fn on_a_terminal_q_ends_the_recording_and_the_terminal_is_as_it_was() {
     if cannot_record("the view of a tree") {
         return;
     }
-    let (target, pid) = watched();
+    let (mut target, pid) = watched();
     let mut terminal = Command::new(python());
     terminal.args(["-c", PRESSES, REFCOW, "attach", &pid, "--every", "20ms"]);
     let printed = run::succeeded("a terminal", run::output(&mut terminal));
@@ -106,7 +106,7 @@ fn a_terminal_is_as_it_was_whatever_ends_or_stops_refcow(#[case] how: &str, #[ca
     if cannot_record("the view of a tree") {
         return;
     }
-    let (target, pid) = watched();
+    let (mut target, pid) = watched();
     let mut terminal = Command::new(python());
     terminal.args(["-c", SIGNALS, how, REFCOW, "attach", &pid]);
     terminal.args(["--every", "20ms"]);
