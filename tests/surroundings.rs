@@ -204,10 +204,6 @@ except OSError:
 #[case::a_stack_without_limit(&["sh", "-c", "ulimit -s unlimited || ulimit -s 65536 || :; exec \"$@\"", "sh"], 0)]
 #[case::few_files(&["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"], 0)]
 #[case::a_terminal(&[python_path(), "-c", TERMINAL], 0)]
-#[case::a_file_with_text(
-    &["sh", "-c", "kept=$(mktemp); exec 2>>\"$kept\"; rm \"$kept\"; echo text >&2; exec \"$@\"", "sh"],
-    0
-)]
 #[case::no_standard_error(&["sh", "-c", "exec \"$@\" 2>&-", "sh"], 0)]
 #[case::another_umask(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], 0)]
 fn whoever_starts_refcow_leaves_no_trace(#[case] starter: &[&str], #[case] variables: usize) {
