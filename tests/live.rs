@@ -391,7 +391,7 @@ fn of_what_is_no_python_pages_are_counted() {
 }
 
 /// refcow while it records, from its first line on.
-struct Attached(Option<Child>);
+pub struct Attached(Option<Child>);
 
 impl Drop for Attached {
     fn drop(&mut self) {
@@ -403,7 +403,7 @@ impl Drop for Attached {
 }
 
 impl Attached {
-    fn to(mut refcow: Command, pid: i32) -> Self {
+    pub fn to(mut refcow: Command, pid: i32) -> Self {
         refcow.args([
             "attach",
             &pid.to_string(),
@@ -427,7 +427,7 @@ impl Attached {
     }
 
     /// What it recorded until Ctrl-C.
-    fn end(mut self) -> TreeFigures {
+    pub fn end(mut self) -> TreeFigures {
         let child = self.0.take().unwrap();
         kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
         let output = child.wait_with_output().unwrap();

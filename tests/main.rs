@@ -33,6 +33,7 @@ mod live_ends;
 mod live_findings;
 mod live_lines;
 mod live_report;
+mod live_servers;
 mod live_view;
 mod mapper;
 mod native;

@@ -6,7 +6,7 @@ mod machine;
 mod moments;
 mod watched;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::LiveError;
@@ -27,8 +27,12 @@ pub use watched::Watched;
 /// How often records are taken up at least: a page is judged so long after the write.
 const TICK: Duration = Duration::from_millis(5);
 
+/// Causes are looked for so long in a tick, so that forks and ends do not wait: the first of each library reads all of its symbols.
+const EXPLAINING: Duration = Duration::from_millis(20);
 /// Who ends waits at most so long for what it did to be explained.
-const EXPLAINING: Duration = Duration::from_millis(300);
+const EXPLAINING_ENDS: Duration = Duration::from_millis(500);
+/// If more is to be explained than this, all else waits.
+const MOST_UNEXPLAINED: usize = 100_000;
 
 /// How often members are listed until a list shows no new one.
 const LISTS: usize = 20;
@@ -51,6 +55,8 @@ pub struct Watch {
     /// What was recorded so far.
     pub recording: Recording<Machine>,
     causes: TreeCauses,
+    /// What was judged, and its cause not looked for yet, in its order.
+    unexplained: VecDeque<(Incident, Option<MadePage>)>,
     /// What traces the processes, if that is asked for.
     tracing: Option<Tracing>,
     /// The place of a process that is to become a program.
@@ -75,6 +81,7 @@ impl Watch {
             recorder: TreeRecorder::new()?,
             recording: Recording::new(Machine, follows),
             causes: TreeCauses::default(),
+            unexplained: VecDeque::new(),
             tracing,
             own: None,
             began,
@@ -229,26 +236,29 @@ impl Watch {
         }
         // All are judged before any cause is looked for, which takes longer: what a process had at a fork it may give back at any time.
         self.recording.begin_records();
-        let written: Vec<_> = incidents.iter().map(|one| self.judge(one)).collect();
+        for incident in incidents {
+            let written = self.judge(&incident);
+            self.unexplained.push_back((incident, written));
+        }
         let began = Instant::now();
         self.look_at_ends(&ending);
-        let mut all = incidents.iter().zip(written);
-        // While who ends stands still, so does who waits for it, and has what was there at the fork.
-        if !ending.is_empty() {
-            while began.elapsed() < EXPLAINING
-                && let Some((incident, written)) = all.next()
-            {
-                self.explain(incident, written);
-            }
-            self.let_go(&ending);
-        }
-        all.for_each(|(incident, written)| self.explain(incident, written));
-        if let Some(tracing) = &mut self.tracing {
-            tracing.hear_lines(&mut self.causes);
-        }
         self.ticks += 1;
         self.ask_for_pythons();
         self.watch_endings();
+        // While who ends stands still, so does who waits for it, and has what was there at the fork.
+        let at_most = match ending.is_empty() {
+            true => EXPLAINING,
+            false => EXPLAINING_ENDS,
+        };
+        while (began.elapsed() < at_most || self.unexplained.len() > MOST_UNEXPLAINED)
+            && let Some((incident, written)) = self.unexplained.pop_front()
+        {
+            self.explain(&incident, written);
+        }
+        self.let_go(&ending);
+        if let Some(tracing) = &mut self.tracing {
+            tracing.hear_lines(&mut self.causes);
+        }
         Ok(())
     }
 
@@ -295,9 +305,12 @@ impl Watch {
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
         self.recording.begin_records();
-        let written: Vec<_> = last.iter().map(|one| self.take(one)).collect();
-        for (incident, written) in last.iter().zip(written) {
-            self.explain(incident, written);
+        for incident in last {
+            let written = self.take(&incident);
+            self.unexplained.push_back((incident, written));
+        }
+        for (incident, written) in std::mem::take(&mut self.unexplained) {
+            self.explain(&incident, written);
         }
         let pythons = self.pythons.into_iter();
         Ok(Watched {

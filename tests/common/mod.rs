@@ -9,6 +9,7 @@ pub mod by_python;
 pub mod canned;
 pub mod forms;
 pub mod full;
+pub mod packages;
 mod place;
 mod remains;
 pub mod run;

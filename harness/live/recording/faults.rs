@@ -1,6 +1,6 @@
 //! What a page fault did: whether it copied a page, made one, or neither.
 
-use super::{Deed, MadePage, PageWords as _, ProcessSource, Recording, Seen};
+use super::{Deed, HeldPages, MadePage, PageWords as _, ProcessSource, Recording, Seen};
 use crate::observe::{Fault, Word, page_size};
 
 impl<P: ProcessSource> Recording<P> {
@@ -102,7 +102,11 @@ impl<P: ProcessSource> Recording<P> {
                 // the fork, so that it needed no copy.
                 let rewritten = of.seen.get(&page).map(|seen| seen.forks);
                 let rewritten = rewritten.filter(|forks| *forks > born);
+                // Before the recording, too: the ancestor had a page of its own where this one had another.
+                let was_alone = |had: &HeldPages| had.alone.contains(page);
+                let before = member.had.is_some() && of.had.as_ref().is_some_and(was_alone);
                 let last = rewritten
+                    .or(before.then_some(1))
                     .is_some_and(|forks| !self.is_held_below(ancestor, page, forks, place));
                 return (!same && !last).then_some((Deed::Copied, Some(ancestor)));
             }

@@ -291,6 +291,26 @@ fn who_alone_still_has_what_was_there_at_the_fork_needs_no_copy_to_write() {
 }
 
 #[test]
+fn what_a_parent_rewrote_before_the_recording_the_last_that_has_it_needs_no_copy_to_write() {
+    let frames = Frames::default();
+    let mut recording = Recording::new(Machine(Rc::clone(&frames)), false);
+    let mut add = |pid, parent, frame: u64, alone: PageSet| {
+        frames.borrow_mut().insert((pid, 3), frame);
+        let all = PageSet::from_iter([3]);
+        let memory = Fake(pid, Rc::clone(&frames));
+        recording.add(member(pid, parent), memory, HeldPages { all, alone });
+    };
+    add(1, 0, 103, PageSet::from_iter([3]));
+    add(2, 1, 3, PageSet::new());
+    add(3, 1, 3, PageSet::new());
+    assert_eq!(
+        touch(&mut recording, &frames, 2, 3, 203),
+        Some(Deed::Copied)
+    );
+    assert_eq!(touch(&mut recording, &frames, 3, 3, 3), None);
+}
+
+#[test]
 fn what_a_process_did_not_have_when_the_recording_began_it_has_made() {
     let (mut recording, frames) = parent();
     let had = had(PageSet::from_iter([1, 2]));
