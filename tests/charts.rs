@@ -10,7 +10,7 @@ use refcow::model::{
 use refcow::report::charts::{Chart, ChartKind, charts, css_variables, inline, png};
 use rstest::rstest;
 
-use crate::common::canned;
+use crate::common::{canned, ways};
 
 /// A run with a map of each region, and memory after each child.
 fn run(version: &str) -> Run {
@@ -113,6 +113,23 @@ fn a_chart_looks_like_this(#[case] name: &str, #[case] kind: ChartKind) {
 fn ways_to_share_have_a_chart_for_each_content(#[case] name: &str) {
     let chart = find(&with_ways(), name);
     assert_eq!(chart.kind, ChartKind::Copied);
+    snapshot(&chart);
+}
+
+#[test]
+fn memory_against_workers_is_drawn_as_measured_and_beyond_that_as_supposed() {
+    let mut run = canned::run("3.12.1");
+    run.measurements.clear();
+    run.own_data = vec![ways::own_data()];
+    let chart = find(&Report::of(run), "workers-loader-epoch");
+    assert_eq!(chart.kind, ChartKind::Workers);
+    // 12 MiB shared, 3 the parent's, 2 and a page table for each worker.
+    let said = "inherited: 23.2 MiB, ~31.5 MiB with 8, off by +0.0 % at 4";
+    assert!(chart.alt.contains(said), "{}", chart.alt);
+    // Of two points no line is wrong.
+    let two = "args, spawn: 33.1 MiB, ~51.2 MiB with 4, no point was kept back";
+    assert!(chart.alt.contains(two), "{}", chart.alt);
+    assert_eq!(chart.svg.matches("stroke-dasharray").count(), 5);
     snapshot(&chart);
 }
 

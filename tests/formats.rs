@@ -9,7 +9,7 @@ use refcow::report::{
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::common::{canned, run};
+use crate::common::{canned, run, ways};
 
 fn canned() -> Report {
     Report::of(canned::run("3.12.1"))
@@ -56,6 +56,32 @@ fn a_table_for_programs_reads_the_same(
     let text = String::from_utf8(render(&canned_claims()).unwrap()).unwrap();
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(format!("{name}_csv"), text);
+    });
+}
+
+/// Data of one's own with one, two and four workers.
+fn with_own_data() -> Report {
+    let mut run = canned::run("3.12.1");
+    run.measurements.clear();
+    run.own_data = vec![ways::own_data()];
+    Report::of(run)
+}
+
+#[rstest]
+#[case("narrow.txt", Style::Terminal { width: Some(80), colours: false })]
+#[case("markdown", Style::Markdown)]
+fn ways_to_share_own_data_read_the_same_in_every_form(#[case] name: &str, #[case] style: Style) {
+    let text = String::from_utf8(report::render_own_data(&with_own_data(), style)).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("own_data_{name}"), text);
+    });
+}
+
+#[test]
+fn ways_to_share_own_data_are_a_table_for_programs_too() {
+    let text = String::from_utf8(report::render_ways_csv(&with_own_data()).unwrap()).unwrap();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("ways_csv", text);
     });
 }
 

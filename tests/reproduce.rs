@@ -5,12 +5,12 @@ use std::fs;
 
 use crate::common::canned;
 use crate::common::full::places;
-use crate::common::{Finished, Place};
+use crate::common::{Finished, Place, ways};
 use refcow::compare::TOLERANCE;
 use refcow::consistency;
 use refcow::model::{
-    self, Alternative, Answer, Difference, Environment, RegionName, Report, Reproduction, Run,
-    Verdict, Weight,
+    self, Alternative, Answer, Difference, Environment, GivesBack, OwnData, RegionName, Report,
+    Reproduction, Run, Verdict, Weight,
 };
 use refcow::report;
 use refcow::reproduce::{Again, reproduction, same_sources};
@@ -202,6 +202,26 @@ fn ways_to_share_must_do_the_same_and_copy_about_as_much(
     let mut found = other.runs[0].differences.iter().map(|one| one.weight);
     assert_eq!(found.next(), weight, "{other:?}");
     assert_eq!(found.next(), None, "{other:?}");
+}
+
+#[rstest]
+#[case::the_same(|_: &mut OwnData| (), Answer::Reproduced)]
+#[case::pages(|data: &mut OwnData| data.ways[0].measured.as_mut().unwrap().children[0].copied_pages += 16, Answer::Reproduced)]
+#[case::more_pages(|data: &mut OwnData| data.ways[0].measured.as_mut().unwrap().children[0].copied_pages += 17, Answer::Differs)]
+#[case::memory(|data: &mut OwnData| data.ways[0].measured.as_mut().unwrap().memory.as_mut().unwrap().new_bytes *= 40, Answer::Differs)]
+#[case::other_data(|data: &mut OwnData| data.ways[0].measured.as_mut().unwrap().gives_back = GivesBack::Equal, Answer::Differs)]
+#[case::no_longer(|data: &mut OwnData| { data.ways.remove(0); }, Answer::NotComparable)]
+#[case::times(|data: &mut OwnData| data.fork.seconds.clear(), Answer::Reproduced)]
+fn ways_to_share_own_data_must_do_the_same(
+    #[case] change: fn(&mut OwnData),
+    #[case] answer: Answer,
+) {
+    let mut recorded = canned::run("3.12.1");
+    recorded.own_data = vec![ways::own_data()];
+    let mut now = recorded.clone();
+    change(&mut now.own_data[0]);
+    let found = reproduction(&Report::of(recorded), &[Again::Run(&now)], TOLERANCE);
+    assert_eq!(found.answer, answer, "{found:#?}");
 }
 
 #[test]

@@ -53,6 +53,7 @@ pub use finding::findings;
 pub use folder::{CHARTS, DOCUMENT, all, is_file, is_picture};
 pub use html::{render_html, render_page_markdown};
 pub use own_data::render as render_own_data;
+pub use own_data_csv::render as render_ways_csv;
 pub use refcow_model::numbers::{bytes, count, share, time};
 pub use reproduction::render as render_reproduction;
 pub use style::{Style, wrapped};

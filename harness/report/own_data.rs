@@ -76,7 +76,10 @@ fn paragraph(text: &mut String, style: Style, words: &str) {
 pub(super) fn finding(data: &OwnData) -> Option<String> {
     let most = data.numbers().last().copied()?;
     let memory = |one: &&OwnDataWay| {
-        let memory = one.measured.as_ref()?.memory?;
+        let figures = one.measured.as_ref()?;
+        // What gives back something else is no answer.
+        let is_answer = !matches!(figures.gives_back, GivesBack::Differs { .. });
+        let memory = figures.memory.filter(|_| is_answer)?;
         Some((memory.sum(), label(data, one)))
     };
     let of_most = data.ways.iter().filter(|one| one.workers == most);
@@ -89,20 +92,15 @@ pub(super) fn finding(data: &OwnData) -> Option<String> {
     // Of several with the most, the first.
     let largest = all.iter().rev().max_by_key(|(bytes, _)| *bytes)?;
     let workers = counted(most, "worker", "workers");
-    let head = format!(
-        "with {workers}, all processes of {} take {} by the way `{}`",
-        data.name(),
-        bytes(least.0),
-        least.1
-    );
-    Some(match largest.0 > least.0 {
-        true => format!(
-            "{head}, the least, and {} by `{}`, the most",
-            bytes(largest.0),
-            largest.1
-        ),
-        false => head,
-    })
+    let each = |one: &(u64, String)| format!("{} (`{}`)", bytes(one.0), one.1);
+    let takes = match largest.0 > least.0 {
+        true => format!("from {} to {}", each(least), each(largest)),
+        false => each(least),
+    };
+    Some(format!(
+        "with {workers}, all processes of {} take {takes}",
+        data.name()
+    ))
 }
 
 /// What was handed to whom.
@@ -160,7 +158,10 @@ pub(super) fn all(data: &OwnData, page_size_bytes: u64) -> Vec<OwnDataTable> {
         let Some(summary) = figures.summary(page_size_bytes) else {
             continue;
         };
-        let label = label(data, one);
+        let mut label = label(data, one);
+        if Some(&one.workers) != data.numbers().last() {
+            label = format!("{label} ({})", counted(one.workers, "worker", "workers"));
+        }
         costs.rows.push(vec![
             marked(data, one, &label),
             match figures.came_through_pipe(data.pickled_bytes) {
@@ -220,9 +221,7 @@ fn largest<'a>(way: &[&'a OwnDataWay]) -> Option<(&'a OwnDataWay, &'a OwnDataFig
 /// What the tree takes with each number of workers, piece by piece.
 fn parts(data: &OwnData, ways: &[Vec<&OwnDataWay>]) -> Columns {
     let mut table = columns(
-        &[
-            "", "workers", "shared", "own", "new", "tables", "mapped", "sum",
-        ],
+        &["", "K", "shared", "own", "new", "tables", "mapped", "sum"],
         2,
         1..8,
     );
@@ -363,7 +362,7 @@ pub(super) fn notes(data: &OwnData, run: &Run) -> Vec<String> {
     }
     if data.numbers().len() > 1 {
         notes.push(format!(
-            "shared: pages that several of these processes have, each counted once. own: pages that one has alone, and that \
+            "K: workers. shared: pages that several of these processes have, each counted once. own: pages that one has alone, and that \
              are the parent's, a helper's, or a worker's copies. new: a worker's, where the parent has none. tables: page tables. \
              mapped: shared memory, and files of the way's own. take, fit: by a straight line through the measured numbers of \
              workers. off by: how far a line through all but the last was from that one. {} is {}.",

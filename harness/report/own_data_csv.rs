@@ -36,7 +36,7 @@ struct WayRow<'a> {
 ///
 /// # Errors
 /// When a time is no number.
-pub(crate) fn render(report: &Report) -> Result<Vec<u8>, Error> {
+pub fn render(report: &Report) -> Result<Vec<u8>, Error> {
     table(report.runs.iter().flat_map(|run| {
         run.own_data.iter().flat_map(move |data| {
             data.ways.iter().map(move |one| WayRow {

@@ -156,8 +156,13 @@ def places(data):
     return [id(data), [id(one) for one in held[::step]]]
 
 
+def encoded(message):
+    """As JSON, in which a lone surrogate of the user's would be no text for whoever reads it."""
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def answer(conn, message):
-    conn.send_bytes(json.dumps(message).encode())
+    conn.send_bytes(encoded(message))
 
 
 def serve(conn, transport, given, handle, module):

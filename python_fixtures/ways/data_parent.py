@@ -58,6 +58,7 @@ class Job:
 
     def __init__(self, way, method, count, module, modules, folder):
         self.transport, self.count, self.module = way["transport"], count, module
+        self.forks = method == "fork"
         self.folder, self.modules = folder, modules
         self.context = multiprocessing.get_context(method)
         if self.transport == "torch":
@@ -84,9 +85,9 @@ def apart(function, *arguments):
     if pid == 0:
         os.close(reading)
         try:
-            content = json.dumps(function(*arguments)).encode()
+            content = _data_child.encoded(function(*arguments))
         except BaseException as error:
-            content = json.dumps({"raised": _data_child.told(error)}).encode()
+            content = _data_child.encoded({"raised": _data_child.told(error)})
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(content)
         os._exit(0)
@@ -119,6 +120,10 @@ def survey(path, packages):
     import importlib.util
     data = DATA[0]
     result = apart(of_data, data, path)
+    if "raised" in result:
+        # What keeps it from being looked at keeps it from being pickled, too.
+        why = "data ({})".format(result["raised"])
+        result = {"kind": type(data).__name__, "not_picklable": why, "cuttable": False, "flat": False}
     result["packages"] = [name for name in packages if importlib.util.find_spec(name) is not None]
     result["methods"] = multiprocessing.get_all_start_methods()
     # Without choosing one, as `get_start_method` would.
@@ -355,7 +360,8 @@ def dismiss():
 def given_back(path, original):
     """Whether a worker has what was put in: `same` objects, `equal` ones, or what differs."""
     job = JOB[0]
-    if job.transport != "pool_map" and DATA:
+    # Elsewhere an address says nothing.
+    if job.forks and job.transport != "pool_map" and DATA:
         theirs = ask(job, job.workers[0], "looking at its objects", "places")["places"]
         if theirs == _data_child.places(DATA[0]):
             return {"same": True}

@@ -47,6 +47,7 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
             Style::Markdown => report::render_alternatives_markdown(report),
         };
         add("ways", ways);
+        add("own data", report::render_own_data(report, style));
     };
     for width in [None, Some(40)] {
         let table = Format::Table { width };
@@ -79,6 +80,11 @@ pub fn every_form(report: &Report) -> Vec<(String, For, Vec<u8>)> {
         "claims.csv",
         For::Spreadsheet,
         report::render_claims_csv(report).unwrap(),
+    );
+    add(
+        "ways.csv",
+        For::Spreadsheet,
+        report::render_ways_csv(report).unwrap(),
     );
     let charts = report::charts::charts(report).unwrap();
     for chart in &charts {

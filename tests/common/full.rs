@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use refcow::model::{
     self, AfterKill, Alternative, Contents, Fact, Figure, Import, Leftover, Measurement,
-    Observation, Outcome, Receiver, Report, Source, StartMethod, Tree, Unit, Warning,
+    Observation, Outcome, OwnData, Receiver, Report, Source, StartMethod, Tree, Unit, Warning,
 };
 use serde_json::{Value, json};
 
-use super::canned;
+use super::{canned, ways};
 
 /// What would act where it is not escaped.
 pub const TEXTS: [&str; 14] = [
@@ -132,6 +132,11 @@ fn make_full() -> Report {
         way("pool", StartMethod::Spawn, Contents::Ints),
         way("array", StartMethod::Fork, Contents::Bitarrays),
     ];
+    run.own_data = vec![OwnData {
+        not_picklable: Some("data.lock (cannot pickle it)".into()),
+        pickled_bytes: None,
+        ..ways::own_data()
+    }];
     let environment = &mut run.environment;
     environment.refcow_commit = Some("0123456789".into());
     environment.cpu = Some("a processor".into());

@@ -17,6 +17,7 @@ mod running;
 pub mod signals;
 mod target;
 mod waiting;
+pub mod ways;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -16,7 +16,7 @@ use crate::experiment::plan::{Dataset, Plan};
 use crate::experiment::steps::Step;
 use crate::machine;
 use crate::model::ways::{OwnDataWayKind, Pickled, data_ways};
-use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, printable};
+use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, one_line, printable};
 use crate::suggest::offer;
 
 /// A way under one start method.
@@ -192,14 +192,15 @@ pub fn run(
                         break 'all;
                     }
                     Err(error @ SharingError::NotPossible { .. }) => {
-                        entry.does_not_apply = Some(error.reason());
+                        entry.does_not_apply = Some(one_line(&error.reason()));
                         not_possible.get_or_insert(error);
                     }
                     Err(error @ SharingError::WorkerRaised { .. }) => {
                         let forked = variant.start_method == StartMethod::Fork;
                         let works = first_visit.is_some() && !forked;
                         let hint = if works { NOT_INHERITED } else { "" };
-                        entry.does_not_apply = Some(format!("{}{hint}", error.reason()));
+                        let reason = one_line(&error.reason());
+                        entry.does_not_apply = Some(format!("{reason}{hint}"));
                         not_possible.get_or_insert(error);
                     }
                     Err(error) => {

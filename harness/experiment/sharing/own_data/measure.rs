@@ -17,7 +17,7 @@ use crate::experiment::sharing::measure::{
     PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
 };
 use crate::experiment::visit::VisitError;
-use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor};
+use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor, one_line};
 use crate::observe::{PageSet, agree, forget_peak};
 
 /// A visit that takes so many times as long as by the first way, and [`LEAST`], is not waited for.
@@ -174,13 +174,13 @@ impl Measuring<'_> {
             Ok(said) => said,
             Err(crate::driver::DriverError::Raised { raised, .. }) => {
                 return Ok(GivesBack::Unknown {
-                    reason: raised.summary,
+                    reason: one_line(&raised.summary),
                 });
             }
             Err(error) => return Err(error.into()),
         };
         let _ = std::fs::remove_file(path);
-        let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| said.get(name).and_then(Value::as_str).map(one_line);
         Ok(
             match (text("differs"), text("unknown").or(text("raised"))) {
                 (Some(at), _) => GivesBack::Differs { at },
