@@ -3,15 +3,15 @@
 use criterion::Criterion;
 use refcow::python::Interpreter;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::report;
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 use crate::visit::fastest;
 
 const LIMIT: f64 = 1.10;
 
-pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut RatioTable) -> BenchResult<()> {
     // From one that is all faults to one that has few.
     for (fixture, visit) in [
         ("ints", "iterate"),

@@ -6,10 +6,10 @@ use criterion::Criterion;
 use refcow::observe::{mappings, page_size, page_states};
 use refcow::python::Interpreter;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::page_state::bare;
 use crate::subject::Plain;
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 
 const GIB: u64 = 1 << 30;
@@ -17,7 +17,11 @@ const LIMIT: f64 = 1.15;
 /// Beside the pages themselves: their page tables in three processes, and everybody else.
 const RESERVE: u64 = 2 * GIB;
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     for size in [1, 2, 4, 8] {
         let what = format!("cost per page at {size} GiB : bare pread of its pagemap");
         let available = refcow::machine::memory()?.available_bytes;
@@ -29,7 +33,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
         let pages = size * GIB / page_size();
         // Started on the first turn: not at all if this size is filtered out.
         let plain = std::cell::OnceCell::new();
-        let child = || -> Outcome<i32> {
+        let child = || -> BenchResult<i32> {
             if plain.get().is_none() {
                 let _ = plain.set(Plain::start(interpreter, pages)?);
             }

@@ -6,13 +6,17 @@ use std::time::Instant;
 use criterion::Criterion;
 use refcow::python::{self, Interpreter};
 
-use crate::Outcome;
-use crate::table::Table;
+use crate::BenchResult;
+use crate::table::RatioTable;
 use crate::turns;
 
 const LIMIT: f64 = 1.0;
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     // What is not known yet is asked here, once.
     let count = python::discover().len();
     let ours = || {

@@ -11,14 +11,18 @@ use criterion::Criterion;
 use refcow::observe::Unread;
 use refcow::python::{self, Interpreter};
 
-use crate::Outcome;
-use crate::table::Table;
+use crate::BenchResult;
+use crate::table::RatioTable;
 use crate::turns;
 use crate::visit::{fastest, plain_script};
 
 const CHILDREN: &str = "2";
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     for visit in ["iterate", "sum"] {
         let what = format!(
             "causes: visit `{visit}` of ints in a plain script, rings that nobody reads : none"
@@ -48,7 +52,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 }
 
 /// The fastest of the script's visits, and how many records were written of one.
-fn visits(program: &Path, visit: &str, recorded: bool) -> Outcome<(Duration, u64)> {
+fn visits(program: &Path, visit: &str, recorded: bool) -> BenchResult<(Duration, u64)> {
     let mut script = plain_script(program)
         .args(["ints", visit, CHILDREN, "told"])
         .stdin(Stdio::piped())

@@ -26,16 +26,16 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type BenchResult<T> = Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
+fn main() -> BenchResult<()> {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .sample_size(50)
         .measurement_time(Duration::from_secs(5))
         .configure_from_args();
     let interpreter = refcow::python::choose(None)?;
-    let mut table = table::Table::default();
+    let mut table = table::RatioTable::default();
     discovery::run(&mut criterion, &interpreter, &mut table)?;
     page_state::run(&mut criterion, &interpreter, &mut table)?;
     cost_per_page::run(&mut criterion, &interpreter, &mut table)?;

@@ -8,9 +8,9 @@ use refcow::driver::Subject;
 use refcow::protocol::{Arguments, ModuleSource, Size};
 use refcow::python::Interpreter;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::launch;
-use crate::table::Table;
+use crate::table::RatioTable;
 
 /// Lists of objects, each a million times as many as it has items of its own kind.
 const SOURCE: &str = "
@@ -22,7 +22,11 @@ def build(count, item_bytes):
 ";
 const OBJECTS: u64 = 10_000_000;
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     for (what, kind) in [("ints", 1), ("dicts, strings, tuples and ints", 2)] {
         let what = format!("object map of {} million {what}", OBJECTS / 1_000_000);
         let found = Cell::new(None);
@@ -51,7 +55,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
     Ok(())
 }
 
-fn measure(interpreter: &Interpreter, kind: u64) -> Outcome<(Duration, usize)> {
+fn measure(interpreter: &Interpreter, kind: u64) -> BenchResult<(Duration, usize)> {
     let mut subject = Subject::start(&launch(interpreter)?)?;
     subject.start_python()?;
     let module = ModuleSource {

@@ -10,15 +10,15 @@ use refcow::interrupt::{self, Wake};
 use refcow::python::Interpreter;
 use rustix::event::{PollFd, PollFlags};
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::refcow;
-use crate::table::Table;
+use crate::table::RatioTable;
 
 const BETWEEN_READINGS: Duration = Duration::from_millis(2);
 const LIMIT_MIB: f64 = 64.0;
 const ARGUMENTS: [&str; 4] = ["measure", "ints", "--count", "10000000"];
 
-pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut RatioTable) -> BenchResult<()> {
     let what = "observer memory, refcow measure ints --count 10000000";
     let mut peak = None;
     let mut ten = std::mem::take(criterion).sample_size(10);
@@ -48,7 +48,7 @@ pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut Table) -> Out
 
 /// `VmHWM` of the process, read again and again until it has gone. The usage that `wait4` gives would not do: it is the
 /// largest of the process and all that it has waited for, its subject included.
-fn peak_mib() -> Outcome<f64> {
+fn peak_mib() -> BenchResult<f64> {
     let mut refcow = refcow(&ARGUMENTS).stdout(Stdio::piped()).spawn()?;
     let process = Process::new(i32::try_from(refcow.id())?)?;
     let mut peak_kib = 0;

@@ -16,15 +16,19 @@ use refcow::observe::{
 };
 use refcow::python::Interpreter;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::{Plain, beside};
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 
 const GIB: u64 = 1 << 30;
 const PSUTIL: &str = "psutil==7.1.3";
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     let pages = GIB / page_size();
     let plain = Plain::start(interpreter, pages)?;
     let map = RegionMap {
@@ -60,7 +64,7 @@ pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Tab
 }
 
 /// What a run does for each child before its visit, with the parent's pages known.
-fn regions(pid: i32, parent: &PageStates, map: &RegionMap) -> Outcome<Regions> {
+fn regions(pid: i32, parent: &PageStates, map: &RegionMap) -> BenchResult<Regions> {
     let mappings = mappings(pid)?;
     let child = page_states(pid, &mappings.ranges)?;
     // The parent's alone: what it wrote since the fork.
@@ -73,7 +77,7 @@ fn regions(pid: i32, parent: &PageStates, map: &RegionMap) -> Outcome<Regions> {
 const BYTES_PER_READ: u64 = 32 << 10;
 
 /// Reads the pagemap, as much at a time as refcow does, and forgets it.
-pub fn bare(pid: i32, mappings: &Mappings) -> Outcome<Duration> {
+pub fn bare(pid: i32, mappings: &Mappings) -> BenchResult<Duration> {
     let start = Instant::now();
     let file = File::open(format!("/proc/{pid}/pagemap"))?;
     let mut buffer = vec![0; usize::try_from(BYTES_PER_READ)?];
@@ -97,7 +101,7 @@ struct Psutil {
 }
 
 impl Psutil {
-    fn start(interpreter: &Interpreter) -> Outcome<Self> {
+    fn start(interpreter: &Interpreter) -> BenchResult<Self> {
         let environment = tempfile::tempdir()?;
         let place = environment.path();
         succeed(
@@ -120,7 +124,7 @@ impl Psutil {
         })
     }
 
-    fn memory_full_info(&mut self, pid: i32) -> Outcome<Duration> {
+    fn memory_full_info(&mut self, pid: i32) -> BenchResult<Duration> {
         let mut questions = self.process.stdin.as_ref().ok_or("its input is piped")?;
         writeln!(questions, "{pid}")?;
         let mut answer = String::new();
@@ -143,7 +147,7 @@ fn python_of(program: &Path) -> Command {
     command
 }
 
-fn succeed(command: &mut Command) -> Outcome<()> {
+fn succeed(command: &mut Command) -> BenchResult<()> {
     let output = command.output()?;
     if output.status.success() {
         return Ok(());

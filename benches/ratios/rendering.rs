@@ -8,16 +8,16 @@ use criterion::Criterion;
 use refcow::model;
 use tempfile::TempDir;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::refcow;
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns::{self, median};
 
 const LIMIT_SECONDS: f64 = 1.0;
 /// What a page may weigh on its way to a reader.
 const LIMIT_MB: f64 = 1.0;
 
-pub fn run(criterion: &mut Criterion, table: &mut Table) -> Outcome<()> {
+pub fn run(criterion: &mut Criterion, table: &mut RatioTable) -> BenchResult<()> {
     let what = "rendering all formats of claims with --python all";
     let mut document = None;
     let ours = || turn(&mut document);
@@ -44,14 +44,14 @@ pub fn run(criterion: &mut Criterion, table: &mut Table) -> Outcome<()> {
 }
 
 /// What is rendered, in a place of its own.
-struct Document {
+struct RenderedDocument {
     place: TempDir,
     interpreters: usize,
     bytes: u64,
 }
 
 /// Renders it; the first time it is measured before that, which takes minutes.
-fn turn(document: &mut Option<Document>) -> Outcome<Duration> {
+fn turn(document: &mut Option<RenderedDocument>) -> BenchResult<Duration> {
     let document = match document {
         Some(document) => document,
         None => document.insert(measure()?),
@@ -69,7 +69,7 @@ fn turn(document: &mut Option<Document>) -> Outcome<Duration> {
     Ok(time)
 }
 
-fn measure() -> Outcome<Document> {
+fn measure() -> BenchResult<RenderedDocument> {
     let output = refcow(&["claims", "--python", "all"]).output()?;
     // 1: a claim has another verdict than it is known for. That is no matter here.
     if !matches!(output.status.code(), Some(0 | 1)) {
@@ -78,7 +78,7 @@ fn measure() -> Outcome<Document> {
     let (report, _) = model::read(&output.stdout)?;
     let place = tempfile::tempdir()?;
     fs::write(place.path().join("run.json"), &output.stdout)?;
-    Ok(Document {
+    Ok(RenderedDocument {
         place,
         interpreters: report.runs.len(),
         bytes: output.stdout.len() as u64,

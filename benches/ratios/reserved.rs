@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use criterion::Criterion;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::{beside, report};
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 
 const LIMIT: f64 = 1.05;
 
-pub fn run(criterion: &mut Criterion, table: &mut Table) -> Outcome<()> {
+pub fn run(criterion: &mut Criterion, table: &mut RatioTable) -> BenchResult<()> {
     let what = "1 TiB reserved : the same without";
     let file = beside("reserved.py");
     let file = file

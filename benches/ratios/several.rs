@@ -6,14 +6,14 @@ use std::time::Instant;
 use criterion::Criterion;
 use refcow::python;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::report;
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 
 const LIMIT: f64 = 1.0;
 
-pub fn run(criterion: &mut Criterion, table: &mut Table) -> Outcome<()> {
+pub fn run(criterion: &mut Criterion, table: &mut RatioTable) -> BenchResult<()> {
     let what = "claims of several interpreters in one run : in a run each";
     let chosen = python::choose_all(&["all".to_owned()])?;
     let paths: Vec<String> = chosen
@@ -25,7 +25,7 @@ pub fn run(criterion: &mut Criterion, table: &mut Table) -> Outcome<()> {
         table.absent(what, LIMIT, "x", "there is one interpreter here");
         return Ok(());
     };
-    let claims = |pythons: &[&String]| -> Outcome<()> {
+    let claims = |pythons: &[&String]| -> BenchResult<()> {
         let mut arguments = vec!["claims", "--quick"];
         for python in pythons {
             arguments.extend(["--python", python]);

@@ -10,7 +10,7 @@ use refcow::model::{self, Run};
 use refcow::protocol::{ForkRequest, Job, WITNESS};
 use refcow::python::{self, Interpreter};
 
-use crate::Outcome;
+use crate::BenchResult;
 
 /// A child of a process with so many plain pages. Both, and a witness, wait.
 pub struct Plain {
@@ -20,7 +20,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn start(interpreter: &Interpreter, pages: u64) -> Outcome<Self> {
+    pub fn start(interpreter: &Interpreter, pages: u64) -> BenchResult<Self> {
         let mut subject = Subject::start(&launch(interpreter)?)?;
         let first_page = subject.fill(pages, false)?;
         let fork = |channel, job| ForkRequest { channel, job };
@@ -43,7 +43,7 @@ impl Plain {
 }
 
 /// A subject with this interpreter, and room for a witness and a child.
-pub fn launch(interpreter: &Interpreter) -> Outcome<Launch> {
+pub fn launch(interpreter: &Interpreter) -> BenchResult<Launch> {
     let ready = python::prepare(interpreter.clone(), &[], &|_| {})?;
     let launch = experiment::launch(&ready, 1, Duration::from_secs(120))?;
     // This program is none.
@@ -62,7 +62,7 @@ pub fn refcow(arguments: &[&str]) -> Command {
 }
 
 /// What it reported.
-pub fn report(arguments: &[&str]) -> Outcome<Run> {
+pub fn report(arguments: &[&str]) -> BenchResult<Run> {
     let output = refcow(arguments).output()?;
     if !output.status.success() {
         return Err(format!("refcow {}: {}", arguments.join(" "), output.status).into());

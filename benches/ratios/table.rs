@@ -4,9 +4,9 @@ use std::fmt;
 
 /// One line for each ratio.
 #[derive(Default)]
-pub struct Table(Vec<[String; 5]>);
+pub struct RatioTable(Vec<[String; 5]>);
 
-impl Table {
+impl RatioTable {
     /// `what` was `value`, which may be `limit` at most.
     pub fn add(&mut self, what: &str, value: f64, limit: f64, unit: &str, figures: String) {
         let met = if value <= limit { "yes" } else { "NO" };
@@ -50,7 +50,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for RatioTable {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = comfy_table::Table::new();
         table

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-use crate::Outcome;
+use crate::BenchResult;
 
 /// The times of each turn.
 #[derive(Debug, Default)]
@@ -18,9 +18,9 @@ pub struct Turns {
 pub fn take(
     criterion: &mut Criterion,
     name: &str,
-    mut ours: impl FnMut() -> Outcome<Duration>,
-    mut theirs: impl FnMut() -> Outcome<Duration>,
-) -> Outcome<Option<Turns>> {
+    mut ours: impl FnMut() -> BenchResult<Duration>,
+    mut theirs: impl FnMut() -> BenchResult<Duration>,
+) -> BenchResult<Option<Turns>> {
     let mut turns = Turns::default();
     let mut failed = None;
     criterion.bench_function(name, |bencher| {

@@ -7,16 +7,20 @@ use std::time::Duration;
 use criterion::Criterion;
 use refcow::python::{self, Interpreter};
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::{beside, report};
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns;
 
 const LIMIT: f64 = 1.05;
 /// Visits a turn: several, as building the data takes longer than most.
 const CHILDREN: &str = "2";
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     for (fixture, visit) in [("three_lists", "read"), ("ints", "iterate")] {
         let what = format!("visit `{visit}` of {fixture} : in a plain script");
         let modules = refcow::fixtures::find(fixture)?.modules;
@@ -73,7 +77,7 @@ pub fn plain_script(program: &Path) -> Command {
 }
 
 /// Of one turn's visits, which are the same work: the others were interrupted more.
-pub fn fastest(seconds: impl Iterator<Item = f64>) -> Outcome<Duration> {
+pub fn fastest(seconds: impl Iterator<Item = f64>) -> BenchResult<Duration> {
     let fastest = seconds.fold(f64::INFINITY, f64::min);
     Ok(Duration::try_from_secs_f64(fastest)?)
 }

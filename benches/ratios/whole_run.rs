@@ -8,14 +8,18 @@ use criterion::Criterion;
 use refcow::model::Run;
 use refcow::python::Interpreter;
 
-use crate::Outcome;
+use crate::BenchResult;
 use crate::subject::report;
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::turns::{self, median};
 
 const LIMIT: f64 = 1.3;
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> Outcome<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut RatioTable,
+) -> BenchResult<()> {
     let executable = interpreter.executable.display().to_string();
     let three_lists = ["measure", "three_lists"];
     // Finding python3 through a version manager's shim costs the shim's own start, which is not refcow's.
