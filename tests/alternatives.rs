@@ -10,7 +10,7 @@ use refcow::report::render_alternatives;
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::by_python::assert_snapshot_of;
+use crate::common::by_python::{MeasuredOnce, assert_snapshot_of};
 use crate::common::{Finished, Place, Running, by_python, python, run, skipped};
 
 /// Large enough that the data is many times what a child copies anyhow.
@@ -31,17 +31,20 @@ fn report(finished: &Finished) -> Run {
     run::the_run(&finished.stdout)
 }
 
-/// One way with [`SIZE`] bytes.
-fn one(way: &str, method: &str) -> Alternative {
-    let place = Place::new();
-    let size = SIZE.to_string();
-    let arguments = ["--way", way, "--start-method", method, "--size", &size];
-    let finished = place.run(compare(&place, &arguments)).exits_with(0);
-    place.nothing_remains();
-    nothing_in(&place);
-    let mut alternatives = report(&finished).alternatives;
-    assert_eq!(alternatives.len(), 1, "{finished}");
-    alternatives.remove(0)
+/// One way with [`SIZE`] bytes, measured once for all tests that look at it.
+fn one(way: &str, method: &str) -> &'static Alternative {
+    static MEASURED: MeasuredOnce<Alternative> = MeasuredOnce::new();
+    MEASURED.of(&format!("{way}/{method}"), || {
+        let place = Place::new();
+        let size = SIZE.to_string();
+        let arguments = ["--way", way, "--start-method", method, "--size", &size];
+        let finished = place.run(compare(&place, &arguments)).exits_with(0);
+        place.nothing_remains();
+        nothing_in(&place);
+        let mut alternatives = report(&finished).alternatives;
+        assert_eq!(alternatives.len(), 1, "{finished}");
+        alternatives.remove(0)
+    })
 }
 
 /// No temporary folder of a way is left.
@@ -91,7 +94,7 @@ fn a_child_copies_what_the_way_makes_it_copy(
     #[case] times: std::ops::Range<f64>,
 ) {
     let alternative = one(way, method);
-    for bytes in copied_bytes(&alternative) {
+    for bytes in copied_bytes(alternative) {
         let of_size = bytes as f64 / SIZE as f64;
         assert!(times.contains(&of_size), "{of_size}: {alternative:#?}");
     }
@@ -166,8 +169,8 @@ fn properties_are_those_of_the_way(
 
 /// All ways with an interpreter, measured once for all tests here.
 fn all_ways(python: &str) -> &'static Report {
-    static REPORTS: by_python::MeasuredOnce<Report> = by_python::MeasuredOnce::new();
-    REPORTS.with(python, || {
+    static REPORTS: MeasuredOnce<Report> = MeasuredOnce::new();
+    REPORTS.of(python, || {
         let place = Place::new();
         let finished = place
             .run(compare_with(&place, python, &["--size", "65536"]))

@@ -679,6 +679,10 @@ fn pythons_lists_what_is_there_and_says_why_it_is_of_no_use(
     let answer = probe_answer("cpython", "3.7.16", "/bin/python", false);
     let python = place.program(program, &format!("#!/bin/sh\necho '{answer}'\n"));
     let mut refcow = place.refcow(["pythons"]);
+    // Others that are found are asked, too.
+    refcow
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place.path("home"));
     refcow.env(variable, place.path(folder));
     let finished = place.run(refcow).exits_with(0);
     let expected = format!(

@@ -67,7 +67,7 @@ fn a_writer_that_touches_one_thing_is_named_page_by_page(
     }
     use Cause::{Allocator, Body, Buffer, Gc, Refcount, Unattributed};
     use RegionName::{Header, Rest};
-    by_python::each(series, "writers", |interpreter| {
+    by_python::each_build(series, "writers", |interpreter| {
         let visits = [
             ("refcount", Header, Refcount, Some("bytes")),
             ("gc", Header, Gc, Some("tuple")),
@@ -134,7 +134,7 @@ fn iterating_writes_reference_counts_and_collecting_gc_headers(
     if crate::common::cannot_record("iterating_writes_reference_counts_and_collecting_gc_headers") {
         return;
     }
-    by_python::each(series, "iterate and collect", |interpreter| {
+    by_python::each_build(series, "iterate and collect", |interpreter| {
         let run = run::measure(&[
             "ints",
             "lists",
@@ -232,7 +232,7 @@ fn the_same_pages_are_cut_by_what_was_written_and_what_wrote(
     if crate::common::cannot_record("the_same_pages_are_cut_by_what_was_written_and_what_wrote") {
         return;
     }
-    by_python::each(series, "cuts", |interpreter| {
+    by_python::each_build(series, "cuts", |interpreter| {
         let python = by_python::path(interpreter);
         let cuts = ["type", "region", "cause", "line"].map(|by| cut(by, python));
         let version = by_python::version(interpreter);

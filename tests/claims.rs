@@ -11,7 +11,7 @@ use refcow::model::{
 use refcow::report::{Style, render_claims, render_html};
 use rstest::rstest;
 
-use crate::common::by_python::assert_snapshot_of;
+use crate::common::by_python::{MeasuredOnce, assert_snapshot_of};
 use crate::common::{Place, When, by_python, python, run, skipped};
 use rustix::process::Signal;
 
@@ -22,8 +22,8 @@ fn report() -> &'static Run {
 
 /// The same with another interpreter.
 fn report_of(python: &str) -> &'static Run {
-    static REPORTS: by_python::MeasuredOnce<Run> = by_python::MeasuredOnce::new();
-    REPORTS.with(python, || {
+    static REPORTS: MeasuredOnce<Run> = MeasuredOnce::new();
+    REPORTS.of(python, || {
         let arguments = ["claims", "--quick", "--format", "json", "--python", python];
         run::the_run(&run::stdout(&arguments))
     })
@@ -614,7 +614,7 @@ fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] erro
         &format!("at_fork = {{ fixture = '{fixture}' }}"),
     );
     let file = place.file("claims.toml", &claims);
-    let mut refcow = place.refcow(["claims", "fork-shares", "--claims", &file]);
+    let mut refcow = place.refcow_with_packages(["claims", "fork-shares", "--claims", &file]);
     refcow.args(["--python", python(), "--timeout", "2"]);
     place.run(refcow).exits_with(3).says(error);
     place.nothing_remains();

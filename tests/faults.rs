@@ -751,7 +751,8 @@ fn interpreter(place: &Place, name: &str, answer: &str) -> String {
 /// The real interpreter that tests measure with, and what is left of a run in which another one
 /// fails.
 fn measured_beside(place: &Place, other: &str, fixture: &[&str], error: &str) -> String {
-    let mut refcow = place.refcow(["measure", "--children", "1", "--format", "json"]);
+    let words = ["measure", "--children", "1", "--format", "json"];
+    let mut refcow = place.refcow_with_packages(words);
     refcow.args(["--python", python(), "--python", other]);
     refcow.args(fixture);
     // No installer but the interpreter's own.
@@ -1084,7 +1085,8 @@ fn with_limits(place: &Place, [soft, hard]: [usize; 2], inherited: usize) -> std
 
 #[rstest]
 fn descriptors_that_are_inherited_are_in_nobodys_way(
-    #[values(3, 30, 80, 120)] inherited: usize,
+    // Below refcow's own, which begin at 100, and in their place.
+    #[values(3, 80, 120)] inherited: usize,
     #[values(256, 1024)] limit: usize,
     #[values(true, false)] of_the_users: bool,
 ) {
@@ -1092,9 +1094,12 @@ fn descriptors_that_are_inherited_are_in_nobodys_way(
 }
 
 #[rstest]
+#[case::with_room_for_all(30, 256)]
+#[case::with_too_little(120, 256)]
+#[case::with_a_higher_limit(120, 1024)]
 fn so_they_are_if_there_are_many_children(
-    #[values(30, 120)] inherited: usize,
-    #[values(256, 1024)] limit: usize,
+    #[case] inherited: usize,
+    #[case] limit: usize,
     #[values(true, false)] of_the_users: bool,
 ) {
     are_in_nobodys_way(inherited, 64, limit, of_the_users);

@@ -77,7 +77,7 @@ fn line(name: &str) -> u32 {
 fn at_each_noted_time_the_log_names_the_line_that_was_running(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "lines at page faults", |interpreter| {
+    by_python::each_build(series, "lines at page faults", |interpreter| {
         let place = Place::new();
         let mut subject = subject(interpreter, &place);
         // With how many notes each makes.
@@ -211,7 +211,7 @@ fn what_a_visit_raises_is_shown_as_without_lines() {
         .refuses(3, error, "fix the error in the dataset's code");
     place.nothing_remains();
 
-    let interpreter = &by_python::interpreters()[0];
+    let interpreter = &by_python::builds()[0];
     let data = Data {
         map: &RegionMap::default(),
         objects: None,
@@ -230,7 +230,7 @@ fn what_a_visit_raises_is_shown_as_without_lines() {
 fn with_lines_the_same_pages_of_the_dataset_are_counted(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "the same pages", |interpreter| {
+    by_python::each_build(series, "the same pages", |interpreter| {
         let counts = |lines: &[&str]| {
             let fixtures = ["three_lists", "ints", "dicts", "objects"];
             // Touches next to nothing itself, so that a page more shows.

@@ -14,7 +14,9 @@ use refcow::live::document::{
 use refcow::model::Cause;
 use rstest::rstest;
 
-use crate::common::{REFCOW, Target, by_python, cannot_record, python, run, signals, skipped};
+use crate::common::{
+    REFCOW, Target, by_python, cannot_record, python, recording_to, run, signals, skipped,
+};
 
 pub const NOBODY: u32 = 65_534;
 /// One that any user may start.
@@ -626,9 +628,7 @@ fn of_a_program_that_is_no_python_and_forks_nobody_pages_are_counted_all_the_sam
     }
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("run.json");
-    let mut refcow = Command::new(REFCOW);
-    refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
-    refcow.arg(&place);
+    let mut refcow = recording_to(&place);
     refcow.args(["--", "sh", "-c", "echo ready; read line"]);
     let mut target = Target::start_and_hear(refcow);
     assert_eq!(target.line(), "ready");
@@ -715,17 +715,12 @@ fn what_was_written_first_is_told_with_its_type_and_what_wrote() {
     if cannot_record("causes of a tree's copies") {
         return;
     }
-    for interpreter in by_python::interpreters() {
+    for interpreter in by_python::builds() {
         let python = &interpreter.program;
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("run.json");
-        let mut refcow = Command::new(REFCOW);
-        refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
-        refcow
-            .arg(&place)
-            .arg("--")
-            .arg(python)
-            .args(["-c", CAUSES]);
+        let mut refcow = recording_to(&place);
+        refcow.arg("--").arg(python).args(["-c", CAUSES]);
         let mut target = Target::start_and_hear(refcow);
         target.line();
         // The parent ends when its workers' pages have been looked at: the rows of both are 5.2 MiB at least.

@@ -1,11 +1,10 @@
 //! What is told below the table of a tree that was recorded, and whether doing what it says helps.
 
 use std::path::Path;
-use std::process::Command;
 
 use refcow::live::document::{Phase, TreeFigures, TreeFinding, Trees};
 
-use crate::common::{REFCOW, Target, by_python, cannot_record, python, run};
+use crate::common::{Target, by_python, cannot_record, python, recording_to, run};
 
 /// A parent with data that its worker collects and uses. It ends when its input does: what has ended cannot be read.
 const COLLECTS: &str = "
@@ -30,13 +29,8 @@ const FILLER: f64 = 48.0;
 fn recorded(python: &Path, program: &str, least: f64) -> (TreeFigures, String) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("tree.json");
-    let mut refcow = Command::new(REFCOW);
-    refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
-    refcow
-        .arg(&place)
-        .arg("--")
-        .arg(python)
-        .args(["-c", program]);
+    let mut refcow = recording_to(&place);
+    refcow.arg("--").arg(python).args(["-c", program]);
     let mut target = Target::start_and_hear(refcow);
     target.until_seen("new", FILLER);
     target.tell("");
@@ -109,7 +103,7 @@ fn what_a_worker_writes_while_its_interpreter_ends_is_told_apart() {
     let each: u32 = 60_000 * 40;
     let least = u64::from(each) / 4096 * 9 / 10;
     let mebibytes = f64::from(each) / f64::from(1 << 20);
-    for interpreter in by_python::interpreters() {
+    for interpreter in by_python::builds() {
         let ends = |end: &str, least: f64| {
             let (tree, document) = recorded(&interpreter.program, &ENDS.replace("END", end), least);
             let recorded = tree.recorded.clone().expect("it was recorded");

@@ -12,7 +12,9 @@ use refcow::live::document::{CauseFigures, PagesAre, RecordedFigures, ThreadIs};
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::common::{REFCOW, Target, by_python, cannot_record, python, run, signals, skipped};
+use crate::common::{
+    REFCOW, Target, by_python, cannot_record, python, recording_to, run, signals, skipped,
+};
 use crate::live::{NOBODY, SYSTEM, document};
 
 /// The program whose lines are known, with a package that it imports from where packages are installed.
@@ -68,9 +70,8 @@ impl KnownLines {
     /// `refcow run` with these options, of an interpreter.
     fn run(&self, options: &[&str], python: &Path) -> RecordedFigures {
         let place = self.folder.path().join("run.json");
-        let mut refcow = Command::new(REFCOW);
-        refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
-        refcow.arg(&place).args(options);
+        let mut refcow = recording_to(&place);
+        refcow.args(options);
         self.add_to(&mut refcow, python);
         Self::let_go(refcow);
         let mut trees = document(&std::fs::read_to_string(place).unwrap()).trees;
@@ -143,7 +144,7 @@ fn each_page_has_the_line_that_wrote_it() {
     if cannot_record("lines of a tree") {
         return;
     }
-    for interpreter in by_python::interpreters() {
+    for interpreter in by_python::builds() {
         eprintln!("{}", interpreter.program.display());
         let program = KnownLines::new();
         let recorded = program.run(&["--lines=1"], &interpreter.program);

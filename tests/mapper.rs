@@ -17,7 +17,7 @@ fn nothing_of_the_users_runs_in_a_process_that_only_looks(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
     #[values(&[], &["--no-causes"])] more: &[&str],
 ) {
-    by_python::each(series, "hooks", |interpreter| {
+    by_python::each_build(series, "hooks", |interpreter| {
         // One of them may be the allocation with which a collection is due.
         for due in [0, 1, 2, 5, 12, 40] {
             runs_no_hooks(interpreter, due, more);

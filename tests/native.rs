@@ -50,7 +50,7 @@ fn written(child: &Child, wanted: impl Fn(&Written) -> bool) -> u64 {
 fn what_a_library_holds_for_the_data_is_native(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, "sqlite", "lookup");
         let child = child(&run);
         let cache = written(child, |written| {
@@ -77,7 +77,7 @@ fn a_block_is_native_as_long_as_it_is_in_use(
     #[case] expected: u64,
     #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, kind, "write");
         let child = child(&run);
         let (pages, unshared) = of_region(child, RegionName::Native);
@@ -92,7 +92,7 @@ fn a_block_is_native_as_long_as_it_is_in_use(
 fn objects_that_c_holds_are_known_by_what_stands_there(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, "objects", "take");
         let (pages, unshared) = of_region(child(&run), RegionName::Native);
         let tuples = written(child(&run), |written| {
@@ -115,7 +115,7 @@ fn objects_that_c_holds_are_known_by_what_stands_there(
 fn what_a_container_of_c_code_keeps_is_its_own(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, "kept", "take");
         let child = child(&run);
         let lists = |region: RegionName| {
@@ -179,7 +179,7 @@ fn what_stands_at_an_address_says_what_the_walk_says(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
     #[values("hidden", "shown")] which: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let (objects, told) = mapped(interpreter, "types", which);
         assert_eq!(told.len(), 20 * 31);
         for (address, tracked, of_type) in told {
@@ -205,7 +205,7 @@ fn what_stands_at_an_address_says_what_the_walk_says(
 fn memory_that_begins_as_an_object_does_is_none(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let (objects, told) = mapped(interpreter, "look_alikes", "look_alikes");
         assert_eq!(told.len(), 22);
         for (address, _, of_type) in told {
@@ -224,7 +224,7 @@ fn memory_that_begins_as_an_object_does_is_none(
 fn objects_that_the_interpreter_keeps_for_the_next_ones_are_not_c_codes(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, "given_back", "collect");
         let (pages, _) = of_region(child(&run), RegionName::Native);
         assert!(pages < FEW, "{pages}");
@@ -235,7 +235,7 @@ fn objects_that_the_interpreter_keeps_for_the_next_ones_are_not_c_codes(
 fn a_private_file_is_shared_until_it_is_written(
     #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         for (visit, copied) in [("store", NUMBER / 2), ("read", 0)] {
             let run = measured(interpreter, "file", visit);
             let payload = of_region(child(&run), RegionName::Payload);
@@ -248,7 +248,7 @@ fn a_private_file_is_shared_until_it_is_written(
 fn objects_of_a_module_are_its_packages(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "native", |interpreter| {
+    by_python::each_build(series, "native", |interpreter| {
         let run = measured(interpreter, "module", "collect");
         let of_package = |package: &str| {
             written(child(&run), |written| {
@@ -272,7 +272,7 @@ fn objects_of_a_module_are_its_packages(
 
 #[test]
 fn what_is_around_the_data_has_a_name() {
-    let interpreter = &by_python::interpreters()[0];
+    let interpreter = &by_python::builds()[0];
     let run = measured(interpreter, "module", "collect");
     let child = child(&run);
     let around = child.around().pages;

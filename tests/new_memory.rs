@@ -79,7 +79,7 @@ fn what_a_child_makes_is_told_by_type_and_by_who_made_it(
     if cannot_record("what_a_child_makes_is_told_by_type_and_by_who_made_it") {
         return;
     }
-    by_python::each(series, "new pages", |interpreter| {
+    by_python::each_build(series, "new pages", |interpreter| {
         let more = ["--lines", "--python", by_python::path(interpreter)];
         let run = grown(&["fill", "objects"], &more);
         let fill = child(&run, "fill");
@@ -138,7 +138,7 @@ fn what_was_made_before_the_fork_is_not_made_again() {
 fn modules_that_a_visit_imports_are_named(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "imports", |interpreter| {
+    by_python::each_build(series, "imports", |interpreter| {
         let more = ["--python", by_python::path(interpreter)];
         let run = grown(&["fill", "import"], &more);
         assert_eq!(
@@ -209,7 +209,7 @@ fn nobody_looks_where_the_time_counts() {
 fn data_that_is_frozen_is_not_freed_at_the_end(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "exit, frozen", |interpreter| {
+    by_python::each_build(series, "exit, frozen", |interpreter| {
         let more = [
             "--set",
             "count=60_000",

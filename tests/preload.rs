@@ -18,8 +18,8 @@ fn a_static_interpreter_needs_no_library_of_pythons() {
         );
     };
     let place = Place::new();
-    // Nothing of that name is left on the machine.
-    let hide = "{ find / -xdev -path /tmp -prune -o -name 'libpython*.so*' -type f -print || :; } > \"$TMPDIR/libraries\"\n\
+    // Nothing of that name is left where one is installed.
+    let hide = "{ find / -xdev -maxdepth 6 -path /tmp -prune -o -name 'libpython*.so*' -type f -print || :; } > \"$TMPDIR/libraries\"\n\
                 while read -r library; do mount --bind /dev/null \"$library\"; done < \"$TMPDIR/libraries\"";
     let program = interpreter.executable.to_str().unwrap();
     let arguments = [

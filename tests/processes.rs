@@ -69,7 +69,7 @@ fn each_process_of_a_visit_is_followed_to_its_end(
         eprintln!("skipped: they have no privilege anyway");
         return;
     }
-    by_python::each(series, "processes", |interpreter| {
+    by_python::each_build(series, "processes", |interpreter| {
         let visits = [
             ("one_by_one", vec![1, 1, 1]),
             ("side_by_side", vec![1, 1, 1]),
@@ -188,7 +188,7 @@ fn a_process_that_is_left_behind_is_found_wherever_it_is(
 fn a_collection_on_the_way_is_told_of_and_its_pages_stay_in_their_region(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "on the way", |interpreter| {
+    by_python::each_build(series, "on the way", |interpreter| {
         let look = |due: u32, visit: &str| {
             let due = format!("due={due}");
             let python = by_python::path(interpreter);

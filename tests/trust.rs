@@ -68,7 +68,15 @@ fn claims_start_their_own_interpreter_and_one_older() {
     let open = place.path("pyenv/versions/3.7.17/bin");
     fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     noting(&place, "pyenv/versions/3.7.16/bin/python3", "none");
-    let arguments = ["claims", "--quick", "--quiet", "--format", "json"];
+    // One of each kind of evidence, and the one that an older interpreter is for.
+    let arguments = [
+        "claims",
+        "shm-new",
+        "read-only",
+        "shm-reliable",
+        "saves-memory",
+    ];
+    let arguments = [&arguments[..], &["--quick", "--quiet", "--format", "json"]].concat();
     let finished = place.run(where_nothing_else_is(&place, &arguments));
     let starts = fs::read_to_string(place.path("starts")).unwrap_or_default();
     let starts: Vec<&str> = starts.lines().collect();

@@ -9,7 +9,7 @@ use crate::common::{Place, by_python, python, run};
 /// All facts, put to the test once for all tests here.
 fn run_of(python: &str) -> &'static Run {
     static RUNS: by_python::MeasuredOnce<Run> = by_python::MeasuredOnce::new();
-    RUNS.with(python, || {
+    RUNS.of(python, || {
         let arguments = ["facts", "--format", "json", "--python", python];
         run::the_run(&run::stdout(&arguments))
     })

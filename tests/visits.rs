@@ -3,6 +3,7 @@
 use std::fs;
 
 use refcow::model::{Measurement, RegionName, Run, Warning};
+use refcow::python::Interpreter;
 use refcow::shell;
 use rstest::rstest;
 
@@ -21,6 +22,13 @@ fn file(place: &Place, text: &str) -> String {
 fn measure(place: &Place, words: &[&str]) -> Finished {
     let words = [words, &["--format", "json"]].concat();
     place.run(place.measure(words))
+}
+
+/// The same with an interpreter.
+fn measure_with(place: &Place, interpreter: &Interpreter, words: &[&str]) -> Finished {
+    let measure = ["measure", "--children=1", "--format=json", "--python"];
+    let measure = [&measure[..], &[by_python::path(interpreter)], words].concat();
+    place.run(place.refcow(measure))
 }
 
 fn warned(run: &Run, is: impl Fn(&Warning) -> bool) -> bool {
@@ -236,15 +244,7 @@ fn a_lazy_object_that_a_visit_returns_is_told(
              def visit_look(data):\n    return {returned}\n"
         );
         let look = format!("{}:look", file(&place, &text));
-        let words = [
-            "measure",
-            &look,
-            "--children=1",
-            "--format=json",
-            "--python",
-        ];
-        let words = [&words[..], &[by_python::path(interpreter)]].concat();
-        let finished = place.run(place.refcow(words)).exits_with(0);
+        let finished = measure_with(&place, interpreter, &[&look]).exits_with(0);
         let run = run::the_run(&finished.stdout);
         let told = run.warnings.iter().find_map(|warning| match warning {
             Warning::NothingConsumed { returned, .. } => Some(&returned[..]),
@@ -338,7 +338,8 @@ fn advice_is_given_on_the_visits_that_can_be_measured() {
         "--python",
         python(),
     ];
-    let finished = place.run(place.refcow(words)).exits_with(3);
+    let finished = place.run(place.refcow_with_packages(words));
+    let finished = finished.exits_with(3);
     let run = run::the_run(&finished.stdout);
     let advised: Vec<_> = run.advice.iter().map(|one| &one.visit[..]).collect();
     assert_eq!(advised, ["reads"], "{finished}");
@@ -528,15 +529,9 @@ fn python_starts_with_the_allocator_that_it_is_given(
         let text = "def build(): return [[i] for i in range(20_000)]\ndef visit_look(data):\n    for x in data: pass\n";
         let look = format!("{}:look", place.file("mine.py", text));
         let copied = |given: &[&str]| {
-            let words = [
-                "measure",
-                &look,
-                "--children=1",
-                "--format=json",
-                "--python",
-            ];
-            let words = [&words[..], &[by_python::path(interpreter)], given].concat();
-            let run = run::the_run(&place.run(place.refcow(words)).exits_with(0).stdout);
+            let words = [&[&look[..]], given].concat();
+            let finished = measure_with(&place, interpreter, &words).exits_with(0);
+            let run = run::the_run(&finished.stdout);
             run.measurements[0].children[0].totals().unshared
         };
         let (own, of_malloc) = (copied(&[]), copied(&["--env", "PYTHONMALLOC=malloc"]));
@@ -584,17 +579,9 @@ fn every_file_can_be_prepared_by_the_collector(
             def build():\n    node = Node()\n    node.me = node\n    global REF\n    REF = weakref.ref(node)\n    gc.enable()\n    return [1]\n\
             def visit_look(data):\n    print('frozen {}, garbage {}, enabled {}'.format(gc.get_freeze_count() > 0, REF() is not None, gc.isenabled()))\n";
         let look = format!("{}:look", place.file("mine.py", text));
-        let words = [
-            "measure",
-            &look,
-            "--children=1",
-            "--format=json",
-            "--prepare",
-            name,
-            "--python",
-        ];
-        let words = [&words[..], &[by_python::path(interpreter)]].concat();
-        let finished = place.run(place.refcow(words)).exits_with(0).says(found);
+        let words = [&look, "--prepare", name];
+        let finished = measure_with(&place, interpreter, &words).exits_with(0);
+        let finished = finished.says(found);
         let run = run::the_run(&finished.stdout);
         assert_eq!(run.measurements[0].prepare.as_deref(), Some(name));
     });

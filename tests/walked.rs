@@ -108,7 +108,7 @@ fn what_the_collector_is_not_told_of_is_data(
     if crate::common::cannot_record("what_the_collector_is_not_told_of_is_data") {
         return;
     }
-    by_python::each(series, "shapes", |interpreter| {
+    by_python::each_build(series, "shapes", |interpreter| {
         is_data(SHAPES, by_python::path(interpreter));
     });
 }
@@ -120,7 +120,7 @@ fn what_arrays_have_and_lead_to_is_data(
     if crate::common::cannot_record("what_arrays_have_and_lead_to_is_data") {
         return;
     }
-    by_python::each(series, "arrays", |interpreter| {
+    by_python::each_build(series, "arrays", |interpreter| {
         is_data(ARRAYS, by_python::path(interpreter));
     });
 }
@@ -132,7 +132,7 @@ fn what_classes_lead_to_has_the_same_causes_frozen_and_not(
     if crate::common::cannot_record("what_classes_lead_to_has_the_same_causes_frozen_and_not") {
         return;
     }
-    by_python::each(series, "classes", |interpreter| {
+    by_python::each_build(series, "classes", |interpreter| {
         let of = |more: &[&str]| {
             let python = ["--children", "1", "--python", by_python::path(interpreter)];
             let run = run::measure(&[&[CLASSES, "--visit", "texts"], &python[..], more].concat());
@@ -185,7 +185,7 @@ fn not_walked(source: &str, python: &str) -> Option<(String, u64, u64)> {
 fn only_memory_that_c_code_holds_is_a_warning(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
-    by_python::each(series, "held", |interpreter| {
+    by_python::each_build(series, "held", |interpreter| {
         let python = by_python::path(interpreter);
         let nothing = "import decimal, enum, functools, io, itertools, re, threading, types\n\
             class Colour(enum.Enum):\n    RED = 1\n\n\

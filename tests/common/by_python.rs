@@ -1,6 +1,6 @@
-//! Tests that are made once for each interpreter: for the default one and one without a shared
-//! library, or for every one of this machine with `REFCOW_PYTHONS=all`; and snapshots for those
-//! that differ.
+//! Tests that are made once for each interpreter: for the default one, and where it matters how an
+//! interpreter is built, for one without a shared library, too; or for every one of this machine
+//! with `REFCOW_PYTHONS=all`; and snapshots for those that differ.
 //!
 //! A snapshot `NAME.snap` holds for all versions. Where something is otherwise from a version on,
 //! `NAME@3.12.snap` holds from there on, until the next: what differs between the two files is what
@@ -20,12 +20,19 @@ use super::skipped;
 /// The series that there are cases for.
 pub const SERIES: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
-/// The interpreters that tests are made for.
-pub fn interpreters() -> &'static [Interpreter] {
+fn are_all_wanted() -> bool {
+    std::env::var_os("REFCOW_PYTHONS").is_some_and(|word| word == "all")
+}
+
+/// The interpreters of each build that tests are made for: objects of one without a library are
+/// elsewhere, and so are its functions.
+pub fn builds() -> &'static [Interpreter] {
     static ALL: OnceLock<Vec<Interpreter>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let all = std::env::var_os("REFCOW_PYTHONS").is_some_and(|word| word == "all");
-        let selectors: &[String] = if all { &["all".to_owned()] } else { &[] };
+        let selectors: &[String] = match are_all_wanted() {
+            true => &["all".to_owned()],
+            false => &[],
+        };
         let mut chosen = python::choose_all(selectors).unwrap().interpreters;
         if let Some(one) = without_a_library()
             && !chosen.iter().any(|other| other.program == one.program)
@@ -34,6 +41,15 @@ pub fn interpreters() -> &'static [Interpreter] {
         }
         chosen
     })
+}
+
+/// The interpreters of each version that tests are made for.
+pub fn versions() -> &'static [Interpreter] {
+    match are_all_wanted() {
+        true => builds(),
+        // The default one is the first.
+        false => &builds()[..1],
+    }
 }
 
 /// The system's own interpreter, if it has CPython in its program, as Debian's and Ubuntu's have,
@@ -54,12 +70,21 @@ pub fn without_a_library() -> Option<&'static Interpreter> {
 }
 
 /// Does something with each interpreter of a series, of which there may be several, or none.
-pub fn each(series: &str, test: &str, mut act: impl FnMut(&Interpreter)) {
+pub fn each(series: &str, test: &str, act: impl FnMut(&Interpreter)) {
+    each_of(versions(), series, test, act);
+}
+
+/// The same with each build.
+pub fn each_build(series: &str, test: &str, act: impl FnMut(&Interpreter)) {
+    each_of(builds(), series, test, act);
+}
+
+fn each_of(all: &[Interpreter], series: &str, test: &str, mut act: impl FnMut(&Interpreter)) {
     assert!(SERIES.contains(&series));
     let (major, minor) = series.split_once('.').unwrap();
     let series = (major.parse().unwrap(), minor.parse().unwrap());
     let mut none = true;
-    for interpreter in interpreters() {
+    for interpreter in all {
         if interpreter.series == series {
             none = false;
             // A failure names the interpreter by what is captured of the test.
@@ -72,7 +97,7 @@ pub fn each(series: &str, test: &str, mut act: impl FnMut(&Interpreter)) {
     }
 }
 
-/// What is measured once with each interpreter, for all tests that look at it.
+/// What is measured once for all tests that look at it: with each interpreter, say.
 pub struct MeasuredOnce<T: 'static>(Mutex<BTreeMap<String, &'static OnceLock<T>>>);
 
 impl<T> MeasuredOnce<T> {
@@ -80,11 +105,11 @@ impl<T> MeasuredOnce<T> {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// With the interpreter of this path.
-    pub fn with(&self, python: &str, measure: impl FnOnce() -> T) -> &'static T {
+    /// That of this name.
+    pub fn of(&self, name: &str, measure: impl FnOnce() -> T) -> &'static T {
         let one: &OnceLock<T> = {
             let mut all = self.0.lock().unwrap();
-            all.entry(python.to_owned())
+            all.entry(name.to_owned())
                 .or_insert_with(|| Box::leak(Box::default()))
         };
         one.get_or_init(measure)

@@ -29,7 +29,7 @@ pub use acting::When;
 pub use place::Place;
 pub use remains::is_gone;
 pub use running::{Finished, Running};
-pub use target::Target;
+pub use target::{Target, recording_to};
 
 use waiting::PATIENCE;
 

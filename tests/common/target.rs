@@ -2,11 +2,20 @@
 //! and is told lines, and ends when its input does.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use refcow::observe::settle;
 
-use super::python;
+use super::{REFCOW, python};
+
+/// `refcow run` that looks often, and writes its document there. What it runs is to be added.
+pub fn recording_to(place: &Path) -> Command {
+    let mut refcow = Command::new(REFCOW);
+    refcow.args(["run", "--every", "20ms", "--format", "json", "--output"]);
+    refcow.arg(place);
+    refcow
+}
 
 pub struct Target {
     child: Child,

@@ -14,6 +14,14 @@ pub fn made_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// What has this program do what is no test.
+pub const IN_ITS_OWN: [&str; 4] = [
+    "--ignored",
+    "--exact",
+    "--nocapture",
+    "in_a_process_of_its_own",
+];
+
 /// A process of its own, whose environment a test chooses: PATH and the folders of a user cannot be
 /// changed in one that has other threads.
 pub struct Elsewhere {
@@ -60,12 +68,7 @@ impl Elsewhere {
     pub fn start(&self, task: &str, selectors: &[&str]) -> Child {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args([
-                "--ignored",
-                "--exact",
-                "--nocapture",
-                "in_a_process_of_its_own",
-            ])
+            .args(IN_ITS_OWN)
             .env_clear()
             .env("TASK", task)
             .env("SELECTORS", selectors.join("\n"))

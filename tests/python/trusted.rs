@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rstest::rstest;
 
-use crate::elsewhere::{Elsewhere, environments, made_in};
+use crate::elsewhere::{Elsewhere, IN_ITS_OWN, environments, made_in};
 use crate::fake::{alone, binary, maker, open_to_all, starts};
 
 /// Where refcow looks by itself: the variable that leads there, its value, and the installation
@@ -205,12 +205,7 @@ fn what_is_made_in_the_cache_is_for_this_user_alone_whatever_the_umask() {
     let made = Command::new("sh")
         .args(["-c", "umask 000; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args([
-            "--ignored",
-            "--exact",
-            "--nocapture",
-            "in_a_process_of_its_own",
-        ])
+        .args(IN_ITS_OWN)
         .env_clear()
         .env("TASK", "prepare")
         .env("SELECTORS", &one)
