@@ -18,7 +18,7 @@ use refcow::observe::settle;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::common::{REFCOW, cannot_record, packages, run, skipped};
+use crate::common::{REFCOW, cannot_record, packages, python, run, skipped};
 use crate::live::{Attached, NOBODY, SYSTEM, document};
 
 const APP: &str = include_str!("live/app.py");
@@ -102,7 +102,7 @@ impl Server {
             skipped("servers", "there is no Python of the system's");
             return None;
         }
-        let packages = packages::installed(SYSTEM);
+        let packages = packages::installed(SYSTEM, python());
         let packages = packages.map_err(|why| skipped("servers", &why)).ok()?;
         let (folder, packages) = folder_of(start, packages);
         let program = |command: &mut Command| {

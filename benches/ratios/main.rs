@@ -3,14 +3,17 @@
 //! Ours and theirs take turns, so that what else the machine does hits both. The table at the end gives each ratio
 //! beside its limit; criterion keeps our own times from run to run. `cargo bench -- NAME` runs some of them:
 //! `causes`, `object map`, `page state`, `visit`, `whole run`, `observer memory`, `cost per page`, `discovery`, `claims`,
-//! `1 TiB reserved`, `rendering`.
+//! `1 TiB reserved`, `rendering`; of trees of running processes `attach`, `classifying`, `run`, `refcow's`, `400 requests`.
 
 mod causes;
 mod cost_per_page;
 mod discovery;
 mod kernels_record;
+mod live;
 mod object_map;
 mod observer_memory;
+#[path = "../../tests/common/packages.rs"]
+mod packages;
 mod page_state;
 mod rendering;
 mod reserved;
@@ -46,6 +49,7 @@ fn main() -> BenchResult<()> {
     observer_memory::run(&mut criterion, &interpreter, &mut table)?;
     whole_run::run(&mut criterion, &interpreter, &mut table)?;
     several::run(&mut criterion, &mut table)?;
+    live::run(&mut criterion, &interpreter, &mut table)?;
     reserved::run(&mut criterion, &mut table)?;
     rendering::run(&mut criterion, &mut table)?;
     criterion.final_summary();

@@ -1,7 +1,7 @@
 //! How much memory refcow itself takes while it measures ten million objects.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -27,7 +27,7 @@ pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut RatioTable) -
             // The peak is no time: once is enough, and criterion gets the time of that once.
             let (time, _) = peak.get_or_insert_with(|| {
                 let start = Instant::now();
-                let peak = peak_mib();
+                let peak = peak_mib(&mut refcow(&ARGUMENTS));
                 (start.elapsed(), peak)
             });
             *time * u32::try_from(iterations).unwrap_or(u32::MAX)
@@ -48,8 +48,8 @@ pub fn run(criterion: &mut Criterion, _: &Interpreter, table: &mut RatioTable) -
 
 /// `VmHWM` of the process, read again and again until it has gone. The usage that `wait4` gives would not do: it is the
 /// largest of the process and all that it has waited for, its subject included.
-fn peak_mib() -> BenchResult<f64> {
-    let mut refcow = refcow(&ARGUMENTS).stdout(Stdio::piped()).spawn()?;
+pub fn peak_mib(command: &mut Command) -> BenchResult<f64> {
+    let mut refcow = command.stdout(Stdio::piped()).spawn()?;
     let process = Process::new(i32::try_from(refcow.id())?)?;
     let mut peak_kib = 0;
     let pid = rustix::process::Pid::from_child(&refcow);

@@ -71,6 +71,19 @@ pub fn report(arguments: &[&str]) -> BenchResult<Run> {
     Ok(report.runs.remove(0))
 }
 
+/// Runs a command to its end.
+pub fn succeeded(command: &mut Command) -> Outcome<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().last().unwrap_or_default();
+            Err(format!("{command:?}: {} {last}", output.status).into())
+        }
+    }
+}
+
 /// A file beside this one.
 pub fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

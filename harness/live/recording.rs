@@ -273,6 +273,11 @@ impl<P: ProcessSource> Recording<P> {
                 self.by_pid.remove(&incident.process);
                 let member = &mut self.members[place];
                 (member.lives, member.memory, member.inherited) = (false, None, None);
+                // What it had tells of those that it forked.
+                if !self.members.iter().any(|one| one.parent == Some(place)) {
+                    let member = &mut self.members[place];
+                    (member.seen, member.had) = (HashMap::new(), None);
+                }
             }
         }
         None

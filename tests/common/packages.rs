@@ -5,20 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{python, run};
-
 const REQUIREMENTS: &str = include_str!("../live/requirements.txt");
 /// Where tests may keep something from one run to the next.
 const CACHE: &str = env!("CARGO_TARGET_TMPDIR");
 
-/// The folder of the packages for the Python that is this program; or why there is none.
-pub fn installed(program: &str) -> Result<&'static Path, String> {
+/// The folder of the packages for the Python that is this program, installed by the pip of another one, as the system's may have none; or
+/// why there is none.
+pub fn installed(program: &str, with_pip: &str) -> Result<&'static Path, String> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| install(program));
+    let folder = FOLDER.get_or_init(|| install(program, with_pip));
     folder.as_deref().map_err(Clone::clone)
 }
 
-fn install(program: &str) -> Result<PathBuf, String> {
+fn install(program: &str, with_pip: &str) -> Result<PathBuf, String> {
     let asks = "import sys; print('%d.%d' % sys.version_info[:2])";
     let asked = Command::new(program).args(["-c", asks]).output();
     let asked = asked.map_err(|error| format!("{program}: {error}"))?;
@@ -32,12 +31,13 @@ fn install(program: &str) -> Result<PathBuf, String> {
         std::fs::write(&pinned, REQUIREMENTS).map_err(|error| error.to_string())?;
         // As a Python of the system's has them, so that none of it is the user's own code.
         let site = draft.path().join("site-packages");
-        // The pip of another Python, as the system's may have none.
-        let mut pip = Command::new(python());
+        let mut pip = Command::new(with_pip);
         pip.args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
             .args(["--require-hashes", "--python-version", &series, "--target"])
             .args([&site, Path::new("--requirement"), &pinned]);
-        let output = run::output(&mut pip);
+        let output = pip
+            .output()
+            .map_err(|error| format!("{with_pip}: {error}"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(said.lines().last().unwrap_or("pip failed").to_owned());
