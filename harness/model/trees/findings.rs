@@ -267,6 +267,7 @@ fn most(names: &NamesOfPages, pages: u64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::trees::ProcessFigures;
 
     const PAGE: u64 = 4096;
 
@@ -483,5 +484,49 @@ pub(super) mod tests {
         );
         assert_eq!(found[0].bytes, 200 * PAGE);
         assert_eq!(ids(&tree(workers[..3].to_vec(), made.to_vec())), [""; 0]);
+    }
+
+    /// A process that lives, with so many pages in huge ones of its own.
+    fn living(depth: u64, huge_pages: u64) -> ProcessFigures {
+        ProcessFigures {
+            pid: 1,
+            parent_pid: 0,
+            depth,
+            command: "app.py".to_owned(),
+            anonymous_pages: 1_000,
+            shared_pages: 1_000 - huge_pages,
+            copied_pages: 0,
+            left_behind_pages: 0,
+            written_by_both_pages: 0,
+            huge_pages,
+            unknown_pages: 0,
+            new_pages: 0,
+            own_pages: 0,
+            rewritten_pages: 0,
+            swapped_pages: 0,
+            file_pages: 0,
+            page_table_bytes: None,
+        }
+    }
+
+    #[test]
+    fn huge_pages_of_workers_are_told_of_and_those_of_their_parent_are_not() {
+        let of = |processes| {
+            let tree = TreeFigures {
+                processes,
+                ..tree(Vec::new(), Vec::new())
+            };
+            findings(&tree, PAGE)
+        };
+        let found = of(vec![living(0, 0), living(1, 512), living(1, 0)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            (&found[0].id[..], found[0].bytes),
+            ("huge-pages", 512 * PAGE)
+        );
+        // Of both workers' memory.
+        let says = "The kernel joined 2 MiB, or 25.6 %, of the workers' memory";
+        assert!(found[0].says.starts_with(says), "{}", found[0].says);
+        assert_eq!(of(vec![living(0, 512), living(1, 0), living(1, 0)]), []);
     }
 }
