@@ -47,7 +47,7 @@ enum Commands {
     ///
     /// refcow builds the data, forks workers that use it, and counts the memory pages that each one copied.
     Measure(measure::MeasureArgs),
-    /// Try what could reduce the copying, and rank it by the bytes saved
+    /// Try what could reduce the copying, and rank it by the memory saved
     #[command(long_about = advise::about())]
     Advise(advise::AdviseArgs),
     /// Create a starter file for measuring your own data

@@ -139,7 +139,9 @@ fn with_ways_and_advice() -> Run {
     run.alternatives = canned::alternatives();
     run.alternatives.truncate(1);
     for one in &mut run.advice {
-        advice::rank(&mut one.remedies, one.noise_bytes);
+        let mut remedies = std::mem::take(&mut one.remedies);
+        advice::rank(one, &mut remedies);
+        one.remedies = remedies;
     }
     run
 }

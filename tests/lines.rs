@@ -41,6 +41,7 @@ fn log(subject: &mut Subject, name: &str) -> LineLog {
     let data = Data {
         map: &RegionMap::default(),
         objects: None,
+        memory: false,
     };
     let job = Job::Visit {
         name: name.to_owned(),
@@ -215,6 +216,7 @@ fn what_a_visit_raises_is_shown_as_without_lines() {
     let data = Data {
         map: &RegionMap::default(),
         objects: None,
+        memory: false,
     };
     let job = Job::Visit {
         name: "raises".into(),

@@ -7,6 +7,8 @@
 mod common;
 
 mod advise;
+mod advise_code;
+mod advise_documents;
 mod alternatives;
 mod any_bytes;
 mod bad_input;

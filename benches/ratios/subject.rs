@@ -72,7 +72,7 @@ pub fn report(arguments: &[&str]) -> BenchResult<Run> {
 }
 
 /// Runs a command to its end.
-pub fn succeeded(command: &mut Command) -> Outcome<()> {
+pub fn succeeded(command: &mut Command) -> BenchResult<()> {
     let output = command.stdin(Stdio::null()).output()?;
     match output.status.success() {
         true => Ok(()),

@@ -1,6 +1,7 @@
 //! `refcow advise`: what would reduce the copying of a dataset, tried.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use clap::{Args, ValueHint};
 
@@ -8,21 +9,28 @@ use super::error::CommandError;
 use super::measure::default_visits;
 use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
+use super::terminal;
 use crate::compare::TOLERANCE;
+use crate::documents::{self, Document};
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
-use crate::report;
+use crate::output::Output;
+use crate::report::{self, Style};
 
 /// What its help says.
 pub fn about() -> String {
     format!(
-        "Try what could reduce the copying, and rank it by the bytes saved\n\n\
-         refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.disable() or \
-         gc.freeze() before the fork; immortal objects, where this Python can make them; lists as a few packed arrays; \
-         and these arrays in shared memory, by NumPy.\n\n\
-         Remedies that replace the data need lists whose elements are all alike, and a visit that returns the same with \
-         them: let yours return what it found. The best remedy is measured twice. One that saves less than {} pages, or \
-         {} % of what is copied, does not help; where none helps, one line says why.",
+        "Try what could reduce the copying, and rank it by the memory saved\n\n\
+         refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.freeze(), \
+         gc.disable() before the fork; the imports of the visit, or the visit itself once, before the fork; immortal \
+         objects, where this Python can make them; stacked arrays, pickled rows or packed arrays in place of lists, sets \
+         and dicts; and these arrays in shared memory. For workers that end (the visit `exit`), freezing and os._exit().\n\n\
+         A remedy is ranked by what all processes together take less, at the end of the visits and at the peak. One that \
+         replaces the data needs a visit that returns the same with it: let yours return what it found. The best remedy \
+         is measured twice, and the code that was run is printed below the table. What saves less than {} pages a process, \
+         or {} % of what the workers copy and make, does not help; where none helps, refcow says what is written.\n\n\
+         With a document that `refcow run` or `refcow attach` wrote with --format json, refcow tells which remedies its \
+         findings ask for.",
         TOLERANCE.pages,
         TOLERANCE.share * 100.0
     )
@@ -30,7 +38,8 @@ pub fn about() -> String {
 
 #[derive(Debug, Args)]
 pub struct AdviseArgs {
-    /// A Python file with a function `build`, or a name from `refcow fixtures`; after a colon, one of its visits
+    /// A Python file with a function `build`, or a name from `refcow fixtures`; after a colon, one of its visits. Or the
+    /// document of a tree of processes (tree.json)
     #[arg(value_name = "FIXTURE[:VISIT]", value_hint = ValueHint::FilePath)]
     fixture: String,
     /// Arguments for your own Python file (its sys.argv[1:])
@@ -42,6 +51,13 @@ pub struct AdviseArgs {
     visits: Vec<String>,
     #[command(flatten)]
     data: DataOptions,
+    /// What the parent does after building the data and before forking, in all that is measured: freeze, collect,
+    /// collect+freeze or disable (functions of the module gc), or a function `prepare_NAME` of your file [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    prepare: Option<String>,
+    /// Also name the Python line behind each page that is copied of the data as it is: one more worker makes each visit
+    #[arg(long)]
+    lines: bool,
     /// How to write the advice
     #[arg(long, value_enum, default_value_t)]
     format: WordsFormat,
@@ -57,14 +73,14 @@ impl AdviseArgs {
         let mut visits: Vec<String> = named.chain(self.visits.iter().cloned()).collect();
         for visit in &visits {
             fixture.visit(visit)?;
-            if [IDLE, EXIT].contains(&&visit[..]) {
+            if visit == IDLE {
                 let visit = visit.clone();
                 return Err(FixtureError::NotOfTheData { visit }.into());
             }
         }
         if visits.is_empty() {
             visits = default_visits(&fixture);
-            visits.retain(|visit| visit != IDLE);
+            visits.retain(|visit| ![IDLE, EXIT].contains(&&visit[..]));
         }
         if visits.is_empty() {
             let fixture = fixture.name;
@@ -72,6 +88,9 @@ impl AdviseArgs {
         }
         let mut seen = HashSet::new();
         visits.retain(|visit| seen.insert(visit.clone()));
+        if let Some(name) = &self.prepare {
+            fixture.preparation(name)?;
+        }
         let set = &self.data.set;
         if let Some(unknown) = set.iter().find(|one| !fixture.takes(&one.name)) {
             return Err(parameters::unknown(&[&fixture], &unknown.name).into());
@@ -82,7 +101,7 @@ impl AdviseArgs {
         }
         let dataset = Dataset {
             given: fixture.give(set)?,
-            prepare: None,
+            prepare: self.prepare.clone(),
             visits,
             fixture,
         };
@@ -93,13 +112,34 @@ impl AdviseArgs {
             // Why nothing helps, where nothing does.
             causes: true,
             causes_of_advice: self.run.report.is_some(),
+            lines: self.lines,
             ..self.data.plan(&self.run)?
         }))
     }
 
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
+        if self.fixture.ends_with(".json") {
+            return self.on_document();
+        }
         let render = report::render_advice;
         session::run_in_words(&self.request()?, &self.run, words, self.format, render)?;
         Ok(())
+    }
+
+    /// What could be done about what a document of trees found.
+    fn on_document(&self) -> Result<(), CommandError> {
+        let output = Output::open(self.run.output.as_deref())?;
+        let path = Path::new(&self.fixture);
+        let Document::Trees(trees) = documents::read_any(path)? else {
+            return Err(CommandError::NoTrees {
+                path: path.to_owned(),
+            });
+        };
+        let style = match self.format {
+            WordsFormat::Json => return Err(CommandError::NothingAnew),
+            WordsFormat::Markdown => Style::Markdown,
+            WordsFormat::Table => terminal::style(&output),
+        };
+        Ok(output.write(&report::render_advice_on_trees(&trees, style))?)
     }
 }

@@ -74,6 +74,7 @@ impl RunOptions {
             force: self.force,
             causes: false,
             causes_of_advice: false,
+            memory: false,
             lines: false,
             keep_huge_pages: false,
         }

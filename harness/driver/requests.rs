@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::{DriverError, out_of_turn};
+use super::fork::Forked;
 use super::launch::{Surroundings, of_libraries};
 use super::subject::Subject;
 use crate::deferred;
@@ -139,22 +140,95 @@ impl Subject {
         }
     }
 
-    /// Has the parent do something about the data; how many seconds it took and whether it made
-    /// another object in its place, which [`adopt`](Self::adopt) puts there. Or why there is
-    /// nothing to do.
-    pub fn remedy(
+    /// Has a forked process find out what a remedy would do with the data, which stays as it is. Or
+    /// why there is nothing to do; that is empty where nobody would ask.
+    ///
+    /// # Errors
+    /// As [`DriverError`] tells. After what it raises the subject is as before.
+    pub fn plan(
         &mut self,
-        name: &str,
+        title: &str,
         modules: Vec<ModuleSource>,
         function: &str,
-    ) -> Result<Result<(f64, bool), String>, DriverError> {
+        arguments: Vec<Value>,
+    ) -> Result<Result<Value, String>, DriverError> {
+        let doing = format!("planning what to do about the data ({title})");
+        let job = Job::Plan {
+            modules,
+            function: function.to_owned(),
+            arguments,
+        };
+        let forked = self.fork_one(job)?;
+        let planned = match self.hear(&forked[0], &doing) {
+            Ok(ChildMessage::Planned(told)) => Ok(Ok(told)),
+            Ok(ChildMessage::DoesNotApply { reason }) => Ok(Err(reason)),
+            Ok(other) => return Err(out_of_turn(&doing, &other)),
+            // It waits to be dismissed.
+            Err(error @ DriverError::Raised { .. }) => Err(error),
+            Err(error) => return Err(error),
+        };
+        self.dismiss(forked)?;
+        planned
+    }
+
+    /// Forks a process that waits until it is [killed](Self::kill).
+    pub fn fork_waiting(&mut self) -> Result<Forked, DriverError> {
+        let mut forked = self.fork_one(Job::Wait)?;
+        Ok(forked.remove(0))
+    }
+
+    fn fork_one(&mut self, job: Job) -> Result<Vec<Forked>, DriverError> {
+        let channel = WITNESS;
+        self.fork(vec![ForkRequest { channel, job }], |_| {
+            Ok::<_, DriverError>(())
+        })
+    }
+
+    /// Has the parent execute the code of a remedy; how many seconds that took.
+    pub fn remedy(&mut self, name: &str, code: ModuleSource) -> Result<f64, DriverError> {
+        let doing = format!("running the code of {name}");
+        self.remedied(&Request::Remedy { code }, &doing)
+            .map(|(seconds, _)| seconds)
+    }
+
+    /// Has it do with the data what a remedy does; how many seconds it took and whether it made
+    /// another object in its place, which [`adopt`](Self::adopt) puts there.
+    pub fn before_fork(&mut self, name: &str) -> Result<(f64, bool), DriverError> {
         let doing = format!("preparing the data ({name})");
-        let function = function.to_owned();
-        match self.ask(&Request::Remedy { modules, function }, &doing)? {
-            Reply::Remedied { seconds, replaced } => Ok(Ok((seconds, replaced))),
-            Reply::DoesNotApply { reason } => Ok(Err(reason)),
-            other => Err(out_of_turn(&doing, &other)),
+        self.remedied(&Request::BeforeFork, &doing)
+    }
+
+    fn remedied(&mut self, request: &Request, doing: &str) -> Result<(f64, bool), DriverError> {
+        match self.ask(request, doing)? {
+            Reply::Remedied { seconds, replaced } => Ok((seconds, replaced)),
+            other => Err(out_of_turn(doing, &other)),
         }
+    }
+
+    /// Makes a visit in a forked process of its own that nobody looks at: how long it took.
+    ///
+    /// # Errors
+    /// As [`DriverError`] tells.
+    pub fn time(&mut self, job: &Job, doing: &str) -> Result<f64, DriverError> {
+        let forked = self.fork_one(job.clone())?;
+        let mut seconds = 0.0;
+        // Its rehearsal, then the visit.
+        for _ in 0..2 {
+            self.release(&forked[0], doing)?;
+            match self.hear(&forked[0], doing)? {
+                ChildMessage::Done { seconds: taken, .. } => seconds = taken,
+                other => return Err(out_of_turn(doing, &other)),
+            }
+        }
+        if let Job::Visit { .. } = job {
+            self.release(&forked[0], doing)?;
+            match self.hear(&forked[0], doing)? {
+                ChildMessage::Imported { .. } => {}
+                other => return Err(out_of_turn(doing, &other)),
+            }
+        }
+        self.dismiss(forked)?;
+        Ok(seconds)
     }
 
     /// Has a forked process make a visit with the data and with what a remedy made of it: why that
@@ -164,11 +238,7 @@ impl Subject {
     /// As [`DriverError`] tells. After all but a time limit the subject is as before.
     pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), DriverError> {
         let doing = format!("visiting other objects in the place of the data ({visit})");
-        let fork = ForkRequest {
-            channel: WITNESS,
-            job: Job::Compare { name: visit.into() },
-        };
-        let forked = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
+        let forked = self.fork_one(Job::Compare { name: visit.into() })?;
         let compared = match self.hear(&forked[0], &doing) {
             Ok(ChildMessage::Compared { differs, returned }) => Ok((differs, returned)),
             Ok(other) => return Err(out_of_turn(&doing, &other)),
@@ -223,12 +293,7 @@ impl Subject {
     /// Has a forked process find the pages of the dataset, and with `objects` all objects.
     pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), DriverError> {
         let doing = "finding the pages of the dataset";
-        let job = Job::Map { objects };
-        let fork = ForkRequest {
-            channel: WITNESS,
-            job,
-        };
-        let mapper = self.fork(vec![fork], |_| Ok::<_, DriverError>(()))?;
+        let mapper = self.fork_one(Job::Map { objects })?;
         let map = match self.hear(&mapper[0], doing) {
             Ok(ChildMessage::Mapped(map)) => map,
             Ok(other) => return Err(out_of_turn(doing, &other)),

@@ -143,6 +143,7 @@ pub fn calibrate(launch: &Launch, options: Options) -> Result<Calibration, Calib
     let data = Data {
         map: &map,
         objects: None,
+        memory: false,
     };
     let outcome = visit(&mut subject, data, &job, "calibrating", 1, || {})?;
     check(Calibration {

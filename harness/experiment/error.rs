@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use super::advise::AdviseError;
 use super::calibration::CalibrationError;
 use super::dataset::DatasetError;
 use super::launch::LaunchError;
@@ -62,16 +61,6 @@ pub enum ExperimentError {
         #[help]
         help: Option<String>,
     },
-}
-
-impl From<AdviseError> for ExperimentError {
-    fn from(error: AdviseError) -> Self {
-        match error {
-            AdviseError::Python(error) => error.into(),
-            AdviseError::Launch(error) => error.into(),
-            AdviseError::Dataset(error) => error.into(),
-        }
-    }
 }
 
 impl ExperimentError {

@@ -20,6 +20,8 @@ pub(super) struct Measured {
     pub(super) warnings: BTreeSet<Warning>,
     /// Visits that could not be measured.
     pub(super) failed: Vec<FailedVisit>,
+    /// The last subject, if it is as it was before the visits.
+    pub(super) subject: Option<Subject>,
 }
 
 /// A visit that could not be measured. That says nothing of the dataset's others.
@@ -42,7 +44,11 @@ pub(super) fn measure(
     let loaded = started.unwrap_or_else(|| start(plan, dataset, launch))?;
     let built = build_in(plan, dataset, loaded)?;
     let anew = || build(plan, dataset, launch);
-    visit_all(plan, dataset, built, anew, step)
+    let measured = visit_all(plan, dataset, built, anew, step)?;
+    Ok(Measured {
+        subject: None,
+        ..measured
+    })
 }
 
 /// A dataset that stands, with all of its visits. Where one leaves a subject that is of no more
@@ -61,6 +67,7 @@ pub(super) fn visit_all(
         measurements: Vec::new(),
         warnings: BTreeSet::new(),
         failed: Vec::new(),
+        subject: None,
     };
     let mut steps = Steps::new(step);
     let mut left = Some((built, dataset.visits.clone()));
@@ -73,6 +80,7 @@ pub(super) fn visit_all(
         all.measurements.extend(measured.measurements);
         all.warnings.extend(measured.warnings);
         all.failed.extend(measured.failed);
+        all.subject = measured.subject;
         if !not_visited.is_empty() {
             steps.tell(Step::Building {
                 fixture: &dataset.fixture.name,
@@ -122,6 +130,7 @@ fn visit_in(
         measurements: Vec::new(),
         warnings,
         failed: Vec::new(),
+        subject: None,
     };
     let mut details = Vec::new();
     for (place, visit) in dataset.visits.iter().enumerate() {
@@ -141,6 +150,7 @@ fn visit_in(
         let data = visit::Data {
             map: &map,
             objects: plan.causes.then_some(&objects),
+            memory: plan.memory,
         };
         let outcome = visit::visit(&mut subject, data, &job, &doing, plan.children, || {
             steps.visited(visit);
@@ -205,6 +215,7 @@ fn visit_in(
         let data = visit::Data {
             map: &map,
             objects: Some(&objects),
+            memory: false,
         };
         let traced = visit::visit(&mut subject, data, &job, &doing, 1, || {
             steps.tell(Step::Done);
@@ -236,6 +247,7 @@ fn visit_in(
             }
         }
     }
+    measured.subject = Some(subject);
     Ok((measured, Vec::new()))
 }
 

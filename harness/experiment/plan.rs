@@ -44,6 +44,9 @@ pub struct Plan {
     /// The same of what advice compares: a report shows it. Else it is compared without, as
     /// recording takes time of the visits'.
     pub causes_of_advice: bool,
+    /// Sum up the memory that only the measured processes can have, and look for what each child has
+    /// at most.
+    pub memory: bool,
     /// Have one more child make each visit, and log which line ran when it had page faults. It
     /// takes several times as long for that.
     pub lines: bool,

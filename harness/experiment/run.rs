@@ -223,8 +223,6 @@ fn run_one(
                 measurements.extend(outcome.measurements);
                 problems.warnings.extend(outcome.warnings);
                 problems.note_visits(dataset, outcome.failed);
-                environment.packages.extend(outcome.installed.versions);
-                environment.package_sha256.extend(outcome.installed.sha256);
                 advice.extend(outcome.advice);
             }
             Err(error) => problems.note(&dataset.fixture.name, error)?,

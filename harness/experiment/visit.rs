@@ -13,15 +13,15 @@ use self::children::{fork_all, imported, line_log, rehearse};
 pub use self::error::VisitError;
 pub use self::figures::Details;
 use self::looks::{look_after, look_before};
-use self::pages::states;
+use self::pages::{own, states};
 use self::writers::{explain, name_types};
 use super::lines::LineLog;
 use crate::driver::Subject;
 use crate::model::{Child, RegionMap, Tree};
 use crate::objects::ObjectMap;
 use crate::observe::{
-    self, Counters, Recorder, Regions, Relatives, Unavailable, Watcher, counters, identical_pages,
-    settle,
+    self, Counters, Recorder, Regions, Relatives, Unavailable, Watcher, counters, family_bytes,
+    forget_peak, identical_pages, page_size, peak_rss_bytes, settle,
 };
 use crate::protocol::{ChildMessage, Job};
 use crate::threads::{self, both};
@@ -63,6 +63,9 @@ pub struct Data<'a> {
     pub map: &'a RegionMap,
     /// Where all objects are, if causes are wanted.
     pub objects: Option<&'a ObjectMap>,
+    /// Whether the memory of all processes is wanted that depends on no other program, and what each
+    /// child has at most.
+    pub memory: bool,
 }
 
 /// Forks `children` processes, lets each do `job`, one after the other, and counts.
@@ -103,6 +106,10 @@ pub fn visit(
 
     let pids = ready.iter().map(|(_, child)| child.pid);
     let everybody: Vec<i32> = pids.chain([parent, witness.pid]).collect();
+    let (witness_pid, mut memory_before, mut memory_after) = (witness.pid, None, None);
+    if data.memory {
+        memory_before = memory_of(&everybody, witness_pid)?;
+    }
     let mut visited = Vec::new();
     let mut pss_after_each = Vec::new();
     let mut written = Vec::new();
@@ -119,8 +126,11 @@ pub fn visit(
             _ => None,
         };
         // Not where it is the time that matters.
-        let watch = (data.objects.is_some())
+        let watch = (data.objects.is_some() || data.memory)
             .then(|| Watcher::start(child.pid, child.had.own.clone()))
+            .flatten();
+        let resident = (data.memory && forget_peak(child.pid))
+            .then(|| peak_rss_bytes(child.pid))
             .flatten();
         subject.release(&forked, doing)?;
         let mut seconds = 0.0;
@@ -163,6 +173,10 @@ pub fn visit(
         );
         let mut child = looked?;
         child.seen = seen;
+        let most = resident.and_then(|_| peak_rss_bytes(child.ready.pid));
+        child.resident_peak_growth = resident
+            .zip(most)
+            .map(|(before, most)| most.saturating_sub(before));
         if let Some(faults) = recorded {
             explain(&faults, &mut child)?;
         }
@@ -172,6 +186,10 @@ pub fn visit(
         visited.push(child);
         all.push(forked);
         visited_one();
+    }
+
+    if data.memory {
+        memory_after = memory_of(&everybody, witness_pid)?;
     }
 
     let mut identical_unknown = None;
@@ -233,6 +251,8 @@ pub fn visit(
                 .collect::<Option<Vec<u64>>>()
                 .filter(|each| each.len() == children)
                 .unwrap_or_default(),
+            memory_bytes_before: memory_before,
+            memory_bytes_after: memory_after,
         },
         children: result,
         written,
@@ -248,6 +268,16 @@ pub fn visit(
 
 fn pss(all: impl Iterator<Item = Counters>) -> Option<u64> {
     all.map(|one| one.pss_bytes).sum()
+}
+
+/// Memory that only these processes can have, each page counted once, as if the witness were not
+/// there. `None` where the kernel does not tell.
+fn memory_of(everybody: &[i32], witness: i32) -> Result<Option<u64>, VisitError> {
+    let sums = threads::each(everybody.to_vec(), threads::processors(), family_bytes);
+    let sums: Result<Vec<_>, _> = sums.into_iter().collect();
+    let sum: Option<u64> = sums?.into_iter().sum();
+    let of_witness = own(&states(witness)?).len() * page_size();
+    Ok(sum.map(|sum| sum.saturating_sub(of_witness)))
 }
 
 /// Everybody but this child, when it has made its visit. A copy gives those who share its original

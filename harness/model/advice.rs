@@ -1,15 +1,31 @@
-//! Which remedy helps, from what was measured: an order, and a sentence.
+//! Which remedy helps, from what was measured: an order, and sentences.
+
+mod nothing;
 
 use crate::compare::TOLERANCE;
-use crate::numbers::{bytes, count, signed_bytes};
+use crate::numbers::{bytes, share, signed_bytes};
 use crate::remedies::{remedies, title};
-use crate::{Advice, Cause, Measurement, Tried};
+use crate::{Advice, Measurement, Tried};
+
+/// A time must be so much longer or shorter to be another.
+const LEAST_CHANGE: f64 = 0.05;
+/// From so many times on one that was much longer than the others may be left out: something else
+/// ran.
+const MANY_TIMES: usize = 5;
 
 /// What is no saving. A remedy's own code and objects make another heap of the same data, as
 /// another build of Python does, whose memory begins elsewhere: the same tolerance.
 pub fn noise_bytes(copied_bytes: u64, page_size_bytes: u64) -> u64 {
     let part = (copied_bytes as f64 * TOLERANCE.share) as u64;
     part.max(TOLERANCE.pages * page_size_bytes)
+}
+
+/// The same of the memory of all processes: so many pages of each, or that part of all that the
+/// children copied and made.
+pub fn tree_noise_bytes(as_it_is: &Measurement, page_size_bytes: u64) -> u64 {
+    let processes = as_it_is.children.len() as u64 + 1;
+    let part = (own_bytes(as_it_is, page_size_bytes) as f64 * TOLERANCE.share) as u64;
+    part.max(TOLERANCE.pages * page_size_bytes * processes)
 }
 
 /// Bytes that a child copied, of the children the most.
@@ -19,153 +35,213 @@ pub fn copied_bytes(measurement: &Measurement, page_size_bytes: u64) -> u64 {
     most.unwrap_or(0).saturating_mul(page_size_bytes)
 }
 
+/// Bytes that all children copied and made, at the end of their visits.
+pub fn own_bytes(measurement: &Measurement, page_size_bytes: u64) -> u64 {
+    let of_child = measurement.children.iter().map(|child| {
+        let pages = child
+            .totals()
+            .unshared
+            .saturating_add(child.new_pages.unwrap_or(0));
+        pages.saturating_mul(page_size_bytes)
+    });
+    of_child.fold(0, u64::saturating_add)
+}
+
 /// What was saved: less than nothing where more was copied.
 pub fn saved_bytes(as_it_is: u64, with_remedy: u64) -> i64 {
     i64::try_from(i128::from(as_it_is) - i128::from(with_remedy)).unwrap_or(i64::MIN)
 }
 
-/// Puts first what saves most; of those that save the same but for noise, the simplest. What was
-/// not measured is last.
-pub fn rank(tried: &mut Vec<Tried>, noise_bytes: u64) {
-    let noise = i64::try_from(noise_bytes).unwrap_or(i64::MAX);
+/// Whether there is anything to be saved: a child copies or makes more than noise, at the end or on
+/// its way.
+pub fn is_worth_a_try(advice: &Advice, as_it_is: &Measurement, page_size_bytes: u64) -> bool {
+    let peaks = as_it_is.children.iter().filter_map(|child| child.peak);
+    let most = peaks.map(|peak| peak.bytes).max().unwrap_or(0);
+    let new = as_it_is.children.iter().filter_map(|child| child.new_pages);
+    let new = new.max().unwrap_or(0).saturating_mul(page_size_bytes);
+    advice.copied_bytes.max(most).max(new) > advice.noise_bytes
+}
+
+/// Puts first what helps, and of that what saves most; of those that save the same but for noise,
+/// the simplest. What was not measured is last.
+pub fn rank(advice: &Advice, tried: &mut Vec<Tried>) {
+    let noise = match advice.tree {
+        Some(_) => advice.tree_noise_bytes.unwrap_or(0).saturating_mul(2),
+        None => advice.noise_bytes,
+    };
+    let noise = i64::try_from(noise).unwrap_or(i64::MAX);
     let simple = |tried: &Tried| {
         let place = remedies().iter().position(|one| one.name == tried.remedy);
         place.unwrap_or(usize::MAX)
     };
+    let saved = |tried: &Tried| match advice.saved_of_tree(tried) {
+        Some(saved) => Some(saved.together()),
+        None => tried.saved_bytes,
+    };
     tried.sort_by_key(simple);
-    let mut ranked = Vec::new();
-    while let Some(most) = tried.iter().filter_map(|one| one.saved_bytes).max() {
-        let alike = |one: &Tried| one.saved_bytes >= Some(most.saturating_sub(noise));
-        let place = tried.iter().position(alike);
-        ranked.extend(place.map(|place| tried.remove(place)));
+    let (mut helping, mut others): (Vec<_>, Vec<_>) =
+        tried.drain(..).partition(|one| advice.helps(one));
+    for group in [&mut helping, &mut others] {
+        while let Some(most) = group.iter().filter_map(saved).max() {
+            let alike = |one: &Tried| saved(one) >= Some(most.saturating_sub(noise));
+            let place = group.iter().position(alike);
+            tried.extend(place.map(|place| group.remove(place)));
+        }
     }
-    ranked.append(tried);
-    *tried = ranked;
+    tried.append(&mut others);
+}
+
+/// How long a visit takes with a remedy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimeOfVisit {
+    /// Nobody timed it.
+    Unknown,
+    /// As long, as far as the times tell.
+    Same,
+    /// So many times as long.
+    Times(f64),
+}
+
+/// What times of a visit say, as it is and with a remedy. They are told from noise where each of
+/// one is longer than each of the other, but for the longest of many.
+pub fn time_of_visit(as_it_is: &[f64], with_remedy: &[f64]) -> TimeOfVisit {
+    let sorted = |times: &[f64]| {
+        let mut times = times.to_vec();
+        times.sort_by(f64::total_cmp);
+        if times.len() >= MANY_TIMES {
+            times.pop();
+        }
+        times
+    };
+    let [base, with] = [as_it_is, with_remedy].map(sorted);
+    let (Some(base_most), Some(with_most)) = (base.last(), with.last()) else {
+        return TimeOfVisit::Unknown;
+    };
+    let ratio = median(&with) / median(&base);
+    let is_apart = with[0] > *base_most || base[0] > *with_most;
+    match is_apart && ratio.is_finite() && (ratio - 1.0).abs() >= LEAST_CHANGE {
+        true => TimeOfVisit::Times(ratio),
+        false => TimeOfVisit::Same,
+    }
+}
+
+/// The one in the middle; 0 of none.
+pub fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// What came of it. `as_it_is` is the measurement without a remedy.
-pub fn finding(advice: &Advice, as_it_is: &Measurement) -> String {
-    let copied = bytes(advice.copied_bytes);
-    let Some((best, saved)) = advice
-        .best()
-        .and_then(|best| Some((best, best.saved_bytes?)))
-    else {
-        return format!("Nothing here helps: {}.", why_nothing(advice, as_it_is));
-    };
-    let left = advice.copied_bytes.saturating_sub(saved.unsigned_abs());
-    let again = advice.measured_again.as_ref().map(|again| {
-        let saved_again = signed_bytes(again.saved_bytes);
-        let apart = again.saved_bytes.abs_diff(saved);
-        match apart > advice.noise_bytes {
-            true => format!("; but measured again: {saved_again} saved, so do not count on it"),
-            false => format!("; measured again: {saved_again} saved"),
-        }
-    });
-    format!(
-        "Best: {}. A child copies {} instead of {copied}, {} less{}.",
-        title(&best.remedy),
-        bytes(left),
-        bytes(saved.unsigned_abs()),
-        again.unwrap_or_default()
-    )
+pub fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: u64) -> String {
+    match advice.best() {
+        Some(best) => helped(advice, best),
+        None => nothing::finding(advice, as_it_is, page_size_bytes),
+    }
 }
 
-/// Why no remedy helps.
-fn why_nothing(advice: &Advice, as_it_is: &Measurement) -> String {
-    if advice.copied_bytes <= advice.noise_bytes {
-        return match advice.copied_bytes {
-            0 => "a child copies nothing".to_owned(),
-            some => format!("a child copies almost nothing anyway ({})", bytes(some)),
-        };
-    }
-    let children = as_it_is.children.iter();
-    let Some(child) = children.max_by_key(|child| child.totals().unshared) else {
-        return "nothing was measured".to_owned();
-    };
-    let all = child.totals().unshared;
-    let of_all = |pages: u64| format!("{} of {} pages", count(pages), count(all));
-    let rest = child.around().unshared;
-    // More than half of it is the story.
-    if rest * 2 > all {
+fn helped(advice: &Advice, best: &Tried) -> String {
+    let saved = best.saved_bytes.unwrap_or(0);
+    let copied = bytes(advice.copied_bytes);
+    let left = i128::from(advice.copied_bytes) - i128::from(saved);
+    let left = bytes(u64::try_from(left).unwrap_or(0));
+    let title = title(&best.remedy);
+    let measured = advice.tree.zip(best.tree).zip(advice.saved_of_tree(best));
+    let Some(((tree, with), saved_of_tree)) = measured else {
+        // Of an earlier version, which knew of nothing else.
         return format!(
-            "most of what a child copies belongs to the interpreter, not to the data ({})",
-            of_all(rest)
+            "Best: {title}. A child copies {left} instead of {copied}, {} less{}.",
+            bytes(saved.unsigned_abs()),
+            again(advice, best)
+        );
+    };
+    let noise = advice.tree_noise_bytes.unwrap_or(0);
+    let at_end = saved_of_tree.end > i64::try_from(noise).unwrap_or(i64::MAX);
+    let more_at_peak = saved_of_tree.peak != saved_of_tree.end;
+    let of = |now: u64, then: u64, saved: i64| {
+        let part = saved as f64 / then.max(1) as f64;
+        format!(
+            "{} instead of {}, {} less ({})",
+            bytes(now),
+            bytes(then),
+            bytes(saved.unsigned_abs()),
+            share(part)
+        )
+    };
+    let mut words = format!("Best: {title}. ");
+    if at_end || !more_at_peak {
+        words += &format!(
+            "All processes together take {}",
+            of(with.end, tree.end, saved_of_tree.end)
+        );
+        if more_at_peak {
+            words += &format!(
+                "; at the peak {}",
+                of(with.peak, tree.peak, saved_of_tree.peak)
+            );
+        }
+    } else {
+        words += &format!(
+            "All processes together take at their peak {}, and {} at the end",
+            of(with.peak, tree.peak, saved_of_tree.peak),
+            match saved_of_tree.end.unsigned_abs() > noise {
+                true => format!("{} more", bytes(saved_of_tree.end.unsigned_abs())),
+                false => "as much as before".to_owned(),
+            }
         );
     }
-    let pages = |wanted: &[Cause]| -> u64 {
-        let causes = child.regions.iter().filter_map(|region| region.causes);
-        causes
-            .map(|causes| wanted.iter().map(|cause| causes.of(*cause)).sum::<u64>())
-            .sum()
-    };
-    let content = pages(&[Cause::Buffer, Cause::Body, Cause::Kernel]);
-    if content * 2 > all {
-        return format!(
-            "the visit itself writes to the data ({}), and what is written must be copied",
-            of_all(content)
-        );
+    words += &format!("; a child copies {left} instead of {copied}");
+    words += &again(advice, best);
+    words += ".";
+    match time_of_visit(&advice.visit_seconds, &best.visit_seconds) {
+        TimeOfVisit::Unknown => {}
+        TimeOfVisit::Same => words += " No difference in the time of the visit was found.",
+        TimeOfVisit::Times(ratio) => {
+            words += &format!(" The visit takes {} as long.", times(ratio));
+        }
     }
-    let packed = advice.remedies.iter().find(|one| {
-        let known = remedies().iter().find(|known| known.name == one.remedy);
-        known.is_some_and(|known| known.replaces)
-    });
-    let packed = packed.and_then(|one| Some((title(&one.remedy), one.does_not_apply.as_ref()?)));
-    let what = match pages(&[Cause::Refcount]) * 2 > all {
-        true => "the writes are to the objects' reference counts",
-        false => "nothing that was measured saves more than noise",
+    words
+}
+
+/// `1.8 times`.
+fn times(ratio: f64) -> String {
+    match ratio {
+        ..0.0095 => "less than 0.01 times".to_owned(),
+        ..0.095 => format!("{ratio:.2} times"),
+        ..9.95 => format!("{ratio:.1} times"),
+        _ => format!("{ratio:.0} times"),
+    }
+}
+
+/// What a second measurement says, if there was one.
+fn again(advice: &Advice, best: &Tried) -> String {
+    let Some(again) = &advice.measured_again else {
+        return String::new();
     };
-    match packed {
-        Some((title, reason)) => format!("{what}, and {title} do not apply: {reason}"),
-        None => format!("{what}, and no other form of the data saves more than noise"),
+    let trees = advice.tree.zip(best.tree).zip(again.tree);
+    let (told, apart, noise) = match trees {
+        Some(((tree, with), again)) => {
+            let (first, second) = (tree.saved_by(with), tree.saved_by(again));
+            let noise = advice.tree_noise_bytes.unwrap_or(0);
+            let at_peak = first.peak.abs_diff(first.end) > advice.peak_noise();
+            let mut told = signed_bytes(second.end);
+            if at_peak {
+                told += &format!(" and {} at the peak", signed_bytes(second.peak));
+            }
+            // The peak is what was seen of it.
+            (told, first.end.abs_diff(second.end), noise)
+        }
+        None => {
+            let saved = best.saved_bytes.unwrap_or(0);
+            let apart = again.saved_bytes.abs_diff(saved);
+            (signed_bytes(again.saved_bytes), apart, advice.noise_bytes)
+        }
+    };
+    match apart > noise {
+        true => format!("; but measured again: {told} saved, so do not count on it"),
+        false => format!("; measured again: {told} saved"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ranked(all: &[(&str, Option<i64>)]) -> Vec<String> {
-        let mut tried: Vec<_> = all
-            .iter()
-            .map(|(name, saved_bytes)| Tried {
-                remedy: (*name).into(),
-                saved_bytes: *saved_bytes,
-                ..Tried::default()
-            })
-            .collect();
-        rank(&mut tried, 100);
-        tried.into_iter().map(|tried| tried.remedy).collect()
-    }
-
-    #[test]
-    fn what_saves_most_is_first_and_of_equals_the_simplest() {
-        let all = [
-            ("shared-memory", Some(1_050)),
-            ("gc.freeze", Some(-20)),
-            ("immortal-objects", None),
-            ("packed-arrays", Some(1_000)),
-            ("gc.collect", Some(0)),
-        ];
-        assert_eq!(
-            ranked(&all),
-            [
-                "packed-arrays",
-                "shared-memory",
-                "gc.collect",
-                "gc.freeze",
-                "immortal-objects"
-            ]
-        );
-        let apart = [
-            ("packed-arrays", Some(1_000)),
-            ("shared-memory", Some(1_101)),
-        ];
-        assert_eq!(ranked(&apart), ["shared-memory", "packed-arrays"]);
-    }
-
-    #[test]
-    fn noise_is_sixteen_pages_or_a_fiftieth() {
-        assert_eq!(noise_bytes(0, 4096), 65_536);
-        assert_eq!(noise_bytes(100 << 20, 4096), 2 << 20);
-    }
-}
+mod tests;

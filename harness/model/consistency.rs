@@ -98,20 +98,29 @@ fn all_advice(run: &mut Run, mine: bool) -> Result<(), Wrong> {
                 return Err((place("noise_bytes"), what));
             }
             let mut ranked = one.remedies.clone();
-            advice::rank(&mut ranked, noise);
+            advice::rank(one, &mut ranked);
             if ranked != one.remedies {
                 let what = "they are not ordered by what they save".to_owned();
                 return Err((place("remedies"), what));
             }
         }
-        // Why nothing helps follows from causes, which are recorded for that sentence alone: of
-        // this, nothing but a repetition tells.
-        let helpless = one.copied_bytes > one.noise_bytes && one.best().is_none();
-        let as_it_is = one.measurement(&run.measurements, None);
-        let Some(as_it_is) = as_it_is.filter(|_| !helpless) else {
+        let Some(as_it_is) = one.measurement(&run.measurements, None) else {
             continue;
         };
-        let follows = advice::finding(one, as_it_is);
+        // Why nothing helps followed from causes that were recorded for that sentence alone.
+        let helpless = one.copied_bytes > one.noise_bytes && one.best().is_none();
+        if one.tree.is_none() && helpless {
+            continue;
+        }
+        if mine
+            && one
+                .tree_noise_bytes
+                .is_some_and(|noise| noise != advice::tree_noise_bytes(as_it_is, page))
+        {
+            let what = "it is not the noise of what the children copied and made".to_owned();
+            return Err((place("tree_noise_bytes"), what));
+        }
+        let follows = advice::finding(one, as_it_is, page);
         if mine && one.finding != follows {
             let what = format!("{follows:?} follows from the measurements");
             return Err((place("finding"), what));

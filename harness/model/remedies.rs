@@ -21,31 +21,72 @@ pub struct Remedy {
     pub name: String,
     /// In tables.
     pub title: String,
-    /// The Python file, below python_fixtures/remedies/.
-    pub program: String,
+    /// The code, if it is the same for all data.
+    code: Option<String>,
+    /// The Python file that writes it, below python_fixtures/remedies/.
+    pub program: Option<String>,
     /// The function of it that gets the data.
+    #[serde(default)]
     pub function: String,
     /// Files that it imports.
     #[serde(default)]
     pub helpers: Vec<String>,
+    /// What else the function gets.
+    pub given: Option<Given>,
+    /// The visits that it is for.
+    #[serde(default)]
+    pub of: Visits,
+    /// Whether it is another one for each visit.
+    #[serde(default)]
+    pub each: bool,
     /// Whether other objects take the data's place.
     #[serde(default)]
     pub replaces: bool,
-    /// What it imports that Python has not.
+    /// Whether the parent makes the visit, too.
     #[serde(default)]
-    pub modules: Vec<String>,
+    pub repeats: bool,
+    /// Whether it turns huge pages off.
+    #[serde(default)]
+    pub huge: bool,
+    /// Whether a parent that goes on forking must do it again.
+    #[serde(default)]
+    pub refreezes: bool,
     /// A remedy without which this one has no use either.
     pub after: Option<String>,
     /// The first series that has it.
     since: Option<String>,
-    /// What older ones lack.
-    lacks: Option<String>,
+    /// Findings of trees that it is for.
+    #[serde(default)]
+    pub answers: Vec<String>,
     /// What is done.
     pub does: String,
     /// What that means for the code.
     pub changes: String,
     /// When it can help.
     pub applies: String,
+    /// What it does not help with.
+    pub leaves: String,
+}
+
+/// What a remedy's function gets besides the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Given {
+    /// The modules that the visit imported.
+    Imported,
+}
+
+/// Visits that a remedy is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visits {
+    /// Those that use the data.
+    #[default]
+    Data,
+    /// The end of Python.
+    Exit,
+    /// Both.
+    All,
 }
 
 /// Those of the data, the simplest first.
@@ -65,13 +106,28 @@ pub fn title(name: &str) -> &str {
 }
 
 impl Remedy {
-    /// Why a series of CPython does not have it, if it does not.
-    pub fn missing_in(&self, series: (u32, u32)) -> Option<String> {
-        let since = self.since.as_deref()?;
-        let (major, minor) = since.split_once('.')?;
-        let first = (major.parse().ok()?, minor.parse().ok()?);
-        let lacks = self.lacks.as_deref().unwrap_or("such thing");
-        (series < first).then(|| format!("CPython before {since} has no {lacks}"))
+    /// The code that is the same for all data, for a visit.
+    pub fn code_for(&self, visit: &str) -> Option<String> {
+        let code = self.code.as_deref()?.trim_start();
+        Some(code.replace("{visit}", visit))
+    }
+
+    /// Whether a series of CPython has it.
+    pub fn is_in(&self, series: (u32, u32)) -> bool {
+        let first = self.since.as_deref().and_then(|since| {
+            let (major, minor) = since.split_once('.')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        });
+        first.is_none_or(|first| series >= first)
+    }
+
+    /// Whether it is for a visit, or for the end of Python.
+    pub fn is_for(&self, is_exit: bool) -> bool {
+        match self.of {
+            Visits::All => true,
+            Visits::Data => !is_exit,
+            Visits::Exit => is_exit,
+        }
     }
 }
 
@@ -82,13 +138,40 @@ mod tests {
     #[test]
     fn a_series_has_a_remedy_from_its_first_one_on() {
         let immortal = remedy("immortal-objects").unwrap();
+        assert!(!immortal.is_in((3, 14)) && immortal.is_in((3, 15)));
+        assert!(remedy("gc.freeze").unwrap().is_in((3, 8)));
+    }
+
+    #[test]
+    fn each_has_code_or_a_program_that_writes_it() {
+        for remedy in remedies() {
+            assert_ne!(
+                remedy.code.is_some(),
+                remedy.program.is_some(),
+                "{}",
+                remedy.name
+            );
+            assert_eq!(
+                remedy.program.is_some(),
+                !remedy.function.is_empty(),
+                "{}",
+                remedy.name
+            );
+            assert!(remedy.title.len() <= 18, "{}", remedy.title);
+        }
+        let before = remedy("visit-before").unwrap();
         assert!(
-            immortal
-                .missing_in((3, 14))
+            before
+                .code_for("epoch")
                 .unwrap()
-                .contains("before 3.15")
+                .contains("visit_epoch(data)")
         );
-        assert_eq!(immortal.missing_in((3, 15)), None);
-        assert_eq!(remedy("gc.freeze").unwrap().missing_in((3, 8)), None);
+    }
+
+    #[test]
+    fn the_end_of_python_has_remedies_of_its_own() {
+        let of_exit = |name: &str| remedy(name).unwrap().is_for(true);
+        assert!(of_exit("os._exit") && of_exit("gc.freeze") && !of_exit("pickled-rows"));
+        assert!(!remedy("os._exit").unwrap().is_for(false));
     }
 }

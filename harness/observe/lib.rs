@@ -39,7 +39,7 @@ pub use at_fork::{AtFork, at_next_fork};
 pub use capabilities::{CAP_SYS_PTRACE, has_capability};
 pub use counters::{
     Counters, SharedParts, anonymous_pss, bytes_read, children_of, counters, family_bytes,
-    is_in_swap, minor_faults, rss_bytes, settle, shared_parts,
+    forget_peak, is_in_swap, minor_faults, peak_rss_bytes, rss_bytes, settle, shared_parts,
 };
 pub use descent::{Grown, Relatives};
 pub use faults::{

@@ -1,7 +1,9 @@
 //! What a forked process does, and what it sends over its channel.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::control::ModuleSource;
 use crate::lines::LineIntervals;
 use crate::raised::Raised;
 use refcow_model::RegionMap;
@@ -48,6 +50,17 @@ pub enum Job {
         /// NAME.
         name: String,
     },
+    /// Execute these modules, each of which finds its own text in `SOURCE`, and call this function of
+    /// the last with the data and these arguments ([`ChildMessage::Planned`] or
+    /// [`ChildMessage::DoesNotApply`]).
+    Plan {
+        /// In the order they are to be executed.
+        modules: Vec<ModuleSource>,
+        /// The function.
+        function: String,
+        /// Behind the data, as `json.loads` has them.
+        arguments: Vec<Value>,
+    },
     /// Find the pages of the dataset. A process of its own does this, so that it costs the measured
     /// ones nothing.
     Map {
@@ -85,6 +98,13 @@ pub enum ChildMessage {
         differs: Option<String>,
         /// Whether it returned anything to tell by.
         returned: bool,
+    },
+    /// What a remedy would do with the data, as `json.dumps` writes what the function returned.
+    Planned(Value),
+    /// A remedy can do nothing with the data.
+    DoesNotApply {
+        /// Why. Empty: nobody would ask.
+        reason: String,
     },
     /// Modules that the visit has imported, as `sys.modules` names them. Asked of the child after
     /// it was looked at.

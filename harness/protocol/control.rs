@@ -54,14 +54,16 @@ pub enum Request {
     },
     /// Name the threads that Python knows. Reply: [`Reply::Threads`].
     Threads,
-    /// Execute these modules, call this function of the last with the data, and keep what it
-    /// returns beside the data. Reply: [`Reply::Remedied`] or [`Reply::DoesNotApply`].
+    /// Execute this code, before the data is built: it is part of the program. Visits that it names
+    /// are those of the fixture. A function `end_worker` takes the place of what
+    /// [`Job::Exit`](crate::Job::Exit) does. Reply: [`Reply::Remedied`].
     Remedy {
-        /// In the order they are to be executed.
-        modules: Vec<ModuleSource>,
-        /// The function.
-        function: String,
+        /// The code.
+        code: ModuleSource,
     },
+    /// Call `before_fork` of that code with the data, if it has one, and keep what that returns
+    /// beside the data. Reply: [`Reply::Remedied`].
+    BeforeFork,
     /// Let go of the data: what the remedy returned takes its place. Reply: [`Reply::Prepared`].
     Adopt,
     /// Call a function of the fixture's module with these arguments, as `json.loads` has them.
@@ -238,11 +240,6 @@ pub enum Reply {
         seconds: f64,
         /// Whether it returned another object than the data.
         replaced: bool,
-    },
-    /// A remedy can do nothing with this data.
-    DoesNotApply {
-        /// Why.
-        reason: String,
     },
     /// What a called function returned, as `json.dumps` writes it.
     Returned(Value),

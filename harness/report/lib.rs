@@ -5,6 +5,7 @@
 #![warn(unreachable_pub)]
 
 mod advice;
+mod advice_on_trees;
 mod alternatives;
 mod annotations;
 mod beginning;
@@ -38,6 +39,7 @@ mod why;
 mod words;
 
 pub use advice::render as render_advice;
+pub use advice_on_trees::render as render_advice_on_trees;
 pub use alternatives::{
     render as render_alternatives, render_markdown as render_alternatives_markdown,
 };

@@ -15,7 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use refcow_protocol::{ChildMessage, Raised, Reply};
 
-use crate::embedded::compare;
+use crate::embedded::{compare, plan};
 use crate::runtime::{finalize, flush, python_runs};
 use crate::sources::raised;
 use crate::wire::{Wire, released};
@@ -166,6 +166,12 @@ fn live(parent: Pid, wire: &mut Wire, work: &Work<'_, '_>) -> io::Result<()> {
             data,
             replacement,
         } => Some(compare(visit, data, replacement)),
+        Work::Plan {
+            data,
+            modules,
+            function,
+            arguments,
+        } => Some(plan(data, modules, function, arguments)),
         _ => None,
     };
     // Neither is measured, so that neither is rehearsed.
@@ -293,8 +299,18 @@ fn perform(work: &Work<'_, '_>) -> PyResult<Done> {
             plain.write_further(*unreported);
             Ok(Done::Pages(reported))
         }
-        Work::Idle | Work::Wait | Work::Compare { .. } | Work::Map { .. } | Work::OnlyTheWay(_) => {
+        Work::Leave {
+            function,
+            arguments,
+        } => {
+            function.call1(arguments)?;
             Ok(Done::Work(None))
         }
+        Work::Idle
+        | Work::Wait
+        | Work::Compare { .. }
+        | Work::Plan { .. }
+        | Work::Map { .. }
+        | Work::OnlyTheWay(_) => Ok(Done::Work(None)),
     }
 }

@@ -7,8 +7,11 @@ use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use refcow_protocol::ChildMessage;
+use pyo3::types::{PyDict, PyTuple};
+use refcow_protocol::{ChildMessage, ModuleSource};
+use serde_json::Value;
+
+use crate::sources::execute;
 
 /// What a visit does with other objects in the place of the data. Writes wherever it likes: for a
 /// process that ends with this.
@@ -24,6 +27,47 @@ pub(crate) fn compare(
     let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
     let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
     Ok(ChildMessage::Compared { differs, returned })
+}
+
+/// What a remedy would do with the data. For a process that ends with this, too.
+pub(crate) fn plan(
+    data: &Bound<'_, PyAny>,
+    modules: &[ModuleSource],
+    function: &str,
+    arguments: &[Value],
+) -> PyResult<ChildMessage> {
+    let py = data.py();
+    let mut last = None;
+    for module in modules {
+        let executed = execute(py, module)?;
+        executed.setattr("SOURCE", &module.source)?;
+        last = Some(executed);
+    }
+    let last = last.ok_or_else(|| PyValueError::new_err("a remedy without a module"))?;
+    let json = py.import("json")?;
+    let text = |value| serde_json::to_string(value).map_err(not_json);
+    let more = json.call_method1("loads", (text(arguments)?,))?;
+    let mut all = vec![data.clone()];
+    for argument in more.try_iter()? {
+        all.push(argument?);
+    }
+    match last.getattr(function)?.call1(PyTuple::new(py, all)?) {
+        Ok(told) => {
+            let text: String = json.call_method1("dumps", (told,))?.extract()?;
+            Ok(ChildMessage::Planned(
+                serde_json::from_str(&text).map_err(not_json)?,
+            ))
+        }
+        Err(error) if error.get_type(py).name()? == "DoesNotApply" => {
+            let reason = error.value(py).str()?.to_string_lossy().into_owned();
+            Ok(ChildMessage::DoesNotApply { reason })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn not_json(error: serde_json::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 /// Calls a function of user_file.py, and leaves nothing of it behind; `None` for None.

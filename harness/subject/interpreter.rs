@@ -6,7 +6,7 @@ use std::time::Instant;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyList, PyTuple};
 use refcow_protocol::{
     BuiltWith, Footprint, ForkRequest, Job, ModuleSource, NamedArguments, OwnFiles, Reading, Reply,
     Size, Started,
@@ -32,6 +32,10 @@ pub(crate) struct RunningInterpreter {
     own: OwnFiles,
     /// What a remedy returned, until it takes the data's place.
     replacement: Option<Py<PyAny>>,
+    /// What a remedy does with the data.
+    before_fork: Option<Py<PyAny>>,
+    /// How a remedy has workers end.
+    end_worker: Option<Py<PyAny>>,
 }
 
 impl RunningInterpreter {
@@ -263,26 +267,39 @@ impl RunningInterpreter {
         })
     }
 
-    /// `function(data)` of the last of these modules; what it returns is kept beside the data.
-    pub(crate) fn remedy(&mut self, modules: &[ModuleSource], function: &str) -> PyResult<Reply> {
+    /// Executes the code of a remedy.
+    pub(crate) fn remedy(&mut self, code: &ModuleSource) -> PyResult<Reply> {
         Python::attach(|py| {
-            let mut last = None;
-            for module in modules {
-                last = Some(execute(py, module)?);
+            let start = Instant::now();
+            let remedy = execute(py, code)?;
+            for (name, visit) in self.module(py)?.dict() {
+                let name: String = name.extract()?;
+                // As in the file that the code is meant for.
+                if name.starts_with("visit_") && code.source.contains(&format!("{name}(")) {
+                    remedy.setattr(name, visit)?;
+                }
             }
-            let Some(module) = last else {
-                return Err(PyValueError::new_err("a remedy without a module"));
+            let function = |name: &str| match remedy.hasattr(name)? {
+                true => remedy.getattr(name).map(|function| Some(function.unbind())),
+                false => Ok(None),
             };
-            let function = module.getattr(function)?;
+            self.before_fork = function("before_fork")?;
+            self.end_worker = function("end_worker")?;
+            Ok(Reply::Remedied {
+                seconds: start.elapsed().as_secs_f64(),
+                replaced: false,
+            })
+        })
+    }
+
+    /// `before_fork(data)` of it; what that returns is kept beside the data.
+    pub(crate) fn before_fork(&mut self) -> PyResult<Reply> {
+        Python::attach(|py| {
             let data = self.data(py);
             let start = Instant::now();
-            let returned = match function.call1((&data,)) {
-                Ok(returned) => returned,
-                Err(error) if error.get_type(py).name()? == "DoesNotApply" => {
-                    let reason = error.value(py).str()?.to_string_lossy().into_owned();
-                    return Ok(Reply::DoesNotApply { reason });
-                }
-                Err(error) => return Err(error),
+            let returned = match &self.before_fork {
+                Some(function) => function.bind(py).call1((&data,))?,
+                None => data.clone(),
             };
             let seconds = start.elapsed().as_secs_f64();
             let replaced = !returned.is(&data);
@@ -335,9 +352,16 @@ impl RunningInterpreter {
         Ok(match job {
             Job::Wait => Work::Wait,
             Job::Idle => Work::Idle,
-            Job::Exit => Work::Exit {
-                module: self.fixture.as_ref(),
-                data: self.data.as_ref(),
+            Job::Exit => match &self.end_worker {
+                // All but the system call: `int` takes its place, and does nothing.
+                Some(function) => Work::Leave {
+                    function: function.bind(py).clone(),
+                    arguments: (0, py.get_type::<PyInt>()).into_pyobject(py)?,
+                },
+                None => Work::Exit {
+                    module: self.fixture.as_ref(),
+                    data: self.data.as_ref(),
+                },
             },
             Job::Map { objects } => Work::Map {
                 data: self.data(py),
@@ -350,6 +374,16 @@ impl RunningInterpreter {
                     Some(replacement) => replacement.bind(py).clone(),
                     None => self.data(py),
                 },
+            },
+            Job::Plan {
+                modules,
+                function,
+                arguments,
+            } => Work::Plan {
+                data: self.data(py),
+                modules,
+                function,
+                arguments,
             },
             Job::Visit { name, lines } => Work::Call {
                 function: self.module(py)?.getattr(format!("visit_{name}"))?,

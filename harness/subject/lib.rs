@@ -118,9 +118,8 @@ impl ServedSubject {
                 Ok(Reply::Prepared)
             }),
             Request::Threads => self.python(|python| Ok(Reply::Threads(python.threads()?))),
-            Request::Remedy { modules, function } => {
-                self.python(|python| python.remedy(&modules, &function))
-            }
+            Request::Remedy { code } => self.python(|python| python.remedy(&code)),
+            Request::BeforeFork => self.python(RunningInterpreter::before_fork),
             Request::Adopt => self.python(|python| Ok(python.adopt())),
             Request::Call {
                 function,

@@ -2,7 +2,8 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use refcow_protocol::{ForkRequest, Job};
+use refcow_protocol::{ForkRequest, Job, ModuleSource};
+use serde_json::Value;
 
 use crate::modules::Modules;
 use crate::plain::PlainPages;
@@ -33,6 +34,18 @@ pub(crate) enum Work<'a, 'py> {
         data: Bound<'py, PyAny>,
         replacement: Bound<'py, PyAny>,
     },
+    /// Find out what a remedy would do.
+    Plan {
+        data: Bound<'py, PyAny>,
+        modules: Vec<ModuleSource>,
+        function: String,
+        arguments: Vec<Value>,
+    },
+    /// Do all that a program does before it ends itself, and end nothing.
+    Leave {
+        function: Bound<'py, PyAny>,
+        arguments: Bound<'py, PyTuple>,
+    },
     Map {
         data: Bound<'py, PyAny>,
         objects: bool,
@@ -59,9 +72,12 @@ pub(crate) fn of_plain_pages(plain: &PlainPages, forks: Vec<ForkRequest>) -> Vec
             Job::Write { pages, unreported } => Work::Write(plain, pages, unreported),
             Job::Wait => Work::Wait,
             Job::OnlyTheWay { .. } => Work::OnlyTheWay(Box::new(Work::Idle)),
-            Job::Idle | Job::Exit | Job::Visit { .. } | Job::Compare { .. } | Job::Map { .. } => {
-                Work::Idle
-            }
+            Job::Idle
+            | Job::Exit
+            | Job::Visit { .. }
+            | Job::Compare { .. }
+            | Job::Plan { .. }
+            | Job::Map { .. } => Work::Idle,
         };
         (fork.channel, work)
     });

@@ -1,48 +1,26 @@
 """Lists as a few arrays: of what stands in arrays no child writes a reference count.
 
 An element is made when it is asked for, and is gone when nobody refers to it any more. Records are dicts that
-cannot be changed: a change would be lost with them. This file needs no other, and can be copied.
+cannot be changed: a change would be lost with them.
 """
-from array import array
+import dataclasses
+from array import array as _array
 from collections.abc import Sequence
+from mmap import mmap as _mmap
+from _refcow_places import DoesNotApply, told
 
-# A list of fewer elements is no data to be packed, but a container of some.
-LEAST = 32
-
-# Members that a container, or an object, may have whose lists are packed one by one; and how deep these may be. A container
-# may be in itself.
-FEW = 64
-DEEPEST = 4
+# Columns that a list may become.
+MOST_COLUMNS = 64
 
 
-class DoesNotApply(Exception):
-    """Nothing can be done with this data; says why."""
-
-
-class Here:
-    """Memory of this process."""
-
-    def numbers(self, code, values):
-        """A sequence of numbers; code is array.array's."""
-        return array(code, values)
-
-    def bytes(self, content):
-        """What can be sliced like bytes."""
-        return bytes(content)
-
-
-class Packed(Sequence):
+class PackedList(Sequence):
     """A sequence that makes its elements: `element(place)`."""
 
-    __slots__ = ()
-    __hash__ = None
-
     def __getitem__(self, index):
-        length = len(self)
         if isinstance(index, slice):
-            return [self.element(place) for place in range(*index.indices(length))]
-        place = index + length if index < 0 else index
-        if not 0 <= place < length:
+            return [self.element(place) for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
             raise IndexError("index out of range")
         return self.element(place)
 
@@ -50,61 +28,55 @@ class Packed(Sequence):
         return map(self.element, range(len(self)))
 
     def __eq__(self, other):
-        if not isinstance(other, (list, tuple, Packed)):
+        if not isinstance(other, (list, tuple, PackedList)):
             return NotImplemented
         return len(self) == len(other) and all(one == another for one, another in zip(self, other))
 
+    def __reduce__(self):
+        return list, (list(self),)
 
-class Blobs(Packed):
+
+class PackedBytes(PackedList):
     """bytes, end to end."""
 
-    __slots__ = ("content", "ends")
+    decoded = staticmethod(bytes)
 
-    def __init__(self, values, store):
-        content, ends = bytearray(), array("q")
+    def __init__(self, values, store=_array):
+        content, ends = bytearray(), _array("Q")
         for value in values:
-            content += self.encoded(value)
+            content += value
             ends.append(len(content))
-        self.content, self.ends = store.bytes(content), store.numbers("q", ends)
+        self.content, self.ends = store("B", content), store("Q", ends)
 
     def __len__(self):
         return len(self.ends)
 
     def element(self, place):
-        start = self.ends[place - 1] if place else 0
-        return self.decoded(self.content[start:self.ends[place]])
+        return self.decoded(self.content[self.ends[place - 1] if place else 0 : self.ends[place]])
 
     def __iter__(self):
-        content, decoded, start = self.content, self.decoded, 0
+        start = 0
         for end in self.ends:
-            yield decoded(content[start:end])
+            yield self.decoded(self.content[start:end])
             start = end
 
-    encoded = staticmethod(bytes)
-    decoded = staticmethod(bytes)
 
+class PackedTexts(PackedBytes):
+    """str, as UTF-8 end to end."""
 
-class Texts(Blobs):
-    """str, as UTF-8 end to end; lone surrogates are kept."""
-
-    __slots__ = ()
-
-    @staticmethod
-    def encoded(value):
-        return value.encode("utf-8", "surrogatepass")
+    def __init__(self, values, store=_array):
+        super().__init__((value.encode("utf-8", "surrogatepass") for value in values), store)
 
     @staticmethod
     def decoded(piece):
         return str(piece, "utf-8", "surrogatepass")
 
 
-class Flags(Packed):
+class PackedFlags(PackedList):
     """bool."""
 
-    __slots__ = ("numbers",)
-
-    def __init__(self, values, store):
-        self.numbers = store.numbers("b", values)
+    def __init__(self, numbers):
+        self.numbers = numbers
 
     def __len__(self):
         return len(self.numbers)
@@ -113,10 +85,21 @@ class Flags(Packed):
         return self.numbers[place] != 0
 
 
-class Optionals(Packed):
-    """None, here and there."""
+class PackedConstant(PackedList):
+    """The same everywhere."""
 
-    __slots__ = ("there", "values")
+    def __init__(self, value, length):
+        self.value, self.length = value, length
+
+    def __len__(self):
+        return self.length
+
+    def element(self, place):
+        return self.value
+
+
+class PackedOptionals(PackedList):
+    """None, here and there."""
 
     def __init__(self, there, values):
         self.there, self.values = there, values
@@ -128,10 +111,24 @@ class Optionals(Packed):
         return self.values[place] if self.there[place] else None
 
 
-class Record(dict):
-    """A dict that cannot be changed."""
+class PackedRows(PackedList):
+    """Tuples or lists of one length, column by column."""
 
-    __slots__ = ()
+    def __init__(self, make, columns):
+        self.make, self.columns = make, columns
+
+    def __len__(self):
+        return len(self.columns[0])
+
+    def element(self, place):
+        return self.make([column[place] for column in self.columns])
+
+    def __iter__(self):
+        return map(self.make, zip(*self.columns))
+
+
+class PackedRecord(dict):
+    """A dict that cannot be changed."""
 
     def refuse(self, *arguments, **named):
         raise TypeError("this record was made for one access: a change would be lost")
@@ -142,132 +139,144 @@ class Record(dict):
         return dict, (dict(self),)
 
 
-class Rows(Packed):
-    """Tuples of one length, column by column."""
-
-    __slots__ = ("columns",)
-
-    def __init__(self, columns):
-        self.columns = columns
-
-    def __len__(self):
-        return len(self.columns[0])
-
-    def element(self, place):
-        return tuple([column[place] for column in self.columns])
-
-    def __iter__(self):
-        return zip(*self.columns)
-
-
-class Records(Rows):
+class PackedRecords(PackedRows):
     """Dicts with the same keys in the same order."""
 
-    __slots__ = ("keys",)
-
     def __init__(self, keys, columns):
-        self.keys, self.columns = keys, columns
+        super().__init__(lambda values: PackedRecord(zip(keys, values)), columns)
 
-    def element(self, place):
-        return Record(zip(self.keys, [column[place] for column in self.columns]))
 
-    def __iter__(self):
-        for values in zip(*self.columns):
-            yield Record(zip(self.keys, values))
+class PackedObjects(PackedRows):
+    """Objects of one class with the same attributes. A change of one is lost."""
+
+    def __init__(self, kind, names, columns):
+        def make(values):
+            made = object.__new__(kind)
+            for name, value in zip(names, values):
+                object.__setattr__(made, name, value)
+            return made
+
+        super().__init__(make, columns)
+
+
+def shared_array(code, values):
+    """An array in memory that processes which are forked later share, whoever writes to it."""
+    values = _array(code, values)
+    size = max(len(values), 1) * values.itemsize
+    memory = memoryview(_mmap(-1, size)).cast("B").cast(code)
+    memory[: len(values)] = values
+    return memory
 
 
 # What stands in the place of None, where it is known of which kind the others are.
 FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
 
 
-def column(values, store, place="a list in it"):
-    """A sequence that is equal to this one, element by element. `place` says in an error what could not be one."""
-    kinds = set(map(type, values))
-    absent = type(None) in kinds
-    kinds.discard(type(None))
-    no = lambda what: DoesNotApply("{} holds {}".format(place, what))
-    if not kinds:
-        raise no("nothing but None")
-    if len(kinds) > 1:
-        raise no(" and ".join(sorted(kind.__name__ for kind in kinds)[:3]) + " side by side")
-    kind = kinds.pop()
-    if absent:
-        if kind not in FILLERS:
-            raise no("None beside " + kind.__name__)
-        filler = FILLERS[kind]
-        there = store.numbers("b", [value is not None for value in values])
-        return Optionals(there, column([filler if value is None else value for value in values], store, place))
-    if kind is int:
-        try:
-            return store.numbers("q", values)
-        except OverflowError:
-            raise no("an int of more than 64 bits") from None
-    if kind is float:
-        return store.numbers("d", values)
-    if kind is bool:
-        return Flags(values, store)
-    if kind is bytes:
-        return Blobs(values, store)
-    if kind is str:
-        return Texts(values, store)
-    if kind is tuple:
-        width = len(values[0])
-        if not width or any(len(value) != width for value in values):
-            raise no("tuples that are empty, or not of one length")
-        named = "place {} of the tuples".format
-        return Rows([column([value[index] for value in values], store, named(index)) for index in range(width)])
-    if kind is dict:
-        keys = tuple(values[0])
-        if not keys or any(tuple(value) != keys for value in values):
-            raise no("dicts that are empty, or have not the same keys in the same order")
-        named = "the key {!r}".format
-        return Records(keys, [column([value[key] for value in values], store, named(key)) for key in keys])
-    raise no("objects of the type " + kind.__name__)
+class Writer:
+    """Writes the code that makes columns of a list, `rows`."""
+
+    def __init__(self, store):
+        self.store = store
+        self.columns = 0
+
+    def column(self, values, value, first, place):
+        """The code for a column. `value` is the code that gets it of `row`, `first` of the first one; `place` says in an error
+        what could not be one.
+        """
+        kinds = set(map(type, values))
+        no = lambda what: DoesNotApply("{} holds {}".format(place, what))
+        self.columns += 1
+        if self.columns > MOST_COLUMNS:
+            raise no("more than {} columns".format(MOST_COLUMNS))
+        each = "[{} for row in rows]".format(value) if value != "row" else "rows"
+        if len(kinds) > 1 and type(None) in kinds:
+            kinds.discard(type(None))
+            if len(kinds) == 1 and list(kinds)[0] in FILLERS:
+                filler = FILLERS[kinds.pop()]
+                there = self.array("b", "[{} is not None for row in rows]".format(value))
+                filled = [filler if one is None else one for one in values]
+                rest = self.column(filled, "({!r} if {} is None else {})".format(filler, value, value), first, place)
+                return "PackedOptionals({}, {})".format(there, rest)
+            raise no("None beside " + " and ".join(sorted(kind.__name__ for kind in kinds)[:3]))
+        if len(kinds) > 1:
+            raise no(" and ".join(sorted(kind.__name__ for kind in kinds)[:3]) + " side by side")
+        kind = kinds.pop()
+        if kind in (int, float, bool, str, bytes, type(None)) and value != "row":
+            literal = repr(values[0])
+            if len(literal) <= 60 and values[0] == values[0] and all(repr(one) == literal for one in values):
+                if literal not in ("inf", "-inf"):
+                    return "PackedConstant({}, len(rows))".format(literal)
+        if kind is int:
+            if not all(-(2**63) <= one < 2**63 for one in values):
+                raise no("an int of more than 64 bits")
+            return self.array("q", each)
+        if kind is float:
+            return self.array("d", each)
+        if kind is bool:
+            return "PackedFlags({})".format(self.array("b", each))
+        if kind in (str, bytes):
+            store = "" if self.store == "_array" else ", " + self.store
+            return "{}({}{})".format("PackedTexts" if kind is str else "PackedBytes", each, store)
+        if kind in (tuple, list) or issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            if not values[0] or any(len(one) != len(values[0]) for one in values):
+                raise no("{}s that are empty, or not of one length".format(kind.__name__))
+            named = "place {} of ".format
+            columns = [
+                self.column([one[index] for one in values], "{}[{}]".format(value, index), "{}[{}]".format(first, index),
+                            named(index) + place)
+                for index in range(len(values[0]))
+            ]
+            make = kind.__name__ if kind in (tuple, list) else "type({})._make".format(first)
+            return self.rows("PackedRows({}, ".format(make), columns)
+        if kind is dict:
+            keys = tuple(values[0])
+            if not keys or any(tuple(one) != keys for one in values):
+                raise no("dicts that are empty, or do not have the same keys in the same order")
+            if not all(type(key) in (str, int, bytes, bool, type(None)) for key in keys):
+                raise no("dicts with other keys than text and numbers")
+            columns = [
+                self.column([one[key] for one in values], "{}[{!r}]".format(value, key), "{}[{!r}]".format(first, key),
+                            "the key {!r} of {}".format(key, place))
+                for key in keys
+            ]
+            return self.rows("PackedRecords({!r}, ".format(keys), columns)
+        if dataclasses.is_dataclass(kind):
+            names = tuple(field.name for field in dataclasses.fields(kind))
+            if not names or any(vars(one).keys() != set(names) for one in values if hasattr(one, "__dict__")):
+                raise no("objects of {} with other attributes than its fields".format(kind.__name__))
+            columns = [
+                self.column([getattr(one, name) for one in values], "{}.{}".format(value, name), "{}.{}".format(first, name),
+                            "the attribute {} of {}".format(name, place))
+                for name in names
+            ]
+            return self.rows("PackedObjects(type({}), {!r}, ".format(first, names), columns)
+        raise no("objects of the type " + kind.__name__)
+
+    def array(self, code, each):
+        return '{}("{}", {})'.format(self.store, code, each)
+
+    def rows(self, opening, columns):
+        lines = "\n".join(columns).replace("\n", "\n    ")
+        inner = ",\n    ".join(column.replace("\n", "\n    ") for column in columns)
+        return "{}[\n    {},\n])".format(opening, inner) if len(lines) > 60 else "{}[{}])".format(opening, ", ".join(columns))
 
 
-def replaced(data, store, reasons, depth=0):
-    """The data with each list packed in it that can be; itself, if none can."""
-    kind = type(data)
-    if kind in (list, tuple) and len(data) >= LEAST:
-        try:
-            return column(data, store)
-        except DoesNotApply as reason:
-            reasons.append(str(reason))
-    if depth == DEEPEST:
-        return data
-    if kind in (list, tuple, dict):
-        members = data if kind is dict else dict(enumerate(data))
-    else:
-        # Attributes, but for what hides them.
-        try:
-            members = object.__getattribute__(data, "__dict__")
-        except AttributeError:
-            return data
-        if type(members) is not dict or isinstance(data, type):
-            return data
-    if len(members) > FEW:
-        return data
-    others = {name: replaced(member, store, reasons, depth + 1) for name, member in members.items()}
-    if all(others[name] is member for name, member in members.items()):
-        return data
-    if kind is dict:
-        return others
-    if kind in (list, tuple):
-        return kind(others.values())
-    # The same object with other attributes: where a class is laid out otherwise, there is no such thing.
-    try:
-        other = object.__new__(kind)
-    except TypeError:
-        return data
-    object.__getattribute__(other, "__dict__").update(others)
-    return other
+def replacement(store, form):
+    def of(place):
+        if type(place.value) not in (list, tuple):
+            raise DoesNotApply("{} is a {}, and no list".format(place.name, type(place.value).__name__))
+        column = Writer(store).column(list(place.value), "row", "rows[0]", place.name)
+        lines = ["rows = {}".format(place.name)] + "{} = {}".format(place.name, column).split("\n")
+        return lines, form
+
+    return of
 
 
-def pack(data, store=None):
-    """The data with its lists packed."""
-    reasons = []
-    packed = replaced(data, store or Here(), reasons)
-    if packed is data:
-        least = "there is no list or tuple of {} or more elements in it".format(LEAST)
-        raise DoesNotApply(reasons[0] if reasons else least)
-    return packed
+def pack(data):
+    """Each list of elements that are all alike as a few arrays."""
+    return told(data, replacement("_array", "packed arrays"), SOURCE)
+
+
+def share(data):
+    """The same in memory that processes share."""
+    return told(data, replacement("shared_array", "packed arrays in shared memory"), SOURCE)

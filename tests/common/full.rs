@@ -52,6 +52,7 @@ fn make_full() -> Report {
             pss_bytes_before: Some(1 << 20),
             pss_bytes_after: after.clone().next_back(),
             pss_bytes_after_each: after.collect(),
+            ..measurement.tree
         };
     }
     let own = Measurement {

@@ -81,6 +81,7 @@ impl VisitedChild {
             file_pages: Some(growth.of_files),
             bytes: None,
             peak,
+            resident_peak_growth_bytes: self.resident_peak_growth,
             made: self.made.groups(),
             imported: self.imported.clone(),
             processes: None,

@@ -32,6 +32,8 @@ pub(super) struct VisitedChild {
     pub(super) states: PageStates,
     /// What was seen of it while it ran, if anybody looked.
     pub(super) seen: Option<PeakSeen>,
+    /// By how much its resident memory grew at most, if that was wanted.
+    pub(super) resident_peak_growth: Option<u64>,
     /// Pages that were copied at any time, if faults were recorded.
     pub(super) copied_at_any_time: Option<u64>,
     /// What it has made, if faults were recorded.
@@ -126,6 +128,7 @@ pub(super) fn look_after(
         grown,
         states: child,
         seen: None,
+        resident_peak_growth: None,
         copied_at_any_time: None,
         made: NewPages::default(),
         imported: Vec::new(),

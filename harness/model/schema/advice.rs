@@ -29,7 +29,10 @@ pub struct Advice {
     /// As in the measurements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
-    /// What came of it, in one sentence.
+    /// What the parent did after it had built the data and before any remedy, as `--prepare` asked for. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
+    /// What came of it, in sentences.
     pub finding: String,
     /// Bytes that a child copied of the data as it is: the one with the most, of all regions.
     pub copied_bytes: u64,
@@ -38,6 +41,16 @@ pub struct Advice {
     /// Resident memory of the parent right before the first fork, with the data as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_bytes: Option<u64>,
+    /// Memory of all processes with the data as it is. Absent in documents of earlier versions, which ranked remedies by what
+    /// the child with the most copied alone, and where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeBytes>,
+    /// What saves no more of that than so many bytes does not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_noise_bytes: Option<u64>,
+    /// How long the visit took of the data as it is, each time in a new child that nobody looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visit_seconds: Vec<f64>,
     /// Those that were measured, by what they save; then those that were not. Empty where too little is copied for any to
     /// help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,12 +76,75 @@ pub struct Tried {
     /// How long the parent took to do it, once, before the first fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare_seconds: Option<f64>,
+    /// What the parent had at most while it did it. Absent where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare_peak_bytes: Option<u64>,
     /// Resident memory of the parent right before the first fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_bytes: Option<u64>,
+    /// Memory of all processes. Absent where that of the data as it is, is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeBytes>,
+    /// How long the visit took, each time in a new child that nobody looked at. Empty where it does not help.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visit_seconds: Vec<f64>,
+    /// By what more the parent grows, for each fork, if it goes on forking, and unfreezes, collects and freezes its objects in
+    /// between while an earlier child lives. Absent where it is no remedy that freezes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreeze_bytes: Option<u64>,
+    /// What other objects took the place of, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+    /// What stayed as it is, and why, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// The code that was run, to be pasted below the code that builds the data: its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<String>,
     /// What was compared of the visit with other objects in the data's place. Absent where they are the same objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+}
+
+/// Memory of the parent and all children together, each page counted once: anonymous pages, and pages of mappings that they
+/// share to write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TreeBytes {
+    /// When all children have made the visit, and none has exited.
+    pub end: u64,
+    /// When each of them has at once what it had at most: what it was seen to have of copies and new memory, or its copies at
+    /// the end with as much new memory as it ever had, if that is more.
+    pub peak: u64,
+}
+
+/// What a remedy saves of the memory of all processes: less than nothing where they take more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedOfTree {
+    /// When all children have made the visit.
+    pub end: i64,
+    /// At the peak.
+    pub peak: i64,
+}
+
+impl SavedOfTree {
+    /// What remedies are ordered by.
+    pub fn together(self) -> i64 {
+        self.end.saturating_add(self.peak)
+    }
+}
+
+impl TreeBytes {
+    /// What another one saves.
+    pub fn saved_by(self, other: Self) -> SavedOfTree {
+        let less = |one: u64, other: u64| {
+            i64::try_from(i128::from(one) - i128::from(other)).unwrap_or(i64::MIN)
+        };
+        SavedOfTree {
+            end: less(self.end, other.end),
+            peak: less(self.peak, other.peak),
+        }
+    }
 }
 
 /// What says that a visit does the same with other objects.
@@ -87,6 +163,9 @@ pub enum Compared {
 pub struct MeasuredAgain {
     /// As [`Tried::saved_bytes`].
     pub saved_bytes: i64,
+    /// As [`Tried::tree`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeBytes>,
     /// All of it.
     pub measurement: Measurement,
 }
@@ -113,19 +192,68 @@ impl Advice {
             && (parameters, arguments) == (&measurement.parameters, &measurement.arguments)
     }
 
+    /// What `prepare` is of the measurement with this remedy; with none, of the data as it is.
+    pub fn prepared(&self, remedy: Option<&str>) -> Option<String> {
+        match remedy {
+            Some(remedy) => Self::label(self.prepare.as_deref(), remedy),
+            None => self.prepare.clone(),
+        }
+    }
+
+    /// The same with a remedy behind this preparation.
+    pub fn label(prepare: Option<&str>, remedy: &str) -> Option<String> {
+        Some(match prepare {
+            Some(first) => format!("{first}, {remedy}"),
+            None => remedy.to_owned(),
+        })
+    }
+
     /// Its measurement with this remedy; with none, that of the data as it is.
     pub fn measurement<'a>(
         &self,
         all: &'a [Measurement],
         remedy: Option<&str>,
     ) -> Option<&'a Measurement> {
+        let prepared = self.prepared(remedy);
         all.iter()
-            .find(|one| self.is_of(one) && one.prepare.as_deref() == remedy)
+            .find(|one| self.is_of(one) && one.prepare == prepared)
+    }
+
+    /// What a remedy saves of the memory of all processes, if that was measured. A peak is known less well than the end: where
+    /// it says little else, it says the same.
+    pub fn saved_of_tree(&self, tried: &Tried) -> Option<SavedOfTree> {
+        let saved = self.tree?.saved_by(tried.tree?);
+        let is_noise = saved.peak.abs_diff(saved.end) <= self.peak_noise();
+        Some(SavedOfTree {
+            peak: if is_noise { saved.end } else { saved.peak },
+            ..saved
+        })
+    }
+
+    /// How far a peak may lie apart for no reason: a twentieth of it, or as far as the end may, if that is more.
+    pub fn peak_noise(&self) -> u64 {
+        let peak = self.tree.map_or(0, |tree| tree.peak);
+        self.tree_noise_bytes.unwrap_or(0).max(peak / 20)
+    }
+
+    /// Whether a remedy helps: it saves more than noise at the end or at the peak, and all processes together do not take more by
+    /// it at the other, but for noise or a tenth of what is saved.
+    pub fn helps(&self, tried: &Tried) -> bool {
+        let noise = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        match (self.saved_of_tree(tried), self.tree_noise_bytes) {
+            (Some(saved), Some(bytes)) => {
+                let noise = noise(bytes);
+                let most = saved.end.max(saved.peak);
+                most > noise && saved.end.min(saved.peak) >= -noise.max(most / 10)
+            }
+            _ => tried
+                .saved_bytes
+                .is_some_and(|saved| saved > noise(self.noise_bytes)),
+        }
     }
 
     /// The remedy that saves most, if that is more than noise.
     pub fn best(&self) -> Option<&Tried> {
-        let first = self.remedies.first()?;
-        (first.saved_bytes? > i64::try_from(self.noise_bytes).ok()?).then_some(first)
+        self.remedies.first().filter(|first| self.helps(first))
     }
 }

@@ -41,6 +41,11 @@ pub struct Child {
     /// What it had at most during the visit. Absent in documents of earlier versions, and where it could not be looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<Peak>,
+    /// By how much more resident memory it had at most during the visit than when it began, in bytes (`VmHWM`): new memory and
+    /// pages of files, not copies. Absent where nobody asked for it, where the kernel does not tell, and in documents of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_peak_growth_bytes: Option<u64>,
     /// The new pages again, by who filled them, most pages first. Absent where faults were not recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made: Vec<Made>,
@@ -165,6 +170,18 @@ impl UssGrowth {
 }
 
 impl Child {
+    /// What it had at most of copies and new memory: what was seen, or its copies at the end with as much new memory as it ever
+    /// had, if that is more.
+    pub(crate) fn most_bytes(&self, page_size_bytes: u64) -> Option<u64> {
+        let bytes = self.visit_bytes(page_size_bytes);
+        let resident = self.resident_peak_growth_bytes.map(|growth| {
+            let new = growth.saturating_sub(bytes.file.unwrap_or(0));
+            bytes.copied.saturating_add(new)
+        });
+        let seen = self.peak.map(|peak| peak.bytes);
+        seen.into_iter().chain(resident).max()
+    }
+
     /// All regions together.
     pub fn totals(&self) -> Totals {
         self.sum(|_| true)
@@ -253,6 +270,7 @@ mod tests {
             file_pages: None,
             bytes: None,
             peak: None,
+            resident_peak_growth_bytes: None,
             made: Vec::new(),
             imported: Vec::new(),
             processes: None,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::advice::TreeBytes;
 use super::child::Child;
 
 /// The known set of pages that a child without Python wrote, against the pages the observer counted.
@@ -69,9 +70,38 @@ pub struct Tree {
     /// children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pss_bytes_after_each: Vec<u64>,
+    /// Memory of parent and children together while all children wait for their visit, each page counted once: anonymous pages,
+    /// and pages of mappings that they share to write to. Pages of other files, which any program may have mapped, are not in it,
+    /// so that it does not depend on what else runs; nor is what the witness alone has. Absent where nobody asked for it, where
+    /// the kernel does not tell, and in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_before: Option<u64>,
+    /// The same when the last child has ended its visit and none has exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_after: Option<u64>,
 }
 
 impl Measurement {
+    /// Memory of parent and children, at the end of the visits and with what each child had at most; `None` where it was not
+    /// summed up.
+    pub fn tree_bytes(&self, page_size_bytes: u64) -> Option<TreeBytes> {
+        let end = self.tree.memory_bytes_after?;
+        let peaks: Option<Vec<u64>> = {
+            let children = self.children.iter();
+            children
+                .map(|child| child.most_bytes(page_size_bytes))
+                .collect()
+        };
+        let at_once = |peaks: Vec<u64>| {
+            let before = self.tree.memory_bytes_before?;
+            Some(peaks.into_iter().fold(before, u64::saturating_add))
+        };
+        Some(TreeBytes {
+            end,
+            peak: peaks.and_then(at_once).unwrap_or(end).max(end),
+        })
+    }
+
     /// The fixture and, if there was one, its preparation, as tables name them.
     pub fn data(&self) -> String {
         match &self.prepare {

@@ -137,6 +137,7 @@ mod tests {
             file_pages: None,
             bytes: None,
             peak: None,
+            resident_peak_growth_bytes: None,
             made: Vec::new(),
             imported: Vec::new(),
             processes: None,

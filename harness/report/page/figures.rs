@@ -188,7 +188,7 @@ impl<'a> DataNames<'a> {
 /// What could be done about what is copied.
 pub(super) fn advice(report: &Report) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut helping: Vec<&str> = Vec::new();
+    let mut helping: Vec<(&str, Vec<Block>)> = Vec::new();
     for (run, label) in report.runs.iter().zip(labels(report)) {
         for advice in &run.advice {
             let Some(as_it_is) = advice.measurement(&run.measurements, None) else {
@@ -213,23 +213,37 @@ pub(super) fn advice(report: &Report) -> Vec<Block> {
         if !all.is_empty() {
             blocks.push(Block::list(all));
         }
-        for name in told::helping(run) {
-            if !helping.contains(&name) {
-                helping.push(name);
+        for (name, visits) in told::helping(run) {
+            let code = told::code(&visits).into_iter().flat_map(|(tried, visits)| {
+                let done = Block::list(told::done(tried));
+                let head = format!(
+                    "Code that was run for {} with CPython {label}:",
+                    visits.join(", ")
+                );
+                let text = tried.code.join("\n");
+                [done, Block::text(head), Block::Code { text }]
+            });
+            match helping.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, all)) => all.extend(code),
+                None => helping.push((name, code.collect())),
             }
         }
     }
     if !helping.is_empty() {
-        blocks.push(Block::note(told::LEGEND));
+        blocks.push(Block::note(told::legend(report)));
     }
     blocks.extend(told::recorded(report).map(Block::note));
-    for known in helping.into_iter().filter_map(remedy) {
+    for (name, code) in helping {
+        let Some(known) = remedy(name) else {
+            continue;
+        };
         let lines = told::explained(known);
         let lines = lines.map(|(what, words)| (what.to_owned(), format!("{words}.")));
         let terms = Block::Terms {
             terms: lines.to_vec(),
         };
-        blocks.push(Block::fold(&known.title, false, vec![terms]));
+        let blocks_of_it = std::iter::once(terms).chain(code).collect();
+        blocks.push(Block::fold(&known.title, false, blocks_of_it));
     }
     blocks
 }

@@ -14,7 +14,7 @@ use crate::schema::text::is_no_letter;
 /// No figure is beyond it, be it of bytes: 256 TiB, an address space of 48 bits. A few thousand of them can be added up.
 pub(super) const MOST: u64 = 1 << 48;
 /// More than thirty years.
-const MOST_SECONDS: f64 = 1e9;
+pub(super) const MOST_SECONDS: f64 = 1e9;
 /// Less than any clock tells.
 const LEAST_SECONDS: f64 = 1e-12;
 /// In bytes: as long as an argument of a program may be (`MAX_ARG_STRLEN` of Linux).

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::bounds::MOST;
+use super::bounds::{MOST, MOST_SECONDS};
 use super::error::DocumentError;
 use super::own_data;
 use crate::{
@@ -394,6 +394,20 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
     if copied(as_it_is) != advice.copied_bytes {
         return Some(format!("{} bytes copied", advice.copied_bytes));
     }
+    if let Some(tree) = advice
+        .tree
+        .filter(|_| advice.tree != as_it_is.tree_bytes(page))
+    {
+        return Some(format!("all processes with {} bytes", tree.end));
+    }
+    let times = advice
+        .remedies
+        .iter()
+        .flat_map(|tried| &tried.visit_seconds);
+    let mut times = times.chain(&advice.visit_seconds);
+    if let Some(seconds) = times.find(|seconds| !(0.0..=MOST_SECONDS).contains(*seconds)) {
+        return Some(format!("a visit of {seconds} s"));
+    }
     let mut seen = HashSet::new();
     let mut others = false;
     for tried in &advice.remedies {
@@ -403,7 +417,10 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
         }
         let measured = advice.measurement(&run.measurements, Some(name));
         let right = match (measured, tried.saved_bytes, &tried.does_not_apply) {
-            (Some(measured), Some(bytes), None) => saved(measured) == i128::from(bytes) && !others,
+            (Some(measured), Some(bytes), None) => {
+                let of_tree = tried.tree.is_none() || tried.tree == measured.tree_bytes(page);
+                saved(measured) == i128::from(bytes) && of_tree && !others
+            }
             (None, None, Some(_)) => {
                 others = true;
                 true
@@ -416,8 +433,12 @@ fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
     }
     let again = advice.measured_again.as_ref();
     again.and_then(|again| {
-        let first = advice.remedies.first().map(|first| &first.remedy);
-        let right = again.measurement.prepare.as_ref() == first
+        let first = advice.remedies.first().map(|first| &first.remedy[..]);
+        let right = first.is_some()
+            && again.measurement.prepare == advice.prepared(first)
+            && again
+                .tree
+                .is_none_or(|tree| Some(tree) == again.measurement.tree_bytes(page))
             && advice.is_of(&again.measurement)
             && saved(&again.measurement) == i128::from(again.saved_bytes);
         (!right).then(|| "the remedy that was measured again is not the best".into())

@@ -1,0 +1,96 @@
+//! The code of a remedy for this data: found out in a process of its own, so that the one that runs
+//! it has nothing in it but the code.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Trials;
+use crate::driver::{DriverError, Subject};
+use crate::experiment::dataset::DatasetError;
+use crate::fixtures;
+use crate::protocol::ModuleSource;
+use crate::remedies::{Given, Remedy};
+
+/// What a remedy does with the data.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Planned {
+    /// To be run.
+    pub(super) code: String,
+    /// What it replaces, in words.
+    #[serde(default)]
+    pub(super) replaced: Vec<String>,
+    /// What stays, and why.
+    #[serde(default)]
+    pub(super) kept: Vec<String>,
+}
+
+/// What a remedy would do for these visits, or why it can do nothing; that is empty where nobody
+/// would ask.
+///
+/// # Errors
+/// When the run must end.
+pub(super) fn plan_for(
+    remedy: &Remedy,
+    visits: &[String],
+    trials: &Trials<'_>,
+    subject: &mut Subject,
+) -> Result<Result<Planned, String>, DatasetError> {
+    let first = visits.first().map_or("", |visit| visit);
+    if let Some(code) = remedy.code_for(first) {
+        return Ok(Ok(Planned {
+            code,
+            ..Planned::default()
+        }));
+    }
+    let mut arguments = Vec::new();
+    if remedy.given == Some(Given::Imported) {
+        let of_visits = trials
+            .as_it_is
+            .iter()
+            .filter(|one| visits.contains(&one.visit));
+        let children = of_visits.flat_map(|one| one.children.first());
+        let mut seen = BTreeSet::new();
+        let mut names = children
+            .flat_map(|child| &child.imported)
+            .collect::<Vec<_>>();
+        names.retain(|name| seen.insert(*name));
+        if names.is_empty() {
+            return Ok(Err(String::new()));
+        }
+        arguments.push(json!(names));
+    }
+    let planned = subject.plan(&remedy.title, modules(remedy), &remedy.function, arguments);
+    let told: Value = match planned {
+        Ok(Ok(told)) => told,
+        Ok(Err(reason)) => return Ok(Err(reason)),
+        Err(error) => return unplanned(error, trials),
+    };
+    Ok(serde_json::from_value(told).map_err(|error| error.to_string()))
+}
+
+/// Why a remedy could not even be planned.
+fn unplanned(
+    error: DriverError,
+    trials: &Trials<'_>,
+) -> Result<Result<Planned, String>, DatasetError> {
+    let error = DatasetError::of(&trials.dataset.fixture.name)(error.into());
+    match error.spoils_the_run() || !error.is_exception() {
+        true => Err(error),
+        false => Ok(Err(format!("it could not be planned: {}", error.reason()))),
+    }
+}
+
+/// A remedy's sources, in the order they are to be executed.
+fn modules(remedy: &Remedy) -> Vec<ModuleSource> {
+    let names = remedy.helpers.iter().chain(&remedy.program);
+    names
+        .map(|name| ModuleSource {
+            name: format!("_refcow_{name}"),
+            file: format!("python_fixtures/remedies/{name}.py"),
+            folder: None,
+            source: fixtures::program(&format!("remedies/{name}")).to_owned(),
+        })
+        .collect()
+}

@@ -1,0 +1,130 @@
+//! What is said where no remedy helps: what is written, and where, as far as that is known.
+
+use crate::numbers::{bytes, count};
+use crate::remedies::{remedy, title};
+use crate::{Advice, Cause, Child, Measurement, NamedPages, Reason, RegionName};
+
+/// From this part on a name stands for all of them.
+const MOST: f64 = 0.5;
+
+/// That nothing helps, and why.
+pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: u64) -> String {
+    let children = as_it_is.children.iter();
+    let own = |child: &&Child| {
+        let new = child.new_pages.unwrap_or(0);
+        child.totals().unshared.saturating_add(new)
+    };
+    let Some(child) = children.max_by_key(own) else {
+        return "Nothing here helps: nothing was measured.".to_owned();
+    };
+    let new = child.new_pages.unwrap_or(0).saturating_mul(page_size_bytes);
+    let copied = child.totals().unshared.saturating_mul(page_size_bytes);
+    if advice.remedies.is_empty() {
+        return match copied.saturating_add(new) {
+            0 => "Nothing here helps: a child copies and makes nothing.".to_owned(),
+            some => format!(
+                "Nothing here helps: a child copies and makes almost nothing anyway ({}).",
+                bytes(some)
+            ),
+        };
+    }
+    let mut words = "Nothing that refcow tries saves more than noise".to_owned();
+    words += &format!(": a child copies {}", bytes(copied));
+    if new > advice.noise_bytes {
+        words += &format!(" and makes {} of new memory", bytes(new));
+    }
+    if let Some(written) = written(child, copied, page_size_bytes) {
+        words += &written;
+    }
+    if new > advice.noise_bytes {
+        let by = |key: fn(&crate::Made) -> Option<String>| {
+            let made = child.made.iter().map(|one| (key(one), one.pages));
+            named(&made.collect(), child.new_pages.unwrap_or(0))
+        };
+        if let Some(function) = by(|one| one.own_line.clone().or_else(|| one.line.clone()))
+            .or_else(|| by(|one| one.function.clone()))
+        {
+            words += &format!("; most of what is new is made by {function}");
+        }
+    }
+    words.push('.');
+    let mut told: Vec<&str> = Vec::new();
+    for tried in &advice.remedies {
+        let replaces = remedy(&tried.remedy).is_some_and(|known| known.replaces);
+        if let Some(reason) = tried.does_not_apply.as_deref().filter(|_| replaces)
+            && !told.contains(&reason)
+        {
+            told.push(reason);
+            words += &format!(" Not tried: {}: {reason}.", title(&tried.remedy));
+        }
+    }
+    words
+}
+
+/// What is written first to most of the copied pages, where, and by whom.
+fn written(child: &Child, copied: u64, page_size_bytes: u64) -> Option<String> {
+    let why = child.why(page_size_bytes);
+    let first = why.first()?;
+    let of_all = |pages: u64| {
+        let pages_of_all = copied / page_size_bytes.max(1);
+        format!("{} of {} pages", count(pages), count(pages_of_all))
+    };
+    let Some(reason) = first.reasons.first() else {
+        return Some(format!(
+            ": {} are {}; what wrote there was not recorded",
+            of_all(first.pages),
+            place(first.region)
+        ));
+    };
+    let mut words = format!(
+        ": {} are {}, where {} first",
+        of_all(first.pages),
+        place(first.region),
+        what(reason)
+    );
+    let by = named(&reason.lines, reason.pages).or_else(|| named(&reason.functions, reason.pages));
+    if let Some(by) = by {
+        words += &format!(", by {by}");
+    }
+    Some(words)
+}
+
+/// What is written there.
+fn what(reason: &Reason) -> String {
+    let of = match named(&reason.types, reason.pages) {
+        Some(name) => format!("`{name}`"),
+        None => "objects".to_owned(),
+    };
+    match reason.cause {
+        Cause::Refcount => format!("the reference count of {of} is written"),
+        Cause::Gc => format!("the collector's header of {of} is written"),
+        Cause::Buffer => format!("the content of {of} is written"),
+        Cause::Body => format!("a field of {of} is written"),
+        Cause::Allocator => "the allocator writes".to_owned(),
+        Cause::Kernel => "the kernel writes for a system call".to_owned(),
+        Cause::Khugepaged => "the kernel makes huge pages".to_owned(),
+        Cause::Unattributed => "refcow does not know what is written".to_owned(),
+    }
+}
+
+fn place(region: RegionName) -> &'static str {
+    match region {
+        RegionName::Header => "pages of objects",
+        RegionName::Spine => "pages of pointers",
+        RegionName::Payload => "pages of buffers",
+        RegionName::Native => "pages that C code holds",
+        RegionName::Segment => "pages of shared memory",
+        RegionName::Modules => "pages of imported modules",
+        RegionName::Interpreter => "pages of the interpreter",
+        RegionName::Libraries => "pages of libraries' variables",
+        RegionName::Stack => "pages of stacks",
+        RegionName::Rest => "pages of which refcow does not know what is there",
+    }
+}
+
+/// The name that most pages have, if there is one.
+fn named(names: &NamedPages, pages: u64) -> Option<String> {
+    let (name, of_name) = names.first()?;
+    let is_most = *of_name as f64 >= MOST * pages as f64;
+    name.clone().filter(|_| is_most)
+}

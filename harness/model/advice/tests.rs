@@ -1,0 +1,161 @@
+use super::*;
+use crate::TreeBytes;
+
+fn advice(tree: Option<TreeBytes>) -> Advice {
+    Advice {
+        fixture: "own".into(),
+        visit: "epoch".into(),
+        count: None,
+        item_bytes: None,
+        parameters: Default::default(),
+        arguments: Vec::new(),
+        prepare: None,
+        finding: String::new(),
+        copied_bytes: 10_000,
+        noise_bytes: 100,
+        parent_bytes: None,
+        tree,
+        tree_noise_bytes: tree.map(|_| 100),
+        visit_seconds: Vec::new(),
+        remedies: Vec::new(),
+        measured_again: None,
+    }
+}
+
+fn names(tried: Vec<Tried>) -> Vec<String> {
+    tried.into_iter().map(|tried| tried.remedy).collect()
+}
+
+/// Of a document that knows of copies alone.
+fn ranked(all: &[(&str, Option<i64>)]) -> Vec<String> {
+    let mut tried: Vec<_> = all
+        .iter()
+        .map(|(name, saved_bytes)| Tried {
+            remedy: (*name).into(),
+            saved_bytes: *saved_bytes,
+            ..Tried::default()
+        })
+        .collect();
+    rank(&advice(None), &mut tried);
+    names(tried)
+}
+
+const AS_IT_IS: TreeBytes = TreeBytes {
+    end: 50_000,
+    peak: 60_000,
+};
+
+/// By what a tree takes with each remedy, at the end and at its peak.
+fn ranked_by_tree(all: &[(&str, u64, u64)]) -> (Vec<String>, Option<String>) {
+    let mut advice = advice(Some(AS_IT_IS));
+    let mut tried: Vec<_> = all
+        .iter()
+        .map(|(name, end, peak)| Tried {
+            remedy: (*name).into(),
+            // A child copies less with each of them.
+            saved_bytes: Some(9_000),
+            tree: Some(TreeBytes {
+                end: *end,
+                peak: *peak,
+            }),
+            ..Tried::default()
+        })
+        .collect();
+    rank(&advice, &mut tried);
+    advice.remedies.clone_from(&tried);
+    let best = advice.best().map(|best| best.remedy.clone());
+    (names(tried), best)
+}
+
+#[test]
+fn what_saves_most_is_first_and_of_equals_the_simplest() {
+    let all = [
+        ("shared-memory", Some(1_050)),
+        ("gc.freeze", Some(-20)),
+        ("immortal-objects", None),
+        ("packed-arrays", Some(1_000)),
+        ("gc.collect", Some(0)),
+    ];
+    assert_eq!(
+        ranked(&all),
+        [
+            "packed-arrays",
+            "shared-memory",
+            "gc.collect",
+            "gc.freeze",
+            "immortal-objects"
+        ]
+    );
+    let apart = [
+        ("packed-arrays", Some(1_000)),
+        ("shared-memory", Some(1_101)),
+    ];
+    assert_eq!(ranked(&apart), ["shared-memory", "packed-arrays"]);
+}
+
+#[test]
+fn nothing_is_best_by_which_all_processes_take_more() {
+    // Each child copies less, and makes more anew than that.
+    let (order, best) = ranked_by_tree(&[
+        ("pickled-rows", 90_000, 95_000),
+        ("gc.freeze", 50_000, 60_000),
+    ]);
+    assert_eq!((&order[0][..], best), ("gc.freeze", None));
+    // Less at the end, and more at the peak.
+    assert_eq!(ranked_by_tree(&[("packed-arrays", 20_000, 64_000)]).1, None);
+    // By less than a tenth of what is saved, and the other way round.
+    let best = ranked_by_tree(&[("packed-arrays", 10_000, 63_500)]).1;
+    assert_eq!(best.as_deref(), Some("packed-arrays"));
+    assert_eq!(ranked_by_tree(&[("gc.freeze", 52_000, 50_000)]).1, None);
+}
+
+#[test]
+fn what_helps_comes_before_what_saves_more_here_and_costs_there() {
+    let (order, best) = ranked_by_tree(&[
+        ("packed-arrays", 1_000, 70_000),
+        ("pickled-rows", 40_000, 50_000),
+    ]);
+    assert_eq!(order, ["pickled-rows", "packed-arrays"]);
+    assert_eq!(best.as_deref(), Some("pickled-rows"));
+}
+
+#[test]
+fn a_saving_at_the_peak_alone_helps_and_a_tie_goes_to_what_changes_less() {
+    let (order, best) =
+        ranked_by_tree(&[("os._exit", 50_000, 51_000), ("gc.freeze", 50_050, 51_100)]);
+    assert_eq!(order, ["gc.freeze", "os._exit"]);
+    assert_eq!(best.as_deref(), Some("gc.freeze"));
+    let (order, _) = ranked_by_tree(&[
+        ("gc.disable", 50_000, 51_000),
+        ("gc.freeze", 50_000, 51_000),
+    ]);
+    assert_eq!(order, ["gc.freeze", "gc.disable"]);
+}
+
+#[test]
+fn a_time_is_another_only_where_each_is_longer_than_each_of_the_others() {
+    let base = [1.0, 1.1, 1.05];
+    assert_eq!(time_of_visit(&base, &[1.08, 1.3, 1.2]), TimeOfVisit::Same);
+    assert_eq!(time_of_visit(&base, &[]), TimeOfVisit::Unknown);
+    assert_eq!(
+        time_of_visit(&base, &[2.1, 2.2, 2.15]),
+        TimeOfVisit::Times(2.15 / 1.05)
+    );
+    // Told apart, and too little to be told of.
+    assert_eq!(
+        time_of_visit(&[1.0, 1.0, 1.0], &[1.01, 1.01, 1.01]),
+        TimeOfVisit::Same
+    );
+    // Of many, one may have been disturbed.
+    let disturbed = [1.0, 1.0, 1.0, 1.0, 9.0];
+    assert_eq!(
+        time_of_visit(&disturbed, &[2.0, 2.0, 2.0, 2.0, 2.0]),
+        TimeOfVisit::Times(2.0)
+    );
+}
+
+#[test]
+fn noise_is_sixteen_pages_or_a_fiftieth() {
+    assert_eq!(noise_bytes(0, 4096), 65_536);
+    assert_eq!(noise_bytes(100 << 20, 4096), 2 << 20);
+}

@@ -1,0 +1,53 @@
+"""Many small arrays as parts of one: their headers, in which reference counts are written, are made when asked for."""
+import sys
+from array import array as _array
+from collections.abc import Sequence
+from itertools import accumulate
+from _refcow_places import DoesNotApply, told
+
+# Whose data has none of its arrays has not imported it either.
+if "numpy" in sys.modules:
+    import numpy
+
+
+class StackedArrays(Sequence):
+    """Arrays end to end. Each access makes a view of a part."""
+
+    def __init__(self, arrays):
+        self.kind, self.ends = type(arrays), _array("Q", accumulate(map(len, arrays)))
+        self.whole = numpy.concatenate(arrays)
+
+    def __len__(self):
+        return len(self.ends)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.kind([self[place] for place in range(*index.indices(len(self)))])
+        end = self.ends[index]
+        place = index + len(self) if index < 0 else index
+        return self.whole[self.ends[place - 1] if place else 0 : end]
+
+    def __reduce__(self):
+        return self.kind, (list(self),)
+
+    __class__ = property(lambda self: self.kind)  # for isinstance()
+
+
+def replacement(place):
+    is_array = lambda one: "numpy" in sys.modules and type(one) is numpy.ndarray and one.ndim > 0
+    if type(place.value) not in (list, tuple) or not is_array(place.value[0]):
+        raise DoesNotApply("")
+    no = lambda what: DoesNotApply("{} holds {}".format(place.name, what))
+    if not all(map(is_array, place.value)):
+        raise no("arrays and other objects side by side")
+    first = place.value[0]
+    if any(one.dtype != first.dtype or one.shape[1:] != first.shape[1:] for one in place.value):
+        raise no("arrays that differ in more than their length")
+    if first.dtype.hasobject:
+        raise no("arrays of objects")
+    return ["{0} = StackedArrays({0})".format(place.name)], "one array"
+
+
+def code(data):
+    """Each list of arrays as one."""
+    return told(data, replacement, SOURCE, otherwise="")

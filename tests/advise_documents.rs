@@ -1,0 +1,81 @@
+//! What advice prints, and how its documents are read: of a canned run.
+
+use std::path::Path;
+
+use crate::common::{Place, canned, run};
+use refcow::model::{self, Report};
+use refcow::remedies::remedies;
+use refcow::report::{Style, render_advice, render_document};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const LOADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loader.py");
+
+fn canned() -> Report {
+    Report::of(canned::run_with_advice("3.12.1"))
+}
+
+#[rstest]
+#[case("pipe.txt", Style::Terminal { width: None, colours: false })]
+#[case("narrow.txt", Style::Terminal { width: Some(60), colours: false })]
+#[case("markdown", Style::Markdown)]
+fn advice_reads_the_same_in_every_form(#[case] name: &str, #[case] style: Style) {
+    let text = String::from_utf8(render_advice(&canned(), style)).unwrap();
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(style == Style::Markdown || widest <= Some(80), "{text}");
+    assert_eq!(render_document(&canned(), style), text.as_bytes());
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(format!("advice_{name}"), text);
+    });
+}
+
+#[rstest]
+#[case::a_saving("/runs/0/advice/0/remedies/0/saved_bytes", json!(1), "what it says of packed-arrays")]
+#[case::copies("/runs/0/advice/0/copied_bytes", json!(1), "1 bytes copied")]
+#[case::the_visit("/runs/0/advice/0/visit", json!("x"), "was not measured as it is")]
+#[case::the_second("/runs/0/advice/0/measured_again/saved_bytes", json!(1), "measured again")]
+#[case::the_seconds_pages(
+    "/runs/0/advice/0/measured_again/measurement/children/0/regions/0/unshared", json!(1000), "of 121 pages unshared"
+)]
+#[case::a_remedy_twice("/runs/0/advice/0/remedies/1/remedy", json!("packed-arrays"), "packed-arrays twice")]
+fn a_document_whose_advice_is_not_what_was_measured_is_refused(
+    #[case] place: &str,
+    #[case] value: Value,
+    #[case] what: &str,
+) {
+    let mut document = serde_json::to_value(canned()).unwrap();
+    let text = |document: &Value| serde_json::to_vec(document).unwrap();
+    assert_eq!(model::read(&text(&document)).unwrap().0, canned());
+    *document.pointer_mut(place).unwrap() = value;
+    let error = model::read(&text(&document)).unwrap_err().to_string();
+    assert!(error.contains(what), "{error}");
+}
+
+#[test]
+fn documents_with_advice_are_merged_and_compared() {
+    let place = Place::new();
+    let report = serde_json::to_string(&canned()).unwrap();
+    let other = serde_json::to_string(&Report::of(canned::run("3.13.0"))).unwrap();
+    let (one, two) = (
+        place.file("one.json", &report),
+        place.file("two.json", &other),
+    );
+    let merged = run::report(&run::stdout(&["merge", &one, &two]));
+    assert_eq!(merged.runs[0].advice, canned().runs[0].advice);
+    let twice = place.refcow(["merge", &one, &one]);
+    place.run(twice).refuses(2, "both hold", "leave one");
+    let compared = run::stdout(&["compare", &one, &one]);
+    assert!(compared.contains("unchanged"), "{compared}");
+}
+
+#[test]
+fn remedies_are_no_fixtures_and_each_is_told_in_the_help() {
+    assert!(Path::new("harness/model/remedies.toml").exists());
+    let help = run::stdout(&["advise", "--help"]);
+    for remedy in remedies() {
+        let word = remedy.title.split(' ').next().unwrap();
+        assert!(help.contains(word), "{word}\n{help}");
+    }
+    let help = run::stdout(&["advise", LOADER, "--help"]);
+    assert!(help.contains("Reads each sample once"), "{help}");
+}
