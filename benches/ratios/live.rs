@@ -26,7 +26,11 @@ const GIB: u64 = 1 << 30;
 /// As the guide has it: of so many faults one is looked at.
 const ONE_IN: u64 = 7;
 
-pub fn run(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> BenchResult<()> {
+pub fn run(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut Table,
+) -> BenchResult<()> {
     look(criterion, interpreter, table)?;
     classify(criterion, interpreter, table)?;
     programs(criterion, interpreter, table)?;
@@ -79,7 +83,11 @@ impl Drop for Tree {
 }
 
 /// One look at a parent and four workers, each of which has a GiB from it.
-fn look(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> BenchResult<()> {
+fn look(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut Table,
+) -> BenchResult<()> {
     let what = "attach --for 0 on 5 × 1 GiB : bare pread of their pagemaps";
     let bytes = GIB.to_string();
     let tree = Tree::start(interpreter, "live_tree.py", &["4", &bytes])?;
@@ -255,7 +263,11 @@ fn many_faults(
 }
 
 /// What refcow takes of a processor while a parent and four workers wait.
-fn idle(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> BenchResult<()> {
+fn idle(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut Table,
+) -> BenchResult<()> {
     let what = "refcow's part of a processor while a tree of 5 idles";
     const TIME: Duration = Duration::from_secs(3);
     let tree = Tree::start(interpreter, "live_tree.py", &["4", "67108864"])?;
@@ -388,7 +400,11 @@ impl Drop for Attached {
 }
 
 /// The same requests to two servers, one of which refcow is attached to.
-fn server(criterion: &mut Criterion, interpreter: &Interpreter, table: &mut Table) -> BenchResult<()> {
+fn server(
+    criterion: &mut Criterion,
+    interpreter: &Interpreter,
+    table: &mut Table,
+) -> BenchResult<()> {
     const REQUESTS: u32 = 400;
     let rows: [(&str, &[&str], f64); 2] = [
         ("400 requests to gunicorn, attached : not", &[], 1.0 / 0.97),

@@ -2,7 +2,7 @@
 
 use crate::numbers::{bytes, count};
 use crate::remedies::{remedy, title};
-use crate::{Advice, Cause, Child, Measurement, NamedPages, Reason, RegionName};
+use crate::{Advice, Cause, CausedPages, Child, Measurement, NamedPages, RegionName};
 
 /// From this part on a name stands for all of them.
 const MOST: f64 = 0.5;
@@ -90,7 +90,7 @@ fn written(child: &Child, copied: u64, page_size_bytes: u64) -> Option<String> {
 }
 
 /// What is written there.
-fn what(reason: &Reason) -> String {
+fn what(reason: &CausedPages) -> String {
     let of = match named(&reason.types, reason.pages) {
         Some(name) => format!("`{name}`"),
         None => "objects".to_owned(),
