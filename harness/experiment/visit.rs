@@ -21,7 +21,7 @@ use crate::model::{Child, RegionMap, Tree};
 use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Recorder, Regions, Relatives, Unavailable, Watcher, counters, family_bytes,
-    forget_peak, identical_pages, page_size, peak_rss_bytes, settle,
+    forget_peak, identical_pages, page_size, peak_bytes, settle,
 };
 use crate::protocol::{ChildMessage, Job};
 use crate::threads::{self, both};
@@ -130,7 +130,7 @@ pub fn visit(
             .then(|| Watcher::start(child.pid, child.had.own.clone()))
             .flatten();
         let resident = (data.memory && forget_peak(child.pid))
-            .then(|| peak_rss_bytes(child.pid))
+            .then(|| peak_bytes(child.pid))
             .flatten();
         subject.release(&forked, doing)?;
         let mut seconds = 0.0;
@@ -173,7 +173,7 @@ pub fn visit(
         );
         let mut child = looked?;
         child.seen = seen;
-        let most = resident.and_then(|_| peak_rss_bytes(child.ready.pid));
+        let most = resident.and_then(|_| peak_bytes(child.ready.pid));
         child.resident_peak_growth = resident
             .zip(most)
             .map(|(before, most)| most.saturating_sub(before));

@@ -153,19 +153,6 @@ pub fn rss_bytes(pid: i32) -> Option<u64> {
     map.extension.map.get("Rss").copied()
 }
 
-/// Lets the kernel forget how much resident memory a process has had at most; whether it does.
-pub fn forget_peak(pid: i32) -> bool {
-    // Only this of what can be written there (proc(5)): all else would lose marks of pages.
-    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
-}
-
-/// What a process had at most of resident memory, in bytes, since then (`VmHWM` of
-/// `/proc/PID/status`); `None` where that cannot be read.
-pub fn peak_rss_bytes(pid: i32) -> Option<u64> {
-    let status = Process::new(pid).and_then(|process| process.status());
-    status.ok()?.vmhwm.map(|kib| kib << 10)
-}
-
 /// Minor page faults since the process began, from `/proc/PID/stat` alone: the sums above make the
 /// kernel look at every page of the process.
 ///

@@ -39,7 +39,7 @@ pub use at_fork::{AtFork, at_next_fork};
 pub use capabilities::{CAP_SYS_PTRACE, has_capability};
 pub use counters::{
     Counters, SharedParts, anonymous_pss, bytes_read, children_of, counters, family_bytes,
-    forget_peak, is_in_swap, minor_faults, peak_rss_bytes, rss_bytes, settle, shared_parts,
+    is_in_swap, minor_faults, rss_bytes, settle, shared_parts,
 };
 pub use descent::{Grown, Relatives};
 pub use faults::{
@@ -58,7 +58,7 @@ pub use pagemap::{
     FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
     present_pages,
 };
-pub use peak::{Sizes, forget_peak, sizes};
+pub use peak::{Sizes, forget_peak, peak_bytes, sizes};
 pub use sharing::{Disagreement, Regions, SharedAtFork, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};
