@@ -11,7 +11,7 @@ use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
 use super::terminal;
 use crate::compare::TOLERANCE;
-use crate::documents::{self, Document};
+use crate::documents::{self, AnyDocument};
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
 use crate::output::Output;
@@ -130,7 +130,7 @@ impl AdviseArgs {
     fn on_document(&self) -> Result<(), CommandError> {
         let output = Output::open(self.run.output.as_deref())?;
         let path = Path::new(&self.fixture);
-        let Document::Trees(trees) = documents::read_any(path)? else {
+        let AnyDocument::Trees(trees) = documents::read_any(path)? else {
             return Err(CommandError::NoTrees {
                 path: path.to_owned(),
             });

@@ -135,12 +135,12 @@ pub(super) fn load(subject: &mut Subject) -> Result<(), DriverError> {
         name: "_data_keeper".into(),
         file: "python_fixtures/ways/data_parent.py".into(),
         folder: None,
-        source: "from _data_parent import keep\n".into(),
+        source: "from _data_parent import keep as before_fork\n".into(),
     };
     // Nobody else holds the data then, so that a way can let go of it.
-    if subject.remedy("keep", vec![keeper], "keep")?.is_ok() {
-        subject.adopt()?;
-    }
+    subject.remedy("keep", keeper)?;
+    subject.before_fork("keep")?;
+    subject.adopt()?;
     Ok(())
 }
 
