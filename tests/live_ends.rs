@@ -73,7 +73,7 @@ fn what_a_process_does_right_before_its_end_is_counted_to_the_page(#[case] way: 
     if cannot_record("the ends of processes") {
         return;
     }
-    for interpreter in by_python::interpreters() {
+    for interpreter in by_python::builds() {
         let (pids, recorded) = steps(way, &interpreter.program);
         assert_eq!(recorded.lost_faults, 0);
         assert_eq!(recorded.without_last_look, Some(Vec::new()));

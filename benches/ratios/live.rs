@@ -18,7 +18,7 @@ use refcow::python::Interpreter;
 
 use crate::observer_memory::peak_mib;
 use crate::subject::{beside, succeeded};
-use crate::table::Table;
+use crate::table::RatioTable;
 use crate::{BenchResult, packages, page_state, turns};
 
 const REFCOW: &str = env!("CARGO_BIN_EXE_refcow");
@@ -29,7 +29,7 @@ const ONE_IN: u64 = 7;
 pub fn run(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     look(criterion, interpreter, table)?;
     classify(criterion, interpreter, table)?;
@@ -86,7 +86,7 @@ impl Drop for Tree {
 fn look(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     let what = "attach --for 0 on 5 × 1 GiB : bare pread of their pagemaps";
     let bytes = GIB.to_string();
@@ -117,7 +117,7 @@ fn look(
 fn classify(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     let what = "classifying a faulted address, cold";
     let minor = interpreter.series.1;
@@ -154,7 +154,7 @@ fn classify(
 fn programs(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     let program = |file: &str| {
         let mut words = vec![interpreter.executable.clone()];
@@ -228,7 +228,7 @@ fn programs(
 fn many_faults(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     let what = "refcow's memory, run with 1,000,000 page faults";
     let mut peak = None;
@@ -266,7 +266,7 @@ fn many_faults(
 fn idle(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     let what = "refcow's part of a processor while a tree of 5 idles";
     const TIME: Duration = Duration::from_secs(3);
@@ -403,7 +403,7 @@ impl Drop for Attached {
 fn server(
     criterion: &mut Criterion,
     interpreter: &Interpreter,
-    table: &mut Table,
+    table: &mut RatioTable,
 ) -> BenchResult<()> {
     const REQUESTS: u32 = 400;
     let rows: [(&str, &[&str], f64); 2] = [
