@@ -11,6 +11,7 @@ use super::region::RegionName;
 
 /// One forked child that visited the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Default))]
 #[serde(deny_unknown_fields)]
 pub struct Child {
     /// Time between the child's entry into the visit and its return, by the child's own monotonic clock.
@@ -111,6 +112,7 @@ pub struct Peak {
 ///
 /// They need not be 0: a fault may also map in a page without copying it, or give the child a page that is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, derive(Default))]
 #[serde(deny_unknown_fields)]
 pub struct CrossChecks {
     /// Minor faults less unshared pages.
@@ -261,31 +263,11 @@ mod tests {
     #[test]
     fn an_unknown_part_makes_the_sum_unknown_not_smaller() {
         let child = Child {
-            visit_seconds: 0.0,
-            minor_faults: 0,
-            uss_bytes_before: None,
-            uss_bytes_after: None,
-            pages_copied_by_fork: 0,
-            new_pages: None,
-            file_pages: None,
-            bytes: None,
-            peak: None,
-            resident_peak_growth_bytes: None,
-            made: Vec::new(),
-            imported: Vec::new(),
-            processes: None,
-            copied_on_the_way: Vec::new(),
             regions: vec![
                 region(RegionName::Header, 3, Some(2)),
                 region(RegionName::Rest, 4, None),
             ],
-            written: Vec::new(),
-            lost_faults: 0,
-            cross_checks: CrossChecks {
-                faults_minus_unshared: 0,
-                uss_pages_minus_unshared: None,
-                uss_growth: None,
-            },
+            ..Child::default()
         };
         assert_eq!(child.totals().unshared, 7);
         assert_eq!(child.totals().identical, None);

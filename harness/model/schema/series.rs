@@ -124,24 +124,10 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CrossChecks, Region, RegionName, Tree};
+    use crate::{Region, RegionName, Tree};
 
     fn measurement(fixture: &str, visit: &str, copied: &[u64]) -> Measurement {
         let child = |unshared: &u64| Child {
-            visit_seconds: 0.0,
-            minor_faults: 0,
-            uss_bytes_before: None,
-            uss_bytes_after: None,
-            pages_copied_by_fork: 0,
-            new_pages: None,
-            file_pages: None,
-            bytes: None,
-            peak: None,
-            resident_peak_growth_bytes: None,
-            made: Vec::new(),
-            imported: Vec::new(),
-            processes: None,
-            copied_on_the_way: Vec::new(),
             regions: vec![Region {
                 name: RegionName::Header,
                 pages: 10,
@@ -150,13 +136,7 @@ mod tests {
                 causes: None,
                 map: None,
             }],
-            written: Vec::new(),
-            lost_faults: 0,
-            cross_checks: CrossChecks {
-                faults_minus_unshared: 0,
-                uss_pages_minus_unshared: None,
-                uss_growth: None,
-            },
+            ..Child::default()
         };
         Measurement {
             fixture: fixture.into(),
