@@ -23,11 +23,23 @@ const SAY_AND_HANG: &str = "say(os.getpid())\nwhile True: signal.pause()";
     "--python path/to/venv"
 )]
 fn an_exception_is_shown_with_the_line_that_raised_it(
-    #[values(When::Import, When::Build, When::Prepare, When::Visit)] when: When,
+    #[values(When::Build, When::Visit)] when: When,
     #[case] action: &str,
     #[case] error: &str,
     #[case] help: &str,
 ) {
+    is_shown_with_its_line(when, action, error, help);
+}
+
+#[rstest]
+fn so_is_one_before_the_data_is_built_and_before_the_fork(
+    #[values(When::Import, When::Prepare)] when: When,
+) {
+    let (error, help) = ("KeyError: 'a'", "fix the error in the dataset's code");
+    is_shown_with_its_line(when, "{}['a']", error, help);
+}
+
+fn is_shown_with_its_line(when: When, action: &str, error: &str, help: &str) {
     let place = Place::new();
     let (_, during) = when.of_whom();
     let line = include_str!("fixtures/acts.py")
@@ -71,10 +83,23 @@ fn what_is_raised_at_exit_does_not_keep_a_child_from_its_end(
 #[case::read_from_nowhere("ctypes.string_at(0)", "was killed by SIGSEGV")]
 #[case::aborted("os.abort()", "was killed by SIGABRT")]
 fn a_process_that_dies_is_told_with_how_and_when(
-    #[values(When::Import, When::Build, When::Prepare, When::Visit, When::Exit)] when: When,
+    #[values(When::Build, When::Visit)] when: When,
     #[case] action: &str,
     #[case] how: &str,
 ) {
+    is_told_with_how_and_when(when, action, how);
+}
+
+#[rstest]
+fn so_is_one_that_dies_at_another_time(
+    #[values(When::Import, When::Prepare, When::Exit)] when: When,
+    #[values(("os._exit(7)", "exited with status 7"), ("os.abort()", "was killed by SIGABRT"))]
+    dies: (&str, &str),
+) {
+    is_told_with_how_and_when(when, dies.0, dies.1);
+}
+
+fn is_told_with_how_and_when(when: When, action: &str, how: &str) {
     let place = Place::new();
     let (who, during) = when.of_whom();
     place
