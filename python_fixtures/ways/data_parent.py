@@ -428,4 +428,10 @@ def kill_one(patience):
         return "hangs"
     except Exception as error:
         return "hangs" if type(error).__name__ == "TimeoutError" else "unusable"
+    finally:
+        # It starts another worker, which would complain of a parent that is killed while it sends the data.
+        handler = getattr(job.pool, "_worker_handler", None)
+        if handler is not None:
+            handler._state = "TERMINATE"
+            handler.join(LOOKING)
     return "usable"

@@ -125,9 +125,14 @@ pub enum SharingError {
         reason: String,
     },
     /// The user's data could not be built.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Dataset(#[from] DatasetError),
+    #[error("{error}")]
+    Dataset {
+        /// Why not.
+        error: Box<DatasetError>,
+        /// What to do about it.
+        #[help]
+        help: Option<String>,
+    },
     /// A way could not be measured.
     #[error("{way}: {error}")]
     Failed {
@@ -139,6 +144,15 @@ pub enum SharingError {
         #[help]
         help: Option<String>,
     },
+}
+
+impl From<DatasetError> for SharingError {
+    fn from(error: DatasetError) -> Self {
+        Self::Dataset {
+            help: miette::Diagnostic::help(&error).map(|help| help.to_string()),
+            error: Box::new(error),
+        }
+    }
 }
 
 /// What to do about a child that ended so.
@@ -162,7 +176,7 @@ impl SharingError {
     /// Whether the user asked for something that cannot be.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Dataset(error) => error.is_bad_input(),
+            Self::Dataset { error, .. } => error.is_bad_input(),
             _ => matches!(
                 self,
                 Self::UnknownWay { .. }
@@ -188,7 +202,7 @@ impl SharingError {
     /// Whether the user ended the run.
     pub fn is_interruption(&self) -> bool {
         match self {
-            Self::Dataset(error) => error.is_interruption(),
+            Self::Dataset { error, .. } => error.is_interruption(),
             Self::Failed { error, .. } => error.is_interruption(),
             _ => false,
         }
