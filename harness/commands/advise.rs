@@ -11,7 +11,7 @@ use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
 use super::terminal;
 use crate::compare::TOLERANCE;
-use crate::documents::{self, AnyDocument};
+use crate::documents;
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
 use crate::output::Output;
@@ -130,11 +130,7 @@ impl AdviseArgs {
     fn on_document(&self) -> Result<(), CommandError> {
         let output = Output::open(self.run.output.as_deref())?;
         let path = Path::new(&self.fixture);
-        let AnyDocument::Trees(trees) = documents::read_any(path)? else {
-            return Err(CommandError::NoTrees {
-                path: path.to_owned(),
-            });
-        };
+        let trees = documents::read_trees(path)?;
         let style = match self.format {
             WordsFormat::Json => return Err(CommandError::NothingAnew),
             WordsFormat::Markdown => Style::Markdown,

@@ -25,14 +25,7 @@ pub enum CommandError {
         "record both with `refcow run` or `attach --for TIME`, while workers are at work"
     ))]
     NoWorkersInCommon,
-    /// Advice on a document that is of no trees.
-    #[error("{} has measurements, and no tree of processes", path.display())]
-    #[diagnostic(help(
-        "name the Python file that it was measured of: refcow tries each remedy with the data; \
-         or print the advice that is in it: refcow report FILE --format markdown"
-    ))]
-    NoTrees { path: PathBuf },
-    /// The same in JSON.
+    /// Advice on a tree in JSON.
     #[error("there is no JSON of advice on a tree: nothing is measured for it")]
     #[diagnostic(help(
         "the document has each finding with what to do; print the rest with --format markdown"

@@ -21,7 +21,7 @@ use crate::model::{Child, RegionMap, Tree};
 use crate::objects::ObjectMap;
 use crate::observe::{
     self, Counters, Recorder, Regions, Relatives, Unavailable, Watcher, counters, family_bytes,
-    forget_peak, identical_pages, page_size, peak_bytes, settle,
+    forget_peak, identical_pages, page_size, settle, sizes,
 };
 use crate::protocol::{ChildMessage, Job};
 use crate::threads::{self, both};
@@ -130,7 +130,7 @@ pub fn visit(
             .then(|| Watcher::start(child.pid, child.had.own.clone()))
             .flatten();
         let resident = (data.memory && forget_peak(child.pid))
-            .then(|| peak_bytes(child.pid))
+            .then(|| most_resident(child.pid))
             .flatten();
         subject.release(&forked, doing)?;
         let mut seconds = 0.0;
@@ -173,7 +173,7 @@ pub fn visit(
         );
         let mut child = looked?;
         child.seen = seen;
-        let most = resident.and_then(|_| peak_bytes(child.ready.pid));
+        let most = resident.and_then(|_| most_resident(child.ready.pid));
         child.resident_peak_growth = resident
             .zip(most)
             .map(|(before, most)| most.saturating_sub(before));
@@ -278,6 +278,11 @@ fn memory_of(everybody: &[i32], witness: i32) -> Result<Option<u64>, VisitError>
     let sum: Option<u64> = sums?.into_iter().sum();
     let of_witness = own(&states(witness)?).len() * page_size();
     Ok(sum.map(|sum| sum.saturating_sub(of_witness)))
+}
+
+/// The most that was resident of a process, if the kernel tells.
+fn most_resident(pid: i32) -> Option<u64> {
+    sizes(pid).ok()?.peak_bytes
 }
 
 /// Everybody but this child, when it has made its visit. A copy gives those who share its original

@@ -10,7 +10,7 @@ use crate::experiment::plan::{Dataset, Plan};
 use crate::experiment::steps::Step;
 use crate::fixtures::EXIT;
 use crate::model::{Advice, Compared, Measurement, Warning};
-use crate::observe::{self, family_bytes, forget_peak, peak_bytes, rss_bytes, settle};
+use crate::observe::{self, family_bytes, forget_peak, rss_bytes, settle, sizes};
 use crate::protocol::{Job, ModuleSource};
 use crate::remedies::Remedy;
 
@@ -94,7 +94,8 @@ pub(super) fn attempt(
         Ok((seconds, replaced)) => (code_seconds + seconds, replaced),
         Err(error) => return not_applicable(at(error.into())),
     };
-    let prepare_peak_bytes = knows_peak.then(|| peak_bytes(subject.pid())).flatten();
+    let sizes = knows_peak.then(|| sizes(subject.pid()).ok()).flatten();
+    let prepare_peak_bytes = sizes.and_then(|sizes| sizes.peak_bytes);
     if replaced
         && compare
         && let Err(error) = compare_all(subject)

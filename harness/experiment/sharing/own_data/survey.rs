@@ -15,7 +15,7 @@ use crate::experiment::sharing::measure::{parsed, temporary_folder};
 use crate::experiment::visit::VisitError;
 use crate::fixtures;
 use crate::model::ways::{Needs, data_ways};
-use crate::model::{ForkCost, StartMethod, Warning, one_line};
+use crate::model::{ForkCost, StartMethod, Warning};
 use crate::observe::{anonymous_pss, rss_bytes, settle};
 use crate::protocol::{BuiltWith, ModuleSource};
 use crate::temporary::TemporaryFolder;
@@ -139,8 +139,10 @@ pub(super) fn load(subject: &mut Subject) -> Result<(), DriverError> {
     };
     // Nobody else holds the data then, so that a way can let go of it.
     subject.remedy("keep", keeper)?;
-    subject.before_fork("keep")?;
-    subject.adopt()?;
+    let (_, replaced) = subject.before_fork("keep")?;
+    if replaced {
+        subject.adopt()?;
+    }
     Ok(())
 }
 
@@ -176,8 +178,7 @@ fn look(
         .filter_map(|way| way.package.as_ref())
         .collect();
     let seen = subject.call("survey", vec![json!(original), json!(packages)])?;
-    let mut seen: Seen = parsed("survey", seen)?;
-    seen.not_picklable = seen.not_picklable.as_deref().map(one_line);
+    let seen: Seen = parsed("survey", seen)?;
     let seconds: Vec<f64> = parsed("forks", subject.call("forks", Vec::new())?)?;
     let resident_bytes = rss_bytes(subject.pid()).unwrap_or(0);
     Ok(Survey {
