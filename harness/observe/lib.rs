@@ -58,7 +58,7 @@ pub use pagemap::{
     FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
     present_pages,
 };
-pub use peak::{Sizes, forget_peak, peak_bytes, sizes};
+pub use peak::{Sizes, forget_peak, sizes};
 pub use sharing::{Disagreement, Regions, SharedAtFork, agree};
 pub use unavailable::{Permission, Unavailable};
 pub use waiting::{Locked, locked, other_threads};

@@ -37,8 +37,3 @@ pub fn sizes(pid: i32) -> Result<Sizes, Error> {
 pub fn forget_peak(pid: i32) -> bool {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
 }
-
-/// The most resident memory of a process since then, in bytes; `None` where that cannot be read.
-pub fn peak_bytes(pid: i32) -> Option<u64> {
-    sizes(pid).ok()?.peak_bytes
-}
