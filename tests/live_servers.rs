@@ -183,19 +183,11 @@ impl Server {
     fn halt(&self, workers: &BTreeSet<i32>) {
         let all = self.with_parent(workers);
         all.iter().for_each(|pid| settle(*pid).unwrap());
-        for pid in all {
-            kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
-            let state = || Process::new(pid).and_then(|process| process.stat());
-            while state().unwrap().state != 'T' {
-                std::thread::yield_now();
-            }
-        }
+        all.into_iter().for_each(stop);
     }
 
     fn go_on(&self, workers: &BTreeSet<i32>) {
-        for pid in self.with_parent(workers) {
-            kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
-        }
+        self.with_parent(workers).into_iter().for_each(go_on);
     }
 
     fn with_parent(&self, workers: &BTreeSet<i32>) -> Vec<i32> {
@@ -203,17 +195,18 @@ impl Server {
         workers.iter().copied().chain([parent]).collect()
     }
 
-    /// Has all workers do it.
+    /// Has all workers do it. While one does, the kernel may give all that comes to another one: those that have done it stand still.
     fn ask_all(&mut self, what: &str) -> BTreeSet<i32> {
-        const MOST: usize = 1000;
+        let stands_still = matches!(self.asks, Asks::Http(_));
         let mut workers = BTreeSet::new();
-        for _ in 0..MOST {
-            workers.insert(self.ask(what));
-            if workers.len() == WORKERS {
-                return workers;
+        while workers.len() < WORKERS {
+            let worker = self.ask(what);
+            if workers.insert(worker) && stands_still {
+                stop(worker);
             }
         }
-        panic!("{MOST} requests had {} workers", workers.len());
+        workers.iter().copied().for_each(go_on);
+        workers
     }
 
     /// Ends it as its users do; what refcow has written.
@@ -243,6 +236,19 @@ impl Drop for Server {
             let _ = sends.wait();
         }
     }
+}
+
+/// Has a process stand still, whether somebody traces it or not.
+fn stop(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    let state = || Process::new(pid).and_then(|process| process.stat());
+    while !matches!(state().unwrap().state, 'T' | 't') {
+        std::thread::yield_now();
+    }
+}
+
+fn go_on(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
 }
 
 fn recorded(tree: &TreeFigures) -> &RecordedFigures {
