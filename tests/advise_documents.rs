@@ -79,3 +79,61 @@ fn remedies_are_no_fixtures_and_each_is_told_in_the_help() {
     let help = run::stdout(&["advise", LOADER, "--help"]);
     assert!(help.contains("Reads each sample once"), "{help}");
 }
+
+/// A recording of a program: one worker copied for the collector, and for reference counts.
+fn tree(python: &str) -> String {
+    let process = |depth: u64, pid: u64, copied: u64| {
+        json!({
+            "pid": pid, "parent_pid": 1, "depth": depth, "command": "python app.py", "ended": true, "copied_pages": copied,
+            "given_back_pages": 0, "new_pages": 0, "rewritten_pages": 0, "unknown_pages": 0, "shutdown_pages": 0
+        })
+    };
+    let cause = |cause: &str, pages: u64| {
+        json!({
+            "pages_are": "copied", "cause": cause, "type": "list", "function": "visit", "thread": "main", "phase": "work",
+            "pages": pages
+        })
+    };
+    json!({
+        "schema_version": 1, "refcow_version": "0.1.0", "page_bytes": 4096,
+        "trees": [{
+            "python": python, "processes": [],
+            "recorded": {
+                "seconds": 1.0, "lost_faults": 0, "with_kernel_writes": true, "executed": 0, "moments": [],
+                "processes": [process(0, 10, 0), process(1, 11, 3000)],
+                "causes": [cause("gc", 2000), cause("refcount", 1000)]
+            }
+        }]
+    })
+    .to_string()
+}
+
+#[test]
+fn findings_of_a_tree_become_remedies_with_their_code() {
+    let place = Place::new();
+    let file = place.file("tree.json", &tree("CPython 3.13"));
+    let said = run::stdout(&["advise", &file]);
+    let collections = said.find("1. Workers copied 7.8 MiB").expect(&said);
+    let counts = said.find("2. Workers copied 3.9 MiB").expect(&said);
+    let code = said.find("          gc.freeze()\n").expect(&said);
+    assert!(collections < code && code < counts, "{said}");
+    assert!(
+        said[counts..].contains("pickled rows: ")
+            && said.contains("`refcow advise FILE.py` writes")
+    );
+    // What this Python does not have is not named.
+    assert!(!said.contains("immortal"), "{said}");
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 80),
+        "{said}"
+    );
+    let newer = place.file("newer.json", &tree("CPython 3.15"));
+    assert!(run::stdout(&["advise", &newer]).contains("immortal objects: "));
+    let markdown = run::stdout(&["advise", &file, "--format", "markdown"]);
+    assert!(markdown.contains("```\nimport gc\n"), "{markdown}");
+    let json = place.refcow(["advise", &file, "--format", "json"]);
+    place.run(json).refuses(2, "no JSON", "--format markdown");
+    let other = place.file("run.json", &serde_json::to_string(&canned()).unwrap());
+    let other = place.refcow(["advise", &other]);
+    place.run(other).refuses(2, "no recording", "");
+}

@@ -60,20 +60,29 @@ fn add_tree(text: &mut String, tree: &TreeFigures, style: Style) {
             style,
         );
         let mut written = false;
-        for remedy in remedies()
-            .iter()
-            .filter(|one| one.answers.contains(&finding.id))
-        {
+        let answers = |one: &&Remedy| one.answers.contains(&finding.id) && is_in(one, tree);
+        for remedy in remedies().iter().filter(answers) {
             add_remedy(text, remedy, style);
             written |= remedy.code_for("NAME").is_none();
         }
         if written {
             add(text, WRITTEN, "   ", style);
         }
-        if let Style::Terminal { .. } = style {
+        if let Style::Terminal { .. } = style
+            && !text.ends_with("\n\n")
+        {
             text.push('\n');
         }
     }
+}
+
+/// Whether the Python of a tree has a remedy; of one that nobody knows, whether all have.
+fn is_in(remedy: &Remedy, tree: &TreeFigures) -> bool {
+    let series = tree.python.as_deref().and_then(|python| {
+        let (major, minor) = python.strip_prefix("CPython ")?.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    remedy.is_in(series.unwrap_or_default())
 }
 
 fn add_remedy(text: &mut String, remedy: &Remedy, style: Style) {
