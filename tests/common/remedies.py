@@ -95,7 +95,7 @@ def check(data, told):
     else:
         assert list(new) == list(data) and [new[place] for place in range(len(data))] == list(data)
         assert list(map(repr, new)) == list(map(repr, data)) and list(map(type, new)) == list(map(type, data)) or "dict" in repr(type(data[0]))
-        assert new[-1] == data[-1] and data[3] in new
+        assert new[-1] == data[-1] and new[-len(data)] == data[0] and data[3] in new
         if not isinstance(data, collections.deque):
             assert list(new[2:-3:2]) == list(data[2:-3:2])
             if not isinstance(new, memoryview):
@@ -167,7 +167,7 @@ else:
     raise AssertionError("changed")
 
 # Of what imports import, they are the first.
-assert imports.code(None, ["textwrap", "csv"])["code"].startswith("import csv\nimport textwrap\n\n\ndef before_fork")
+assert imports.code(None, ["_csv", "csv", "textwrap"])["code"].startswith("import csv\nimport textwrap\n\n\ndef before_fork")
 assert refused(lambda data: imports.code(data, ["nowhere.at.all"]), None)
 
 try:
