@@ -265,7 +265,7 @@ fn more(data: &OwnData, ways: &[Vec<&OwnDataWay>]) -> Option<Columns> {
     for (way, line) in lines {
         let off = line.kept_back.map_or_else(
             || "unknown".to_owned(),
-            |kept| format!("{:+.1} %", kept.error * 100.0).replace('-', "−"),
+            |kept| format!("{:.1} %", kept.error * 100.0).replace('-', "−"),
         );
         table.rows.push(vec![
             label(data, way),

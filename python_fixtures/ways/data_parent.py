@@ -29,6 +29,9 @@ MOST_COMPARED = 1 << 30
 # How long what a forked process finds out may take.
 LOOKING = 120
 
+# How long a pool may take to send the data to one more worker.
+PATIENCE = 20
+
 # Forks that are timed.
 FORKS = 5
 
@@ -433,5 +436,9 @@ def kill_one(patience):
         handler = getattr(job.pool, "_worker_handler", None)
         if handler is not None:
             handler._state = "TERMINATE"
-            handler.join(LOOKING)
+            # It waits for this, or for the end of a worker.
+            notifier = getattr(job.pool, "_change_notifier", None)
+            if notifier is not None:
+                notifier.put(None)
+            handler.join(PATIENCE)
     return "usable"

@@ -54,7 +54,7 @@ fn chart(
         let kept = line.kept_back.map_or_else(
             || "no point was kept back".to_owned(),
             |kept| {
-                let error = format!("{:+.1} %", kept.error * 100.0).replace('-', "−");
+                let error = format!("{:.1} %", kept.error * 100.0).replace('-', "−");
                 format!("off by {error} at {}", count(kept.workers))
             },
         );
