@@ -144,7 +144,7 @@ fn all_end_at_the_time_limit(hanging: &[(When, &str)]) {
         let action = format!("say('hangs')\n{action}");
         let mut measure = place.measure_fixture_that(*when, &action);
         // Long enough for all that comes before on a busy machine.
-        measure.args(["--timeout", "2"]);
+        measure.args(["--timeout", "4"]);
         let mut run = place.start(measure);
         run.hear();
         run
@@ -155,7 +155,7 @@ fn all_end_at_the_time_limit(hanging: &[(When, &str)]) {
         let (who, doing) = when.of_whom();
         run.wait()
             .says(&format!("the {who} did not finish {doing}"))
-            .refuses(3, " within 2 s", "--timeout");
+            .refuses(3, " within 4 s", "--timeout");
         place.nothing_remains();
     }
 }

@@ -669,7 +669,7 @@ fn what_may_be_released_is_not_said_to_be_for_ever() {
             "import multiprocessing, signal, threading\nLOCK = threading.Lock()\nS = multiprocessing.Lock()\ndef visit_look(data):\n    print('waits', file=open({said:?}, 'w'), flush=True)\n    {waits}\n"
         );
         let look = format!("{}:look", file(place, &text));
-        let mut run = place.start(place.measure([&look, "--timeout=2"]));
+        let mut run = place.start(place.measure([&look, "--timeout=4"]));
         run.hear();
         run
     });
