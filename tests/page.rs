@@ -204,7 +204,7 @@ fn the_finding_names_what_does_not_hold() {
         .unwrap();
     assert_eq!(
         title,
-        "Of 4 statements of the article, tested with CPython 3.9.18 to 3.15.0: 1 holds, 1 depends on the version, \
+        "Of 4 statements of the article, tested with CPython\u{a0}3.9.18 to 3.15.0: 1 holds, 1 depends on the version, \
          1 does not hold, 1 could not be tested here."
     );
     assert!(page.contains("<li>Does not hold: What the article says of read-only"));
