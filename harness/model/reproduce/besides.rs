@@ -145,6 +145,8 @@ pub(super) fn advice(run: &Run, now: &Run, incomplete: bool, comparing: &mut Com
             && one.measurement.prepare == other.measurement.prepare
             && one.measurement.children.len() == other.measurement.children.len()
         {
+            let sharing = [one, other].map(|again| again.measurement.sharing.clone());
+            comparing.word(|| of("measured again, sharing"), &sharing[0], &sharing[1]);
             measurement::compare(&one.measurement, &other.measurement, comparing);
         }
     }
@@ -170,6 +172,18 @@ fn remedies(one: &Tried, other: &Tried, of: &dyn Fn(&str) -> String, comparing: 
     }
     let compared = |tried: &Tried| format!("{:?}", tried.compared);
     comparing.word(|| of("what was compared"), &compared(one), &compared(other));
+    for (what, one, other) in [
+        ("code", &one.code, &other.code),
+        ("what it replaced", &one.replaced, &other.replaced),
+        ("what it left as it is", &one.kept, &other.kept),
+    ] {
+        comparing.word(|| of(what), &one.join("\n"), &other.join("\n"));
+    }
+    comparing.memory(
+        || of("memory of the parent at most, while it was prepared"),
+        one.prepare_peak_bytes,
+        other.prepare_peak_bytes,
+    );
     comparing.memory(
         || of("memory of the parent"),
         one.parent_bytes,
