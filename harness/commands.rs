@@ -20,6 +20,7 @@ pub(crate) mod new;
 mod options;
 pub(crate) mod packaging;
 pub(crate) mod pythons;
+mod recording;
 pub(crate) mod report;
 mod report_folder;
 pub(crate) mod reproduce;

@@ -19,6 +19,6 @@ mod warnings;
 
 pub use error::{ExperimentError, told};
 pub use launch::launch;
-pub use plan::{Dataset, Observable, Plan};
+pub use plan::{Dataset, Observable, Plan, SharedDataset};
 pub use run::{MeasuredPlan, calibrate, run};
 pub use steps::Step;

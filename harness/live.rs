@@ -11,6 +11,7 @@ pub mod ending;
 mod error;
 pub mod family;
 pub mod keys;
+pub mod line_of;
 pub mod lines;
 pub mod look;
 mod map;

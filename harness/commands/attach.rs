@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::error::CommandError;
-use super::options::{LiveFormat, RecordingOptions};
+use super::options::LiveFormat;
+use super::recording::RecordingOptions;
 use super::report_folder;
 use super::terminal::{self, width_of};
 use crate::live::document::{self, Trees};

@@ -10,7 +10,7 @@ use super::rules;
 use super::session::{self, Judge, MeasureRequest};
 use super::sharing;
 use crate::claims::{Claims, Effort, Expectations};
-use crate::experiment::sharing::Selection as WantedWays;
+use crate::experiment::sharing::variant::Selection as WantedWays;
 use crate::report;
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::options::{RunOptions, WordsFormat};
 use super::rules;
 use super::session::{self, Judge, MeasureRequest};
 use crate::claims::{Claims, Effort};
-use crate::experiment::sharing::Selection as WantedWays;
+use crate::experiment::sharing::variant::Selection as WantedWays;
 use crate::model;
 use crate::report;
 

@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint, value_parser};
 
 use super::error::CommandError;
-use super::options::{DataOptions, PagesFormat, RunOptions, renamed};
+use super::options::{DataOptions, PagesFormat, RunOptions, baseline_name, renamed};
 use super::session::{self, MeasureRequest};
 use super::{compare as comparing, terminal};
 use crate::baselines::Baseline;
@@ -267,16 +267,4 @@ pub fn default_visits(fixture: &Fixture) -> Vec<String> {
 
 fn by() -> impl TypedValueParser<Value = By> {
     PossibleValuesParser::new(By::ALL.map(By::as_str)).try_map(|name| name.parse::<By>())
-}
-
-/// The name of a baseline, which becomes that of a file in one folder.
-pub(super) fn baseline_name(text: &str) -> Result<String, String> {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    if text.ends_with(".json") {
-        return Err("give the name without .json".into());
-    }
-    match !text.is_empty() && !text.starts_with('.') && text.chars().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err("a name has letters and digits, and -, _ or . after the first".into()),
-    }
 }

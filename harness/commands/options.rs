@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 
-use super::lines::LinesOptions;
 use super::terminal;
-use super::trees_baseline::TreesBaseline;
 use crate::compare::{FixtureOrVisit, Renamed, TOLERANCE};
 use crate::experiment::Plan;
 use crate::fixtures::parameters::Setting;
 use crate::fixtures::{self, FixtureError};
-use crate::live::pace;
 use crate::model::Tolerance;
 use crate::model::trees;
 use crate::output::Output;
@@ -181,30 +178,6 @@ pub enum LiveFormat {
     Csv,
 }
 
-/// What is shown while a tree is recorded, and how it is written then.
-#[derive(Debug, Args)]
-pub struct RecordingOptions {
-    /// Time between two lines on standard error, or two pictures on a terminal
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
-    pub every: Duration,
-    #[command(flatten)]
-    pub lines: LinesOptions,
-    /// How to write what is found
-    #[arg(long, value_enum, default_value_t)]
-    pub format: LiveFormat,
-    /// Where to write, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: Option<PathBuf>,
-    /// Write a page with charts and tables, too, to this directory
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub report: Option<PathBuf>,
-    #[command(flatten)]
-    pub baseline: TreesBaseline,
-    /// Show nothing while it records
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
 /// How far page counts may be apart.
 #[derive(Debug, Args)]
 pub struct ToleranceOptions {
@@ -278,6 +251,18 @@ fn subject(text: &str) -> Result<FixtureOrVisit, String> {
             fixture: stem.to_owned(),
             visit: visit.map(str::to_owned),
         }),
+    }
+}
+
+/// The name of a baseline, which becomes that of a file in one folder.
+pub fn baseline_name(text: &str) -> Result<String, String> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if text.ends_with(".json") {
+        return Err("give the name without .json".into());
+    }
+    match !text.is_empty() && !text.starts_with('.') && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a name has letters and digits, and -, _ or . after the first".into()),
     }
 }
 

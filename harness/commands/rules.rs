@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::CommandError;
 use crate::claims::{Claims, ClaimsError, Effort, Evidence, Expectations};
-use crate::experiment::sharing::Selection as WantedWays;
+use crate::experiment::sharing::variant::Selection as WantedWays;
 use crate::experiment::{Dataset, Observable, Plan};
 use crate::fixtures::parameters::Setting;
 use crate::fixtures::{self, FixtureError};

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::attach::rendered;
 use super::error::CommandError;
-use super::options::RecordingOptions;
+use super::recording::RecordingOptions;
 use super::report_folder;
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;

@@ -3,8 +3,7 @@
 use clap::Args;
 
 use super::error::CommandError;
-use super::measure::baseline_name;
-use super::options::LiveFormat;
+use super::options::{LiveFormat, baseline_name};
 use crate::baselines::{Baseline, BaselinePlace};
 use crate::live;
 use crate::model::trees::Trees;

@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::sharing;
+use super::sharing::variant::{OwnDataVariant, Selection};
 use crate::fixtures::parameters::BuildArguments;
 use crate::fixtures::{self, EXIT, Fixture, IDLE};
+use crate::model::StartMethod;
 use crate::remedies::remedies;
 use crate::variables::Variables;
 
@@ -27,9 +28,9 @@ pub struct Plan {
     /// How the command line asked for them.
     pub asked: Variables,
     /// Which ways to share data are to be compared.
-    pub alternatives: Option<sharing::Selection>,
+    pub alternatives: Option<Selection>,
     /// Data of the user's own that is to be shared with workers by each way.
-    pub own_data: Option<sharing::own_data::SharedDataset>,
+    pub own_data: Option<SharedDataset>,
     /// Children of each visit, from 1 to [`MOST_CHILDREN`](crate::protocol::MOST_CHILDREN).
     pub children: usize,
     /// Which interpreters, as [`choose_all`](crate::python::choose_all) takes them; none for the
@@ -53,6 +54,28 @@ pub struct Plan {
     /// Let the measured processes have transparent huge pages as the user's own program would have
     /// them.
     pub keep_huge_pages: bool,
+}
+
+/// What is to be shared, with whom, and how.
+#[derive(Clone, Debug)]
+pub struct SharedDataset {
+    /// What builds the data, and its one visit.
+    pub dataset: Dataset,
+    /// The ways, in order.
+    pub ways: Vec<OwnDataVariant>,
+    /// The start method that the user asked for.
+    pub required: Option<StartMethod>,
+    /// Numbers of workers, in ascending order.
+    pub workers: Vec<usize>,
+    /// How much memory there is, if the user says so.
+    pub memory_bytes: Option<u64>,
+}
+
+impl SharedDataset {
+    /// How often [`Step::Done`](super::steps::Step::Done) will come.
+    pub fn steps(&self) -> usize {
+        1 + self.ways.len() * self.workers.len()
+    }
 }
 
 /// One dataset and its visits.
@@ -138,7 +161,7 @@ impl Plan {
         let all: BTreeSet<String> = self
             .fixtures()
             .flat_map(|fixture| fixture.modules.iter().cloned())
-            .chain(ways.flat_map(sharing::Selection::modules))
+            .chain(ways.flat_map(Selection::modules))
             .collect();
         all.into_iter().collect()
     }

@@ -7,13 +7,13 @@ mod error;
 mod measure;
 pub mod own_data;
 mod selection;
-mod variant;
+pub mod variant;
 
 use std::collections::BTreeSet;
 
 pub use self::error::SharingError;
 use self::measure::{measure, start_methods};
-pub use self::selection::Selection;
+use self::variant::Selection;
 use super::steps::Step;
 use super::warnings::not_measured;
 use crate::driver::Launch;

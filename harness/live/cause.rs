@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use procfs::process::Process;
 
-use super::lines::LineOf;
+use super::line_of::LineOf;
 use super::python::LivePython;
 use super::recording::{Deed, InterpreterPhase, MadePage};
 use crate::model::Cause;

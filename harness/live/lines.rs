@@ -7,22 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cause::{Key, TreeCauses};
+use super::line_of::LineOf;
 use super::python::LivePython;
 use super::tracer::TracerSaid;
-use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
+use crate::observe::frames::{RemoteFrames, RunningAt};
 use crate::observe::{Fault, LiveMemory};
-
-/// What is known of the line of a page that was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LineOf {
-    /// Nobody looked.
-    #[default]
-    NotLooked,
-    /// The thread stood still, and it is not known where.
-    Unknown(NoLine),
-    /// Where it was.
-    Known(Arc<RunningAt>),
-}
 
 /// How lines are wanted.
 #[derive(Clone, Debug)]

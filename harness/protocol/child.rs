@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::control::ModuleSource;
 use crate::lines::LineIntervals;
+use crate::module_source::ModuleSource;
 use crate::raised::Raised;
 use refcow_model::RegionMap;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::child::Job;
+use crate::module_source::ModuleSource;
 use crate::raised::Raised;
 
 /// What the observer asks of the parent.
@@ -109,23 +110,6 @@ pub struct ForkRequest {
     pub channel: usize,
     /// What it is to do.
     pub job: Job,
-}
-
-/// A Python module in source.
-///
-/// The subject keeps them all: a field more here is heap more there, in front of the data, and
-/// shifts what shares a page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModuleSource {
-    /// Its name.
-    pub name: String,
-    /// The file name that tracebacks show.
-    pub file: String,
-    /// A folder to put first on `sys.path`, for a user's own file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<String>,
-    /// Its text.
-    pub source: String,
 }
 
 /// What a fixture's `build` is called with.

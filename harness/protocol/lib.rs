@@ -13,15 +13,17 @@
 mod child;
 mod control;
 mod lines;
+mod module_source;
 mod own_files;
 mod raised;
 
 pub use child::{ChildMessage, Job};
 pub use control::{
-    Argument, Arguments, BuiltWith, Deferred, Footprint, ForkRequest, ModuleSource, NamedArguments,
-    Reading, Reply, Request, Size, Started,
+    Argument, Arguments, BuiltWith, Deferred, Footprint, ForkRequest, NamedArguments, Reading,
+    Reply, Request, Size, Started,
 };
 pub use lines::{Interval, LineIntervals, PythonLine};
+pub use module_source::ModuleSource;
 pub use own_files::{OwnFiles, is_installed};
 pub use raised::Raised;
 

@@ -1,6 +1,6 @@
 //! Which files are the user's own: the one that was measured, and modules beside it.
 
-use crate::control::ModuleSource;
+use crate::module_source::ModuleSource;
 
 /// Names of files as code objects have them.
 #[derive(Clone, Debug, Default)]

@@ -95,7 +95,7 @@ def in_block(data):
 def shareable(data):
     from multiprocessing.shared_memory import ShareableList
     if len(data) > 1 << 14:
-        small = ShareableList([1])
+        small = ShareableList([1], name=segment_name())
         slow = not hasattr(small, "_allocated_offsets")
         small.shm.close()
         small.shm.unlink()

@@ -122,7 +122,7 @@ def check(job):
     """Raises NotPossible for what would take too long."""
     if job.transport == "shareable_list" and job.size > 1 << 17:
         from multiprocessing.shared_memory import ShareableList
-        small = ShareableList([1])
+        small = ShareableList([1], name=segment_name())
         slow = not hasattr(small, "_allocated_offsets")
         small.shm.close()
         small.shm.unlink()

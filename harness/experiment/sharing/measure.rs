@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::aftermath::left_after_kill;
 use super::error::SharingError;
-use super::selection::Selection;
-use super::variant::Variant;
+use super::variant::{Selection, Variant};
 use crate::driver::{DriverError, Launch, Subject};
 use crate::experiment::visit::VisitError;
 use crate::fixtures;

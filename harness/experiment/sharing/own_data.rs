@@ -10,52 +10,15 @@ use std::collections::BTreeSet;
 use self::measure::measure;
 use self::survey::{Survey, survey};
 use super::error::SharingError;
+use super::variant::OwnDataVariant;
 use crate::driver::{Launch, Surroundings};
 use crate::experiment::dataset::DatasetError;
-use crate::experiment::plan::{Dataset, Plan};
+use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::steps::Step;
 use crate::machine;
-use crate::model::ways::{OwnDataWayKind, Pickled, data_ways};
+use crate::model::ways::{Pickled, data_ways};
 use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, one_line, printable};
 use crate::suggest::offer;
-
-/// A way under one start method.
-#[derive(Clone, Copy, Debug)]
-pub struct OwnDataVariant {
-    /// The way.
-    pub way: &'static OwnDataWayKind,
-    /// Under which its workers are started.
-    pub start_method: StartMethod,
-}
-
-impl OwnDataVariant {
-    /// How messages name it.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.way.id, self.start_method)
-    }
-}
-
-/// What is to be shared, with whom, and how.
-#[derive(Clone, Debug)]
-pub struct SharedDataset {
-    /// What builds the data, and its one visit.
-    pub dataset: Dataset,
-    /// The ways, in order.
-    pub ways: Vec<OwnDataVariant>,
-    /// The start method that the user asked for.
-    pub required: Option<StartMethod>,
-    /// Numbers of workers, in ascending order.
-    pub workers: Vec<usize>,
-    /// How much memory there is, if the user says so.
-    pub memory_bytes: Option<u64>,
-}
-
-impl SharedDataset {
-    /// How often [`Step::Done`] will come.
-    pub fn steps(&self) -> usize {
-        1 + self.ways.len() * self.workers.len()
-    }
-}
 
 /// The ways of these names, or all, under the given start method, or under each way's own.
 ///

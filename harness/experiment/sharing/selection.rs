@@ -1,28 +1,11 @@
 //! Which ways are to be compared, and whether they fit.
 
-use std::collections::BTreeSet;
-
 use super::error::SharingError;
-use super::variant::Variant;
+use super::variant::{Selection, Variant};
 use crate::machine::MemoryLimits;
 use crate::model::StartMethod;
 use crate::model::ways::{WayMemory, ways};
 use crate::suggest::offer;
-
-/// What to compare.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// The ways, in order.
-    pub chosen: Vec<Variant>,
-    /// The start method that the user asked for: where this Python lacks it, nothing is measured.
-    pub required: Option<StartMethod>,
-    /// Bytes to hand over, eight for each integer.
-    pub size_bytes: u64,
-    /// Children of each way.
-    pub children: usize,
-    /// Go on although memory seems too small.
-    pub force: bool,
-}
 
 impl Selection {
     /// The ways of these names, or all, under the given start method, or under each way's own.
@@ -78,17 +61,6 @@ impl Selection {
         })
     }
 
-    /// No way yet.
-    pub fn none(size_bytes: u64, children: usize, force: bool) -> Self {
-        Self {
-            chosen: Vec::new(),
-            required: None,
-            size_bytes,
-            children,
-            force,
-        }
-    }
-
     /// One way more, under one start method, unless it is there already.
     ///
     /// # Errors
@@ -105,21 +77,6 @@ impl Selection {
             }
         }
         Ok(())
-    }
-
-    /// What is handed over: whole integers.
-    pub fn bytes(&self) -> u64 {
-        self.size_bytes / 8 * 8
-    }
-
-    /// What the chosen ways import.
-    pub fn modules(&self) -> Vec<String> {
-        let modules: BTreeSet<&String> = self
-            .chosen
-            .iter()
-            .flat_map(|chosen| &chosen.way.modules)
-            .collect();
-        modules.into_iter().cloned().collect()
     }
 
     /// Refuses what the machine has no room for. All ways are looked at before the first is

@@ -1,6 +1,8 @@
-//! A way to share, as it is measured.
+//! Ways to share, as they are measured, and which of them are wanted.
 
-use crate::model::ways::Way;
+use std::collections::BTreeSet;
+
+use crate::model::ways::{OwnDataWayKind, Way};
 use crate::model::{Alternative, StartMethod};
 
 /// A way under one start method.
@@ -16,6 +18,65 @@ impl Variant {
     /// How messages name it.
     pub fn name(&self) -> String {
         Alternative::name(&self.way.id, self.start_method)
+    }
+}
+
+/// A way for the user's own data, under one start method.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnDataVariant {
+    /// The way.
+    pub way: &'static OwnDataWayKind,
+    /// Under which its workers are started.
+    pub start_method: StartMethod,
+}
+
+impl OwnDataVariant {
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.way.id, self.start_method)
+    }
+}
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The ways, in order.
+    pub chosen: Vec<Variant>,
+    /// The start method that the user asked for: where this Python lacks it, nothing is measured.
+    pub required: Option<StartMethod>,
+    /// Bytes to hand over, eight for each integer.
+    pub size_bytes: u64,
+    /// Children of each way.
+    pub children: usize,
+    /// Go on although memory seems too small.
+    pub force: bool,
+}
+
+impl Selection {
+    /// No way yet.
+    pub fn none(size_bytes: u64, children: usize, force: bool) -> Self {
+        Self {
+            chosen: Vec::new(),
+            required: None,
+            size_bytes,
+            children,
+            force,
+        }
+    }
+
+    /// What is handed over: whole integers.
+    pub fn bytes(&self) -> u64 {
+        self.size_bytes / 8 * 8
+    }
+
+    /// What the chosen ways import.
+    pub fn modules(&self) -> Vec<String> {
+        let modules: BTreeSet<&String> = self
+            .chosen
+            .iter()
+            .flat_map(|chosen| &chosen.way.modules)
+            .collect();
+        modules.into_iter().cloned().collect()
     }
 }
 

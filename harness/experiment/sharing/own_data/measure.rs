@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::survey::{Survey, booted, build, load};
 use super::tree::look;
-use super::{OwnDataVariant, SharedDataset};
 use crate::driver::{Launch, Subject};
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::sharing::aftermath::left_after_kill;
 use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{
     PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
 };
+use crate::experiment::sharing::variant::OwnDataVariant;
 use crate::experiment::visit::VisitError;
 use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor, one_line};
 use crate::observe::{PageSet, agree, forget_peak};

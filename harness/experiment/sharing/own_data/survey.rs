@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::SharedDataset;
 use crate::driver::{DriverError, Launch, Subject};
 use crate::experiment::dataset::{Built, DatasetError, Loaded, build_in, modules, start};
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{parsed, temporary_folder};
 use crate::experiment::visit::VisitError;

@@ -13,6 +13,10 @@ use crate::schema::text::is_no_letter;
 
 /// No figure is beyond it, be it of bytes: 256 TiB, an address space of 48 bits. A few thousand of them can be added up.
 pub(super) const MOST: u64 = 1 << 48;
+/// 256 TiB of the smallest pages, as many as an address space of 48 bits has: sums of them fit into 64 bits.
+pub(super) const MOST_PAGES: u64 = 1 << 36;
+/// Of one measurement: as many as `--children` takes.
+pub(super) const MOST_CHILDREN: usize = 64;
 /// More than thirty years.
 pub(super) const MOST_SECONDS: f64 = 1e9;
 /// Less than any clock tells.

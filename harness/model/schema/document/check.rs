@@ -2,19 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::bounds::{MOST, MOST_SECONDS};
+use super::bounds::{MOST, MOST_CHILDREN, MOST_PAGES, MOST_SECONDS};
 use super::error::DocumentError;
 use super::own_data;
 use crate::{
     Advice, Calibration, Cause, Causes, Child, Fate, Measurement, Region, Report, Run, Tree,
 };
 
-/// 256 TiB of the smallest pages, as many as an address space of 48 bits has: sums of them fit into 64 bits.
-pub(super) const MOST_PAGES: u64 = 1 << 36;
 /// More than any kernel's base page.
 const MOST_PAGE_BYTES: u64 = 1 << 20;
-/// Of one measurement: as many as `--children` takes.
-pub(super) const MOST_CHILDREN: usize = 64;
 /// Interpreters on machines.
 const MOST_RUNS: usize = 1 << 8;
 /// Ten times all fixtures, visits and preparations with eight interpreters.

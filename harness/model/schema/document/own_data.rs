@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::bounds::MOST;
-use super::check::{MOST_CHILDREN, MOST_PAGES};
+use super::bounds::{MOST, MOST_CHILDREN, MOST_PAGES};
 use crate::{OwnDataFigures, OwnDataWay, Run, StartMethod};
 
 /// A place in a run, and what is wrong there; `None` where nothing is.
