@@ -69,6 +69,8 @@ def leads():
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A script's background job ignores some, and so would what it starts.
+    for one in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP): signal.signal(one, signal.SIG_DFL)
 how = sys.argv[1]
 child = subprocess.Popen(sys.argv[2:], stdin=terminal, stdout=subprocess.DEVNULL, stderr=terminal, preexec_fn=leads)
 shown = ''
