@@ -1,4 +1,4 @@
-//! The ways to share data of one's own: what each hands over, what does not apply and why, and what
+//! The ways to share a user's data: what each hands over, what does not apply and why, and what
 //! more workers take.
 
 use std::fs;

@@ -352,7 +352,7 @@ fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &RemedyVisit)
     }
 }
 
-/// Words of refcow's and names of the user's, as a document may hold them.
+/// What refcow says and what the user has named, as a document may hold them.
 fn lines(words: &[String]) -> Vec<String> {
     words.iter().map(|words| model::one_line(words)).collect()
 }

@@ -102,8 +102,8 @@ pub enum TimeOfVisit {
     Times(f64),
 }
 
-/// What times of a visit say, as it is and with a remedy. They are told from noise where each of
-/// one is longer than each of the other, but for the longest of many.
+/// What times of a visit say, as it is and with a remedy. They differ by more than noise where
+/// each of one is longer than each of the other, but for the longest of many.
 pub fn time_of_visit(as_it_is: &[f64], with_remedy: &[f64]) -> TimeOfVisit {
     let sorted = |times: &[f64]| {
         let mut times = times.to_vec();

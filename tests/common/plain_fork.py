@@ -1,4 +1,4 @@
-"""What parent and workers take together, told by os.fork and the kernel's own sums: nothing of refcow's is in it.
+"""What parent and workers take together, told by os.fork and the kernel's own sums: refcow has no part in it.
 
 plain_fork.py FILE VISIT WORKERS CODE [NAME=VALUE …]: builds the data of FILE, runs CODE (a file; `-` for none) as its own text tells
 to, forks, lets each worker visit, and prints {"pss": bytes, "anonymous": bytes, "returned": text} while all of them wait.

@@ -1,4 +1,4 @@
-//! Data of one's own with workers, as refcow could have measured it.
+//! A user's data with workers, as refcow could have measured it.
 
 use std::collections::BTreeMap;
 
