@@ -68,20 +68,33 @@ pub struct MadePage {
     pub fault: Fault,
 }
 
-/// A page that a process has made or copied.
+/// How a page that a process has written to came to be its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It copied what it had from its fork.
+    Copied,
+    /// It made the page, having forked so often.
+    Made(u32),
+    /// It had the page: nobody else did, or one that it has forked. Or it is not known.
+    Had,
+}
+
+/// A page that a process has written to.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     frame: Option<u64>,
     /// How often the process had forked when it wrote last.
     forks: u32,
-    /// And when it made the page; `None`: it had it from its own fork on.
-    made: Option<u32>,
+    origin: Origin,
 }
 
 impl Seen {
     /// Whether the process had the page when it had forked so often.
     fn was_there(&self, forks: u32) -> bool {
-        self.made.is_none_or(|made| made <= forks)
+        match self.origin {
+            Origin::Made(made) => made <= forks,
+            Origin::Copied | Origin::Had => true,
+        }
     }
 }
 
@@ -145,6 +158,8 @@ pub struct RecordedMember<M> {
     born: u32,
     forks: u32,
     seen: HashMap<u64, Seen>,
+    /// Of pages that it wrote more than once, how often it had forked at each time before the last.
+    earlier: HashMap<u64, Vec<u32>>,
 }
 
 impl<M> RecordedMember<M> {
@@ -237,6 +252,7 @@ impl<P: ProcessSource> Recording<P> {
             born,
             forks: 1,
             seen: HashMap::new(),
+            earlier: HashMap::new(),
         });
     }
 
@@ -277,6 +293,7 @@ impl<P: ProcessSource> Recording<P> {
                 if !self.members.iter().any(|one| one.parent == Some(place)) {
                     let member = &mut self.members[place];
                     (member.seen, member.had) = (HashMap::new(), None);
+                    member.earlier = HashMap::new();
                 }
             }
         }

@@ -1,7 +1,20 @@
 //! What a page fault did: whether it copied a page, made one, or neither.
+//!
+//! A write takes a frame more where somebody else still has what the process had: a [`Version`] of the page.
 
-use super::{Deed, HeldPages, MadePage, PageWords as _, ProcessSource, Recording, Seen};
+use super::{Deed, HeldPages, MadePage, Origin, PageWords as _, ProcessSource, Recording, Seen};
 use crate::observe::{Fault, Word, page_size};
+
+/// What stands in a page: who wrote it last, and how often that process had forked by then. Who has the same shares it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// Two have shared it since before the recording; nobody sees which two.
+    FromBefore,
+    WrittenBy {
+        place: usize,
+        forks: u32,
+    },
+}
 
 impl<P: ProcessSource> Recording<P> {
     /// A page's word; nowhere if the process has gone.
@@ -42,20 +55,38 @@ impl<P: ProcessSource> Recording<P> {
             let memory = member.memory.as_ref();
             memory.is_none_or(|memory| memory.word(page).is_none())
         };
-        let (deed, from) = match before {
-            Some(seen) => (self.again(place, page, word, seen)?, None),
-            None => match self.first(place, page, word)? {
-                // New memory, or a page of a file: it has ended, and nothing tells which.
-                (Deed::Made, from) if word.is_nowhere() && is_gone() => (Deed::Unknown, from),
-                judged => judged,
-            },
+        let judged = match before {
+            Some(seen) => self.again(place, page, word, seen).map(|deed| (deed, None)),
+            None => self.first(place, page, word),
+        };
+        let judged = match judged {
+            // New memory, or a page of a file: it has ended, and nothing tells which.
+            Some((Deed::Made, from)) if word.is_nowhere() && is_gone() => {
+                Some((Deed::Unknown, from))
+            }
+            judged => judged,
+        };
+        // Nothing was written, as far as is known. Or it was: then nobody else has what is there.
+        if judged.is_none() && (before.is_some() || self.is_shared(place, page)) {
+            return None;
+        }
+        let origin = match (before, judged) {
+            (Some(seen), _) => seen.origin,
+            (None, Some((Deed::Copied, _))) => Origin::Copied,
+            (None, Some((Deed::Made, _))) => Origin::Made(forks),
+            (None, _) => Origin::Had,
         };
         let seen = Seen {
             frame: word.frame(),
             forks,
-            made: before.map_or((deed == Deed::Made).then_some(forks), |seen| seen.made),
+            origin,
         };
-        self.members[place].seen.insert(page, seen);
+        let member = &mut self.members[place];
+        member.seen.insert(page, seen);
+        if let Some(before) = before.filter(|before| before.forks != forks) {
+            member.earlier.entry(page).or_default().push(before.forks);
+        }
+        let (deed, from) = judged?;
         Some(MadePage {
             by: place,
             from,
@@ -72,8 +103,8 @@ impl<P: ProcessSource> Recording<P> {
             if !had.all.contains(page) {
                 return Some((Deed::Made, None));
             }
-            if had.alone.contains(page) && member.forks == 1 {
-                return None;
+            if had.alone.contains(page) {
+                return self.is_shared(place, page).then_some((Deed::Rewrote, None));
             }
         }
         // From the process to its ancestors, with when each was forked.
@@ -100,15 +131,13 @@ impl<P: ProcessSource> Recording<P> {
                     word.is_anonymous() && word.frame().is_some() && word.frame() == held.frame();
                 // It was not a write: with NUMA balancing what may be read faults, too. Or nobody else had any more what was there at
                 // the fork, so that it needed no copy.
-                let rewritten = of.seen.get(&page).map(|seen| seen.forks);
-                let rewritten = rewritten.filter(|forks| *forks > born);
-                // Before the recording, too: the ancestor had a page of its own where this one had another.
-                let was_alone = |had: &HeldPages| had.alone.contains(page);
-                let before = member.had.is_some() && of.had.as_ref().is_some_and(was_alone);
-                let last = rewritten
-                    .or(before.then_some(1))
-                    .is_some_and(|forks| !self.is_held_below(ancestor, page, forks, place));
-                return (!same && !last).then_some((Deed::Copied, Some(ancestor)));
+                return (!same && self.is_shared(place, page))
+                    .then_some((Deed::Copied, Some(ancestor)));
+            }
+            // What it did not have when the recording began, those that were forked from it since have not from those before it.
+            let had = of.had.as_ref().filter(|_| member.had.is_none());
+            if had.is_some_and(|had| !had.all.contains(page)) {
+                break;
             }
             born = of.born;
             next = of.parent;
@@ -117,7 +146,7 @@ impl<P: ProcessSource> Recording<P> {
             return Some((Deed::Unknown, None));
         }
         // Nobody before has it. What it had when the recording began it has written anew, if it has forked somebody who has it.
-        let rewrites = member.had.is_some() && self.is_held_below(place, page, member.forks, place);
+        let rewrites = member.had.is_some() && self.is_shared(place, page);
         match (member.had.is_some(), rewrites) {
             (true, true) => Some((Deed::Rewrote, None)),
             // It had the page, alone: nothing was made.
@@ -135,34 +164,46 @@ impl<P: ProcessSource> Recording<P> {
             (Some(now), Some(then)) => now != then,
             _ => true,
         };
-        let forks = self.members[place].forks;
-        (moved && self.is_held_below(place, page, forks, place)).then_some(Deed::Rewrote)
+        (moved && self.is_shared(place, page)).then_some(Deed::Rewrote)
     }
 
-    /// Whether a process that was forked from this one, before that had forked so often, still has what it had at its fork; this `other` one
-    /// aside.
-    fn is_held_below(&self, place: usize, page: u64, forks: u32, other: usize) -> bool {
-        let is_below = |mut one: usize| {
-            while let Some(parent) = self.members[one].parent {
-                if parent == place {
-                    return self.members[one].born < forks;
-                }
-                one = parent;
+    /// What a process has in a page, as far as faults have told.
+    fn version(&self, mut place: usize, page: u64) -> Version {
+        let mut forks = self.members[place].forks;
+        loop {
+            let member = &self.members[place];
+            let last = member.seen.get(&page).map(|seen| seen.forks);
+            let earlier = member.earlier.get(&page).into_iter().flatten().copied();
+            let was_alone = |had: &HeldPages| had.alone.contains(page);
+            let from_before = member.had.as_ref().is_some_and(was_alone).then_some(1);
+            let writes = earlier.chain(last).chain(from_before);
+            if let Some(forks) = writes.filter(|write| *write <= forks).max() {
+                return Version::WrittenBy { place, forks };
             }
-            false
+            match member.parent {
+                Some(parent) if member.had.is_none() => (place, forks) = (parent, member.born),
+                _ => return Version::FromBefore,
+            }
+        }
+    }
+
+    /// Whether somebody else still has what a process has in a page.
+    fn is_shared(&self, place: usize, page: u64) -> bool {
+        let version = self.version(place, page);
+        let has = |other: usize| {
+            let member = &self.members[other];
+            let memory = member.memory.as_ref();
+            // Where it has ended, and its end is told of later, it had what it had from its fork.
+            let had = member.had.is_none() || self.holds(other, page, member.forks);
+            memory
+                .and_then(|memory| memory.word(page))
+                .map_or(had, |word| word.is_anonymous() || word.is_swapped())
         };
-        self.by_pid.values().any(|one| {
-            let member = &self.members[*one];
-            let was_alone = member
-                .had
-                .as_ref()
-                .is_some_and(|had| had.alone.contains(page));
-            *one != other
-                && is_below(*one)
-                && !was_alone
-                && !member.seen.contains_key(&page)
-                && self.word(*one, page).is_anonymous()
-        })
+        let parent = self.members[place].parent.into_iter();
+        let others = parent.chain(self.by_pid.values().copied());
+        others
+            .filter(|other| *other != place && self.members[*other].lives)
+            .any(|other| self.version(other, page) == version && has(other))
     }
 
     /// Of the pages that a process copied, how many it still has for its own, or had when it ended; `None` of one that has ended without
@@ -178,7 +219,7 @@ impl<P: ProcessSource> Recording<P> {
     /// The same where it is known which pages it has.
     pub fn kept_of(&self, place: usize, is_there: impl Fn(u64) -> bool) -> u64 {
         let seen = self.members[place].seen.iter();
-        let copied = seen.filter(|(_, seen)| seen.made.is_none());
+        let copied = seen.filter(|(_, seen)| seen.origin == Origin::Copied);
         copied.filter(|(page, _)| is_there(**page)).count() as u64
     }
 }
