@@ -19,7 +19,7 @@ pub mod parameters;
 mod syntax;
 mod user_file;
 
-pub use embedded::{TEMPLATE, has_program, program};
+pub use embedded::{TEMPLATE, has_program, program, program_module};
 pub use error::FixtureError;
 pub use find::{builtin, find};
 pub use fixture::{Fixture, PROVIDED, Preparation, Visit};

@@ -1,6 +1,5 @@
 //! `refcow advise`: what would reduce the copying of a dataset, tried.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use clap::{Args, ValueHint};
@@ -13,7 +12,7 @@ use super::terminal;
 use crate::compare::TOLERANCE;
 use crate::documents;
 use crate::experiment::{Dataset, Plan};
-use crate::fixtures::{self, EXIT, FixtureError, IDLE, parameters};
+use crate::fixtures::{self, EXIT, FixtureError, IDLE};
 use crate::output::Output;
 use crate::report::{self, Style};
 
@@ -71,12 +70,9 @@ impl AdviseArgs {
         let fixture = fixtures::find(name)?;
         let named = visit.into_iter().map(str::to_owned);
         let mut visits: Vec<String> = named.chain(self.visits.iter().cloned()).collect();
-        for visit in &visits {
-            fixture.visit(visit)?;
-            if visit == IDLE {
-                let visit = visit.clone();
-                return Err(FixtureError::NotOfTheData { visit }.into());
-            }
+        if visits.iter().any(|visit| visit == IDLE) {
+            let visit = IDLE.to_owned();
+            return Err(FixtureError::NotOfTheData { visit }.into());
         }
         if visits.is_empty() {
             visits = default_visits(&fixture);
@@ -86,34 +82,15 @@ impl AdviseArgs {
             let fixture = fixture.name;
             return Err(FixtureError::NoVisit { fixture }.into());
         }
-        let mut seen = HashSet::new();
-        visits.retain(|visit| seen.insert(visit.clone()));
-        if let Some(name) = &self.prepare {
-            fixture.preparation(name)?;
-        }
-        let set = &self.data.set;
-        if let Some(unknown) = set.iter().find(|one| !fixture.takes(&one.name)) {
-            return Err(parameters::unknown(&[&fixture], &unknown.name).into());
-        }
-        if let (None, Some(first)) = (&fixture.path, self.arguments.first()) {
-            let first = first.clone();
-            return Err(FixtureError::NoArguments { first }.into());
-        }
-        let dataset = Dataset {
-            given: fixture.give(set)?,
-            prepare: self.prepare.clone(),
-            visits,
-            fixture,
-        };
-        dataset.fixture.runs(&dataset.calls())?;
+        let is_file = fixture.path.is_some();
+        let dataset = Dataset::new(fixture, &self.data.set, self.prepare.clone(), visits)?;
         Ok(MeasureRequest::from(Plan {
             advise: vec![dataset],
-            arguments: self.arguments.clone(),
             // Why nothing helps, where nothing does.
             causes: true,
             causes_of_advice: self.run.report.is_some(),
             lines: self.lines,
-            ..self.data.plan(&self.run)?
+            ..self.data.plan(&self.run, &self.arguments, is_file)?
         }))
     }
 

@@ -1,6 +1,5 @@
 //! `refcow measure`: what the workers copy of a dataset, and why.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -100,18 +99,12 @@ impl MeasureArgs {
             .collect();
         let datasets = datasets?;
         let own = datasets.iter().any(|one| one.fixture.path.is_some());
-        let plan = self.data.plan(&self.run)?;
-        if let (false, Some(first)) = (own, self.arguments.first()) {
-            let first = first.clone();
-            return Err(FixtureError::NoArguments { first }.into());
-        }
         Ok(MeasureRequest::from(Plan {
             datasets,
-            arguments: self.arguments.clone(),
             causes: !self.no_causes,
             // Nothing else is asked for by it.
             lines: self.lines || self.by.contains(&By::Line),
-            ..plan
+            ..self.data.plan(&self.run, &self.arguments, own)?
         }))
     }
 
@@ -149,24 +142,10 @@ impl MeasureArgs {
             visits.extend(default_visits(&fixture));
         }
         visits.extend(self.visits.iter().cloned());
-        for visit in &visits {
-            fixture.visit(visit)?;
-        }
-        if let Some(name) = &self.prepare {
-            fixture.preparation(name)?;
-        }
-        let mut seen = HashSet::new();
-        visits.retain(|visit| seen.insert(visit.clone()));
         // What one of several does not take is meant for another.
         let set = set.iter().filter(|one| fixture.takes(&one.name));
-        let dataset = Dataset {
-            given: fixture.give(&set.cloned().collect::<Vec<_>>())?,
-            prepare: self.prepare.clone(),
-            visits,
-            fixture,
-        };
-        dataset.fixture.runs(&dataset.calls())?;
-        Ok(dataset)
+        let set: Vec<_> = set.cloned().collect();
+        Dataset::new(fixture, &set, self.prepare.clone(), visits)
     }
 
     /// Measures, and compares with a baseline, or keeps one.

@@ -98,11 +98,20 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
-    /// The plan, with these processes.
+    /// The plan, with these processes, and arguments for the user's own files, if there are any.
     ///
     /// # Errors
-    /// A variable that cannot be passed on.
-    pub fn plan(&self, run: &RunOptions) -> Result<Plan, FixtureError> {
+    /// A variable that cannot be passed on; arguments that no file gets.
+    pub fn plan(
+        &self,
+        run: &RunOptions,
+        arguments: &[String],
+        has_files: bool,
+    ) -> Result<Plan, FixtureError> {
+        if let (false, Some(first)) = (has_files, arguments.first()) {
+            let first = first.clone();
+            return Err(FixtureError::NoArguments { first });
+        }
         let asked = Variables {
             given: self.env.clone(),
             all: self.env_all,
@@ -111,6 +120,7 @@ impl DataOptions {
             variables: asked.resolve()?,
             asked,
             keep_huge_pages: self.huge_pages == HugePagesOption::Keep,
+            arguments: arguments.to_vec(),
             ..run.plan()
         })
     }

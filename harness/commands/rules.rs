@@ -60,18 +60,10 @@ pub fn add_evidence(
 ) -> Result<(), CommandError> {
     let dataset = |name: &str, prepare: Option<String>| -> Result<Dataset, FixtureError> {
         let fixture = fixtures::find(name)?;
-        if let Some(name) = &prepare {
-            fixture.preparation(name)?;
-        }
         let elements = rules.elements(&fixture.name, effort);
         let mut set = Setting::of_sizes(elements.count, elements.item_bytes);
         set.retain(|one| fixture.takes(&one.name));
-        Ok(Dataset {
-            given: fixture.give(&set)?,
-            visits: Vec::new(),
-            prepare,
-            fixture,
-        })
+        Dataset::new(fixture, &set, prepare, Vec::new())
     };
     for evidence in evidence {
         match evidence {

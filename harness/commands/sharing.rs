@@ -7,10 +7,9 @@ use super::error::CommandError;
 use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
 use crate::claims::{HANDED_OVER_BYTES, LEAST_HANDED_OVER_BYTES};
-use crate::experiment::sharing::own_data;
-use crate::experiment::sharing::variant::Selection as WantedWays;
+use crate::experiment::sharing::variant::{OwnDataVariant, Selection as WantedWays};
 use crate::experiment::{Dataset, Plan, SharedDataset};
-use crate::fixtures::parameters::{self, Setting};
+use crate::fixtures::parameters::Setting;
 use crate::fixtures::{self, EXIT, Fixture, FixtureError, IDLE};
 use crate::mitigations::{Mitigation, mitigations};
 use crate::model::{Report, StartMethod};
@@ -75,7 +74,7 @@ impl SharingArgs {
 
     /// Refuses options that only data of the user's own has a use for.
     fn nothing_of_a_file(&self) -> Result<Plan, FixtureError> {
-        let plan = self.data.plan(&self.run)?;
+        let plan = self.data.plan(&self.run, &self.arguments, false)?;
         let given = [
             ("--set", !self.data.set.is_empty()),
             ("--env", !plan.asked.given.is_empty()),
@@ -90,10 +89,6 @@ impl SharingArgs {
 
     fn of_integers(&self) -> Result<MeasureRequest, CommandError> {
         let plan = self.nothing_of_a_file()?;
-        if let Some(first) = self.arguments.first() {
-            let first = first.clone();
-            return Err(FixtureError::NoArguments { first }.into());
-        }
         if self.memory.is_some() {
             let option = "--memory";
             return Err(FixtureError::NoFile { option }.into());
@@ -121,24 +116,11 @@ impl SharingArgs {
             Some(visit) => visit.to_owned(),
             None => only_visit(&fixture, name)?,
         };
-        fixture.visit(&visit)?;
         if [IDLE, EXIT].contains(&&visit[..]) {
             return Err(FixtureError::NotOfTheData { visit }.into());
         }
-        if let Some(unknown) = set.iter().find(|one| !fixture.takes(&one.name)) {
-            return Err(parameters::unknown(&[&fixture], &unknown.name).into());
-        }
-        if let (None, Some(first)) = (&fixture.path, self.arguments.first()) {
-            let first = first.clone();
-            return Err(FixtureError::NoArguments { first }.into());
-        }
-        let dataset = Dataset {
-            given: fixture.give(set)?,
-            prepare: None,
-            visits: vec![visit],
-            fixture,
-        };
-        dataset.fixture.runs(&dataset.calls())?;
+        let is_file = fixture.path.is_some();
+        let dataset = Dataset::new(fixture, set, None, vec![visit])?;
         let mut workers: Vec<usize> = match self.workers.is_empty() {
             true => vec![self.run.children()],
             false => {
@@ -151,13 +133,12 @@ impl SharingArgs {
         Ok(MeasureRequest::from(Plan {
             own_data: Some(SharedDataset {
                 dataset,
-                ways: own_data::choose(&self.ways, self.start_method)?,
+                ways: OwnDataVariant::choose(&self.ways, self.start_method)?,
                 required: self.start_method,
                 workers,
                 memory_bytes: self.memory,
             }),
-            arguments: self.arguments.clone(),
-            ..self.data.plan(&self.run)?
+            ..self.data.plan(&self.run, &self.arguments, is_file)?
         }))
     }
 
@@ -195,15 +176,10 @@ pub fn mitigated(size_bytes: u64) -> Result<Vec<Dataset>, FixtureError> {
     let mitigations = mitigations();
     let dataset = |mitigation: &Mitigation| {
         let fixture = fixtures::find(&mitigation.fixture)?;
-        Ok(Dataset {
-            given: fixture.give(&Setting::of_sizes(
-                Some(mitigation.count(size_bytes)),
-                mitigation.item_bytes,
-            ))?,
-            prepare: mitigation.prepare.clone(),
-            visits: mitigations.visits.clone(),
-            fixture,
-        })
+        let count = Some(mitigation.count(size_bytes));
+        let set = Setting::of_sizes(count, mitigation.item_bytes);
+        let visits = mitigations.visits.clone();
+        Dataset::new(fixture, &set, mitigation.prepare.clone(), visits)
     };
     mitigations.all.iter().map(dataset).collect()
 }

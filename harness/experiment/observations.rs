@@ -9,7 +9,7 @@ use crate::driver::{self, DriverError, Forked, Launch, Subject};
 use crate::fixtures;
 use crate::model::Value;
 use crate::observe::{self, AtFork, PageSet, PageStates, agree, mappings, page_states, settle};
-use crate::protocol::{ChildMessage, ForkRequest, Job, ModuleSource, WITNESS};
+use crate::protocol::{ChildMessage, ForkRequest, Job, WITNESS};
 use crate::python::Older;
 
 /// What was seen, by name.
@@ -166,12 +166,7 @@ pub fn facts(
 ) -> Result<ObservedValues, VisitError> {
     let mut subject = Subject::start(launch)?;
     subject.start_python()?;
-    let module = ModuleSource {
-        name: name.to_owned(),
-        file: format!("python_fixtures/facts/{name}.py"),
-        folder: None,
-        source: fixtures::program(&format!("facts/{name}")).to_owned(),
-    };
+    let module = fixtures::program_module(name, &format!("facts/{name}"));
     subject.load(Vec::new(), module, Vec::new())?;
     let answer = subject.call("observe", arguments)?;
     serde_json::from_value(answer).map_err(|error| {

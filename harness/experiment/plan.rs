@@ -1,13 +1,13 @@
 //! What to measure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use super::sharing::variant::{OwnDataVariant, Selection};
-use crate::fixtures::parameters::BuildArguments;
-use crate::fixtures::{self, EXIT, Fixture, IDLE};
+use crate::fixtures::parameters::{BuildArguments, Setting};
+use crate::fixtures::{self, EXIT, Fixture, FixtureError, IDLE};
 use crate::model::StartMethod;
 use crate::remedies::remedies;
 use crate::variables::Variables;
@@ -92,8 +92,36 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// These visits of a fixture that is built from this, each once.
+    ///
+    /// # Errors
+    /// What the fixture does not have, does not take, or needs; a function that would run nothing.
+    pub fn new(
+        fixture: Fixture,
+        set: &[Setting],
+        prepare: Option<String>,
+        mut visits: Vec<String>,
+    ) -> Result<Self, FixtureError> {
+        for visit in &visits {
+            fixture.visit(visit)?;
+        }
+        if let Some(name) = &prepare {
+            fixture.preparation(name)?;
+        }
+        let mut seen = HashSet::new();
+        visits.retain(|visit| seen.insert(visit.clone()));
+        let dataset = Self {
+            given: fixture.give(set)?,
+            prepare,
+            visits,
+            fixture,
+        };
+        dataset.fixture.runs(&dataset.calls())?;
+        Ok(dataset)
+    }
+
     /// The functions of the fixture's that will be called.
-    pub fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         let own = |visit: &&String| ![IDLE, EXIT].contains(&&visit[..]);
         let visits = self.visits.iter().filter(own);
         let prepare = self.prepare.iter();

@@ -4,7 +4,7 @@ import pickle
 
 import _data_child
 import _values
-from _parent import NotPossible, segment_name
+from _parent import refuse_slow_list, segment_name
 
 # Parts of a block begin at multiples of this.
 ALIGNED = 64
@@ -95,14 +95,7 @@ def in_block(data):
 def shareable(data):
     from multiprocessing.shared_memory import ShareableList
     if len(data) > 1 << 14:
-        small = ShareableList([1], name=segment_name())
-        slow = not hasattr(small, "_allocated_offsets")
-        small.shm.close()
-        small.shm.unlink()
-        if slow:
-            raise NotPossible(
-                "in this Python each access to a ShareableList adds up the sizes of all elements before it: at most 16384"
-            )
+        refuse_slow_list("16384")
     made = ShareableList(data, name=segment_name())
     _data_child.KEPT.append(made)
     return made

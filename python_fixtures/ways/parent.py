@@ -121,16 +121,21 @@ def begin(way, method, size, children, child_source, folder):
 def check(job):
     """Raises NotPossible for what would take too long."""
     if job.transport == "shareable_list" and job.size > 1 << 17:
-        from multiprocessing.shared_memory import ShareableList
-        small = ShareableList([1], name=segment_name())
-        slow = not hasattr(small, "_allocated_offsets")
-        small.shm.close()
-        small.shm.unlink()
-        if slow:
-            raise NotPossible(
-                "in this Python each access to a ShareableList adds up the sizes of all elements "
-                "before it: at most --size 131072"
-            )
+        refuse_slow_list("--size 131072")
+
+
+def refuse_slow_list(most):
+    """Raises NotPossible where a long ShareableList is not read in bearable time."""
+    from multiprocessing.shared_memory import ShareableList
+    small = ShareableList([1], name=segment_name())
+    slow = not hasattr(small, "_allocated_offsets")
+    small.shm.close()
+    small.shm.unlink()
+    if slow:
+        raise NotPossible(
+            "in this Python each access to a ShareableList adds up the sizes of all elements "
+            "before it: at most {}".format(most)
+        )
 
 
 def build(job):

@@ -86,11 +86,8 @@ fn unplanned(
 fn modules(remedy: &Remedy) -> Vec<ModuleSource> {
     let names = remedy.helpers.iter().chain(&remedy.program);
     names
-        .map(|name| ModuleSource {
-            name: format!("_refcow_{name}"),
-            file: format!("python_fixtures/remedies/{name}.py"),
-            folder: None,
-            source: fixtures::program(&format!("remedies/{name}")).to_owned(),
+        .map(|name| {
+            fixtures::program_module(&format!("_refcow_{name}"), &format!("remedies/{name}"))
         })
         .collect()
 }

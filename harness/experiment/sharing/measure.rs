@@ -12,14 +12,14 @@ use super::error::SharingError;
 use super::variant::{Selection, Variant};
 use crate::driver::{DriverError, Launch, Subject};
 use crate::experiment::visit::VisitError;
-use crate::fixtures;
+use crate::fixtures::{program, program_module};
 use crate::model::{AfterKill, Alternative, Receiver, StartMethod, Warning};
 use crate::observe::{
     self, PageSet, PageStates, agree, bytes_read, counters, family_bytes, mappings, page_size,
     page_states, settle,
 };
 use crate::process;
-use crate::protocol::{ModuleSource, Started};
+use crate::protocol::Started;
 use crate::temporary::TemporaryFolder;
 
 /// How long a result is waited for that a killed process owes.
@@ -38,15 +38,9 @@ fn start(launch: &Launch) -> Result<(Subject, Started), DriverError> {
     };
     let mut subject = Subject::start(&launch)?;
     let started = subject.start_python()?;
-    let module = |name: &str, program: &str| ModuleSource {
-        name: name.into(),
-        file: format!("python_fixtures/{program}.py"),
-        folder: None,
-        source: fixtures::program(program).into(),
-    };
     subject.load(
-        vec![module("_child", "ways/child")],
-        module("_parent", "ways/parent"),
+        vec![program_module("_child", "ways/child")],
+        program_module("_parent", "ways/parent"),
         Vec::new(),
     )?;
     Ok((subject, started))
@@ -61,15 +55,15 @@ pub(super) fn start_methods(launch: &Launch) -> Result<Vec<String>, VisitError> 
 
 /// What the parent says of itself and the others when all children have the data.
 #[derive(Deserialize)]
-struct Begun {
-    start_seconds: f64,
+pub(super) struct Begun {
+    pub(super) start_seconds: f64,
     #[serde(default)]
-    prepare_seconds: Option<f64>,
-    handover_seconds: f64,
+    pub(super) prepare_seconds: Option<f64>,
+    pub(super) handover_seconds: f64,
     /// Witness and reference.
-    empty: [i32; 2],
-    children: Vec<i32>,
-    helpers: BTreeMap<String, i32>,
+    pub(super) empty: [i32; 2],
+    pub(super) children: Vec<i32>,
+    pub(super) helpers: BTreeMap<String, i32>,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +117,7 @@ fn measure_in(
             json!(chosen.start_method),
             json!(wanted.bytes()),
             json!(wanted.children),
-            json!(fixtures::program("ways/child")),
+            json!(program("ways/child")),
             json!(folder),
         ],
     )?;
@@ -135,21 +129,13 @@ fn measure_in(
     let reference = ProcessPages::at(begun.empty[1])?;
     let mut children = Vec::new();
     for (pid, read) in begun.children.iter().zip(read) {
-        let child = ProcessPages::at(*pid)?;
-        if chosen.start_method == StartMethod::Fork
-            && let Some(same) = parent.states.same_frames(&child.states)
-        {
-            // What is a child's alone cannot be in the parent.
-            let shared = &child.own & &same;
-            agree("after reading all", &shared, &PageSet::new())?;
-        }
-        let piped = child.bytes_read.zip(reference.bytes_read);
+        let child = ChildPages::at(*pid, &parent, &reference, chosen.start_method)?;
         children.push(Receiver {
             first_read_seconds: read.first_read_seconds,
             read_all_seconds: read.read_all_seconds,
-            own_pages: child.own.len(),
-            copied_pages: child.copied(&reference, chosen.start_method),
-            piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+            own_pages: child.own,
+            copied_pages: child.copied,
+            piped_bytes: child.piped_bytes,
         });
     }
     let all_read = together(subject.pid(), &begun.empty)?;
@@ -211,7 +197,7 @@ pub(super) struct ProcessPages {
     pub(super) states: PageStates,
     /// Anonymous pages that are its alone.
     pub(super) own: PageSet,
-    pub(super) bytes_read: Option<u64>,
+    bytes_read: Option<u64>,
 }
 
 impl ProcessPages {
@@ -224,19 +210,46 @@ impl ProcessPages {
             bytes_read: bytes_read(pid),
         })
     }
+}
 
-    /// What this child has beyond the reference child.
+/// What a child has when it has used what it was given.
+pub(super) struct ChildPages {
+    pub(super) own: u64,
+    /// Beyond the reference child.
     ///
     /// Forked from one process, both have their own copies of what any child writes at the same
     /// addresses. Other start methods give each child addresses of its own, and only numbers can be
     /// compared.
-    pub(super) fn copied(&self, reference: &Self, method: StartMethod) -> i64 {
-        match method {
-            StartMethod::Fork => (&self.own - &reference.own).len().cast_signed(),
-            StartMethod::Spawn | StartMethod::Forkserver => {
-                self.own.len().cast_signed() - reference.own.len().cast_signed()
-            }
+    pub(super) copied: i64,
+    /// That came through pipes or files, beyond the reference child's.
+    pub(super) piped_bytes: Option<u64>,
+}
+
+impl ChildPages {
+    pub(super) fn at(
+        pid: i32,
+        parent: &ProcessPages,
+        reference: &ProcessPages,
+        method: StartMethod,
+    ) -> Result<Self, VisitError> {
+        let child = ProcessPages::at(pid)?;
+        if method == StartMethod::Fork
+            && let Some(same) = parent.states.same_frames(&child.states)
+        {
+            // What is a child's alone cannot be in the parent.
+            agree("after the visits", &(&child.own & &same), &PageSet::new())?;
         }
+        let piped = child.bytes_read.zip(reference.bytes_read);
+        Ok(Self {
+            own: child.own.len(),
+            copied: match method {
+                StartMethod::Fork => (&child.own - &reference.own).len().cast_signed(),
+                StartMethod::Spawn | StartMethod::Forkserver => {
+                    child.own.len().cast_signed() - reference.own.len().cast_signed()
+                }
+            },
+            piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+        })
     }
 }
 

@@ -16,50 +16,8 @@ use crate::experiment::dataset::DatasetError;
 use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::steps::Step;
 use crate::machine;
-use crate::model::ways::{Pickled, data_ways};
+use crate::model::ways::Pickled;
 use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, one_line, printable};
-use crate::suggest::offer;
-
-/// The ways of these names, or all, under the given start method, or under each way's own.
-///
-/// # Errors
-/// An unknown way, or one that does not exist under the start method.
-pub fn choose(
-    names: &[String],
-    method: Option<StartMethod>,
-) -> Result<Vec<OwnDataVariant>, SharingError> {
-    for name in names {
-        if !data_ways().iter().any(|way| way.id == *name) {
-            let known = data_ways().iter().map(|way| way.id.as_str());
-            return Err(SharingError::UnknownWay {
-                name: name.clone(),
-                help: offer(name, known, "ways"),
-            });
-        }
-    }
-    let mut chosen = Vec::new();
-    for way in data_ways() {
-        if !names.is_empty() && !names.contains(&way.id) {
-            continue;
-        }
-        let start_methods = match method {
-            None if way.by_default.is_empty() => vec![way.start_methods[0]],
-            None => way.by_default.clone(),
-            Some(method) if way.start_methods.contains(&method) => vec![method],
-            Some(_) if names.is_empty() => continue,
-            Some(method) => {
-                return Err(SharingError::WayWithout {
-                    way: &way.id,
-                    methods: &way.start_methods,
-                    method,
-                });
-            }
-        };
-        let variant = |start_method| OwnDataVariant { way, start_method };
-        chosen.extend(start_methods.into_iter().map(variant));
-    }
-    Ok(chosen)
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -287,33 +245,4 @@ fn document(
         memory_limit: limit,
         ways,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ways_are_chosen_by_name_and_start_method() {
-        let names = |names: &[&str], method| -> Result<Vec<String>, SharingError> {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            let chosen = choose(&names, method)?;
-            Ok(chosen.iter().map(OwnDataVariant::name).collect())
-        };
-        assert_eq!(
-            names(&["args"], None).unwrap(),
-            ["args/fork", "args/spawn", "args/forkserver"]
-        );
-        let spawned = names(&[], Some(StartMethod::Spawn)).unwrap();
-        assert!(spawned.iter().all(|name| name.ends_with("/spawn")));
-        assert!(!spawned.contains(&"inherit/spawn".to_owned()));
-        assert!(matches!(
-            names(&["freeze"], Some(StartMethod::Spawn)),
-            Err(SharingError::WayWithout { .. })
-        ));
-        assert!(matches!(
-            names(&["list"], None),
-            Err(SharingError::UnknownWay { .. })
-        ));
-    }
 }

@@ -1,10 +1,10 @@
 //! Which ways are to be compared, and whether they fit.
 
 use super::error::SharingError;
-use super::variant::{Selection, Variant};
+use super::variant::{OwnDataVariant, Selection, Variant};
 use crate::machine::MemoryLimits;
 use crate::model::StartMethod;
-use crate::model::ways::{WayMemory, ways};
+use crate::model::ways::{OwnDataWayKind, Way, WayMemory, data_ways, ways};
 use crate::suggest::offer;
 
 impl Selection {
@@ -19,39 +19,10 @@ impl Selection {
         children: usize,
         force: bool,
     ) -> Result<Self, SharingError> {
-        let mut chosen: Vec<Variant> = Vec::new();
-        for way in ways() {
-            if !names.is_empty() && !names.contains(&way.id) {
-                continue;
-            }
-            let start_methods = match method {
-                None if way.by_default.is_empty() => vec![way.start_methods[0]],
-                None => way.by_default.clone(),
-                Some(method) if way.start_methods.contains(&method) => vec![method],
-                Some(_) if names.is_empty() => continue,
-                Some(method) => {
-                    return Err(SharingError::WayWithout {
-                        way: &way.id,
-                        methods: &way.start_methods,
-                        method,
-                    });
-                }
-            };
-            chosen.extend(
-                start_methods
-                    .into_iter()
-                    .map(|start_method| Variant { way, start_method }),
-            );
-        }
-        for name in names {
-            if !ways().iter().any(|way| way.id == *name) {
-                let known = ways().iter().map(|way| way.id.as_str());
-                return Err(SharingError::UnknownWay {
-                    name: name.clone(),
-                    help: offer(name, known, "ways"),
-                });
-            }
-        }
+        let variant = |(way, start_method)| Variant { way, start_method };
+        let head = |way: &'static Way| (&way.id[..], &way.start_methods[..], &way.by_default[..]);
+        let chosen = choose(ways(), names, method, head)?;
+        let chosen = chosen.into_iter().map(variant).collect();
         Ok(Self {
             chosen,
             required: method,
@@ -118,6 +89,69 @@ impl Selection {
     }
 }
 
+impl OwnDataVariant {
+    /// The same of the ways for data of the user's own.
+    ///
+    /// # Errors
+    /// An unknown way, or one that does not exist under the start method.
+    pub fn choose(
+        names: &[String],
+        method: Option<StartMethod>,
+    ) -> Result<Vec<Self>, SharingError> {
+        let variant = |(way, start_method)| Self { way, start_method };
+        let head = |way: &'static OwnDataWayKind| {
+            let (methods, by_default) = (&way.start_methods[..], &way.by_default[..]);
+            (&way.id[..], methods, by_default)
+        };
+        let chosen = choose(data_ways(), names, method, head)?;
+        Ok(chosen.into_iter().map(variant).collect())
+    }
+}
+
+/// A way's name, the start methods under which it exists, and those under which it is measured if
+/// nobody names one.
+type Head = (&'static str, &'static [StartMethod], &'static [StartMethod]);
+
+/// Which of these ways are meant, and under which start method each.
+fn choose<W>(
+    all: &'static [W],
+    names: &[String],
+    wanted: Option<StartMethod>,
+    head: impl Fn(&'static W) -> Head,
+) -> Result<Vec<(&'static W, StartMethod)>, SharingError> {
+    let known = || all.iter().map(|way| head(way).0);
+    for name in names {
+        if !known().any(|id| id == name) {
+            return Err(SharingError::UnknownWay {
+                name: name.clone(),
+                help: offer(name, known(), "ways"),
+            });
+        }
+    }
+    let mut chosen = Vec::new();
+    for way in all {
+        let (id, methods, by_default) = head(way);
+        if !names.is_empty() && !names.iter().any(|name| name == id) {
+            continue;
+        }
+        let under = match wanted {
+            None if by_default.is_empty() => &methods[..1],
+            None => by_default,
+            Some(method) if methods.contains(&method) => &[method],
+            Some(_) if names.is_empty() => continue,
+            Some(method) => {
+                return Err(SharingError::WayWithout {
+                    way: id,
+                    methods,
+                    method,
+                });
+            }
+        };
+        chosen.extend(under.iter().map(|method| (way, *method)));
+    }
+    Ok(chosen)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +163,13 @@ mod tests {
             let wanted = Selection::new(&names, method, 64, 1, false)?;
             Ok(wanted.chosen.iter().map(Variant::name).collect())
         };
-        assert_eq!(
-            names(&["args"], None).unwrap(),
-            ["args/fork", "args/spawn", "args/forkserver"]
-        );
+        let of_data = |name: &str, method| -> Result<Vec<String>, SharingError> {
+            let chosen = OwnDataVariant::choose(&[name.to_owned()], method)?;
+            Ok(chosen.iter().map(OwnDataVariant::name).collect())
+        };
+        let all = ["args/fork", "args/spawn", "args/forkserver"];
+        assert_eq!(names(&["args"], None).unwrap(), all);
+        assert_eq!(of_data("args", None).unwrap(), all);
         assert_eq!(
             names(&["args"], Some(StartMethod::Spawn)).unwrap(),
             ["args/spawn"]
@@ -140,13 +177,15 @@ mod tests {
         let spawned = names(&[], Some(StartMethod::Spawn)).unwrap();
         assert!(spawned.iter().all(|name| name.ends_with("/spawn")));
         assert!(!spawned.contains(&"list/spawn".to_owned()));
-        assert!(matches!(
+        for refused in [
             names(&["list"], Some(StartMethod::Spawn)),
-            Err(SharingError::WayWithout { .. })
-        ));
-        assert!(matches!(
-            names(&["lists"], None),
-            Err(SharingError::UnknownWay { .. })
-        ));
+            of_data("freeze", Some(StartMethod::Spawn)),
+        ] {
+            assert!(matches!(refused, Err(SharingError::WayWithout { .. })));
+        }
+        // Each has ways of its own.
+        for unknown in [names(&["lists"], None), of_data("list", None)] {
+            assert!(matches!(unknown, Err(SharingError::UnknownWay { .. })));
+        }
     }
 }

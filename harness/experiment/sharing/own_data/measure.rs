@@ -1,6 +1,5 @@
 //! One way with one number of workers: handed over, visited, looked at, and ended by force.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,30 +12,17 @@ use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::sharing::aftermath::left_after_kill;
 use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{
-    PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
+    Begun, ChildPages, PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
 };
 use crate::experiment::sharing::variant::OwnDataVariant;
 use crate::experiment::visit::VisitError;
 use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor, one_line};
-use crate::observe::{PageSet, agree, forget_peak};
+use crate::observe::forget_peak;
 
 /// A visit that takes so many times as long as by the first way, and [`LEAST`], is not waited for.
 const TIMES: f64 = 50.0;
 /// See [`TIMES`].
 const LEAST: f64 = 30.0;
-
-/// What the parent says when all workers have the data.
-#[derive(Deserialize)]
-struct Begun {
-    start_seconds: f64,
-    #[serde(default)]
-    prepare_seconds: Option<f64>,
-    handover_seconds: f64,
-    /// Witness and reference.
-    empty: [i32; 2],
-    children: Vec<i32>,
-    helpers: BTreeMap<String, i32>,
-}
 
 #[derive(Deserialize)]
 struct Visited {
@@ -148,19 +134,12 @@ impl Measuring<'_> {
     ) -> Result<Vec<Visitor>, VisitError> {
         let mut children = Vec::new();
         for (pid, seconds) in begun.children.iter().zip(&visited.seconds) {
-            let child = ProcessPages::at(*pid)?;
-            if self.variant.start_method == StartMethod::Fork
-                && let Some(same) = parent.states.same_frames(&child.states)
-            {
-                // What is a worker's alone cannot be in the parent.
-                agree("after the visits", &(&child.own & &same), &PageSet::new())?;
-            }
-            let piped = child.bytes_read.zip(reference.bytes_read);
+            let child = ChildPages::at(*pid, parent, reference, self.variant.start_method)?;
             children.push(Visitor {
                 visit_seconds: *seconds,
-                own_pages: child.own.len(),
-                copied_pages: child.copied(reference, self.variant.start_method),
-                piped_bytes: piped.and_then(|(child, reference)| child.checked_sub(reference)),
+                own_pages: child.own,
+                copied_pages: child.copied,
+                piped_bytes: child.piped_bytes,
             });
         }
         Ok(children)

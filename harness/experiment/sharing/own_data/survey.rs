@@ -12,7 +12,7 @@ use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{parsed, temporary_folder};
 use crate::experiment::visit::VisitError;
-use crate::fixtures;
+use crate::fixtures::program_module;
 use crate::model::ways::{Needs, data_ways};
 use crate::model::{ForkCost, StartMethod, Warning};
 use crate::observe::{anonymous_pss, rss_bytes, settle};
@@ -113,21 +113,15 @@ pub(super) fn build(
 
 /// Puts the program of the ways into a subject that has the data, and hands the data over to it.
 pub(super) fn load(subject: &mut Subject) -> Result<(), DriverError> {
-    let module = |name: &str, program: &str| ModuleSource {
-        name: name.into(),
-        file: format!("python_fixtures/{program}.py"),
-        folder: None,
-        source: fixtures::program(program).into(),
-    };
     subject.load(
         vec![
-            module("_child", "ways/child"),
-            module("_parent", "ways/parent"),
-            module("_values", "ways/values"),
-            module("_data_child", "ways/data_child"),
-            module("_data_prepare", "ways/data_prepare"),
+            program_module("_child", "ways/child"),
+            program_module("_parent", "ways/parent"),
+            program_module("_values", "ways/values"),
+            program_module("_data_child", "ways/data_child"),
+            program_module("_data_prepare", "ways/data_prepare"),
         ],
-        module("_data_parent", "ways/data_parent"),
+        program_module("_data_parent", "ways/data_parent"),
         Vec::new(),
     )?;
     let keeper = ModuleSource {
@@ -148,12 +142,7 @@ pub(super) fn load(subject: &mut Subject) -> Result<(), DriverError> {
 /// What a worker that is no fork of the parent loads before anything else: name, file and source of each module.
 pub(super) fn booted(shared: &SharedDataset) -> Vec<(String, String, String)> {
     let (helpers, module) = modules(&shared.dataset.fixture);
-    let own = ModuleSource {
-        name: "_data_child".into(),
-        file: "python_fixtures/ways/data_child.py".into(),
-        folder: None,
-        source: fixtures::program("ways/data_child").into(),
-    };
+    let own = program_module("_data_child", "ways/data_child");
     let all = std::iter::once(own).chain(helpers);
     let all = all.chain(std::iter::once(module));
     all.map(|one| (one.name, one.file, one.source)).collect()
