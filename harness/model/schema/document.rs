@@ -1,11 +1,15 @@
 //! Reading a document that somebody else, or an older refcow, wrote.
 
+mod advice;
 mod bounds;
 mod check;
+mod child;
 mod consequences;
 mod error;
+mod measurement;
 mod older;
 mod own_data;
+mod region;
 
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! Figures of one document that follow from others of it.
 
-use super::check::measurements;
 use super::error::DocumentError;
+use super::measurement::measurements;
 use crate::{Alternative, Child, Report, StartMethod, UssGrowth};
 
 /// Refuses a document in which one does not.
