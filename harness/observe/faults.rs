@@ -24,12 +24,14 @@ use rings::{
     LEAST_BYTES, RingRefused, as_large_as_may_be, event, page_bytes, processors_of, ring, rings,
 };
 
+mod incident;
 mod records;
 mod rings;
 mod tree;
 
+pub use incident::{Happened, Incident, TaskName};
 pub use records::Fault;
-pub use tree::{Happened, Incident, TaskName, TreeRecorder};
+pub use tree::TreeRecorder;
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
