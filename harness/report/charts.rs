@@ -8,6 +8,7 @@ mod page_legend;
 mod page_maps;
 mod sketch;
 mod squares;
+mod text;
 mod theme;
 mod trees;
 mod versions;

@@ -1,9 +1,8 @@
 //! Rows of figures in groups: amounts as bars, times as dots on a logarithmic axis.
 
 use super::chart::{ChartKind, Charts, head, listed};
-use super::sketch::{
-    Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, fit, width, wrap,
-};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
+use super::text::{HEADING, TEXT, clean, distinct, fit, width, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
 use refcow_model::numbers::count;

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::sketch::{Anchor, MARGIN, Sketch, TEXT, TITLE, WIDTH, clean, shortened, wrap};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
+use super::text::{TEXT, TITLE, clean, shortened, wrap};
 use super::theme;
 use crate::error::Error;
 use refcow_model::numbers::count;

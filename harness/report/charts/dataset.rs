@@ -1,7 +1,7 @@
 //! Data of which there are pictures.
 
 use super::chart::listed;
-use super::sketch::clean;
+use super::text::clean;
 use crate::grid::made_of;
 use refcow_model::{Measurement, Report, Run, datasets};
 

@@ -3,7 +3,8 @@
 
 use super::chart::{ChartKind, Charts, head};
 use super::dataset::{ChartedDataset, in_parts, newest_datasets};
-use super::sketch::{Anchor, MARGIN, Sketch, TEXT, WIDTH, distinct, wrap};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
+use super::text::{TEXT, distinct, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
 use refcow_model::numbers::{bytes, count};

@@ -4,8 +4,9 @@
 use super::chart::{ChartKind, Charts, head};
 use super::dataset::{ChartedDataset, in_parts, newest_datasets};
 use super::page_legend::{Drawn, legend, what};
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, distinct, width, wrap};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
 use super::squares::block;
+use super::text::{HEADING, TEXT, clean, distinct, width, wrap};
 use super::theme::{self, Colour};
 use crate::error::Error;
 use refcow_model::numbers::{bytes, count, counted, share};

@@ -3,7 +3,8 @@
 
 use super::chart::{Chart, ChartKind, Charts, head, listed};
 use super::memory::{Axes, MemoryLine, field};
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
+use super::text::{HEADING, TEXT, clean};
 use super::theme;
 use crate::error::Error;
 use refcow_model::numbers::{bytes, count, counted, duration, share};

@@ -3,7 +3,8 @@
 
 use super::chart::{ChartKind, Charts, head, listed};
 use super::dataset::idle_left_out;
-use super::sketch::{Anchor, HEADING, MARGIN, Sketch, TEXT, WIDTH, clean, fit, width, wrap};
+use super::sketch::{Anchor, MARGIN, Sketch, WIDTH};
+use super::text::{HEADING, TEXT, clean, fit, width, wrap};
 use super::theme;
 use crate::error::Error;
 use crate::grid::made_of;

@@ -3,7 +3,7 @@
 use super::bars::{BarGroup, BarMark, BarRow, chart};
 use super::chart::{ChartKind, Charts, listed};
 use super::dataset::python;
-use super::sketch::clean;
+use super::text::clean;
 use crate::alternatives::label;
 use crate::error::Error;
 use refcow_model::mitigations::mitigations;

@@ -3,7 +3,8 @@
 
 use super::chart::{ChartKind, Charts, head};
 use super::memory::{Axes, MemoryLine, field};
-use super::sketch::{Sketch, distinct};
+use super::sketch::Sketch;
+use super::text::distinct;
 use super::theme;
 use crate::error::Error;
 use crate::own_data::label;
