@@ -28,11 +28,12 @@ mod series;
 mod spread;
 mod summary;
 mod text;
+mod tree_bytes;
 mod verdicts;
 mod version;
 mod warning;
 
-pub use advice::{Advice, Compared, MeasuredAgain, SavedOfTree, TreeBytes, Tried};
+pub use advice::{Advice, Compared, MeasuredAgain, Tried};
 pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };
@@ -64,6 +65,7 @@ pub use series::{CopiedByRun, datasets};
 pub use spread::Spread;
 pub use summary::{Group, RegionSummary, Summary};
 pub use text::{one_line, printable, printable_lines};
+pub use tree_bytes::{SavedOfTree, TreeBytes};
 pub use verdicts::{CrossCheckSpread, FactTally, StatementInRuns, VerdictStatements, by_verdict};
 pub use version::Version;
 pub use warning::{Warning, named, not_measured};

@@ -1,11 +1,13 @@
+//! A visit of a dataset, with all that its children cost.
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::advice::TreeBytes;
 use super::child::Child;
+use super::tree_bytes::TreeBytes;
 
 /// The known set of pages that a child without Python wrote, against the pages the observer counted.
 ///
