@@ -9,16 +9,25 @@ use refcow::compare::TOLERANCE;
 /// Every page.
 fn files() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![top.join("docs"), top.join("examples")];
     let mut files = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md"]
         .map(|name| top.join(name))
         .to_vec();
+    for folder in ["docs", "examples"] {
+        files.extend(below(&top.join(folder), "md"));
+    }
+    files
+}
+
+/// The files with this ending in a folder, and in those in it.
+fn below(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().unwrap() {
             let path = entry.unwrap().path();
             match path.extension() {
                 _ if path.is_dir() => folders.push(path),
-                Some(end) if end == "md" => files.push(path),
+                Some(end) if end == ending => files.push(path),
                 _ => {}
             }
         }
@@ -152,6 +161,30 @@ fn each_file_that_the_architecture_names_is_there() {
         named += 1;
     }
     assert!(named > 80, "{named}");
+}
+
+#[test]
+fn each_source_says_what_it_is_in_a_room_that_the_architecture_names() {
+    let harness = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness");
+    let architecture = include_str!("../docs/architecture.md");
+    let names = |path: &str| {
+        let spans = [format!("`{path}`"), format!("`harness/{path}`")];
+        spans.iter().any(|span| architecture.contains(span))
+    };
+    for file in below(&harness, "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//! "), "{}", file.display());
+        let path = file.strip_prefix(&harness).unwrap();
+        // By itself, by the folder it is in, or by the file that the folder belongs to.
+        let folder = match path.parent().unwrap() {
+            // The room's own file.
+            top if top.as_os_str().is_empty() => path.with_extension(""),
+            folder => folder.to_owned(),
+        };
+        let [path, folder] = [path, &folder].map(|path| path.to_str().unwrap().to_owned());
+        let rooms = [path, format!("{folder}/"), format!("{folder}.rs")];
+        assert!(rooms.iter().any(|room| names(room)), "{rooms:?}");
+    }
 }
 
 #[test]

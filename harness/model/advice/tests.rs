@@ -1,3 +1,5 @@
+//! Advice on figures that are made up.
+
 use super::*;
 use crate::TreeBytes;
 

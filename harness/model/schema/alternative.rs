@@ -1,3 +1,5 @@
+//! Ways to share refcow's integers, and what each cost.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! What the first write to a page changed; what pages can be grouped by.
+
 use std::borrow::Cow;
 use std::ops::AddAssign;
 use std::str::FromStr;

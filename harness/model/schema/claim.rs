@@ -1,3 +1,5 @@
+//! Claims with their verdicts, and what was observed for them.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

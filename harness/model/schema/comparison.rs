@@ -1,3 +1,5 @@
+//! A run beside an earlier one, row by row.
+
 use std::fmt;
 
 use schemars::JsonSchema;

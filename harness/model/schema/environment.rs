@@ -1,3 +1,5 @@
+//! The machine, as far as figures depend on it.
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;

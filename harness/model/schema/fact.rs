@@ -1,3 +1,5 @@
+//! What is known of versions of Python, and what was found.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

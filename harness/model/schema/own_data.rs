@@ -1,3 +1,5 @@
+//! The user's own data, and what each way to share it cost.
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;

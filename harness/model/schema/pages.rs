@@ -1,3 +1,5 @@
+//! The pages of a region, one by one.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! A run that was repeated, and what came of it.
+
 use std::fmt;
 
 use schemars::JsonSchema;

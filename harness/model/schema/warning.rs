@@ -1,3 +1,5 @@
+//! What limits the figures of a run.
+
 use std::fmt;
 
 use schemars::JsonSchema;
