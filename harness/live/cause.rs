@@ -88,15 +88,30 @@ const MOST_ANEW: u32 = 100;
 /// Addresses from here on are the kernel's.
 const KERNEL: u64 = 1 << 63;
 
-/// Who wrote, and in whose memory it is seen what was there.
+/// What stood where was written first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// What was changed by that.
+    pub cause: Cause,
+    /// The type of the object.
+    pub type_name: Option<Arc<str>>,
+}
+
+impl Stood {
+    /// Nothing tells.
+    pub const UNKNOWN: Self = Self {
+        cause: Cause::Unattributed,
+        type_name: None,
+    };
+}
+
+/// Who wrote.
 #[derive(Clone, Copy, Debug)]
 pub struct Who {
     /// The first process of the tree.
     pub root: usize,
     /// The process that wrote.
     pub writer: i32,
-    /// The process that has what was there before; the writer itself where nobody has.
-    pub holder: i32,
     /// What its interpreter does.
     pub phase: InterpreterPhase,
     /// Processes with the same code: what it was forked from.
@@ -104,14 +119,8 @@ pub struct Who {
 }
 
 impl TreeCauses {
-    /// Takes a page up, and says for what it counts. Of one that is new, only who made it is known.
-    pub fn add(
-        &mut self,
-        written: &MadePage,
-        who: Who,
-        python: Option<&LivePython>,
-        line: LineOf,
-    ) -> Key {
+    /// What stands at an address in the memory of a process.
+    pub fn stands(&mut self, pid: i32, address: u64, python: Option<&LivePython>) -> Stood {
         self.looked += 1;
         if self.looked.is_multiple_of(RENEWED) {
             self.memories
@@ -119,25 +128,30 @@ impl TreeCauses {
                 .flatten()
                 .for_each(Headers::forget);
         }
+        let objects = self.objects(pid, python);
+        let Some(found) = objects.and_then(|objects| objects.at(address)) else {
+            return Stood::UNKNOWN;
+        };
+        Stood {
+            cause: match found.part {
+                Part::Count => Cause::Refcount,
+                Part::Collector => Cause::Gc,
+                Part::Body => Cause::Body,
+                Part::Block => Cause::Buffer,
+                Part::Allocator => Cause::Allocator,
+            },
+            type_name: found.type_name,
+        }
+    }
+
+    /// Takes a page up, and says for what it counts. Of one that is new, only who made it is known.
+    pub fn add(&mut self, written: &MadePage, stood: Option<Stood>, who: Who, line: LineOf) -> Key {
         let fault = &written.fault;
         let by_kernel = fault.instruction >= KERNEL;
-        let (cause, type_name) = match written.deed {
-            Deed::Made | Deed::Unknown => (None, None),
-            Deed::Copied | Deed::Rewrote => {
-                let found = self
-                    .objects(who.holder, python)
-                    .and_then(|one| one.at(fault.address));
-                let cause = match found.as_ref().map(|found| found.part) {
-                    _ if by_kernel => Cause::Kernel,
-                    Some(Part::Count) => Cause::Refcount,
-                    Some(Part::Collector) => Cause::Gc,
-                    Some(Part::Body) => Cause::Body,
-                    Some(Part::Block) => Cause::Buffer,
-                    Some(Part::Allocator) => Cause::Allocator,
-                    None => Cause::Unattributed,
-                };
-                (Some(cause), found.and_then(|found| found.type_name))
-            }
+        let (cause, type_name) = match stood {
+            Some(stood) if by_kernel => (Some(Cause::Kernel), stood.type_name),
+            Some(stood) => (Some(stood.cause), stood.type_name),
+            None => (None, None),
         };
         let function = match by_kernel {
             true => Arc::from("[kernel]"),
@@ -183,9 +197,13 @@ impl TreeCauses {
         }
     }
 
-    /// A process has ended, or executes another program: its number may be another's.
-    pub fn forget(&mut self, pid: i32) {
+    /// The memory of a process that has ended, or executes another program, is read no more: its number may be another's.
+    pub fn forget_memory_of(&mut self, pid: i32) {
         self.memories.remove(&pid);
+    }
+
+    /// Nor does its code tell anything, once all that it did has been taken up.
+    pub fn forget_code_of(&mut self, pid: i32) {
         self.codes.remove(&pid);
     }
 

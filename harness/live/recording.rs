@@ -58,7 +58,7 @@ pub enum InterpreterPhase {
 pub struct MadePage {
     /// The place of the process in [`Recording::members`].
     pub by: usize,
-    /// Whose page was copied: the place of an ancestor.
+    /// Who has what was there before: the place of another process that shared the page.
     pub from: Option<usize>,
     /// What it did.
     pub deed: Deed,

@@ -4,15 +4,15 @@ mod ends;
 mod interpreters;
 mod machine;
 mod moments;
+mod unexplained;
 mod watched;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::LiveError;
-use super::cause::{Key, TreeCauses, Who};
+use super::cause::{Key, TreeCauses};
 use super::family::{self, Family, Member};
-use super::line_of::LineOf;
 use super::lines::Lines;
 use super::recording::{HeldPages, MadePage, Recording};
 use super::tracing::Tracing;
@@ -23,15 +23,17 @@ use crate::observe::{self, Happened, Incident, Pagemap, TreeRecorder, mappings, 
 use interpreters::{Endings, PythonAsked};
 pub use machine::Machine;
 pub use moments::{InProcess, Moment};
+use unexplained::{Known, Unexplained};
 pub use watched::Watched;
 
 /// How often records are taken up at least: a page is judged so long after the write.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Causes are looked for so long in a tick, so that forks and ends do not wait: the first of each library reads all of its symbols.
+/// What stood where was written is read for so long in a tick, and what wrote is looked for for so long, so that forks and ends do not
+/// wait: the first of each library reads all of its symbols.
 const EXPLAINING: Duration = Duration::from_millis(20);
-/// Who ends waits at most so long for what it did to be explained.
-const EXPLAINING_ENDS: Duration = Duration::from_millis(500);
+/// Who ends waits at most so long for what it did to be read.
+const READING_ENDS: Duration = Duration::from_millis(500);
 /// If more is to be explained than this, all else waits.
 const MOST_UNEXPLAINED: usize = 100_000;
 
@@ -56,8 +58,7 @@ pub struct Watch {
     /// What was recorded so far.
     pub recording: Recording<Machine>,
     causes: TreeCauses,
-    /// What was judged, and its cause not looked for yet, in its order.
-    unexplained: VecDeque<(Incident, Option<MadePage>)>,
+    unexplained: Unexplained,
     /// What traces the processes, if that is asked for.
     tracing: Option<Tracing>,
     /// The place of a process that is to become a program.
@@ -82,7 +83,7 @@ impl Watch {
             recorder: TreeRecorder::new()?,
             recording: Recording::new(Machine, follows),
             causes: TreeCauses::default(),
-            unexplained: VecDeque::new(),
+            unexplained: Unexplained::default(),
             tracing,
             own: None,
             began,
@@ -239,35 +240,51 @@ impl Watch {
         self.recording.begin_records();
         for incident in incidents {
             let written = self.judge(&incident);
-            self.unexplained.push_back((incident, written));
+            self.unexplained.push(incident, written);
         }
-        let began = Instant::now();
         self.look_at_ends(&ending);
         self.ticks += 1;
         self.ask_for_pythons();
         self.watch_endings();
         // While who ends stands still, so does who waits for it, and has what was there at the fork.
-        let at_most = match ending.is_empty() {
+        self.read(match ending.is_empty() {
             true => EXPLAINING,
-            false => EXPLAINING_ENDS,
-        };
-        while (began.elapsed() < at_most || self.unexplained.len() > MOST_UNEXPLAINED)
-            && let Some((incident, written)) = self.unexplained.pop_front()
-        {
-            self.explain(&incident, written);
-        }
+            false => READING_ENDS,
+        });
         self.let_go(&ending);
+        let began = Instant::now();
+        while (began.elapsed() < EXPLAINING || self.unexplained.len() > MOST_UNEXPLAINED)
+            && self.explain(Unexplained::next)
+        {}
         if let Some(tracing) = &mut self.tracing {
             tracing.hear_lines(&mut self.causes);
         }
         Ok(())
     }
 
-    fn explain(&mut self, incident: &Incident, written: Option<MadePage>) {
-        let (recording, causes) = (&self.recording, &mut self.causes);
+    fn read(&mut self, at_most: Duration) {
+        let mut known = Known {
+            recording: &self.recording,
+            causes: &mut self.causes,
+            pythons: &self.pythons,
+        };
+        self.unexplained.read(&mut known, at_most);
+    }
+
+    /// Whether there was anything to explain.
+    fn explain(&mut self, next: fn(&mut Unexplained) -> Option<unexplained::Read>) -> bool {
+        let Some((incident, written, stood)) = next(&mut self.unexplained) else {
+            return false;
+        };
+        let mut known = Known {
+            recording: &self.recording,
+            causes: &mut self.causes,
+            pythons: &self.pythons,
+        };
         let lines = self.tracing.as_mut();
         let lines = lines.and_then(|tracing| tracing.lines.as_mut());
-        explain(recording, causes, lines, &self.pythons, incident, written);
+        known.explain(lines, &incident, written, stood);
+        true
     }
 
     /// Takes up what has happened; what has a cause that counts.
@@ -308,11 +325,10 @@ impl Watch {
         self.recording.begin_records();
         for incident in last {
             let written = self.take(&incident);
-            self.unexplained.push_back((incident, written));
+            self.unexplained.push(incident, written);
         }
-        for (incident, written) in std::mem::take(&mut self.unexplained) {
-            self.explain(&incident, written);
-        }
+        self.read(Duration::MAX);
+        while self.explain(Unexplained::last) {}
         let pythons = self.pythons.into_iter();
         Ok(Watched {
             recording: self.recording,
@@ -328,47 +344,6 @@ impl Watch {
                 .collect(),
             endings: self.endings,
         })
-    }
-}
-
-/// Finds the cause of what has happened, and counts it.
-fn explain(
-    recording: &Recording<Machine>,
-    causes: &mut TreeCauses,
-    lines: Option<&mut Lines>,
-    pythons: &[PythonAsked],
-    incident: &Incident,
-    written: Option<MadePage>,
-) {
-    if matches!(incident.what, Happened::Executed(_) | Happened::Ended) {
-        causes.forget(incident.process);
-    }
-    let Some(written) = written else {
-        return;
-    };
-    let root = root(recording, written.by);
-    // What stands there by now is what was there before: a count or a header keeps its object.
-    let holder = written.from.unwrap_or(written.by);
-    let who = Who {
-        root,
-        writer: incident.process,
-        holder: recording.members[holder].member.pid,
-        phase: written.phase,
-        relatives: [recording.members[written.by].parent.unwrap_or(root), root]
-            .map(|relative| recording.members[relative].member.pid),
-    };
-    let python = pythons.iter().find(|(of, ..)| *of == root);
-    let python = python.and_then(|(_, python, ..)| python.as_ref());
-    match lines {
-        None => drop(causes.add(&written, who, python, LineOf::NotLooked)),
-        Some(lines) => {
-            let line = lines.of(&written.fault);
-            let is_looked_at = line != LineOf::NotLooked;
-            let key = causes.add(&written, who, python, line);
-            if !is_looked_at {
-                lines.expect(&written.fault, key);
-            }
-        }
     }
 }
 

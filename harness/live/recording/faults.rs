@@ -5,6 +5,9 @@
 use super::{Deed, HeldPages, MadePage, Origin, PageWords as _, ProcessSource, Recording, Seen};
 use crate::observe::{Fault, Word, page_size};
 
+/// What a fault did, and who has what was there before: another process that shared the page.
+type Judged = (Deed, Option<usize>);
+
 /// What stands in a page: who wrote it last, and how often that process had forked by then. Who has the same shares it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -56,7 +59,7 @@ impl<P: ProcessSource> Recording<P> {
             memory.is_none_or(|memory| memory.word(page).is_none())
         };
         let judged = match before {
-            Some(seen) => self.again(place, page, word, seen).map(|deed| (deed, None)),
+            Some(seen) => self.again(place, page, word, seen),
             None => self.first(place, page, word),
         };
         let judged = match judged {
@@ -67,7 +70,7 @@ impl<P: ProcessSource> Recording<P> {
             judged => judged,
         };
         // Nothing was written, as far as is known. Or it was: then nobody else has what is there.
-        if judged.is_none() && (before.is_some() || self.is_shared(place, page)) {
+        if judged.is_none() && (before.is_some() || self.shared_with(place, page).is_some()) {
             return None;
         }
         let origin = match (before, judged) {
@@ -97,14 +100,14 @@ impl<P: ProcessSource> Recording<P> {
     }
 
     /// The first fault of a process at a page.
-    fn first(&self, place: usize, page: u64, word: Word) -> Option<(Deed, Option<usize>)> {
+    fn first(&self, place: usize, page: u64, word: Word) -> Option<Judged> {
         let member = &self.members[place];
         if let Some(had) = &member.had {
             if !had.all.contains(page) {
                 return Some((Deed::Made, None));
             }
             if had.alone.contains(page) {
-                return self.is_shared(place, page).then_some((Deed::Rewrote, None));
+                return self.rewrote(place, page);
             }
         }
         // From the process to its ancestors, with when each was forked.
@@ -131,8 +134,10 @@ impl<P: ProcessSource> Recording<P> {
                     word.is_anonymous() && word.frame().is_some() && word.frame() == held.frame();
                 // It was not a write: with NUMA balancing what may be read faults, too. Or nobody else had any more what was there at
                 // the fork, so that it needed no copy.
-                return (!same && self.is_shared(place, page))
-                    .then_some((Deed::Copied, Some(ancestor)));
+                return self
+                    .shared_with(place, page)
+                    .filter(|_| !same)
+                    .map(|other| (Deed::Copied, Some(other)));
             }
             // What it did not have when the recording began, those that were forked from it since have not from those before it.
             let had = of.had.as_ref().filter(|_| member.had.is_none());
@@ -146,17 +151,15 @@ impl<P: ProcessSource> Recording<P> {
             return Some((Deed::Unknown, None));
         }
         // Nobody before has it. What it had when the recording began it has written anew, if it has forked somebody who has it.
-        let rewrites = member.had.is_some() && self.is_shared(place, page);
-        match (member.had.is_some(), rewrites) {
-            (true, true) => Some((Deed::Rewrote, None)),
-            // It had the page, alone: nothing was made.
-            (true, false) => None,
-            (false, _) => Some((Deed::Made, None)),
+        match member.had {
+            // Unless somebody has it still, it had the page alone: nothing was made.
+            Some(_) => self.rewrote(place, page),
+            None => Some((Deed::Made, None)),
         }
     }
 
     /// A further one. Only a fork makes a page that was written before one that may not be written.
-    fn again(&self, place: usize, page: u64, word: Word, seen: Seen) -> Option<Deed> {
+    fn again(&self, place: usize, page: u64, word: Word, seen: Seen) -> Option<Judged> {
         if seen.forks == self.members[place].forks {
             return None;
         }
@@ -164,7 +167,12 @@ impl<P: ProcessSource> Recording<P> {
             (Some(now), Some(then)) => now != then,
             _ => true,
         };
-        (moved && self.is_shared(place, page)).then_some(Deed::Rewrote)
+        moved.then(|| self.rewrote(place, page)).flatten()
+    }
+
+    fn rewrote(&self, place: usize, page: u64) -> Option<Judged> {
+        self.shared_with(place, page)
+            .map(|other| (Deed::Rewrote, Some(other)))
     }
 
     /// What a process has in a page, as far as faults have told.
@@ -187,8 +195,8 @@ impl<P: ProcessSource> Recording<P> {
         }
     }
 
-    /// Whether somebody else still has what a process has in a page.
-    fn is_shared(&self, place: usize, page: u64) -> bool {
+    /// Another process that still has what a process has in a page: its parent, if that has.
+    fn shared_with(&self, place: usize, page: u64) -> Option<usize> {
         let version = self.version(place, page);
         let has = |other: usize| {
             let member = &self.members[other];
@@ -203,7 +211,7 @@ impl<P: ProcessSource> Recording<P> {
         let others = parent.chain(self.by_pid.values().copied());
         others
             .filter(|other| *other != place && self.members[*other].lives)
-            .any(|other| self.version(other, page) == version && has(other))
+            .find(|other| self.version(*other, page) == version && has(*other))
     }
 
     /// Of the pages that a process copied, how many it still has for its own, or had when it ended; `None` of one that has ended without

@@ -90,6 +90,16 @@ fn touch(
     page: u64,
     frame: u64,
 ) -> Option<Deed> {
+    made(recording, frames, process, page, frame).map(|made| made.deed)
+}
+
+fn made(
+    recording: &mut Recording<Machine>,
+    frames: &Frames,
+    process: i32,
+    page: u64,
+    frame: u64,
+) -> Option<MadePage> {
     frames.borrow_mut().insert((process, page), frame);
     let fault = Fault {
         address: page * page_size() + 24,
@@ -103,7 +113,7 @@ fn touch(
         process,
         what,
     };
-    recording.take(&incident).map(|written| written.deed)
+    recording.take(&incident)
 }
 
 fn fork(recording: &mut Recording<Machine>, frames: &Frames, process: i32, new: i32) {
@@ -264,6 +274,29 @@ fn a_parent_that_writes_copies_again_after_each_fork() {
     assert_eq!(touch(&mut recording, &frames, 1, 5, 205), None);
     // And the worker that has what was before has copied nothing until it writes.
     assert_eq!(recording.members[1].pages, [0; 4]);
+}
+
+#[test]
+fn who_still_has_what_was_there_before_is_told() {
+    let (mut recording, frames) = parent();
+    fork(&mut recording, &frames, 1, 2);
+    let mut told = |process, page, frame| {
+        let made = made(&mut recording, &frames, process, page, frame).unwrap();
+        (made.deed, made.from)
+    };
+    assert_eq!(told(2, 3, 103), (Deed::Copied, Some(0)));
+    // The worker has what the parent rewrites; then the parent has something else.
+    assert_eq!(told(1, 5, 105), (Deed::Rewrote, Some(1)));
+    fork(&mut recording, &frames, 1, 3);
+    let mut told = |process, page, frame| {
+        let made = made(&mut recording, &frames, process, page, frame).unwrap();
+        (made.deed, made.from)
+    };
+    assert_eq!(told(1, 6, 106), (Deed::Rewrote, Some(1)));
+    // The parent has something else there; the worker that was forked later has it.
+    assert_eq!(told(2, 6, 206), (Deed::Copied, Some(2)));
+    // Who was forked since has what the parent has.
+    assert_eq!(told(3, 5, 305), (Deed::Copied, Some(0)));
 }
 
 #[test]
