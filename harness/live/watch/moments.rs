@@ -1,6 +1,8 @@
 //! What all members of a tree have done and have, from moment to moment.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{Watch, living};
 use crate::live::look::look;
@@ -107,13 +109,22 @@ impl Watch {
 
     /// What all that live have; `None` where one ends meanwhile.
     fn memory(&mut self) -> Option<u64> {
-        let start = Instant::now();
+        let start = processor_time();
         let looks = living(&self.recording).into_iter().map(|(_, family)| {
             let look = look(&FamilyTree::of(family), false).ok()?;
             Some(look.distinct? * page_size())
         });
         let sum = looks.sum();
-        self.looked = (Instant::now(), start.elapsed());
+        self.looked = (Instant::now(), processor_time().saturating_sub(start));
         sum
     }
+}
+
+/// What this thread has used: a machine that is busy makes a look take longer, and no dearer.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.cast_unsigned(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
