@@ -98,3 +98,66 @@ pub fn regressions(comparison: &TreesComparison) -> Result<(), CommandError> {
         false => Err(CommandError::Regressed(all)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A parent with a worker that copied so many pages.
+    fn trees(copied: u64) -> Trees {
+        let process = |pid: i32, depth: u64, copied: u64| {
+            json!({"pid": pid, "parent_pid": pid - 1, "depth": depth, "command": "app.py", "ended": true,
+                   "copied_pages": copied, "new_pages": 0, "rewritten_pages": 0, "unknown_pages": 0})
+        };
+        let cause = json!({"pages_are": "copied", "cause": "gc", "function": "f", "thread": "main", "pages": copied});
+        let recorded = json!({
+            "seconds": 1.0, "lost_faults": 0, "with_kernel_writes": true, "executed": 0, "moments": [],
+            "processes": [process(10, 0, 0), process(11, 1, copied)], "causes": [cause],
+        });
+        serde_json::from_value(json!({
+            "schema_version": 1, "refcow_version": "0.1.0", "page_bytes": 4096,
+            "trees": [{"processes": [], "recorded": recorded}],
+        }))
+        .unwrap()
+    }
+
+    fn compared(base: Option<Trees>, now: &Trees) -> (String, Result<(), CommandError>) {
+        let style = Style::Terminal {
+            width: None,
+            colours: false,
+        };
+        let mut text = b"table\n".to_vec();
+        let compared = OpenBaseline { base, place: None }.compare(now, style, &mut text);
+        (String::from_utf8(text).unwrap(), compared)
+    }
+
+    #[test]
+    fn a_recording_that_costs_more_than_its_baseline_is_an_error_behind_the_table() {
+        let (text, more) = compared(Some(trees(1000)), &trees(1200));
+        assert!(
+            text.starts_with("table\n\n") && text.contains("regressed"),
+            "{text}"
+        );
+        assert!(
+            matches!(more, Err(CommandError::Regressed(what)) if what.starts_with("app.py: what a worker copied"))
+        );
+        for now in [1000, 1099, 500] {
+            let (text, same) = compared(Some(trees(1000)), &trees(now));
+            assert!(same.is_ok() && text.contains("copies "), "{text}");
+        }
+        let (text, nothing) = compared(None, &trees(9000));
+        assert!(nothing.is_ok());
+        assert_eq!(text, "table\n");
+    }
+
+    #[test]
+    fn what_has_no_workers_in_common_with_its_baseline_is_an_error() {
+        let none = Trees {
+            trees: Vec::new(),
+            ..trees(1)
+        };
+        let (_, compared) = compared(Some(none), &trees(1));
+        assert!(matches!(compared, Err(CommandError::NoWorkersInCommon)));
+    }
+}

@@ -196,3 +196,82 @@ fn ranked<'a>(
     };
     columns.text(Some(width))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What two threads of workers wrote, some of it at lines that are known.
+    fn recorded() -> RecordedFigures {
+        let cause = |are: &str, cause: &str, of_type: &str, thread: &str, pages: u64| json!({"pages_are": are, "cause": cause, "type": of_type, "function": "f", "thread": thread, "pages": pages});
+        let at = |mut one: serde_json::Value, line: &str, own: Option<&str>| {
+            one["line"] = json!(line);
+            one["own_line"] = json!(own);
+            one
+        };
+        let causes = [
+            cause("copied", "refcount", "int", "main", 40),
+            cause("copied", "gc", "list", "other", 30),
+            cause("rewritten", "refcount", "str", "main", 10),
+            cause("unknown", "refcount", "int", "main", 500),
+            at(
+                cause("copied", "refcount", "int", "main", 15),
+                "dumps (json.py:1)",
+                Some("main (app.py:7)"),
+            ),
+            at(
+                cause("new", "refcount", "int", "other", 5),
+                "load (app.py:3)",
+                None,
+            ),
+        ];
+        serde_json::from_value(json!({
+            "seconds": 1.0, "lost_faults": 0, "with_kernel_writes": true, "executed": 0,
+            "processes": [], "moments": [], "causes": causes,
+            "lines": {"one_in": 7, "looked_at_pages": 20, "without_line": [], "not_traced_processes": 0, "not_traced": [],
+                      "pauses": 0, "dropped": 0, "ended_early": false},
+        }))
+        .unwrap()
+    }
+
+    fn rows(by: &[TreeBy]) -> Vec<String> {
+        let table = grouped(&recorded(), by, 120);
+        let rows = table.lines().filter(|row| !row.is_empty());
+        let words = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+        words.collect()
+    }
+
+    #[test]
+    fn pages_are_grouped_by_what_is_chosen_and_unknown_ones_are_in_no_group() {
+        let by_cause = [
+            "copied part first write to",
+            "260 KiB 68.4 % refcount",
+            "120 KiB 31.6 % gc",
+            "new part first write to",
+            "20 KiB 100 % refcount",
+        ];
+        assert_eq!(rows(&[TreeBy::Cause]), by_cause);
+        let by_both = [
+            "copied part thread type",
+            "220 KiB 57.9 % first int",
+            "120 KiB 31.6 % other list",
+            "40 KiB 10.5 % first str",
+            "new part thread type",
+            "20 KiB 100 % other int",
+        ];
+        assert_eq!(rows(&[TreeBy::Thread, TreeBy::Type]), by_both);
+        assert_eq!(rows(&[TreeBy::Function])[1], "380 KiB 100 % f");
+    }
+
+    #[test]
+    fn by_line_those_count_whose_line_is_known() {
+        let expected = [
+            "copied, 1 in 7 part line",
+            "60 KiB 100 % dumps (json.py:1), from main (app.py:7)",
+            "new, 1 in 7 part line",
+            "20 KiB 100 % load (app.py:3)",
+        ];
+        assert_eq!(rows(&[TreeBy::Line]), expected);
+    }
+}
