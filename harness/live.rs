@@ -14,6 +14,7 @@ pub mod keys;
 pub mod line_of;
 pub mod lines;
 pub mod look;
+mod made_by_all;
 mod map;
 pub mod pace;
 pub mod program;

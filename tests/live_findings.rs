@@ -1,6 +1,7 @@
 //! What is told below the table of a tree that was recorded, and whether doing what it says helps.
 
 use std::path::Path;
+use std::process::Command;
 
 use refcow::live::document::{Phase, TreeFigures, TreeFinding, Trees};
 
@@ -186,4 +187,122 @@ fn what_workers_made_alike_is_counted_page_for_page() {
         "{table}"
     );
     assert_eq!(finding(tree, "new-in-each-worker"), None);
+}
+
+/// Two workers that import the same, and each something that the other does not.
+const IMPORTS: &str = "
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import shop
+r, w = os.pipe()
+for worker in range(2):
+    if os.fork() == 0:
+        import shop.stock.shelves, colorsys
+        __import__('alone%d' % worker)
+        cache = [str(number) for number in range(100000, 160000)]
+        os.write(w, b'x')
+        sys.stdin.read()
+        os._exit(0)
+os.read(r, 1), os.read(r, 1)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn modules_that_all_workers_imported_since_the_fork_are_named_in_every_version() {
+    if cannot_record("what workers have alike") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("shop/stock")).unwrap();
+    for file in [
+        "shop/__init__.py",
+        "shop/stock/__init__.py",
+        "shop/stock/shelves.py",
+        "alone0.py",
+        "alone1.py",
+    ] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
+    for interpreter in by_python::builds() {
+        let mut command = Command::new(&interpreter.program);
+        command.args(["-B", "-c", IMPORTS]).arg(folder.path());
+        let mut target = Target::start(command);
+        let pid = target.line();
+        let document = run::stdout(&["attach", &pid, "--for", "10ms", "--format", "json"]);
+        target.end();
+        let trees: Trees = serde_json::from_str(&document).unwrap();
+        let alike = &trees.trees[0].alike[0];
+        let expected = ["shop.stock", "shop.stock.shelves", "colorsys"].map(str::to_owned);
+        let program = &interpreter.program;
+        assert_eq!(
+            alike.modules,
+            Some(expected.to_vec()),
+            "{program:?} {alike:?}"
+        );
+        let found = finding(&trees.trees[0], "alike-in-workers").expect(&document);
+        let named = "; all have imported shop.stock and colorsys since the fork";
+        assert!(found.says.contains(named), "{found:?}");
+    }
+}
+
+/// Two workers that each fill a cache at its first use.
+const CACHES: &str = "
+import functools, os
+@functools.lru_cache(None)
+def prices(kind):
+    return [str(number) for number in range(100000, 140000)]
+while True:
+    with open('/proc/self/status') as status:
+        if 'TracerPid:\\t0\\n' not in status.read(): break
+PRELOADED
+for _ in range(2):
+    if os.fork() == 0:
+        prices('all')
+        os._exit(0)
+for _ in range(2): os.wait()
+";
+
+#[test]
+fn a_cache_that_all_workers_fill_is_told_with_its_line_and_not_one_that_is_filled_before_the_fork()
+{
+    if cannot_record("lines of a tree") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (script, place) = (
+        folder.path().join("app.py"),
+        folder.path().join("tree.json"),
+    );
+    let made = |preloaded: &str| {
+        std::fs::write(&script, CACHES.replace("PRELOADED", preloaded)).unwrap();
+        let mut refcow = recording_to(&place);
+        refcow
+            .args(["-q", "--lines=1", "--", python()])
+            .arg(&script);
+        run::succeeded("refcow run", run::output(&mut refcow));
+        let document = std::fs::read_to_string(&place).unwrap();
+        let trees: Trees = serde_json::from_str(&document).unwrap();
+        (trees.trees[0].clone(), document)
+    };
+    let (tree, document) = made("pass");
+    let line = CACHES
+        .lines()
+        .position(|line| line.contains("return ["))
+        .unwrap()
+        + 1;
+    let all = &tree.recorded.as_ref().unwrap().made_by_all;
+    let is_it = |line_of: &str| line_of.ends_with(&format!("({}:{line})", script.display()));
+    let cache = all.iter().find(|one| is_it(&one.line)).expect(&document);
+    // Texts of six letters are 55 bytes at least.
+    let least = 40_000 * 55 / 4096 * 9 / 10;
+    assert!(cache.workers == 2 && cache.least_pages > least, "{all:?}");
+    let found = finding(&tree, "made-by-all-workers").expect(&document);
+    assert!(
+        found.says.contains(&cache.line) && found.bytes >= cache.pages * 4096,
+        "{found:?}"
+    );
+
+    let (tree, document) = made("prices('all')");
+    assert_eq!(finding(&tree, "made-by-all-workers"), None, "{document}");
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::python::{LivePython, python_of};
 use super::tree::FamilyTree;
 use crate::model::trees::AlikeFigures;
+use crate::observe::headers::Headers;
 use crate::observe::{
-    self, PageSet, code_mappings, identical_pages, mappings, page_states, zero_pages,
+    self, LiveMemory, PageSet, code_mappings, identical_pages, mappings, page_states, zero_pages,
 };
 
 /// While pages come and go, they are compared anew so often.
@@ -64,6 +66,10 @@ fn of_children(parent: i32, children: &[i32]) -> Result<Option<AlikeFigures>, ob
     if new.is_empty() {
         return Ok(None);
     }
+    let (modules, modules_unseen) = match modules(parent, children) {
+        Ok(modules) => (Some(modules), None),
+        Err(why) => (None, Some(why.to_owned())),
+    };
     Ok(Some(AlikeFigures {
         parent_pid: parent,
         workers: children.len() as u64,
@@ -71,7 +77,33 @@ fn of_children(parent: i32, children: &[i32]) -> Result<Option<AlikeFigures>, ob
         alike_pages: (&same - &zero).len(),
         zero_pages: (&same & &zero).len(),
         libraries: libraries(parent, children)?,
+        modules,
+        modules_unseen,
     }))
+}
+
+/// Modules that all children have imported, and their parent has not, in the order in which the first of them has. Or why that is not known.
+fn modules(parent: i32, children: &[i32]) -> Result<Vec<String>, &'static str> {
+    let python = python_of(parent).ok().flatten();
+    let python = python.ok_or("it is not CPython")?;
+    if python.free_threaded {
+        return Err("objects of a Python without the GIL are not read");
+    }
+    let of = |pid: i32| imported(&python, pid).ok_or("sys.modules could not be read");
+    let mut all = of(children[0])?;
+    for pid in &children[1..] {
+        let other: BTreeSet<String> = of(*pid)?.into_iter().collect();
+        all.retain(|name| other.contains(name));
+    }
+    let before: BTreeSet<String> = of(parent)?.into_iter().collect();
+    all.retain(|name| !before.contains(name));
+    Ok(all)
+}
+
+fn imported(python: &LivePython, pid: i32) -> Option<Vec<String>> {
+    let mut memory = LiveMemory::open(pid).ok()?;
+    let read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
+    Headers::new(python.minor?, read).modules(python.runtime(pid)?)
 }
 
 /// Files with code that all children have mapped, and their parent has not.

@@ -9,6 +9,7 @@ use super::family::Family;
 use super::line_of::LineOf;
 use super::lines::Missing;
 use super::look::{Look, MemberPages, look};
+use super::made_by_all::made_by_all;
 use super::python::{LivePython, python_of};
 use super::recording::{Deed, InterpreterPhase, RecordedMember};
 use super::tracing::Traced;
@@ -290,6 +291,7 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
         moments: moments.collect(),
         causes: causes(watched, root),
         lines: lines(watched, root),
+        made_by_all: made_by_all(watched, root),
         without_last_look: without_last_look(watched, root),
     }
 }

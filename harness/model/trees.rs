@@ -144,6 +144,12 @@ pub struct AlikeFigures {
     pub zero_pages: u64,
     /// Files with code that all of them have loaded, and their parent has not.
     pub libraries: Vec<String>,
+    /// Names that `sys.modules` has in all of them, and has not in their parent, in the order in which the first of them imported them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules: Option<Vec<String>>,
+    /// Why these are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules_unseen: Option<String>,
 }
 
 /// Something worth telling of a tree.
@@ -185,6 +191,9 @@ pub struct RecordedFigures {
     /// How lines were looked at. Absent unless asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesFigures>,
+    /// Lines at which each of several workers made pages while it worked, most pages first: of the pages whose fault was looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_by_all: Vec<MadeAtLine>,
     /// Processes that ended and were not looked at while they stood still at their end, by the reason. Absent where no last looks were
     /// asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +223,20 @@ pub struct LinesFigures {
     pub dropped: u64,
     /// Whether the process that looks had ended before it was to.
     pub ended_early: bool,
+}
+
+/// Pages that all workers made at one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MadeAtLine {
+    /// `FUNCTION (FILE:LINE)`: the innermost line of the user's own code, or where none had called it, the innermost of all.
+    pub line: String,
+    /// How many workers: all that were looked at.
+    pub workers: u64,
+    /// Pages of all of them.
+    pub pages: u64,
+    /// Of the worker with fewest.
+    pub least_pages: u64,
 }
 
 /// How often something was so.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use super::{PageSet, page_size};
 
 mod at;
+mod dict;
 mod memory;
+mod modules;
 mod types;
 
 pub use at::{At, Part};
@@ -190,7 +192,7 @@ fn is_address(address: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::types::{FLAGS, LIST, READY, TYPE};
+    use super::types::{DICT, FLAGS, LIST, READY, TYPE};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -231,6 +233,21 @@ mod tests {
             self.put(address, &[1, metatype, 0, address + 512, 24, 8]);
             self.put(address + FLAGS as u64, &[flags]);
             self.put(address + 512, &[u64::from_ne_bytes(text)]);
+        }
+
+        /// The types `dict` and `str`: their addresses.
+        pub(super) fn put_dict_and_str(&mut self) -> (u64, u64) {
+            self.put_type(THING, TYPE_OF_TYPES, READY | DICT, b"dict");
+            self.put_type(TUPLE, TYPE_OF_TYPES, READY, b"str");
+            (THING, TUPLE)
+        }
+
+        /// A str of up to eight letters of ASCII, as 3.12 has it.
+        pub(super) fn put_text(&mut self, address: u64, kind: u64, text: &str) {
+            let mut letters = [0; 8];
+            letters[..text.len()].copy_from_slice(text.as_bytes());
+            self.put(address, &[1, kind, text.len() as u64]);
+            self.put(address + 40, &[u64::from_ne_bytes(letters)]);
         }
 
         pub(super) fn put_pool(&mut self, pool: u64, block_bytes: u64, pool_bytes: u64) {

@@ -1,6 +1,6 @@
 //! What is worth telling of a tree, with what to do about it: data of `findings.toml`, and the figures behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -42,6 +42,8 @@ enum FindingOf {
     Huge,
     /// Pages that workers have alike, and would share with their parent.
     Alike,
+    /// New pages by the lines at which all workers made some.
+    MadeByAll,
     /// New memory: as much as the worker with least of it made, for each of them.
     NewInEach,
 }
@@ -75,6 +77,8 @@ struct FindingFigure {
     /// Pages of each worker.
     each: u64,
     libraries: Vec<String>,
+    modules: Vec<String>,
+    lines: NamesOfPages,
 }
 
 /// Pages by a name.
@@ -121,6 +125,7 @@ impl FindingOf {
             (Self::Pages(chosen), Some(recorded)) => of_causes(chosen, recorded),
             // What is alike says more.
             (Self::NewInEach, Some(recorded)) if tree.alike.is_empty() => new_in_each(recorded),
+            (Self::MadeByAll, Some(recorded)) => made_by_all(recorded),
             (Self::Alike, _) => alike(tree),
             (Self::Huge, _) => {
                 let forked = || tree.processes.iter().filter(|one| one.depth > 0);
@@ -175,6 +180,19 @@ fn new_in_each(recorded: &RecordedFigures) -> FindingFigure {
     }
 }
 
+fn made_by_all(recorded: &RecordedFigures) -> FindingFigure {
+    let lines = recorded.made_by_all.iter();
+    let lines: NamesOfPages = lines.map(|one| (one.line.clone(), one.pages)).collect();
+    let workers = recorded.made_by_all.iter().map(|one| one.workers).max();
+    FindingFigure {
+        pages: sum(lines.values().copied()),
+        whole: sum(recorded.causes.iter().map(|one| one.pages)),
+        workers: workers.unwrap_or(0),
+        lines,
+        ..FindingFigure::default()
+    }
+}
+
 /// Of the parent whose workers have most alike.
 fn alike(tree: &TreeFigures) -> FindingFigure {
     let saved = |one: &AlikeFigures| {
@@ -194,8 +212,26 @@ fn alike(tree: &TreeFigures) -> FindingFigure {
         workers: most.workers,
         each: most.alike_pages,
         libraries: most.libraries.clone(),
+        modules: packages(most.modules.as_deref().unwrap_or_default()),
         ..FindingFigure::default()
     }
+}
+
+/// Of modules, those that are in no package among them: whoever imports one imports what it is in.
+fn packages(modules: &[String]) -> Vec<String> {
+    let all: BTreeSet<&str> = modules.iter().map(String::as_str).collect();
+    let is_within = |name: &str| {
+        let mut outer = name;
+        while let Some((package, _)) = outer.rsplit_once('.') {
+            if all.contains(package) {
+                return true;
+            }
+            outer = package;
+        }
+        false
+    };
+    let outer = modules.iter().filter(|name| !is_within(name));
+    outer.cloned().collect()
 }
 
 /// Processes that were forked, and have forked none themselves while they were recorded.
@@ -230,12 +266,19 @@ fn said(
             share => share(figure.pages as f64 / figure.whole.max(1) as f64),
             workers => figure.workers,
             each => amount(figure.each),
-            libraries => listed(&figure.libraries[..figure.libraries.len().min(NAMED)], figure.libraries.len()),
+            libraries => first(&figure.libraries),
+            modules => first(&figure.modules),
+            lines => most(&figure.lines, figure.pages),
             types => most(&figure.types, figure.pages),
             functions => most(&figure.functions, figure.pages),
             other_threads => (figure.by_other_threads > 0).then(|| amount(figure.by_other_threads)),
         },
     )
+}
+
+/// The first of these.
+fn first(names: &[String]) -> String {
+    listed(&names[..names.len().min(NAMED)], names.len())
 }
 
 /// `a.so, b.so and 3 others`: the first of so many.
@@ -265,268 +308,4 @@ fn most(names: &NamesOfPages, pages: u64) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::trees::ProcessFigures;
-
-    const PAGE: u64 = 4096;
-
-    pub(in crate::trees) fn process(
-        depth: u64,
-        pid: i32,
-        parent_pid: i32,
-        new_pages: u64,
-    ) -> RecordedProcess {
-        RecordedProcess {
-            pid,
-            parent_pid,
-            depth,
-            command: "app.py".to_owned(),
-            ended: true,
-            copied_pages: 0,
-            given_back_pages: None,
-            new_pages,
-            rewritten_pages: 0,
-            unknown_pages: 0,
-            shutdown_pages: None,
-            ended_unseen: false,
-            last_look: None,
-        }
-    }
-
-    pub(in crate::trees) fn cause(
-        pages_are: PagesAre,
-        cause: Cause,
-        of_type: &str,
-        function: &str,
-        pages: u64,
-    ) -> CauseFigures {
-        CauseFigures {
-            pages_are,
-            cause: Some(cause),
-            type_name: Some(of_type.to_owned()),
-            function: function.to_owned(),
-            thread: ThreadIs::Main,
-            phase: None,
-            pages,
-            line: None,
-            own_line: None,
-        }
-    }
-
-    pub(in crate::trees) fn tree(
-        processes: Vec<RecordedProcess>,
-        causes: Vec<CauseFigures>,
-    ) -> TreeFigures {
-        TreeFigures {
-            python: None,
-            seen_by: None,
-            processes: Vec::new(),
-            total: None,
-            recorded: Some(RecordedFigures {
-                seconds: 1.0,
-                lost_faults: 0,
-                with_kernel_writes: true,
-                shutdown_unseen: None,
-                processes,
-                executed: 0,
-                moments: Vec::new(),
-                causes,
-                lines: None,
-                without_last_look: None,
-            }),
-            map: None,
-            alike: Vec::new(),
-            alike_unseen: None,
-            taken_at_seconds: None,
-            findings: Vec::new(),
-        }
-    }
-
-    fn ids(tree: &TreeFigures) -> Vec<String> {
-        findings(tree, PAGE).into_iter().map(|one| one.id).collect()
-    }
-
-    #[test]
-    fn what_has_most_bytes_is_told_first_with_what_to_do() {
-        use PagesAre::{Copied, Rewritten};
-        let mut by_thread = cause(Rewritten, Cause::Refcount, "dict", "insertdict", 100);
-        by_thread.thread = ThreadIs::Other;
-        let found = findings(
-            &tree(
-                Vec::new(),
-                vec![
-                    cause(Copied, Cause::Gc, "list", "deduce_unreachable", 1000),
-                    cause(Copied, Cause::Refcount, "app.Row", "list_slice", 2000),
-                    cause(Copied, Cause::Refcount, "str", "list_slice", 1000),
-                    cause(Copied, Cause::Refcount, "int", "long_add", 100),
-                    by_thread,
-                ],
-            ),
-            PAGE,
-        );
-        let told: Vec<(&str, u64)> = found
-            .iter()
-            .map(|one| (&one.id[..], one.bytes / PAGE))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("reference-counts", 3100),
-                ("collections", 1000),
-                ("parent-writes", 100)
-            ]
-        );
-        assert!(
-            found[0]
-                .says
-                .contains("Types: app.Row (64.5 %), str (32.3 %) and 1 other."),
-            "{}",
-            found[0].says
-        );
-        assert!(
-            found[1].says.contains("by deduce_unreachable (100 %)."),
-            "{}",
-            found[1].says
-        );
-        assert!(found[1].remedy.contains("gc.freeze()"));
-        assert!(
-            found[2]
-                .says
-                .ends_with("; threads other than the first wrote 400 KiB of it."),
-            "{}",
-            found[2].says
-        );
-    }
-
-    #[test]
-    fn what_is_written_at_the_end_is_a_finding_of_its_own() {
-        let at_end = |mut one: CauseFigures| {
-            one.phase = Some(Phase::Shutdown);
-            one
-        };
-        let tree = tree(
-            Vec::new(),
-            vec![
-                cause(
-                    PagesAre::Copied,
-                    Cause::Gc,
-                    "list",
-                    "deduce_unreachable",
-                    100,
-                ),
-                at_end(cause(
-                    PagesAre::Copied,
-                    Cause::Gc,
-                    "list",
-                    "gc_collect_main",
-                    200,
-                )),
-                at_end(cause(PagesAre::New, Cause::Unattributed, "x", "malloc", 50)),
-            ],
-        );
-        let found = findings(&tree, PAGE);
-        let told: Vec<(&str, u64)> = found
-            .iter()
-            .map(|one| (&one.id[..], one.bytes / PAGE))
-            .collect();
-        assert_eq!(told, [("shutdown", 250), ("collections", 100)]);
-        assert!(
-            found[0].says.contains("(71.4 % of all they did)"),
-            "{}",
-            found[0].says
-        );
-    }
-
-    #[test]
-    fn what_is_too_little_is_not_told() {
-        let of_gc = |pages, others| {
-            ids(&tree(
-                Vec::new(),
-                vec![
-                    cause(PagesAre::Copied, Cause::Gc, "list", "collect", pages),
-                    cause(PagesAre::New, Cause::Unattributed, "x", "malloc", others),
-                ],
-            ))
-        };
-        // 256 KiB, and 2 % of all pages.
-        assert_eq!(of_gc(63, 0), [""; 0]);
-        assert_eq!(of_gc(64, 0), ["collections"]);
-        assert_eq!(of_gc(64, 64 * 49), ["collections"]);
-        assert_eq!(of_gc(64, 64 * 49 + 1), [""; 0]);
-        assert_eq!(ids(&tree(Vec::new(), Vec::new())), [""; 0]);
-    }
-
-    #[test]
-    fn new_memory_counts_as_what_the_worker_with_least_made_for_each_of_several() {
-        let made = [cause(
-            PagesAre::New,
-            Cause::Unattributed,
-            "x",
-            "malloc",
-            700,
-        )];
-        // 2 is a server that forks: 3 and 4 are the workers.
-        let workers = vec![
-            process(0, 1, 0, 900),
-            process(1, 2, 1, 20),
-            process(2, 3, 2, 100),
-            process(2, 4, 2, 300),
-        ];
-        let found = findings(&tree(workers.clone(), made.to_vec()), PAGE);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(
-            found[0]
-                .says
-                .starts_with("Each of 2 workers made at least 400 KiB"),
-            "{}",
-            found[0].says
-        );
-        assert_eq!(found[0].bytes, 200 * PAGE);
-        assert_eq!(ids(&tree(workers[..3].to_vec(), made.to_vec())), [""; 0]);
-    }
-
-    /// A process that lives, with so many pages in huge ones of its own.
-    fn living(depth: u64, huge_pages: u64) -> ProcessFigures {
-        ProcessFigures {
-            pid: 1,
-            parent_pid: 0,
-            depth,
-            command: "app.py".to_owned(),
-            anonymous_pages: 1_000,
-            shared_pages: 1_000 - huge_pages,
-            copied_pages: 0,
-            left_behind_pages: 0,
-            written_by_both_pages: 0,
-            huge_pages,
-            unknown_pages: 0,
-            new_pages: 0,
-            own_pages: 0,
-            rewritten_pages: 0,
-            swapped_pages: 0,
-            file_pages: 0,
-            page_table_bytes: None,
-        }
-    }
-
-    #[test]
-    fn huge_pages_of_workers_are_told_of_and_those_of_their_parent_are_not() {
-        let of = |processes| {
-            let tree = TreeFigures {
-                processes,
-                ..tree(Vec::new(), Vec::new())
-            };
-            findings(&tree, PAGE)
-        };
-        let found = of(vec![living(0, 0), living(1, 512), living(1, 0)]);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(
-            (&found[0].id[..], found[0].bytes),
-            ("huge-pages", 512 * PAGE)
-        );
-        // Of both workers' memory.
-        let says = "The kernel joined 2 MiB, or 25.6 %, of the workers' memory";
-        assert!(found[0].says.starts_with(says), "{}", found[0].says);
-        assert_eq!(of(vec![living(0, 512), living(1, 0), living(1, 0)]), []);
-    }
-}
+pub(super) mod tests;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{ALIGNMENT, COLLECTED, END_OF_ADDRESSES, Headers, POOL_HEADER, Type, WORD, is_address};
+use super::{ALIGNMENT, COLLECTED, END_OF_ADDRESSES, Headers, POOL_HEADER, Type, WORD};
 
 /// Which part of an object, or of memory that holds objects, is at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,8 +32,7 @@ pub struct At {
 /// Fields of `PyTypeObject`, and `Py_TPFLAGS_HEAPTYPE`.
 const DICT: u64 = 264;
 const HEAP_TYPE: u64 = 1 << 9;
-/// The longest name that is read, and as many entries of a class's dict are looked at.
-const LONGEST: u64 = 200;
+/// As many entries of a class's dict are looked at.
 const MOST_ENTRIES: u64 = 4096;
 
 impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
@@ -158,57 +157,14 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
     /// What stands for `__module__` in the dict of a class.
     fn module_of(&mut self, class: u64) -> Option<String> {
-        /// `PyDictObject.ma_keys`.
-        const KEYS: u64 = 32;
         let dict = self.word(class + DICT)?;
-        let keys = self.word(dict + KEYS)?;
-        // `struct _dictkeysobject`: where the number of entries and the indices are, and how long
-        // the indices are.
-        let (entries, indices, index_bytes, entry_bytes) = if self.minor >= 11 {
-            let sizes = self.word(keys + 8)?;
-            let entry_bytes = if sizes >> 16 & 0xff == 0 { 24 } else { 16 };
-            let index_bytes = 1_u64.checked_shl(u32::try_from(sizes >> 8 & 0xff).ok()?)?;
-            (24, 32, index_bytes, entry_bytes)
-        } else {
-            let size = self.word(keys + 8)?;
-            let limits = [(1 << 8, 1), (1 << 16, 2), (1 << 32, 4)];
-            let width = limits.iter().find(|(limit, _)| size < *limit);
-            let width = width.map_or(8, |(_, width)| *width);
-            (32, 40, size.checked_mul(width)?, 24)
-        };
-        let number = self.word(keys + entries)?.min(MOST_ENTRIES);
-        let first = keys.checked_add(indices)?.checked_add(index_bytes)?;
-        for entry in 0..number {
-            // Hash, key and value; where all keys are str, the hash is theirs.
-            let at = first.checked_add(entry * entry_bytes + (entry_bytes - 16))?;
-            let (key, value) = (self.word(at)?, self.word(at + 8)?);
-            if key != 0 && self.text_of(key).as_deref() == Some("__module__") {
-                return self.text_of(value);
-            }
-        }
-        None
-    }
-
-    /// The text of a str of ASCII letters.
-    fn text_of(&mut self, object: u64) -> Option<String> {
-        let kind = self.word(object + 8)?;
-        if &*self.type_at(kind)?.name != "str" {
-            return None;
-        }
-        let length = self.word(object + 16)?;
-        if !(1..=LONGEST).contains(&length) {
-            return None;
-        }
-        // `PyASCIIObject` has lost a field (PEP 623).
-        let start = object + if self.minor >= 12 { 40 } else { 48 };
-        let mut bytes = vec![0; usize::try_from(length).ok()?];
-        if !is_address(object) || !(self.read)(start, &mut bytes) {
-            return None;
-        }
-        let text = String::from_utf8(bytes).ok()?;
-        text.bytes()
-            .all(|byte| byte.is_ascii_graphic())
-            .then_some(text)
+        let mut module = None;
+        self.entries(dict, MOST_ENTRIES, |headers, key, value| {
+            let is_it = headers.text_of(key).as_deref() == Some("__module__");
+            module = is_it.then(|| headers.text_of(value)).flatten();
+            !is_it
+        })?;
+        module
     }
 }
 
