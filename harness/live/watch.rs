@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_millis(5);
 const EXPLAINING: Duration = Duration::from_millis(20);
 /// Who ends waits at most so long for what it did to be read.
 const READING_ENDS: Duration = Duration::from_millis(500);
+/// What is shown is what causes can be told of, unless that takes so long.
+const LATEST: Duration = Duration::from_secs(1);
 /// If more is to be explained than this, all else waits.
 const MOST_UNEXPLAINED: usize = 100_000;
 
@@ -211,7 +213,8 @@ impl Watch {
             let over = pace.duration.is_some_and(|duration| elapsed >= duration);
             let interrupted = pace.until_interrupted && interrupt::requested();
             let end = over || interrupted || ends(&self.recording);
-            if end || elapsed >= next {
+            let is_due = elapsed >= next && self.unexplained.is_read();
+            if end || is_due || elapsed >= next + LATEST {
                 let moment = self.moment(end);
                 show(self, &moment);
                 self.keep(moment);
@@ -228,6 +231,10 @@ impl Watch {
     fn tick(&mut self, at_most: Duration) -> Result<(), LiveError> {
         let failed = |error: std::io::Error| LiveError::Waiting(error.to_string());
         let urgent = self.tracing.as_ref().map(Tracing::urgent);
+        let at_most = match self.unexplained.is_read() {
+            true => at_most,
+            false => Duration::ZERO,
+        };
         let mut incidents = self.recorder.take(at_most, urgent).map_err(failed)?;
         let ending = self.tracing.as_mut().map(Tracing::hear);
         let ending = ending.unwrap_or_default();
@@ -253,7 +260,8 @@ impl Watch {
         });
         self.let_go(&ending);
         let began = Instant::now();
-        while (began.elapsed() < EXPLAINING || self.unexplained.len() > MOST_UNEXPLAINED)
+        let is_read = self.unexplained.is_read();
+        while (is_read && began.elapsed() < EXPLAINING || self.unexplained.len() > MOST_UNEXPLAINED)
             && self.explain(Unexplained::next)
         {}
         if let Some(tracing) = &mut self.tracing {

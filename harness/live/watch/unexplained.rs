@@ -4,11 +4,11 @@
 //! What is read was there at the write as long as whoever has it has not written to the page since, which a fault of its own would tell.
 //! Where one does, the writer must have the same there by now, or nothing is said.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::interpreters::PythonAsked;
-use super::{Machine, root};
+use super::{Machine, now, root};
 use crate::live::cause::{Stood, TreeCauses, Who};
 use crate::live::line_of::LineOf;
 use crate::live::lines::Lines;
@@ -20,6 +20,8 @@ use crate::observe::{Happened, Incident, page_size};
 pub(super) trait Processes {
     /// The number of the one at a place in the recording.
     fn pid(&self, place: usize) -> i32;
+    /// By the clock of records.
+    fn now(&self) -> u64;
     /// What one has where another wrote.
     fn stands(&mut self, pid: i32, written: &MadePage) -> Stood;
     /// One has ended, or executes another program.
@@ -43,16 +45,20 @@ pub(super) struct Unexplained {
     /// So many at the front have been read, and of these so many before that records were taken last.
     read: usize,
     confirmed: usize,
-    /// When a process wrote last to a page, of what has come since all was read.
-    touched: HashMap<(i32, u64), u64>,
+    touched: Touched,
 }
+
+/// Processes, pages and times: of what has come since all was read.
+type Touched = BTreeSet<(i32, u64, u64)>;
 
 #[derive(Debug)]
 struct Event {
     incident: Incident,
     written: Option<MadePage>,
     stood: Option<Stood>,
-    /// Whether what was read may have come to be there since.
+    /// When that was read.
+    read: u64,
+    /// Whether it may have come to be there after the write.
     is_doubted: bool,
 }
 
@@ -61,15 +67,21 @@ impl Unexplained {
         self.queue.len()
     }
 
+    /// Whether all that has come has been read.
+    pub(super) fn is_read(&self) -> bool {
+        self.read == self.queue.len()
+    }
+
     pub(super) fn push(&mut self, incident: Incident, written: Option<MadePage>) {
         if let Happened::Fault(fault) = incident.what {
             let page = fault.address / page_size();
-            self.touched.insert((incident.process, page), incident.time);
+            self.touched.insert((incident.process, page, incident.time));
         }
         self.queue.push_back(Event {
             incident,
             written,
             stood: None,
+            read: 0,
             is_doubted: false,
         });
     }
@@ -118,11 +130,12 @@ impl Event {
         };
         if let Deed::Copied | Deed::Rewrote = written.deed {
             let holder = known.pid(written.from.unwrap_or(written.by));
+            self.read = known.now();
             self.stood = Some(known.stands(holder, written));
         }
     }
 
-    fn doubt(&mut self, touched: &HashMap<(i32, u64), u64>, known: &mut impl Processes) {
+    fn doubt(&mut self, touched: &Touched, known: &mut impl Processes) {
         let (Some(written), Some(stood), false) = (&self.written, &self.stood, self.is_doubted)
         else {
             return;
@@ -131,8 +144,10 @@ impl Event {
             return;
         };
         let page = written.fault.address / page_size();
-        let since = touched.get(&(holder, page));
-        if since.is_none_or(|time| *time <= self.incident.time) {
+        let between = (holder, page, self.incident.time + 1)..=(holder, page, self.read);
+        let is_unchanged =
+            self.read <= self.incident.time || touched.range(between).next().is_none();
+        if is_unchanged {
             return;
         }
         self.is_doubted = true;
@@ -145,6 +160,10 @@ impl Event {
 impl Processes for Known<'_> {
     fn pid(&self, place: usize) -> i32 {
         self.recording.members[place].member.pid
+    }
+
+    fn now(&self) -> u64 {
+        now()
     }
 
     fn stands(&mut self, pid: i32, written: &MadePage) -> Stood {
@@ -205,14 +224,20 @@ mod tests {
     use crate::live::recording::InterpreterPhase;
     use crate::model::Cause;
     use crate::observe::Fault;
+    use std::collections::HashMap;
 
     /// What stands at one address, by process; those at place N of the recording have the number N.
-    #[derive(Default)]
     struct Fake(HashMap<i32, Stood>);
+
+    /// When that is read.
+    const READ: u64 = 10;
 
     impl Processes for Fake {
         fn pid(&self, place: usize) -> i32 {
             i32::try_from(place).unwrap()
+        }
+        fn now(&self) -> u64 {
+            READ
         }
         fn stands(&mut self, pid: i32, _: &MadePage) -> Stood {
             self.0.get(&pid).cloned().unwrap_or(Stood::UNKNOWN)
@@ -282,9 +307,8 @@ mod tests {
         unexplained.read(&mut both, Duration::MAX);
         // Nothing is known of writes since then.
         assert!(unexplained.next().is_none());
-        unexplained.read(&mut both, Duration::MAX);
-        both.0.insert(PARENT, freed());
-        touches(&mut unexplained, PARENT, 5, None);
+        both.0 = HashMap::from([(PARENT, freed())]);
+        touches(&mut unexplained, PARENT, READ + 1, None);
         unexplained.read(&mut both, Duration::MAX);
         assert_eq!(unexplained.next().unwrap().2, Some(row()));
     }
@@ -330,7 +354,7 @@ mod tests {
         unexplained.push(ends, None);
         copies(&mut unexplained, 2);
         unexplained.read(&mut both, Duration::ZERO);
-        assert_eq!((unexplained.len(), unexplained.read), (2, 0));
+        assert!(!unexplained.is_read() && unexplained.len() == 2);
         assert!(both.0.contains_key(&PARENT));
         unexplained.read(&mut both, Duration::MAX);
         unexplained.last();
