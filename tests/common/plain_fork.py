@@ -3,35 +3,32 @@
 plain_fork.py FILE VISIT WORKERS CODE [NAME=VALUE …]: builds the data of FILE, runs CODE (a file; `-` for none) as its own text tells
 to, forks, lets each worker visit, and prints {"pss": bytes, "anonymous": bytes, "returned": text} while all of them wait.
 """
-import ast
-import importlib.util
-import json
 import os
 import sys
 
+# Nothing else is imported: a program that only forks has none of it, and modules take memory of each process.
+
 
 def load(path):
-    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    """The file as a module, as refcow makes one of it."""
+    name = os.path.basename(path)[:-3]
+    module = sys.modules[name] = type(sys)(name)
+    module.__file__ = path
     sys.path.insert(0, os.path.dirname(path))
-    spec.loader.exec_module(module)
+    with open(path) as file:
+        exec(compile(file.read(), path, "exec"), vars(module))
     return module
 
 
 def literal(text):
     try:
-        return ast.literal_eval(text)
-    except ValueError:
+        return eval(text, {"__builtins__": {}})
+    except NameError:
         return text
 
 
-def sums(pid):
-    with open("/proc/{}/smaps_rollup".format(pid)) as rollup:
-        fields = dict(line.split(":", 1) for line in rollup if ":" in line.split()[0])
-    return [int(fields[name].split()[0]) << 10 for name in ("Pss", "Pss_Anon", "Pss_Shmem")]
-
-
-def main(path, visit, workers, code, *settings):
+def work(path, visit, workers, code, *settings):
+    """The program: says on standard output which processes there are, and ends when its standard input does."""
     module = load(path)
     settings = dict(setting.split("=", 1) for setting in settings)
     # As if it were pasted below the file's own text.
@@ -44,7 +41,7 @@ def main(path, visit, workers, code, *settings):
         data = names["before_fork"](data)
     end_worker = names.get("end_worker")
     said, go = os.pipe(), os.pipe()
-    pids = []
+    pids = [os.getpid()]
     for _ in range(int(workers)):
         pid = os.fork()
         if pid == 0:
@@ -65,12 +62,43 @@ def main(path, visit, workers, code, *settings):
             line += os.read(said[0], 1)
         if line == b"raised\n":
             sys.exit(1)
-    all_sums = [sums(pid) for pid in [os.getpid()] + pids]
+    os.write(1, " ".join(map(str, pids)).encode() + b" " + line)
+    os.read(0, 1)
     os.write(go[1], b"." * len(pids))
-    for pid in pids:
+    for pid in pids[1:]:
         os.waitpid(pid, 0)
-    pss, anonymous, shared = map(sum, zip(*all_sums))
-    print(json.dumps({"pss": pss, "anonymous": anonymous + shared, "returned": line.decode().strip()}))
 
 
-main(*sys.argv[1:])
+def sums(pid):
+    with open("/proc/{}/smaps_rollup".format(pid)) as rollup:
+        fields = dict(line.split(":", 1) for line in rollup if ":" in line.split()[0])
+    return [int(fields[name].split()[0]) << 10 for name in ("Pss", "Pss_Anon", "Pss_Shmem")]
+
+
+def look(words):
+    """Starts the program anew and looks at it from here: whoever reads and adds up writes to pages of its own."""
+    said, go = os.pipe(), os.pipe()
+    program = os.fork()
+    if program == 0:
+        os.dup2(go[0], 0)
+        os.dup2(said[1], 1)
+        os.closerange(3, 64)
+        os.execv(sys.executable, [sys.executable, __file__, "--work"] + words)
+    os.close(said[1])
+    with open(said[0]) as pipe:
+        line = pipe.readline()
+        if not line:
+            sys.exit(1)
+        workers = int(words[2])
+        pids, returned = line.split()[: workers + 1], " ".join(line.split()[workers + 1 :])
+        pss, anonymous, shared = map(sum, zip(*map(sums, pids)))
+    os.close(go[1])
+    os.waitpid(program, 0)
+    returned = returned.replace('"', "'")
+    print('{{"pss": {}, "anonymous": {}, "returned": "{}"}}'.format(pss, anonymous + shared, returned))
+
+
+if sys.argv[1] == "--work":
+    work(*sys.argv[2:])
+else:
+    look(sys.argv[1:])
