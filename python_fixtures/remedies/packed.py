@@ -5,12 +5,15 @@ cannot be changed: a change would be lost with them.
 """
 import dataclasses
 from array import array as _array
+from collections import deque
 from collections.abc import Sequence
 from mmap import mmap as _mmap
 from _refcow_places import DoesNotApply, told
 
 # Columns that a list may become.
 MOST_COLUMNS = 64
+# What keeps it from that is told of so many columns.
+MOST_TOLD = 2
 
 
 class PackedList(Sequence):
@@ -172,19 +175,44 @@ def shared_array(code, values):
 FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
 
 
-class Writer:
-    """Writes the code that makes columns of a list, `rows`."""
+class NoColumn(DoesNotApply):
+    """`place` holds what cannot be a column; `way`: what would have to be otherwise, if that is known to be enough."""
 
-    def __init__(self, store):
-        self.store = store
+    def __init__(self, place, what, way=""):
+        super().__init__("{} holds {}".format(place, what))
+        self.way = way
+
+
+class Writer:
+    """Writes the code that makes columns of a list, `rows`; `name` is what its owner calls it."""
+
+    def __init__(self, store, name):
+        self.store, self.name = store, name
         self.columns = 0
+        self.missing = []
+
+    def part(self, *column):
+        """The code for a column, or nothing: what cannot be one is noted, so that all of it is told."""
+        try:
+            return self.column(*column)
+        except NoColumn as reason:
+            self.missing.append(reason)
+            return ""
+
+    def could(self, values):
+        """Whether these values could be a column."""
+        writer = Writer(self.store, self.name)
+        writer.part(values, "row", "rows[0]", self.name)
+        return bool(values) and not writer.missing
 
     def column(self, values, value, first, place):
         """The code for a column. `value` is the code that gets it of `row`, `first` of the first one; `place` says in an error
         what could not be one.
         """
         kinds = set(map(type, values))
-        no = lambda what: DoesNotApply("{} holds {}".format(place, what))
+        of_all = " of " + self.name
+        short = place[: -len(of_all)] if place.endswith(of_all) else place
+        no = lambda what, way="": NoColumn(place, what, way and "{} held {}".format(short, way))
         self.columns += 1
         if self.columns > MOST_COLUMNS:
             raise no("more than {} columns".format(MOST_COLUMNS))
@@ -197,9 +225,10 @@ class Writer:
                 filled = [filler if one is None else one for one in values]
                 rest = self.column(filled, "({!r} if {} is None else {})".format(filler, value, value), first, place)
                 return "PackedOptionals({}, {})".format(there, rest)
-            raise no("None beside " + " and ".join(sorted(kind.__name__ for kind in kinds)[:3]))
+            beside = [one for one in values if one is not None]
+            raise no("None beside " + named(kinds), self.of_one_type(kinds, beside, " and None"))
         if len(kinds) > 1:
-            raise no(" and ".join(sorted(kind.__name__ for kind in kinds)[:3]) + " side by side")
+            raise no(named(kinds) + " side by side", self.of_one_type(kinds, values, " alone"))
         kind = kinds.pop()
         if kind in (int, float, bool, str, bytes, type(None)) and value != "row":
             literal = repr(values[0])
@@ -208,7 +237,7 @@ class Writer:
                     return "PackedConstant({}, len(rows))".format(literal)
         if kind is int:
             if not all(-(2**63) <= one < 2**63 for one in values):
-                raise no("an int of more than 64 bits")
+                raise no("an int of more than 64 bits", "ints of 64 bits alone")
             return self.array("q", each)
         if kind is float:
             return self.array("d", each)
@@ -219,11 +248,13 @@ class Writer:
             return "{}({}{})".format("PackedTexts" if kind is str else "PackedBytes", each, store)
         if kind in (tuple, list) or issubclass(kind, tuple) and hasattr(kind, "_fields"):
             if not values[0] or any(len(one) != len(values[0]) for one in values):
-                raise no("{}s that are empty, or not of one length".format(kind.__name__))
-            named = "place {} of ".format
+                what = kind.__name__ + "s"
+                inner = [element for one in values for element in one]
+                way = what + " of one length" if self.could(inner) else ""
+                raise no(what + " that are empty, or not of one length", way)
             columns = [
-                self.column([one[index] for one in values], "{}[{}]".format(value, index), "{}[{}]".format(first, index),
-                            named(index) + place)
+                self.part([one[index] for one in values], "{}[{}]".format(value, index), "{}[{}]".format(first, index),
+                          "place {} of {}".format(index, place))
                 for index in range(len(values[0]))
             ]
             make = kind.__name__ if kind in (tuple, list) else "type({})._make".format(first)
@@ -231,12 +262,17 @@ class Writer:
         if kind is dict:
             keys = tuple(values[0])
             if not keys or any(tuple(one) != keys for one in values):
-                raise no("dicts that are empty, or do not have the same keys in the same order")
+                together = {key: None for one in values for key in one}
+                could = len(together) <= MOST_COLUMNS and all(
+                    self.could([one.get(key) for one in values]) for key in together
+                )
+                way = "dicts with the same keys, with None for what is missing" if could else ""
+                raise no("dicts that are empty, or do not have the same keys in the same order", way)
             if not all(type(key) in (str, int, bytes, bool, type(None)) for key in keys):
                 raise no("dicts with other keys than text and numbers")
             columns = [
-                self.column([one[key] for one in values], "{}[{!r}]".format(value, key), "{}[{!r}]".format(first, key),
-                            "the key {!r} of {}".format(key, place))
+                self.part([one[key] for one in values], "{}[{!r}]".format(value, key), "{}[{!r}]".format(first, key),
+                          "the key {!r} of {}".format(key, place))
                 for key in keys
             ]
             return self.rows("PackedRecords({!r}, ".format(keys), columns)
@@ -245,12 +281,18 @@ class Writer:
             if not names or any(vars(one).keys() != set(names) for one in values if hasattr(one, "__dict__")):
                 raise no("objects of {} with other attributes than its fields".format(kind.__name__))
             columns = [
-                self.column([getattr(one, name) for one in values], "{}.{}".format(value, name), "{}.{}".format(first, name),
-                            "the attribute {} of {}".format(name, place))
+                self.part([getattr(one, name) for one in values], "{}.{}".format(value, name), "{}.{}".format(first, name),
+                          "the attribute {} of {}".format(name, place))
                 for name in names
             ]
             return self.rows("PackedObjects(type({}), {!r}, ".format(first, names), columns)
         raise no("objects of the type " + kind.__name__)
+
+    def of_one_type(self, kinds, values, besides):
+        """What a column of values of several types would have to hold: where these are numbers, the widest type of them."""
+        if not all(self.could([one for one in values if type(one) is kind]) for kind in kinds):
+            return ""
+        return "floats" + besides if kinds == {int, float} else "one type" + besides
 
     def array(self, code, each):
         return '{}("{}", {})'.format(self.store, code, each)
@@ -261,11 +303,31 @@ class Writer:
         return "{}[\n    {},\n])".format(opening, inner) if len(lines) > 60 else "{}[{}])".format(opening, ", ".join(columns))
 
 
+def named(kinds):
+    return " and ".join(sorted(kind.__name__ for kind in kinds)[:3])
+
+
+def why_not(missing, name):
+    """All that keeps a container from being packed and, if that is known, what would have to be otherwise."""
+    text = ", and ".join(map(str, missing[:MOST_TOLD]))
+    if len(missing) > MOST_TOLD:
+        return "{}, and {} more like that".format(text, len(missing) - MOST_TOLD)
+    if all(reason.way for reason in missing):
+        text += "; if {}, {} could be packed".format(" and ".join(reason.way for reason in missing), name)
+    return text
+
+
 def replacement(store, form):
     def of(place):
         if type(place.value) not in (list, tuple):
-            raise DoesNotApply("{} is a {}, and no list".format(place.name, type(place.value).__name__))
-        column = Writer(store).column(list(place.value), "row", "rows[0]", place.name)
+            what = "{} is a {}, and no list".format(place.name, type(place.value).__name__)
+            if type(place.value) is deque and Writer(store, place.name).could(list(place.value)):
+                what += "; as a list it could be packed"
+            raise DoesNotApply(what)
+        writer = Writer(store, place.name)
+        column = writer.part(list(place.value), "row", "rows[0]", place.name)
+        if writer.missing:
+            raise DoesNotApply(why_not(writer.missing, place.name))
         lines = ["rows = {}".format(place.name)] + "{} = {}".format(place.name, column).split("\n")
         return lines, form
 

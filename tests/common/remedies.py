@@ -146,14 +146,47 @@ loops = [list(N)]
 loops.append(loops)
 assert list(paste(pickled.code(loops)["code"])(loops)[0]) == list(N)
 
-# Names of what is replaced and of what stays.
+# Names of what is replaced and of what stays, and what would have to be otherwise for it to be replaced, too.
 told = packed.pack({"small": list(N), "big": [[n] * (n % 3) for n in N]})
 assert told["replaced"] == ["data['small'] (40 ints) as packed arrays"], told
-assert told["kept"] == ["data['big'] (40 lists) stays: it holds lists that are empty, or not of one length"], told
+assert told["kept"] == [
+    "data['big'] (40 lists) stays: it holds lists that are empty, or not of one length; if it held lists of one length, it could be packed"
+], told
 assert refused(packed.pack, [0]) == "there is no list, tuple, dict or set of 32 or more elements in it"
-assert refused(packed.pack, [{"a": [n, n if n % 2 else "x"]} for n in N]) == (
-    "place 1 of the key 'a' of data holds int and str side by side"
-)
+LENGTHS = "lists that are empty, or not of one length"
+for data, reason, way in (
+    ([{"a": [n, n if n % 2 else "x"]} for n in N], "place 1 of the key 'a' of data holds int and str side by side",
+     "if place 1 of the key 'a' held one type alone, data could be packed"),
+    (OTHERS["mixed"], "data holds float and int side by side", "if data held floats alone, data could be packed"),
+    ([n / 2 if n % 3 else None if n % 2 else n for n in N], "data holds None beside float and int",
+     "if data held floats and None, data could be packed"),
+    (OTHERS["big"], "data holds an int of more than 64 bits", "if data held ints of 64 bits alone, data could be packed"),
+    ([{"box": [n / 3] * (n % 3), "v": n if n % 2 else n / 3} for n in N],
+     "the key 'box' of data holds {}, and the key 'v' of data holds float and int side by side".format(LENGTHS),
+     "if the key 'box' held lists of one length and the key 'v' held floats alone, data could be packed"),
+    ([{"id": n, **({"extra": n} if n % 3 else {})} for n in N],
+     "data holds dicts that are empty, or do not have the same keys in the same order",
+     "if data held dicts with the same keys, with None for what is missing, data could be packed"),
+    (OTHERS["deque"], "data is a deque, and no list", "as a list it could be packed"),
+    # Where that would not be enough, it is not said.
+    ([[n, "x"] * (n % 3) for n in N], "data holds " + LENGTHS, None),
+    ([{"a": n if n % 2 else object(), "v": n if n % 2 else n / 3} for n in N],
+     "the key 'a' of data holds int and object side by side, and the key 'v' of data holds float and int side by side", None),
+    ([{name: n if n % 2 else n / 3 for name in "abcd"} for n in N],
+     "the key 'a' of data holds float and int side by side, and the key 'b' of data holds float and int side by side, "
+     "and 2 more like that", None),
+    (collections.deque(object() for n in N), "data is a deque, and no list", None),
+    (OTHERS["set"], "data is a set, and no list", None),
+):
+    assert refused(packed.pack, data) == reason + ("; " + way if way else ""), refused(packed.pack, data)
+# It is enough.
+for data in (
+    [float(n) for n in OTHERS["mixed"]],
+    [{"box": [n / 3] * 2, "v": n / 3} for n in N],
+    [{"id": n, "extra": n if n % 3 else None} for n in N],
+    list(OTHERS["deque"]),
+):
+    check(data, packed.pack(data))
 assert "cannot be pickled" in refused(pickled.code, [lambda: n for n in N])
 assert refused(stacked.code, [[n] for n in N]) == ""
 
