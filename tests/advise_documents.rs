@@ -133,7 +133,40 @@ fn findings_of_a_tree_become_remedies_with_their_code() {
     assert!(markdown.contains("```\nimport gc\n"), "{markdown}");
     let json = place.refcow(["advise", &file, "--format", "json"]);
     place.run(json).refuses(2, "no JSON", "--format markdown");
-    let other = place.file("run.json", &serde_json::to_string(&canned()).unwrap());
-    let other = place.refcow(["advise", &other]);
-    place.run(other).refuses(2, "no recording", "");
+}
+
+#[rstest]
+#[case::a_visit(&["--visit", "epoch"], "and --visit means nothing")]
+#[case::a_value(&["--set", "rows=-1"], "and --set means nothing")]
+#[case::workers(&["--children", "2"], "and --children means nothing")]
+#[case::an_interpreter(&["--python", "3.12"], "and --python means nothing")]
+#[case::lines(&["--lines"], "and --lines means nothing")]
+#[case::arguments(&["--", "-v"], "and -- means nothing")]
+#[case::a_report(&["--report", "out"], "and --report means nothing")]
+fn what_only_a_measurement_has_a_use_for_is_refused_beside_a_tree(
+    #[case] options: &[&str],
+    #[case] error: &str,
+) {
+    let place = Place::new();
+    let file = place.file("tree.json", &tree("CPython 3.13"));
+    let command = place.refcow([&["advise", &file], options].concat());
+    place
+        .run(command)
+        .refuses(2, error, "refcow advise FILE.py");
+}
+
+#[test]
+fn a_run_is_no_recording_and_the_error_says_what_to_do_with_it() {
+    let place = Place::new();
+    let file = place.file("run.json", &serde_json::to_string(&canned()).unwrap());
+    let out = place.path("out.txt");
+    let command = place.refcow(["advise", &file, "--output", out.to_str().unwrap()]);
+    let finished = place
+        .run(command)
+        .refuses(2, "no recording", "refcow report");
+    assert!(
+        finished.stderr.contains("run.json is a run of a command"),
+        "{finished}"
+    );
+    assert!(!out.exists());
 }

@@ -10,7 +10,7 @@ use super::options::{DataOptions, RunOptions, WordsFormat};
 use super::session::{self, MeasureRequest};
 use super::terminal;
 use crate::compare::TOLERANCE;
-use crate::documents;
+use crate::documents::{self, AnyDocument};
 use crate::experiment::{Dataset, Plan};
 use crate::fixtures::{self, EXIT, FixtureError, IDLE};
 use crate::output::Output;
@@ -96,18 +96,28 @@ impl AdviseArgs {
 
     pub fn run(&self, words: Vec<String>) -> Result<(), CommandError> {
         if self.fixture.ends_with(".json") {
-            return self.on_document();
+            return self.on_document(&words);
         }
         let render = report::render_advice;
         session::run_in_words(&self.request()?, &self.run, words, self.format, render)?;
         Ok(())
     }
 
-    /// What could be done about what a document of trees found.
-    fn on_document(&self) -> Result<(), CommandError> {
-        let output = Output::open(self.run.output.as_deref())?;
+    /// What could be done about what a document of trees found. Whoever wants something measured has these words in mind.
+    fn on_document(&self, words: &[String]) -> Result<(), CommandError> {
+        let report = self.run.report.is_some().then_some("--report");
+        // The command and the file stand first.
+        let option = words.get(2).map(|word| &word[..]).or(report);
+        if let Some(option) = option {
+            let option = option.split_once('=').map_or(option, |(name, _)| name);
+            return Err(CommandError::NothingTried(option.to_owned()));
+        }
         let path = Path::new(&self.fixture);
-        let trees = documents::read_trees(path)?;
+        let trees = match documents::read_any(path)? {
+            AnyDocument::Trees(trees) => trees,
+            AnyDocument::Report(_) => return Err(CommandError::NoRecording(path.to_owned())),
+        };
+        let output = Output::open(self.run.output.as_deref())?;
         let style = match self.format {
             WordsFormat::Json => return Err(CommandError::NothingAnew),
             WordsFormat::Markdown => Style::Markdown,

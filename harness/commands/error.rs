@@ -31,6 +31,21 @@ pub enum CommandError {
         "the document has each finding with what to do; print the rest with --format markdown"
     ))]
     NothingAnew,
+    /// An option of what is measured, beside a tree.
+    #[error("with the document of a tree nothing is measured, and {0} means nothing")]
+    #[diagnostic(help(
+        "leave it out; to try remedies, name the file with your data: `refcow advise FILE.py`"
+    ))]
+    NothingTried(String),
+    /// Advice on a document of the other kind.
+    #[error(
+        "{} is a run of a command that measures, such as `refcow measure`, and no recording of `refcow run` or `attach`", .0.display()
+    )]
+    #[diagnostic(help(
+        "`refcow report` makes a page of it, with its advice if it has any; to try remedies, name the file with your data: \
+         `refcow advise FILE.py`"
+    ))]
+    NoRecording(PathBuf),
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] FixtureError),
