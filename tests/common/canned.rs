@@ -546,7 +546,7 @@ pub fn run_with_advice(version: &str) -> Run {
         advice(
             3,
             "Nothing that refcow tries saves more than noise: a child copies 548 KiB: 121 of 137 pages are pages of objects; \
-             what wrote there was not recorded. Not tried: packed arrays: with it the visit raised TypeError: a | b. Not tried: \
+             what wrote there was not recorded. Not measured: packed arrays: with it the visit raised TypeError: a | b. Not measured: \
              shared memory: there is no room for 393216000 bytes in /dev/shm: No space left on device.",
             vec![
                 tried(3, "gc.freeze", 0, None),

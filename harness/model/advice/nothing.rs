@@ -1,8 +1,10 @@
 //! What is said where no remedy helps: what is written, and where, as far as that is known.
 
+use std::cmp::Reverse;
+
 use crate::numbers::{bytes, count};
 use crate::remedies::{remedy, title};
-use crate::{Advice, Cause, CausedPages, Child, Measurement, NamedPages, RegionName};
+use crate::{Advice, Cause, CausedPages, Child, Measurement, NamedPages, RegionName, SavedOfTree};
 
 /// From this part on a name stands for all of them.
 const MOST: f64 = 0.5;
@@ -28,8 +30,13 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
             ),
         };
     }
-    let mut words = "Nothing that refcow tries saves more than noise".to_owned();
-    words += &format!(": a child copies {}", bytes(copied));
+    let mut words = match at_a_price(advice) {
+        Some(price) => {
+            format!("Nothing that refcow tries helps throughout: {price}. As it is, a child copies")
+        }
+        None => "Nothing that refcow tries saves more than noise: a child copies".to_owned(),
+    };
+    words += &format!(" {}", bytes(copied));
     if new > advice.noise_bytes {
         words += &format!(" and makes {} of new memory", bytes(new));
     }
@@ -48,6 +55,9 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
         }
     }
     words.push('.');
+    if is_counted_in_c(child, page_size_bytes) {
+        words += " If that C code can hold numbers in place of these objects, no reference count of theirs is written.";
+    }
     let mut told: Vec<&str> = Vec::new();
     for tried in &advice.remedies {
         let replaces = remedy(&tried.remedy).is_some_and(|known| known.replaces);
@@ -55,10 +65,43 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
             && !told.contains(&reason)
         {
             told.push(reason);
-            words += &format!(" Not tried: {}: {reason}.", title(&tried.remedy));
+            words += &format!(" Not measured: {}: {reason}.", title(&tried.remedy));
         }
     }
     words
+}
+
+/// What saves most at the end or at the peak, where all processes take more at the other.
+pub(super) fn at_a_price(advice: &Advice) -> Option<String> {
+    let noise = i64::try_from(advice.tree_noise_bytes?).ok()?;
+    let all = advice.remedies.iter();
+    let saved = all.filter_map(|tried| Some((tried, advice.saved_of_tree(tried)?)));
+    let most = |saved: &SavedOfTree| saved.end.max(saved.peak);
+    let (tried, saved) = saved
+        .filter(|(_, saved)| most(saved) > noise)
+        .min_by_key(|(_, saved)| Reverse(most(saved)))?;
+    let is_at_end = saved.end > saved.peak;
+    let less = format!("{} less", bytes(most(&saved).unsigned_abs()));
+    let more = format!("{} more", bytes(saved.end.min(saved.peak).unsigned_abs()));
+    let (end, peak) = if is_at_end {
+        (less, more)
+    } else {
+        (more, less)
+    };
+    Some(format!(
+        "with {}, all processes together take {end} at the end and {peak} at the peak",
+        title(&tried.remedy)
+    ))
+}
+
+/// Whether most of the copied pages are memory of C code, copied for the reference counts of objects that only that code holds.
+fn is_counted_in_c(child: &Child, page_size_bytes: u64) -> bool {
+    let why = child.why(page_size_bytes);
+    why.first().is_some_and(|first| {
+        let reason = first.reasons.first();
+        first.region == RegionName::Native
+            && reason.is_some_and(|reason| reason.cause == Cause::Refcount)
+    })
 }
 
 /// What is written first to most of the copied pages, where, and by whom.
@@ -103,7 +146,7 @@ fn what(reason: &CausedPages) -> String {
         Cause::Allocator => "the allocator writes".to_owned(),
         Cause::Kernel => "the kernel writes for a system call".to_owned(),
         Cause::Khugepaged => "the kernel makes huge pages".to_owned(),
-        Cause::Unattributed => "refcow does not know what is written".to_owned(),
+        Cause::Unattributed => "something that refcow cannot name is written".to_owned(),
     }
 }
 
