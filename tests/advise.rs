@@ -362,9 +362,29 @@ fn what_each_child_makes_for_itself_is_made_before_the_fork() {
         "def build(): return [[n, None] for n in range(400)]\n\
          def visit_fill(data):\n    for row in data:\n        if row[1] is None: row[1] = bytearray(b'x' * 8192)\n    \
          return len(data)\n\
-         def visit_import(data):\n    import decimal, email.message, sqlite3\n",
+         def visit_import(data):\n    import decimal, email.message, sqlite3\n\
+         class Table:\n    def __init__(self): self.keys, self.places = ['key %d' % n for n in range(20_000)], {}\n    \
+         def loc(self, key):\n        \
+         if not self.places: self.places = {key: place for place, key in enumerate(self.keys)}\n        \
+         return self.places[key]\n\
+         TABLE = Table()\n\
+         def visit_look_up(data): return TABLE.loc('key 7')\n",
     );
     let run = advise(&[&file]);
+    // As the index of a table of pandas, which the first `.loc` makes.
+    let look_up = advice(&run, "look_up");
+    assert_eq!(
+        look_up.best().unwrap().remedy,
+        "visit-before",
+        "{look_up:#?}"
+    );
+    // Nobody imports for it what another visit imports.
+    assert!(
+        look_up
+            .remedies
+            .iter()
+            .all(|one| one.remedy != "import-before")
+    );
     let fill = advice(&run, "fill");
     assert_eq!(fill.best().unwrap().remedy, "visit-before", "{fill:#?}");
     let would_be_lost = tried(fill, "pickled-rows").does_not_apply.as_ref().unwrap();
