@@ -20,7 +20,8 @@ use crate::report::{self, Style};
 /// What the status of a comparison means.
 pub const STATUS: &str = "Exit status:
   0    nothing regressed: it improved, is unchanged or within noise, or cannot be compared (the reason is printed)
-  1    regressed: more bytes are copied and made than in the base, or a verdict or fact is no longer as expected
+  1    regressed: more bytes are copied and made than in the base, or taken with a way to share, or a verdict or fact is no longer as
+       expected
   2    bad input: a file that is no run, a name that a run does not have, or two runs with nothing in common";
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod pages;
 mod pairs;
 mod row;
 mod verdicts;
+mod ways;
 
 use crate::claims::Claims;
 use crate::{
@@ -18,11 +19,14 @@ use crate::{
 use circumstances::LEFT_AT_EXIT;
 use pages::measurement_rows;
 use verdicts::{explaining, fact_rows, verdict_rows};
+use ways::way_rows;
 
 pub use circumstances::{INTERPRETERS_OWN, TOLERANCE};
 pub(crate) use circumstances::{circumstances, differences, made_of, name};
 pub(crate) use pages::all_or_nothing;
 pub(crate) use pairs::pairs;
+pub(crate) use ways::PIPED;
+
 pub use pairs::{FixtureOrVisit, MatchError, Renamed, any_common, check_names, names};
 
 /// Compares two documents.
@@ -76,13 +80,17 @@ pub fn compare(
     };
     for (run, counterpart) in base.runs.iter().zip(counterpart) {
         match counterpart {
-            Some(place) => comparison.compared.push(compare_runs(
-                (run, &base.sources),
-                (&new.runs[place], &new.sources),
-                tolerance,
-                renamed,
-                facts,
-            )),
+            Some(place) => {
+                let (one, other) = (
+                    (run, &base.sources[..]),
+                    (&new.runs[place], &new.sources[..]),
+                );
+                let mut runs = compare_runs(one, other, tolerance, renamed, facts);
+                // Between versions of Python all of them differ by what these are themselves.
+                let ways = way_rows(one, other, &runs.differs, tolerance);
+                runs.rows.extend(ways);
+                comparison.compared.push(runs);
+            }
             None => comparison.only_in_base.push(name(run)),
         }
     }

@@ -86,7 +86,13 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
             text += &table(&all);
         }
     }
-    text += &sentence(style, &allowed(comparison, runs));
+    let has_ways = all.iter().any(|(row, _)| is_way(row));
+    if !has_ways || !all.iter().all(|(row, _)| is_way(row)) {
+        text += &sentence(style, &allowed(comparison, runs));
+    }
+    if has_ways {
+        text += &sentence(style, &allowed_of_ways(comparison));
+    }
     for fact in facts(&runs.rows) {
         text += &sentence(style, &fact);
     }
@@ -112,6 +118,14 @@ fn allowed(comparison: &Comparison, runs: &ComparedRuns) -> String {
             runs.differs.join(", "),
         ),
     }
+}
+
+fn allowed_of_ways(comparison: &Comparison) -> String {
+    format!(
+        "Of what all processes take with a way to share, differences of up to {} pages per process, or {}, count as noise.",
+        count(comparison.tolerance.pages),
+        share(comparison.tolerance.share),
+    )
 }
 
 /// What is known of these changes, a sentence a fact.
@@ -177,9 +191,13 @@ fn lines(status: Status, group: &[JudgedRow<'_>]) -> Vec<(&'static str, String)>
         Status::Unchanged => {
             let costs = group.iter().filter(|(row, _)| is_cost(row));
             let costs: Vec<String> = costs.map(|(row, _)| short(row)).collect();
-            let others = group.len() - costs.len();
+            let ways = group.iter().filter(|(row, _)| is_way(row)).count();
+            let others = group.len() - costs.len() - ways;
             if !costs.is_empty() {
                 lines.push((ONE, costs.join("; ")));
+            }
+            if ways > 0 {
+                lines.push((ONE, counted(ways as u64, "way to share", "ways to share")));
             }
             if others > 0 {
                 lines.push((
@@ -207,6 +225,10 @@ fn lines(status: Status, group: &[JudgedRow<'_>]) -> Vec<(&'static str, String)>
 
 fn is_cost(row: &Row) -> bool {
     matches!(row.key, RowKey::Cost { .. })
+}
+
+fn is_way(row: &Row) -> bool {
+    matches!(row.key, RowKey::Way { .. })
 }
 
 /// The regions that changed. New memory is part of the cost.

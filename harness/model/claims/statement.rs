@@ -211,7 +211,7 @@ impl FactStatement {
             (RowKey::Claim { id }, _) => step.verdicts.contains(id),
             (RowKey::Fact { id }, _) => *id == self.id,
             (RowKey::Pages { .. }, Direction::Other)
-            | (RowKey::Cost { .. } | RowKey::Memory { .. }, _) => false,
+            | (RowKey::Cost { .. } | RowKey::Memory { .. } | RowKey::Way { .. }, _) => false,
         })
     }
 }

@@ -243,32 +243,9 @@ pub(super) fn other_data(
     tolerance: Tolerance,
     page_size: u64,
 ) -> Vec<String> {
-    let mut all = Vec::new();
-    let (one, other) = (&base.fixture, &new.fixture);
-    let sources = (source(sources, one), source(sources_now, other));
-    let file = |fixture: &str, source: Option<&Source>| match source {
-        Some(_) => format!("{fixture}.py"),
-        None => fixture.to_owned(),
-    };
-    let (file, file_now) = (file(one, sources.0), file(other, sources.1));
-    if one != other {
-        all.push(format!("{file_now} instead of {file}"));
-    }
+    let mut all = other_code((&base.fixture, sources), (&new.fixture, sources_now));
     if base.visit != new.visit {
         all.push(format!("visit {} instead of {}", new.visit, base.visit));
-    }
-    match sources {
-        // Another file has another text.
-        (Some(then), Some(now)) if then.sha256 != now.sha256 && one != other => {}
-        (Some(then), Some(now)) if then.sha256 != now.sha256 => {
-            all.push(format!("{file} was edited"));
-        }
-        (Some(then), Some(now)) if then.imports != now.imports => {
-            all.push(format!("a module that {file_now} imports was edited"));
-        }
-        (None, Some(_)) => all.push(format!("the code of {one} in the base is unknown")),
-        (Some(_), None) => all.push(format!("the code of {other} in the new run is unknown")),
-        _ => {}
     }
     let words = |measurement: &Measurement| made_of(measurement);
     if base.made_with() != new.made_with() {
@@ -295,6 +272,37 @@ pub(super) fn other_data(
             let [then, now] = [then, now].map(|pages| crate::numbers::bytes(bytes(pages)));
             all.push(format!("the data fills {then} → {now}"));
         }
+    }
+    all
+}
+
+/// In which way two fixtures are not of the same code.
+pub(super) fn other_code(
+    (one, sources): (&str, &[Source]),
+    (other, sources_now): (&str, &[Source]),
+) -> Vec<String> {
+    let mut all = Vec::new();
+    let sources = (source(sources, one), source(sources_now, other));
+    let file = |fixture: &str, source: Option<&Source>| match source {
+        Some(_) => format!("{fixture}.py"),
+        None => fixture.to_owned(),
+    };
+    let (file, file_now) = (file(one, sources.0), file(other, sources.1));
+    if one != other {
+        all.push(format!("{file_now} instead of {file}"));
+    }
+    match sources {
+        // Another file has another text.
+        (Some(then), Some(now)) if then.sha256 != now.sha256 && one != other => {}
+        (Some(then), Some(now)) if then.sha256 != now.sha256 => {
+            all.push(format!("{file} was edited"));
+        }
+        (Some(then), Some(now)) if then.imports != now.imports => {
+            all.push(format!("a module that {file_now} imports was edited"));
+        }
+        (None, Some(_)) => all.push(format!("the code of {one} in the base is unknown")),
+        (Some(_), None) => all.push(format!("the code of {other} in the new run is unknown")),
+        _ => {}
     }
     all
 }

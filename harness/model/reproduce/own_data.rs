@@ -2,11 +2,9 @@
 
 use super::besides::by_name;
 use super::comparing::Comparing;
+use crate::compare::PIPED;
 use crate::{AfterKill, GivesBack, OwnData, OwnDataWay, Run};
 
-/// Why the copies of such a way say nothing.
-const PIPED: &str =
-    "the data came through a pipe, and what the allocator keeps of that depends on how it arrived";
 /// Why other reasons say nothing.
 const DEPENDS: &str = "what keeps a way from being measured depends on the machine, too";
 

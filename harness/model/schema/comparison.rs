@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, RegionName, Verdict};
+use super::{Outcome, RegionName, StartMethod, Verdict};
 
 /// A base against a new document, row by row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +151,17 @@ pub enum RowKey {
         /// Of which kind.
         memory: Memory,
     },
+    /// What all processes take together when each worker has used the data that it got by a way to share.
+    Way {
+        /// The data: the file, its visit and what it was made of, or refcow's own integers.
+        data: String,
+        /// The way, as `--way` names it.
+        way: String,
+        /// How the workers are started.
+        start_method: StartMethod,
+        /// How many there are.
+        workers: u64,
+    },
     /// The verdict on a claim.
     Claim {
         /// Its id.
@@ -234,7 +245,7 @@ pub enum RowValue {
     },
     /// Bytes.
     Memory {
-        /// Of the child with the most.
+        /// Of the child with the most; of a way to share, of all processes.
         bytes: u64,
     },
     /// A verdict.
@@ -265,14 +276,14 @@ pub enum Status {
     /// Not the same, but by no more than the tolerance.
     #[serde(rename = "within noise")]
     WithinNoise,
-    /// Fewer bytes are copied and made; a verdict is as expected again.
+    /// Fewer bytes are copied and made, or taken by all processes; a verdict is as expected again.
     #[serde(rename = "improved")]
     Improved,
     /// A verdict, or what a fact says, is another, and each is the one that was expected of its interpreter: neither better
     /// nor worse.
     #[serde(rename = "changed as expected")]
     ChangedAsExpected,
-    /// More bytes are copied and made; a verdict is no longer as expected.
+    /// More bytes are copied and made, or taken by all processes; a verdict is no longer as expected.
     #[serde(rename = "regressed")]
     Regressed,
     /// Of a row that explains a cost, and is not judged: more by more than the tolerance.
@@ -362,11 +373,11 @@ impl RowKey {
                 sharing,
                 ..
             } => Some((fixture, prepare.as_deref(), visit, sharing)),
-            Self::Claim { .. } | Self::Fact { .. } => None,
+            Self::Way { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
         }
     }
 
-    /// `fixture/visit` or `fixture+prepare/visit`: a measurement as evidence names it; `claim ID`, `fact ID`.
+    /// `fixture/visit` or `fixture+prepare/visit`: a measurement as evidence names it; `DATA by way/method with K workers`, `claim ID`, `fact ID`.
     pub fn subject(&self) -> String {
         match self {
             Self::Cost {
@@ -390,6 +401,15 @@ impl RowKey {
                 None => format!("{fixture}/{visit}"),
                 Some(prepare) => format!("{fixture}+{prepare}/{visit}"),
             },
+            Self::Way {
+                data,
+                way,
+                start_method,
+                workers,
+            } => {
+                let plural = if *workers == 1 { "" } else { "s" };
+                format!("{data} by {way}/{start_method} with {workers} worker{plural}")
+            }
             Self::Claim { id } => format!("claim {id}"),
             Self::Fact { id } => format!("fact {id}"),
         }
@@ -406,12 +426,12 @@ impl RowKey {
         self.measurement().map(|(_, _, visit, _)| visit)
     }
 
-    /// Which of its subject's figures it is: a region, or a kind of memory. A cost, a claim and a fact have one alone.
+    /// Which of its subject's figures it is: a region, or a kind of memory. A cost, a way, a claim and a fact have one alone.
     pub fn part(&self) -> Option<&'static str> {
         match self {
             Self::Pages { region, .. } => Some(region.as_str()),
             Self::Memory { memory, .. } => Some(memory.as_str()),
-            Self::Cost { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
+            Self::Cost { .. } | Self::Way { .. } | Self::Claim { .. } | Self::Fact { .. } => None,
         }
     }
 
