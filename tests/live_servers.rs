@@ -18,11 +18,13 @@ use refcow::observe::settle;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::common::{REFCOW, cannot_record, packages, python, run, skipped};
+use crate::common::packages::Packages;
+use crate::common::{REFCOW, cannot_record, python, run, skipped};
 use crate::live::{Attached, NOBODY, SYSTEM, document};
 
 const APP: &str = include_str!("live/app.py");
 const TASKS: &str = include_str!("live/tasks.py");
+static PACKAGES: Packages = Packages::new(include_str!("live/requirements.txt"));
 
 /// Workers of each server.
 const WORKERS: usize = 2;
@@ -102,7 +104,7 @@ impl Server {
             skipped("servers", "there is no Python of the system's");
             return None;
         }
-        let packages = packages::installed(SYSTEM, python());
+        let packages = PACKAGES.installed(SYSTEM, python());
         let packages = packages.map_err(|why| skipped("servers", &why)).ok()?;
         let (folder, packages) = folder_of(start, packages);
         let program = |command: &mut Command| {

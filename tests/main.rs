@@ -55,4 +55,5 @@ mod versions;
 mod visits;
 mod walked;
 mod ways_for_data;
+mod ways_for_packages;
 mod words;

@@ -17,9 +17,10 @@ use refcow::observe::{LiveMemory, mappings, page_size};
 use refcow::python::Interpreter;
 
 use crate::observer_memory::peak_mib;
+use crate::packages::Packages;
 use crate::subject::{beside, succeeded};
 use crate::table::RatioTable;
-use crate::{BenchResult, packages, page_state, turns};
+use crate::{BenchResult, page_state, turns};
 
 const REFCOW: &str = env!("CARGO_BIN_EXE_refcow");
 const GIB: u64 = 1 << 30;
@@ -418,11 +419,12 @@ fn server(
         .executable
         .to_str()
         .ok_or("its path is not UTF-8")?;
-    let site = packages::installed(python, python);
+    let packages = Packages::new(include_str!("../../tests/live/requirements.txt"));
+    let site = packages.installed(python, python);
     let mut few = std::mem::take(criterion).sample_size(10);
     for (what, options, limit) in rows {
         let site = match &site {
-            Ok(site) => *site,
+            Ok(site) => site,
             Err(why) => {
                 table.absent(what, limit, "x", why);
                 continue;
