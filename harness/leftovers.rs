@@ -1,5 +1,5 @@
 //! What a run could leave behind besides processes: shared memory and temporary folders, all by its
-//! [name](RunName).
+//! [name](UniqueRunName).
 
 use std::path::Path;
 use std::sync::Once;
