@@ -1,18 +1,6 @@
 //! refcow counts, to the page, what `fork()` really shares between Python processes.
-#![doc = "\n```text"]
-#![doc = r"refcow (observer, CLI; no Python in it)
-  │  starts a keeper, which starts the subject; speaks with that over socket pairs: one line of JSON a message
-  ▼
-a CPython's own program, with refcow-subject preloaded (PyO3)
-  │  builds the fixture, sends the region map, then forks:
-  ├── witness   sleeps to the end
-  ├── child 1   waits · visits · waits
-  └── child N
-refcow reads /proc/PID/{pagemap,smaps_rollup,stat,mem} of parent and children from outside"]
-#![doc = "```"]
 //!
-//! Imports point one way: `main → cli, experiment, claims, report`; `experiment → driver, observe,
-//! python`; everything → `model`. `docs/architecture.md` holds the rules and their reasons.
+//! What runs, which file holds what, and which rules hold: `docs/architecture.md`.
 
 mod baselines;
 pub mod cli;
