@@ -46,12 +46,7 @@ pub(super) fn way_rows(
         let status = status(one, other, tolerance, page);
         let because = match status.is_change() {
             true if one.through_pipe || other.through_pipe => Some(PIPED),
-            true if differs
-                .iter()
-                .any(|what| OF_THE_INTERPRETER.contains(&&what[..])) =>
-            {
-                Some(INTERPRETERS_OWN)
-            }
+            true if !differs.is_empty() => Some(BESIDES),
             _ => None,
         };
         let status = because.map_or(status, |_| Status::NotComparable);
