@@ -9,6 +9,7 @@ use refcow::python::Interpreter;
 use refcow::report;
 use rstest::rstest;
 
+use crate::common::by_python::MeasuredOnce;
 use crate::common::{by_python, canned, run};
 
 const GUIDE: &str = include_str!("../docs/guide/examples.md");
@@ -62,10 +63,17 @@ impl Example {
     }
 
     /// Copied pages by the type and the line that are blamed for them, the most first.
-    fn measured(&self, interpreter: &Interpreter, visit: &str, set: &[&str]) -> Vec<Copied> {
+    fn measured(&self, interpreter: &Interpreter, visit: &str, set: &[&str]) -> &'static [Copied] {
+        static MEASURED: MeasuredOnce<Vec<Copied>> = MeasuredOnce::new();
+        let python = by_python::path(interpreter);
+        let name = format!("{} {visit} {set:?} {python}", self.file);
+        MEASURED.of(&name, || self.measure(python, visit, set))
+    }
+
+    fn measure(&self, python: &str, visit: &str, set: &[&str]) -> Vec<Copied> {
         let fixture = format!("{}:{visit}", self.path());
         let mut arguments = vec![&fixture[..], "--lines", "--children", "1"];
-        arguments.extend(["--python", by_python::path(interpreter), "--set", self.size]);
+        arguments.extend(["--python", python, "--set", self.size]);
         arguments.extend(set.iter().flat_map(|one| ["--set", one]));
         let run = run::measure(&arguments);
         let mut all: Vec<Copied> = Vec::new();
@@ -165,13 +173,13 @@ fn after_the_change_they_are_gone_and_the_others_stay(
         for (of_type, line) in gone {
             let line = example.line(line);
             let (was, is) = (
-                pages(&before, of_type, Some(&line)),
-                pages(&after, of_type, None),
+                pages(before, of_type, Some(&line)),
+                pages(after, of_type, None),
             );
             assert!(is <= FEW && was > 5 * FEW, "{of_type} {line}: {both}");
         }
         for of_type in stay {
-            let (was, is) = (pages(&before, of_type, None), pages(&after, of_type, None));
+            let (was, is) = (pages(before, of_type, None), pages(after, of_type, None));
             assert!(was.abs_diff(is) <= was / 50 + FEW, "{of_type}: {both}");
         }
     });

@@ -934,7 +934,8 @@ fn that_raises(place: &Place, name: &str) -> String {
 fn told_and_warned(place: &Place, arguments: &[&str]) -> (String, Vec<String>, Vec<String>) {
     let run = |format: &str| {
         let mut refcow = place.refcow(["measure", "--children", "1", "--quiet"]);
-        refcow.args(arguments).args(["--format", format]);
+        refcow.args(["--count", "1000", "--format", format]);
+        refcow.args(arguments);
         place.run(refcow).exits_with(3)
     };
     let document = run("json");
@@ -1108,11 +1109,15 @@ fn with_limits(place: &Place, [soft, hard]: [usize; 2], inherited: usize) -> std
     refcow
 }
 
+// Below refcow's own, which begin at 100, and in their place.
 #[rstest]
+#[case::of_a_shell(3, 256)]
+#[case::below(80, 256)]
+#[case::in_their_place(120, 256)]
+#[case::with_a_higher_limit(120, 1024)]
 fn descriptors_that_are_inherited_are_in_nobodys_way(
-    // Below refcow's own, which begin at 100, and in their place.
-    #[values(3, 80, 120)] inherited: usize,
-    #[values(256, 1024)] limit: usize,
+    #[case] inherited: usize,
+    #[case] limit: usize,
     #[values(true, false)] of_the_users: bool,
 ) {
     are_in_nobodys_way(inherited, 2, limit, of_the_users);
@@ -1170,20 +1175,15 @@ fn too_few_descriptors_are_told_with_the_limit_to_raise(
 }
 
 #[rstest]
-fn a_soft_limit_of_open_files_is_for_the_users_code_alone(
-    #[values(8, 12, 256)] soft: usize,
-    #[values(When::Import, When::Visit)] when: When,
-) {
+fn a_soft_limit_of_open_files_is_for_the_users_code_alone(#[values(8, 12, 256)] soft: usize) {
     let place = Place::new();
     let mut refcow = with_limits(&place, [soft, 1024], 0);
-    let fixture = place.fixture_that(
-        when,
-        &format!(
-            "import resource\n\
-             limits = resource.getrlimit(resource.RLIMIT_NOFILE)\n\
-             assert limits == ({soft}, 1024), limits"
-        ),
+    let text = format!(
+        "import resource\n\
+         def look():\n    limits = resource.getrlimit(resource.RLIMIT_NOFILE)\n    assert limits == ({soft}, 1024), limits\n\
+         look()\ndef build(count): return [[] for _ in range(count)]\ndef visit_act(data): look()\n"
     );
+    let fixture = place.file("limits.py", &text);
     refcow.args(["--children", "20", "--visit", "act", &fixture]);
     place.run(refcow).exits_with(0);
     place.nothing_remains();

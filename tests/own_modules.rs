@@ -40,11 +40,12 @@ fn look(place: &Place, file: &str, arguments: &[&str]) -> Finished {
 #[case::by_place_only("rows=1, cols=2, /", &["cols=3"], "[('cols', 3), ('rows', 1)]", r#"{"cols":3}"#)]
 #[case::any_name("**options", &["a=1", "b=x"], "[('options', {'a': 1, 'b': 'x'})]", r#"{"a":1,"b":"x"}"#)]
 #[case::beside_others("*rest, rows=1", &["rows=2"], "[('rest', ()), ('rows', 2)]", r#"{"rows":2}"#)]
-#[case::a_text_for_a_text("name: str", &["name=5"], "[('name', '5')]", r#"{"name":"5"}"#)]
-#[case::a_text_as_its_default("name='a'", &["name=None"], "[('name', 'None')]", r#"{"name":"None"}"#)]
-#[case::a_list("rows: list", &["rows=[1, 'a']"], "[('rows', [1, 'a'])]", r#"{"rows":[1,"a"]}"#)]
-#[case::what_json_has_not("rows", &["rows=(1, 2)"], "[('rows', (1, 2))]", r#"{"rows":"(1, 2)"}"#)]
-#[case::no_literal("path", &["path=a/b=c"], "[('path', 'a/b=c')]", r#"{"path":"a/b=c"}"#)]
+#[case::each_as_its_kind_is_written(
+    "name: str, rows: list, pair, path, text='a'",
+    &["name=5", "rows=[1, 'a']", "pair=(1, 2)", "path=a/b=c", "text=None"],
+    "[('name', '5'), ('pair', (1, 2)), ('path', 'a/b=c'), ('rows', [1, 'a']), ('text', 'None')]",
+    r#"{"name":"5","pair":"(1, 2)","path":"a/b=c","rows":[1,"a"],"text":"None"}"#
+)]
 fn build_gets_what_it_takes_and_only_what_was_set(
     #[case] parameters: &str,
     #[case] set: &[&str],

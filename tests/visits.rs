@@ -109,38 +109,49 @@ fn what_the_text_says_to_run_nothing_is_refused_before_any_python_is_started(
     }
 }
 
-#[rstest]
-#[case::within_another(
-    "def visit_look(data):\n    def rows():\n        yield from data\n    return sum(rows())\n"
-)]
-#[case::in_a_lambda(
-    "def visit_look(data):\n    rows = lambda: (yield sum(data))\n    list(rows())\n"
-)]
-#[case::in_a_method(
-    "def visit_look(data):\n    class Rows:\n        def __iter__(self):\n            yield from data\n    sum(Rows())\n"
-)]
-#[case::an_expression("def visit_look(data):\n    sum(x for x in data)\n")]
-#[case::run_by_its_decorator(
-    "import functools\ndef eats(f):\n    @functools.wraps(f)\n    def inner(data):\n        return sum(f(data))\n    return inner\n@eats\ndef visit_look(data):\n    yield from data\n"
-)]
-#[case::gone_through_by_its_decorator(
-    "def eats(f):\n    def inner(data):\n        rows = f(data)\n        for row in rows: pass\n        return rows\n    return inner\n@eats\ndef visit_look(data):\n    yield from data\n"
-)]
-#[case::awaited_by_its_decorator(
-    "import asyncio, functools\ndef runs(f):\n    return functools.wraps(f)(lambda data: asyncio.new_event_loop().run_until_complete(f(data)))\n@runs\nasync def visit_look(data):\n    return sum(data)\n"
-)]
-fn what_runs_is_measured(#[case] text: &str) {
+#[test]
+fn what_runs_is_measured() {
     let place = Place::new();
-    let look = format!("{}:look", file(&place, text));
-    let finished = measure(&place, &[&look]).exits_with(0);
+    let all = [
+        (
+            "within_another",
+            "def visit_look(data):\n    def rows():\n        yield from data\n    return sum(rows())\n",
+        ),
+        (
+            "in_a_lambda",
+            "def visit_look(data):\n    rows = lambda: (yield sum(data))\n    list(rows())\n",
+        ),
+        (
+            "in_a_method",
+            "def visit_look(data):\n    class Rows:\n        def __iter__(self):\n            yield from data\n    sum(Rows())\n",
+        ),
+        (
+            "an_expression",
+            "def visit_look(data):\n    sum(x for x in data)\n",
+        ),
+        (
+            "run_by_its_decorator",
+            "import functools\ndef eats(f):\n    @functools.wraps(f)\n    def inner(data):\n        return sum(f(data))\n    return inner\n@eats\ndef visit_look(data):\n    yield from data\n",
+        ),
+        (
+            "gone_through_by_its_decorator",
+            "def eats(f):\n    def inner(data):\n        rows = f(data)\n        for row in rows: pass\n        return rows\n    return inner\n@eats\ndef visit_look(data):\n    yield from data\n",
+        ),
+        (
+            "awaited_by_its_decorator",
+            "import asyncio, functools\ndef runs(f):\n    return functools.wraps(f)(lambda data: asyncio.new_event_loop().run_until_complete(f(data)))\n@runs\nasync def visit_look(data):\n    return sum(data)\n",
+        ),
+    ];
+    let texts = all.map(|(visit, text)| text.replace("visit_look", &format!("visit_{visit}")));
+    let finished = measure(&place, &[&file(&place, &texts.concat())]).exits_with(0);
     let run = run::the_run(&finished.stdout);
     let lazy = warned(&run, |one| matches!(one, Warning::NothingConsumed { .. }));
     assert!(!lazy, "{finished}");
-    // It did read the data.
-    assert!(
-        run.measurements[0].children[0].totals().unshared >= 10,
-        "{finished}"
-    );
+    for (visit, _) in all {
+        // It did read the data.
+        let child = &run::visit(&run, "mine", visit).children[0];
+        assert!(child.totals().unshared >= 10, "{visit}: {finished}");
+    }
 }
 
 const DEFERRED: [(&str, &str); 9] = [
@@ -202,37 +213,46 @@ fn what_only_python_knows_to_run_nothing_is_refused_before_the_build(
 
 // What a visit returns.
 
+/// What visits return, by their names, and the type that is told if it does nothing by itself.
+const RETURNED: [(&str, &str, Option<&str>); 23] = [
+    ("a_generator", "(x for x in data)", Some("generator")),
+    ("a_map", "map(str, data)", Some("map")),
+    ("a_filter", "filter(None, data)", Some("filter")),
+    ("a_zip", "zip(data, data)", Some("zip")),
+    ("a_chain", "itertools.chain(data)", Some("itertools.chain")),
+    ("a_bare_iterator", "iter(data)", Some("list_iterator")),
+    ("one_of_its_own", "Rows()", Some("Rows")),
+    ("a_coroutine", "co()", Some("coroutine")),
+    (
+        "an_asynchronous_generator",
+        "asynchronous()",
+        Some("async_generator"),
+    ),
+    ("a_list", "list(data)", None),
+    ("a_range", "range(3)", None),
+    ("a_view", "{}.items()", None),
+    ("nothing", "None", None),
+    ("text_in_memory", "io.StringIO('a')", None),
+    ("bytes_in_memory", "io.BytesIO(b'a')", None),
+    ("a_file", "open('/dev/null')", None),
+    ("a_class_of_files", "Lines()", None),
+    ("an_iterator_that_can_be_added_to", "Added()", Some("Added")),
+    ("a_container_that_iterates_itself", "Whole()", None),
+    ("a_generator_that_has_ended", "ended(data)", None),
+    ("an_instance_of_a_class", "Plain()", None),
+    ("a_class", "Plain", None),
+    ("an_exception", "ValueError()", None),
+];
+
 #[rstest]
-#[case::a_generator("(x for x in data)", Some("generator"))]
-#[case::a_map("map(str, data)", Some("map"))]
-#[case::a_filter("filter(None, data)", Some("filter"))]
-#[case::a_zip("zip(data, data)", Some("zip"))]
-#[case::a_chain("itertools.chain(data)", Some("itertools.chain"))]
-#[case::a_bare_iterator("iter(data)", Some("list_iterator"))]
-#[case::one_of_its_own("Rows()", Some("Rows"))]
-#[case::a_coroutine("co()", Some("coroutine"))]
-#[case::an_asynchronous_generator("asynchronous()", Some("async_generator"))]
-#[case::a_list("list(data)", None)]
-#[case::a_range("range(3)", None)]
-#[case::a_view("{}.items()", None)]
-#[case::nothing("None", None)]
-#[case::text_in_memory("io.StringIO('a')", None)]
-#[case::bytes_in_memory("io.BytesIO(b'a')", None)]
-#[case::a_file("open('/dev/null')", None)]
-#[case::a_class_of_files("Lines()", None)]
-#[case::an_iterator_that_can_be_added_to("Added()", Some("Added"))]
-#[case::a_container_that_iterates_itself("Whole()", None)]
-#[case::a_generator_that_has_ended("ended(data)", None)]
-#[case::an_instance_of_a_class("Plain()", None)]
-#[case::a_class("Plain", None)]
-#[case::an_exception("ValueError()", None)]
 fn a_lazy_object_that_a_visit_returns_is_told(
-    #[case] returned: &str,
-    #[case] lazy: Option<&str>,
     #[values("3.8", "3.10", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "lazy", |interpreter| {
         let place = Place::new();
+        let visits = RETURNED.map(|(visit, returned, _)| {
+            format!("def visit_{visit}(data):\n    return {returned}\n")
+        });
         let text = format!(
             "import io, itertools, warnings\nwarnings.simplefilter('ignore')\nasync def co(): pass\nasync def asynchronous(): yield 1\n\
              class Rows:\n    def __iter__(self): return self\n    def __next__(self): raise StopIteration\n\
@@ -240,17 +260,21 @@ fn a_lazy_object_that_a_visit_returns_is_told(
              class Lines(Plain, io.RawIOBase): pass\n\
              class Added(Rows):\n    def __add__(self, other): return self\n\
              class Whole(Rows):\n    def __len__(self): return 0\n\
-             def ended(data):\n    rows = (x for x in data)\n    sum(rows)\n    return rows\n\
-             def visit_look(data):\n    return {returned}\n"
+             def ended(data):\n    rows = (x for x in data)\n    sum(rows)\n    return rows\n{}",
+            visits.concat()
         );
-        let look = format!("{}:look", file(&place, &text));
-        let finished = measure_with(&place, interpreter, &[&look]).exits_with(0);
+        let file = file(&place, &text);
+        let finished = measure_with(&place, interpreter, &[&file]).exits_with(0);
         let run = run::the_run(&finished.stdout);
-        let told = run.warnings.iter().find_map(|warning| match warning {
-            Warning::NothingConsumed { returned, .. } => Some(&returned[..]),
-            _ => None,
-        });
-        assert_eq!(told, lazy, "{finished}");
+        for (name, _, lazy) in RETURNED {
+            let told = run.warnings.iter().find_map(|warning| match warning {
+                Warning::NothingConsumed {
+                    visit, returned, ..
+                } if visit == name => Some(&returned[..]),
+                _ => None,
+            });
+            assert_eq!(told, lazy, "{name}: {finished}");
+        }
     });
 }
 
@@ -425,24 +449,29 @@ fn a_module_that_is_missing_is_looked_for_in_the_environment_beside_the_file(
 // The user's environment.
 
 #[rstest]
-#[case::looked_up("os.environ['REFCOW_TEST_A']")]
-#[case::in_bytes("os.environb[b'REFCOW_TEST_A']")]
-#[case::taken("os.environ.pop('REFCOW_TEST_A')")]
 fn a_variable_that_is_missing_is_one_to_give(
-    #[case] asks: &str,
     #[values("3.8", "3.11", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "variable", |interpreter| {
         let place = Place::new();
-        let text = format!("import os\ndef visit_look(data):\n    {asks}\n");
-        let look = format!("{}:look", file(&place, &text));
-        let words = ["measure", &look, "--python", by_python::path(interpreter)];
-        let refcow = || place.refcow(words);
+        let file = file(
+            &place,
+            "import os\ndef visit_look(data):\n    os.environ['REFCOW_TEST_A']\n\
+             def visit_in_bytes(data):\n    os.environb[b'REFCOW_TEST_A']\n\
+             def visit_take(data):\n    os.environ.pop('REFCOW_TEST_A')\n",
+        );
+        let refcow = |named: &str| {
+            place.refcow(["measure", named, "--python", by_python::path(interpreter)])
+        };
         let missing = "KeyError: ";
-        place
-            .run(refcow())
-            .refuses(3, missing, "--env REFCOW_TEST_A=VALUE");
-        let mut set = refcow();
+        for visit in ["look", "in_bytes", "take"] {
+            place.run(refcow(&format!("{file}:{visit}"))).refuses(
+                3,
+                missing,
+                "--env REFCOW_TEST_A=VALUE",
+            );
+        }
+        let mut set = refcow(&format!("{file}:look"));
         set.env("REFCOW_TEST_A", "1");
         place.run(set).refuses(3, missing, "--env REFCOW_TEST_A,");
         for given in [
@@ -450,7 +479,7 @@ fn a_variable_that_is_missing_is_one_to_give(
             &["--env", "REFCOW_TEST_A"],
             &["--env-all"],
         ] {
-            let mut with = refcow();
+            let mut with = refcow(&file);
             with.args(given).env("REFCOW_TEST_A", "1");
             place.run(with).exits_with(0);
         }
