@@ -22,9 +22,9 @@ use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use procfs::process::Process;
 
-use look::{ForkedProcess, at_fork, look};
+use look::{ForkedProcess, at_fork, group_of, look};
 
-use super::{Error, PageSet, SharedAtFork, reading};
+use super::{Error, PageSet, SharedAtFork};
 
 /// While one process ends, so many others are looked at: each takes its time, and the one that ends
 /// waits meanwhile.
@@ -394,15 +394,6 @@ impl Tracer {
         }
         told
     }
-}
-
-/// The process of a thread.
-fn group_of(thread: i32) -> Option<i32> {
-    let status = Process::new(thread).and_then(|process| process.status());
-    status
-        .map_err(reading(thread, "status"))
-        .ok()
-        .map(|status| status.tgid)
 }
 
 /// The next thing that a tracee of this thread comes to, with its status as the kernel writes it:

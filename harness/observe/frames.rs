@@ -8,17 +8,19 @@
 mod code;
 mod layout;
 mod line_table;
+mod memory;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use code::{KnownCode, known_code};
 use layout::RuntimeLayout;
+use memory::{field, is_address};
 use serde::{Deserialize, Serialize};
 
-/// A function that fills a buffer from an address on, and says whether it could.
-pub trait ReadMemory: FnMut(u64, &mut [u8]) -> bool {}
-impl<Read: FnMut(u64, &mut [u8]) -> bool> ReadMemory for Read {}
+pub use code::IsOwn;
+pub use layout::UnknownLayout;
+pub use memory::ReadMemory;
 
 /// Where a thread was, as `FUNCTION (FILE:LINE)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,20 +55,6 @@ impl NoLine {
     }
 }
 
-/// Why no frame of an interpreter can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownLayout {
-    /// Its version is not known.
-    #[error("refcow does not know the frames of this version of Python")]
-    Version,
-    /// The memory of the process cannot be read, or is not what it should be.
-    #[error("the interpreter's memory does not say where its frames are")]
-    Memory,
-}
-
-/// What tells the code of a user.
-pub type IsOwn = Box<dyn Fn(&str) -> bool + Send>;
-
 /// Reads frames of an interpreter, in the process that started it and in all that were forked from
 /// that.
 pub struct RemoteFrames {
@@ -86,9 +74,6 @@ const MOST_STATES: usize = 10_000;
 const MOST_FRAMES: usize = 500;
 /// So many codes are remembered.
 const MOST_CODES: usize = 100_000;
-/// No process of a user's has addresses from here on.
-const END_OF_ADDRESSES: u64 = 1 << 47;
-
 impl std::fmt::Debug for RemoteFrames {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -251,22 +236,9 @@ fn alone(line: Arc<str>) -> RunningAt {
     RunningAt { line, own: None }
 }
 
-fn word(read: &mut impl ReadMemory, address: u64) -> Option<u64> {
-    let mut bytes = [0; 8];
-    (is_address(address) && read(address, &mut bytes)).then(|| u64::from_ne_bytes(bytes))
-}
-
-/// A word of a struct.
-fn field(read: &mut impl ReadMemory, of: u64, at: u64) -> Option<u64> {
-    word(read, of.checked_add(at)?)
-}
-
-fn is_address(address: u64) -> bool {
-    (4096..END_OF_ADDRESSES).contains(&address)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::memory::END_OF_ADDRESSES;
     use super::*;
 
     /// Memory as words of some addresses.

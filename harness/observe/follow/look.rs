@@ -1,9 +1,10 @@
 //! What a process that was forked shares, when it is forked and later.
 
+use procfs::process::Process;
+
 use super::super::{
-    Disagreement, Error, PageSet, PageStates, SharedAtFork, compare, mappings, page_states,
+    Disagreement, Error, PageSet, PageStates, SharedAtFork, compare, mappings, page_states, reading,
 };
-use super::group_of;
 
 /// One that was forked, and is compared with what it was then.
 #[derive(Debug)]
@@ -14,6 +15,15 @@ pub(super) struct ForkedProcess {
     at_fork: PageSet,
     /// Pages that it had for itself when it was last looked at.
     pub(super) seen: u64,
+}
+
+/// The process of a thread.
+pub(super) fn group_of(thread: i32) -> Option<i32> {
+    let status = Process::new(thread).and_then(|process| process.status());
+    status
+        .map_err(reading(thread, "status"))
+        .ok()
+        .map(|status| status.tgid)
 }
 
 /// What a process shares with the one that it is being forked from.

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::layout::CodeObject;
-use super::{IsOwn, ReadMemory, field, is_address, line_table};
+use super::line_table;
+use super::memory::{ReadMemory, field, is_address};
+
+/// What tells the code of a user.
+pub type IsOwn = Box<dyn Fn(&str) -> bool + Send>;
 
 /// The longest name and table that are read.
 const LONGEST_TEXT: u64 = 4096;

@@ -1,6 +1,17 @@
 //! Where each series of CPython has what leads to a thread's frames, in builds of 64 bits.
 
-use super::{ReadMemory, UnknownLayout, field};
+use super::memory::{ReadMemory, field, is_address};
+
+/// Why no frame of an interpreter can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownLayout {
+    /// Its version is not known.
+    #[error("refcow does not know the frames of this version of Python")]
+    Version,
+    /// The memory of the process cannot be read, or is not what it should be.
+    #[error("the interpreter's memory does not say where its frames are")]
+    Memory,
+}
 
 /// Offsets within the structs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,7 +285,7 @@ impl Frame {
             self.owner.unwrap_or(0),
         ];
         let end = usize::try_from(end.into_iter().max()?).ok()? + 8;
-        if !super::is_address(frame) || !read(frame, bytes.get_mut(..end)?) {
+        if !is_address(frame) || !read(frame, bytes.get_mut(..end)?) {
             return None;
         }
         let at = |offset: u64| {
