@@ -1,6 +1,7 @@
 //! Trees as tables.
 
 mod causes;
+mod cells;
 mod notes;
 
 use super::document::{
@@ -11,10 +12,10 @@ use crate::numbers::{bytes, count, counted, duration};
 use crate::observe::page_size;
 use crate::report::{Columns, wrapped};
 
-pub use causes::TreeBy;
+use cells::NOTHING;
 
-/// Where nothing can be.
-const NOTHING: &str = "–";
+pub use causes::TreeBy;
+pub(super) use cells::cut;
 
 /// Columns of text where there is no terminal.
 const WIDTH: u16 = 100;
@@ -363,12 +364,4 @@ fn total(tree: &TreeFigures) -> String {
     }
     text.push('.');
     text
-}
-
-/// At most so many characters.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
 }

@@ -64,13 +64,16 @@ fn sums(rollup: &SmapsRollup) -> (Option<u64>, Option<u64>, Option<u64>) {
 /// # Errors
 /// When the process is gone or may not be read.
 pub fn family_bytes(pid: i32) -> Result<Option<u64>, Error> {
+    let (rollup, maps) = rollup_and_maps(pid)?;
+    Ok(family_sum(&rollup, &maps))
+}
+
+fn rollup_and_maps(pid: i32) -> Result<(MemoryMaps, MemoryMaps), Error> {
     let process = Process::new(pid).map_err(reading(pid, "smaps"))?;
     let rollup = process.smaps_rollup();
-    let rollup = rollup
-        .map_err(reading(pid, "smaps_rollup"))?
-        .memory_map_rollup;
+    let rollup = rollup.map_err(reading(pid, "smaps_rollup"))?;
     let maps = process.smaps().map_err(reading(pid, "smaps"))?;
-    Ok(family_sum(&rollup, &maps))
+    Ok((rollup.memory_map_rollup, maps))
 }
 
 /// A process's part of anonymous pages in bytes, each of which is divided among those that map it
@@ -101,12 +104,7 @@ pub struct SharedParts {
 /// # Errors
 /// When the process is gone or may not be read.
 pub fn shared_parts(pid: i32, folder: &Path) -> Result<Option<SharedParts>, Error> {
-    let process = Process::new(pid).map_err(reading(pid, "smaps"))?;
-    let rollup = process.smaps_rollup();
-    let rollup = rollup
-        .map_err(reading(pid, "smaps_rollup"))?
-        .memory_map_rollup;
-    let maps = process.smaps().map_err(reading(pid, "smaps"))?;
+    let (rollup, maps) = rollup_and_maps(pid)?;
     Ok(parts(&rollup, &maps, folder))
 }
 

@@ -1,6 +1,6 @@
 //! Pages of a tree by why they were copied, and by what wrote.
 
-use super::{NOTHING, cut};
+use super::cells::{NOTHING, cut};
 use crate::live::document::{CauseFigures, PagesAre, Phase, RecordedFigures, ThreadIs};
 use crate::model::Cause;
 use crate::numbers::{bytes, counted, share};
