@@ -37,6 +37,13 @@ use plain::PlainPages;
 use sources::raised;
 use wire::Wire;
 
+// Where PyO3 finds a Python without the GIL first on PATH, and no `PYO3_NO_PYTHON` as in
+// `.cargo/config.toml`, it builds for that one alone.
+const _: () = assert!(
+    size_of::<pyo3::ffi::PyObject>() == 16,
+    "PyO3 is being built for a free-threaded Python: build with PYO3_NO_PYTHON=1 in the environment"
+);
+
 /// Answers the observer's requests until it closes the socket.
 fn serve() -> std::io::Result<()> {
     // Whoever kills the observer kills this too. If it died before this call, the read below ends.
