@@ -41,6 +41,8 @@ pub struct Key {
 pub struct TreeCauses {
     /// How many of each.
     pub pages: HashMap<Key, u64>,
+    /// Pages of each tree that were copied from what nobody could be asked for any more.
+    pub unread: HashMap<usize, u64>,
     /// For each process whose memory is read: by its number.
     memories: HashMap<i32, Option<Objects>>,
     codes: HashMap<i32, ProcessCode>,
@@ -95,15 +97,25 @@ pub struct Stood {
     pub cause: Cause,
     /// The type of the object.
     pub type_name: Option<Arc<str>>,
+    /// Whether somebody could be asked.
+    pub is_read: bool,
 }
 
 impl Stood {
-    /// Nothing tells.
-    pub const UNKNOWN: Self = Self {
+    /// Nobody could be asked.
+    pub const UNREAD: Self = Self {
+        is_read: false,
+        ..Self::NOTHING_KNOWN
+    };
+    const NOTHING_KNOWN: Self = Self {
         cause: Cause::Unattributed,
         type_name: None,
+        is_read: true,
     };
 }
+
+/// The memory of a process cannot be read any more.
+struct Gone;
 
 /// Who wrote.
 #[derive(Clone, Copy, Debug)]
@@ -128,9 +140,16 @@ impl TreeCauses {
                 .flatten()
                 .for_each(Headers::forget);
         }
-        let objects = self.objects(pid, python);
-        let Some(found) = objects.and_then(|objects| objects.at(address)) else {
-            return Stood::UNKNOWN;
+        let objects = match self.objects(pid, python) {
+            Ok(Some(objects)) => objects,
+            Ok(None) => return Stood::NOTHING_KNOWN,
+            Err(Gone) => return Stood::UNREAD,
+        };
+        let Some(found) = objects.at(address) else {
+            return match objects.reads(address) {
+                true => Stood::NOTHING_KNOWN,
+                false => Stood::UNREAD,
+            };
         };
         Stood {
             cause: match found.part {
@@ -141,6 +160,7 @@ impl TreeCauses {
                 Part::Allocator => Cause::Allocator,
             },
             type_name: found.type_name,
+            is_read: true,
         }
     }
 
@@ -148,6 +168,10 @@ impl TreeCauses {
     pub fn add(&mut self, written: &MadePage, stood: Option<Stood>, who: Who, line: LineOf) -> Key {
         let fault = &written.fault;
         let by_kernel = fault.instruction >= KERNEL;
+        let is_unread = stood.as_ref().is_some_and(|stood| !stood.is_read);
+        if is_unread && written.deed == Deed::Copied && !by_kernel {
+            *self.unread.entry(who.root).or_default() += 1;
+        }
         let (cause, type_name) = match stood {
             Some(stood) if by_kernel => (Some(Cause::Kernel), stood.type_name),
             Some(stood) => (Some(stood.cause), stood.type_name),
@@ -207,14 +231,25 @@ impl TreeCauses {
         self.codes.remove(&pid);
     }
 
-    fn objects(&mut self, pid: i32, python: Option<&LivePython>) -> Option<&mut Objects> {
-        let minor = python.filter(|python| !python.free_threaded)?.minor?;
+    /// `None`: nothing is known of what runs no CPython.
+    fn objects(
+        &mut self,
+        pid: i32,
+        python: Option<&LivePython>,
+    ) -> Result<Option<&mut Objects>, Gone> {
+        let known = python.and_then(|python| Some((python.minor?, python.free_threaded)));
+        let Some((minor, free_threaded)) = known else {
+            return Ok(None);
+        };
         let opened = self.memories.entry(pid).or_insert_with(|| {
             let mut memory = LiveMemory::open(pid).ok()?;
             let read: Read = Box::new(move |address, buffer| memory.read(address, buffer));
-            Some(Headers::new(minor, read))
+            Some(match free_threaded {
+                true => Headers::free_threaded(minor, read),
+                false => Headers::new(minor, read),
+            })
         });
-        opened.as_mut()
+        opened.as_mut().map(Some).ok_or(Gone)
     }
 
     fn function(&mut self, who: Who, instruction: u64) -> Arc<str> {

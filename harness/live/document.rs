@@ -284,6 +284,7 @@ fn recorded_figures(watched: &Watched, root: usize) -> RecordedFigures {
     RecordedFigures {
         seconds: watched.duration.as_secs_f64(),
         lost_faults: watched.lost,
+        unread_pages: watched.unread.get(&root).copied().unwrap_or(0),
         with_kernel_writes: watched.with_kernel,
         shutdown_unseen: unseen.map(str::to_owned),
         processes: processes.collect(),

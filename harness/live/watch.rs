@@ -341,6 +341,7 @@ impl Watch {
         Ok(Watched {
             recording: self.recording,
             causes: self.causes.pages,
+            unread: self.causes.unread,
             traced,
             lines: lines.flatten(),
             duration,

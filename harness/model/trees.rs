@@ -175,6 +175,9 @@ pub struct RecordedFigures {
     /// Page faults of which the kernel left no record, those of other trees that were recorded together with this one included: their
     /// pages are in no figure here.
     pub lost_faults: u64,
+    /// Copied pages in `causes` that are `unattributed` as nobody's memory could be read any more: who had what was there before had ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unread_pages: u64,
     /// Whether pages that the kernel wrote for a system call are among the records; that takes CAP_PERFMON.
     pub with_kernel_writes: bool,
     /// Why it was not seen when interpreters ended. Absent where it was, of all processes but those that ended before refcow began to.
@@ -348,6 +351,11 @@ pub struct RecordedProcess {
     /// What it had when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_look: Option<LastLook>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -4,8 +4,10 @@
 //! An object begins with its reference count and the address of its type, and a type is told by its
 //! own fields. What the collector knows has two words in front of that, and since 3.11 some types
 //! have two more. Blocks of pymalloc lie in pools whose headers say how long a block is; elsewhere
-//! objects begin at multiples of 16 bytes. Everything here holds from 3.8 to 3.15 in builds with
-//! the GIL.
+//! objects begin at multiples of 16 bytes. All this holds from 3.8 to 3.15 in builds with the GIL.
+//!
+//! In builds without it (from 3.13 on) two counts and the collector's bits stand in the object
+//! itself, which makes it 16 bytes longer, and there are no pools: [`free_threaded`].
 //!
 //! A freed object is none: its count is 0, or the allocator has written an address over it.
 
@@ -16,6 +18,7 @@ use super::{PageSet, page_size};
 
 mod at;
 mod dict;
+mod free_threaded;
 mod memory;
 mod modules;
 mod types;
@@ -44,6 +47,8 @@ struct Object {
 pub struct Headers<Read> {
     read: Read,
     minor: u8,
+    /// Whether the build is one without the GIL.
+    free_threaded: bool,
     pool_bytes: u64,
     /// By address; `None`: no type is there.
     types: HashMap<u64, Option<Arc<Type>>>,
@@ -59,12 +64,18 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         Self {
             read,
             minor,
+            free_threaded: false,
             // `POOL_SIZE`: bpo-37448.
             pool_bytes: if minor < 10 { 4 << 10 } else { 16 << 10 },
             types: HashMap::new(),
             metatypes: HashMap::new(),
             full_names: HashMap::new(),
         }
+    }
+
+    /// Whether what is at an address can be read.
+    pub fn reads(&mut self, address: u64) -> bool {
+        self.word(address - address % WORD as u64).is_some()
     }
 
     /// The type of most objects that stand on each of these pages, and where none begins, of the
@@ -168,15 +179,24 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     /// The object at an address of a page that has been read.
     fn object(&mut self, words: &[u64], start: u64, address: u64) -> Option<Object> {
         let index = usize::try_from((address - start) / WORD as u64).ok()?;
-        let of_type = self.type_behind(*words.get(index)?, *words.get(index + 1)?)?;
+        let of_type = self.type_of(words.get(index..)?)?;
         // The links of the collector's lists: addresses, with marks in the lowest bits.
-        if of_type.flags & COLLECTED != 0 && index >= 2 {
+        if of_type.flags & COLLECTED != 0 && index >= 2 && !self.free_threaded {
             let linked = words[index - 2..index].iter();
             if !linked.into_iter().all(|link| *link < END_OF_ADDRESSES) {
                 return None;
             }
         }
         Some(Object { address, of_type })
+    }
+
+    /// The type of the object that begins with these words.
+    fn type_of(&mut self, words: &[u64]) -> Option<Arc<Type>> {
+        match (self.free_threaded, words) {
+            (false, [count, kind, ..]) => self.type_behind(*count, *kind),
+            (true, [_, bits, shared, kind, ..]) => self.type_behind_counts(*bits, *shared, *kind),
+            _ => None,
+        }
     }
 
     fn word(&mut self, address: u64) -> Option<u64> {
@@ -218,6 +238,21 @@ mod tests {
             words.put_type(TYPE_OF_TYPES, TYPE_OF_TYPES, READY | TYPE, b"type");
             words.put_type(THING, TYPE_OF_TYPES, READY, b"thing");
             words.put_type(TUPLE, TYPE_OF_TYPES, READY | COLLECTED, b"tuple");
+            words
+        }
+
+        /// The same as builds without the GIL have it.
+        pub(super) fn free_threaded() -> Self {
+            let shift = 16;
+            let mut words = Self::default();
+            for (kind, flags, name) in [
+                (TYPE_OF_TYPES, READY | TYPE, *b"type\0\0\0\0"),
+                (THING, READY, *b"thing\0\0\0"),
+            ] {
+                words.put(kind, &[0, 1 << 32, 0, TYPE_OF_TYPES, 0, kind + 512, 40, 0]);
+                words.put(kind + FLAGS as u64 + shift, &[flags]);
+                words.put(kind + 512, &[u64::from_ne_bytes(name)]);
+            }
             words
         }
 

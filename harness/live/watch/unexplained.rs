@@ -152,7 +152,7 @@ impl Event {
         }
         self.is_doubted = true;
         if known.stands(self.incident.process, written) != *stood {
-            self.stood = Some(Stood::UNKNOWN);
+            self.stood = Some(Stood::UNREAD);
         }
     }
 }
@@ -240,7 +240,7 @@ mod tests {
             READ
         }
         fn stands(&mut self, pid: i32, _: &MadePage) -> Stood {
-            self.0.get(&pid).cloned().unwrap_or(Stood::UNKNOWN)
+            self.0.get(&pid).cloned().unwrap_or(Stood::UNREAD)
         }
         fn forget(&mut self, pid: i32) {
             self.0.remove(&pid);
@@ -254,6 +254,7 @@ mod tests {
         Stood {
             cause: Cause::Gc,
             type_name: Some("app.Row".into()),
+            is_read: true,
         }
     }
 
@@ -261,6 +262,7 @@ mod tests {
         Stood {
             cause: Cause::Allocator,
             type_name: None,
+            is_read: true,
         }
     }
 
@@ -317,8 +319,8 @@ mod tests {
     fn what_the_parent_may_have_changed_before_it_was_read_is_what_both_have_or_unknown() {
         for (parent, worker, expected) in [
             (row(), row(), row()),
-            (freed(), row(), Stood::UNKNOWN),
-            (row(), freed(), Stood::UNKNOWN),
+            (freed(), row(), Stood::UNREAD),
+            (row(), freed(), Stood::UNREAD),
         ] {
             // It wrote before that was read, and nobody saw until then; or that was seen at once.
             for is_seen in [false, true] {
@@ -358,6 +360,6 @@ mod tests {
         assert!(both.0.contains_key(&PARENT));
         unexplained.read(&mut both, Duration::MAX);
         unexplained.last();
-        assert_eq!(stood(&mut unexplained), Some(Stood::UNKNOWN));
+        assert_eq!(stood(&mut unexplained), Some(Stood::UNREAD));
     }
 }

@@ -20,6 +20,8 @@ pub struct Watched {
     pub recording: Recording<Machine>,
     /// Pages by what was written first, and what wrote.
     pub causes: HashMap<Key, u64>,
+    /// Those of each tree of which it could not be read what was written first.
+    pub unread: HashMap<usize, u64>,
     /// What was traced; `None`: nothing was to be.
     pub traced: Option<Traced>,
     /// How lines were looked at, and what is not known of them; `None`: they were not asked for.

@@ -10,7 +10,8 @@ use super::{ALIGNMENT, COLLECTED, END_OF_ADDRESSES, Headers, POOL_HEADER, Type, 
 pub enum Part {
     /// The reference count.
     Count,
-    /// The two words of the collector in front of the object.
+    /// The two words of the collector in front of the object; in free-threaded builds its fields in
+    /// the object.
     Collector,
     /// Another field.
     Body,
@@ -38,6 +39,9 @@ const MOST_ENTRIES: u64 = 4096;
 impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     /// What is at an address to which something was written first. `None`: nothing that is known.
     pub fn at(&mut self, address: u64) -> Option<At> {
+        if self.free_threaded {
+            return self.in_head(address);
+        }
         if let Some(block_bytes) = self.pool_of(address) {
             let pool = address - address % self.pool_bytes;
             if address < pool + POOL_HEADER {
@@ -102,8 +106,8 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         (of_type.flags & COLLECTED != 0).then(|| self.of_object(Part::Collector, object, &of_type))
     }
 
-    fn of_object(&mut self, part: Part, object: u64, of_type: &Type) -> At {
-        let address = self.word(object + WORD as u64).unwrap_or(0);
+    pub(super) fn of_object(&mut self, part: Part, object: u64, of_type: &Type) -> At {
+        let address = self.word(object + WORD as u64 + self.shift()).unwrap_or(0);
         At {
             part,
             type_name: Some(self.full_name(address, of_type)),
@@ -157,7 +161,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
     /// What stands for `__module__` in the dict of a class.
     fn module_of(&mut self, class: u64) -> Option<String> {
-        let dict = self.word(class + DICT)?;
+        let dict = self.word(class + DICT + self.shift())?;
         let mut module = None;
         self.entries(dict, MOST_ENTRIES, |headers, key, value| {
             let is_it = headers.text_of(key).as_deref() == Some("__module__");

@@ -16,7 +16,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     ) -> Option<()> {
         /// `PyDictObject.ma_keys`.
         const KEYS: u64 = 32;
-        let keys = self.word(dict.checked_add(KEYS)?)?;
+        let keys = self.word(dict.checked_add(KEYS + self.shift())?)?;
         // `struct _dictkeysobject`: where the number of entries and the indices are, and how long
         // the indices are.
         let (entries, indices, index_bytes, entry_bytes) = if self.minor >= 11 {
@@ -47,16 +47,17 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
     /// The text of a str of ASCII letters.
     pub(super) fn text_of(&mut self, object: u64) -> Option<String> {
-        let kind = self.word(object.checked_add(8)?)?;
+        let shift = self.shift();
+        let kind = self.word(object.checked_add(8 + shift)?)?;
         if &*self.type_at(kind)?.name != "str" {
             return None;
         }
-        let length = self.word(object + 16)?;
+        let length = self.word(object + 16 + shift)?;
         if !(1..=LONGEST).contains(&length) {
             return None;
         }
         // `PyASCIIObject` has lost a field (PEP 623).
-        let start = object + if self.minor >= 12 { 40 } else { 48 };
+        let start = object + shift + if self.minor >= 12 { 40 } else { 48 };
         let mut bytes = vec![0; usize::try_from(length).ok()?];
         if !is_address(object) || !(self.read)(start, &mut bytes) {
             return None;

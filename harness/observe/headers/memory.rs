@@ -28,6 +28,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
 
     /// How long the blocks of the pool are that this address is in, if it is in one.
     pub(super) fn pool_of(&mut self, address: u64) -> Option<u64> {
+        if self.free_threaded {
+            return None;
+        }
         let pool = address - address % self.pool_bytes;
         let mut header = [0; POOL_HEADER as usize];
         if !(self.read)(pool, &mut header) {
@@ -75,7 +78,7 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
         all.extend(
             offsets
                 .iter()
-                .filter_map(|offset| self.word(address + offset)),
+                .filter_map(|offset| self.word(address + self.shift() + offset)),
         );
         all
     }

@@ -20,7 +20,7 @@ const MANAGED_DICT: u64 = 1 << 4;
 const NAME: usize = 24;
 const BASIC_SIZE: usize = 32;
 pub(super) const FLAGS: usize = 168;
-const TYPE_BYTES: usize = FLAGS + WORD;
+const TYPE_BYTES: usize = FLAGS + 2 * WORD + WORD;
 
 /// The types of types end in `type`; nobody writes more metaclasses above one another.
 const MOST_METATYPES: usize = 4;
@@ -80,10 +80,13 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
     /// What reads a word of the struct at this address, by its offset.
     fn type_words(&mut self, address: u64) -> Option<impl Fn(usize) -> u64 + use<Read>> {
         let mut bytes = [0; TYPE_BYTES];
-        if !is_address(address) || !(self.read)(address, &mut bytes) {
+        let shift = self.shift();
+        let length = FLAGS + WORD + shift as usize;
+        if !is_address(address) || !(self.read)(address, &mut bytes[..length]) {
             return None;
         }
         Some(move |offset: usize| {
+            let offset = offset + shift as usize;
             let mut word = [0; WORD];
             word.copy_from_slice(&bytes[offset..offset + WORD]);
             u64::from_ne_bytes(word)
@@ -128,6 +131,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
                 0
             }
         };
-        words(COLLECTED) + words(managed)
+        match self.free_threaded {
+            true => words(managed),
+            false => words(COLLECTED) + words(managed),
+        }
     }
 }

@@ -60,6 +60,7 @@ pub(in crate::trees) fn tree(
         recorded: Some(RecordedFigures {
             seconds: 1.0,
             lost_faults: 0,
+            unread_pages: 0,
             with_kernel_writes: true,
             shutdown_unseen: None,
             processes,
