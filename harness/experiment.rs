@@ -11,6 +11,7 @@ mod measure;
 mod new_pages;
 pub mod observations;
 mod plan;
+mod recorded;
 mod run;
 pub mod sharing;
 mod steps;

@@ -22,7 +22,7 @@ mod program;
 mod pyenv;
 mod trust;
 
-pub use choose::{Chosen, choose, choose_all};
+pub use choose::{Chosen, choose, choose_all, choose_all_builds};
 pub use discover::discover;
 pub use environment::{ReadyInterpreter, prepare, prepare_all};
 pub use error::PythonError;

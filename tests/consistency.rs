@@ -227,12 +227,39 @@ fn a_child_copies_no_other_pages_than_it_has(#[case] way: usize, #[case] copied:
 
 #[test]
 fn a_build_without_the_gil_was_not_measured() {
-    let document = edited("/runs/0/python/free_threaded", json!(true));
-    let error = checked(&document).unwrap_err().to_string();
-    assert!(
-        error.contains("runs[0].python.free_threaded: true"),
-        "{error}"
-    );
+    let mut document = edited("/runs/0/python/free_threaded", json!(true));
+    for (build, why) in [
+        (
+            json!("3.12.1 (main) [GCC]"),
+            "true, but `build` says otherwise",
+        ),
+        (
+            json!(null),
+            "true, but refcow builds no data without the GIL",
+        ),
+    ] {
+        document["runs"][0]["python"]["build"] = build;
+        let error = checked(&document).unwrap_err().to_string();
+        let what = format!("runs[0].python.free_threaded: {why}");
+        assert!(error.contains(&what), "{error}");
+    }
+}
+
+/// Of such a build there is what needs no data, and nothing that is known of others.
+#[test]
+fn facts_of_a_build_without_the_gil_are_its_own() {
+    let mut run = canned::run("3.13.5");
+    run.python.free_threaded = true;
+    run.python.build = Some("3.13.5 experimental free-threading build (main) [GCC]".into());
+    run.measurements.clear();
+    run.facts = Claims::versions().judge_facts(&[], &run).unwrap();
+    let own = Claims::versions().facts.iter();
+    let own = own.filter(|fact| fact.free_threaded).map(|fact| &fact.id);
+    let ids = run.facts.iter().map(|fact| &fact.id);
+    assert!(ids.eq(own) && !run.facts.is_empty());
+    let document = serde_json::to_value(Report::of_all(vec![run], Vec::new())).unwrap();
+    let read = checked(&document).unwrap();
+    assert_eq!(read.runs[0].python.title(), "3.13.5t");
 }
 
 /// A visit may have any name, and so may a preparation.

@@ -29,7 +29,8 @@ fn every_fact_is_as_predicted(
 ) {
     by_python::each(series, "all facts", |interpreter| {
         let run = run_of(by_python::path(interpreter));
-        assert_eq!(run.facts.len(), facts().len());
+        let with_gil = facts().iter().filter(|fact| !fact.free_threaded);
+        assert_eq!(run.facts.len(), with_gil.count());
         for fact in &run.facts {
             // Where there is no interpreter before 3.8 that could lack it.
             let older = fact.figures.get("older").map(|figure| &figure.value);

@@ -278,7 +278,7 @@ fn named(words: &[String]) -> Result<Vec<Interpreter>, CommandError> {
         // None would mean the machine's first.
         [] => Ok(Vec::new()),
         words => {
-            let chosen = python::choose_all(words).map_err(ExperimentError::from)?;
+            let chosen = python::choose_all_builds(words).map_err(ExperimentError::from)?;
             Ok(chosen.interpreters)
         }
     }
@@ -307,7 +307,8 @@ fn interpreters(
             let series = version.series();
             let most_like = |all: &[Interpreter]| {
                 let of_series = all.iter().filter(|one| {
-                    (u32::from(one.series.0), u32::from(one.series.1)) == series
+                    one.free_threaded == python.free_threaded
+                        && (u32::from(one.series.0), u32::from(one.series.1)) == series
                 });
                 // The first of those that have the most in common.
                 let most = of_series.rev().max_by_key(|one| {
@@ -357,6 +358,7 @@ mod tests {
             base_prefix: "/usr".into(),
             program: "/usr/bin/python3.11".into(),
             needs_library_path: false,
+            free_threaded: false,
         }
     }
 

@@ -93,6 +93,9 @@ pub fn add_evidence(
                     }
                     ("one_byte", _) => Observable::OneByte,
                     ("older_pythons", _) => Observable::OlderPythons,
+                    _ if fixtures::has_program(&format!("recorded/{name}")) => {
+                        Observable::Recorded { program: name }
+                    }
                     _ if !fixtures::has_program(&format!("facts/{name}")) => {
                         let reason = format!("\"observed/{name}\" names no evidence");
                         return Err(ClaimsError::Data(reason).into());

@@ -169,7 +169,7 @@ pub fn of_all<'a, T: 'a>(
     let several = runs.len() > 1;
     runs.iter().flat_map(move |run| {
         let of = match several {
-            true => format!("CPython {}: ", run.python.version),
+            true => format!("CPython {}: ", run.python.title()),
             false => String::new(),
         };
         entries(run).iter().map(move |entry| (of.clone(), entry))

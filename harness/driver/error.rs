@@ -154,6 +154,15 @@ pub enum DriverError {
     /// The user ended it.
     #[error("interrupted")]
     Interrupted,
+    /// A program without a subject.
+    #[error("what python_fixtures/recorded/{program}.py does could not be recorded: {source}")]
+    #[diagnostic(help("`refcow doctor` tells what this machine does not allow"))]
+    Recording {
+        /// Its name.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A socket failed, or what came out of it is no message.
     #[error("the {who} does not speak refcow's protocol while {doing}: {source}")]
     #[diagnostic(help("are refcow and refcow-subject of one build?"))]

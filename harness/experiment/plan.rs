@@ -156,6 +156,12 @@ pub enum Observable {
         /// For its `observe`.
         arguments: Vec<serde_json::Value>,
     },
+    /// What a program of `python_fixtures/recorded/` says, and what `refcow run` records of it: of
+    /// builds without the GIL, which can have no subject.
+    Recorded {
+        /// Its name.
+        program: String,
+    },
 }
 
 impl Observable {
@@ -165,7 +171,7 @@ impl Observable {
             Self::AtFork(_) => "at_fork",
             Self::OneByte => "one_byte",
             Self::OlderPythons => "older_pythons",
-            Self::Facts { program, .. } => program,
+            Self::Facts { program, .. } | Self::Recorded { program } => program,
         }
     }
 }
@@ -181,6 +187,25 @@ impl Plan {
         let all = self.datasets.iter().chain(&self.advise).chain(observed);
         let all = all.chain(shared);
         all.map(|dataset| &dataset.fixture)
+    }
+
+    /// Whether builds without the GIL can serve for a part of it.
+    pub(super) fn takes_free_threaded(&self) -> bool {
+        let mut all = self.observations.iter();
+        all.any(|one| matches!(one, Observable::Recorded { .. }))
+    }
+
+    /// What of it is for builds with the GIL, or for those without.
+    pub(super) fn for_build(&self, free_threaded: bool) -> Self {
+        let mut part = self.clone();
+        part.observations
+            .retain(|one| matches!(one, Observable::Recorded { .. }) == free_threaded);
+        if free_threaded {
+            part.datasets.clear();
+            part.advise.clear();
+            (part.alternatives, part.own_data) = (None, None);
+        }
+        part
     }
 
     /// What the interpreters must be able to import.

@@ -10,10 +10,12 @@ use super::error::ExperimentError;
 use super::launch::launch;
 use super::measure::{FailedVisit, measure};
 use super::plan::{Dataset, Observable, Plan};
+use super::recorded::Recorded;
 use super::steps::{Step, of_steps};
 use super::warnings::{self, not_measured};
 use super::{advise, calibration, observations, sharing};
 use crate::driver::{DriverError, Launch};
+use crate::interrupt;
 use crate::machine::{self, MachineError};
 use crate::model::{self, Environment, Observation, Report, Run, Warning};
 use crate::python::{self, Interpreter, ReadyInterpreter};
@@ -47,7 +49,10 @@ pub fn run(plan: &Plan, step: &mut dyn FnMut(Step<'_>)) -> Result<MeasuredPlan, 
     let python::Chosen {
         interpreters,
         refused,
-    } = python::choose_all(&plan.pythons)?;
+    } = match plan.takes_free_threaded() {
+        true => python::choose_all_builds(&plan.pythons)?,
+        false => python::choose_all(&plan.pythons)?,
+    };
     let several = interpreters.len() + refused.len() > 1;
     let mut failures: Vec<ExperimentError> = Vec::new();
     let mut warnings: Vec<Warning> = Vec::new();
@@ -168,6 +173,12 @@ fn run_one(
 ) -> Result<InterpreterRun, ExperimentError> {
     let (began, clock) = (Timestamp::now(), Instant::now());
     let interpreter = &ready.interpreter;
+    let all_steps = plan.steps();
+    let plan = &plan.for_build(interpreter.free_threaded);
+    let left_out = all_steps.saturating_sub(plan.steps());
+    step(Step::Passed {
+        steps: usize::try_from(left_out).unwrap_or(usize::MAX),
+    });
     let launch = Launch {
         keep_huge_pages: plan.keep_huge_pages,
         ..launch(ready, plan.children, plan.timeout)?
@@ -352,6 +363,21 @@ fn observe(
         Observable::Facts { program, arguments } => {
             observations::facts(launch, program, arguments.clone()).map_err(at)?
         }
+        Observable::Recorded { program } => {
+            let recorded = Recorded {
+                executable: &interpreter.executable,
+                program,
+                timeout: plan.timeout,
+            };
+            recorded.observe().map_err(|source| {
+                let program = program.clone();
+                at(match interrupt::requested() {
+                    true => DriverError::Interrupted,
+                    false => DriverError::Recording { program, source },
+                }
+                .into())
+            })?
+        }
     };
     Ok(Observation {
         name: name.to_owned(),
@@ -366,6 +392,6 @@ fn model_of(interpreter: &Interpreter) -> model::Python {
         build: Some(interpreter.full_version.clone()),
         executable: interpreter.executable.clone(),
         libpython: None,
-        free_threaded: false,
+        free_threaded: interpreter.free_threaded,
     }
 }

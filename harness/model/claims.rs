@@ -88,6 +88,8 @@ impl Claims {
     pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<crate::Fact>, ClaimsError> {
         let context = context::of(run);
         let chosen = self.choose_facts(ids)?.into_iter();
+        // Named or not, what is about other builds says nothing of this one.
+        let chosen = chosen.filter(|fact| fact.free_threaded == run.python.free_threaded);
         chosen.map(|fact| fact.fact(&context, run)).collect()
     }
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use super::discover::without_repetitions;
 use super::error::PythonError;
 use super::find::{Candidate, SearchPlaces};
-use super::preloadable::NotPreloadable;
 use super::probe::{Interpreter, Unusable};
 use super::probing::{Found, Inquiry};
 use super::program::{identity, is_program, minor_in_name, minor_told, missing_behind};
@@ -131,7 +130,16 @@ pub struct Chosen {
 ///
 /// As [`choose`]. [`PythonError::NoInterpreter`] also when `all` finds none.
 pub fn choose_all(selectors: &[String]) -> Result<Chosen, PythonError> {
-    InterpreterSearch::new(SearchPlaces::of_this_machine()).several(selectors)
+    InterpreterSearch::new(SearchPlaces::of_this_machine()).several(selectors, false)
+}
+
+/// The same with those that are built without the GIL, which [`choose_all`] refuses.
+///
+/// # Errors
+///
+/// As [`choose_all`].
+pub fn choose_all_builds(selectors: &[String]) -> Result<Chosen, PythonError> {
+    InterpreterSearch::new(SearchPlaces::of_this_machine()).several(selectors, true)
 }
 
 /// Looks for interpreters in the same places, and asks each once.
@@ -148,7 +156,11 @@ impl InterpreterSearch {
         }
     }
 
-    fn several(&self, selectors: &[String]) -> Result<Chosen, PythonError> {
+    fn several(&self, selectors: &[String], free_threaded: bool) -> Result<Chosen, PythonError> {
+        let taken = |reason| match reason {
+            Unusable::FreeThreaded { interpreter } if free_threaded => Ok(*interpreter),
+            other => Err(other),
+        };
         if selectors.is_empty() {
             return Ok(Chosen {
                 interpreters: vec![self.default()?],
@@ -165,7 +177,13 @@ impl InterpreterSearch {
             }
         };
         for text in selectors.iter().filter(|text| *text != ALL) {
-            match self.one(text) {
+            let found = match self.one(text) {
+                Err(PythonError::Unusable { path, reason }) => {
+                    taken(reason).map_err(|reason| PythonError::Unusable { path, reason })
+                }
+                other => other,
+            };
+            match found {
                 Ok(interpreter) => {
                     if seen.insert((installation(&interpreter), real(&interpreter.prefix))) {
                         interpreters.push(interpreter);
@@ -181,13 +199,13 @@ impl InterpreterSearch {
             let found = self.everything()?;
             let listed = refused_list(&found);
             for one in found {
-                match one.outcome {
+                match one.outcome.or_else(taken) {
                     Ok(interpreter) => {
                         if installations.insert(installation(&interpreter)) {
                             interpreters.push(interpreter);
                         }
                     }
-                    Err(reason) if is_broken(&reason) => refuse(one.path, reason),
+                    Err(reason) if reason.is_broken() => refuse(one.path, reason),
                     Err(_) => {}
                 }
             }
@@ -271,7 +289,9 @@ impl InterpreterSearch {
         // The wanted one may be there and unusable: that is the answer then, not its absence.
         for one in found {
             if let Err(reason) = one.outcome
-                && (of_version(&reason).is_some_and(|refused| version.matches(refused))
+                && (reason
+                    .version()
+                    .is_some_and(|refused| version.matches(refused))
                     || matches!(reason, Unusable::NotTrusted { .. })
                         && version.is_told_by(&one.path))
             {
@@ -360,34 +380,6 @@ fn installation(interpreter: &Interpreter) -> (PathBuf, String) {
 
 fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Whether something is the matter with it, rather than that it is of another kind.
-fn is_broken(reason: &Unusable) -> bool {
-    match reason {
-        Unusable::DoesNotRun { .. } | Unusable::NoDescriptors { .. } | Unusable::Hangs { .. } => {
-            true
-        }
-        Unusable::NotPreloadable { reason, .. } => !matches!(
-            reason,
-            NotPreloadable::Static
-                | NotPreloadable::OtherLoader { .. }
-                | NotPreloadable::Privileged
-        ),
-        Unusable::NotPython
-        | Unusable::NotCPython { .. }
-        | Unusable::TooOld { .. }
-        | Unusable::FreeThreaded { .. }
-        | Unusable::NotTrusted { .. }
-        | Unusable::Interrupted => false,
-    }
-}
-
-fn of_version(reason: &Unusable) -> Option<&str> {
-    match reason {
-        Unusable::TooOld { version } | Unusable::FreeThreaded { version } => Some(version),
-        _ => None,
-    }
 }
 
 fn interrupted(found: &[Found]) -> Result<(), PythonError> {

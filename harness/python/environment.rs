@@ -149,6 +149,11 @@ pub fn prepare_all(
             if interrupt::requested() {
                 return Err(PythonError::Interrupted);
             }
+            // Nothing is built in a build without the GIL.
+            let modules = match interpreter.free_threaded {
+                true => &[],
+                false => modules,
+            };
             prepare(interpreter, modules, &|line| tell(line.to_owned()))
         },
         &mut |line: String| progress(&line),

@@ -78,6 +78,7 @@ mod tests {
             base_prefix: "/opt/py".into(),
             program: "/opt/py/bin/python3.11".into(),
             needs_library_path: false,
+            free_threaded: false,
         }
     }
 

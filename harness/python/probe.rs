@@ -19,8 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The oldest series that has all of PyO3's stable ABI, as refcow is built.
 pub(super) const OLDEST_SERIES: (u8, u8) = (3, 8);
 
-/// A usable interpreter: CPython 3.8 or newer, with the GIL, in a program that refcow-subject can
-/// be preloaded into.
+/// A usable interpreter: CPython 3.8 or newer, in a program that refcow-subject can be preloaded
+/// into. One without the GIL serves only for what is seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
     /// `sys.executable`: the real interpreter behind a version manager's shim, an environment's own
@@ -40,6 +40,8 @@ pub struct Interpreter {
     pub program: PathBuf,
     /// Whether it only starts with the user's `LD_LIBRARY_PATH`.
     pub needs_library_path: bool,
+    /// Whether it is built without the GIL.
+    pub free_threaded: bool,
 }
 
 impl Interpreter {
@@ -96,13 +98,13 @@ pub enum Unusable {
         version: String,
     },
     /// Built without the GIL.
-    #[error("it is a free-threaded build ({version}), which has another ABI")]
+    #[error("it is a free-threaded build ({}), which has another ABI", interpreter.version)]
     #[diagnostic(help(
-        "choose the build of the same version with the GIL (without the t: 3.13, not 3.13t)"
+        "choose the build of the same version with the GIL (without the t: 3.13, not 3.13t); `refcow facts` and `refcow run` work with this one, too"
     ))]
     FreeThreaded {
-        /// The first word of `sys.version`.
-        version: String,
+        /// It, for what needs no subject in it.
+        interpreter: Box<Interpreter>,
     },
     /// Its program cannot have refcow-subject preloaded.
     #[error("refcow-subject cannot be preloaded into {}: {reason}", program.display())]
@@ -125,6 +127,36 @@ pub enum Unusable {
     /// refcow was told to end while it asked.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl Unusable {
+    /// Whether something is the matter with it, rather than that it is of another kind.
+    pub(super) fn is_broken(&self) -> bool {
+        match self {
+            Self::DoesNotRun { .. } | Self::NoDescriptors { .. } | Self::Hangs { .. } => true,
+            Self::NotPreloadable { reason, .. } => !matches!(
+                reason,
+                NotPreloadable::Static
+                    | NotPreloadable::OtherLoader { .. }
+                    | NotPreloadable::Privileged
+            ),
+            Self::NotPython
+            | Self::NotCPython { .. }
+            | Self::TooOld { .. }
+            | Self::FreeThreaded { .. }
+            | Self::NotTrusted { .. }
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// The version of a Python that is of another kind.
+    pub(super) fn version(&self) -> Option<&str> {
+        match self {
+            Self::TooOld { version } => Some(version),
+            Self::FreeThreaded { interpreter } => Some(&interpreter.version),
+            _ => None,
+        }
+    }
 }
 
 /// What probe.py prints.
@@ -249,9 +281,6 @@ fn judge(
     if (major, minor) < OLDEST_SERIES {
         return Err(Unusable::TooOld { version });
     }
-    if answer.gil_disabled {
-        return Err(Unusable::FreeThreaded { version });
-    }
     // Python leaves it empty when it cannot tell, which happens under an unusual argv[0].
     let executable = match answer.executable {
         Some(path) if path.is_absolute() => path,
@@ -259,10 +288,7 @@ fn judge(
     };
     // Without /proc it cannot be told; nor can anything be measured.
     let program = answer.program.unwrap_or_else(|| executable.clone());
-    if let Err(reason) = preloadable(&program) {
-        return Err(Unusable::NotPreloadable { program, reason });
-    }
-    Ok(Interpreter {
+    let interpreter = Interpreter {
         executable,
         version,
         full_version: answer.version,
@@ -271,7 +297,19 @@ fn judge(
         base_prefix: answer.base_prefix,
         program,
         needs_library_path: answer.needs_library_path,
-    })
+        free_threaded: answer.gil_disabled,
+    };
+    if interpreter.free_threaded {
+        let interpreter = Box::new(interpreter);
+        return Err(Unusable::FreeThreaded { interpreter });
+    }
+    match preloadable(&interpreter.program) {
+        Ok(()) => Ok(interpreter),
+        Err(reason) => Err(Unusable::NotPreloadable {
+            program: interpreter.program,
+            reason,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -111,11 +111,12 @@ fn tell(report: &Report, facts: &Claims, id: &str) -> Option<FactEntry> {
         .map(|run| run.facts.iter().find(|fact| fact.id == id))
         .collect();
     let fact = found.iter().flatten().next()?;
+    let known = facts.facts.iter().find(|known| known.id == id);
     let since = match &fact.changes[..] {
+        [] if known.is_some_and(|known| known.free_threaded) => "without the GIL".to_owned(),
         [] => "on every version".to_owned(),
         changes => format!("changed in {}", changes.join(", ")),
     };
-    let known = facts.facts.iter().find(|known| known.id == id);
     let names: Vec<String> = match known {
         Some(known) => known.figures.iter().map(|rule| rule.name.clone()).collect(),
         None => {

@@ -5,7 +5,7 @@ use refcow_model::Report;
 /// What tells each run of a document from the others, in the head of a column: its version, and
 /// more where that is not enough.
 pub(crate) fn labels(report: &Report) -> Vec<String> {
-    let version = |index: usize| &report.runs[index].python.version;
+    let version = |index: usize| report.runs[index].python.title();
     let places: Vec<usize> = (0..report.runs.len()).collect();
     places
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn labels(report: &Report) -> Vec<String> {
                 .filter(|&&other| architecture(other) == architecture(index))
                 .count();
             match (same.len(), alike) {
-                (1, _) => version(index).clone(),
+                (1, _) => version(index),
                 (_, 1) => format!("{} {}", version(index), architecture(index)),
                 _ => {
                     let number = same.iter().position(|&other| other == index).unwrap_or(0);
@@ -36,7 +36,7 @@ pub(crate) fn labels(report: &Report) -> Vec<String> {
 pub(crate) fn legend(report: &Report) -> Vec<String> {
     let labels = labels(report);
     let all = report.runs.iter().zip(labels);
-    all.filter(|(run, label)| *label != run.python.version)
+    all.filter(|(run, label)| *label != run.python.title())
         .map(|(run, label)| {
             let environment = &run.environment;
             format!(

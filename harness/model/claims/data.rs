@@ -104,8 +104,11 @@ impl Claims {
     pub fn versions() -> &'static Self {
         static VERSIONS: OnceLock<Claims> = OnceLock::new();
         VERSIONS.get_or_init(|| {
-            Self::parse(include_str!("versions.toml"))
-                .expect("versions.toml is part of the program")
+            let text = concat!(
+                include_str!("versions.toml"),
+                include_str!("free_threaded.toml")
+            );
+            Self::parse(text).expect("both are part of the program")
         })
     }
 

@@ -95,3 +95,45 @@ impl FactStatement {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::claims::Claims;
+    use crate::{Figure, Value};
+
+    /// What the figures of a fact were, and one of them as it would be otherwise.
+    #[rstest]
+    #[case("local-counts", &[("pages", 236), ("counts", 235), ("names", 1000), ("local", 1000), ("shared", 0)], ("local", 0))]
+    #[case("shared-counts", &[("pages", 236), ("counts", 236), ("names", 1000), ("local", 0), ("shared", 1000)], ("counts", 0))]
+    #[case("mortal-values", &[("int_pages", 238), ("ints", 238), ("string_pages", 407), ("strings", 407), ("interned_pages", 407), ("interned", 0)], ("interned", 407))]
+    #[case("collection-writes", &[("pages", 333), ("collected", 333), ("float_pages", 238), ("floats", 0)], ("floats", 238))]
+    #[case("freeze-without-gil", &[("pages", 333), ("frozen", 0), ("read_pages", 333), ("read", 333)], ("frozen", 333))]
+    #[case("functions-called", &[("pages", 100), ("called", 100), ("after_pages", 100), ("after", 0)], ("after", 100))]
+    fn no_prediction_without_the_gil_is_foregone(
+        #[case] id: &str,
+        #[case] found: &[(&str, i64)],
+        #[case] otherwise: (&str, i64),
+    ) {
+        let mut facts = Claims::versions().facts.iter();
+        let fact = facts.find(|fact| fact.id == id).unwrap();
+        assert!(fact.free_threaded);
+        let mut figures = Figures::new();
+        for rule in &fact.figures {
+            let (_, value) = found.iter().find(|(name, _)| *name == rule.name).unwrap();
+            let value = Value::Count(*value);
+            let unit = rule.unit;
+            figures.insert(rule.name.clone(), Figure { value, unit });
+        }
+        let version = "3.13.5".parse().unwrap();
+        let outcome = |figures: &Figures| fact.judge(figures, &version).unwrap().0;
+        assert_eq!(outcome(&figures), Outcome::AsPredicted);
+        let (name, value) = otherwise;
+        figures.get_mut(name).unwrap().value = Value::Count(value);
+        assert_eq!(outcome(&figures), Outcome::Otherwise);
+        figures.remove(name);
+        assert_eq!(outcome(&figures), Outcome::NotTestableHere);
+    }
+}

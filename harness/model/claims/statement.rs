@@ -133,6 +133,9 @@ pub struct FactStatement {
     pub statement: String,
     /// Where it can be read: PEP, issue or pull request number of CPython's.
     pub source: String,
+    /// Whether it is about builds without the GIL, and not about those with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub free_threaded: bool,
     /// What is measured, as claims have it.
     pub evidence: Vec<String>,
     /// What is taken from it.

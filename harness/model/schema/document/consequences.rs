@@ -11,8 +11,17 @@ pub(super) fn check(report: &Report) -> Result<(), DocumentError> {
             place: format!("runs[{number}].{place}"),
             what,
         };
-        if run.python.free_threaded {
-            let what = "true, but refcow does not measure builds without the GIL".into();
+        // CPython says so of itself (Python/getversion.c).
+        let python = &run.python;
+        let build = python.build.as_ref();
+        let says = build.map(|build| build.contains("free-threading build"));
+        if says.is_some_and(|says| says != python.free_threaded) {
+            let what = format!("{}, but `build` says otherwise", python.free_threaded);
+            return Err(wrong("python.free_threaded".into(), what));
+        }
+        let is_measured = !(run.measurements.is_empty() && run.alternatives.is_empty());
+        if python.free_threaded && is_measured {
+            let what = "true, but refcow builds no data without the GIL".into();
             return Err(wrong("python.free_threaded".into(), what));
         }
         let page = run.environment.page_size_bytes;
