@@ -29,6 +29,31 @@ fn advice_reads_the_same_in_every_form(#[case] name: &str, #[case] style: Style)
     });
 }
 
+/// Several interpreters, side by side.
+#[test]
+fn each_interpreter_has_its_table_and_the_same_code_is_shown_once() {
+    let mut report = canned();
+    let mut other = canned().runs.remove(0);
+    other.python.version = "3.13.0".into();
+    report.runs.push(other);
+    let style = Style::Terminal {
+        width: None,
+        colours: false,
+    };
+    let text = String::from_utf8(render_advice(&report, style)).unwrap();
+    for version in ["3.12.1", "3.13.0"] {
+        let tables = text.matches(&format!(" of CPython {version}\n")).count();
+        assert_eq!(tables, report.runs[0].advice.len(), "{text}");
+    }
+    let code = text.matches("def before_fork").count();
+    let once = String::from_utf8(render_advice(&canned(), style)).unwrap();
+    assert_eq!(code, once.matches("def before_fork").count(), "{text}");
+    assert!(
+        text.contains("with CPython 3.13.0: the same as with CPython 3.12.1."),
+        "{text}"
+    );
+}
+
 #[rstest]
 #[case::a_saving("/runs/0/advice/0/remedies/0/saved_bytes", json!(1), "what it says of packed-arrays")]
 #[case::copies("/runs/0/advice/0/copied_bytes", json!(1), "1 bytes copied")]

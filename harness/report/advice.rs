@@ -72,6 +72,7 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
         }
     }
     let mut told: Vec<&str> = Vec::new();
+    let mut shown = Vec::new();
     for (run, label) in report.runs.iter().zip(labels(report)) {
         for (name, all) in helping(run) {
             if !told.contains(&name) {
@@ -79,7 +80,7 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
                 add_remedy(&mut text, name, style);
             }
             let of = (report.runs.len() > 1).then_some(&label);
-            add_code(&mut text, of, &all, style);
+            add_code(&mut text, of, &all, &mut shown, style);
         }
     }
     if !told.is_empty() {
@@ -437,19 +438,28 @@ fn add_remedy(text: &mut String, name: &str, style: Style) {
     }
 }
 
-/// What was done, and the code, of one remedy and one interpreter.
-fn add_code(text: &mut String, of: Option<&String>, all: &[(&Advice, &Tried)], style: Style) {
+/// What was done, and the code, of one remedy and one interpreter. What was shown for an earlier one is not shown again.
+fn add_code<'a>(
+    text: &mut String,
+    of: Option<&String>,
+    all: &[(&'a Advice, &'a Tried)],
+    shown: &mut Vec<(&'a Tried, Option<String>)>,
+    style: Style,
+) {
     for (tried, visits) in code(all) {
         let with = of.map_or_else(String::new, |label| format!(", with CPython {label}"));
         for words in done(tried) {
             add(text, &words, "  ", style);
         }
-        add(
-            text,
-            &format!("Code that was run for {}{with}:", visits.join(", ")),
-            "  ",
-            style,
-        );
+        let what = format!("Code that was run for {}{with}:", visits.join(", "));
+        let earlier = shown.iter().find(|(known, _)| known.code == tried.code);
+        if let Some((_, Some(label))) = earlier {
+            let what = format!("{what} the same as with CPython {label}.");
+            add(text, &what, "  ", style);
+            continue;
+        }
+        add(text, &what, "  ", style);
+        shown.push((tried, of.cloned()));
         match style {
             Style::Terminal { .. } => {
                 text.push('\n');
