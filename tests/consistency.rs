@@ -257,6 +257,10 @@ fn facts_of_a_build_without_the_gil_are_its_own() {
     let own = own.filter(|fact| fact.free_threaded).map(|fact| &fact.id);
     let ids = run.facts.iter().map(|fact| &fact.id);
     assert!(ids.eq(own) && !run.facts.is_empty());
+    let other = ["size-of-zero".to_owned()];
+    let other = Claims::versions().judge_facts(&other, &run).unwrap();
+    let why = other[0].not_testable_because.as_deref();
+    assert_eq!(why, Some("it is about builds with the GIL"));
     let document = serde_json::to_value(Report::of_all(vec![run], Vec::new())).unwrap();
     let read = checked(&document).unwrap();
     assert_eq!(read.runs[0].python.title(), "3.13.5t");

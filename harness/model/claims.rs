@@ -88,8 +88,9 @@ impl Claims {
     pub fn judge_facts(&self, ids: &[String], run: &Run) -> Result<Vec<crate::Fact>, ClaimsError> {
         let context = context::of(run);
         let chosen = self.choose_facts(ids)?.into_iter();
-        // Named or not, what is about other builds says nothing of this one.
-        let chosen = chosen.filter(|fact| fact.free_threaded == run.python.free_threaded);
+        // Unless it is named, what is about other builds is not worth a row.
+        let is_wanted = |fact: &&FactStatement| !ids.is_empty() || fact.is_about(&run.python);
+        let chosen = chosen.filter(is_wanted);
         chosen.map(|fact| fact.fact(&context, run)).collect()
     }
 }

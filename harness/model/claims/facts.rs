@@ -4,7 +4,7 @@
 use super::error::ClaimsError;
 use super::judge::{self, Checked, Figures};
 use super::statement::{Evidence, FactStatement};
-use crate::{Fact, Outcome, RegionName, Run, Version};
+use crate::{Fact, Outcome, Python, RegionName, Run, Version};
 
 impl FactStatement {
     /// Refuses what could not be judged, before anything is measured for it.
@@ -70,6 +70,11 @@ impl FactStatement {
         })
     }
 
+    /// Whether it says something of such a build.
+    pub(super) fn is_about(&self, python: &Python) -> bool {
+        self.free_threaded == python.free_threaded
+    }
+
     /// What came of it with the evidence of a run.
     pub(super) fn fact(&self, context: &minijinja::Value, run: &Run) -> Result<Fact, ClaimsError> {
         let figures = judge::take_figures(&self.id, &self.figures, context)?;
@@ -79,7 +84,11 @@ impl FactStatement {
         };
         let why = (outcome == Outcome::NotTestableHere).then(|| {
             let lacking = judge::lacking(&self.figures, &figures);
-            judge::why_lacking(&self.evidence, &lacking, run)
+            match (self.is_about(&run.python), self.free_threaded) {
+                (true, _) => judge::why_lacking(&self.evidence, &lacking, run),
+                (false, true) => "it is about builds without the GIL".to_owned(),
+                (false, false) => "it is about builds with the GIL".to_owned(),
+            }
         });
         Ok(Fact {
             id: self.id.clone(),
