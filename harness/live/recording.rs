@@ -6,7 +6,7 @@
 
 mod faults;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::family::Member;
@@ -191,7 +191,7 @@ pub struct Recording<P: ProcessSource> {
     /// In the order in which they were seen first.
     pub members: Vec<RecordedMember<P::Memory>>,
     /// Those that live.
-    by_pid: HashMap<i32, usize>,
+    by_pid: BTreeMap<i32, usize>,
     /// Incidents of processes that are not known.
     pub strange: u64,
     /// What a process was seen to have since records were taken last: several may be forked in a row.
@@ -205,7 +205,7 @@ impl<P: ProcessSource> Recording<P> {
             processes,
             follows,
             members: Vec::new(),
-            by_pid: HashMap::new(),
+            by_pid: BTreeMap::new(),
             strange: 0,
             looked: HashMap::new(),
         }
