@@ -110,7 +110,10 @@ fn figures(recorded: &Output) -> io::Result<ObservedValues> {
         let pages = recorded.causes.iter().filter(copied).map(|one| one.pages);
         Value::Count(i64::try_from(pages.sum::<u64>()).unwrap_or(i64::MAX))
     };
-    for (name, cause) in [("counts", Cause::Refcount), ("collector", Cause::Gc)] {
+    for (name, cause) in [
+        ("count_pages", Cause::Refcount),
+        ("collector_pages", Cause::Gc),
+    ] {
         let is_of_type = |one: &CauseFigures| one.type_name == said.of_type;
         let pages = copied(&|one| one.cause == Some(cause) && is_of_type(one));
         figures.insert(name.into(), pages);
