@@ -44,6 +44,11 @@ pub(super) fn verdicts(run: &Run, now: &Run, incomplete: bool, comparing: &mut C
         let claims = claims.map(|one| (format!("claim {}", one.id), one.verdict.to_string()));
         let facts = run.facts.iter().map(|one| {
             let found = one.found.as_deref().unwrap_or_default();
+            // Without the GIL, programs are recorded whose memory is not the same each time.
+            let found = match run.python.free_threaded {
+                true => without_figures(found),
+                false => found.to_owned(),
+            };
             (
                 format!("fact {}", one.id),
                 format!("{}: {found}", one.outcome),
@@ -92,13 +97,7 @@ pub(super) fn advice(run: &Run, now: &Run, incomplete: bool, comparing: &mut Com
             continue;
         };
         let of = |what: &str| format!("{}, {what}", name(one));
-        // Figures in it follow from figures that are compared, and move as they do.
-        let words = |advice: &Advice| {
-            let letters = advice.finding.chars();
-            letters
-                .filter(|letter| !letter.is_ascii_digit())
-                .collect::<String>()
-        };
+        let words = |advice: &Advice| without_figures(&advice.finding);
         match words(one) == words(other) || one.best().is_some() && other.best().is_some() {
             true => {
                 comparing.compared += 1;
@@ -352,6 +351,12 @@ pub(super) fn observations(run: &Run, now: &Run, incomplete: bool, comparing: &m
             }
         }
     }
+}
+
+/// A sentence of which the figures follow from others that are compared, and move as they do.
+fn without_figures(sentence: &str) -> String {
+    let letters = sentence.chars();
+    letters.filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 fn shown(value: Option<&Value>) -> String {
