@@ -1,9 +1,12 @@
 """A pool of workers that look things up in what the parent has loaded.
 
     refcow run -- python3 examples/pool.py
+
+With `--wait` it stays until its input ends, with its workers, so that they can be looked at: `refcow attach pool.py`.
 """
 
 import multiprocessing
+import sys
 import time
 
 
@@ -29,4 +32,6 @@ def total(part):
 
 if __name__ == "__main__":
     with multiprocessing.get_context("fork").Pool(3) as pool:
-        print(pool.map(total, range(3), chunksize=1))
+        print(pool.map(total, range(3), chunksize=1), flush=True)
+        if "--wait" in sys.argv:
+            sys.stdin.read()

@@ -316,6 +316,28 @@ fn the_applications_own_types_are_named_at_the_lines_that_use_them(#[case] kind:
     }
     assert_eq!(recorded.lost_faults, 0);
     assert_eq!(recorded.without_last_look, Some(Vec::new()));
+    // The guide says the same of it.
+    let shown = shown(kind);
+    let is_row = |row: &str| {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        words
+            .windows(2)
+            .any(|words| words == ["refcount", "app.Row"])
+    };
+    assert!(shown.lines().any(is_row), "{shown}");
+    assert!(shown.contains(&format!("use (/app{line}")), "{shown}");
+}
+
+/// What the guide shows of a server.
+fn shown(kind: Kind) -> &'static str {
+    let guide = include_str!("../docs/guide/live.md");
+    let heading = match kind {
+        Kind::GunicornSync | Kind::GunicornThreads => "\n### gunicorn\n",
+        Kind::Uwsgi => "\n### uWSGI\n",
+        Kind::Celery => "\n### Celery\n",
+    };
+    let (_, behind) = guide.split_once(heading).expect(heading);
+    behind.split("\n##").next().unwrap()
 }
 
 #[rstest]
