@@ -121,7 +121,7 @@ impl Watch {
 }
 
 /// What this thread has used: a machine that is busy makes a look take longer, and no dearer.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(
         time.tv_sec.cast_unsigned(),

@@ -5,9 +5,10 @@
 //! Where one does, the writer must have the same there by now, or nothing is said.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::interpreters::PythonAsked;
+use super::moments::processor_time;
 use super::{Machine, now, root};
 use crate::live::cause::{Stood, TreeCauses, Who};
 use crate::live::line_of::LineOf;
@@ -86,16 +87,16 @@ impl Unexplained {
         });
     }
 
-    /// Doubts what was read before the records of now were taken, where these tell of a write; and reads what has come since, as long as there
-    /// is time.
+    /// Doubts what was read before the records of now were taken, where these tell of a write; and reads what has come since, for so long of
+    /// this thread's time.
     pub(super) fn read(&mut self, known: &mut impl Processes, at_most: Duration) {
-        let began = Instant::now();
+        let began = processor_time();
         for event in self.queue.range_mut(self.confirmed..self.read) {
             event.doubt(&self.touched, known);
         }
         self.confirmed = self.read;
         for event in self.queue.range_mut(self.read..) {
-            if began.elapsed() >= at_most {
+            if processor_time().saturating_sub(began) >= at_most {
                 return;
             }
             event.read(known);
