@@ -201,9 +201,11 @@ class Writer:
 
     def could(self, values):
         """Whether these values could be a column."""
+        if not values:
+            return False
         writer = Writer(self.store, self.name)
         writer.part(values, "row", "rows[0]", self.name)
-        return bool(values) and not writer.missing
+        return not writer.missing
 
     def column(self, values, value, first, place):
         """The code for a column. `value` is the code that gets it of `row`, `first` of the first one; `place` says in an error
