@@ -27,7 +27,7 @@ use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 pub use threads::tracer;
-use threads::{Signals, identity, is_own, of_event};
+use threads::{Signals, has_ended, identity, is_own, of_event};
 
 use super::follow::go_on;
 use super::frames::{NoLine, RemoteFrames, RunningAt};
@@ -181,7 +181,10 @@ impl Stops {
             return;
         }
         let Ok(memory) = Process::new(pid).and_then(|process| process.mem()) else {
-            return self.not_traced.push((pid, NotTraced::Refused));
+            if !has_ended(pid, pid) {
+                self.not_traced.push((pid, NotTraced::Refused));
+            }
+            return;
         };
         self.processes.insert(
             pid,
@@ -229,7 +232,7 @@ impl Stops {
             Err(Errno::ESRCH) => {}
             // The kernel has seized it with the thread that started it, and it is about to come to
             // its first stop.
-            Err(_) if is_own(process, thread) => {}
+            Err(_) if is_own(process, thread) || has_ended(process, thread) => {}
             Err(_) => self.not_traced.push((thread, NotTraced::Refused)),
         }
     }

@@ -3,6 +3,7 @@
 use nix::libc;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
+use procfs::ProcError;
 use procfs::process::Process;
 
 /// The bit of SIGTRAP in a mask of signals.
@@ -50,6 +51,16 @@ fn tracer_of(process: i32, thread: i32) -> Option<i32> {
     Some(status.tracerpid).filter(|pid| *pid != 0)
 }
 
+/// Whether a thread has ended, even if nobody has waited for it: of such a one the kernel says that
+/// tracing it is not allowed (EPERM).
+pub(super) fn has_ended(process: i32, thread: i32) -> bool {
+    let task = Process::new(process).and_then(|process| process.task_from_tid(thread));
+    match task.and_then(|task| task.stat()) {
+        Ok(stat) => matches!(stat.state, 'Z' | 'X'),
+        Err(error) => matches!(error, ProcError::NotFound(_)),
+    }
+}
+
 /// Who traces a process, if somebody does.
 pub fn tracer(pid: i32) -> Option<i32> {
     tracer_of(pid, pid)
@@ -82,4 +93,29 @@ pub(super) fn identity(thread: i32) -> Option<u64> {
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) fn identity(_: i32) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_known_before_and_after_somebody_has_waited_for_it() {
+        let mut child = Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id().cast_signed();
+        assert!(!has_ended(pid, pid));
+        drop(child.stdin.take());
+        while !has_ended(pid, pid) {
+            std::thread::yield_now();
+        }
+        // It is there still.
+        assert!(Process::new(pid).is_ok());
+        child.wait().unwrap();
+        assert!(has_ended(pid, pid));
+    }
 }
