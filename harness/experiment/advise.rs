@@ -12,8 +12,9 @@ use super::dataset::{DatasetError, build};
 use super::measure::{FailedVisit, Measured, visit_all};
 use super::plan::{Dataset, Plan};
 use super::steps::Step;
-use crate::advice::tree_noise_bytes;
-use crate::advice::{copied_bytes, finding, is_worth_a_try, noise_bytes, rank, saved_bytes};
+use crate::advice::{
+    copied_bytes, finding, is_worth_a_try, noise_bytes, rank, saved_bytes, tree_noise_bytes,
+};
 use crate::driver::{Launch, Subject};
 use crate::fixtures::EXIT;
 use crate::model::{self, Advice, Cause, MeasuredAgain, Measurement, Tried, Warning};
@@ -220,7 +221,7 @@ impl Trials<'_> {
                 let earlier = remedy.after.as_deref().and_then(|after| refused.get(after));
                 let one = match earlier {
                     Some(reason) => Err(reason.clone()),
-                    None => plan_for(remedy, &visits, self, &mut subject)?,
+                    None => plan_for(remedy, &visits, self.dataset, self.as_it_is, &mut subject)?,
                 };
                 if let Err(reason) = &one {
                     refused.insert(&remedy.name, reason.clone());

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Trials;
 use crate::driver::{DriverError, Subject};
 use crate::experiment::dataset::DatasetError;
+use crate::experiment::plan::Dataset;
 use crate::fixtures;
+use crate::model::Measurement;
 use crate::protocol::ModuleSource;
 use crate::remedies::{Given, Remedy};
 
@@ -26,15 +27,16 @@ pub(super) struct Planned {
     pub(super) kept: Vec<String>,
 }
 
-/// What a remedy would do for these visits, or why it can do nothing; that is empty where nobody
-/// would ask.
+/// What a remedy would do for these visits of a dataset, which do `as_it_is` without it; or why it
+/// can do nothing: that is empty where nobody would ask.
 ///
 /// # Errors
 /// When the run must end.
 pub(super) fn plan_for(
     remedy: &Remedy,
     visits: &[String],
-    trials: &Trials<'_>,
+    dataset: &Dataset,
+    as_it_is: &[Measurement],
     subject: &mut Subject,
 ) -> Result<Result<Planned, String>, DatasetError> {
     let first = visits.first().map_or("", |visit| visit);
@@ -46,10 +48,7 @@ pub(super) fn plan_for(
     }
     let mut arguments = Vec::new();
     if remedy.given == Some(Given::Imported) {
-        let of_visits = trials
-            .as_it_is
-            .iter()
-            .filter(|one| visits.contains(&one.visit));
+        let of_visits = as_it_is.iter().filter(|one| visits.contains(&one.visit));
         let children = of_visits.flat_map(|one| one.children.first());
         let mut seen = BTreeSet::new();
         let mut names = children
@@ -65,7 +64,7 @@ pub(super) fn plan_for(
     let told: Value = match planned {
         Ok(Ok(told)) => told,
         Ok(Err(reason)) => return Ok(Err(reason)),
-        Err(error) => return unplanned(error, trials),
+        Err(error) => return unplanned(error, dataset),
     };
     Ok(serde_json::from_value(told).map_err(|error| error.to_string()))
 }
@@ -73,9 +72,9 @@ pub(super) fn plan_for(
 /// Why a remedy could not even be planned.
 fn unplanned(
     error: DriverError,
-    trials: &Trials<'_>,
+    dataset: &Dataset,
 ) -> Result<Result<Planned, String>, DatasetError> {
-    let error = DatasetError::of(&trials.dataset.fixture.name)(error.into());
+    let error = DatasetError::of(&dataset.fixture.name)(error.into());
     match error.spoils_the_run() || !error.is_exception() {
         true => Err(error),
         false => Ok(Err(format!("it could not be planned: {}", error.reason()))),
