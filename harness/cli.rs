@@ -88,7 +88,8 @@ enum Commands {
     Attach(attach::AttachArgs),
     /// Run a program, and show what it and all processes that it forks copy and make
     ///
-    /// refcow passes on its signals and its exit status, and stops none of its processes unless you ask for --lines.
+    /// refcow passes on its signals and its exit status. Each process of CPython stands still for a moment when it ends
+    /// (unless you say --no-last-look), and with --lines at some of its page faults.
     Run(run::RunArgs),
     /// List the Python interpreters here, and say which can be measured
     Pythons,

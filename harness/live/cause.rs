@@ -237,7 +237,7 @@ impl TreeCauses {
         pid: i32,
         python: Option<&LivePython>,
     ) -> Result<Option<&mut Objects>, Gone> {
-        let known = python.and_then(|python| Some((python.minor?, python.free_threaded)));
+        let known = python.and_then(|python| Some((python.known_minor()?, python.free_threaded)));
         let Some((minor, free_threaded)) = known else {
             return Ok(None);
         };

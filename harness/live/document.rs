@@ -183,14 +183,15 @@ pub fn recorded(watched: &Watched, mut earlier: Earlier) -> Result<Trees, observ
             }
             continue;
         }
-        let seen = match family {
-            Some(family) => now_with_alike(family)?,
-            None => None,
+        let place = earlier.iter().position(|(of, _)| *of == root);
+        let earlier = place.map(|place| earlier.swap_remove(place).1);
+        // Of workers whose parent has ended nothing tells any more what they shared with it.
+        let has_ended = !watched.recording.members[root].lives;
+        let seen = match (earlier, family) {
+            (Some(earlier), _) if has_ended => Some(earlier),
+            (earlier, Some(family)) => now_with_alike(family)?.or(earlier),
+            (earlier, None) => earlier,
         };
-        let seen = seen.or_else(|| {
-            let place = earlier.iter().position(|(of, _)| *of == root)?;
-            Some(earlier.swap_remove(place).1)
-        });
         let tree = seen.unwrap_or(TreeFigures {
             python: None,
             seen_by: None,

@@ -7,9 +7,6 @@ use procfs::process::Process;
 use super::python::LivePython;
 use crate::observe::{Pagemap, page_size};
 
-/// The newest series whose `_PyRuntime` is known.
-const NEWEST: u8 = 15;
-
 /// Where the interpreters of a tree say that they end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -23,7 +20,7 @@ pub enum Ending {
 
 /// Of a process that runs this Python, whose `_PyRuntime` is there.
 pub fn ending(pid: i32, python: &LivePython, runtime: u64) -> Ending {
-    let Some(minor) = python.minor.filter(|minor| *minor <= NEWEST) else {
+    let Some(minor) = python.known_minor() else {
         return Ending::Unseen("refcow does not know this version of Python");
     };
     let mut word = |address| word(pid, address);

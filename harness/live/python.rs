@@ -43,6 +43,11 @@ impl LivePython {
         }
     }
 
+    /// Its minor version, if refcow knows what objects and `_PyRuntime` of that look like.
+    pub fn known_minor(&self) -> Option<u8> {
+        self.minor.filter(|minor| (8..=15).contains(minor))
+    }
+
     /// The address of `_PyRuntime` in a process that runs it.
     pub fn runtime(&self, pid: i32) -> Option<u64> {
         let maps = code_mappings(pid).ok()?;

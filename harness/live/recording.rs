@@ -82,7 +82,6 @@ enum Origin {
 /// A page that a process has written to.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    frame: Option<u64>,
     /// How often the process had forked when it wrote last.
     forks: u32,
     origin: Origin,

@@ -92,7 +92,7 @@ pub fn of_each(trees: &Trees, width: Option<u16>, by: &[TreeBy]) -> String {
     let all = trees.trees.iter().map(|tree| of_one(tree, width, by));
     let mut all: Vec<String> = all.collect();
     if all.is_empty() {
-        all.push("No program was recorded: it had ended before refcow saw it begin.\n".to_owned());
+        all.push("No program is left to show: it had ended before refcow saw it begin, or went on to execute another one.\n".to_owned());
     }
     let unseen = notes::of_unseen_programs(&trees.unseen_programs);
     all.extend(unseen.map(|note| wrapped(&note, width.unwrap_or(WIDTH), "")));
@@ -308,7 +308,9 @@ pub fn line(moment: &Moment, before: Option<&Moment>) -> String {
     );
     let (seconds, pages) = before.map_or((0.0, [0; 3]), |before| (before.seconds, before.pages));
     let passed = moment.seconds - seconds;
-    let more: u64 = moment.pages.iter().sum::<u64>() - pages.iter().sum::<u64>();
+    // What has gone on to execute another program takes its pages along.
+    let sum = |pages: [u64; 3]| pages.iter().sum::<u64>();
+    let more = sum(moment.pages).saturating_sub(sum(pages));
     if passed > 0.0 {
         let a_second = (more * page_size()) as f64 / passed;
         text += &format!(" (+{} a second)", bytes(a_second as u64));
@@ -364,4 +366,21 @@ fn total(tree: &TreeFigures) -> String {
     }
     text.push('.');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_at_which_a_process_has_left_with_its_pages_tells_of_no_growth() {
+        let at = |seconds, copied| Moment {
+            seconds,
+            processes: 1,
+            pages: [copied, 0, 0],
+            memory_bytes: None,
+        };
+        let told = line(&at(2.0, 1), Some(&at(1.0, 5)));
+        assert!(told.ends_with("(+0 B a second)"), "{told}");
+    }
 }

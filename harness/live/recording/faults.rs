@@ -59,7 +59,7 @@ impl<P: ProcessSource> Recording<P> {
             memory.is_none_or(|memory| memory.word(page).is_none())
         };
         let judged = match before {
-            Some(seen) => self.again(place, page, word, seen),
+            Some(seen) => self.again(place, page, seen),
             None => self.first(place, page, word),
         };
         let judged = match judged {
@@ -79,11 +79,7 @@ impl<P: ProcessSource> Recording<P> {
             (None, Some((Deed::Made, _))) => Origin::Made(forks),
             (None, _) => Origin::Had,
         };
-        let seen = Seen {
-            frame: word.frame(),
-            forks,
-            origin,
-        };
+        let seen = Seen { forks, origin };
         let member = &mut self.members[place];
         member.seen.insert(page, seen);
         if let Some(before) = before.filter(|before| before.forks != forks) {
@@ -115,6 +111,10 @@ impl<P: ProcessSource> Recording<P> {
         let mut next = member.parent;
         let mut all_gone = member.parent.is_some();
         let inherited = member.inherited.as_ref();
+        let is_told = self.version(place, page).is_some();
+        if !is_told && inherited.is_some_and(|pages| !pages.contains(page)) {
+            return Some((Deed::Made, None));
+        }
         let mut given_back = inherited.is_some_and(|pages| pages.contains(page));
         while let Some(ancestor) = next {
             let of = &self.members[ancestor];
@@ -130,14 +130,12 @@ impl<P: ProcessSource> Recording<P> {
             // When it was given back, nobody saw.
             given_back = (given_back || inherited.is_none() && once) && !since;
             if !since && self.holds(ancestor, page, born) {
-                let same =
-                    word.is_anonymous() && word.frame().is_some() && word.frame() == held.frame();
-                // It was not a write: with NUMA balancing what may be read faults, too. Or nobody else had any more what was there at
-                // the fork, so that it needed no copy.
-                return self
-                    .shared_with(place, page)
-                    .filter(|_| !same)
-                    .map(|other| (Deed::Copied, Some(other)));
+                let other = match is_told {
+                    true => self.copied_from(place, page),
+                    // No fault told of it, as of all but one of a huge page.
+                    false => self.differs(place, ancestor, page).then_some(ancestor),
+                };
+                return Some((Deed::Copied, Some(other?)));
             }
             // What it did not have when the recording began, those that were forked from it since have not from those before it.
             let had = of.had.as_ref().filter(|_| member.had.is_none());
@@ -159,24 +157,33 @@ impl<P: ProcessSource> Recording<P> {
     }
 
     /// A further one. Only a fork makes a page that was written before one that may not be written.
-    fn again(&self, place: usize, page: u64, word: Word, seen: Seen) -> Option<Judged> {
+    fn again(&self, place: usize, page: u64, seen: Seen) -> Option<Judged> {
         if seen.forks == self.members[place].forks {
             return None;
         }
-        let moved = match (word.frame(), seen.frame) {
-            (Some(now), Some(then)) => now != then,
-            _ => true,
-        };
-        moved.then(|| self.rewrote(place, page)).flatten()
+        self.rewrote(place, page)
     }
 
     fn rewrote(&self, place: usize, page: u64) -> Option<Judged> {
-        self.shared_with(place, page)
-            .map(|other| (Deed::Rewrote, Some(other)))
+        let other = self.copied_from(place, page)?;
+        Some((Deed::Rewrote, Some(other)))
     }
 
-    /// What a process has in a page, as far as faults have told.
-    fn version(&self, mut place: usize, page: u64) -> Version {
+    /// Who has what was in a page before a process copied it. Where they have one frame still, it was not a write: with NUMA balancing
+    /// what may be read faults, too. Where nobody has it any more, it needed no copy.
+    fn copied_from(&self, place: usize, page: u64) -> Option<usize> {
+        let other = self.shared_with(place, page)?;
+        self.differs(place, other, page).then_some(other)
+    }
+
+    /// Whether two do not share a page now, as far as frames are seen.
+    fn differs(&self, one: usize, other: usize, page: u64) -> bool {
+        let frame = self.word(one, page).frame();
+        frame.is_none() || frame != self.word(other, page).frame()
+    }
+
+    /// What a process has in a page, as far as faults have told; `None`: it had no such page.
+    fn version(&self, mut place: usize, page: u64) -> Option<Version> {
         let mut forks = self.members[place].forks;
         loop {
             let member = &self.members[place];
@@ -186,18 +193,22 @@ impl<P: ProcessSource> Recording<P> {
             let from_before = member.had.as_ref().is_some_and(was_alone).then_some(1);
             let writes = earlier.chain(last).chain(from_before);
             if let Some(forks) = writes.filter(|write| *write <= forks).max() {
-                return Version::WrittenBy { place, forks };
+                return Some(Version::WrittenBy { place, forks });
             }
             match member.parent {
                 Some(parent) if member.had.is_none() => (place, forks) = (parent, member.born),
-                _ => return Version::FromBefore,
+                _ => {
+                    let had = member.had.as_ref();
+                    let is_there = had.is_none_or(|had| had.all.contains(page));
+                    return is_there.then_some(Version::FromBefore);
+                }
             }
         }
     }
 
     /// Another process that still has what a process has in a page: its parent, if that has.
     fn shared_with(&self, place: usize, page: u64) -> Option<usize> {
-        let version = self.version(place, page);
+        let version = Some(self.version(place, page)?);
         let has = |other: usize| {
             let member = &self.members[other];
             let memory = member.memory.as_ref();

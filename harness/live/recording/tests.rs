@@ -215,6 +215,18 @@ fn who_writes_to_what_its_parent_has_given_back_since_the_fork_may_have_copied_i
 }
 
 #[test]
+fn what_no_fault_told_of_is_copied_from_who_has_it() {
+    let (mut recording, frames) = parent();
+    // A page of a huge one that was made for another address.
+    frames.borrow_mut().insert((1, 60), 60);
+    fork(&mut recording, &frames, 1, 2);
+    assert_eq!(
+        touch(&mut recording, &frames, 2, 60, 160),
+        Some(Deed::Copied)
+    );
+}
+
+#[test]
 fn what_both_made_at_one_address_after_the_fork_is_no_copy() {
     let (mut recording, frames) = parent();
     fork(&mut recording, &frames, 1, 2);

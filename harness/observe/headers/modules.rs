@@ -18,11 +18,20 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             return None;
         }
         let mut names = Vec::new();
-        self.entries(dict, MOST, |headers, key, _| {
-            names.extend(headers.text_of(key));
+        self.entries(dict, MOST, |headers, key, value| {
+            // None keeps a module from being imported.
+            if !headers.is_none(value) {
+                names.extend(headers.text_of(key));
+            }
             true
         })?;
         Some(names)
+    }
+
+    fn is_none(&mut self, object: u64) -> bool {
+        let kind = object.checked_add(8).and_then(|kind| self.word(kind));
+        let of_type = kind.and_then(|kind| self.type_at(kind));
+        of_type.is_some_and(|of_type| &*of_type.name == "NoneType")
     }
 
     /// Where `_PyRuntime` has its first interpreter (`interpreters.main`), and that `sys.modules`. Before 3.13, as the headers of 3.8.18,
