@@ -204,7 +204,10 @@ class Writer:
         if not values:
             return False
         writer = Writer(self.store, self.name)
-        writer.part(values, "row", "rows[0]", self.name)
+        try:
+            writer.part(values, "row", "rows[0]", self.name)
+        except DoesNotApply:
+            return False
         return not writer.missing
 
     def column(self, values, value, first, place):
@@ -217,7 +220,7 @@ class Writer:
         no = lambda what, way="": NoColumn(place, what, way and "{} held {}".format(short, way))
         self.columns += 1
         if self.columns > MOST_COLUMNS:
-            raise no("more than {} columns".format(MOST_COLUMNS))
+            raise DoesNotApply("{} would take more than {} columns".format(self.name, MOST_COLUMNS))
         each = "[{} for row in rows]".format(value) if value != "row" else "rows"
         if len(kinds) > 1 and type(None) in kinds:
             kinds.discard(type(None))
@@ -249,11 +252,15 @@ class Writer:
             store = "" if self.store == "_array" else ", " + self.store
             return "{}({}{})".format("PackedTexts" if kind is str else "PackedBytes", each, store)
         if kind in (tuple, list) or issubclass(kind, tuple) and hasattr(kind, "_fields"):
-            if not values[0] or any(len(one) != len(values[0]) for one in values):
-                what = kind.__name__ + "s"
-                inner = [element for one in values for element in one]
+            what = kind.__name__ + "s"
+            longest = max(map(len, values))
+            if not values[0] or any(len(one) != longest for one in values):
+                # Of longer ones no more is looked at: many rows may share one long list.
+                inner = [element for one in values for element in one] if longest <= MOST_COLUMNS else []
                 way = what + " of one length" if self.could(inner) else ""
                 raise no(what + " that are empty, or not of one length", way)
+            if longest > MOST_COLUMNS:
+                raise no("{} of more than {} elements".format(what, MOST_COLUMNS))
             columns = [
                 self.part([one[index] for one in values], "{}[{}]".format(value, index), "{}[{}]".format(first, index),
                           "place {} of {}".format(index, place))
@@ -263,6 +270,8 @@ class Writer:
             return self.rows("PackedRows({}, ".format(make), columns)
         if kind is dict:
             keys = tuple(values[0])
+            if len(keys) > MOST_COLUMNS:
+                raise no("dicts of more than {} keys".format(MOST_COLUMNS))
             if not keys or any(tuple(one) != keys for one in values):
                 together = {key: None for one in values for key in one}
                 could = len(together) <= MOST_COLUMNS and all(

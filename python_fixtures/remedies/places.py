@@ -172,9 +172,19 @@ def pasted(source, lines):
     return "\n\n\n".join(["\n".join(sorted(set(imports), key=imports.index))] + parts).strip() + "\n"
 
 
+def of_another_type(data):
+    """Says which large container is not replaced as it is none of those types itself; nothing if there is none."""
+    for value, name in [(data, "data")] + [(part, "data" + step) for step, part in (members(data) or {}).items()]:
+        kind = next((kind for kind in CONTAINERS if isinstance(value, kind)), None)
+        if kind and type(value) not in CONTAINERS and len(value) >= LEAST:
+            text = "{} is a {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
+            return text.format(name, type(value).__name__, kind.__name__, name)
+    return ""
+
+
 def told(data, replacement, source, otherwise="there is no list, tuple, dict or set of {} or more elements in it".format(LEAST)):
     """What replaces all that `replacement` can. `otherwise`: why there is nothing to do, where it was not even asked."""
     edits = Edits(replacement)
     if not edits.of(data, "data"):
-        raise DoesNotApply(edits.reasons[0] if edits.reasons else otherwise)
+        raise DoesNotApply(edits.reasons[0] if edits.reasons else of_another_type(data) or otherwise)
     return {"code": pasted(source, edits.lines), "replaced": edits.replaced, "kept": edits.kept}

@@ -1,10 +1,11 @@
 """Puts data of your own where workers can get it from, by each way that does more than to hand it to them."""
 import os
 import pickle
+import struct
 
 import _data_child
 import _values
-from _parent import refuse_slow_list, segment_name
+from _parent import NotPossible, refuse_slow_list, segment_name
 
 # Parts of a block begin at multiples of this.
 ALIGNED = 64
@@ -93,9 +94,17 @@ def in_block(data):
 
 
 def shareable(data):
-    from multiprocessing.shared_memory import ShareableList
+    from multiprocessing.shared_memory import ShareableList, SharedMemory
     if len(data) > 1 << 14:
         refuse_slow_list("16384")
-    made = ShareableList(data, name=segment_name())
+    name = segment_name()
+    try:
+        made = ShareableList(data, name=name)
+    except (struct.error, ValueError) as error:
+        # The segment was made before that was found out.
+        half = SharedMemory(name=name)
+        half.close()
+        half.unlink()
+        raise NotPossible("a ShareableList cannot hold it: {}".format(error)) from None
     _data_child.KEPT.append(made)
     return made

@@ -188,6 +188,16 @@ for data in (
 ):
     check(data, packed.pack(data))
 assert "cannot be pickled" in refused(pickled.code, [lambda: n for n in N])
+# Many rows may share one long list, and rows may hold what they are in: neither is looked at for long.
+long = list(range(100_000))
+for row in long, long + [0]:
+    rows = [[n, long if n else row] for n in N]
+    assert "64 elements" in refused(packed.pack, rows) or "not of one length" in refused(packed.pack, rows)
+round_and_round = []
+round_and_round += [round_and_round] * 100
+assert "100 elements" not in refused(packed.pack, round_and_round)
+groups = collections.defaultdict(list, {n: [n] for n in N})
+assert refused(packed.pack, groups).startswith("data is a defaultdict,"), refused(packed.pack, groups)
 assert refused(stacked.code, [[n] for n in N]) == ""
 
 # Changes of records do not get lost unnoticed.
