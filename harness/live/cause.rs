@@ -107,7 +107,8 @@ impl Stood {
         is_read: false,
         ..Self::NOTHING_KNOWN
     };
-    const NOTHING_KNOWN: Self = Self {
+    /// What is there is nothing that is known, or may not be what stood there.
+    pub const NOTHING_KNOWN: Self = Self {
         cause: Cause::Unattributed,
         type_name: None,
         is_read: true,

@@ -153,7 +153,7 @@ impl Event {
         }
         self.is_doubted = true;
         if known.stands(self.incident.process, written) != *stood {
-            self.stood = Some(Stood::UNREAD);
+            self.stood = Some(Stood::NOTHING_KNOWN);
         }
     }
 }
@@ -320,8 +320,8 @@ mod tests {
     fn what_the_parent_may_have_changed_before_it_was_read_is_what_both_have_or_unknown() {
         for (parent, worker, expected) in [
             (row(), row(), row()),
-            (freed(), row(), Stood::UNREAD),
-            (row(), freed(), Stood::UNREAD),
+            (freed(), row(), Stood::NOTHING_KNOWN),
+            (row(), freed(), Stood::NOTHING_KNOWN),
         ] {
             // It wrote before that was read, and nobody saw until then; or that was seen at once.
             for is_seen in [false, true] {
