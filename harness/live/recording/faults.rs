@@ -60,7 +60,7 @@ impl<P: ProcessSource> Recording<P> {
         };
         let judged = match before {
             Some(seen) => self.again(place, page, seen),
-            None => self.first(place, page, word),
+            None => self.first(place, page),
         };
         let judged = match judged {
             // New memory, or a page of a file: it has ended, and nothing tells which.
@@ -96,7 +96,7 @@ impl<P: ProcessSource> Recording<P> {
     }
 
     /// The first fault of a process at a page.
-    fn first(&self, place: usize, page: u64, word: Word) -> Option<Judged> {
+    fn first(&self, place: usize, page: u64) -> Option<Judged> {
         let member = &self.members[place];
         if let Some(had) = &member.had {
             if !had.all.contains(page) {

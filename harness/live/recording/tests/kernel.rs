@@ -184,10 +184,8 @@ fn follow(
     let mut batch: Vec<(i32, What)> = Vec::new();
     let take = |recording: &mut _, kernel: &Kernel, batch: &mut Vec<_>, has_ended| {
         *frames.borrow_mut() = kernel.frames(seen);
-        let batch = batch.drain(..);
-        batch
-            .map(|(pid, what)| judge(recording, &frames, pid, what, has_ended))
-            .collect::<Result<(), _>>()
+        let mut batch = batch.drain(..);
+        batch.try_for_each(|(pid, what)| judge(recording, &frames, pid, what, has_ended))
     };
     for step in steps {
         match step {
