@@ -103,7 +103,7 @@ fn modules(parent: i32, children: &[i32]) -> Result<Vec<String>, &'static str> {
 fn imported(python: &LivePython, pid: i32) -> Option<Vec<String>> {
     let mut memory = LiveMemory::open(pid).ok()?;
     let read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
-    Headers::new(python.minor?, read).modules(python.runtime(pid)?)
+    Headers::new(python.known_minor()?, read).modules(python.runtime(pid)?)
 }
 
 /// Files with code that all children have mapped, and their parent has not.

@@ -90,7 +90,7 @@ fn status(base: &Way, new: &Way, tolerance: Tolerance, page_size: u64) -> Status
     }
 }
 
-/// What was measured, as far as the kernel told the sum: of refcow's own data and of the user's.
+/// What was measured, as far as the kernel told the sum: of the built-in data and of a user's file.
 fn ways(run: &Run) -> Vec<Way> {
     let integers = run.alternatives.iter().filter_map(|one| {
         let workers = one.children.len() as u64;
