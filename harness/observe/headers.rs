@@ -277,6 +277,13 @@ mod tests {
             (THING, TUPLE)
         }
 
+        /// None, and behind it its type.
+        pub(super) fn put_none(&mut self, address: u64) {
+            let kind = address + 1024;
+            self.put_type(kind, TYPE_OF_TYPES, READY, b"NoneType");
+            self.put(address, &[1, kind]);
+        }
+
         /// A str of up to eight letters of ASCII, as 3.12 has it.
         pub(super) fn put_text(&mut self, address: u64, kind: u64, text: &str) {
             let mut letters = [0; 8];

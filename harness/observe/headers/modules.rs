@@ -89,7 +89,15 @@ mod tests {
 
     #[test]
     fn what_is_in_sys_modules_is_told_in_its_order() {
-        let words = imported(&[("sys", 1), ("json", 1), ("gone", 0), ("a.b", 1)]);
+        let none = HEAP + 0x4000;
+        let mut words = imported(&[
+            ("sys", 1),
+            ("json", 1),
+            ("gone", 0),
+            ("barred", none),
+            ("a.b", 1),
+        ]);
+        words.put_none(none);
         let names = ["sys", "json", "a.b"].map(str::to_owned);
         assert_eq!(modules(&words, 12), Some(names.to_vec()));
     }
