@@ -549,7 +549,7 @@ fn an_interrupted_test_of_claims_leaves_nothing() {
 fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     let place = Place::new();
     let mut refcow = claim_that_hangs(&place);
-    refcow.args(["--timeout", "0.5"]);
+    refcow.args(["--timeout", "4"]);
     let finished = place
         .run(refcow)
         .exits_with(3)
@@ -565,7 +565,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
     let mine = std::fs::read_to_string(place.path("claims.toml")).unwrap();
     let file = place.file("claims.toml", &format!("{other}\n{mine}"));
     let mut refcow = place.refcow(["claims", "mine", "zero-deletes", "--format", "json"]);
-    refcow.args(["--claims", &file, "--timeout", "0.5", "--children", "1"]);
+    refcow.args(["--claims", &file, "--timeout", "4", "--children", "1"]);
     let finished = place
         .run(refcow)
         .exits_with(3)
@@ -589,7 +589,7 @@ fn a_claim_without_its_evidence_says_why_and_the_others_have_their_verdicts() {
 // Functions of C, as a process that only looks runs none of Python's.
 #[case::never_comes(
     "before_fork(signal.pause)",
-    "the parent did not finish forking within 2 s"
+    "the parent did not finish forking within 4 s"
 )]
 #[case::kills(
     "before_fork(lambda: os.kill(os.getpid(), signal.SIGKILL))",
@@ -615,7 +615,7 @@ fn a_fork_that_does_not_come_is_not_waited_for(#[case] first: &str, #[case] erro
     );
     let file = place.file("claims.toml", &claims);
     let mut refcow = place.refcow_with_packages(["claims", "fork-shares", "--claims", &file]);
-    refcow.args(["--python", python(), "--timeout", "2"]);
+    refcow.args(["--python", python(), "--timeout", "4"]);
     place.run(refcow).exits_with(3).says(error);
     place.nothing_remains();
 }

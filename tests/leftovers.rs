@@ -208,7 +208,7 @@ fn nor_does_a_process_that_becomes_another_user(#[values(When::Build, When::Visi
     );
     // It is silent, and lives: at the time limit refcow asks no more.
     let mut refcow = place.measure_fixture_that(when, &action);
-    refcow.args(["--timeout", "2"]);
+    refcow.args(["--timeout", "4"]);
     let mut run = place.start(refcow);
     let heard = run.hear();
     let numbers: Vec<&str> = heard.split(' ').collect();

@@ -307,7 +307,7 @@ fn counts(measurement: &Measurement) -> Vec<(RegionName, Option<u64>, u64)> {
 fn a_visit_that_fails_costs_no_other(#[case] more: &[&str]) {
     let place = Place::new();
     let file = file(&place, SEVERAL);
-    let words = [&[&file[..], "--timeout", "2"], more].concat();
+    let words = [&[&file[..], "--timeout", "4"], more].concat();
     let finished = measure(&place, &words).exits_with(3);
     let failing = ["raises", "hangs", "thread", "forks", "dies", "leaves"];
     let run = run::the_run(&finished.stdout);

@@ -68,6 +68,8 @@ class Job:
             import torch.multiprocessing
             self.context = torch.multiprocessing.get_context(method)
         self.manager = self.pool = self.pending = None
+        # Seconds to wait for a worker; None: until refcow ends the wait, at its time limit.
+        self.patience = None
         # Those that get nothing, and those that get the data.
         self.empty, self.workers = [], []
 
@@ -171,7 +173,7 @@ def forks():
     return all
 
 
-def begin(way, method, count, module, modules, folder, patience):
+def begin(way, method, count, module, modules, folder):
     """Hands the data over; returns when every worker has it.
 
     Before the workers two more processes are started like them, which get nothing: the witness, so that pages which the
@@ -183,7 +185,6 @@ def begin(way, method, count, module, modules, folder, patience):
     os.environ["TMPDIR"] = os.environ["JOBLIB_TEMP_FOLDER"] = tempfile.tempdir = folder
     job = Job(way, method, count, module, modules, folder)
     JOB.append(job)
-    job.patience = patience
     prepare_seconds = 0.0
     if job.transport == "manager":
         prepare_seconds += timed(start_manager, job)[1]
@@ -305,7 +306,6 @@ def begin_pool(job, data):
 
 def hear(job, worker, doing, others=dict):
     """What a worker says; raises ChildDied when it, or another process of the way, ends instead."""
-    deadline = time.monotonic() + job.patience
     known = job.processes() + [(worker.name, process) for process in others().values()]
     sentinels = {process.sentinel: (name, process) for name, process in known}
     ready = multiprocessing.connection.wait([worker.connection] + list(sentinels), job.patience)
@@ -320,7 +320,7 @@ def hear(job, worker, doing, others=dict):
         except (EOFError, ConnectionError):
             # It is dying.
             pass
-    ended = multiprocessing.connection.wait(list(sentinels), max(1, deadline - time.monotonic()))
+    ended = multiprocessing.connection.wait(list(sentinels), job.patience)
     for sentinel in ended:
         name, process = sentinels[sentinel]
         raise ChildDied("{} {} while {}{}".format(name, how(exit_code(process)), doing, failed(job)))

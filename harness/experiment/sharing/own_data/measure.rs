@@ -42,15 +42,15 @@ pub(super) fn measure(
 ) -> Result<OwnDataFigures, SharingError> {
     let folder = temporary_folder()?;
     let (built, _) = build(plan, shared, launch)?;
-    let limit = plan.timeout.as_secs_f64();
-    let patience = first_visit.map_or(limit, |seconds| limit.min((seconds * TIMES).max(LEAST)));
+    let patience = first_visit.map(|seconds| (seconds * TIMES).max(LEAST));
+    // Of two clocks that end at once, either could be first.
+    let patience = patience.filter(|seconds| *seconds < plan.timeout.as_secs_f64());
     let all = Measuring {
         shared,
         variant,
         workers,
         survey,
         patience,
-        limit,
         folder: folder.path(),
     };
     all.measure(built.subject)
@@ -62,10 +62,8 @@ struct Measuring<'a> {
     variant: &'a OwnDataVariant,
     workers: usize,
     survey: &'a Survey,
-    /// Seconds of a visit.
-    patience: f64,
-    /// Seconds of anything else.
-    limit: f64,
+    /// Seconds of a visit, if it is given fewer than anything else.
+    patience: Option<f64>,
     folder: &'a Path,
 }
 
@@ -119,7 +117,6 @@ impl Measuring<'_> {
                 json!(module),
                 json!(booted),
                 json!(self.folder),
-                json!(self.limit),
             ],
         )?;
         Ok(parsed("begin", begun)?)
