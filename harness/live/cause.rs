@@ -1,6 +1,8 @@
 //! Why pages were copied or made: what stood where was written first, and what wrote.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use procfs::process::Process;
@@ -58,8 +60,11 @@ impl std::fmt::Debug for TreeCauses {
     }
 }
 
-/// How objects are read.
-type Objects = Headers<Read>;
+/// How objects of a process are read.
+struct Objects {
+    headers: Headers<Read>,
+    memory: Rc<RefCell<LiveMemory>>,
+}
 
 /// Fills a buffer from an address on, and says whether it could.
 type Read = Box<dyn FnMut(u64, &mut [u8]) -> bool>;
@@ -132,17 +137,23 @@ pub struct Who {
 }
 
 impl TreeCauses {
-    /// What stands at an address in the memory of a process.
+    /// What was read of memory may have changed.
+    pub fn read_anew(&self) {
+        let all = self.memories.values().flatten();
+        all.for_each(|objects| objects.memory.borrow_mut().read_anew());
+    }
+
+    /// What stands at an address in the memory of a process, at a moment since [`Self::read_anew`].
     pub fn stands(&mut self, pid: i32, address: u64, python: Option<&LivePython>) -> Stood {
         self.looked += 1;
         if self.looked.is_multiple_of(RENEWED) {
             self.memories
                 .values_mut()
                 .flatten()
-                .for_each(Headers::forget);
+                .for_each(|objects| objects.headers.forget());
         }
         let objects = match self.objects(pid, python) {
-            Ok(Some(objects)) => objects,
+            Ok(Some(objects)) => &mut objects.headers,
             Ok(None) => return Stood::NOTHING_KNOWN,
             Err(Gone) => return Stood::UNREAD,
         };
@@ -243,12 +254,15 @@ impl TreeCauses {
             return Ok(None);
         };
         let opened = self.memories.entry(pid).or_insert_with(|| {
-            let mut memory = LiveMemory::open(pid).ok()?;
-            let read: Read = Box::new(move |address, buffer| memory.read(address, buffer));
-            Some(match free_threaded {
+            let memory = Rc::new(RefCell::new(LiveMemory::open(pid).ok()?));
+            let of_reader = Rc::clone(&memory);
+            let read: Read =
+                Box::new(move |address, buffer| of_reader.borrow_mut().read(address, buffer));
+            let headers = match free_threaded {
                 true => Headers::free_threaded(minor, read),
                 false => Headers::new(minor, read),
-            })
+            };
+            Some(Objects { headers, memory })
         });
         opened.as_mut().map(Some).ok_or(Gone)
     }

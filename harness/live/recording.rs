@@ -14,8 +14,10 @@ use crate::observe::{Fault, Happened, Incident, PageSet, TaskName, Word};
 
 /// What a process has, read while it runs.
 pub trait PageWords {
-    /// A page's word; `None` if the process has gone.
+    /// A page's word, at a moment since [`Self::read_anew`]; `None` if the process has gone.
     fn word(&self, page: u64) -> Option<Word>;
+    /// What was read may have changed.
+    fn read_anew(&self);
 }
 
 /// How to get at a process.
@@ -219,6 +221,8 @@ impl<P: ProcessSource> Recording<P> {
     /// Before records are taken up that have come since: processes are looked at anew.
     pub fn begin_records(&mut self) {
         self.looked.clear();
+        let memories = self.members.iter().filter_map(|one| one.memory.as_ref());
+        memories.for_each(PageWords::read_anew);
     }
 
     fn begin(

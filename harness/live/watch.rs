@@ -18,7 +18,9 @@ use super::recording::{HeldPages, MadePage, Recording};
 use super::tracing::Tracing;
 use super::tree::FamilyTree;
 use crate::interrupt;
-use crate::observe::{self, Happened, Incident, Pagemap, TreeRecorder, mappings, page_states};
+use crate::observe::{
+    self, Happened, Incident, Pagemap, ReadWords, TreeRecorder, mappings, page_states,
+};
 
 use interpreters::{Endings, PythonAsked};
 pub use machine::Machine;
@@ -156,7 +158,8 @@ impl Watch {
             let states = page_states(pid, &mappings(pid)?.ranges)?;
             let all = states.anonymous() | states.swapped();
             let alone = &all & &states.exclusive();
-            Ok::<_, observe::Error>((Pagemap::open(pid)?, HeldPages { all, alone }))
+            let memory = ReadWords::new(Pagemap::open(pid)?);
+            Ok::<_, observe::Error>((memory, HeldPages { all, alone }))
         };
         match had() {
             Ok((memory, had)) => self.recording.add(member, memory, had),

@@ -55,8 +55,8 @@ pub use memory::{StillMemory, identical_pages, read_page, zero_pages};
 pub use migration::compare;
 pub use page::{PageSet, page_size};
 pub use pagemap::{
-    FrameFlags, Gaps, PageStates, Pagemap, Word, anonymous_pages, huge_pages, page_states,
-    present_pages,
+    FrameFlags, Gaps, PageStates, Pagemap, ReadWords, Word, anonymous_pages, huge_pages,
+    page_states, present_pages,
 };
 pub use peak::{Sizes, forget_peak, sizes};
 pub use sharing::{Disagreement, Regions, SharedAtFork, agree};

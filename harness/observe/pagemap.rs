@@ -11,10 +11,12 @@ use super::mappings::private_memory;
 use super::{Error, PageSet, reading};
 
 mod gaps;
+mod read_words;
 mod states;
 mod words;
 
 pub use gaps::Gaps;
+pub use read_words::ReadWords;
 pub use states::PageStates;
 #[cfg(test)]
 pub(super) use states::tests;

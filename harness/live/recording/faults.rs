@@ -230,7 +230,10 @@ impl<P: ProcessSource> Recording<P> {
     pub fn kept(&self, place: usize) -> Option<u64> {
         let member = &self.members[place];
         match &member.memory {
-            Some(_) => Some(self.kept_of(place, |page| self.word(place, page).is_anonymous())),
+            Some(memory) => {
+                memory.read_anew();
+                Some(self.kept_of(place, |page| self.word(place, page).is_anonymous()))
+            }
             None => member.last_look.map(|look| look.kept),
         }
     }

@@ -19,6 +19,7 @@ impl PageWords for Fake {
         let frame = frames.get(&(self.0, page));
         Some(frame.map_or_else(Word::default, |frame| Word::new(1 << 63 | frame)))
     }
+    fn read_anew(&self) {}
 }
 
 struct Machine(Frames);

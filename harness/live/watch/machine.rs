@@ -3,7 +3,7 @@
 use super::now;
 use crate::live::family::Member;
 use crate::live::recording::{PageWords, ProcessSource};
-use crate::observe::{PageSet, Pagemap, Word, anonymous_pages, mappings};
+use crate::observe::{PageSet, Pagemap, ReadWords, Word, anonymous_pages, mappings};
 
 /// So many nanoseconds after a fork a look at what the parent has tells no more what it had then.
 const LATE: u64 = 20_000_000;
@@ -13,14 +13,14 @@ const LATE: u64 = 20_000_000;
 pub struct Machine;
 
 impl ProcessSource for Machine {
-    type Memory = Pagemap;
+    type Memory = ReadWords;
 
-    fn open(&mut self, pid: i32) -> Option<(Member, Option<Pagemap>)> {
+    fn open(&mut self, pid: i32) -> Option<(Member, Option<ReadWords>)> {
         let member = Member::read(pid)?;
         // Of one that has ended, and that nobody has waited for, it can be opened on some kernels, and has nothing.
         let memory = Pagemap::open(pid).ok();
         let memory = memory.filter(|memory| memory.word_if_there(0).is_some());
-        Some((member, memory))
+        Some((member, memory.map(ReadWords::new)))
     }
 
     fn pages(&mut self, pid: i32, since: u64) -> Option<PageSet> {
@@ -31,8 +31,12 @@ impl ProcessSource for Machine {
     }
 }
 
-impl PageWords for Pagemap {
+impl PageWords for ReadWords {
     fn word(&self, page: u64) -> Option<Word> {
         self.word_if_there(page)
+    }
+
+    fn read_anew(&self) {
+        Self::read_anew(self);
     }
 }

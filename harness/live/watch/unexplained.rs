@@ -23,6 +23,8 @@ pub(super) trait Processes {
     fn pid(&self, place: usize) -> i32;
     /// By the clock of records.
     fn now(&self) -> u64;
+    /// What was read before is not what is there.
+    fn read_anew(&mut self);
     /// What one has where another wrote.
     fn stands(&mut self, pid: i32, written: &MadePage) -> Stood;
     /// One has ended, or executes another program.
@@ -35,6 +37,9 @@ pub(super) struct Known<'a> {
     pub(super) causes: &'a mut TreeCauses,
     pub(super) pythons: &'a [PythonAsked],
 }
+
+/// After so many the time is looked at.
+const EVENTS_A_LOOK: usize = 16;
 
 /// What has happened, with what stood where was written.
 pub(super) type Read = (Incident, Option<MadePage>, Option<Stood>);
@@ -91,12 +96,17 @@ impl Unexplained {
     /// this thread's time.
     pub(super) fn read(&mut self, known: &mut impl Processes, at_most: Duration) {
         let began = processor_time();
+        // All that has come was written before now.
+        known.read_anew();
         for event in self.queue.range_mut(self.confirmed..self.read) {
             event.doubt(&self.touched, known);
         }
         self.confirmed = self.read;
         for event in self.queue.range_mut(self.read..) {
-            if processor_time().saturating_sub(began) >= at_most {
+            // To ask for the time costs as much as to read what stands there.
+            if self.read.is_multiple_of(EVENTS_A_LOOK)
+                && processor_time().saturating_sub(began) >= at_most
+            {
                 return;
             }
             event.read(known);
@@ -165,6 +175,10 @@ impl Processes for Known<'_> {
 
     fn now(&self) -> u64 {
         now()
+    }
+
+    fn read_anew(&mut self) {
+        self.causes.read_anew();
     }
 
     fn stands(&mut self, pid: i32, written: &MadePage) -> Stood {
@@ -240,6 +254,7 @@ mod tests {
         fn now(&self) -> u64 {
             READ
         }
+        fn read_anew(&mut self) {}
         fn stands(&mut self, pid: i32, _: &MadePage) -> Stood {
             self.0.get(&pid).cloned().unwrap_or(Stood::UNREAD)
         }
