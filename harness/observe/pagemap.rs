@@ -10,6 +10,7 @@ use procfs::process::{MemoryPageFlags, Process};
 use super::mappings::private_memory;
 use super::{Error, PageSet, reading};
 
+mod absent;
 mod gaps;
 mod read_words;
 mod states;
@@ -22,16 +23,21 @@ pub use states::PageStates;
 pub(super) use states::tests;
 pub use words::{FrameFlags, Pagemap, Word};
 
+use absent::Absent;
 use states::{SOMEWHERE, STATE, WORD, count, flags};
 
 /// Pages asked of the kernel in one read: 32 KiB of words, which stay in the processor's nearest
 /// cache.
 const PAGES_PER_READ: usize = 4096;
 
-/// While the kernel moves a page to another frame, pagemap shows it as one in swap (`PM_SWAP` of
-/// Linux `fs/proc/task_mmu.c`). It takes up to a batch of pages at a time, and many readings may
-/// see them on their way; what is there for longer is in swap.
-const MOVING: Duration = Duration::from_millis(20);
+/// While the kernel moves a page to another frame, pagemap shows it as one in swap. It takes up to a
+/// batch of pages at a time, and may have to wait for a processor in the middle of it. What stays for
+/// longer, the kernel has put aside (memory of devices, broken memory).
+const MOVING: Duration = Duration::from_millis(200);
+/// Where nobody tells what moves from what is in swap.
+const PERHAPS_MOVING: Duration = Duration::from_millis(20);
+/// But of a large process one reading may take that long.
+const LEAST_READINGS: u32 = 4;
 
 /// Reads the state of all pages in `ranges`, which are page numbers in ascending order.
 ///
@@ -43,9 +49,17 @@ const MOVING: Duration = Duration::from_millis(20);
 pub fn page_states(pid: i32, ranges: &[Range<u64>]) -> Result<PageStates, Error> {
     let file = open(pid)?;
     let read = || read(pid, &file, ranges).map_err(|source| reading(pid, "pagemap")(source.into()));
+    let began = Instant::now();
     let mut states = read()?;
-    let until = Instant::now() + MOVING;
-    while !states.swapped().is_empty() && Instant::now() < until {
+    for readings in 1_u32.. {
+        let patience = match states.absent() {
+            None | Some(Absent::Mark | Absent::Swap) => break,
+            Some(Absent::Untold) if absent::has_swap() => PERHAPS_MOVING,
+            Some(Absent::Untold | Absent::Moving) => MOVING,
+        };
+        if readings >= LEAST_READINGS && began.elapsed() >= patience {
+            break;
+        }
         states = read()?;
     }
     Ok(states)

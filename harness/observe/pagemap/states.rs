@@ -5,6 +5,7 @@ use std::ops::Range;
 use procfs::process::MemoryPageFlags;
 
 use super::super::PageSet;
+use super::absent::Absent;
 
 /// Consecutive pages in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct PageStates {
     runs: Vec<PageRun>,
     /// Page frame numbers of all pages in `runs`, in order; empty if the kernel hides them.
     frames: Vec<u64>,
+    /// What stands where no page is mapped: of all that does, what is least certain to stay so.
+    absent: Option<Absent>,
 }
 
 /// The bits that say how a page is mapped: all but the frame number and the soft-dirty mark.
@@ -46,19 +49,34 @@ impl PageStates {
             let (stretch, further) = words.split_at(alike(words));
             words = further;
             let pages = stretch.len() as u64;
-            if flags.intersects(SOMEWHERE) {
+            if flags.contains(MemoryPageFlags::PRESENT) {
                 self.push_run(page, pages, flags);
-                if flags.contains(MemoryPageFlags::SWAP) {
-                    // What stands here for a page in swap is its place there, not a frame.
-                    self.frames.extend(stretch.iter().map(|_| 0));
-                } else {
-                    let frame = |word| self::flags(word).get_page_frame_number().0;
-                    self.frames.extend(stretch.iter().map(frame));
-                }
+                let frame = |word| self::flags(word).get_page_frame_number().0;
+                self.frames.extend(stretch.iter().map(frame));
+            } else if flags.contains(MemoryPageFlags::SWAP) {
+                self.extend_absent(page, stretch, flags);
             }
             page += pages;
         }
         self.frames.len() > before
+    }
+
+    /// Appends pages that are not mapped.
+    fn extend_absent(&mut self, first: u64, words: &[[u8; WORD]], flags: MemoryPageFlags) {
+        for (page, word) in (first..).zip(words) {
+            let absent = Absent::of(u64::from_ne_bytes(*word));
+            self.absent = self.absent.max(Some(absent));
+            if absent != Absent::Mark {
+                self.push_run(page, 1, flags);
+                // What stands here for a page in swap is its place there, not a frame.
+                self.frames.push(0);
+            }
+        }
+    }
+
+    /// What stands where no page is mapped: of all that does, what is least certain to stay so.
+    pub(super) fn absent(&self) -> Option<Absent> {
+        self.absent
     }
 
     fn push_run(&mut self, first: u64, pages: u64, flags: MemoryPageFlags) {
@@ -90,7 +108,7 @@ impl PageStates {
         self.pages(|flags| flags.contains(MemoryPageFlags::PRESENT))
     }
 
-    /// Pages in swap.
+    /// Pages in swap, or on their way to another frame.
     pub fn swapped(&self) -> PageSet {
         self.pages(|flags| flags.contains(MemoryPageFlags::SWAP))
     }
@@ -266,6 +284,20 @@ pub(crate) mod tests {
         assert_eq!(pages(states.anonymous()), [11, 12, 15]);
         assert_eq!(pages(states.exclusive()), [12, 13]);
         assert_eq!(pages(states.swapped()), [14]);
+    }
+
+    #[test]
+    fn a_guard_is_nowhere_and_a_page_that_moves_is_told_from_one_in_swap() {
+        let guard = SWAP | 31 | 4 << 5;
+        let all = states(0, &[guard, PRESENT | 5, SWAP | 1 << 5]);
+        assert_eq!(pages(all.swapped()), [2]);
+        assert_eq!(all.absent(), Some(Absent::Swap));
+        assert_eq!(pages(all.same_frames(&all).unwrap()), [1]);
+        let all = states(0, &[SWAP | FILE | 28 | 7 << 5, SWAP | 1 << 5, guard]);
+        assert_eq!(pages(all.swapped()), [0, 1]);
+        assert_eq!(all.absent(), Some(Absent::Moving));
+        assert_eq!(states(0, &[PRESENT | 5]).absent(), None);
+        assert_eq!(states(0, &[guard]).absent(), Some(Absent::Mark));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 use super::super::{Error, PageSet, reading};
+use super::absent::Absent;
 use super::gaps::{self, Gaps};
 use super::{WORD, open};
 
@@ -23,9 +24,13 @@ impl Word {
     /// guards' marks).
     const TOLD: u64 = Self::PRESENT | Self::SWAP | Self::FILE | Self::EXCLUSIVE | Self::FRAME;
 
-    /// Of what the kernel wrote.
+    /// Of what the kernel wrote. Where a mark stands, nothing is.
     pub fn new(bits: u64) -> Self {
-        Self(bits & Self::TOLD)
+        let is_absent = bits & (Self::PRESENT | Self::SWAP) == Self::SWAP;
+        match is_absent && Absent::of(bits) == Absent::Mark {
+            true => Self::default(),
+            false => Self(bits & Self::TOLD),
+        }
     }
 
     /// Neither in memory nor in swap.
@@ -182,6 +187,7 @@ mod tests {
         let file = Word::new(1 << 63 | 1 << 61 | 1 << 56);
         assert!(file.is_of_file() && !file.is_anonymous() && file.is_exclusive());
         assert_eq!(file.frame(), None);
+        assert!(Word::new(1 << 62 | 31 | 4 << 5).is_nowhere());
         let swapped = Word::new(1 << 62 | 9);
         assert!(swapped.is_swapped() && !swapped.is_anonymous() && !swapped.is_nowhere());
         assert_eq!(swapped.frame(), None);
