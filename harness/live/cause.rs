@@ -71,17 +71,29 @@ type Read = Box<dyn FnMut(u64, &mut [u8]) -> bool>;
 
 struct ProcessCode {
     symbols: Symbols,
+    /// Whether that is its own, or what it had from its fork.
+    is_own: bool,
     names: HashMap<u64, Arc<str>>,
     /// How often the mappings were read anew for code that is not in them.
     anew: u32,
 }
 
 impl ProcessCode {
-    fn new(symbols: Symbols) -> Self {
+    fn new(symbols: Symbols, is_own: bool) -> Self {
         Self {
             symbols,
+            is_own,
             names: HashMap::new(),
             anew: 0,
+        }
+    }
+}
+
+impl ProcessCode {
+    /// Unless the process has ended.
+    fn renew(&mut self, pid: i32) {
+        if let Some(symbols) = code_of(pid) {
+            self.symbols = symbols;
         }
     }
 }
@@ -220,16 +232,24 @@ impl TreeCauses {
         }
     }
 
-    /// Reads which code a process has, which is about to end: what it has loaded itself nobody else tells.
+    /// Reads which code a process has that may end before anybody looks for what it did: what it has loaded itself nobody else tells.
     pub fn know_code_of(&mut self, pid: i32) {
-        if let Ok(maps) = code_mappings(pid)
-            && !maps.is_empty()
-        {
-            let symbols = Symbols::of(maps);
+        if let Some(symbols) = code_of(pid) {
             match self.codes.get_mut(&pid) {
-                Some(code) => code.symbols = symbols,
-                None => drop(self.codes.insert(pid, ProcessCode::new(symbols))),
+                Some(code) => (code.symbols, code.is_own) = (symbols, true),
+                None => drop(self.codes.insert(pid, ProcessCode::new(symbols, true))),
             }
+        }
+    }
+
+    /// A process has forked another one, which has its code. Both may have ended when it is looked for what they did.
+    pub fn fork_code(&mut self, parent: i32, new: i32) {
+        if !self.codes.contains_key(&parent) {
+            self.know_code_of(parent);
+        }
+        if let Some(code) = self.codes.get(&parent) {
+            let inherited = ProcessCode::new(code.symbols.clone(), false);
+            self.codes.insert(new, inherited);
         }
     }
 
@@ -269,21 +289,24 @@ impl TreeCauses {
 
     fn function(&mut self, who: Who, instruction: u64) -> Arc<str> {
         let pid = who.writer;
-        // One that has ended already had the code of those that it was forked from.
-        let read = |pid| {
-            let all = std::iter::once(pid).chain(who.relatives);
-            let mut maps = all.filter_map(|pid| code_mappings(pid).ok());
-            Symbols::of(maps.find(|maps| !maps.is_empty()).unwrap_or_default())
-        };
-        let code = self.codes.entry(pid);
-        let code = code.or_insert_with(|| ProcessCode::new(read(pid)));
+        let code = self.codes.entry(pid).or_insert_with(|| {
+            // One that has ended already had the code of those that it was forked from.
+            let mut relatives = who.relatives.into_iter();
+            let symbols = relatives.find_map(code_of);
+            let symbols = symbols.unwrap_or_else(|| Symbols::of(Vec::new()));
+            ProcessCode::new(symbols, false)
+        });
+        if !code.is_own {
+            code.is_own = true;
+            code.renew(pid);
+        }
         if let Some(known) = code.names.get(&instruction) {
             return Arc::clone(known);
         }
         let mut found = code.symbols.locate(instruction);
         if found.module == UNMAPPED && code.anew < MOST_ANEW && Process::new(pid).is_ok() {
             code.anew += 1;
-            code.symbols = read(pid);
+            code.renew(pid);
             found = code.symbols.locate(instruction);
         }
         let name: Arc<str> = match found.module == UNMAPPED {
@@ -296,5 +319,52 @@ impl TreeCauses {
     }
 }
 
+/// Where a process has code; `None` of one that has ended.
+fn code_of(pid: i32) -> Option<Symbols> {
+    let maps = code_mappings(pid).ok()?;
+    (!maps.is_empty()).then(|| Symbols::of(maps))
+}
+
 /// As `Symbols` calls it.
 const UNMAPPED: &str = "unmapped code";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Fault;
+
+    /// More than any process has.
+    const ENDED: i32 = i32::MAX;
+
+    #[test]
+    fn what_wrote_is_known_of_a_process_that_has_ended_with_all_that_it_was_forked_from() {
+        let mut causes = TreeCauses::default();
+        let written = MadePage {
+            by: 1,
+            from: None,
+            deed: Deed::Made,
+            phase: InterpreterPhase::Working,
+            fault: Fault {
+                address: 0,
+                instruction: code_of as fn(i32) -> Option<Symbols> as usize as u64,
+                time: 0,
+                thread: ENDED,
+            },
+        };
+        let who = Who {
+            root: 0,
+            writer: ENDED,
+            phase: InterpreterPhase::Working,
+            relatives: [ENDED - 1; 2],
+        };
+        let mut wrote = || {
+            let key = causes.add(&written, None, who, LineOf::NotLooked);
+            causes.forget_code_of(ENDED);
+            causes.fork_code(std::process::id().cast_signed(), ENDED);
+            key.function
+        };
+        assert_eq!(&*wrote(), UNMAPPED);
+        let function = wrote();
+        assert!(function.ends_with("code_of"), "{function}");
+    }
+}

@@ -159,8 +159,10 @@ pub struct RecordedMember<M> {
     born: u32,
     forks: u32,
     seen: HashMap<u64, Seen>,
-    /// Of pages that it wrote more than once, how often it had forked at each time before the last.
+    /// Of pages that it wrote more than once, how often it had forked at each time before the last that its heirs have something of.
     earlier: HashMap<u64, Vec<u32>>,
+    /// Who has what it had at a fork: how often it had forked before each process that lives, or of whose heirs one lives.
+    heirs: Vec<u32>,
 }
 
 impl<M> RecordedMember<M> {
@@ -175,6 +177,26 @@ impl<M> RecordedMember<M> {
             Some(false) => (InterpreterPhase::Working, true),
             None => (InterpreterPhase::Unwatched, false),
         };
+    }
+
+    /// Takes up that a page is written once more: those that were forked between two writes have what the first of the two left.
+    fn rewrite(&mut self, page: u64, before: u32) {
+        let mut writes = self.earlier.remove(&page).unwrap_or_default();
+        writes.push(before);
+        let mut next = self.forks;
+        let mut has_heirs = |write: &u32| {
+            let between = *write..std::mem::replace(&mut next, *write);
+            self.heirs.iter().any(|born| between.contains(born))
+        };
+        let mut kept: Vec<u32> = writes
+            .into_iter()
+            .rev()
+            .filter(|write| has_heirs(write))
+            .collect();
+        kept.reverse();
+        if !kept.is_empty() {
+            self.earlier.insert(page, kept);
+        }
     }
 
     /// Pages of one kind.
@@ -193,8 +215,10 @@ pub struct Recording<P: ProcessSource> {
     pub members: Vec<RecordedMember<P::Memory>>,
     /// Those that live.
     by_pid: BTreeMap<i32, usize>,
-    /// Incidents of processes that are not known.
-    pub strange: u64,
+    /// Those that lived: the place of one that has ended; `None`: what it executes, and all that it starts, is no part of the tree.
+    former: HashMap<i32, Option<usize>>,
+    /// Faults of processes whose fork left no record.
+    pub lost: u64,
     /// What a process was seen to have since records were taken last: several may be forked in a row.
     looked: HashMap<i32, Option<Rc<PageSet>>>,
 }
@@ -207,7 +231,8 @@ impl<P: ProcessSource> Recording<P> {
             follows,
             members: Vec::new(),
             by_pid: BTreeMap::new(),
-            strange: 0,
+            former: HashMap::new(),
+            lost: 0,
             looked: HashMap::new(),
         }
     }
@@ -236,6 +261,10 @@ impl<P: ProcessSource> Recording<P> {
             (Some(parent), None) => self.members[parent].forks,
             _ => 0,
         };
+        if let Some(parent) = parent {
+            self.members[parent].heirs.push(born);
+        }
+        self.former.remove(&member.pid);
         self.by_pid.insert(member.pid, self.members.len());
         self.members.push(RecordedMember {
             member,
@@ -256,6 +285,7 @@ impl<P: ProcessSource> Recording<P> {
             forks: 1,
             seen: HashMap::new(),
             earlier: HashMap::new(),
+            heirs: Vec::new(),
         });
     }
 
@@ -264,43 +294,95 @@ impl<P: ProcessSource> Recording<P> {
         self.by_pid.get(&pid).copied()
     }
 
+    /// What a process does from now on is no part of the tree.
+    pub fn leave(&mut self, pid: i32) {
+        self.former.insert(pid, None);
+    }
+
     /// Takes up what has happened; a page that was made or copied is told of.
     pub fn take(&mut self, incident: &Incident) -> Option<MadePage> {
         let Some(place) = self.place_of(incident.process) else {
-            self.strange += 1;
-            return None;
+            return self.take_of_former(incident);
         };
         match incident.what {
             Happened::Fault(fault) => {
                 let written = self.fault(place, fault)?;
-                let member = &mut self.members[place];
-                member.pages[written.deed as usize] += 1;
-                member.ending_pages += u64::from(member.phase == InterpreterPhase::Ending);
-                return Some(written);
+                return Some(self.count(written));
             }
             Happened::Forked { new } => self.forked(place, new, incident.time),
             Happened::Executed(name) => {
-                self.by_pid.remove(&incident.process);
-                let member = &mut self.members[place];
-                (member.lives, member.executed, member.memory) = (false, true, None);
-                if self.follows {
-                    self.begins_anew(place, name);
+                self.members[place].executed = true;
+                self.end(place);
+                match self.follows {
+                    true => self.begins_anew(place, name),
+                    false => self.leave(incident.process),
                 }
             }
             Happened::WrotePlace => self.members[place].phase = InterpreterPhase::Ending,
             Happened::Ended => {
-                self.by_pid.remove(&incident.process);
-                let member = &mut self.members[place];
-                (member.lives, member.memory, member.inherited) = (false, None, None);
-                // What it had tells of those that it forked.
-                if !self.members.iter().any(|one| one.parent == Some(place)) {
-                    let member = &mut self.members[place];
-                    (member.seen, member.had) = (HashMap::new(), None);
-                    member.earlier = HashMap::new();
-                }
+                self.end(place);
+                self.former.insert(incident.process, Some(place));
             }
         }
         None
+    }
+
+    fn count(&mut self, written: MadePage) -> MadePage {
+        let member = &mut self.members[written.by];
+        member.pages[written.deed as usize] += 1;
+        member.ending_pages += u64::from(member.phase == InterpreterPhase::Ending);
+        written
+    }
+
+    /// What happens to a process that is no member any more, or that nobody was told of.
+    fn take_of_former(&mut self, incident: &Incident) -> Option<MadePage> {
+        let former = self.former.get(&incident.process).copied();
+        match (former, incident.what) {
+            // Of another thread: the first one has ended, and nobody looks at what it had.
+            (Some(Some(place)), Happened::Fault(fault)) => {
+                return Some(self.count(MadePage {
+                    by: place,
+                    from: None,
+                    deed: Deed::Unknown,
+                    phase: self.members[place].phase,
+                    fault,
+                }));
+            }
+            (Some(None), Happened::Forked { new }) => self.leave(new),
+            (None, Happened::Fault(_)) => self.lost += 1,
+            _ => {}
+        }
+        None
+    }
+
+    /// A member has ended, or executes a program.
+    fn end(&mut self, place: usize) {
+        let member = &mut self.members[place];
+        self.by_pid.remove(&member.member.pid);
+        (member.lives, member.memory, member.inherited) = (false, None, None);
+        self.forget(place);
+    }
+
+    /// What a member had tells of its heirs, and of nobody else when it has ended.
+    fn forget(&mut self, mut place: usize) {
+        loop {
+            let member = &mut self.members[place];
+            if member.lives || !member.heirs.is_empty() {
+                return;
+            }
+            (member.seen, member.earlier) = (HashMap::new(), HashMap::new());
+            member.had = None;
+            let (born, Some(parent)) = (member.born, member.parent) else {
+                return;
+            };
+            let of_parent = &mut self.members[parent];
+            let heir = of_parent.heirs.iter().position(|one| *one == born);
+            heir.map(|heir| of_parent.heirs.swap_remove(heir));
+            if of_parent.heirs.is_empty() {
+                of_parent.earlier = HashMap::new();
+            }
+            place = parent;
+        }
     }
 
     /// What executes a program goes on as a tree of its own, which has nothing of before.

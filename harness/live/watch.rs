@@ -163,7 +163,7 @@ impl Watch {
         };
         match had() {
             Ok((memory, had)) => self.recording.add(member, memory, had),
-            Err(observe::Error::Gone { .. }) => {}
+            Err(observe::Error::Gone { .. }) => self.recording.leave(pid),
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -302,6 +302,7 @@ impl Watch {
     fn judge(&mut self, incident: &Incident) -> Option<MadePage> {
         let written = self.take(incident);
         if let Happened::Forked { new } = incident.what {
+            self.causes.fork_code(incident.process, new);
             self.watch_ending_of(new);
         }
         if let Happened::Executed(_) = incident.what {
@@ -340,6 +341,7 @@ impl Watch {
         }
         self.read(Duration::MAX);
         while self.explain(Unexplained::last) {}
+        let lost = lost + self.recording.lost;
         let pythons = self.pythons.into_iter();
         Ok(Watched {
             recording: self.recording,

@@ -46,13 +46,13 @@ impl Code {
 
 /// The code of one process. Files are read when an address first falls into one, and kept for all
 /// processes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Symbols {
     /// In ascending order.
     maps: Vec<Mapped>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Mapped {
     map: CodeMapping,
     /// `None` until it is asked for.

@@ -83,7 +83,7 @@ impl<P: ProcessSource> Recording<P> {
         let member = &mut self.members[place];
         member.seen.insert(page, seen);
         if let Some(before) = before.filter(|before| before.forks != forks) {
-            member.earlier.entry(page).or_default().push(before.forks);
+            member.rewrite(page, before.forks);
         }
         let (deed, from) = judged?;
         Some(MadePage {
@@ -206,9 +206,33 @@ impl<P: ProcessSource> Recording<P> {
         }
     }
 
+    /// Whether a process may have this, by when it was forked: of many it is told soon that they have not.
+    fn may_have(&self, version: Version, page: u64) -> impl Fn(usize) -> bool {
+        let between = match version {
+            Version::FromBefore => None,
+            Version::WrittenBy { place, forks } => {
+                let writer = &self.members[place];
+                let earlier = writer.earlier.get(&page).into_iter().flatten().copied();
+                let writes = earlier.chain(writer.seen.get(&page).map(|seen| seen.forks));
+                let next = writes.filter(|write| *write > forks).min();
+                Some((place, forks..next.unwrap_or(u32::MAX)))
+            }
+        };
+        move |other| match &between {
+            Some((place, between)) => {
+                let other = &self.members[other];
+                let is_child = other.parent == Some(*place) && other.had.is_none();
+                !is_child || between.contains(&other.born)
+            }
+            None => true,
+        }
+    }
+
     /// Another process that still has what a process has in a page: its parent, if that has.
     fn shared_with(&self, place: usize, page: u64) -> Option<usize> {
-        let version = Some(self.version(place, page)?);
+        let version = self.version(place, page)?;
+        let may_have = self.may_have(version, page);
+        let version = Some(version);
         let has = |other: usize| {
             let member = &self.members[other];
             let memory = member.memory.as_ref();
@@ -221,7 +245,7 @@ impl<P: ProcessSource> Recording<P> {
         let parent = self.members[place].parent.into_iter();
         let others = parent.chain(self.by_pid.values().copied());
         others
-            .filter(|other| *other != place && self.members[*other].lives)
+            .filter(|other| *other != place && self.members[*other].lives && may_have(*other))
             .find(|other| self.version(*other, page) == version && has(*other))
     }
 
@@ -232,7 +256,10 @@ impl<P: ProcessSource> Recording<P> {
         match &member.memory {
             Some(memory) => {
                 memory.read_anew();
-                Some(self.kept_of(place, |page| self.word(place, page).is_anonymous()))
+                Some(self.kept_of(place, |page| {
+                    let word = self.word(place, page);
+                    word.is_anonymous() || word.is_swapped()
+                }))
             }
             None => member.last_look.map(|look| look.kept),
         }

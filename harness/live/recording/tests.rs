@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::*;
 use crate::observe::page_size;
 
+mod former;
 mod kernel;
 
 /// Frames by process and page.
@@ -398,21 +399,6 @@ fn a_grandchild_copies_from_the_nearest_ancestor_that_has_the_page() {
     // Nobody else has it any more.
     assert_eq!(touch(&mut recording, &frames, 3, 7, 7), None);
     assert_eq!(touch(&mut recording, &frames, 3, 70, 170), Some(Deed::Made));
-}
-
-#[test]
-fn what_executes_a_program_and_what_is_strange_counts_no_more() {
-    let (mut recording, frames) = parent();
-    fork(&mut recording, &frames, 1, 2);
-    let executed = Incident {
-        time: 0,
-        process: 2,
-        what: Happened::Executed(TaskName::new(b"true\0")),
-    };
-    recording.take(&executed);
-    assert_eq!(touch(&mut recording, &frames, 2, 3, 103), None);
-    assert!(recording.members[1].executed);
-    assert_eq!(recording.strange, 1);
 }
 
 #[test]

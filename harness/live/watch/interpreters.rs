@@ -33,6 +33,9 @@ impl Watch {
             let member = &self.recording.members[*place];
             if python.is_none() && member.lives && *due <= self.ticks {
                 *python = python_of(member.member.pid).ok().flatten();
+                if python.is_some() {
+                    self.causes.know_code_of(member.member.pid);
+                }
                 *due = self.ticks + *pause;
                 // Often at first: a program may be over soon.
                 *pause = if self.ticks < *first + OFTEN {
