@@ -11,8 +11,6 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -24,9 +22,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
-use crate::observe::stops::{Events, NotTraced, Stops};
+use crate::observe::stops::{NotTraced, Stops};
 use crate::process;
 use crate::protocol::is_installed;
+
+mod watchdog;
+
+use watchdog::Watchdog;
 
 /// The name under which refcow's program is the tracer.
 pub const NAME: &str = "refcow-tracer";
@@ -90,12 +92,8 @@ pub(super) enum TracerSaid {
 
 /// Bytes that are kept for refcow to take up.
 const MOST_KEPT: usize = 16 << 20;
-/// A stop that takes longer than this ends all further ones until it is over.
-const LONGEST_STOP: Duration = Duration::from_millis(100);
 /// A process stands at its end for so long at most.
 const LONGEST_END: Duration = Duration::from_secs(1);
-/// How often it is looked how long one takes.
-const WATCHING: Duration = Duration::from_millis(25);
 /// No stop comes any more if none has for so long.
 const QUIET: Duration = Duration::from_millis(20);
 /// At most so long it is waited for signals that are still to come.
@@ -186,9 +184,9 @@ impl Tracer {
         while let Some((thread, status)) = Stops::next() {
             any = true;
             let time = now();
-            watchdog.since.store(time, Ordering::Release);
+            watchdog.begins(time);
             let stop = self.stops.serve(thread, status);
-            watchdog.since.store(0, Ordering::Release);
+            watchdog.ends();
             if let Some(stop) = stop {
                 let at = stop.running.map(|running| self.number(running));
                 self.say_stop(&TracerSaid::Stopped {
@@ -198,7 +196,7 @@ impl Tracer {
                     at,
                 });
             }
-            if watchdog.paused.swap(false, Ordering::AcqRel) {
+            if watchdog.has_paused() {
                 self.stops.events().switch(true);
                 self.say(&TracerSaid::Paused);
             }
@@ -403,44 +401,6 @@ fn asks_to_leave(signals: &SignalFd) -> bool {
         asks |= ends.contains(&signal.ssi_signo.cast_signed());
     }
     asks
-}
-
-/// A thread that looks how long stops take.
-struct Watchdog {
-    /// When the one that is being served began; 0: none is.
-    since: Arc<AtomicU64>,
-    /// Whether the events have been switched off.
-    paused: Arc<AtomicBool>,
-    /// Its end is the thread's.
-    _running: mpsc::Sender<()>,
-}
-
-impl Watchdog {
-    fn start(events: Events) -> io::Result<Self> {
-        let (running, ended) = mpsc::channel();
-        let since = Arc::new(AtomicU64::new(0));
-        let paused = Arc::new(AtomicBool::new(false));
-        let (began, pauses) = (Arc::clone(&since), Arc::clone(&paused));
-        let watch = move || {
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCHING) {
-                let first = began.load(Ordering::Acquire);
-                let lasts = Duration::from_nanos(now().saturating_sub(first));
-                if first != 0 && lasts > LONGEST_STOP && !pauses.swap(true, Ordering::AcqRel) {
-                    events.switch(false);
-                    // Over in the meantime: nobody else would switch them on, as no stop comes.
-                    if began.load(Ordering::Acquire) != first {
-                        events.switch(true);
-                    }
-                }
-            }
-        };
-        std::thread::Builder::new().spawn(watch)?;
-        Ok(Self {
-            since,
-            paused,
-            _running: running,
-        })
-    }
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.
