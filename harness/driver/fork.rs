@@ -222,7 +222,7 @@ impl Subject {
             return Vec::new();
         }
         // Whoever waits for this has waited long enough, and a thread may not let go of Python.
-        const MOMENT: Duration = Duration::from_secs(2);
+        const MOMENT: Duration = Duration::from_secs(10);
         let limit = std::mem::replace(&mut self.launch.timeout, MOMENT);
         let named = match self.ask(&Request::Threads, "naming its threads") {
             Ok(Reply::Threads(named)) => named,

@@ -17,12 +17,9 @@ use crate::interrupt::{self, Wake};
 use crate::process::{self, ends, watch};
 use crate::run_name::UniqueRunName;
 
-/// What the keeper gets for all of its work at the end: longer only if the kernel does not let a
-/// process go.
+/// What the keeper gets to start its child, to say that it has ended, and for all of its work at the
+/// end: longer only if the kernel does not let a process go.
 const END_TIME: Duration = Duration::from_secs(15);
-
-/// What the keeper gets to say that its child has ended, which it hears of at once.
-const STATUS_TIME: Duration = Duration::from_secs(2);
 
 /// A program that was started by a keeper. Dropped, all that it has started ends with it.
 #[derive(Debug)]
@@ -100,8 +97,7 @@ impl Kept {
     /// How it ended, once it has. `None` if nobody is left to say so.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none()
-            && let Ok(Some(Notice::Ended { status })) =
-                self.keeper.hear(Instant::now() + STATUS_TIME)
+            && let Ok(Some(Notice::Ended { status })) = self.keeper.hear(Instant::now() + END_TIME)
         {
             self.status = Some(ExitStatus::from_raw(status));
         }

@@ -21,7 +21,7 @@ const FORKED: u32 = 0x40;
 const ENDING: u32 = 0x4;
 
 /// What ends has ended within this, if the kernel has nothing else to do.
-const END_TIME: Duration = Duration::from_secs(1);
+const END_TIME: Duration = Duration::from_secs(10);
 
 /// How often a family is gone through before it is taken as it is: while one of them forks all the
 /// time, no two looks agree.

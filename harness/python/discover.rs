@@ -10,7 +10,7 @@ use super::program::is_shim;
 /// Every interpreter of this machine, usable or not, those first that [`choose`](super::choose())
 /// would prefer.
 ///
-/// Programs are asked several at a time, each for ten seconds at most. What another user keeps for
+/// Programs are asked several at a time, each for half a minute at most. What another user keeps for
 /// himself is not seen, and what another user could have put there is listed without being started,
 /// unless it is on PATH or in `REFCOW_PYTHONS`.
 pub fn discover() -> Vec<Found> {

@@ -15,7 +15,7 @@ use super::program::{is_shim, minor_told};
 use super::trust;
 
 /// Importing two modules takes a tenth of a second.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const MARK: &str = "refcow-older:";
 const SCRIPT: &str = include_str!("older.py");
 

@@ -15,7 +15,7 @@ pub(super) const SCRIPT: &str = include_str!("probe.py");
 const MARK: &str = "refcow-probe:";
 /// An interpreter answers in a tenth of a second, through a version manager's shim in half of one.
 /// The rest is for a cold disk and a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The oldest series that has all of PyO3's stable ABI, as refcow is built.
 pub(super) const OLDEST_SERIES: (u8, u8) = (3, 8);
 
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn what_takes_too_long_hangs_and_what_says_too_much_is_no_python() {
         let hangs = Unusable::from(ChildFailure::TimedOut(TIMEOUT));
-        assert!(matches!(hangs, Unusable::Hangs { seconds: 10 }));
+        assert!(matches!(hangs, Unusable::Hangs { seconds: 30 }));
         let floods = Unusable::from(ChildFailure::TooMuchOutput);
         assert!(matches!(floods, Unusable::NotPython));
     }

@@ -32,6 +32,9 @@ LOOKING = 120
 # How long a pool may take to send the data to one more worker.
 PATIENCE = 20
 
+# Who answers at all answers in so many times the patience, also where others use the processors.
+BUSY = 20
+
 # Forks that are timed.
 FORKS = 5
 
@@ -403,11 +406,11 @@ def compared(path, original):
 def kill_one(patience):
     """Kills the last worker; whether parent and first worker can go on: `usable`, `unusable` or `hangs`."""
     job = JOB[0]
-    job.patience = patience
+    job.patience = BUSY * patience
     victim = job.workers.pop()
     doing = "looking at the data after another was killed"
     os.kill(victim.process.pid, signal.SIGKILL)
-    multiprocessing.connection.wait([victim.process.sentinel], patience)
+    multiprocessing.connection.wait([victim.process.sentinel], job.patience)
     if job.pool is None:
         try:
             for worker in job.workers[:1]:
@@ -424,7 +427,7 @@ def kill_one(patience):
     try:
         if job.transport == "executor":
             for future in job.pending:
-                future.result(patience)
+                future.result(job.patience)
         else:
             job.pending.get(patience)
     except (multiprocessing.TimeoutError, TimeoutError):

@@ -15,8 +15,8 @@ use crate::model::Leftover;
 use crate::{observe, process, shm};
 
 /// What a helper gets to notice that those it served are dead. One that does takes some
-/// milliseconds.
-const HELPER_TIME: Duration = Duration::from_secs(5);
+/// milliseconds, and longer where others use the processors.
+const HELPER_TIME: Duration = Duration::from_secs(30);
 /// What a manager gets. It looks for the end that it was told of once a second.
 const MANAGER_TIME: Duration = Duration::from_millis(1100);
 
@@ -45,12 +45,15 @@ pub(super) fn left_after_kill(
         // Refused for another user's, and none of these is.
         let _ = process::kill(process);
     }
-    let deadline = Instant::now() + time;
-    for (_, process) in killed.iter().chain(&helping) {
-        let mut fds = [PollFd::new(process, PollFlags::IN)];
-        // Out of time, it is looked at all the same.
-        if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
-            return Err(DriverError::Interrupted.into());
+    // What helpers are to notice has happened when the last of those is dead.
+    for (processes, time) in [(killed, HELPER_TIME), (helping, time)] {
+        let deadline = Instant::now() + time;
+        for (_, process) in &processes {
+            let mut fds = [PollFd::new(process, PollFlags::IN)];
+            // Out of time, it is looked at all the same.
+            if let Ok(Wake::Interrupted) = interrupt::wait(&mut fds, Some(deadline)) {
+                return Err(DriverError::Interrupted.into());
+            }
         }
     }
     let mut left: Vec<Leftover> = process::members(group)
