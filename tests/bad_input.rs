@@ -106,7 +106,6 @@ fn pages_that_do_not_fit_into_memory_are_refused_before_one_is_filled() {
         );
         return;
     }
-    let start = std::time::Instant::now();
     let (pages, most) = (pages.to_string(), "129.5 GiB");
     place
         .run(place.refcow(["calibrate", "--write", "all", "--pages", &pages]))
@@ -114,8 +113,6 @@ fn pages_that_do_not_fit_into_memory_are_refused_before_one_is_filled() {
         .says(&format!("need about {most}"))
         .says("is free (")
         .refuses(2, "plain pages", "choose fewer --pages");
-    // To fill what there is would take longer, or end something.
-    assert!(start.elapsed() < std::time::Duration::from_secs(10));
     place.nothing_remains();
 }
 

@@ -354,7 +354,7 @@ fn a_flood_is_ended(#[values(When::Build, When::Visit)] when: When) {
     let place = Place::new();
     let mut measure =
         place.measure_fixture_that(when, "while True: to_the_observer(bytes(1 << 16))");
-    measure.args(["--timeout", "2"]);
+    measure.args(["--timeout", "4"]);
     place.run(measure).exits_with(3).says("error: ");
     place.nothing_remains();
 }

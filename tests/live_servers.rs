@@ -26,6 +26,9 @@ const APP: &str = include_str!("live/app.py");
 const TASKS: &str = include_str!("live/tasks.py");
 static PACKAGES: Packages = Packages::new(include_str!("live/requirements.txt"));
 
+/// Those that any user may start: the system's own, and where that is not there, the newest that all packages are built for.
+const PYTHONS: [&str; 2] = [SYSTEM, "/usr/bin/python3.14"];
+
 /// Workers of each server.
 const WORKERS: usize = 2;
 
@@ -41,8 +44,7 @@ enum Kind {
 impl Kind {
     fn words(self) -> Vec<&'static str> {
         // Each listens on its standard input; Celery has a folder instead.
-        let gunicorn =
-            "-m gunicorn --preload -w 2 --no-control-socket --bind fd://0 app:application";
+        let gunicorn = "-m gunicorn --preload -w 2 --timeout 600 --no-control-socket --bind fd://0 app:application";
         let threads = " -k gthread --threads 2";
         let uwsgi = "--master --processes 2 --die-on-term --need-app --http-socket fd://0 --pythonpath . --module app";
         let celery = "-m celery -A tasks worker --pool prefork -c 2 --without-gossip --without-mingle --without-heartbeat";
@@ -83,7 +85,7 @@ enum Asks {
 
 /// A folder that everybody may read, with the application in it, and for another user the packages, too.
 fn folder_of(start: &Start<'_>, packages: &Path) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = run::public_folder();
     let anybody = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(folder.path(), anybody).unwrap();
     std::fs::write(folder.path().join("app.py"), APP).unwrap();
@@ -94,17 +96,22 @@ fn folder_of(start: &Start<'_>, packages: &Path) -> (TempDir, PathBuf) {
     let copy = folder.path().join("site-packages");
     let mut copies = Command::new("cp");
     run::succeeded("cp", run::output(copies.arg("-r").arg(packages).arg(&copy)));
+    let mut opens = Command::new("chmod");
+    run::succeeded("chmod", run::output(opens.args(["-R", "a+rX"]).arg(&copy)));
     (folder, copy)
 }
 
 impl Server {
     /// `None`: it cannot be had here, which has been said.
     fn start(start: &Start<'_>) -> Option<Self> {
-        if !Path::new(SYSTEM).exists() {
-            skipped("servers", "there is no Python of the system's");
+        let Some(system) = PYTHONS.into_iter().find(|one| Path::new(one).exists()) else {
+            skipped(
+                "servers",
+                "there is no Python of the system's that has packages",
+            );
             return None;
-        }
-        let packages = PACKAGES.installed(SYSTEM, python());
+        };
+        let packages = PACKAGES.installed(system, python());
         let packages = packages.map_err(|why| skipped("servers", &why)).ok()?;
         let (folder, packages) = folder_of(start, packages);
         let program = |command: &mut Command| {
@@ -122,11 +129,11 @@ impl Server {
             }
         };
         let mut command = match start.refcow {
-            None => Command::new(SYSTEM),
+            None => Command::new(system),
             Some(options) => {
                 let mut refcow = Command::new(REFCOW);
                 refcow.args(["run", "-q", "--format", "json", "--output", "run.json"]);
-                refcow.args(options).arg("--").arg(SYSTEM);
+                refcow.args(options).arg("--").arg(system);
                 refcow
             }
         };
@@ -138,7 +145,7 @@ impl Server {
         let asks = match start.kind {
             Kind::Celery => {
                 command.stdin(Stdio::null());
-                let mut sends = Command::new(SYSTEM);
+                let mut sends = Command::new(system);
                 program(&mut sends);
                 let mut sends = sends.arg("tasks.py").stdin(Stdio::piped()).spawn().unwrap();
                 let input = sends.stdin.take().unwrap();

@@ -644,7 +644,7 @@ fn a_lock_that_a_thread_held_at_the_fork_is_told_with_the_thread(
         let words = [
             "measure",
             &look,
-            "--timeout=2",
+            "--timeout=4",
             "--python",
             by_python::path(interpreter),
         ];

@@ -23,8 +23,7 @@ impl Packages {
         }
     }
 
-    /// Their folder for the Python that is this program, installed by the pip of another one, as the system's may have none; or
-    /// why there is none.
+    /// Their folder for the Python that is this program, installed by the pip of another one; or why there is none.
     pub fn installed(&self, program: &str, with_pip: &str) -> Result<&Path, String> {
         let install = || install(self.requirements, program, with_pip);
         let folder = self.folder.get_or_init(install);
@@ -46,7 +45,7 @@ fn install(requirements: &str, program: &str, with_pip: &str) -> Result<PathBuf,
         std::fs::write(&pinned, requirements).map_err(|error| error.to_string())?;
         // As a Python of the system's has them, so that none of it is the user's own code.
         let site = draft.path().join("site-packages");
-        let mut pip = Command::new(with_pip);
+        let mut pip = pip_of(with_pip, &draft.path().join("pip"))?;
         pip.args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
             .args(["--require-hashes", "--python-version", &series, "--target"])
             .args([&site, Path::new("--requirement"), &pinned]);
@@ -61,4 +60,17 @@ fn install(requirements: &str, program: &str, with_pip: &str) -> Result<PathBuf,
         let _ = std::fs::rename(draft.keep(), &place);
     }
     Ok(place.join("site-packages"))
+}
+
+/// A Python with pip: this one, or else an environment of it, which is made there.
+fn pip_of(python: &str, place: &Path) -> Result<Command, String> {
+    let succeeds =
+        |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    if succeeds(Command::new(python).args(["-m", "pip", "--version"])) {
+        return Ok(Command::new(python));
+    }
+    match succeeds(Command::new(python).args(["-m", "venv"]).arg(place)) {
+        true => Ok(Command::new(place.join("bin/python3"))),
+        false => Err(format!("{python} has no pip")),
+    }
 }

@@ -11,8 +11,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use super::place::Place;
 use super::waiting::ends;
 
-/// A killed process is gone in an instant; one that was not killed stays longer than this.
-const DEATH: Duration = Duration::from_secs(10);
+/// A killed process is gone in an instant, where nothing else runs; one that was not killed stays longer than this.
+const DEATH: Duration = Duration::from_secs(60);
 
 impl Place {
     /// Fails if a process of a run in this place lives, or a segment of its fixture's is still in

@@ -1,5 +1,6 @@
 //! Runs the programs under test.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -79,15 +80,38 @@ pub fn region(measurement: &Measurement, name: RegionName) -> Vec<(u64, u64)> {
         .collect()
 }
 
+/// A folder that any user may enter, and read what is made in it from now on, whatever umask and TMPDIR whoever started the tests has.
+pub fn public_folder() -> tempfile::TempDir {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let is_anybodys = |folder: &Path| {
+        let mode = |folder: &Path| {
+            folder
+                .metadata()
+                .map_or(0, |data| data.permissions().mode())
+        };
+        folder.ancestors().all(|folder| mode(folder) & 1 != 0)
+    };
+    let own = std::env::temp_dir();
+    let places = [&own, Path::new("/tmp"), Path::new("/var/tmp")];
+    let place = places.into_iter().find(|place| is_anybodys(place));
+    let folder = tempfile::tempdir_in(place.unwrap_or(&own)).expect("a temporary folder");
+    open_to_all(folder.path());
+    folder
+}
+
+fn open_to_all(path: &Path) {
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, open).expect("its permissions");
+}
+
 /// Copies of both programs in a folder that any user may enter.
 pub fn public_copies() -> (tempfile::TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).expect("its permissions");
+    let folder = public_folder();
     for program in ["refcow", "refcow-subject"] {
         let original = Path::new(REFCOW).with_file_name(program);
-        std::fs::copy(original, folder.path().join(program)).expect("a copy of the program");
+        let copy = folder.path().join(program);
+        std::fs::copy(original, &copy).expect("a copy of the program");
+        open_to_all(&copy);
     }
     let program = folder.path().join("refcow");
     (folder, program)

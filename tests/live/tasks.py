@@ -20,6 +20,8 @@ tasks.conf.broker_transport_options = {
     "control_folder": os.path.join(folder, "control"),
 }
 tasks.conf.worker_redirect_stdouts = False
+# A worker that is traced on a busy machine takes its time to come up.
+tasks.conf.worker_proc_alive_timeout = 600
 tasks.conf.worker_hijack_root_logger = False
 
 

@@ -168,7 +168,7 @@ pub fn fifo(place: &Elsewhere, name: &str) -> PathBuf {
 /// Waits until no process of these pids runs. A zombie runs no more; its parent may take its time
 /// to reap it.
 pub fn all_gone(pids: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     for pid in fs::read_to_string(pids).unwrap().lines() {
         let Ok(pid) = pid.parse::<i32>() else {
             panic!("{pid:?}");

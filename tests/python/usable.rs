@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use miette::Diagnostic as _;
 use refcow::python::{self, Interpreter, PythonError, Unusable};
@@ -139,8 +138,7 @@ fn what_a_program_leaves_running_is_killed_and_not_waited_for() {
         &root.path().join("leaves"),
         &format!("sleep 600 & echo $! >'{}'", pids.display()),
     );
-    let start = Instant::now();
+    // Waited for, it would be one that does not answer.
     assert!(matches!(refusal(&program), Unusable::NotPython));
-    assert!(start.elapsed() < Duration::from_secs(5));
     all_gone(&pids);
 }
