@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_processor_is_told_from_who_waits_for_something_else() {
-        assert!(is_runnable("7 (refcow) R) R 1 7"));
+        assert!(is_runnable("7 (a) S) R 1 7"));
         assert!(!is_runnable("7 (R) S 1 7"));
         assert!(!is_runnable(""));
         assert_eq!(longest(nix::unistd::gettid().as_raw()), LONGEST_STOP);
