@@ -210,7 +210,7 @@ impl<M> RecordedMember<M> {
 pub struct Recording<P: ProcessSource> {
     processes: P,
     /// Whether what executes a program goes on as a tree of its own.
-    follows: bool,
+    pub follows: bool,
     /// In the order in which they were seen first.
     pub members: Vec<RecordedMember<P::Memory>>,
     /// Those that live.

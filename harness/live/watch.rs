@@ -376,6 +376,10 @@ fn now() -> u64 {
 }
 
 fn root(recording: &Recording<Machine>, place: usize) -> usize {
+    if !recording.follows {
+        // One family, of which whoever forked several may have ended.
+        return 0;
+    }
     let mut root = place;
     while let Some(parent) = recording.members[root].parent {
         root = parent;

@@ -151,9 +151,26 @@ impl<P: ProcessSource> Recording<P> {
         // Nobody before has it. What it had when the recording began it has written anew, if it has forked somebody who has it.
         match member.had {
             // Unless somebody has it still, it had the page alone: nothing was made.
-            Some(_) => self.rewrote(place, page),
+            Some(_) => {
+                let other = self.copied_from(place, page)?;
+                // Of those that one has forked which is not recorded, none has forked another.
+                let deed = match self.is_forked_from(other, place) {
+                    true => Deed::Rewrote,
+                    false => Deed::Copied,
+                };
+                Some((deed, Some(other)))
+            }
             None => Some((Deed::Made, None)),
         }
+    }
+
+    /// Whether one was forked from another, directly or in turn.
+    fn is_forked_from(&self, place: usize, other: usize) -> bool {
+        let mut ancestor = self.members[place].parent;
+        while let Some(one) = ancestor.filter(|one| *one != other) {
+            ancestor = self.members[one].parent;
+        }
+        ancestor.is_some()
     }
 
     /// A further one. Only a fork makes a page that was written before one that may not be written.

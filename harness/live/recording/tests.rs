@@ -8,6 +8,7 @@ use crate::observe::page_size;
 
 mod former;
 mod kernel;
+mod orphans;
 
 /// Frames by process and page.
 type Frames = Rc<RefCell<HashMap<(i32, u64), u64>>>;

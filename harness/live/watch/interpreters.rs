@@ -23,9 +23,8 @@ impl Watch {
     /// Of what the first process of each tree runs, as long as it is not known: a program maps its interpreter some time after it was started.
     pub(super) fn ask_for_pythons(&mut self) {
         for place in 0..self.recording.members.len() {
-            let member = &self.recording.members[place];
             let is_known = self.pythons.iter().any(|(root, ..)| *root == place);
-            if member.parent.is_none() && !is_known {
+            if root(&self.recording, place) == place && !is_known {
                 self.pythons.push((place, None, self.ticks, 1, self.ticks));
             }
         }
