@@ -5,6 +5,7 @@
 //! /proc say all of it.
 
 pub mod alike;
+mod called;
 pub mod cause;
 pub mod document;
 pub mod ending;
@@ -28,6 +29,7 @@ pub mod view;
 pub mod watch;
 pub mod who;
 
+pub use called::called;
 pub use error::LiveError;
 
 /// A document for programs, indented, with a line's end.

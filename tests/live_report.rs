@@ -91,6 +91,108 @@ fn a_document_becomes_a_page_with_charts_and_rows() {
 }
 
 #[test]
+fn rows_have_what_the_table_has_and_all_that_workers_have_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut document = document();
+    let tree = &mut document["trees"][0];
+    tree["recorded"]["causes"][0]["line"] = json!("dumps (/json.py:1)");
+    tree["recorded"]["causes"][0]["own_line"] = json!("main (/app.py:7)");
+    tree["recorded"]["made_by_all"] =
+        json!([{"line": "load (/app.py:3)", "workers": 2, "pages": 90, "least_pages": 40}]);
+    let modules = ["email", "email.mime", "xml.dom", "uuid", "csv", "zipfile"];
+    tree["alike"] = json!([{"parent_pid": 10, "workers": 2, "new_pages": 400, "alike_pages": 300, "zero_pages": 0,
+                            "libraries": ["_uuid.so"], "modules": modules}]);
+    let place = written(folder.path(), &document);
+    let report = folder.path().join("report");
+    run::stdout(&["report", &place, "--output", report.to_str().unwrap()]);
+    let read = |name: &str| std::fs::read_to_string(report.join(name)).unwrap();
+    let causes = read("causes.csv");
+    assert!(
+        causes.contains("bytes,line,own_line\n")
+            && causes.contains("5734400,dumps (/json.py:1),main (/app.py:7)\n"),
+        "{causes}"
+    );
+    assert_eq!(run::stdout(&["report", &place, "--format", "csv"]), causes);
+    let all = read("preloading.csv");
+    for name in modules {
+        assert!(
+            all.contains(&format!("app.py <b>,module,{name},2,10,\n")),
+            "{all}"
+        );
+    }
+    for row in ["library,_uuid.so,2,10,", "line,load (/app.py:3),2,,90"] {
+        assert!(all.contains(&format!("app.py <b>,{row}\n")), "{all}");
+    }
+    // Whoever imports a module imports the package that it is in.
+    let page = read("report.md");
+    assert!(
+        page.contains("Imported by all since the fork: email, xml.dom, uuid, csv, zipfile."),
+        "{page}"
+    );
+    assert!(page.contains("| load (/app.py:3) "), "{page}");
+}
+
+/// A look at a parent and its worker.
+fn one_look() -> Value {
+    let process = |pid: i32, depth: u64| {
+        json!({"pid": pid, "parent_pid": 9 + depth, "depth": depth, "command": "app.py", "anonymous_pages": 100,
+               "shared_pages": 60, "copied_pages": 40 * depth, "left_behind_pages": 0, "written_by_both_pages": 0,
+               "huge_pages": 0, "unknown_pages": 0, "new_pages": 0, "own_pages": 40 * (1 - depth), "rewritten_pages": 5,
+               "swapped_pages": 0, "file_pages": 10})
+    };
+    let tree = json!({"python": "CPython 3.7", "objects_unseen": "refcow knows those of CPython 3.8 to 3.15",
+                      "processes": [process(10, 0), process(11, 1)]});
+    json!({"schema_version": 1, "refcow_version": "0.1.0", "page_bytes": 4096, "trees": [tree]})
+}
+
+#[test]
+fn a_report_of_one_look_has_its_processes_and_says_how_it_was_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = written(folder.path(), &one_look());
+    let rows = run::stdout(&["report", &place, "--format", "csv"]);
+    assert!(
+        rows.contains("app.py,11,10,1,100,60,40,0,0,0,0,10,app.py,0,5,0,0,\n"),
+        "{rows}"
+    );
+    let report = folder.path().join("report");
+    run::stdout(&["report", &place, "--output", report.to_str().unwrap()]);
+    assert_eq!(
+        std::fs::read_to_string(report.join("processes.csv")).unwrap(),
+        rows
+    );
+    let page = std::fs::read_to_string(report.join("report.md")).unwrap();
+    assert!(
+        page.contains("refcow read /proc; no process was stopped"),
+        "{page}"
+    );
+    assert!(!page.contains("page faults"), "{page}");
+    assert!(
+        page.contains("Nothing is said of this Python's objects: refcow knows"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_page_says_which_processes_stood_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let how = |change: fn(&mut Value)| {
+        let mut document = document();
+        change(&mut document["trees"][0]["recorded"]);
+        let place = written(folder.path(), &document);
+        run::stdout(&["report", &place, "--format", "markdown"])
+    };
+    let lines = |recorded: &mut Value| {
+        recorded["lines"] = json!({"one_in": 7, "looked_at_pages": 0, "without_line": [], "not_traced_processes": 0, "not_traced": [],
+                                   "pauses": 0, "dropped": 0, "ended_early": false});
+        recorded["without_last_look"] = json!([]);
+    };
+    assert!(how(|_| ()).contains("page faults; no process was stopped; nothing was written"));
+    let page = how(lines);
+    let expected = "each thread stood still for a moment at one page fault in 7, processes stood still for a moment at their ends; nothing";
+    assert!(page.contains(expected), "{page}");
+}
+
+#[test]
 fn one_form_of_it_goes_to_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let place = written(folder.path(), &document());

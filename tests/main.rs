@@ -34,6 +34,7 @@ mod live;
 mod live_ends;
 mod live_findings;
 mod live_lines;
+mod live_options;
 mod live_report;
 mod live_servers;
 mod live_view;

@@ -40,12 +40,16 @@ impl AttachArgs {
 
 /// Looks at it.
 fn run(args: &AttachArgs) -> Result<(), CommandError> {
+    args.recording.check()?;
+    if args.duration == Some(Duration::ZERO) {
+        args.recording.check_one_look()?;
+    }
     let output = Output::open(args.recording.output.as_deref())?;
     let baseline = args.recording.baseline.open(args.recording.format)?;
     let folder = report_folder::open(args.recording.report.as_deref())?;
     let family = match args.process.parse::<i32>() {
         Ok(pid) => family::of_process(pid),
-        Err(_) => family::called(&args.process),
+        Err(_) => live::called(&args.process),
     };
     let family = family.map_err(LiveError::from)?;
     let trees = match args.duration {
@@ -69,7 +73,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             watch.begin();
             let pace = Pace {
                 duration,
-                every: args.recording.every,
+                every: args.recording.every(),
                 until_interrupted: true,
             };
             let view = RefCell::new(View::new(true, args.recording.quiet));
@@ -116,9 +120,6 @@ pub(super) fn rendered(
     Ok(match format {
         LiveFormat::Table => table::of_each(trees, width, by).into_bytes(),
         LiveFormat::Json => live::json(trees)?,
-        LiveFormat::Csv => match trees.trees.iter().any(|tree| tree.recorded.is_some()) {
-            true => report::trees::causes_csv(trees)?,
-            false => report::trees::processes_now_csv(trees)?,
-        },
+        LiveFormat::Csv => report::trees::csv(trees)?,
     })
 }

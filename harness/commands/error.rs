@@ -46,6 +46,14 @@ pub enum CommandError {
          `refcow advise FILE.py`"
     ))]
     NoRecording(PathBuf),
+    /// An option that another one makes idle.
+    #[error("{option} has no effect with {beside}")]
+    #[diagnostic(help("{remedy}"))]
+    NoEffect {
+        option: &'static str,
+        beside: &'static str,
+        remedy: &'static str,
+    },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Fixtures(#[from] FixtureError),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
+use super::error::CommandError;
 use super::lines::LinesOptions;
 use super::options::LiveFormat;
 use super::trees_baseline::TreesBaseline;
@@ -13,9 +14,9 @@ use crate::live::pace;
 /// What is shown while a tree is recorded, and how it is written then.
 #[derive(Debug, Args)]
 pub struct RecordingOptions {
-    /// Time between two lines on standard error, or two pictures on a terminal
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace::some_time)]
-    pub every: Duration,
+    /// Time between two lines on standard error, or two pictures on a terminal [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = pace::some_time)]
+    every: Option<Duration>,
     #[command(flatten)]
     pub lines: LinesOptions,
     /// How to write what is found
@@ -32,4 +33,43 @@ pub struct RecordingOptions {
     /// Show nothing while it records
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl RecordingOptions {
+    /// Between two moments.
+    pub fn every(&self) -> Duration {
+        self.every.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// Refuses what would have no effect.
+    pub fn check(&self) -> Result<(), CommandError> {
+        match self.format {
+            LiveFormat::Json | LiveFormat::Csv if !self.lines.by.is_empty() => {
+                Err(CommandError::NoEffect {
+                    option: "--by",
+                    beside: "--format json and csv, which have every cause, type, function, line and thread",
+                    remedy: "leave it out; for lines, add --lines",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same where nothing is recorded.
+    pub fn check_one_look(&self) -> Result<(), CommandError> {
+        let given = [
+            self.every.map(|_| "--every"),
+            (!self.lines.by.is_empty()).then_some("--by"),
+            self.lines.wanted().map(|_| "--lines"),
+            self.baseline.given(),
+        ];
+        match given.into_iter().flatten().next() {
+            None => Ok(()),
+            Some(option) => Err(CommandError::NoEffect {
+                option,
+                beside: "--for 0, which looks once and records nothing",
+                remedy: "leave it out, or record for some time: --for 30s",
+            }),
+        }
+    }
 }

@@ -109,7 +109,7 @@ impl ReportArgs {
             ReportFormat::Html => report::trees::html(trees, &charts)?,
             ReportFormat::Markdown => report::trees::markdown(trees, &charts)?,
             ReportFormat::Json => report::render_json(trees)?,
-            ReportFormat::Csv => report::trees::causes_csv(trees)?,
+            ReportFormat::Csv => report::trees::csv(trees)?,
         };
         Ok(Output::open(self.output.as_deref())?.write(&bytes)?)
     }

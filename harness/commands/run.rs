@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 
 use super::attach::rendered;
 use super::error::CommandError;
+use super::options::LiveFormat;
 use super::recording::RecordingOptions;
-use super::report_folder;
+use super::{report_folder, terminal};
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
 use crate::live::program::Waiting;
@@ -19,7 +20,7 @@ use crate::live::recording::Recording;
 use crate::live::tracing::Tracing;
 use crate::live::view::View;
 use crate::live::watch::{Machine, Pace, Watch, living};
-use crate::live::{LiveError, pace};
+use crate::live::{LiveError, pace, table};
 use crate::output::Output;
 use crate::report::Style;
 
@@ -91,6 +92,7 @@ impl Deadline {
 
 /// Runs it; with its exit status as an error, if that is not 0.
 fn run(args: &RunArgs) -> Result<(), CommandError> {
+    args.recording.check()?;
     let output = args
         .recording
         .output
@@ -115,12 +117,15 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     watch.add_waiting(member)?;
     watch.begin();
     let mut program = waiting.go().map_err(failed)?;
-    let mut view = View::new(false, args.recording.quiet);
+    let is_table_shown = output.is_none() && args.recording.format == LiveFormat::Table;
+    // Lines before a document would be no part of it.
+    let is_quiet = args.recording.quiet || output.is_none() && !is_table_shown;
+    let mut view = View::new(false, is_quiet);
     let began = Instant::now();
     let mut end = Deadline::Ahead;
     let pace = Pace {
         duration: None,
-        every: args.recording.every,
+        every: args.recording.every(),
         until_interrupted: false,
     };
     watch.until(
@@ -139,14 +144,19 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let watched = watch.finish()?;
     let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
     report_folder::write_trees(folder, &trees)?;
-    let mut text = rendered(
-        &trees,
-        args.recording.format,
-        None,
-        &args.recording.lines.by,
-    )?;
+    if !is_table_shown && !is_quiet {
+        for note in table::survivors(&trees) {
+            // If nobody reads it, nothing is lost.
+            drop(writeln!(std::io::stderr(), "{note}"));
+        }
+    }
+    let width = output
+        .as_ref()
+        .map_or_else(terminal::width_of_errors, |_| None);
+    let by = &args.recording.lines.by;
+    let mut text = rendered(&trees, args.recording.format, width, by)?;
     let style = Style::Terminal {
-        width: None,
+        width,
         colours: false,
     };
     let compared = baseline.compare(&trees, style, &mut text);

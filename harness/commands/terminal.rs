@@ -20,6 +20,18 @@ pub fn width_of(output: &Output) -> Option<u16> {
     }
 }
 
+/// Columns of the terminal that standard error is, if it is one.
+pub fn width_of_errors() -> Option<u16> {
+    let errors = io::stderr();
+    let size = errors
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(&errors));
+    size?
+        .ok()
+        .map(|size| size.ws_col)
+        .filter(|columns| *columns > 0)
+}
+
 /// Whether words may be coloured: on a terminal, unless NO_COLOR and the like forbid it.
 pub fn colours(output: &Output) -> bool {
     let choice = anstream::AutoStream::choice(&io::stdout());

@@ -29,6 +29,12 @@ pub struct OpenBaseline {
 }
 
 impl TreesBaseline {
+    /// The option that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let save = self.save_baseline.as_ref().map(|_| "--save-baseline");
+        save.or(self.baseline.as_ref().map(|_| "--baseline"))
+    }
+
     /// Reads it, or makes a place for it.
     pub fn open(&self, format: LiveFormat) -> Result<OpenBaseline, CommandError> {
         let base = self

@@ -46,8 +46,8 @@ pub fn now(mut family: Family, with_map: bool) -> Result<Option<TreeFigures>, ob
         match look(&tree, with_map) {
             Ok(look) => {
                 let python = python_of(family.oldest().pid).ok().flatten();
-                let python = python.map(|python| python.title());
-                return Ok(Some(with_findings(figures(&tree, &look, python))));
+                let figures = figures(&tree, &look, python.as_ref());
+                return Ok(Some(with_findings(figures)));
             }
             Err(observe::Error::Gone { pid }) if looks < LOOKS => match family.without(pid) {
                 Some(left) => family = left,
@@ -103,7 +103,7 @@ fn with_findings(tree: TreeFigures) -> TreeFigures {
     }
 }
 
-fn figures(tree: &FamilyTree, look: &Look, python: Option<String>) -> TreeFigures {
+fn figures(tree: &FamilyTree, look: &Look, python: Option<&LivePython>) -> TreeFigures {
     let members = tree.members.iter().enumerate();
     let processes = members.map(|(place, member)| {
         let pages: &MemberPages = &look.members[place];
@@ -130,7 +130,8 @@ fn figures(tree: &FamilyTree, look: &Look, python: Option<String>) -> TreeFigure
     let anonymous: u64 = look.members.iter().map(MemberPages::anonymous).sum();
     let bytes = |pages: u64| pages * page_size();
     TreeFigures {
-        python,
+        python: python.map(LivePython::title),
+        objects_unseen: python.and_then(LivePython::objects_unseen),
         seen_by: Some(match (look.with_frames, look.with_marks) {
             (true, true) => SeenBy::FramesAndMarks,
             (true, false) => SeenBy::Frames,
@@ -170,7 +171,7 @@ pub fn recorded(watched: &Watched, mut earlier: Earlier) -> Result<Trees, observ
     for (root, recorded) in roots {
         let place = living.iter().position(|(of, _)| *of == root);
         let family = place.map(|place| living.swap_remove(place).1);
-        let python = watched.python(root).map(LivePython::title);
+        let python = watched.python(root);
         let is_wanted = match any_python {
             true => python.is_some(),
             false => recorded.processes.len() > 1 || !any_fork,
@@ -194,6 +195,7 @@ pub fn recorded(watched: &Watched, mut earlier: Earlier) -> Result<Trees, observ
         };
         let tree = seen.unwrap_or(TreeFigures {
             python: None,
+            objects_unseen: None,
             seen_by: None,
             processes: Vec::new(),
             total: None,
@@ -205,7 +207,8 @@ pub fn recorded(watched: &Watched, mut earlier: Earlier) -> Result<Trees, observ
             findings: Vec::new(),
         });
         trees.push(with_findings(TreeFigures {
-            python,
+            python: python.map(LivePython::title),
+            objects_unseen: python.and_then(LivePython::objects_unseen),
             recorded: Some(recorded),
             ..tree
         }));

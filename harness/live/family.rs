@@ -13,6 +13,8 @@ use nix::unistd::{Uid, User, geteuid};
 use procfs::ProcError;
 use procfs::process::Process;
 
+use crate::observe::{CAP_SYS_PTRACE, has_capability};
+
 /// What all forks of one start of a program have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Start {
@@ -77,7 +79,8 @@ pub enum FamilyError {
     /// A name without a process.
     #[error("no process is called {name:?}")]
     #[diagnostic(help(
-        "give a process's number, or the name of its program or script as `ps` shows it; processes of other users are found by root alone"
+        "give the number of a process, or the name of its program, script or module as `ps` shows it; processes that you may not look at \
+         have no name here"
     ))]
     NoName {
         /// As the user gave it.
@@ -94,9 +97,7 @@ pub enum FamilyError {
     },
     /// Somebody else's.
     #[error("process {pid} ({name}) belongs to {owner}, and you are {user}")]
-    #[diagnostic(help(
-        "looking at another user's process takes root (or CAP_SYS_PTRACE): sudo refcow attach {pid}"
-    ))]
+    #[diagnostic(help("{remedy}"))]
     OtherUser {
         /// The number.
         pid: i32,
@@ -106,17 +107,23 @@ pub enum FamilyError {
         owner: String,
         /// This process's.
         user: String,
+        /// What lets this user look.
+        remedy: String,
     },
     /// The user's own, and protected.
-    #[error("process {pid} ({name}) is yours, but the kernel lets nobody look at it")]
-    #[diagnostic(help(
-        "it has changed its user, or its program has capabilities or may not be read: that takes root (or CAP_SYS_PTRACE)"
-    ))]
+    #[error(
+        "process {pid} ({name}) runs as you do ({user}), but the kernel does not let you look at it"
+    )]
+    #[diagnostic(help("{remedy}"))]
     Protected {
         /// The number.
         pid: i32,
         /// The kernel's name of it.
         name: String,
+        /// This process's user.
+        user: String,
+        /// What lets this user look.
+        remedy: String,
     },
 }
 
@@ -218,13 +225,6 @@ impl Member {
     /// Of a process that is there.
     pub fn read(pid: i32) -> Option<Self> {
         Self::of(&Process::new(pid).ok()?).ok()
-    }
-
-    /// Whether somebody may call it so: by its kernel's name, its program, its script or its module.
-    fn is_called(&self, name: &str) -> bool {
-        let file = |word: &String| word.rsplit('/').next().unwrap_or(word).to_owned();
-        let mut words = self.command.iter().take(4);
-        self.name == name || words.any(|word| word == name || file(word) == name)
     }
 
     /// As lists show it: the command line without the folders of its first words.
@@ -330,56 +330,55 @@ pub fn of_process(pid: i32) -> Result<Family, FamilyError> {
         .ok_or(FamilyError::NoProcess { pid })
 }
 
-/// The one family of which a process is called so.
-///
-/// # Errors
-/// When there is none, or several.
-pub fn called(name: &str) -> Result<Family, FamilyError> {
-    let all = families().families.into_iter();
-    let mut named: Vec<Family> = all
-        .filter(|family| family.members.iter().any(|member| member.is_called(name)))
-        .collect();
-    match named.len() {
-        0 => Err(FamilyError::NoName {
-            name: name.to_owned(),
-        }),
-        1 => Ok(named.remove(0)),
-        _ => Err(FamilyError::Ambiguous {
-            name: name.to_owned(),
-            trees: named.iter().map(in_words).collect(),
-        }),
-    }
-}
-
-fn in_words(family: &Family) -> String {
-    let oldest = family.oldest();
-    let others = family.members.len() - 1;
-    let title = crate::model::printable(&oldest.title());
-    let title: String = title.chars().take(60).collect();
-    match others {
-        0 => format!("{} {title}", oldest.pid),
-        _ => format!("{} {title} (and {others} more)", oldest.pid),
-    }
-}
-
 /// Who may look at it, and why this user may not.
 fn closed(process: &Process, name: String) -> FamilyError {
     let pid = process.pid;
-    let (Ok(owner), own) = (process.status().map(|status| status.ruid), geteuid()) else {
+    let Ok(owner) = process.status().map(|status| status.ruid) else {
         return FamilyError::NoProcess { pid };
     };
-    if owner == own.as_raw() {
-        return FamilyError::Protected { pid, name };
-    }
-    FamilyError::OtherUser {
-        pid,
-        name,
-        owner: user(Uid::from_raw(owner)),
-        user: user(own),
+    let (own, may_all) = (geteuid(), has_capability(CAP_SYS_PTRACE) == Some(true));
+    refused(pid, name, Uid::from_raw(owner), own, may_all)
+}
+
+/// `may_all`: whether this process has CAP_SYS_PTRACE.
+fn refused(pid: i32, name: String, owner: Uid, own: Uid, may_all: bool) -> FamilyError {
+    let is_others = owner != own;
+    let remedy = match (may_all, own.is_root()) {
+        (true, _) => {
+            "you have CAP_SYS_PTRACE, and something else forbids it: the process belongs to a container around this one, or a security \
+             module (SELinux, AppArmor) protects it"
+        }
+        (false, true) => {
+            "that takes CAP_SYS_PTRACE, which root lacks here: start the container with --cap-add SYS_PTRACE"
+        }
+        (false, false) if is_others => {
+            "looking at another user's process takes root (or CAP_SYS_PTRACE): sudo refcow attach PID"
+        }
+        (false, false) => {
+            "it has changed its user, or its program has capabilities or may not be read: that takes root (or CAP_SYS_PTRACE): sudo \
+             refcow attach PID"
+        }
+    };
+    let remedy = remedy.replace("PID", &pid.to_string());
+    let user = user_in_words(own);
+    match is_others {
+        true => FamilyError::OtherUser {
+            pid,
+            name,
+            owner: user_in_words(owner),
+            user,
+            remedy,
+        },
+        false => FamilyError::Protected {
+            pid,
+            name,
+            user,
+            remedy,
+        },
     }
 }
 
-fn user(uid: Uid) -> String {
+fn user_in_words(uid: Uid) -> String {
     match User::from_uid(uid) {
         Ok(Some(user)) => format!("user {} ({uid})", user.name),
         _ => format!("user {uid}"),
@@ -401,13 +400,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_called_by_its_program_its_script_its_module_or_its_title() {
+    fn a_title_is_the_command_line_without_the_folders_of_its_first_words() {
         let script = member(&["/usr/bin/python3", "/srv/bin/load.py", "--fast"]);
-        for name in ["gunicorn", "python3", "load.py", "/srv/bin/load.py"] {
-            assert!(script.is_called(name), "{name}");
-        }
-        assert!(!script.is_called("load"));
-        assert!(member(&["python3", "-m", "celery", "worker"]).is_called("celery"));
         assert_eq!(script.title(), "python3 load.py --fast");
         assert_eq!(
             member(&["gunicorn: master [app:app]"]).title(),
@@ -434,7 +428,42 @@ mod tests {
         // More than a process may have (PID_MAX_LIMIT in linux/threads.h).
         let none = of_process(4_194_305).unwrap_err();
         assert_eq!(none.to_string(), "there is no process 4194305");
-        let name = called("no program has such a name").unwrap_err();
-        assert!(matches!(name, FamilyError::NoName { .. }));
+    }
+
+    #[test]
+    fn who_may_not_look_is_told_what_it_takes_for_this_user() {
+        let (root, other) = (Uid::from_raw(0), Uid::from_raw(65_534));
+        let said = |owner, own, may_all| {
+            let error = refused(7, "app".to_owned(), owner, own, may_all);
+            let help = miette::Diagnostic::help(&error)
+                .expect("a help")
+                .to_string();
+            (error.to_string(), help)
+        };
+        let (error, help) = said(root, other, false);
+        assert!(
+            error.contains("belongs to user root (0), and you are"),
+            "{error}"
+        );
+        assert!(help.ends_with("sudo refcow attach 7"), "{help}");
+        let (error, help) = said(other, other, false);
+        assert!(
+            error.contains("runs as you do") && help.contains("takes root"),
+            "{error} {help}"
+        );
+        // Who is root already is not told to become root.
+        for owner in [root, other] {
+            let (error, help) = said(owner, root, false);
+            assert!(help.contains("--cap-add SYS_PTRACE"), "{error} {help}");
+            assert!(
+                !help.contains("sudo") && !help.contains("takes root"),
+                "{help}"
+            );
+            let (_, help) = said(owner, root, true);
+            assert!(
+                help.starts_with("you have CAP_SYS_PTRACE, and something else"),
+                "{help}"
+            );
+        }
     }
 }

@@ -48,6 +48,12 @@ impl LivePython {
         self.minor.filter(|minor| (8..=15).contains(minor))
     }
 
+    /// Why nothing is said of its objects, if it is not such a version.
+    pub fn objects_unseen(&self) -> Option<String> {
+        let unknown = self.known_minor().is_none();
+        unknown.then(|| "refcow knows those of CPython 3.8 to 3.15".to_owned())
+    }
+
     /// The address of `_PyRuntime` in a process that runs it.
     pub fn runtime(&self, pid: i32) -> Option<u64> {
         let maps = code_mappings(pid).ok()?;
@@ -183,6 +189,30 @@ mod tests {
         assert_eq!(minor_in(b"cpython-313-x86_64\0cpython-313\0"), Some(13));
         assert_eq!(minor_in(b"cpython-3"), None);
         assert_eq!(minor_in(b""), None);
+    }
+
+    #[test]
+    fn a_version_whose_objects_nobody_knows_says_so() {
+        let of = |minor| LivePython {
+            minor,
+            free_threaded: false,
+            file: PathBuf::new(),
+            runtime: Runtime {
+                address: 0,
+                code: (0, 0),
+            },
+        };
+        for (minor, title) in [
+            (Some(7), "CPython 3.7"),
+            (Some(16), "CPython 3.16"),
+            (None, "CPython"),
+        ] {
+            assert_eq!(of(minor).title(), title);
+            assert!(of(minor).objects_unseen().is_some(), "{title}");
+        }
+        for minor in 8..=15 {
+            assert_eq!(of(Some(minor)).objects_unseen(), None);
+        }
     }
 
     #[test]

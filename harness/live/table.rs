@@ -10,19 +10,15 @@ use super::document::{
 use super::watch::Moment;
 use crate::numbers::{bytes, count, counted, duration};
 use crate::observe::page_size;
-use crate::report::{Columns, wrapped};
+use crate::report::Columns;
 
-use cells::NOTHING;
+use cells::{NOTHING, prose};
 
 pub use causes::TreeBy;
 pub(super) use cells::cut;
 
-/// Columns of text where there is no terminal.
-const WIDTH: u16 = 100;
-
 /// A line for each tree.
 pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
-    let width = width.unwrap_or(WIDTH);
     let mut text = String::new();
     let rows = trees.trees.iter().filter_map(|tree| {
         let oldest = tree.processes.first()?;
@@ -58,7 +54,7 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
             leading: 2,
             numbers: 2..7,
         };
-        text += &columns.text(Some(width));
+        text += &columns.text(width);
     }
     if let Some(alone @ 1..) = trees.alone {
         let words = counted(
@@ -66,23 +62,15 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
             "other Python process shares",
             "other Python processes share",
         );
-        text += &wrapped(
-            &format!("{words} no memory with another process by fork."),
-            width,
-            "",
-        );
+        let words = format!("{words} no memory with another process by fork.");
+        text += &prose(&words, width, "");
     }
     if let Some(closed @ 1..) = trees.closed {
-        let words = counted(
-            closed,
-            "process of other users is",
-            "processes of other users are",
+        let words = counted(closed, "process is", "processes are");
+        let words = format!(
+            "{words} not among these, as you may not look at them: that takes CAP_SYS_PTRACE, which root has outside of containers."
         );
-        text += &wrapped(
-            &format!("{words} not among these: looking at them takes root."),
-            width,
-            "",
-        );
+        text += &prose(&words, width, "");
     }
     text
 }
@@ -95,7 +83,7 @@ pub fn of_each(trees: &Trees, width: Option<u16>, by: &[TreeBy]) -> String {
         all.push("No program is left to show: it had ended before refcow saw it begin, or went on to execute another one.\n".to_owned());
     }
     let unseen = notes::of_unseen_programs(&trees.unseen_programs);
-    all.extend(unseen.map(|note| wrapped(&note, width.unwrap_or(WIDTH), "")));
+    all.extend(unseen.map(|note| prose(&note, width, "")));
     all.join("\n")
 }
 
@@ -104,65 +92,82 @@ type Column<T> = (&'static str, bool, fn(&T) -> Option<u64>);
 
 /// One tree, with a line for each process.
 fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
-    let width = width.unwrap_or(WIDTH);
-    let mut text = wrapped(&title(tree), width, "");
+    let mut text = prose(&title(tree), width, "");
     text.push('\n');
+    let mut is_cut = false;
     if let Some(recorded) = &tree.recorded {
-        text += &wrapped(&recorded_title(recorded), width, "");
+        text += &prose(&recorded_title(recorded), width, "");
         text.push('\n');
         text += &recorded_table(recorded, width);
-        for note in notes::of_recorded(recorded) {
-            text += &wrapped(&note, width, "");
+        let notes = notes::of_recorded(recorded).into_iter();
+        for note in notes.chain(notes::of_objects(tree)) {
+            text += &prose(&note, width, "");
         }
         text.push('\n');
-        text += &match by {
-            [] => causes::of_all(recorded, width) + &causes::lines(recorded, width),
+        let tables = match by {
+            [] => causes::of_all(recorded, width),
             by => causes::grouped(recorded, by, width),
         };
+        text += &tables.text;
+        is_cut |= tables.is_cut;
         text += &last_looks(recorded, width);
         if tree.processes.is_empty() {
             text += "All of its processes have ended.\n";
-            text += &findings(tree, width);
+            text += &findings(tree, width, is_cut);
             return text;
         }
+        let all_ended = recorded.processes.iter().all(|one| one.ended);
         text += &match tree.taken_at_seconds {
             None => "What the processes have now:\n\n".to_owned(),
             Some(seconds) => {
-                wrapped(
-                    &format!(
-                        "All of its processes have ended. What they had after {}, before they were told to:",
-                        duration(seconds)
-                    ),
-                    width,
-                    "",
-                ) + "\n"
+                let ended = match all_ended {
+                    true => "All of its processes have ended. ",
+                    false => "",
+                };
+                let words = format!(
+                    "{ended}What they had after {}, before the program was told to end:",
+                    duration(seconds)
+                );
+                prose(&words, width, "") + "\n"
             }
         };
     }
     text += &table_of_now(tree, width);
-    text += &wrapped(&total(tree), width, "");
-    for note in notes::of_now(tree) {
-        text += &wrapped(&note, width, "");
+    text += &prose(&total(tree), width, "");
+    let notes = notes::of_now(tree).into_iter();
+    for note in notes.chain(notes::of_survivors(tree)) {
+        text += &prose(&note, width, "");
     }
-    text += &findings(tree, width);
+    text += &findings(tree, width, is_cut);
     text
 }
 
-/// Sentences, each with what to do below it.
-fn findings(tree: &TreeFigures, width: u16) -> String {
-    if tree.findings.is_empty() {
-        return String::new();
+/// What is to be known of processes that run on, where nobody reads the tables.
+pub fn survivors(trees: &Trees) -> impl Iterator<Item = String> {
+    trees.trees.iter().filter_map(notes::of_survivors)
+}
+
+/// Sentences, each with what to do below it; and where all is that they, and the tables above, leave out.
+fn findings(tree: &TreeFigures, width: Option<u16>, is_cut: bool) -> String {
+    let mut text = String::new();
+    if !tree.findings.is_empty() {
+        text += "\nFound, most bytes first:\n";
     }
-    let mut text = "\nFound, most bytes first:\n".to_owned();
     for one in &tree.findings {
         text.push('\n');
-        text += &wrapped(&one.says, width, "  ");
-        text += &wrapped(&one.remedy, width, "    ");
+        text += &prose(&one.says, width, "  ");
+        text += &prose(&one.remedy, width, "    ");
+    }
+    if is_cut || tree.findings.iter().any(|one| one.left_out > 0) {
+        text.push('\n');
+        let where_all_is =
+            "Each of the others is in the JSON (--format json) and in the tables of --report DIR.";
+        text += &prose(where_all_is, width, "");
     }
     text
 }
 
-fn table_of_now(tree: &TreeFigures, width: u16) -> String {
+fn table_of_now(tree: &TreeFigures, width: Option<u16>) -> String {
     let several = tree.processes.len() > 1;
     let all: [Column<ProcessFigures>; 11] = [
         ("memory", true, |one| Some(one.anonymous_pages)),
@@ -199,7 +204,7 @@ fn table_of_now(tree: &TreeFigures, width: u16) -> String {
 }
 
 /// What those had that have ended, where that was seen.
-fn last_looks(recorded: &RecordedFigures, width: u16) -> String {
+fn last_looks(recorded: &RecordedFigures, width: Option<u16>) -> String {
     let all: [Column<(&RecordedProcess, &LastLook)>; 4] = [
         ("memory", true, |(_, look)| Some(look.anonymous_pages)),
         ("shared", true, |(_, look)| Some(look.shared_pages)),
@@ -216,14 +221,12 @@ fn last_looks(recorded: &RecordedFigures, width: u16) -> String {
     }
     let name = |(one, _): &(&RecordedProcess, &LastLook)| (one.depth, one.pid.to_string());
     let table = table(&looks, name, all.to_vec(), width);
-    format!("What each process had when it ended:\n\n{table}\n")
+    format!("What each process had when it ended:\n\n{table}")
 }
 
-fn recorded_table(recorded: &RecordedFigures, width: u16) -> String {
+fn recorded_table(recorded: &RecordedFigures, width: Option<u16>) -> String {
     let all: [Column<RecordedProcess>; 6] = [
-        ("copied", true, |one| {
-            (one.depth > 0).then_some(one.copied_pages)
-        }),
+        ("copied", true, |one| Some(one.copied_pages)),
         ("given back", false, |one| one.given_back_pages),
         ("rewritten", false, |one| Some(one.rewritten_pages)),
         ("unknown", false, |one| Some(one.unknown_pages)),
@@ -242,7 +245,7 @@ fn table<T>(
     processes: &[T],
     name: impl Fn(&T) -> (u64, String),
     columns: Vec<Column<T>>,
-    width: u16,
+    width: Option<u16>,
 ) -> String {
     let is_shown = |(_, always, pages): &Column<T>| {
         *always || processes.iter().any(|one| pages(one).unwrap_or(0) > 0)
@@ -267,7 +270,7 @@ fn table<T>(
         leading: 1,
         numbers: 1..shown.len() + 1,
     };
-    columns.text(Some(width))
+    columns.text(width)
 }
 
 fn recorded_title(recorded: &RecordedFigures) -> String {
@@ -355,8 +358,11 @@ fn total(tree: &TreeFigures) -> String {
         Some(taken) => text += &format!("The tree takes {} of memory", bytes(taken)),
         None => text += "The kernel does not tell what the tree takes (Pss_Anon: Linux 5.3)",
     }
+    // What an orphan made is not told apart from what it copied.
+    let orphans = tree.processes.iter().filter(|one| one.depth == 0).count() > 1;
+    let at_most = if orphans { "at most " } else { "" };
     text += &format!(
-        "; it would take {} if no page were shared, and {} if every page that was shared at a fork still were.",
+        "; it would take {} if no page were shared, and {at_most}{} if every page that was shared at a fork still were.",
         bytes(total.if_nothing_shared_bytes),
         bytes(total.if_all_shared_bytes),
     );
@@ -369,18 +375,4 @@ fn total(tree: &TreeFigures) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_at_which_a_process_has_left_with_its_pages_tells_of_no_growth() {
-        let at = |seconds, copied| Moment {
-            seconds,
-            processes: 1,
-            pages: [copied, 0, 0],
-            memory_bytes: None,
-        };
-        let told = line(&at(2.0, 1), Some(&at(1.0, 5)));
-        assert!(told.ends_with("(+0 B a second)"), "{told}");
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use super::watch::{Moment, Watch};
 use crate::model::Cause;
 use crate::numbers::{bytes, counted, share};
 use crate::observe::page_size;
-use crate::report::Columns;
+use crate::report::{Columns, wrapped};
 
 /// As many processes, and as many causes, as are shown while they run.
 const MOST: usize = 8;
@@ -70,20 +70,26 @@ impl View {
         let line = table::line(moment, self.before.as_ref());
         let seconds = moment.seconds - self.before.map_or(0.0, |before| before.seconds);
         self.before = Some(*moment);
+        // No terminal, no width.
+        let size = rustix::termios::tcgetwinsize(io::stderr());
+        let width = size.map(|size| size.ws_col.max(LEAST));
         match &self.shown {
             Shown::Nothing => {}
-            // If nobody reads it, nothing is lost.
-            Shown::Lines => drop(writeln!(io::stderr(), "{line}")),
+            Shown::Lines => {
+                let width = width.unwrap_or(u16::MAX);
+                // If nobody reads it, nothing is lost.
+                drop(write!(io::stderr(), "{}", wrapped(&line, width, "")));
+            }
             Shown::InPlace(bar, keys) => {
-                let size = rustix::termios::tcgetwinsize(io::stderr());
-                let width = size.map_or(WIDTH, |size| size.ws_col.max(LEAST));
+                let width = width.unwrap_or(WIDTH);
+                let line = wrapped(&line, width - 1, "");
                 let processes = processes(watch, &mut self.pages, seconds);
                 let end = match keys {
                     Some(_) => "q or Ctrl-C ends it",
                     None => "Ctrl-C ends it",
                 };
                 let text = format!(
-                    "{}\n{line}\n\n{}{processes}{end}",
+                    "{}\n{line}\n{}{processes}{end}",
                     watch.title(),
                     causes(watch)
                 );

@@ -1,6 +1,8 @@
 //! What may be seen of programs that refcow did not start, for `refcow doctor`: each thing is tried
 //! on this process.
 
+use nix::unistd::geteuid;
+
 use crate::observe::{CAP_SYS_PTRACE, FrameFlags, TreeRecorder, has_capability};
 
 use super::finding::{Availability, Finding};
@@ -36,7 +38,10 @@ fn whose() -> Finding {
             Availability::Limited,
             "your own",
             "trees of other users, and of programs that have changed their user",
-            "run as root",
+            match geteuid().is_root() {
+                true => "start the container with --cap-add SYS_PTRACE",
+                false => "run as root",
+            },
         ),
     }
 }
@@ -53,7 +58,10 @@ fn who_wrote(sample: &Sample) -> Finding {
             Availability::Limited,
             "seen by whether a page has one user",
             "who wrote where parent and worker have each their own page (`unknown`); what a parent rewrote between two forks counts as copied",
-            "run as root, outside a user namespace, with Linux 5.19 or newer",
+            match geteuid().is_root() {
+                true => "run outside the container or user namespace, with Linux 5.19 or newer",
+                false => "run as root, outside a user namespace, with Linux 5.19 or newer",
+            },
         ),
     }
 }
@@ -67,7 +75,10 @@ fn system_calls(with_kernel: bool) -> Finding {
             Availability::Limited,
             "not recorded",
             "pages that the kernel writes for a program (read, recv) while it is recorded",
-            "setcap cap_perfmon=ep on the program refcow, or run it as root",
+            match geteuid().is_root() {
+                true => "start the container with --cap-add PERFMON",
+                false => "setcap cap_perfmon=ep on the program refcow, or run it as root",
+            },
         ),
     }
 }
@@ -88,26 +99,76 @@ fn shutdown(recorder: &mut TreeRecorder, own: i32) -> Finding {
 }
 
 fn types() -> Finding {
-    let name = "running programs: types";
     let scope = read(PTRACE_SCOPE).and_then(|text| text.trim().parse::<u8>().ok());
-    if has_capability(CAP_SYS_PTRACE) == Some(true) || matches!(scope, None | Some(0)) {
-        return Finding::good(name, "of all programs that are seen");
+    let may_all = has_capability(CAP_SYS_PTRACE) == Some(true);
+    types_of(scope, may_all, geteuid().is_root())
+}
+
+/// Under Yama's `ptrace_scope`; `may_all`: with CAP_SYS_PTRACE.
+fn types_of(scope: Option<u8>, may_all: bool, is_root: bool) -> Finding {
+    let name = "running programs: types";
+    match scope {
+        None | Some(0) => return Finding::good(name, "of all programs that are seen"),
+        Some(1 | 2) if may_all => return Finding::good(name, "of all programs that are seen"),
+        _ => {}
     }
-    let (state, found) = text::ptrace_scope(scope, false);
+    let (state, found) = text::ptrace_scope(scope, may_all);
     match scope {
         Some(1) => Finding::less(
             name,
             Availability::Limited,
             "of programs that `refcow run` starts (kernel.yama.ptrace_scope is 1)",
             "with `refcow attach`: causes and types of what is copied, shutdown, and what workers have alike",
-            "sysctl kernel.yama.ptrace_scope=0, or run as root",
+            match is_root {
+                true => {
+                    "sysctl kernel.yama.ptrace_scope=0, or start the container with --cap-add SYS_PTRACE"
+                }
+                false => "sysctl kernel.yama.ptrace_scope=0, or run as root",
+            },
         ),
         _ => Finding::less(
             name,
             state,
             found,
             "causes and types of what is copied, shutdown, and what workers have alike",
-            "run as root",
+            match (scope, is_root) {
+                (Some(2), true) => "start the container with --cap-add SYS_PTRACE",
+                (Some(2), false) => "run as root",
+                _ => {
+                    "boot without kernel.yama.ptrace_scope=3, which cannot be changed while the system runs"
+                }
+            },
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helps_depends_on_who_asks_and_nothing_does_where_nobody_may() {
+        let of = |scope, may_all, is_root| {
+            let found = types_of(scope, may_all, is_root);
+            (found.state, found.remedy.unwrap_or_default())
+        };
+        for (scope, may_all) in [
+            (None, false),
+            (Some(0), false),
+            (Some(1), true),
+            (Some(2), true),
+        ] {
+            assert_eq!(of(scope, may_all, false).0, Availability::Good);
+        }
+        for scope in [1, 2] {
+            let (state, remedy) = of(Some(scope), false, false);
+            assert_ne!(state, Availability::Good);
+            assert!(remedy.ends_with("run as root"), "{remedy}");
+            let (_, remedy) = of(Some(scope), false, true);
+            assert!(remedy.ends_with("--cap-add SYS_PTRACE"), "{remedy}");
+        }
+        let (state, remedy) = of(Some(3), true, true);
+        assert_eq!(state, Availability::Unavailable);
+        assert!(remedy.starts_with("boot without"), "{remedy}");
     }
 }

@@ -125,17 +125,21 @@ pub fn rough_time(seconds: f64) -> String {
     }
 }
 
-/// `41 s`, `4 min 1 s`, `1 h 20 min`: how long something took that took a while.
+/// `1.1 s`, `41 s`, `4 min 1 s`, `1 h 20 min`: how long something took that took a while.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round();
-    let (minutes, hours) = ((whole / 60.0).floor(), (whole / 3600.0).floor());
+    let minutes = (seconds / 60.0).round();
     if seconds < 0.95 {
         time(seconds)
-    } else if minutes < 1.0 {
+    } else if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if whole < 60.0 {
         format!("{whole:.0} s")
-    } else if hours < 1.0 {
+    } else if whole < 3600.0 {
+        let minutes = (whole / 60.0).floor();
         format!("{minutes:.0} min {:.0} s", whole - minutes * 60.0)
     } else {
+        let hours = (minutes / 60.0).floor();
         format!("{hours:.0} h {:.0} min", minutes - hours * 60.0)
     }
 }
@@ -209,10 +213,17 @@ mod tests {
 
     #[rstest]
     #[case(0.5, "500.0 ms")]
+    #[case(0.999, "1.0 s")]
+    #[case(1.13, "1.1 s")]
+    #[case(9.94, "9.9 s")]
+    #[case(9.96, "10 s")]
     #[case(41.4, "41 s")]
     #[case(59.6, "1 min 0 s")]
     #[case(241.0, "4 min 1 s")]
-    #[case(4_830.0, "1 h 20 min")]
+    #[case(3_599.6, "1 h 0 min")]
+    #[case(4_830.0, "1 h 21 min")]
+    #[case(4_829.0, "1 h 20 min")]
+    #[case(7_199.0, "2 h 0 min")]
     fn durations_are_as_long_as_they_need(#[case] seconds: f64, #[case] text: &str) {
         assert_eq!(duration(seconds), text);
     }

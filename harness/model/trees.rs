@@ -7,7 +7,7 @@ mod recorded;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-pub use findings::findings;
+pub use findings::{findings, packages};
 pub use recorded::{
     CauseFigures, LastLook, LinesFigures, MadeAtLine, MomentFigures, PagesAre, Phase,
     ProcessMoment, Reason, RecordedFigures, RecordedProcess, ThreadIs,
@@ -56,6 +56,9 @@ pub struct TreeFigures {
     /// What it runs, as `CPython 3.13`; absent if that is no CPython.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,
+    /// Why nothing is said of its objects: of what was written first, and of types. Absent where they are known, and of what is no CPython.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects_unseen: Option<String>,
     /// How it was seen which pages are shared, and who wrote. Absent when all processes have ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_by: Option<SeenBy>,
@@ -165,6 +168,9 @@ pub struct TreeFinding {
     pub bytes: u64,
     /// What was seen.
     pub says: String,
+    /// Names that `says` leaves out (`and 3 others`); the figures of the tree have all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// What to do about it.
     pub remedy: String,
 }
@@ -240,6 +246,11 @@ pub struct Total {
     /// Page tables of all processes. Absent where the kernel does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_table_bytes: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl TreeFigures {

@@ -10,7 +10,7 @@ use super::{charts, csv, json, own_data_csv};
 pub const DOCUMENT: &str = "run.json";
 
 /// The names in the folder of a report, but for those in [`CHARTS`].
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "index.html",
     "report.md",
     DOCUMENT,
@@ -20,6 +20,7 @@ const FILES: [&str; 10] = [
     "ways.csv",
     "causes.csv",
     "processes.csv",
+    "preloading.csv",
     "moments.csv",
 ];
 

@@ -9,8 +9,9 @@ use super::json;
 
 mod csv;
 mod page;
+mod preloading;
 
-pub use csv::{causes as causes_csv, processes_now as processes_now_csv};
+pub use csv::{one as csv, processes_now as processes_now_csv};
 
 /// The files of a report, the document last: the page, the same in Markdown, the tables for
 /// programs, and each chart as SVG and as PNG.
@@ -23,12 +24,14 @@ pub fn all(trees: &Trees) -> Result<Vec<(String, Vec<u8>)>, Error> {
         ("index.html".to_owned(), html(trees, &charts)?),
         ("report.md".to_owned(), markdown(trees, &charts)?),
     ];
-    if trees.trees.iter().any(|tree| tree.recorded.is_some()) {
-        all.extend([
+    match trees.trees.iter().any(|tree| tree.recorded.is_some()) {
+        true => all.extend([
             ("causes.csv".to_owned(), csv::causes(trees)?),
             ("processes.csv".to_owned(), csv::processes(trees)?),
             ("moments.csv".to_owned(), csv::moments(trees)?),
-        ]);
+            ("preloading.csv".to_owned(), preloading::csv(trees)?),
+        ]),
+        false => all.push(("processes.csv".to_owned(), csv::processes_now(trees)?)),
     }
     for chart in &charts {
         let path = |end: &str| format!("{}/{}.{end}", super::CHARTS, chart.name);

@@ -57,44 +57,31 @@ fn line_of(one: &CauseFigures) -> Option<String> {
     })
 }
 
+/// Tables one below the other.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// They.
+    pub text: String,
+    /// Whether rows stand for others.
+    pub is_cut: bool,
+    width: Option<u16>,
+}
+
 /// Copied pages and new ones, each by what the user has chosen. By line, only those of which it is known.
-pub(super) fn grouped(recorded: &RecordedFigures, by: &[TreeBy], width: u16) -> String {
-    most_grouped(recorded, by, MOST_CAUSES, width)
+pub(super) fn grouped(recorded: &RecordedFigures, by: &[TreeBy], width: Option<u16>) -> Tables {
+    let mut tables = Tables::new(width);
+    tables.add_grouped(recorded, by, MOST_CAUSES);
+    tables
 }
 
-fn most_grouped(recorded: &RecordedFigures, by: &[TreeBy], most: usize, width: u16) -> String {
-    let is_by_line = by.contains(&TreeBy::Line);
-    let kinds: [(&str, &[PagesAre]); 2] = [
-        ("copied", &[PagesAre::Copied, PagesAre::Rewritten]),
-        ("new", &[PagesAre::New]),
-    ];
-    let headers: Vec<&str> = by.iter().map(|by| by.name()).collect();
-    let tables = kinds.map(|(name, kinds)| {
-        let all = recorded.causes.iter();
-        let all = all.filter(|one| kinds.contains(&one.pages_are));
-        let all = all.filter(|one| !is_by_line || one.line.is_some());
-        let name = match is_by_line {
-            true => looked_at(recorded, name),
-            false => name.to_owned(),
-        };
-        let words = |one: &CauseFigures| by.iter().map(|by| by.words(one)).collect();
-        ranked(
-            all,
-            [&[&name, "part"], &headers[..]].concat(),
-            most,
-            words,
-            width,
-        )
-    });
-    tables.concat()
-}
-
-/// The lines that copied and made most.
-pub(super) fn lines(recorded: &RecordedFigures, width: u16) -> String {
-    match &recorded.lines {
-        Some(_) => most_grouped(recorded, &[TreeBy::Line], MOST_LINES, width),
-        None => String::new(),
+/// What was written first on copied pages, and who made the new ones; with the lines that copied and made most, if they are known.
+pub(super) fn of_all(recorded: &RecordedFigures, width: Option<u16>) -> Tables {
+    let mut tables = Tables::new(width);
+    tables.add_causes(recorded);
+    if recorded.lines.is_some() {
+        tables.add_grouped(recorded, &[TreeBy::Line], MOST_LINES);
     }
+    tables
 }
 
 /// `copied, 1 in 7`.
@@ -111,39 +98,100 @@ const MOST_LINES: usize = 6;
 /// As many rows of causes; the rest is one more.
 const MOST_CAUSES: usize = 12;
 
-/// What was written first on copied pages, and who made the new ones.
-pub(super) fn of_all(recorded: &RecordedFigures, width: u16) -> String {
-    let mut text = String::new();
-    let ending = |one: &&CauseFigures| one.phase == Some(Phase::Shutdown);
-    let copied =
-        |one: &&CauseFigures| matches!(one.pages_are, PagesAre::Copied | PagesAre::Rewritten);
-    let made = |one: &&CauseFigures| one.pages_are == PagesAre::New;
-    let of_copied = |one: &CauseFigures| {
-        let cause = one.cause.map_or(NOTHING, Cause::as_str);
-        let of_type = one.type_name.as_deref().unwrap_or(NOTHING);
-        vec![cause.to_owned(), cut(of_type, 40), function(one)]
-    };
-    let working = || recorded.causes.iter().filter(|one| !ending(one));
-    let all = working().filter(copied);
-    text += &ranked(
-        all,
-        vec!["copied", "part", "first write to", "type", "by"],
-        MOST_CAUSES,
-        of_copied,
-        width,
-    );
-    let header = vec!["new", "part", "made by"];
-    let all = working().filter(made);
-    text += &ranked(all, header, MOST_CAUSES, |one| vec![function(one)], width);
-    let all = recorded.causes.iter().filter(ending);
-    text += &ranked(
-        all.filter(copied),
-        vec!["copied at shutdown", "part", "first write to", "type", "by"],
-        MOST_CAUSES,
-        of_copied,
-        width,
-    );
-    text
+impl Tables {
+    fn new(width: Option<u16>) -> Self {
+        Self {
+            width,
+            ..Self::default()
+        }
+    }
+
+    fn add_grouped(&mut self, recorded: &RecordedFigures, by: &[TreeBy], most: usize) {
+        let is_by_line = by.contains(&TreeBy::Line);
+        let kinds: [(&str, &[PagesAre]); 2] = [
+            ("copied", &[PagesAre::Copied, PagesAre::Rewritten]),
+            ("new", &[PagesAre::New]),
+        ];
+        let headers: Vec<&str> = by.iter().map(|by| by.name()).collect();
+        for (name, kinds) in kinds {
+            let all = recorded.causes.iter();
+            let all = all.filter(|one| kinds.contains(&one.pages_are));
+            let all = all.filter(|one| !is_by_line || one.line.is_some());
+            let name = match is_by_line {
+                true => looked_at(recorded, name),
+                false => name.to_owned(),
+            };
+            let words = |one: &CauseFigures| by.iter().map(|by| by.words(one)).collect();
+            let header = [&[&name, "part"], &headers[..]].concat();
+            self.add_ranked(all, header, most, words);
+        }
+    }
+
+    fn add_causes(&mut self, recorded: &RecordedFigures) {
+        let ending = |one: &&CauseFigures| one.phase == Some(Phase::Shutdown);
+        let copied =
+            |one: &&CauseFigures| matches!(one.pages_are, PagesAre::Copied | PagesAre::Rewritten);
+        let made = |one: &&CauseFigures| one.pages_are == PagesAre::New;
+        let of_copied = |one: &CauseFigures| {
+            let cause = one.cause.map_or(NOTHING, Cause::as_str);
+            let of_type = one.type_name.as_deref().unwrap_or(NOTHING);
+            vec![cause.to_owned(), cut(of_type, 40), function(one)]
+        };
+        let causes = |name| vec![name, "part", "first write to", "type", "by"];
+        let working = || recorded.causes.iter().filter(|one| !ending(one));
+        let all = working().filter(copied);
+        self.add_ranked(all, causes("copied"), MOST_CAUSES, of_copied);
+        let header = vec!["new", "part", "made by"];
+        let all = working().filter(made);
+        self.add_ranked(all, header, MOST_CAUSES, |one| vec![function(one)]);
+        let all = recorded.causes.iter().filter(ending).filter(copied);
+        self.add_ranked(all, causes("copied at shutdown"), MOST_CAUSES, of_copied);
+    }
+
+    /// Pages by what their rows say, most first.
+    fn add_ranked<'a>(
+        &mut self,
+        causes: impl Iterator<Item = &'a CauseFigures>,
+        header: Vec<&str>,
+        most: usize,
+        words: impl Fn(&CauseFigures) -> Vec<String>,
+    ) {
+        let mut sums: Vec<(Vec<String>, u64)> = Vec::new();
+        for one in causes {
+            let words = words(one);
+            match sums.iter_mut().find(|(known, _)| *known == words) {
+                Some((_, pages)) => *pages += one.pages,
+                None => sums.push((words, one.pages)),
+            }
+        }
+        let all: u64 = sums.iter().map(|(_, pages)| pages).sum();
+        if all == 0 {
+            return;
+        }
+        sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+        let rest: u64 = sums.iter().skip(most).map(|(_, pages)| pages).sum();
+        let figures =
+            |pages: u64| vec![bytes(pages * page_size()), share(pages as f64 / all as f64)];
+        let mut rows: Vec<Vec<String>> = sums
+            .iter()
+            .take(most)
+            .map(|(words, pages)| [figures(*pages), words.clone()].concat())
+            .collect();
+        if rest > 0 {
+            self.is_cut = true;
+            let others = counted((sums.len() - most) as u64, "other", "others");
+            let mut words = vec![String::new(); header.len() - 2];
+            words[0] = others;
+            rows.push([figures(rest), words].concat());
+        }
+        let columns = Columns {
+            header: header.into_iter().map(str::to_owned).collect(),
+            rows,
+            leading: 2,
+            numbers: 0..2,
+        };
+        self.text += &columns.text(self.width);
+    }
 }
 
 fn function(one: &CauseFigures) -> String {
@@ -152,49 +200,6 @@ fn function(one: &CauseFigures) -> String {
         ThreadIs::Other => " (other thread)",
     };
     format!("{}{thread}", cut(&one.function, 48))
-}
-
-/// Pages by what their rows say, most first.
-fn ranked<'a>(
-    causes: impl Iterator<Item = &'a CauseFigures>,
-    header: Vec<&str>,
-    most: usize,
-    words: impl Fn(&CauseFigures) -> Vec<String>,
-    width: u16,
-) -> String {
-    let mut sums: Vec<(Vec<String>, u64)> = Vec::new();
-    for one in causes {
-        let words = words(one);
-        match sums.iter_mut().find(|(known, _)| *known == words) {
-            Some((_, pages)) => *pages += one.pages,
-            None => sums.push((words, one.pages)),
-        }
-    }
-    let all: u64 = sums.iter().map(|(_, pages)| pages).sum();
-    if all == 0 {
-        return String::new();
-    }
-    sums.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-    let rest: u64 = sums.iter().skip(most).map(|(_, pages)| pages).sum();
-    let figures = |pages: u64| vec![bytes(pages * page_size()), share(pages as f64 / all as f64)];
-    let mut rows: Vec<Vec<String>> = sums
-        .iter()
-        .take(most)
-        .map(|(words, pages)| [figures(*pages), words.clone()].concat())
-        .collect();
-    if rest > 0 {
-        let others = counted((sums.len() - most) as u64, "other", "others");
-        let mut words = vec![String::new(); header.len() - 2];
-        words[0] = others;
-        rows.push([figures(rest), words].concat());
-    }
-    let columns = Columns {
-        header: header.into_iter().map(str::to_owned).collect(),
-        rows,
-        leading: 2,
-        numbers: 0..2,
-    };
-    columns.text(Some(width))
 }
 
 #[cfg(test)]
@@ -236,7 +241,7 @@ mod tests {
     }
 
     fn rows(by: &[TreeBy]) -> Vec<String> {
-        let table = grouped(&recorded(), by, 120);
+        let table = grouped(&recorded(), by, Some(120)).text;
         let rows = table.lines().filter(|row| !row.is_empty());
         let words = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
         words.collect()

@@ -1,5 +1,15 @@
 //! What stands in the cells of tables.
 
+use crate::report::wrapped;
+
+/// Columns of prose where there is no terminal. Tables are as wide there as they need.
+const READABLE: u16 = 80;
+
+/// Sentences, in lines.
+pub(super) fn prose(words: &str, width: Option<u16>, indent: &str) -> String {
+    wrapped(words, width.unwrap_or(READABLE), indent)
+}
+
 /// Where nothing can be.
 pub(super) const NOTHING: &str = "–";
 

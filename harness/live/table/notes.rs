@@ -3,7 +3,7 @@
 use crate::live::document::{
     LinesFigures, ProcessFigures, RecordedFigures, SeenBy, TreeFigures, UnseenProgram,
 };
-use crate::numbers::counted;
+use crate::numbers::{counted, one_or_several};
 
 /// What is to be known of lines.
 fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
@@ -64,7 +64,13 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
         ));
     }
     if !recorded.with_kernel_writes {
-        notes.push("Pages that the kernel wrote for a system call (read, recv) are not among these: recording them takes root or CAP_PERFMON.".to_owned());
+        notes.push("Pages that the kernel wrote for a system call (read, recv) are not among these: recording them takes CAP_PERFMON, which root has outside of containers.".to_owned());
+    }
+    if recorded.unread_pages > 0 {
+        let pages = counted(recorded.unread_pages, "copied page is", "copied pages are");
+        notes.push(format!(
+            "{pages} unattributed, as the memory of those who had what was there before could not be read: they had ended, or are not yours to read."
+        ));
     }
     notes.extend(recorded.lines.iter().flat_map(notes_of_lines));
     notes.extend(unseen(recorded));
@@ -107,6 +113,47 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
     notes
 }
 
+/// Of objects that nobody knows.
+pub(super) fn of_objects(tree: &TreeFigures) -> Option<String> {
+    let why = tree.objects_unseen.as_ref()?;
+    Some(format!(
+        "Nothing is said of this Python's objects, so that what was written first is unattributed: {why}."
+    ))
+}
+
+/// Of processes that run on when the program that was recorded has ended.
+pub(super) fn of_survivors(tree: &TreeFigures) -> Option<String> {
+    let recorded = tree
+        .recorded
+        .as_ref()
+        .filter(|_| !tree.processes.is_empty())?;
+    let mut oldest = recorded.processes.iter().filter(|one| one.depth == 0);
+    // Of several nobody has forked another.
+    let first = oldest.next().filter(|_| oldest.next().is_none())?;
+    let living = recorded.processes.iter().filter(|one| !one.ended);
+    let living: Vec<String> = living.map(|one| one.pid.to_string()).collect();
+    let next = living.first().filter(|_| first.ended)?;
+    let number = living.len() as u64;
+    Some(format!(
+        "Process {} has ended, and {} forked from it {} on: {}. To record {}: refcow attach {next}.",
+        first.pid,
+        counted(number, "process", "processes"),
+        one_or_several(number, "runs", "run"),
+        named(&living),
+        one_or_several(number, "what it does now", "what they do now"),
+    ))
+}
+
+/// `a, b, c and 2 others`: as many names as a sentence has room for.
+fn named(all: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named = all[..all.len().min(NAMED)].join(", ");
+    match all.len().saturating_sub(NAMED) as u64 {
+        0 => named,
+        others => format!("{named} and {}", counted(others, "other", "others")),
+    }
+}
+
 /// Of processes that were over at once.
 fn unseen(recorded: &RecordedFigures) -> Vec<String> {
     let unseen = || recorded.processes.iter().filter(|one| one.ended_unseen);
@@ -129,16 +176,13 @@ fn unseen(recorded: &RecordedFigures) -> Vec<String> {
 
 /// Of programs that are in no tree.
 pub(super) fn of_unseen_programs(all: &[UnseenProgram]) -> Option<String> {
-    const NAMED: usize = 3;
     let number: u64 = all.iter().map(|one| one.number).sum();
-    let names = all.iter().take(NAMED).map(|one| one.name.as_str());
-    let names: Vec<&str> = names.collect();
-    let others = if all.len() > NAMED { ", …" } else { "" };
+    let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
     let programs = counted(number, "program", "programs");
     (number > 0).then(|| {
         format!(
-            "{programs} had ended before refcow saw what they run, and are in no tree: {}{others}.",
-            names.join(", ")
+            "{programs} had ended before refcow saw what they run, and are in no tree: {}.",
+            named(&names)
         )
     })
 }
@@ -153,9 +197,10 @@ pub(super) fn of_now(tree: &TreeFigures) -> Vec<String> {
         );
     }
     if tree.seen_by == Some(SeenBy::MappedOnce) && tree.processes.len() > 1 {
-        let mut note = "As an ordinary user refcow sees whether a page has one user, not who else has it: a page that the parent rewrote between two forks counts as copied.".to_owned();
+        let mut note = "Without page frames, which take root (CAP_SYS_ADMIN), refcow sees whether a page has one user, not who else has it: a page that the parent rewrote between two forks counts as copied.".to_owned();
         if any(|one| one.unknown_pages) {
-            note += " Unknown: parent and worker each have their own page, and who wrote is not known; root can tell.";
+            note +=
+                " Unknown: parent and worker each have their own page, and who wrote is not known.";
         }
         notes.push(note);
     } else if any(|one| one.unknown_pages) {
@@ -163,6 +208,13 @@ pub(super) fn of_now(tree: &TreeFigures) -> Vec<String> {
             Some(SeenBy::Frames) => "Unknown: parent and worker each have their own page; who wrote takes Linux 5.19 and a readable /proc/kpageflags.".to_owned(),
             _ => "Unknown: the page was written before a later fork of the same process, which leaves no trace of who wrote.".to_owned(),
         });
+    }
+    let orphans = tree.processes.iter().filter(|one| one.depth == 0).count() as u64;
+    if orphans > 1 {
+        let whose = counted(orphans, "process", "processes");
+        notes.push(format!(
+            "The parent of {whose} has ended: what they have copied of it is not told apart from what they made, and counts as memory alone."
+        ));
     }
     if any(|one| one.rewritten_pages) {
         notes.push("Rewritten: pages that a parent wrote after a fork, while a worker had what was there before; each costs the tree one page.".to_owned());

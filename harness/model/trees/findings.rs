@@ -38,6 +38,8 @@ struct KnownFinding {
 enum FindingOf {
     /// Pages that were recorded.
     Pages(ChosenPages),
+    /// Pages that workers wrote first while their interpreters were ending.
+    Shutdown,
     /// Pages of workers in huge pages of their own.
     Huge,
     /// Pages that workers have alike, and would share with their parent.
@@ -53,14 +55,13 @@ enum FindingOf {
 struct ChosenPages {
     are: Vec<PagesAre>,
     cause: Option<Cause>,
-    phase: Phase,
 }
 
 impl ChosenPages {
     fn has(&self, one: &CauseFigures) -> bool {
         self.are.contains(&one.pages_are)
             && (self.cause.is_none() || self.cause == one.cause)
-            && one.phase.unwrap_or(Phase::Work) == self.phase
+            && one.phase != Some(Phase::Shutdown)
     }
 }
 
@@ -107,10 +108,14 @@ pub fn findings(tree: &TreeFigures, page_bytes: u64) -> Vec<TreeFinding> {
         let amount = figure.pages.saturating_mul(page_bytes);
         let part = figure.pages as f64 / figure.whole.max(1) as f64;
         if amount >= known.least_bytes && part >= known.least_share {
+            let lists = figure.lists();
+            let is_used = |name: &str| one.says.contains(&format!("{{{{ {name} }}}}"));
+            let used = lists.iter().filter(|(name, _)| is_used(name));
             found.push(TreeFinding {
                 id: one.id.clone(),
                 bytes: amount,
-                says: said(&one.says, &figure, page_bytes).unwrap_or_default(),
+                left_out: sum(used.map(|(_, list)| list.left_out)),
+                says: said(&one.says, &figure, lists, page_bytes).unwrap_or_default(),
                 remedy: one.remedy.clone(),
             });
         }
@@ -123,6 +128,7 @@ impl FindingOf {
     fn figure(&self, tree: &TreeFigures) -> FindingFigure {
         match (self, &tree.recorded) {
             (Self::Pages(chosen), Some(recorded)) => of_causes(chosen, recorded),
+            (Self::Shutdown, Some(recorded)) => shutdown(recorded),
             // What is alike says more.
             (Self::NewInEach, Some(recorded)) if tree.alike.is_empty() => new_in_each(recorded),
             (Self::MadeByAll, Some(recorded)) => made_by_all(recorded),
@@ -161,6 +167,25 @@ fn of_causes(chosen: &ChosenPages, recorded: &RecordedFigures) -> FindingFigure 
         }
     }
     figure
+}
+
+/// Of what was forked: what to do about it is for workers.
+fn shutdown(recorded: &RecordedFigures) -> FindingFigure {
+    let forked = || recorded.processes.iter().filter(|one| one.depth > 0);
+    let all = |one: &RecordedProcess| {
+        let kinds = [
+            one.copied_pages,
+            one.rewritten_pages,
+            one.new_pages,
+            one.unknown_pages,
+        ];
+        sum(kinds.into_iter())
+    };
+    FindingFigure {
+        pages: sum(forked().filter_map(|one| one.shutdown_pages)),
+        whole: sum(forked().map(all)),
+        ..FindingFigure::default()
+    }
 }
 
 fn new_in_each(recorded: &RecordedFigures) -> FindingFigure {
@@ -218,7 +243,7 @@ fn alike(tree: &TreeFigures) -> FindingFigure {
 }
 
 /// Of modules, those that are in no package among them: whoever imports one imports what it is in.
-fn packages(modules: &[String]) -> Vec<String> {
+pub fn packages(modules: &[String]) -> Vec<String> {
     let all: BTreeSet<&str> = modules.iter().map(String::as_str).collect();
     let is_within = |name: &str| {
         let mut outer = name;
@@ -250,61 +275,84 @@ fn sum(pages: impl Iterator<Item = u64>) -> u64 {
     pages.fold(0, u64::saturating_add)
 }
 
+impl FindingFigure {
+    /// Names that a sentence can use, each by its name there.
+    fn lists(&self) -> [(&'static str, List); 5] {
+        [
+            ("libraries", List::first(&self.libraries)),
+            ("modules", List::first(&self.modules)),
+            ("lines", List::most(&self.lines, self.pages)),
+            ("types", List::most(&self.types, self.pages)),
+            ("functions", List::most(&self.functions, self.pages)),
+        ]
+    }
+}
+
 /// A sentence with its figures.
 fn said(
     sentence: &str,
     figure: &FindingFigure,
+    lists: [(&'static str, List); 5],
     page_bytes: u64,
 ) -> Result<String, minijinja::Error> {
     let amount = |pages: u64| bytes(pages.saturating_mul(page_bytes));
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.render_str(
-        sentence,
-        context! {
-            bytes => amount(figure.pages),
-            share => share(figure.pages as f64 / figure.whole.max(1) as f64),
-            workers => figure.workers,
-            each => amount(figure.each),
-            libraries => first(&figure.libraries),
-            modules => first(&figure.modules),
-            lines => most(&figure.lines, figure.pages),
-            types => most(&figure.types, figure.pages),
-            functions => most(&figure.functions, figure.pages),
-            other_threads => (figure.by_other_threads > 0).then(|| amount(figure.by_other_threads)),
-        },
-    )
-}
-
-/// The first of these.
-fn first(names: &[String]) -> String {
-    listed(&names[..names.len().min(NAMED)], names.len())
-}
-
-/// `a.so, b.so and 3 others`: the first of so many.
-fn listed(told: &[String], all: usize) -> String {
-    match (all - told.len(), told.split_last()) {
-        (0, Some((last, []))) => last.clone(),
-        (0, Some((last, rest))) => format!("{} and {last}", rest.join(", ")),
-        (others, Some(_)) => {
-            let others = counted(others as u64, "other", "others");
-            format!("{} and {others}", told.join(", "))
-        }
-        (_, None) => String::new(),
-    }
-}
-
-/// `int (60 %), str (25 %) and 3 others`: those with most pages.
-fn most(names: &NamesOfPages, pages: u64) -> String {
-    let mut all: Vec<(&String, &u64)> = names.iter().collect();
-    all.sort_by_key(|(_, pages)| std::cmp::Reverse(**pages));
-    let part = |of: u64| of as f64 / pages.max(1) as f64;
-    let told = all.iter().take(NAMED).enumerate();
-    let told = told.take_while(|(place, (_, of))| *place == 0 || part(**of) >= LEAST_NAMED);
-    let told: Vec<String> = told
-        .map(|(_, (name, of))| format!("{name} ({})", share(part(**of))))
+    let lists: BTreeMap<_, _> = lists
+        .into_iter()
+        .map(|(name, list)| (name, list.text))
         .collect();
-    listed(&told, all.len())
+    let figures = context! {
+        bytes => amount(figure.pages),
+        share => share(figure.pages as f64 / figure.whole.max(1) as f64),
+        workers => figure.workers,
+        each => amount(figure.each),
+        other_threads => (figure.by_other_threads > 0).then(|| amount(figure.by_other_threads)),
+    };
+    environment.render_str(sentence, context! { ..figures, ..context! { ..lists } })
+}
+
+/// Names as a sentence tells them.
+struct List {
+    /// `a.so, b.so and 3 others`.
+    text: String,
+    /// How many these others are.
+    left_out: u64,
+}
+
+impl List {
+    /// The first of these.
+    fn first(names: &[String]) -> Self {
+        Self::of(&names[..names.len().min(NAMED)], names.len())
+    }
+
+    /// `int (60 %), str (25 %) and 3 others`: those with most pages.
+    fn most(names: &NamesOfPages, pages: u64) -> Self {
+        let mut all: Vec<(&String, &u64)> = names.iter().collect();
+        all.sort_by_key(|(_, pages)| std::cmp::Reverse(**pages));
+        let part = |of: u64| of as f64 / pages.max(1) as f64;
+        let told = all.iter().take(NAMED).enumerate();
+        let told = told.take_while(|(place, (_, of))| *place == 0 || part(**of) >= LEAST_NAMED);
+        let told: Vec<String> = told
+            .map(|(_, (name, of))| format!("{name} ({})", share(part(**of))))
+            .collect();
+        Self::of(&told, all.len())
+    }
+
+    /// The first of so many.
+    fn of(told: &[String], all: usize) -> Self {
+        let left_out = (all - told.len()) as u64;
+        let text = match (left_out, told.split_last()) {
+            (0, Some((last, []))) => last.clone(),
+            (0, Some((last, rest))) => format!("{} and {last}", rest.join(", ")),
+            (others, Some(_)) => {
+                let others = counted(others, "other", "others");
+                format!("{} and {others}", told.join(", "))
+            }
+            (_, None) => String::new(),
+        };
+        Self { text, left_out }
+    }
 }
 
 #[cfg(test)]

@@ -17,13 +17,22 @@ struct CauseRow<'a> {
     phase: Option<Phase>,
     pages: u64,
     bytes: u64,
+    line: Option<Text<'a>>,
+    own_line: Option<Text<'a>>,
 }
 
-/// A row for each cause of each tree.
+/// A row for each cause of what was recorded, or where nothing was, for each process that is there.
 ///
 /// # Errors
 /// None that is known of.
-pub fn causes(trees: &Trees) -> Result<Vec<u8>, Error> {
+pub fn one(trees: &Trees) -> Result<Vec<u8>, Error> {
+    match trees.trees.iter().any(|tree| tree.recorded.is_some()) {
+        true => causes(trees),
+        false => processes_now(trees),
+    }
+}
+
+pub(super) fn causes(trees: &Trees) -> Result<Vec<u8>, Error> {
     let all = trees.trees.iter().flat_map(|tree| {
         let causes = tree.recorded.iter().flat_map(|recorded| &recorded.causes);
         causes.map(|one| CauseRow {
@@ -36,6 +45,8 @@ pub fn causes(trees: &Trees) -> Result<Vec<u8>, Error> {
             phase: one.phase,
             pages: one.pages,
             bytes: one.pages.saturating_mul(trees.page_bytes),
+            line: one.line.as_deref().map(Text::from),
+            own_line: one.own_line.as_deref().map(Text::from),
         })
     });
     table(all)
@@ -57,6 +68,10 @@ struct ProcessRow<'a> {
     last_anonymous_pages: Option<u64>,
     last_shared_pages: Option<u64>,
     peak_resident_bytes: Option<u64>,
+    command: Text<'a>,
+    ended_unseen: bool,
+    last_swapped_pages: Option<u64>,
+    last_seconds: Option<f64>,
 }
 
 pub(super) fn processes(trees: &Trees) -> Result<Vec<u8>, Error> {
@@ -65,24 +80,28 @@ pub(super) fn processes(trees: &Trees) -> Result<Vec<u8>, Error> {
             .recorded
             .iter()
             .flat_map(|recorded| &recorded.processes);
-        processes.map(|one| ProcessRow {
-            tree: tree.command().into(),
-            pid: one.pid,
-            parent_pid: one.parent_pid,
-            depth: one.depth,
-            ended: one.ended,
-            copied_pages: one.copied_pages,
-            given_back_pages: one.given_back_pages,
-            new_pages: one.new_pages,
-            rewritten_pages: one.rewritten_pages,
-            unknown_pages: one.unknown_pages,
-            shutdown_pages: one.shutdown_pages,
-            last_anonymous_pages: one.last_look.as_ref().map(|look| look.anonymous_pages),
-            last_shared_pages: one.last_look.as_ref().map(|look| look.shared_pages),
-            peak_resident_bytes: one
-                .last_look
-                .as_ref()
-                .and_then(|look| look.peak_resident_bytes),
+        processes.map(|one| {
+            let last = one.last_look.as_ref();
+            ProcessRow {
+                tree: tree.command().into(),
+                pid: one.pid,
+                parent_pid: one.parent_pid,
+                depth: one.depth,
+                ended: one.ended,
+                copied_pages: one.copied_pages,
+                given_back_pages: one.given_back_pages,
+                new_pages: one.new_pages,
+                rewritten_pages: one.rewritten_pages,
+                unknown_pages: one.unknown_pages,
+                shutdown_pages: one.shutdown_pages,
+                last_anonymous_pages: last.map(|look| look.anonymous_pages),
+                last_shared_pages: last.map(|look| look.shared_pages),
+                peak_resident_bytes: last.and_then(|look| look.peak_resident_bytes),
+                command: one.command[..].into(),
+                ended_unseen: one.ended_unseen,
+                last_swapped_pages: last.map(|look| look.swapped_pages),
+                last_seconds: last.map(|look| look.seconds),
+            }
         })
     });
     table(all)
@@ -102,6 +121,12 @@ struct NowRow<'a> {
     unknown_pages: u64,
     new_pages: u64,
     file_pages: u64,
+    command: Text<'a>,
+    own_pages: u64,
+    rewritten_pages: u64,
+    huge_pages: u64,
+    swapped_pages: u64,
+    page_table_bytes: Option<u64>,
 }
 
 /// A row for each process that is there.
@@ -123,6 +148,12 @@ pub fn processes_now(trees: &Trees) -> Result<Vec<u8>, Error> {
             unknown_pages: one.unknown_pages,
             new_pages: one.new_pages,
             file_pages: one.file_pages,
+            command: one.command[..].into(),
+            own_pages: one.own_pages,
+            rewritten_pages: one.rewritten_pages,
+            huge_pages: one.huge_pages,
+            swapped_pages: one.swapped_pages,
+            page_table_bytes: one.page_table_bytes,
         })
     });
     table(all)

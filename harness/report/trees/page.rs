@@ -1,11 +1,12 @@
 //! What the page of a tree of processes says.
 
-use refcow_model::numbers::{bytes, counted, duration, share};
+use refcow_model::numbers::{bytes, count, counted, duration, share};
 use refcow_model::trees::{
     CauseFigures, LastLook, PagesAre, Phase, ProcessFigures, RecordedFigures, RecordedProcess,
     SeenBy, ThreadIs, TreeFigures, Trees,
 };
 
+use super::preloading;
 use crate::charts::{Chart, ChartKind};
 use crate::columns::Columns;
 use crate::page::block::{Block, Item};
@@ -59,6 +60,11 @@ pub(super) fn of(trees: &Trees, charts: &[Chart]) -> Page {
             "causes",
             "Why pages were copied, and who made new ones",
             each(&|tree| causes(tree, &pages)),
+        ),
+        (
+            "preloading",
+            "What all workers made for themselves",
+            each(&|tree| preloading::blocks(tree, trees.page_bytes)),
         ),
         (
             "processes",
@@ -331,20 +337,51 @@ fn process_table<T>(
 }
 
 fn method(tree: &TreeFigures) -> Vec<Block> {
-    let mut blocks = vec![Block::text(
-        "refcow read /proc and had the kernel record page faults; no process was stopped, and nothing was written to any.",
-    )];
+    let mut blocks = vec![Block::text(how(tree))];
     blocks.extend(tree.seen_by.map(|by| {
         Block::text(match by {
             SeenBy::FramesAndMarks => "Which pages are shared, and who wrote, was seen by page frames and the kernel's marks of them.",
             SeenBy::Frames => "Which pages are shared was seen by page frames.",
-            SeenBy::MappedOnce => "As an ordinary user refcow sees whether a page has one user, not who else has it: a page that a parent rewrote between two forks counts as copied.",
+            SeenBy::MappedOnce => "Without page frames, which take root (CAP_SYS_ADMIN), refcow sees whether a page has one user, not who else has it: a page that a parent rewrote between two forks counts as copied.",
         })
     }));
+    if let Some(why) = &tree.objects_unseen {
+        blocks.push(Block::text(format!(
+            "Nothing is said of this Python's objects: {why}."
+        )));
+    }
     if let Some(recorded) = &tree.recorded {
         blocks.extend(limits(recorded));
     }
     blocks
+}
+
+/// What was done to the processes.
+fn how(tree: &TreeFigures) -> String {
+    let Some(recorded) = &tree.recorded else {
+        return "refcow read /proc; no process was stopped, and nothing was written to any."
+            .to_owned();
+    };
+    let lines = recorded.lines.as_ref().map(|lines| match lines.one_in {
+        1 => "each thread stood still for a moment at its page faults".to_owned(),
+        number => {
+            format!(
+                "each thread stood still for a moment at one page fault in {}",
+                count(number)
+            )
+        }
+    });
+    let end = (recorded.without_last_look.is_some()
+        || recorded.processes.iter().any(|one| one.last_look.is_some()))
+    .then(|| "processes stood still for a moment at their ends".to_owned());
+    let stood: Vec<String> = lines.into_iter().chain(end).collect();
+    let stood = match stood.is_empty() {
+        true => "no process was stopped".to_owned(),
+        false => stood.join(", "),
+    };
+    format!(
+        "refcow read /proc and had the kernel record page faults; {stood}; nothing was written to any process."
+    )
 }
 
 fn limits(recorded: &RecordedFigures) -> Vec<Block> {
@@ -357,7 +394,7 @@ fn limits(recorded: &RecordedFigures) -> Vec<Block> {
         ));
     }
     if !recorded.with_kernel_writes {
-        warn("Pages that the kernel wrote for a system call are in no figure of the recording: that takes root or CAP_PERFMON.".to_owned());
+        warn("Pages that the kernel wrote for a system call are in no figure of the recording: that takes CAP_PERFMON, which root has outside of containers.".to_owned());
     }
     if let Some(why) = &recorded.shutdown_unseen {
         warn(format!(

@@ -54,6 +54,7 @@ pub(in crate::trees) fn tree(
 ) -> TreeFigures {
     TreeFigures {
         python: None,
+        objects_unseen: None,
         seen_by: None,
         processes: Vec::new(),
         total: None,
@@ -136,42 +137,39 @@ fn what_has_most_bytes_is_told_first_with_what_to_do() {
 }
 
 #[test]
-fn what_is_written_at_the_end_is_a_finding_of_its_own() {
+fn what_workers_write_at_their_end_is_a_finding_of_its_own_and_what_their_parent_does_is_none() {
     let at_end = |mut one: CauseFigures| {
         one.phase = Some(Phase::Shutdown);
         one
     };
-    let tree = tree(
-        Vec::new(),
-        vec![
-            cause(
-                PagesAre::Copied,
-                Cause::Gc,
-                "list",
-                "deduce_unreachable",
-                100,
-            ),
-            at_end(cause(
-                PagesAre::Copied,
-                Cause::Gc,
-                "list",
-                "gc_collect_main",
-                200,
-            )),
+    let ends = |depth: u64, shutdown_pages: u64| RecordedProcess {
+        copied_pages: 300,
+        shutdown_pages: Some(shutdown_pages),
+        ..process(depth, 1 + i32::try_from(depth).unwrap(), 1, 50)
+    };
+    let of = |processes| {
+        let causes = vec![
+            cause(PagesAre::Copied, Cause::Gc, "list", "collect", 100),
+            at_end(cause(PagesAre::Copied, Cause::Gc, "list", "collect", 200)),
             at_end(cause(PagesAre::New, Cause::Unattributed, "x", "malloc", 50)),
-        ],
-    );
-    let found = findings(&tree, PAGE);
+        ];
+        findings(&tree(processes, causes), PAGE)
+    };
+    let found = of(vec![ends(0, 900), ends(1, 250)]);
     let told: Vec<(&str, u64)> = found
         .iter()
         .map(|one| (&one.id[..], one.bytes / PAGE))
         .collect();
     assert_eq!(told, [("shutdown", 250), ("collections", 100)]);
     assert!(
-        found[0].says.contains("(71.4 % of all they did)"),
+        found[0]
+            .says
+            .ends_with("ending: 71.4 % of all that they copied, made or wrote to."),
         "{}",
         found[0].says
     );
+    let found = of(vec![ends(0, 900), ends(1, 0)]);
+    assert!(found.iter().all(|one| one.id != "shutdown"), "{found:?}");
 }
 
 #[test]
@@ -303,6 +301,8 @@ fn modules_that_workers_imported_are_named_by_their_packages() {
     let says = said(&["_uuid.so"], Some(&modules));
     let expected = "; all have imported email, xml.dom, uuid and 1 other since the fork; all have loaded _uuid.so since the fork. Made by";
     assert!(says.contains(expected), "{says}");
+    let left_out = |modules| findings(&alike(&[], Some(modules)), PAGE)[0].left_out;
+    assert_eq!((left_out(&modules), left_out(&modules[..3])), (1, 0));
     for (libraries, modules) in [(&[][..], Some(&[][..])), (&[], None)] {
         let says = said(libraries, modules);
         assert!(says.contains("at the same addresses. Made by"), "{says}");

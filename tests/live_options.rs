@@ -1,0 +1,150 @@
+//! What the commands for trees say of their options, of names, of terminals, and of what runs on when they end.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use rstest::rstest;
+
+use crate::common::{REFCOW, Target, cannot_record, python, run};
+
+#[rstest]
+#[case("--every", &["--every", "2s"])]
+#[case("--lines", &["--lines"])]
+#[case("--lines", &["--lines", "--own", "."])]
+#[case("--by", &["--by", "line"])]
+#[case("--save-baseline", &["--save-baseline", "none"])]
+#[case("--baseline", &["--baseline", "none"])]
+fn with_one_look_what_needs_a_recording_is_refused(#[case] option: &str, #[case] words: &[&str]) {
+    let output = run::run(&[&["attach", "1", "--for", "0"], words].concat());
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("error: {option} has no effect with --for 0, ");
+    assert!(
+        error.starts_with(&expected) && error.contains("\nhelp: leave it out, or record"),
+        "{error}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[rstest]
+#[case(&["attach", "1", "--format", "csv", "--by", "type"])]
+#[case(&["run", "--format", "json", "--by", "line", "--", "true"])]
+fn what_has_every_cause_is_not_grouped(#[case] words: &[&str]) {
+    let output = run::run(words);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "error: --by has no effect with --format json and csv, which have every cause";
+    assert!(error.starts_with(expected), "{error}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Two processes that wait.
+const TREE: &str = "import os, sys
+if os.fork() == 0: sys.stdin.read(); os._exit(0)
+print(os.getpid(), flush=True)
+sys.stdin.read()";
+
+#[test]
+fn a_name_means_the_python_that_runs_it_and_not_what_started_that() {
+    let folder = tempfile::tempdir().unwrap();
+    // Another run of these tests may have one at the same time.
+    let name = format!("wrapped_{}.py", std::process::id());
+    let script = folder.path().join(&name);
+    std::fs::write(&script, TREE).unwrap();
+    let mut timeout = Command::new("timeout");
+    timeout.args(["--foreground", "600", python()]).arg(&script);
+    let mut target = Target::start(timeout);
+    let parent = target.line();
+    let mut reads = Command::new("tail");
+    let mut reads = reads
+        .arg("-f")
+        .arg(&script)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let table = run::run(&["attach", &name, "--for", "0"]);
+    reads.kill().unwrap();
+    reads.wait().unwrap();
+    let said = String::from_utf8_lossy(&table.stdout);
+    assert!(table.status.success(), "{table:?}");
+    assert!(said.contains(": 2 processes, CPython 3."), "{said}");
+    assert!(said.contains(&format!("\n{parent} ")), "{said}");
+}
+
+/// Runs a command on a terminal so many columns wide, and prints the widest line that it wrote.
+const ON_TERMINAL: &str = r"
+import fcntl, os, pty, re, struct, sys, termios
+width = int(sys.argv[1])
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('HHHH', 40, width, 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+shown = b''
+try:
+    while part := os.read(terminal, 65536): shown += part
+except OSError:
+    pass
+status = os.waitpid(child, 0)[1]
+lines = shown.decode().replace('\r', '').split('\n')
+print(status, max(map(len, lines)))
+print('\n'.join(lines))
+";
+
+#[rstest]
+#[case(60)]
+#[case(132)]
+fn what_run_writes_is_as_wide_as_the_terminal(#[case] width: usize) {
+    if cannot_record("refcow run") {
+        return;
+    }
+    let program = "import os
+if os.fork() == 0:
+    data = [str(n) for n in range(50000)]
+    os._exit(0)
+os.wait()";
+    let columns = width.to_string();
+    let mut terminal = Command::new(python());
+    terminal
+        .args(["-c", ON_TERMINAL, &columns, REFCOW, "run", "--"])
+        .args([python(), "-c", program]);
+    let printed = run::succeeded("a terminal", run::output(&mut terminal));
+    let (first, shown) = printed.split_once('\n').unwrap();
+    let (status, widest) = first.split_once(' ').unwrap();
+    let widest: usize = widest.parse().unwrap();
+    assert_eq!(status, "0", "{shown}");
+    assert!((width * 7 / 10..=width).contains(&widest), "{shown}");
+}
+
+#[rstest]
+#[case::in_the_table(&["-q"])]
+#[case::where_the_table_is_elsewhere(&["--output", "/dev/null"])]
+fn processes_that_outlive_the_program_are_named(#[case] options: &[&str]) {
+    if cannot_record("refcow run") {
+        return;
+    }
+    let program = "import os, sys
+pid = os.fork()
+if pid == 0: sys.stdin.read(); os._exit(0)
+print(pid, flush=True)";
+    let mut refcow = Command::new(REFCOW);
+    refcow.arg("run").args(options);
+    refcow.args(["--", python(), "-c", program]);
+    let mut refcow = refcow
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What runs on has all of these, too, until its input ends.
+    let (input, output) = (refcow.stdin.take(), refcow.stdout.take().unwrap());
+    let errors = refcow.stderr.take().unwrap();
+    let mut daemon = String::new();
+    BufReader::new(output).read_line(&mut daemon).unwrap();
+    let status = refcow.wait().unwrap();
+    drop(input);
+    let told: Vec<String> = BufReader::new(errors).lines().map(Result::unwrap).collect();
+    let told = told.join(" ");
+    let daemon = daemon.trim();
+    let expected = format!(
+        "1 process forked from it runs on: {daemon}. To record what it does now: refcow attach {daemon}."
+    );
+    assert!(status.success() && told.contains(&expected), "{told}");
+}
