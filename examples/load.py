@@ -14,6 +14,7 @@ import threading
 import time
 
 CLIENTS = 4
+PAUSE = 0.01
 
 
 def send_requests(path, answered):
@@ -26,7 +27,8 @@ def send_requests(path, answered):
                     answered.set()
         except OSError:
             # It does not listen yet, or no longer.
-            time.sleep(0.01)
+            pass
+        time.sleep(PAUSE)
 
 
 if __name__ == "__main__":

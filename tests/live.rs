@@ -282,26 +282,6 @@ if __name__ == '__main__':
 }
 
 #[test]
-fn a_tree_is_found_by_its_name_and_shown_as_a_table() {
-    let folder = tempfile::tempdir().unwrap();
-    // Another run of these tests may have one at the same time.
-    let name = format!("sharing_of_pages_{}.py", std::process::id());
-    let script = folder.path().join(&name);
-    std::fs::write(&script, include_str!("live/tree.py")).unwrap();
-    let mut command = Command::new(python());
-    command.arg(&script);
-    let mut target = Target::start(command);
-    let parent = target.numbers()[0];
-    let worker = target.say("fork");
-    target.say("1 write 256");
-    let table = run::stdout(&["attach", &name, "--for", "0"]);
-    assert!(table.contains("2 processes, CPython 3."), "{table}");
-    assert!(table.contains(&format!("\n{parent} ")), "{table}");
-    assert!(table.contains(&format!("\n  {worker} ")), "{table}");
-    assert!(table.contains("if no page were shared"), "{table}");
-}
-
-#[test]
 fn looking_leaves_a_tree_as_it_was() {
     let (_target, parent, workers) = known_tree(None);
     let all = [parent, workers[0], workers[1]];

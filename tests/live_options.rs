@@ -36,37 +36,39 @@ fn what_has_every_cause_is_not_grouped(#[case] words: &[&str]) {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Two processes that wait.
-const TREE: &str = "import os, sys
-if os.fork() == 0: sys.stdin.read(); os._exit(0)
-print(os.getpid(), flush=True)
-sys.stdin.read()";
-
 #[test]
-fn a_name_means_the_python_that_runs_it_and_not_what_started_that() {
+fn a_name_means_the_python_that_runs_it_and_not_what_started_that_or_has_its_file_open() {
     let folder = tempfile::tempdir().unwrap();
     // Another run of these tests may have one at the same time.
-    let name = format!("wrapped_{}.py", std::process::id());
+    let name = format!("sharing_of_pages_{}.py", std::process::id());
     let script = folder.path().join(&name);
-    std::fs::write(&script, TREE).unwrap();
+    std::fs::write(&script, include_str!("live/tree.py")).unwrap();
     let mut timeout = Command::new("timeout");
     timeout.args(["--foreground", "600", python()]).arg(&script);
     let mut target = Target::start(timeout);
-    let parent = target.line();
-    let mut reads = Command::new("tail");
-    let mut reads = reads
+    let parent = target.numbers()[0];
+    let worker = target.say("fork");
+    target.say("1 write 256");
+    let mut tail = Command::new("tail");
+    let mut tail = tail
         .arg("-f")
         .arg(&script)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let table = run::run(&["attach", &name, "--for", "0"]);
-    reads.kill().unwrap();
-    reads.wait().unwrap();
-    let said = String::from_utf8_lossy(&table.stdout);
-    assert!(table.status.success(), "{table:?}");
-    assert!(said.contains(": 2 processes, CPython 3."), "{said}");
-    assert!(said.contains(&format!("\n{parent} ")), "{said}");
+    let output = run::run(&["attach", &name, "--for", "0"]);
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains(": 2 processes, CPython 3."), "{table}");
+    assert!(table.contains(&format!("\n{parent} ")), "{table}");
+    assert!(table.contains(&format!("\n  {worker} ")), "{table}");
+    let words: Vec<&str> = table.split_whitespace().collect();
+    assert!(
+        words.join(" ").contains("if no page were shared"),
+        "{table}"
+    );
 }
 
 /// Runs a command on a terminal so many columns wide, and prints the widest line that it wrote.

@@ -8,7 +8,7 @@ use super::document::{
     LastLook, ProcessFigures, RecordedFigures, RecordedProcess, TreeFigures, Trees,
 };
 use super::watch::Moment;
-use crate::numbers::{bytes, count, counted, duration};
+use crate::numbers::{bytes, count, counted, duration, one_or_several};
 use crate::observe::page_size;
 use crate::report::Columns;
 
@@ -67,8 +67,9 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
     }
     if let Some(closed @ 1..) = trees.closed {
         let words = counted(closed, "process is", "processes are");
+        let whom = one_or_several(closed, "it", "them");
         let words = format!(
-            "{words} not among these, as you may not look at them: that takes CAP_SYS_PTRACE, which root has outside of containers."
+            "{words} not among these, as you may not look at {whom}: that takes CAP_SYS_PTRACE, which root has outside of containers."
         );
         text += &prose(&words, width, "");
     }

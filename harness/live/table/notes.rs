@@ -29,7 +29,13 @@ fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
     if lines.not_traced_processes > 0 {
         let processes = counted(lines.not_traced_processes, "process was", "processes were");
         notes.push(format!(
-            "warning: {processes} not looked at: they ended, or were forked, before refcow traced them."
+            "warning: {processes} not looked at: {} before refcow traced {}.",
+            one_or_several(
+                lines.not_traced_processes,
+                "it ended, or was forked,",
+                "they ended, or were forked,"
+            ),
+            one_or_several(lines.not_traced_processes, "it", "them"),
         ));
     }
     for one in &lines.not_traced {
@@ -60,7 +66,8 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
     if recorded.lost_faults > 0 {
         let lost = counted(recorded.lost_faults, "page fault", "page faults");
         notes.push(format!(
-            "warning: {lost} left no record; the pages are not among these."
+            "warning: {lost} left no record: what {} wrote is not among these.",
+            one_or_several(recorded.lost_faults, "it", "they"),
         ));
     }
     if !recorded.with_kernel_writes {
@@ -77,7 +84,8 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
     for one in recorded.without_last_look.iter().flatten() {
         let processes = counted(one.number, "process was", "processes were");
         notes.push(format!(
-            "{processes} not looked at when they ended: {}.",
+            "{processes} not looked at when {} ended: {}.",
+            one_or_several(one.number, "it", "they"),
             one.reason
         ));
     }
@@ -168,7 +176,7 @@ fn unseen(recorded: &RecordedFigures) -> Vec<String> {
     if workers > 0 {
         let workers = counted(workers, "process", "processes");
         notes.push(format!(
-            "{workers} had ended before refcow looked at them: what they wrote where their parents have a page counts as copied, all else is unknown."
+            "{workers} had ended before refcow looked: what was written where a parent has a page counts as copied, all else is unknown."
         ));
     }
     notes
@@ -179,9 +187,13 @@ pub(super) fn of_unseen_programs(all: &[UnseenProgram]) -> Option<String> {
     let number: u64 = all.iter().map(|one| one.number).sum();
     let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
     let programs = counted(number, "program", "programs");
+    let [what, are] = match number {
+        1 => ["it runs", "is"],
+        _ => ["they run", "are"],
+    };
     (number > 0).then(|| {
         format!(
-            "{programs} had ended before refcow saw what they run, and are in no tree: {}.",
+            "{programs} had ended before refcow saw what {what}, and {are} in no tree: {}.",
             named(&names)
         )
     })
