@@ -328,4 +328,64 @@ mod tests {
             assert!(widest <= Some(width.into()), "{text}");
         }
     }
+
+    /// Files with texts that tell what to do, and the commands that can print them. What `refcow reproduce` runs is a command of
+    /// these.
+    const ADVISING: [(&str, &[&str]); 10] = [
+        ("driver/error.rs", &MEASURING),
+        ("experiment/dataset.rs", &MEASURING),
+        ("experiment/calibration.rs", &MEASURING),
+        ("experiment/sharing/error.rs", &["sharing", "claims"]),
+        ("python/error.rs", &MEASURING),
+        ("python/probe.rs", &MEASURING),
+        ("deadlock.rs", &MEASURING),
+        // Of a user's own file and its parameters.
+        ("raised.rs", &["measure", "advise", "sharing"]),
+        ("fixtures/error.rs", &["measure", "advise", "sharing"]),
+        ("variables.rs", &["measure", "advise", "sharing"]),
+    ];
+    const MEASURING: [&str; 5] = ["measure", "advise", "claims", "sharing", "facts"];
+
+    #[test]
+    fn an_option_that_a_text_names_is_one_of_the_command_that_prints_it() {
+        let program = Cli::command();
+        let has = |command: &str, option: &str| {
+            let mut all = program.get_subcommands();
+            let command = all.find(|one| one.get_name() == command).unwrap();
+            command
+                .get_arguments()
+                .any(|one| one.get_long() == Some(option))
+        };
+        // Of docker, and what separates arguments.
+        let others = ["shm-size", ""];
+        for (file, commands) in ADVISING {
+            let path = format!("{}/harness/{file}", env!("CARGO_MANIFEST_DIR"));
+            let source = std::fs::read_to_string(path).unwrap();
+            let mut named = 0;
+            // What stands between quotation marks.
+            let source = source.replace("\\\"", "'").replace("'\"'", "");
+            for text in source.split('"').skip(1).step_by(2) {
+                let of = text
+                    .split_once("`refcow ")
+                    .and_then(|(_, rest)| rest.split(['`', ' ']).next());
+                let options = text.match_indices("--").filter(|(place, _)| {
+                    !text[..*place]
+                        .ends_with(|before: char| before.is_alphanumeric() || before == '-')
+                });
+                for (place, _) in options {
+                    let end = |letter: char| !letter.is_ascii_lowercase() && letter != '-';
+                    let option = text[place + 2..].split(end).next().unwrap();
+                    let commands = of.map_or(commands.to_vec(), |one| vec![one]);
+                    for command in commands.into_iter().filter(|_| !others.contains(&option)) {
+                        assert!(
+                            has(command, option),
+                            "{file}: {command} has no --{option}: {text}"
+                        );
+                        named += 1;
+                    }
+                }
+            }
+            assert!(named > 0, "{file}");
+        }
+    }
 }

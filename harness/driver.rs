@@ -14,4 +14,5 @@ pub use error::DriverError;
 pub(crate) use error::out_of_turn;
 pub use fork::Forked;
 pub use launch::{Launch, Surroundings};
+pub use requests::Comparison;
 pub use subject::Subject;

@@ -32,6 +32,18 @@ pub fn help(raised: &Raised, around: Around<'_>) -> String {
     MEND.into()
 }
 
+/// Whether the last call before an exception was one of code that refcow brings or writes.
+pub fn is_ours(raised: &Raised) -> bool {
+    let files = raised
+        .traceback
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("File \""));
+    let ours = ["python_fixtures/remedies/", "<remedy>", "<string>"];
+    files
+        .last()
+        .is_some_and(|file| ours.iter().any(|name| file.starts_with(name)))
+}
+
 /// The lines of all exceptions that it tells of, the last first: one may be the reason of another.
 fn exceptions(raised: &Raised) -> impl Iterator<Item = &str> {
     let all = std::iter::once(&raised.summary[..]).chain(raised.traceback.lines().rev());
@@ -178,6 +190,21 @@ mod tests {
             summary: summary.into(),
             traceback: traceback.into(),
         }
+    }
+
+    #[test]
+    fn an_exception_is_of_whose_code_was_called_last() {
+        let text = |files: [&str; 2]| {
+            let frames = files.map(|file| format!("  File \"{file}\", line 1, in f\n    f()\n"));
+            format!(
+                "Traceback (most recent call last):\n{}KeyError: 1\n",
+                frames.concat()
+            )
+        };
+        let ours = |files| is_ours(&raised("KeyError: 1", &text(files)));
+        assert!(ours(["python_fixtures/remedies/places.py", "<remedy>"]));
+        assert!(!ours(["<remedy>", "/home/me/mine.py"]));
+        assert!(!ours(["python_fixtures/ints.py", "mine.py"]));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 const REMEDIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python_fixtures/remedies");
 const SHAPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/remedies.py");
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/same_results.py");
+const COMPARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/subject/compare.py");
 const PLAIN_FORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/plain_fork.py");
 const RECORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/records.py");
 /// Those of that file.
@@ -43,9 +45,13 @@ fn what_takes_the_place_of_data_of_any_shape_does_what_the_data_does(
     #[values("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")] series: &str,
 ) {
     by_python::each(series, "advise_code", |interpreter| {
-        let mut command = Command::new(by_python::path(interpreter));
-        let printed = said(command.args([SHAPES, REMEDIES]));
-        assert_eq!(printed.trim_end(), "all do the same");
+        for (arguments, says) in [
+            ([SHAPES, REMEDIES], "all do the same"),
+            ([RESULTS, COMPARE], "all are told apart"),
+        ] {
+            let mut command = Command::new(by_python::path(interpreter));
+            assert_eq!(said(command.args(arguments)).trim_end(), says);
+        }
     });
 }
 

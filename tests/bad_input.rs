@@ -320,7 +320,7 @@ fn sizes_that_a_fixture_cannot_have_are_bad_input() {
         .says("28 or more in steps of 4, not 5")
         .refuses(
             2,
-            "ints cannot be built with --count 1000000 --item-bytes 5",
+            "ints cannot be built with count=1000000 and item_bytes=5",
             "sizes that it can have",
         );
 }

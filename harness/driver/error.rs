@@ -74,9 +74,7 @@ pub enum DriverError {
     },
     /// It took too long.
     #[error("the {who} did not finish {doing} within {} s", limit.as_secs_f64())]
-    #[diagnostic(help(
-        "give it longer with --timeout, or smaller data with --count, --item-bytes or --set"
-    ))]
+    #[diagnostic(help("give it longer with --timeout, or give it less data"))]
     TimedOut {
         /// Parent or child.
         who: &'static str,

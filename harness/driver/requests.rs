@@ -18,6 +18,16 @@ use crate::protocol::{
     Reply, Request, Started, WITNESS,
 };
 
+/// What a visit does with other objects in the place of the data.
+pub struct Comparison {
+    /// Why that is not the same, if it is not.
+    pub differs: Option<String>,
+    /// Whether the visit returned anything to tell by.
+    pub returned: bool,
+    /// Parts of the data of which nobody knows whether the visit changes them.
+    pub unseen: Vec<String>,
+}
+
 impl Subject {
     /// Starts Python.
     ///
@@ -193,8 +203,8 @@ impl Subject {
 
     /// Has it do with the data what a remedy does; how many seconds it took and whether it made
     /// another object in its place, which [`adopt`](Self::adopt) puts there.
-    pub fn before_fork(&mut self, name: &str) -> Result<(f64, bool), DriverError> {
-        let doing = format!("preparing the data ({name})");
+    pub fn before_fork(&mut self, title: &str) -> Result<(f64, bool), DriverError> {
+        let doing = format!("running before_fork() ({title})");
         self.remedied(&Request::BeforeFork, &doing)
     }
 
@@ -231,16 +241,23 @@ impl Subject {
         Ok(seconds)
     }
 
-    /// Has a forked process make a visit with the data and with what a remedy made of it: why that
-    /// is not the same, if it is not, and whether the visit returned anything to tell by.
+    /// Has a forked process make a visit with the data and with what a remedy made of it.
     ///
     /// # Errors
     /// As [`DriverError`] tells. After all but a time limit the subject is as before.
-    pub fn compare(&mut self, visit: &str) -> Result<(Option<String>, bool), DriverError> {
+    pub fn compare(&mut self, visit: &str) -> Result<Comparison, DriverError> {
         let doing = format!("visiting other objects in the place of the data ({visit})");
         let forked = self.fork_one(Job::Compare { name: visit.into() })?;
         let compared = match self.hear(&forked[0], &doing) {
-            Ok(ChildMessage::Compared { differs, returned }) => Ok((differs, returned)),
+            Ok(ChildMessage::Compared {
+                differs,
+                returned,
+                unseen,
+            }) => Ok(Comparison {
+                differs,
+                returned,
+                unseen,
+            }),
             Ok(other) => return Err(out_of_turn(&doing, &other)),
             // It waits to be dismissed.
             Err(error @ DriverError::Raised { .. }) => Err(error),

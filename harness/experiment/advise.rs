@@ -1,13 +1,14 @@
 //! What could be done about the memory that a dataset's visits copy and make: each remedy in a subject
 //! of its own, with the same visits, counted in the same way.
 
+mod again;
 mod planning;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::planning::{Planned, plan_for};
-use self::trial::{RemedyVisit, Trial, attempt, times};
+use self::trial::{RemedyVisit, Trial, Which, attempt, times};
 use super::dataset::{DatasetError, build};
 use super::measure::{FailedVisit, Measured, visit_all};
 use super::plan::{Dataset, Plan};
@@ -17,10 +18,10 @@ use crate::advice::{
 };
 use crate::driver::{Launch, Subject};
 use crate::fixtures::EXIT;
-use crate::model::{self, Advice, Cause, MeasuredAgain, Measurement, Tried, Warning};
+use crate::model::{self, Advice, Cause, Measurement, Tried, Warning};
 use crate::observe::{page_size, rss_bytes};
 use crate::python::ReadyInterpreter;
-use crate::remedies::{Remedy, remedies, remedy};
+use crate::remedies::{Remedy, remedies};
 
 /// What came of one dataset.
 pub struct Advised {
@@ -162,8 +163,12 @@ impl Trials<'_> {
                                 advice.helps(&figures(remedy, advice, measurement))
                             })
                         };
-                        let tried = (remedy, planned, true);
-                        attempt(plan, dataset, tried, launch, &saves, &mut counted)?
+                        let which = Which {
+                            remedy,
+                            planned,
+                            compare: true,
+                        };
+                        attempt(plan, dataset, which, launch, &saves, &mut counted)?
                     }
                 };
                 match trial {
@@ -251,50 +256,6 @@ impl Trials<'_> {
         };
         !remedy.huge || as_it_is.is_some_and(is_huge)
     }
-
-    /// Measures the best remedy of each visit a second time.
-    fn again(
-        &self,
-        all: &mut [Advice],
-        step: &mut dyn FnMut(Step<'_>),
-    ) -> Result<(), DatasetError> {
-        let mut best: BTreeMap<(String, Vec<String>), Vec<String>> = BTreeMap::new();
-        for advice in all.iter() {
-            if let Some(tried) = advice.best() {
-                let key = (tried.remedy.clone(), tried.code.clone());
-                best.entry(key).or_default().push(advice.visit.clone());
-            }
-        }
-        for ((name, code), visits) in best {
-            let Some(remedy) = remedy(&name) else {
-                continue;
-            };
-            let dataset = &Dataset {
-                visits,
-                ..self.dataset.clone()
-            };
-            let planned = Planned {
-                code: code.join("\n") + "\n",
-                ..Planned::default()
-            };
-            // That it does the same is known by now, and how long it takes.
-            let tried = (remedy, &planned, false);
-            let trial = attempt(self.plan, dataset, tried, self.launch, &|_| false, step)?;
-            let Ok(trial) = trial else {
-                continue;
-            };
-            for advice in all.iter_mut() {
-                if let Some(Ok((measurement, _))) = trial.visits.get(&advice.visit) {
-                    advice.measured_again = Some(Box::new(MeasuredAgain {
-                        saved_bytes: saved(advice, measurement),
-                        tree: advice.tree.and(measurement.tree_bytes(page_size())),
-                        measurement: measurement.clone(),
-                    }));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Nothing yet, on this visit.
@@ -344,13 +305,22 @@ fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &RemedyVisit)
                 .unwrap_or_default(),
             refreeze_bytes: trial.refreeze_bytes,
             replaced: lines(&trial.planned.replaced),
-            kept: lines(&trial.planned.kept),
+            kept: lines(&kept(trial, &advice.visit)),
             code: trial.planned.code.lines().map(model::printable).collect(),
             compared: *compared,
             ..figures(remedy, advice, measurement)
         },
         Err(reason) => does_not_apply(remedy, reason),
     }
+}
+
+/// What stays as it is, and what is not known of it.
+fn kept(trial: &Trial, visit: &str) -> Vec<String> {
+    let unseen = trial.unseen.get(visit).into_iter().flatten();
+    let unseen = unseen.map(|part| {
+        format!("{part} cannot be pickled, so refcow does not know whether {visit} changes it")
+    });
+    trial.planned.kept.iter().cloned().chain(unseen).collect()
 }
 
 /// What refcow says and what the user has named, as a document may hold them.

@@ -91,7 +91,7 @@ pub enum CalibrationError {
         crate::numbers::bytes(*needed_bytes),
         crate::numbers::bytes(*available_bytes)
     )]
-    #[diagnostic(help("choose fewer --pages"))]
+    #[diagnostic(help("free memory, or with `refcow calibrate` choose fewer --pages"))]
     TooLarge {
         /// How many were asked for.
         pages: u64,

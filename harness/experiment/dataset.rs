@@ -10,6 +10,7 @@ use crate::fixtures::{self, Fixture};
 use crate::machine::{self, MachineError, MemoryLimits};
 use crate::model::{self, Warning};
 use crate::protocol::{self, Arguments, BuiltWith, Footprint, ModuleSource, Size};
+use crate::raised;
 
 /// Why a dataset was not measured.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -30,7 +31,7 @@ pub enum DatasetError {
         help: Option<String>,
     },
     /// The fixture does not take these sizes: it raised ValueError over them.
-    #[error("{fixture} cannot be built with --count {} --item-bytes {}: {}\n\n{}", size.count, size.item_bytes, raised.summary, raised.traceback.trim_end())]
+    #[error("{fixture} cannot be built with count={} and item_bytes={}: {}\n\n{}", size.count, size.item_bytes, raised.summary, raised.traceback.trim_end())]
     #[diagnostic(help("choose sizes that it can have; `refcow fixtures` tells its defaults"))]
     Refused {
         /// Which.
@@ -53,7 +54,7 @@ pub enum DatasetError {
         crate::numbers::bytes(*available_bytes)
     )]
     #[diagnostic(help(
-        "choose a smaller --count, --item-bytes or --children, or try all the same with --force"
+        "choose smaller data or fewer --children, or try all the same with --force"
     ))]
     TooLarge {
         /// Which.
@@ -78,7 +79,7 @@ pub enum DatasetError {
         crate::numbers::bytes(*free_bytes)
     )]
     #[diagnostic(help(
-        "choose a smaller --count or --item-bytes, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), \
+        "choose smaller data, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), \
          or try all the same with --force"
     ))]
     ShmTooSmall {
@@ -130,6 +131,16 @@ impl DatasetError {
     /// Whether what was measured raised an exception, and has ended orderly.
     pub(super) fn is_exception(&self) -> bool {
         matches!(self.subject(), Some(DriverError::Raised { .. }))
+    }
+
+    /// What code that refcow wrote raised, if it was that.
+    pub(super) fn raised_by_refcow(&self) -> Option<String> {
+        match self.subject()? {
+            DriverError::Raised { raised, .. } if raised::is_ours(raised) => {
+                Some(model::one_line(&raised.summary))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the user ended the run.

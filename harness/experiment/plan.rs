@@ -238,7 +238,7 @@ impl Plan {
     /// How often [`Step::Done`](super::Step::Done) will come for a dataset that is to be advised
     /// on: for it as it is, for each remedy, for the best a second time, and for why none helps.
     pub(super) fn steps_of_advice(&self, dataset: &Dataset) -> usize {
-        self.steps_of_visits(dataset) * (remedies().len() + 3)
+        self.steps_of_visits(dataset) * (remedies().len() + 4)
     }
 
     /// How often [`Step::Done`](super::Step::Done) will come for each interpreter.

@@ -244,7 +244,7 @@ fn available() -> Finding {
                     Availability::Limited,
                     found,
                     "the default size of the three lists, which is refused if it does not fit",
-                    "end other programs, raise the cgroup's limit, or choose a smaller --count",
+                    "end other programs, raise the cgroup's limit, or choose smaller data",
                 )
             }
         }

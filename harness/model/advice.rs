@@ -5,7 +5,7 @@ mod nothing;
 use crate::compare::TOLERANCE;
 use crate::numbers::{bytes, share, signed_bytes};
 use crate::remedies::{remedies, title};
-use crate::{Advice, Measurement, Tried};
+use crate::{Advice, Measurement, TreeBytes, Tried};
 
 /// A time must be so much longer or shorter to be another.
 const LEAST_CHANGE: f64 = 0.05;
@@ -26,6 +26,13 @@ pub fn tree_noise_bytes(as_it_is: &Measurement, page_size_bytes: u64) -> u64 {
     let processes = as_it_is.children.len() as u64 + 1;
     let part = (own_bytes(as_it_is, page_size_bytes) as f64 * TOLERANCE.share) as u64;
     part.max(TOLERANCE.pages * page_size_bytes * processes)
+}
+
+/// The same once the data as it is was measured a second time: nothing that is no more than twice as much as it differed by
+/// is a saving.
+pub fn tree_noise_of(advice: &Advice, again: TreeBytes) -> Option<u64> {
+    let apart = advice.tree?.end.abs_diff(again.end);
+    Some(advice.tree_noise_bytes?.max(apart.saturating_mul(2)))
 }
 
 /// Bytes that a child copied, of the children the most.
@@ -221,7 +228,8 @@ fn again(advice: &Advice, best: &Tried) -> String {
     let trees = advice.tree.zip(best.tree).zip(again.tree);
     let (told, apart, noise) = match trees {
         Some(((tree, with), again)) => {
-            let (first, second) = (tree.saved_by(with), tree.saved_by(again));
+            let plain = best.second.map_or(tree, |second| second.as_it_is);
+            let (first, second) = (tree.saved_by(with), plain.saved_by(again));
             let noise = advice.tree_noise_bytes.unwrap_or(0);
             let at_peak = first.peak.abs_diff(first.end) > advice.peak_noise();
             let mut told = signed_bytes(second.end);

@@ -74,6 +74,8 @@ pub struct Remedy {
 pub enum Given {
     /// The modules that the visit imported.
     Imported,
+    /// How many bytes it may take: more helps nobody.
+    Room,
 }
 
 /// Visits that a remedy is for.
@@ -110,6 +112,11 @@ impl Remedy {
     pub fn code_for(&self, visit: &str) -> Option<String> {
         let code = self.code.as_deref()?.trim_start();
         Some(code.replace("{visit}", visit))
+    }
+
+    /// Whether its code does nothing until it is called.
+    pub fn only_calls(&self) -> bool {
+        self.code.is_some() && !self.huge
     }
 
     /// Whether a series of CPython has it.

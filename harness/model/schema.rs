@@ -33,7 +33,7 @@ mod verdicts;
 mod version;
 mod warning;
 
-pub use advice::{Advice, Compared, MeasuredAgain, Tried};
+pub use advice::{Advice, Compared, MeasuredAgain, SecondTrial, Tried};
 pub use alternative::{
     AfterKill, Alternative, AlternativeSummary, Contents, Leftover, Receiver, StartMethod,
 };

@@ -98,6 +98,9 @@ pub enum ChildMessage {
         differs: Option<String>,
         /// Whether it returned anything to tell by.
         returned: bool,
+        /// Parts of the data that cannot be pickled: whether the visit changes them is not known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unseen: Vec<String>,
     },
     /// What a remedy would do with the data, as `json.dumps` writes what the function returned.
     Planned(Value),

@@ -25,8 +25,12 @@ pub(crate) fn compare(
     visit.py().run(source, Some(&names), None)?;
     let compare = names.get_item("compare")?;
     let compare = compare.ok_or_else(|| PyValueError::new_err("compare.py does not compare"))?;
-    let (differs, returned) = compare.call1((visit, data, replacement))?.extract()?;
-    Ok(ChildMessage::Compared { differs, returned })
+    let (differs, returned, unseen) = compare.call1((visit, data, replacement))?.extract()?;
+    Ok(ChildMessage::Compared {
+        differs,
+        returned,
+        unseen,
+    })
 }
 
 /// What a remedy would do with the data. For a process that ends with this, too.

@@ -8,7 +8,8 @@ from array import array as _array
 from collections import deque
 from collections.abc import Sequence
 from mmap import mmap as _mmap
-from _refcow_places import DoesNotApply, told
+from _refcow_index import SOURCE as INDEX, code_for
+from _refcow_places import DoesNotApply, Room, attributes, dies_with_noise, is_literal, is_named_tuple, slots_of, told
 
 # Columns that a list may become.
 MOST_COLUMNS = 64
@@ -49,7 +50,7 @@ class PackedBytes(PackedList):
         for value in values:
             content += value
             ends.append(len(content))
-        self.content, self.ends = store("B", content), store("Q", ends)
+        self.content, self.ends = store("B", content), store(code_for(len(ends), len(content)), ends)
 
     def __len__(self):
         return len(self.ends)
@@ -183,11 +184,22 @@ class NoColumn(DoesNotApply):
         self.way = way
 
 
-class Writer:
-    """Writes the code that makes columns of a list, `rows`; `name` is what its owner calls it."""
+def remade(make, one, slots):
+    """Whether an object is made again with all that it has. Its class is the program's, and may do anything."""
+    try:
+        made = make()
+        same = type(made) is type(one) and (not isinstance(one, tuple) or list(made) == list(tuple.__iter__(one)))
+        old, new = attributes(one, slots), attributes(made, slots)
+        return same and old.keys() == new.keys() and all(old[name] is new[name] for name in old)
+    except BaseException:
+        return False
 
-    def __init__(self, store, name):
-        self.store, self.name = store, name
+
+class Writer:
+    """Writes the code that makes columns of a list, `rows`, that there is room for; `name` is what its owner calls it."""
+
+    def __init__(self, store, name, room):
+        self.store, self.name, self.room = store, name, room
         self.columns = 0
         self.missing = []
 
@@ -203,7 +215,7 @@ class Writer:
         """Whether these values could be a column."""
         if not values:
             return False
-        writer = Writer(self.store, self.name)
+        writer = Writer(self.store, self.name, Room(self.room.left))
         try:
             writer.part(values, "row", "rows[0]", self.name)
         except DoesNotApply:
@@ -226,7 +238,7 @@ class Writer:
             kinds.discard(type(None))
             if len(kinds) == 1 and list(kinds)[0] in FILLERS:
                 filler = FILLERS[kinds.pop()]
-                there = self.array("b", "[{} is not None for row in rows]".format(value))
+                there = self.array("b", "[{} is not None for row in rows]".format(value), values)
                 filled = [filler if one is None else one for one in values]
                 rest = self.column(filled, "({!r} if {} is None else {})".format(filler, value, value), first, place)
                 return "PackedOptionals({}, {})".format(there, rest)
@@ -235,23 +247,26 @@ class Writer:
         if len(kinds) > 1:
             raise no(named(kinds) + " side by side", self.of_one_type(kinds, values, " alone"))
         kind = kinds.pop()
-        if kind in (int, float, bool, str, bytes, type(None)) and value != "row":
+        if kind in (int, float, bool, str, bytes, type(None)) and value != "row" and (kind is float or is_literal(values[0])):
             literal = repr(values[0])
-            if len(literal) <= 60 and values[0] == values[0] and all(repr(one) == literal for one in values):
+            if len(literal) <= 60 and values[0] == values[0] and all(one == values[0] for one in values) and all(
+                repr(one) == literal for one in values
+            ):
                 if literal not in ("inf", "-inf"):
                     return "PackedConstant({}, len(rows))".format(literal)
         if kind is int:
             if not all(-(2**63) <= one < 2**63 for one in values):
                 raise no("an int of more than 64 bits", "ints of 64 bits alone")
-            return self.array("q", each)
+            return self.array("q", each, values)
         if kind is float:
-            return self.array("d", each)
+            return self.array("d", each, values)
         if kind is bool:
-            return "PackedFlags({})".format(self.array("b", each))
+            return "PackedFlags({})".format(self.array("b", each, values))
         if kind in (str, bytes):
+            self.take(sum(map(len, values)) + 4 * len(values))
             store = "" if self.store == "_array" else ", " + self.store
             return "{}({}{})".format("PackedTexts" if kind is str else "PackedBytes", each, store)
-        if kind in (tuple, list) or issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        if kind in (tuple, list) or is_named_tuple(kind):
             what = kind.__name__ + "s"
             longest = max(map(len, values))
             if not values[0] or any(len(one) != longest for one in values):
@@ -261,6 +276,10 @@ class Writer:
                 raise no(what + " that are empty, or not of one length", way)
             if longest > MOST_COLUMNS:
                 raise no("{} of more than {} elements".format(what, MOST_COLUMNS))
+            if kind not in (tuple, list):
+                if any(attributes(one, {}) for one in values):
+                    raise no("objects of {} with attributes besides their fields".format(kind.__name__))
+                self.can_be_made(lambda: kind._make(tuple.__iter__(values[0])), values[0], {}, no)
             columns = [
                 self.part([one[index] for one in values], "{}[{}]".format(value, index), "{}[{}]".format(first, index),
                           "place {} of {}".format(index, place))
@@ -272,15 +291,18 @@ class Writer:
             keys = tuple(values[0])
             if len(keys) > MOST_COLUMNS:
                 raise no("dicts of more than {} keys".format(MOST_COLUMNS))
-            if not keys or any(tuple(one) != keys for one in values):
+            plain = set(map(type, keys)) == {str}
+            if not keys or any(tuple(one) != keys for one in values) or not plain and any(
+                list(map(type, one)) != list(map(type, keys)) for one in values
+            ):
                 together = {key: None for one in values for key in one}
                 could = len(together) <= MOST_COLUMNS and all(
                     self.could([one.get(key) for one in values]) for key in together
                 )
                 way = "dicts with the same keys, with None for what is missing" if could else ""
                 raise no("dicts that are empty, or do not have the same keys in the same order", way)
-            if not all(type(key) in (str, int, bytes, bool, type(None)) for key in keys):
-                raise no("dicts with other keys than text and numbers")
+            if not all(type(key) is not tuple and is_literal(key) for key in keys):
+                raise no("dicts with other keys than short text and numbers")
             columns = [
                 self.part([one[key] for one in values], "{}[{!r}]".format(value, key), "{}[{!r}]".format(first, key),
                           "the key {!r} of {}".format(key, place))
@@ -288,9 +310,17 @@ class Writer:
             ]
             return self.rows("PackedRecords({!r}, ".format(keys), columns)
         if dataclasses.is_dataclass(kind):
-            names = tuple(field.name for field in dataclasses.fields(kind))
-            if not names or any(vars(one).keys() != set(names) for one in values if hasattr(one, "__dict__")):
+            names, slots = tuple(field.name for field in dataclasses.fields(kind)), slots_of(kind)
+            if not names or any(attributes(one, slots).keys() != set(names) for one in values):
                 raise no("objects of {} with other attributes than its fields".format(kind.__name__))
+
+            def make():
+                made = object.__new__(kind)
+                for name in names:
+                    object.__setattr__(made, name, getattr(values[0], name))
+                return made
+
+            self.can_be_made(make, values[0], slots, no)
             columns = [
                 self.part([getattr(one, name) for one in values], "{}.{}".format(value, name), "{}.{}".format(first, name),
                           "the attribute {} of {}".format(name, place))
@@ -305,7 +335,22 @@ class Writer:
             return ""
         return "floats" + besides if kinds == {int, float} else "one type" + besides
 
-    def array(self, code, each):
+    def can_be_made(self, make, one, slots, no):
+        """Refuses objects of a class that cannot be made from their fields."""
+        kind = type(one)
+        if dies_with_noise(kind):
+            raise no("objects of {}, whose __del__ would run each time that one was made for an access".format(kind.__name__))
+        if not remade(make, one, slots):
+            raise no("objects of {} that have more to them than their fields".format(kind.__name__))
+
+    def take(self, size):
+        try:
+            self.room.take(size)
+        except DoesNotApply as reason:
+            raise DoesNotApply("{} would take {} as arrays".format(self.name, reason)) from None
+
+    def array(self, code, each, values):
+        self.take(len(values) * (1 if code == "b" else 8))
         return '{}("{}", {})'.format(self.store, code, each)
 
     def rows(self, opening, columns):
@@ -328,28 +373,50 @@ def why_not(missing, name):
     return text
 
 
-def replacement(store, form):
+def keys_of(place, writer):
+    """The code for the keys of a dict, which are `keys`."""
+    keys, kinds = list(place.value), set(map(type, place.value))
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind in (str, bytes):
+        writer.take(sum(map(len, keys)) + 16 * len(keys))
+        store = "" if writer.store == "_array" else ", " + writer.store
+        return "{}(keys{})".format("PackedTexts" if kind is str else "PackedBytes", store)
+    if kind is int and all(-(2**63) <= key < 2**63 for key in keys):
+        writer.take(12 * len(keys))
+        return writer.array("q", "keys", keys)
+    raise DoesNotApply("{} is a dict with other keys than str, bytes or ints of 64 bits alone".format(place.name))
+
+
+def replacement(store, form, room):
     def of(place):
-        if type(place.value) not in (list, tuple):
-            what = "{} is a {}, and no list".format(place.name, type(place.value).__name__)
-            if type(place.value) is deque and Writer(store, place.name).could(list(place.value)):
+        kind, name = type(place.value), place.name
+        if kind not in (list, tuple, dict):
+            what = "{} is a {}, and neither a list nor a dict".format(name, kind.__name__)
+            if kind is deque and Writer(store, name, Room(room.left)).could(list(place.value)):
                 what += "; as a list it could be packed"
             raise DoesNotApply(what)
-        writer = Writer(store, place.name)
-        column = writer.part(list(place.value), "row", "rows[0]", place.name)
+        here = Room(room.left)
+        writer = Writer(store, name, here)
+        keys = keys_of(place, writer) if kind is dict else ""
+        rows, whole = (list(place.value.values()), "the values of " + name) if kind is dict else (list(place.value), name)
+        column = writer.part(rows, "row", "rows[0]", whole)
         if writer.missing:
-            raise DoesNotApply(why_not(writer.missing, place.name))
-        lines = ["rows = {}".format(place.name)] + "{} = {}".format(place.name, column).split("\n")
-        return lines, form
+            raise DoesNotApply(why_not(writer.missing, name))
+        room.take(here.taken)
+        if kind is not dict:
+            return ["rows = {}".format(name)] + "{} = {}".format(name, column).split("\n"), form
+        stored = "" if store == "_array" else ", " + store
+        lines = ["keys, rows = list({0}), list({0}.values())".format(name)]
+        return lines + "{} = KeyedRows({}, {}{})".format(name, keys, column, stored).split("\n"), form
 
     return of
 
 
-def pack(data):
-    """Each list of elements that are all alike as a few arrays."""
-    return told(data, replacement("_array", "packed arrays"), SOURCE)
+def pack(data, most):
+    """Each list of elements that are all alike, and each dict of such values, as a few arrays."""
+    return told(data, replacement("_array", "packed arrays", Room(most)), SOURCE + INDEX)
 
 
-def share(data):
+def share(data, most):
     """The same in memory that processes share."""
-    return told(data, replacement("shared_array", "packed arrays in shared memory"), SOURCE)
+    return told(data, replacement("shared_array", "packed arrays in shared memory", Room(most)), SOURCE + INDEX)

@@ -6,8 +6,9 @@ the same types, and a change of it is lost.
 import pickle
 from array import array as _array
 from collections import deque
-from collections.abc import ItemsView, Mapping, Sequence, Set, ValuesView
-from _refcow_places import DoesNotApply, told
+from collections.abc import Sequence, Set
+from _refcow_index import SOURCE as INDEX, HashIndex
+from _refcow_places import DoesNotApply, Room, dies_with_noise, said, told
 
 
 class PickledRows(Sequence):
@@ -49,29 +50,10 @@ class PickledSet(Set):
 
     def __init__(self, elements):
         self.kind, elements = type(elements), list(elements)
-        self.elements = PickledRows(elements)
-        self.hashes = _array("q", map(hash, elements))
-        self.mask = (1 << (2 * len(elements)).bit_length()) - 1
-        self.slots = _array("i", bytes(4 * (self.mask + 1)))
-        for number, digest in enumerate(self.hashes, 1):
-            slot = digest & self.mask
-            while self.slots[slot]:
-                slot = (slot + 1) & self.mask
-            self.slots[slot] = number
-
-    def find(self, element):
-        """Its place, or -1."""
-        digest = hash(element)
-        slot = digest & self.mask
-        while self.slots[slot]:
-            place = self.slots[slot] - 1
-            if self.hashes[place] == digest and self.elements[place] == element:
-                return place
-            slot = (slot + 1) & self.mask
-        return -1
+        self.elements, self.index = PickledRows(elements), HashIndex(elements)
 
     def __contains__(self, element):
-        return self.find(element) >= 0
+        return self.index.find(element, self.elements) >= 0
 
     def __iter__(self):
         return iter(self.elements)
@@ -89,63 +71,71 @@ class PickledSet(Set):
     __class__ = property(lambda self: self.kind)  # for isinstance()
 
 
-class PickledDict(Mapping):
-    """Keys in one buffer, found by their hashes, and values in another. Each access makes a value anew."""
-
-    def __init__(self, entries):
-        self.names, self.rows = PickledSet(entries), PickledRows(list(entries.values()))
-
-    def __getitem__(self, key):
-        place = self.names.find(key)
-        if place < 0:
-            raise KeyError(key)
-        return self.rows[place]
-
-    def __contains__(self, key):
-        return key in self.names
-
-    def __iter__(self):
-        return iter(self.names)
-
-    def __len__(self):
-        return len(self.rows)
-
-    def items(self):
-        return PickledItems(self)
-
-    def values(self):
-        return PickledValues(self)
-
-    def __reduce__(self):
-        return dict, (list(self.items()),)
-
-    __class__ = property(lambda self: dict)  # for isinstance()
+CODE = {
+    dict: "KeyedRows(PickledRows(list({0})), PickledRows(list({0}.values())))",
+    set: "PickledSet({0})",
+    frozenset: "PickledSet({0})",
+}
 
 
-class PickledItems(ItemsView):
-    def __iter__(self):
-        return zip(self._mapping.names, self._mapping.rows)
+class Sizes(pickle.Pickler):
+    """How much rows take as pickles, as far as there is room for them."""
+
+    def __init__(self, room):
+        super().__init__(self, -1)
+        self.room = room
+
+    def write(self, piece):
+        self.room.take(len(piece))
+
+    def reducer_override(self, one):
+        if dies_with_noise(type(one)):
+            text = "objects of {}, whose __del__ would run each time that one was made for an access"
+            raise DoesNotApply(text.format(type(one).__name__))
+        return NotImplemented
 
 
-class PickledValues(ValuesView):
-    def __iter__(self):
-        return iter(self._mapping.rows)
-
-
-FORMS = {list: PickledRows, tuple: PickledRows, deque: PickledRows, dict: PickledDict, set: PickledSet, frozenset: PickledSet}
-
-
-def replacement(place):
-    form = FORMS[type(place.value)]
+def shared(rows, room):
+    """Whether pickles of these rows, which there is no room for, hold what they share so often that they are twice as large."""
+    most = Room(room.taken // 2)
+    together = Sizes(most)
     try:
-        for part in place.value.items() if type(place.value) is dict else place.value:
-            pickle.dumps(part, -1)
-    except Exception as error:
-        text = "{}: {}".format(type(error).__name__, error)
-        raise DoesNotApply("{} holds what cannot be pickled ({})".format(place.name, text)) from None
-    return ["{0} = {1}({0})".format(place.name, form.__name__)], "pickled rows"
+        # Each is written once, and is referred to afterwards.
+        for row in rows:
+            together.dump(row)
+    except DoesNotApply:
+        return False
+    return True
 
 
-def code(data):
-    """Every large container as pickled rows."""
-    return told(data, replacement, SOURCE)
+def replacement(room):
+    def of(place):
+        rows = list(place.value.items()) if type(place.value) is dict else place.value
+        here = Room(room.left)
+        sizes = Sizes(here)
+        for number, row in enumerate(rows):
+            try:
+                sizes.clear_memo()
+                sizes.dump(row)
+                here.take(8)
+            except DoesNotApply as reason:
+                if here.left >= 0:
+                    raise DoesNotApply("{} holds {}".format(place.name, reason)) from None
+                text = "the first {:,} of {:,} rows of {} take more as pickles than all processes take as it is".format(
+                    number + 1, len(rows), place.name
+                )
+                if shared([row for row, _ in zip(rows, range(number + 1))], here):
+                    text += ": what rows share would be in the pickle of each"
+                raise DoesNotApply(text) from None
+            except BaseException as error:
+                raise DoesNotApply("{} holds what cannot be pickled ({})".format(place.name, said(error))) from None
+        room.take(here.taken)
+        code = CODE.get(type(place.value), "PickledRows({0})")
+        return ["{} = {}".format(place.name, code.format(place.name))], "pickled rows"
+
+    return of
+
+
+def code(data, most):
+    """Every large container as pickled rows, if they do not take more than so many bytes."""
+    return told(data, replacement(Room(most)), SOURCE + INDEX)

@@ -8,6 +8,7 @@ import keyword
 import re
 from collections import deque
 from copy import copy
+from types import FunctionType, MemberDescriptorType
 
 # A container of fewer elements is no data to be replaced.
 LEAST = 32
@@ -16,6 +17,9 @@ LEAST = 32
 FEW = 64
 LARGE = 1_000
 DEEPEST = 4
+
+# A key of more characters is no name.
+LONGEST = 100
 
 PLURALS = (dict, list, tuple, set, int, float)
 CONTAINERS = (list, tuple, deque, dict, set, frozenset)
@@ -40,36 +44,115 @@ class Place:
         return "{} ({:,} {})".format(self.name, len(self.value), what)
 
 
+class Room:
+    """Bytes that there are for what takes the data's place: what takes more than all processes do as it is helps nobody."""
+
+    def __init__(self, most):
+        self.left, self.taken = most, 0
+
+    def take(self, size):
+        self.taken += size
+        self.left -= size
+        if self.left < 0:
+            raise DoesNotApply("more than all processes take as it is")
+
+
 def is_literal(value):
-    return type(value) in (str, int, bytes, bool, type(None)) or type(value) is tuple and all(map(is_literal, value))
+    """Whether a key can stand in code, and be read there."""
+    kind = type(value)
+    if kind is int:
+        return -(2**64) < value < 2**64
+    if kind in (str, bytes):
+        return len(value) <= LONGEST
+    return kind in (bool, type(None)) or kind is tuple and len(value) <= LONGEST and all(map(is_literal, value))
 
 
 def is_container(value):
     return type(value) in CONTAINERS and len(value) >= LEAST
 
 
+def is_named_tuple(kind):
+    """Whether `kind._make` makes one of what stands in it. What has the fields of one need not."""
+    return issubclass(kind, tuple) and hasattr(kind, "_fields") and callable(getattr(kind, "_make", None))
+
+
+def dies_with_noise(kind):
+    """Whether objects of a class run code of a program when they are freed."""
+    return type(getattr(kind, "__del__", None)) is FunctionType
+
+
+def slots_of(kind):
+    """What gets at the slots of a class's objects."""
+    slots = {}
+    for one in reversed(kind.__mro__):
+        slots.update((name, slot) for name, slot in vars(one).items() if type(slot) is MemberDescriptorType)
+    return slots
+
+
+def attributes(value, slots):
+    """What an object has in its __dict__ and in these slots. None of its own methods is asked."""
+    found = {}
+    for name, slot in slots.items():
+        try:
+            found[name] = slot.__get__(value)
+        except AttributeError:
+            pass
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return found
+    if type(own) is dict:
+        found.update(own)
+    return found
+
+
+def said(error):
+    """What an exception says; it may be of a class that does not."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return "{}: {}".format(type(error).__name__, text) if text else type(error).__name__
+
+
+def raised_at(error):
+    """Whose code raised an exception: that of a class of the program, or refcow's."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    file = trace.tb_frame.f_code.co_filename
+    return ", in refcow's own code" if file.startswith("python_fixtures/") else " ({}:{})".format(file, trace.tb_lineno)
+
+
 def members(value):
-    """What a container or an object has, each with the text that gets at it; None where that cannot be replaced."""
+    """What a container or an object has, each with what stands before and behind the value's name in the code that gets at it;
+    None where that cannot be replaced.
+    """
     kind = type(value)
     if kind is dict:
-        named = {"[{!r}]".format(key): member for key, member in value.items() if is_literal(key)}
-    elif kind in (list, tuple) or isinstance(value, tuple) and hasattr(kind, "_fields"):
-        named = {"[{}]".format(place): member for place, member in enumerate(value)}
+        named = {("", "[{!r}]".format(key)): member for key, member in value.items() if is_literal(key)}
+    elif kind in (list, tuple) or is_named_tuple(kind) and not attributes(value, {}):
+        named = {("", "[{}]".format(place)): member for place, member in enumerate(value)}
     else:
-        # Attributes, but for what hides them.
-        try:
-            named = object.__getattribute__(value, "__dict__")
-        except AttributeError:
-            return None
-        if type(named) is not dict or isinstance(value, type):
+        # A copy of it takes its place, and it is freed.
+        if issubclass(kind, type) or dies_with_noise(kind):
             return None
         try:
-            copy(value)
-        except Exception:
+            own, new = [object.__getattribute__(one, "__dict__") for one in (value, copy(value))]
+        except BaseException:
             return None
-        valid = lambda name: name.isidentifier() and not keyword.iskeyword(name)
-        named = {"." + name: member for name, member in named.items() if valid(name)}
+        if type(own) is not dict or own is new:
+            return None
+        named = {way_to(kind, name): member for name, member in own.items() if type(name) is str}
     return named if len(named) <= FEW else None
+
+
+def way_to(kind, name):
+    """Around the name of an object: the code for an attribute. Where its class does not let it be set, or hides it, in its __dict__."""
+    plain = name.isidentifier() and not keyword.iskeyword(name)
+    hidden = any(hasattr(type(vars(one)[name]), "__set__") for one in kind.__mro__ if name in vars(one))
+    asked = kind.__setattr__ is not object.__setattr__ or kind.__getattribute__ is not object.__getattribute__
+    return ("", "." + name) if plain and not hidden and not asked else ("vars(", ")[{!r}]".format(name))
 
 
 class Edits:
@@ -81,6 +164,14 @@ class Edits:
         self.lines, self.replaced, self.kept, self.reasons = [], [], [], []
         self.known = {}
         self.numbered = 0
+
+    def replaced_by(self, place):
+        try:
+            return self.replacement(place)
+        except (DoesNotApply, MemoryError):
+            raise
+        except Exception as error:
+            raise DoesNotApply("looking at {} raised {}{}".format(place.name, said(error), raised_at(error))) from None
 
     def of(self, value, name, depth=0):
         """Replaces what is in a value; whether anything was."""
@@ -96,7 +187,7 @@ class Edits:
             place = Place(value, name)
             self.known[id(value)] = None
             try:
-                lines, form = self.replacement(place)
+                lines, form = self.replaced_by(place)
             except DoesNotApply as reason:
                 if str(reason):
                     self.reasons.append(str(reason))
@@ -111,11 +202,11 @@ class Edits:
             return False
         self.known[id(value)] = None
         at = len(self.lines)
-        changed = [self.of(part, name + step, depth + 1) for step, part in parts.items()]
+        changed = [self.of(part, before + name + behind, depth + 1) for (before, behind), part in parts.items()]
         if not any(changed):
             return False
         # Those who hold the old container keep it.
-        if isinstance(value, tuple):
+        if issubclass(type(value), tuple):
             self.numbered += 1
             kind = "kind_{}".format(self.numbered)
             make = "tuple({})" if type(value) is tuple else kind + "._make({})"
@@ -126,6 +217,7 @@ class Edits:
             self.lines.append("{} = {}".format(name, make.format(name)))
         else:
             self.lines.insert(at, "{0} = _copy({0})".format(name))
+        self.known[id(value)] = name
         return True
 
 
@@ -174,11 +266,22 @@ def pasted(source, lines):
 
 def of_another_type(data):
     """Says which large container is not replaced as it is none of those types itself; nothing if there is none."""
-    for value, name in [(data, "data")] + [(part, "data" + step) for step, part in (members(data) or {}).items()]:
-        kind = next((kind for kind in CONTAINERS if isinstance(value, kind)), None)
-        if kind and type(value) not in CONTAINERS and len(value) >= LEAST:
+    parts = [(data, "data")]
+    parts += [(part, before + "data" + behind) for (before, behind), part in (members(data) or {}).items()]
+    for value, name in parts:
+        kind = type(value)
+        if kind in CONTAINERS:
+            continue
+        plain = next((one for one in CONTAINERS if issubclass(kind, one)), None)
+        if plain and plain.__len__(value) >= LEAST:
             text = "{} is a {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
-            return text.format(name, type(value).__name__, kind.__name__, name)
+            return text.format(name, kind.__name__, plain.__name__, name)
+        if kind.__module__ == "numpy" and getattr(getattr(value, "dtype", None), "hasobject", False):
+            text = "{} is a NumPy array of objects, and of arrays only lists of them are replaced: {}.tolist()"
+            return text.format(name, name)
+        if dies_with_noise(kind):
+            text = "{} is a {}, and no copy of it takes its place: when it was freed for that, its __del__ would run"
+            return text.format(name, kind.__name__)
     return ""
 
 
@@ -186,5 +289,5 @@ def told(data, replacement, source, otherwise="there is no list, tuple, dict or 
     """What replaces all that `replacement` can. `otherwise`: why there is nothing to do, where it was not even asked."""
     edits = Edits(replacement)
     if not edits.of(data, "data"):
-        raise DoesNotApply(edits.reasons[0] if edits.reasons else of_another_type(data) or otherwise)
+        raise DoesNotApply(edits.reasons[0] if edits.reasons else otherwise and (of_another_type(data) or otherwise))
     return {"code": pasted(source, edits.lines), "replaced": edits.replaced, "kept": edits.kept}

@@ -3,7 +3,7 @@ import sys
 from array import array as _array
 from collections.abc import Sequence
 from itertools import accumulate
-from _refcow_places import DoesNotApply, told
+from _refcow_places import DoesNotApply, Room, told
 
 # Whose data has none of its arrays has not imported it either.
 if "numpy" in sys.modules:
@@ -33,21 +33,28 @@ class StackedArrays(Sequence):
     __class__ = property(lambda self: self.kind)  # for isinstance()
 
 
-def replacement(place):
-    is_array = lambda one: "numpy" in sys.modules and type(one) is numpy.ndarray and one.ndim > 0
-    if type(place.value) not in (list, tuple) or not is_array(place.value[0]):
-        raise DoesNotApply("")
-    no = lambda what: DoesNotApply("{} holds {}".format(place.name, what))
-    if not all(map(is_array, place.value)):
-        raise no("arrays and other objects side by side")
-    first = place.value[0]
-    if any(one.dtype != first.dtype or one.shape[1:] != first.shape[1:] for one in place.value):
-        raise no("arrays that differ in more than their length")
-    if first.dtype.hasobject:
-        raise no("arrays of objects")
-    return ["{0} = StackedArrays({0})".format(place.name)], "one array"
+def replacement(room):
+    def of(place):
+        is_array = lambda one: "numpy" in sys.modules and type(one) is numpy.ndarray and one.ndim > 0
+        if type(place.value) not in (list, tuple) or not is_array(place.value[0]):
+            raise DoesNotApply("")
+        no = lambda what: DoesNotApply("{} holds {}".format(place.name, what))
+        if not all(map(is_array, place.value)):
+            raise no("arrays and other objects side by side")
+        first = place.value[0]
+        if any(one.dtype != first.dtype or one.shape[1:] != first.shape[1:] for one in place.value):
+            raise no("arrays that differ in more than their length")
+        if first.dtype.hasobject:
+            raise no("arrays of objects")
+        try:
+            room.take(sum(one.nbytes for one in place.value))
+        except DoesNotApply as reason:
+            raise no("arrays that would take {}".format(reason)) from None
+        return ["{0} = StackedArrays({0})".format(place.name)], "one array"
+
+    return of
 
 
-def code(data):
-    """Each list of arrays as one."""
-    return told(data, replacement, SOURCE, otherwise="")
+def code(data, most):
+    """Each list of arrays as one, if they do not take more than so many bytes."""
+    return told(data, replacement(Room(most)), SOURCE, otherwise="")

@@ -20,7 +20,26 @@ def load(name):
     return module
 
 
-places, pickled, packed, stacked, imports = map(load, ("places", "pickled", "packed", "stacked", "imports"))
+places, index, pickled, packed, stacked, imports = map(load, ("places", "index", "pickled", "packed", "stacked", "imports"))
+ROOM = 1 << 30
+
+
+def pickle_rows(data, most=ROOM):
+    return pickled.code(data, most)
+
+
+def pack(data, most=ROOM):
+    return packed.pack(data, most)
+
+
+def share(data, most=ROOM):
+    return packed.share(data, most)
+
+
+def stack(data, most=ROOM):
+    return stacked.code(data, most)
+
+
 Row = collections.namedtuple("Row", "a b")
 
 
@@ -57,6 +76,12 @@ ALIKE = {
     "in named": [(Row(str(n), n), Frozen(n / 2)) for n in N],
     "dataclasses": [Record(str(n), n) for n in N],
     "frozen": tuple(Frozen(n / 3) for n in N),
+    "dict of text": {"k%d" % n: "v%d" % n for n in N},
+    "dict of records": {"k%d" % n: {"a": n, "b": n / 3} for n in N},
+    "dict of bytes": {b"k%d" % n: n for n in N},
+    "int keys": {n * 64: str(n) for n in N},
+    # In their last bits they are all the same.
+    "far keys": {n << 40: (n, -n) for n in N},
 }
 OTHERS = {
     "deque": collections.deque((n, n / 3) for n in N),
@@ -65,8 +90,8 @@ OTHERS = {
     "ragged": [list(range(n % 5)) for n in N],
     "set": {str(n) for n in N} | {n for n in N} | {-n for n in N},
     "frozen set": frozenset(str(n) for n in N),
-    "dict": {"k%d" % n: {"a": n} for n in N},
-    "int keys": {n * 64: str(n) for n in N},
+    "dict": {"k%d" % n: {"a": n} if n % 2 else n for n in N},
+    "keys": {(n, "k") if n % 2 else n: n for n in N},
 }
 
 
@@ -118,8 +143,8 @@ def refused(remedy, data):
 
 for name, data in list(ALIKE.items()) + list(OTHERS.items()):
     try:
-        check(data, pickled.code(data))
-        for remedy in (packed.pack, packed.share):
+        check(data, pickle_rows(data))
+        for remedy in (pack, share):
             if name in ALIKE:
                 check(data, remedy(data))
             else:
@@ -138,21 +163,21 @@ for data, get in (
     (Loader(rows), lambda data: data.rows),
     ({"loader": Loader(rows)}, lambda data: data["loader"].rows),
 ):
-    new = paste(pickled.code(data)["code"])(data)
+    new = paste(pickle_rows(data)["code"])(data)
     assert type(new) is type(data) and get(data) is rows and get(new) is not rows and list(get(new)) == rows, data
     if type(new) is tuple:
         assert new[0] is new[1]
 loops = [list(N)]
 loops.append(loops)
-assert list(paste(pickled.code(loops)["code"])(loops)[0]) == list(N)
+assert list(paste(pickle_rows(loops)["code"])(loops)[0]) == list(N)
 
 # Names of what is replaced and of what stays, and what would have to be otherwise for it to be replaced, too.
-told = packed.pack({"small": list(N), "big": [[n] * (n % 3) for n in N]})
+told = pack({"small": list(N), "big": [[n] * (n % 3) for n in N]})
 assert told["replaced"] == ["data['small'] (40 ints) as packed arrays"], told
 assert told["kept"] == [
     "data['big'] (40 lists) stays: it holds lists that are empty, or not of one length; if it held lists of one length, it could be packed"
 ], told
-assert refused(packed.pack, [0]) == "there is no list, tuple, dict or set of 32 or more elements in it"
+assert refused(pack, [0]) == "there is no list, tuple, dict or set of 32 or more elements in it"
 LENGTHS = "lists that are empty, or not of one length"
 for data, reason, way in (
     ([{"a": [n, n if n % 2 else "x"]} for n in N], "place 1 of the key 'a' of data holds int and str side by side",
@@ -167,7 +192,7 @@ for data, reason, way in (
     ([{"id": n, **({"extra": n} if n % 3 else {})} for n in N],
      "data holds dicts that are empty, or do not have the same keys in the same order",
      "if data held dicts with the same keys, with None for what is missing, data could be packed"),
-    (OTHERS["deque"], "data is a deque, and no list", "as a list it could be packed"),
+    (OTHERS["deque"], "data is a deque, and neither a list nor a dict", "as a list it could be packed"),
     # Where that would not be enough, it is not said.
     ([[n, "x"] * (n % 3) for n in N], "data holds " + LENGTHS, None),
     ([{"a": n if n % 2 else object(), "v": n if n % 2 else n / 3} for n in N],
@@ -175,10 +200,10 @@ for data, reason, way in (
     ([{name: n if n % 2 else n / 3 for name in "abcd"} for n in N],
      "the key 'a' of data holds float and int side by side, and the key 'b' of data holds float and int side by side, "
      "and 2 more like that", None),
-    (collections.deque(object() for n in N), "data is a deque, and no list", None),
-    (OTHERS["set"], "data is a set, and no list", None),
+    (collections.deque(object() for n in N), "data is a deque, and neither a list nor a dict", None),
+    (OTHERS["set"], "data is a set, and neither a list nor a dict", None),
 ):
-    assert refused(packed.pack, data) == reason + ("; " + way if way else ""), refused(packed.pack, data)
+    assert refused(pack, data) == reason + ("; " + way if way else ""), refused(pack, data)
 # It is enough.
 for data in (
     [float(n) for n in OTHERS["mixed"]],
@@ -186,22 +211,137 @@ for data in (
     [{"id": n, "extra": n if n % 3 else None} for n in N],
     list(OTHERS["deque"]),
 ):
-    check(data, packed.pack(data))
-assert "cannot be pickled" in refused(pickled.code, [lambda: n for n in N])
+    check(data, pack(data))
+assert "cannot be pickled" in refused(pickle_rows, [lambda: n for n in N])
 # Many rows may share one long list, and rows may hold what they are in: neither is looked at for long.
 long = list(range(100_000))
 for row in long, long + [0]:
     rows = [[n, long if n else row] for n in N]
-    assert "64 elements" in refused(packed.pack, rows) or "not of one length" in refused(packed.pack, rows)
+    assert "64 elements" in refused(pack, rows) or "not of one length" in refused(pack, rows)
 round_and_round = []
 round_and_round += [round_and_round] * 100
-assert "100 elements" not in refused(packed.pack, round_and_round)
+assert "100 elements" not in refused(pack, round_and_round)
 groups = collections.defaultdict(list, {n: [n] for n in N})
-assert refused(packed.pack, groups).startswith("data is a defaultdict,"), refused(packed.pack, groups)
-assert refused(stacked.code, [[n] for n in N]) == ""
+assert refused(pack, groups).startswith("data is a defaultdict,"), refused(pack, groups)
+assert refused(stack, [[n] for n in N]) == ""
+
+# More than there is room for is not made: what rows share would be there for each of them.
+words = [str(n) for n in N] * 50
+reason = "the first 1 of 40 rows of data take more as pickles than all processes take as it is"
+assert refused(lambda data: pickle_rows(data, 3_000), [(n, words) for n in N]) == reason
+reason = "the first 3 of 40 rows of data take more as pickles than all processes take as it is: what rows share would be in the pickle of each"
+assert refused(lambda data: pickle_rows(data, 12_000), [(n, words) for n in N]) == reason
+assert "more as pickles" in refused(lambda data: pickle_rows(data, 5_000), {n: words for n in N})
+around = [[n] for n in N]
+for row in around:
+    row.append(around)
+assert "what rows share" in refused(lambda data: pickle_rows(data, 5_000), around)
+reason = "data would take more than all processes take as it is as arrays"
+assert refused(lambda data: pack(data, 5_000), ["text" * 100] * 40) == reason
+assert refused(lambda data: pack(data, 300), {n: 1.5 * n for n in N}) == reason
+assert "what rows share" not in refused(lambda data: pickle_rows(data, 5_000), [str(n) * 100 for n in N])
+
+
+# Objects with more to them than their fields are not made of their fields.
+class Named(Row):
+    pass
+
+
+class NotMade(tuple):
+    _fields = ("a", "b")
+
+
+class Noisy(Record):
+    def __del__(self):
+        DELETED.append(self)
+
+
+class Odd:
+    """No class that is expected to answer."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("no class")
+
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+    def __repr__(self):
+        raise ValueError("no repr")
+
+
+class Counted(list):
+    def __len__(self):
+        raise RuntimeError("no length")
+
+
+DELETED = []
+Slotted = dataclasses.make_dataclass("Slotted", ["a"], namespace={"__slots__": ("a", "more")})
+OfDict, OfList, OfError = [dataclasses.make_dataclass("Of", ["a"], bases=(base,)) for base in (dict, list, Exception)]
+named, slotted, records = Named("x", 1), Slotted(1), [Record(str(n), n) for n in N]
+named.more = slotted.more = records[3].more = 1
+for rows, reason in (
+    ([Named(str(n), n) for n in N] + [named], "objects of Named with attributes besides their fields"),
+    ([NotMade((n, n)) for n in N], "objects of the type NotMade"),
+    ([Slotted(n) for n in N] + [slotted], "objects of Slotted with other attributes than its fields"),
+    (records, "objects of Record with other attributes than its fields"),
+    ([OfDict(n) for n in N], "objects of Of that have more to them than their fields"),
+    ([OfList(n) for n in N], "objects of Of that have more to them than their fields"),
+    ([OfError(n) for n in N], "objects of Of with other attributes than its fields"),
+    ([Noisy("x", n) for n in N], "objects of Noisy, whose __del__ would run each time that one was made for an access"),
+    ([Odd() for n in N], "objects of the type Odd"),
+    ([{1: n} if n % 2 else {True: n} for n in N], "dicts that are empty, or do not have the same keys in the same order"),
+    ([{10**5000: n} for n in N], "dicts with other keys than short text and numbers"),
+):
+    assert refused(pack, rows).startswith("data holds " + reason), refused(pack, rows)
+DELETED.clear()
+assert "whose __del__ would run" in refused(pickle_rows, [Noisy("x", n) for n in N]) and len(DELETED) == len(N)
+check([Named(str(n), n) for n in N], pack([Named(str(n), n) for n in N]))
+assert "of more than 64 bits" in refused(pack, [(10**5000, n) for n in N])
+large = [(10**5000, n) for n in N]
+assert list(paste(pickle_rows(large)["code"])(large)) == large
+assert refused(pickle_rows, Counted(N)).startswith("data is a Counted,"), refused(pickle_rows, Counted(N))
+assert refused(pickle_rows, Odd()).startswith("there is no list")
+
+
+# What holds rows may forbid that they are replaced, or hide them, or do something when it is freed.
+class Hidden(Loader):
+    rows = property(lambda self: vars(self)["rows"])
+
+    def __init__(self, rows):
+        vars(self)["rows"] = rows
+
+
+class Closed(Loader):
+    def __setattr__(self, name, value):
+        raise AttributeError("closed")
+
+    def __init__(self, rows):
+        vars(self)["rows"] = rows
+
+
+class File(Loader):
+    def __del__(self):
+        DELETED.append(self)
+
+
+DELETED.clear()
+rows = [(n, str(n)) for n in N]
+for data in (Frozen(rows), Hidden(rows), Closed(rows), {"a": Frozen([rows] * 2)}):
+    for remedy in (pickle_rows, pack):
+        new = paste(remedy(data)["code"])(data)
+        old, new = (data, new) if type(data) is not dict else (data["a"].a, new["a"].a)
+        assert type(new) is type(old) and pickle.dumps(old) == pickle.dumps(old)
+        get = lambda one: one[1] if type(one) is list else getattr(one, "a", None) or one.rows
+        assert get(old) is rows and get(new) is not rows and list(get(new)) == rows, data
+loader = Loader(rows)
+new = paste(pickle_rows({"a": loader, "b": loader})["code"])({"a": loader, "b": loader})
+assert new["a"] is new["b"] and new["a"].rows is not rows
+file = File(rows)
+assert "its __del__ would run" in refused(pickle_rows, file) and "its __del__ would run" in refused(pack, {"a": file}) and not DELETED
 
 # Changes of records do not get lost unnoticed.
-record = paste(packed.pack([{"a": n} for n in N])["code"])([{"a": n} for n in N])[0]
+record = paste(pack([{"a": n} for n in N])["code"])([{"a": n} for n in N])[0]
 try:
     record["a"] = 1
 except TypeError as error:
@@ -220,7 +360,10 @@ except ImportError:
 else:
     stacked = load("stacked")
     arrays = [numpy.arange(n % 7) for n in N]
-    new = paste(stacked.code(arrays)["code"])(arrays)
+    new = paste(stack(arrays)["code"])(arrays)
     assert all((one == other).all() and len(one) == len(other) for one, other in zip(new, arrays)) and len(new[3:5]) == 2
-    assert "differ" in refused(stacked.code, arrays + [numpy.zeros(3)])
+    assert "differ" in refused(stack, arrays + [numpy.zeros(3)])
+    assert "take more than all processes" in refused(lambda data: stack(data, 1_000), arrays * 10)
+    objects = numpy.array(["a"] * 40, dtype=object)
+    assert refused(pickle_rows, {"a": objects}).startswith("data['a'] is a NumPy array of objects"), refused(pickle_rows, objects)
 print("all do the same")

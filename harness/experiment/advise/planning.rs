@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::trial::reason;
 use crate::driver::{DriverError, Subject};
 use crate::experiment::dataset::DatasetError;
 use crate::experiment::plan::Dataset;
 use crate::fixtures;
 use crate::model::Measurement;
+use crate::observe::{page_size, rss_bytes};
 use crate::protocol::ModuleSource;
 use crate::remedies::{Given, Remedy};
 
@@ -60,6 +62,10 @@ pub(super) fn plan_for(
         }
         arguments.push(json!(names));
     }
+    if remedy.given == Some(Given::Room) {
+        let of_visits = as_it_is.iter().filter(|one| visits.contains(&one.visit));
+        arguments.push(json!(room(of_visits, subject)));
+    }
     let planned = subject.plan(&remedy.title, modules(remedy), &remedy.function, arguments);
     let told: Value = match planned {
         Ok(Ok(told)) => told,
@@ -67,6 +73,17 @@ pub(super) fn plan_for(
         Err(error) => return unplanned(error, dataset),
     };
     Ok(serde_json::from_value(told).map_err(|error| error.to_string()))
+}
+
+/// What takes more than so many bytes helps with none of these visits: all processes take no more as it is. Where the kernel does
+/// not tell that, no more than if each had what the parent has.
+fn room<'a>(visits: impl Iterator<Item = &'a Measurement>, subject: &Subject) -> u64 {
+    let of_parent = rss_bytes(subject.pid()).unwrap_or(u64::MAX);
+    let all = visits.map(|one| match one.tree_bytes(page_size()) {
+        Some(tree) => tree.peak,
+        None => of_parent.saturating_mul(one.children.len() as u64 + 1),
+    });
+    all.max().unwrap_or(of_parent)
 }
 
 /// Why a remedy could not even be planned.
@@ -77,7 +94,7 @@ fn unplanned(
     let error = DatasetError::of(&dataset.fixture.name)(error.into());
     match error.spoils_the_run() || !error.is_exception() {
         true => Err(error),
-        false => Ok(Err(format!("it could not be planned: {}", error.reason()))),
+        false => Ok(Err(format!("it could not be planned: {}", reason(&error)))),
     }
 }
 

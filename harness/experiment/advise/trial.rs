@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::planning::Planned;
-use crate::driver::{DriverError, Launch, Subject};
+use crate::driver::{Comparison, DriverError, Launch, Subject};
 use crate::experiment::dataset::{Built, DatasetError, build_in, start};
 use crate::experiment::measure::{FailedVisit, Measured, visit_all};
 use crate::experiment::plan::{Dataset, Plan};
@@ -26,6 +26,15 @@ const REFREEZE: &str = "import gc\ngc.unfreeze()\ngc.collect()\ngc.freeze()\n";
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
 pub(super) type RemedyVisit = Result<(Measurement, Option<Compared>), String>;
 
+/// What is to be tried.
+#[derive(Clone, Copy)]
+pub(super) struct Which<'a> {
+    pub(super) remedy: &'a Remedy,
+    pub(super) planned: &'a Planned,
+    /// Whether it is to be found out if the visits do the same with it.
+    pub(super) compare: bool,
+}
+
 /// A remedy that was tried.
 pub(super) struct Trial {
     pub(super) planned: Planned,
@@ -37,20 +46,26 @@ pub(super) struct Trial {
     /// How long each visit took that it helps with.
     pub(super) seconds: BTreeMap<String, Vec<f64>>,
     pub(super) refreeze_bytes: Option<u64>,
+    /// Parts of the data of which nobody knows whether a visit changes them, by the visit's name.
+    pub(super) unseen: BTreeMap<String, Vec<String>>,
     pub(super) warnings: BTreeSet<Warning>,
 }
 
-/// Tries one remedy, as it is planned, and finds out whether the visits do the same with it if that
-/// is wanted: builds the data, does what the remedy does, and measures those that do; where a visit
+/// Tries one remedy, as it is planned: builds the data, does what the remedy does, and measures those that do; where a visit
 /// is worth it, its time, too. Or why it does not apply to any.
 pub(super) fn attempt(
     plan: &Plan,
     dataset: &Dataset,
-    (remedy, planned, compare): (&Remedy, &Planned, bool),
+    which: Which<'_>,
     launch: &Launch,
     is_worth_it: &dyn Fn(&Measurement) -> bool,
     step: &mut dyn FnMut(Step<'_>),
 ) -> Result<Result<Trial, String>, DatasetError> {
+    let Which {
+        remedy,
+        planned,
+        compare,
+    } = which;
     let shown = format!("{}, {}", dataset.fixture.name, remedy.title);
     step(Step::Building { fixture: &shown });
     let keep_huge_pages = plan.keep_huge_pages && !remedy.huge;
@@ -65,7 +80,8 @@ pub(super) fn attempt(
         },
     );
     let at = DatasetError::of(&dataset.fixture.name);
-    let built = build_with(plan, dataset, (remedy, planned), launch);
+    let with_code = || build_with(plan, dataset, &remedy.title, &[&planned.code], launch);
+    let built = with_code();
     let (mut built, code_seconds) = match built {
         Ok(built) => built,
         Err(error) => return not_applicable(error),
@@ -73,10 +89,14 @@ pub(super) fn attempt(
     let Built { subject, .. } = &mut built;
     let mut visits = BTreeMap::new();
     let mut same = Vec::new();
+    let mut unseen = BTreeMap::new();
     let mut compare_all = |subject: &mut Subject| -> Result<(), DatasetError> {
         for visit in &dataset.visits {
             match compared(subject, visit, &at)? {
-                Ok(compared) => same.push((visit.clone(), Some(compared))),
+                Ok((compared, parts)) => {
+                    same.push((visit.clone(), Some(compared)));
+                    unseen.insert(visit.clone(), parts);
+                }
                 Err(reason) => drop(visits.insert(visit.clone(), Err(reason))),
             }
         }
@@ -90,7 +110,7 @@ pub(super) fn attempt(
         return not_applicable(error);
     }
     let knows_peak = forget_peak(subject.pid());
-    let (prepare_seconds, replaced) = match subject.before_fork(&remedy.name) {
+    let (prepare_seconds, replaced) = match subject.before_fork(&remedy.title) {
         Ok((seconds, replaced)) => (code_seconds + seconds, replaced),
         Err(error) => return not_applicable(at(error.into())),
     };
@@ -116,12 +136,12 @@ pub(super) fn attempt(
         visits,
         seconds: BTreeMap::new(),
         refreeze_bytes: None,
+        unseen,
         warnings: BTreeSet::new(),
     };
     if same.is_empty() {
         return Ok(Ok(trial));
     }
-    let dataset_as_it_is = dataset;
     let dataset = Dataset {
         prepare: Advice::label(dataset.prepare.as_deref(), &remedy.name),
         visits: same.iter().map(|(visit, _)| visit.clone()).collect(),
@@ -129,9 +149,9 @@ pub(super) fn attempt(
     };
     // What a visit's end made of no more use.
     let anew = || {
-        let (mut built, _) = build_with(plan, dataset_as_it_is, (remedy, planned), launch)?;
+        let (mut built, _) = with_code()?;
         let Built { subject, .. } = &mut built;
-        let done = subject.before_fork(&remedy.name);
+        let done = subject.before_fork(&remedy.title);
         if let (_, true) = done.map_err(|error| at(error.into()))? {
             subject.adopt().map_err(|error| at(error.into()))?;
         }
@@ -161,7 +181,11 @@ pub(super) fn attempt(
         }
     }
     for FailedVisit { visit, error } in failed {
-        trial.visits.insert(visit, Err(error.reason()));
+        // The objects are others than the visit was written for.
+        let with = if replaced { "with it, " } else { "" };
+        trial
+            .visits
+            .insert(visit, Err(format!("{with}{}", reason(&error))));
     }
     for measurement in measurements {
         let visit = measurement.visit.clone();
@@ -176,19 +200,22 @@ pub(super) fn attempt(
 }
 
 /// Builds the data where the code of a remedy has been executed, as it is in the program that it is
-/// pasted into; and how long the code took.
-fn build_with(
+/// pasted into; and how long the code took. What is called is the code that comes last.
+pub(super) fn build_with(
     plan: &Plan,
     dataset: &Dataset,
-    (remedy, planned): (&Remedy, &Planned),
+    title: &str,
+    codes: &[&str],
     launch: &Launch,
 ) -> Result<(Built, f64), DatasetError> {
     let mut loaded = start(plan, dataset, launch)?;
-    let executed = loaded
-        .subject
-        .remedy(&remedy.title, code("remedy", &planned.code));
     let at = DatasetError::of(&dataset.fixture.name);
-    let seconds = executed.map_err(|error| at(error.into()))?;
+    let mut seconds = 0.0;
+    for (place, source) in codes.iter().enumerate() {
+        let name = if place == 0 { "remedy" } else { "nothing" };
+        let executed = loaded.subject.remedy(title, code(name, source));
+        seconds += executed.map_err(|error| at(error.into()))?;
+    }
     Ok((build_in(plan, dataset, loaded)?, seconds))
 }
 
@@ -197,16 +224,23 @@ fn compared(
     subject: &mut Subject,
     visit: &str,
     at: &dyn Fn(crate::experiment::visit::VisitError) -> DatasetError,
-) -> Result<Result<Compared, String>, DatasetError> {
+) -> Result<Result<(Compared, Vec<String>), String>, DatasetError> {
     match subject.compare(visit) {
-        Ok((None, true)) => Ok(Ok(Compared::Returned)),
-        Ok((None, false)) => Ok(Ok(Compared::NothingReturned)),
-        Ok((Some(reason), _)) => Ok(Err(reason)),
+        Ok(Comparison {
+            differs: Some(reason),
+            ..
+        }) => Ok(Err(reason)),
+        Ok(Comparison {
+            returned, unseen, ..
+        }) => Ok(Ok(match returned {
+            true => (Compared::Returned, unseen),
+            false => (Compared::NothingReturned, unseen),
+        })),
         Err(
             error @ (DriverError::Died { .. }
             | DriverError::ClosedDescriptors { .. }
             | DriverError::Raised { .. }),
-        ) => Ok(Err(at(error.into()).reason())),
+        ) => Ok(Err(reason(&at(error.into())))),
         Err(error) => Err(at(error.into())),
     }
 }
@@ -272,9 +306,22 @@ fn together(pids: [i32; 2]) -> Option<u64> {
 
 /// An error with one remedy: as a reason, unless the run must end for it.
 fn not_applicable<T>(error: DatasetError) -> Result<Result<T, String>, DatasetError> {
-    match error.spoils_the_run() {
-        true => Err(error),
-        false => Ok(Err(format!("it could not be measured: {}", error.reason()))),
+    match is_passed_over(&error) {
+        true => Ok(Err(format!("it could not be measured: {}", reason(&error)))),
+        false => Err(error),
+    }
+}
+
+/// Whether a run goes on without what failed.
+pub(super) fn is_passed_over(error: &DatasetError) -> bool {
+    !error.spoils_the_run()
+}
+
+/// Why something failed, and whose fault that is.
+pub(super) fn reason(error: &DatasetError) -> String {
+    match error.raised_by_refcow() {
+        Some(raised) => format!("refcow's own code raised {raised}; your file is not at fault"),
+        None => error.reason(),
     }
 }
 

@@ -55,7 +55,7 @@ pub enum SharingError {
         crate::numbers::bytes(*available_bytes)
     )]
     #[diagnostic(help(
-        "choose a smaller --size, fewer --children or other ways (--way), or try all the same with --force"
+        "with `refcow sharing`, choose a smaller --size, fewer --children or other ways (--way); --force tries all the same"
     ))]
     TooLarge {
         /// The way.
@@ -77,8 +77,8 @@ pub enum SharingError {
         crate::numbers::bytes(*free_bytes)
     )]
     #[diagnostic(help(
-        "choose a smaller --size, enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), or try all the \
-         same with --force"
+        "enlarge it (mount -o remount,size=… /dev/shm; docker run --shm-size), or with `refcow sharing` choose a smaller --size; \
+         --force tries all the same"
     ))]
     ShmTooSmall {
         /// The way.
@@ -108,7 +108,7 @@ pub enum SharingError {
     },
     /// This Python cannot do it in bearable time.
     #[error("{way}: {reason}")]
-    #[diagnostic(help("choose a smaller --size, or other ways with --way"))]
+    #[diagnostic(help("with `refcow sharing`, choose a smaller --size, or other ways with --way"))]
     NotPossible {
         /// The way.
         way: String,
@@ -117,7 +117,7 @@ pub enum SharingError {
     },
     /// The user's own code raised an exception in a worker.
     #[error("{way}: {reason}")]
-    #[diagnostic(help("fix the error in the file, or choose other ways with --way"))]
+    #[diagnostic(help("fix the error in the file, or with `refcow sharing` choose other ways with --way"))]
     WorkerRaised {
         /// The way.
         way: String,

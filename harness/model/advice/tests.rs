@@ -188,3 +188,60 @@ fn noise_is_sixteen_pages_or_a_fiftieth() {
     assert_eq!(noise_bytes(0, 4096), 65_536);
     assert_eq!(noise_bytes(100 << 20, 4096), 2 << 20);
 }
+
+#[test]
+fn what_is_not_saved_a_second_time_does_not_help() {
+    let second = |as_it_is: u64, end: u64| {
+        let mut advice = advice_by_tree(&[
+            ("gc.collect", 49_000, 59_000),
+            ("gc.freeze", 50_000, 60_000),
+        ]);
+        let tree = |end: u64| TreeBytes {
+            end,
+            peak: end + 10_000,
+        };
+        advice.tree_noise_bytes = tree_noise_of(&advice, tree(as_it_is));
+        advice.remedies[0].second = Some(crate::SecondTrial {
+            as_it_is: tree(as_it_is),
+            tree: tree(end),
+        });
+        let mut remedies = std::mem::take(&mut advice.remedies);
+        rank(&advice, &mut remedies);
+        advice.remedies = remedies;
+        (
+            advice.best().map(|best| best.remedy.clone()),
+            advice.tree_noise_bytes,
+        )
+    };
+    let best = Some("gc.collect".to_owned());
+    assert_eq!(second(50_000, 49_000), (best.clone(), Some(100)));
+    assert_eq!(second(50_300, 49_300), (best, Some(600)));
+    // The data as it is takes as much less by itself.
+    assert_eq!(second(49_000, 48_500), (None, Some(2_000)));
+    // Only what it is compared with has changed.
+    assert_eq!(second(49_990, 50_000), (None, Some(100)));
+}
+
+#[test]
+fn a_second_time_is_told_of_with_what_it_was_compared_with() {
+    let mut advice = advice_by_tree(&[("gc.collect", 40_000, 50_000)]);
+    let tree = |end: u64| TreeBytes {
+        end,
+        peak: end + 10_000,
+    };
+    let measurement: Measurement = serde_json::from_value(serde_json::json!({
+        "fixture": "own", "visit": "epoch", "sharing": "fork", "children": [], "build_seconds": 0.0, "tree": {}
+    }))
+    .unwrap();
+    advice.remedies[0].second = Some(crate::SecondTrial {
+        as_it_is: tree(50_040),
+        tree: tree(40_020),
+    });
+    advice.measured_again = Some(Box::new(crate::MeasuredAgain {
+        saved_bytes: 0,
+        tree: Some(tree(40_020)),
+        measurement,
+    }));
+    let words = again(&advice, &advice.remedies[0]);
+    assert_eq!(words, "; measured again: 9.8 KiB saved");
+}

@@ -48,7 +48,8 @@ pub struct Advice {
     /// the child with the most copied alone, and where the kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeBytes>,
-    /// What saves no more of that than so many bytes does not help.
+    /// What saves no more of that than so many bytes does not help: twice what the data as it is took more or less when it was
+    /// measured once more, if that is more than another heap moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree_noise_bytes: Option<u64>,
     /// How long the visit took of the data as it is, each time in a new child that nobody looked at.
@@ -107,6 +108,19 @@ pub struct Tried {
     /// What was compared of the visit with other objects in the data's place. Absent where they are the same objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+    /// What a second time gave, if it was the best after the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondTrial>,
+}
+
+/// Memory of all processes, measured once more, one right after the other. What is not saved this time, too, does not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondTrial {
+    /// With the data as it is. Of a remedy that only calls something, its code stands there and is not called.
+    pub as_it_is: TreeBytes,
+    /// With the remedy.
+    pub tree: TreeBytes,
 }
 
 /// What says that a visit does the same with other objects.
@@ -181,15 +195,25 @@ impl Advice {
             .find(|one| self.is_of(one) && one.prepare == prepared)
     }
 
-    /// What a remedy saves of the memory of all processes, if that was measured. A peak is known less well than the end: where
-    /// it says little else, it says the same.
+    /// What a remedy saves of the memory of all processes, if that was measured.
     pub fn saved_of_tree(&self, tried: &Tried) -> Option<SavedOfTree> {
-        let saved = self.tree?.saved_by(tried.tree?);
+        Some(self.saved_between(self.tree?, tried.tree?))
+    }
+
+    /// What it saved the second time, if there was one.
+    pub fn saved_again(&self, tried: &Tried) -> Option<SavedOfTree> {
+        let second = tried.second?;
+        Some(self.saved_between(second.as_it_is, second.tree))
+    }
+
+    /// A peak is known less well than the end: where it says little else, it says the same.
+    fn saved_between(&self, as_it_is: TreeBytes, tree: TreeBytes) -> SavedOfTree {
+        let saved = as_it_is.saved_by(tree);
         let is_noise = saved.peak.abs_diff(saved.end) <= self.peak_noise();
-        Some(SavedOfTree {
+        SavedOfTree {
             peak: if is_noise { saved.end } else { saved.peak },
             ..saved
-        })
+        }
     }
 
     /// How far a peak may lie apart for no reason: a twentieth of it, or as far as the end may, if that is more.
@@ -198,15 +222,18 @@ impl Advice {
         self.tree_noise_bytes.unwrap_or(0).max(peak / 20)
     }
 
-    /// Whether a remedy helps: it saves more than noise at the end or at the peak, and all processes together do not take more by
-    /// it at the other, but for noise or a tenth of what is saved.
+    /// Whether a remedy helps: each time it saves more than noise at the end or at the peak, and all processes together do not take
+    /// more by it at the other, but for noise or a tenth of what is saved.
     pub fn helps(&self, tried: &Tried) -> bool {
         let noise = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         match (self.saved_of_tree(tried), self.tree_noise_bytes) {
             (Some(saved), Some(bytes)) => {
                 let noise = noise(bytes);
-                let most = saved.end.max(saved.peak);
-                most > noise && saved.end.min(saved.peak) >= -noise.max(most / 10)
+                let all = std::iter::once(saved).chain(self.saved_again(tried));
+                all.into_iter().all(|saved| {
+                    let most = saved.end.max(saved.peak);
+                    most > noise && saved.end.min(saved.peak) >= -noise.max(most / 10)
+                })
             }
             _ => tried
                 .saved_bytes

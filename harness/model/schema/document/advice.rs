@@ -66,6 +66,11 @@ pub(super) fn advice_wrong(advice: &Advice, run: &Run) -> Option<String> {
                 .tree
                 .is_none_or(|tree| Some(tree) == again.measurement.tree_bytes(page))
             && advice.is_of(&again.measurement)
+            && advice
+                .remedies
+                .first()
+                .and_then(|first| first.second)
+                .is_none_or(|second| Some(second.tree) == again.tree)
             && saved(&again.measurement) == i128::from(again.saved_bytes);
         (!right).then(|| "the remedy that was measured again is not the best".into())
     })

@@ -1,0 +1,144 @@
+//! The best remedy once more, and right before it the data as it is once more: what has changed on the machine in between is
+//! no saving.
+
+use std::collections::BTreeSet;
+
+use super::planning::Planned;
+use super::trial::{Which, attempt, build_with, is_passed_over};
+use super::{Trials, saved};
+use crate::advice::{rank, tree_noise_of};
+use crate::experiment::dataset::{DatasetError, build};
+use crate::experiment::measure::visit_all;
+use crate::experiment::plan::Dataset;
+use crate::experiment::steps::Step;
+use crate::model::{Advice, MeasuredAgain, Measurement, SecondTrial};
+use crate::observe::page_size;
+use crate::remedies::{Remedy, remedy};
+
+/// A remedy that is the best of some visits, and was tried once.
+struct Best {
+    remedy: &'static Remedy,
+    planned: Planned,
+    visits: Vec<String>,
+}
+
+impl Trials<'_> {
+    /// Measures the best remedy of each visit a second time, until it is still the best afterwards or there is none.
+    pub(super) fn again(
+        &self,
+        all: &mut [Advice],
+        step: &mut dyn FnMut(Step<'_>),
+    ) -> Result<(), DatasetError> {
+        let mut tried = BTreeSet::new();
+        while let Some(best) = untried(all, &tried) {
+            let dataset = &Dataset {
+                visits: best.visits.clone(),
+                ..self.dataset.clone()
+            };
+            let plain = self.as_it_is_again(&best, dataset, step)?;
+            // That it does the same is known by now, and how long it takes.
+            let which = Which {
+                remedy: best.remedy,
+                planned: &best.planned,
+                compare: false,
+            };
+            let trial = attempt(self.plan, dataset, which, self.launch, &|_| false, step)?;
+            for advice in all
+                .iter_mut()
+                .filter(|one| best.visits.contains(&one.visit))
+            {
+                let plain = plain.iter().find(|one| one.visit == advice.visit);
+                let with = trial.as_ref().ok().and_then(|trial| {
+                    let visited = trial.visits.get(&advice.visit)?.as_ref();
+                    visited.ok().map(|(measurement, _)| measurement)
+                });
+                note(advice, &best.remedy.name, plain, with);
+                tried.insert((advice.visit.clone(), best.remedy.name.clone()));
+            }
+        }
+        for advice in all {
+            let best = advice
+                .best()
+                .and_then(|best| advice.prepared(Some(&best.remedy)));
+            let is_best =
+                |again: &MeasuredAgain| again.measurement.prepare == best && best.is_some();
+            advice.measured_again = advice.measured_again.take().filter(|again| is_best(again));
+        }
+        Ok(())
+    }
+
+    /// The data as it is once more; nothing where it could not be measured.
+    ///
+    /// The code of a remedy that only calls something stands there, too, and is not called: a heap that begins elsewhere for it
+    /// is no saving either.
+    fn as_it_is_again(
+        &self,
+        best: &Best,
+        dataset: &Dataset,
+        step: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Vec<Measurement>, DatasetError> {
+        let (plan, launch) = (self.plan, self.launch);
+        step(Step::Building {
+            fixture: &dataset.fixture.name,
+        });
+        let anew = || match best.remedy.only_calls() {
+            true => {
+                let codes = [&best.planned.code[..], ""];
+                build_with(plan, dataset, &best.remedy.title, &codes, launch)
+                    .map(|(built, _)| built)
+            }
+            false => build(plan, dataset, launch),
+        };
+        match anew().and_then(|built| visit_all(plan, dataset, built, anew, step)) {
+            Ok(measured) => Ok(measured.measurements),
+            Err(error) if is_passed_over(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A remedy that is the best of visits with which it was not tried again.
+fn untried(all: &[Advice], tried: &BTreeSet<(String, String)>) -> Option<Best> {
+    let mut best = all.iter().filter_map(|advice| {
+        let best = advice.best()?;
+        let key = (advice.visit.clone(), best.remedy.clone());
+        (!tried.contains(&key)).then_some((advice, best))
+    });
+    let (first, of_first) = best.next()?;
+    let alike = |(_, one): &(&Advice, &crate::model::Tried)| {
+        one.remedy == of_first.remedy && one.code == of_first.code
+    };
+    let others = best.filter(alike).map(|(advice, _)| advice.visit.clone());
+    Some(Best {
+        remedy: remedy(&of_first.remedy)?,
+        planned: Planned {
+            code: of_first.code.join("\n") + "\n",
+            ..Planned::default()
+        },
+        visits: std::iter::once(first.visit.clone()).chain(others).collect(),
+    })
+}
+
+/// Takes down what the second time gave. By so much as the data as it is differed between both times, nothing is saved.
+fn note(advice: &mut Advice, name: &str, plain: Option<&Measurement>, with: Option<&Measurement>) {
+    let tree = |one: &Measurement| advice.tree.and(one.tree_bytes(page_size()));
+    let (plain, with_tree) = (plain.and_then(tree), with.and_then(tree));
+    let again = with.map(|measurement| {
+        Box::new(MeasuredAgain {
+            saved_bytes: saved(advice, measurement),
+            tree: with_tree,
+            measurement: measurement.clone(),
+        })
+    });
+    if let Some(plain) = plain {
+        advice.tree_noise_bytes = tree_noise_of(advice, plain);
+    }
+    let mut remedies = std::mem::take(&mut advice.remedies);
+    if let Some(one) = remedies.iter_mut().find(|one| one.remedy == name) {
+        let both = plain.zip(with_tree);
+        one.second = both.map(|(as_it_is, tree)| SecondTrial { as_it_is, tree });
+    }
+    rank(advice, &mut remedies);
+    advice.remedies = remedies;
+    advice.measured_again = again;
+}

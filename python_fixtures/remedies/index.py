@@ -1,0 +1,88 @@
+"""Rows that are found by keys: the numbers of places stand in an array, at the hashes of their keys."""
+from array import array as _array
+from collections.abc import ItemsView, Mapping, ValuesView
+
+
+def code_for(number, most):
+    """The type code of an array of so many numbers up to this. One of less than 128 KiB has no mapping of its own (glibc): on the
+    heap, behind what was freed, it would keep that from being given back.
+    """
+    return "I" if most < 1 << 32 and number >= 1 << 15 else "Q"
+
+
+class HashIndex:
+    """Where keys are. A key's hash is that of the process that made this, and of those that were forked from it."""
+
+    def __init__(self, keys, store=_array):
+        self.bits = (3 * len(keys) // 2).bit_length()
+        digests, slots = _array("I", map(self.digest, keys)), _array("I", bytes(4 << self.bits))
+        for number, digest in enumerate(digests, 1):
+            slot = self.first(digest)
+            while slots[slot]:
+                slot = (slot + 1) % len(slots)
+            slots[slot] = number
+        self.digests = store(code_for(len(keys), 0), digests)
+        self.slots = store(code_for(len(slots), len(keys)), slots)
+
+    @staticmethod
+    def digest(key):
+        number = hash(key)
+        return (number ^ number >> 32) & 0xFFFFFFFF
+
+    def first(self, digest):
+        # Spread out: keys that differ in few bits begin at slots that are far apart.
+        return (digest * 0x9E3779B1 & 0xFFFFFFFF) >> (32 - self.bits)
+
+    def find(self, key, keys):
+        """The place of a key among the keys, or -1."""
+        digest = self.digest(key)
+        slot = self.first(digest)
+        while self.slots[slot]:
+            place = self.slots[slot] - 1
+            if self.digests[place] == digest and keys[place] == key:
+                return place
+            slot = (slot + 1) % len(self.slots)
+        return -1
+
+
+class KeyedRows(Mapping):
+    """A dict as two sequences, of keys and of values. Each access makes a value anew."""
+
+    def __init__(self, names, rows, store=_array):
+        self.names, self.rows, self.index = names, rows, HashIndex(names, store)
+
+    def __getitem__(self, key):
+        place = self.index.find(key, self.names)
+        if place < 0:
+            raise KeyError(key)
+        return self.rows[place]
+
+    def __contains__(self, key):
+        return self.index.find(key, self.names) >= 0
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def items(self):
+        return KeyedItems(self)
+
+    def values(self):
+        return KeyedValues(self)
+
+    def __reduce__(self):
+        return dict, (list(self.items()),)
+
+    __class__ = property(lambda self: dict)  # for isinstance()
+
+
+class KeyedItems(ItemsView):
+    def __iter__(self):
+        return zip(self._mapping.names, self._mapping.rows)
+
+
+class KeyedValues(ValuesView):
+    def __iter__(self):
+        return iter(self._mapping.rows)
