@@ -6,7 +6,7 @@
 //! here up to a limit, and then dropped.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,10 @@ use crate::observe::stops::{NotTraced, Stops};
 use crate::process;
 use crate::protocol::is_installed;
 
+mod telling;
 mod watchdog;
 
+use telling::Telling;
 use watchdog::Watchdog;
 
 /// The name under which refcow's program is the tracer.
@@ -90,8 +92,8 @@ pub(super) enum TracerSaid {
     Dropped { stops: u64 },
 }
 
-/// Bytes that are kept for refcow to take up.
-const MOST_KEPT: usize = 16 << 20;
+/// As setpriority(2) has it. Only some may have more than others; else it stays as it is.
+const PRIORITY: i32 = -10;
 /// A process stands at its end for so long at most.
 const LONGEST_END: Duration = Duration::from_secs(1);
 /// No stop comes any more if none has for so long.
@@ -109,6 +111,8 @@ pub fn run() -> io::Result<()> {
     process::raise_open_files();
     // The last one to be killed for want of memory: others would wait for it. Only some may say so.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+    // Nor has it to wait for a processor behind those that wait for it.
+    let _ = rustix::process::setpriority_process(None, PRIORITY);
     // None of them ends or stops it at once.
     SigSet::all().thread_block()?;
     #[expect(unsafe_code, reason = "whoever started refcow may have had it ignored")]
@@ -143,9 +147,7 @@ struct Tracer {
     numbers: HashMap<RunningAt, u32>,
     /// A line of which the end has not come yet.
     heard: Vec<u8>,
-    /// What refcow has not taken up yet.
-    to_say: Vec<u8>,
-    dropped: u64,
+    telling: Telling,
 }
 
 impl Tracer {
@@ -157,8 +159,7 @@ impl Tracer {
             interpreters: HashMap::new(),
             numbers: HashMap::new(),
             heard: Vec::new(),
-            to_say: Vec::new(),
-            dropped: 0,
+            telling: Telling::default(),
         }
     }
 
@@ -169,7 +170,7 @@ impl Tracer {
             let is_over = asks_to_leave(signals);
             self.serve_stops(watchdog);
             self.let_go_late();
-            if is_over || self.flush().is_err() {
+            if is_over || self.telling.flush_due().is_err() {
                 return Ok(());
             }
             if self.wait(signals)? && !self.hear() {
@@ -189,7 +190,7 @@ impl Tracer {
             watchdog.ends();
             if let Some(stop) = stop {
                 let at = stop.running.map(|running| self.number(running));
-                self.say_stop(&TracerSaid::Stopped {
+                self.say(&TracerSaid::Stopped {
                     thread: stop.thread,
                     address: stop.address,
                     time,
@@ -228,31 +229,8 @@ impl Tracer {
         number
     }
 
-    fn say_stop(&mut self, said: &TracerSaid) {
-        if self.to_say.len() > MOST_KEPT {
-            self.dropped += 1;
-            return;
-        }
-        self.say(said);
-    }
-
     fn say(&mut self, said: &TracerSaid) {
-        if serde_json::to_writer(&mut self.to_say, said).is_ok() {
-            self.to_say.push(b'\n');
-        }
-    }
-
-    /// As much as refcow takes up now.
-    fn flush(&mut self) -> io::Result<()> {
-        let mut output = io::stdout().lock();
-        while !self.to_say.is_empty() {
-            match rustix::io::write(output.as_fd(), &self.to_say) {
-                Ok(written) => drop(self.to_say.drain(..written)),
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        output.flush()
+        self.telling.say(said);
     }
 
     /// Orders that have come; whether refcow is still there.
@@ -343,11 +321,15 @@ impl Tracer {
             PollFd::new(&input, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
         ];
-        if !self.to_say.is_empty() {
+        let first = self.standing.values().min();
+        let end = first.map(|since| LONGEST_END.saturating_sub(since.elapsed()));
+        let words = self.telling.may_wait();
+        // They have been offered: refcow does not take them up yet.
+        if words == Some(Duration::ZERO) {
             waiting.push(PollFd::new(&output, PollFlags::OUT));
         }
-        let first = self.standing.values().min();
-        let limit = first.map(|since| LONGEST_END.saturating_sub(since.elapsed()));
+        let words = words.filter(|left| !left.is_zero());
+        let limit = end.into_iter().chain(words).min();
         let limit = limit.map(|left| Timespec {
             tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
@@ -375,13 +357,10 @@ impl Tracer {
                 break;
             }
         }
-        if self.dropped > 0 {
-            let stops = self.dropped;
-            self.say(&TracerSaid::Dropped { stops });
-        }
+        self.telling.say_dropped();
         let start = Instant::now();
-        while !self.to_say.is_empty() && start.elapsed() < LAST_WORDS {
-            let written = self.flush();
+        while !self.telling.is_empty() && start.elapsed() < LAST_WORDS {
+            let written = self.telling.flush();
             self.serve_stops(watchdog);
             let output = io::stdout();
             let mut waiting = [PollFd::new(&output, PollFlags::OUT)];

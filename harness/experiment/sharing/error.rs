@@ -117,7 +117,9 @@ pub enum SharingError {
     },
     /// The user's own code raised an exception in a worker.
     #[error("{way}: {reason}")]
-    #[diagnostic(help("fix the error in the file, or with `refcow sharing` choose other ways with --way"))]
+    #[diagnostic(help(
+        "fix the error in the file, or with `refcow sharing` choose other ways with --way"
+    ))]
     WorkerRaised {
         /// The way.
         way: String,
