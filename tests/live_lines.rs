@@ -141,7 +141,8 @@ fn each_page_has_the_line_that_wrote_it() {
     if cannot_record("lines of a tree") {
         return;
     }
-    for interpreter in by_python::builds() {
+    let free_threaded = by_python::free_threaded();
+    for interpreter in by_python::builds().iter().chain(&free_threaded) {
         eprintln!("{}", interpreter.program.display());
         let program = KnownLines::new();
         let recorded = program.run(&["--lines=1"], &interpreter.program);

@@ -46,6 +46,8 @@ pub(super) enum TracerOrder {
         /// Absent where no lines are asked for.
         interpreter: Option<InterpreterAt>,
     },
+    /// It has heard that a process stands at its end, and looks at it as soon as it comes to that.
+    Heard { pid: i32 },
     /// Let a process end that stands at its end.
     LetGo { pid: i32 },
 }
@@ -94,8 +96,10 @@ pub(super) enum TracerSaid {
 
 /// As setpriority(2) has it. Only some may have more than others; else it stays as it is.
 const PRIORITY: i32 = -10;
-/// A process stands at its end for so long at most.
-const LONGEST_END: Duration = Duration::from_secs(1);
+/// A process stands at its end for so long at most, if refcow does not say that it has heard of it: it may be stopped.
+const LONGEST_UNHEARD: Duration = Duration::from_secs(1);
+/// And for so long if it has: others use the processors.
+const LONGEST_END: Duration = Duration::from_secs(10);
 /// No stop comes any more if none has for so long.
 const QUIET: Duration = Duration::from_millis(20);
 /// At most so long it is waited for signals that are still to come.
@@ -139,7 +143,7 @@ pub fn run() -> io::Result<()> {
 
 struct Tracer {
     stops: Stops,
-    /// Since when processes stand at their end.
+    /// Until when processes may stand at their end.
     standing: HashMap<i32, Instant>,
     own: Arc<Vec<PathBuf>>,
     /// By the first process of a tree; `None`: its frames cannot be read.
@@ -206,7 +210,8 @@ impl Tracer {
             self.say(&TracerSaid::Traced { process });
         }
         for process in std::mem::take(&mut self.stops.ending) {
-            self.standing.insert(process, Instant::now());
+            let until = Instant::now() + LONGEST_UNHEARD;
+            self.standing.insert(process, until);
             self.say(&TracerSaid::Ends { process });
         }
         for (thread, why) in std::mem::take(&mut self.stops.not_traced) {
@@ -261,6 +266,11 @@ impl Tracer {
                     root,
                     interpreter: Some(at),
                 }) => self.trace_lines(pid, root, at),
+                Ok(TracerOrder::Heard { pid }) => {
+                    if let Some(until) = self.standing.get_mut(&pid) {
+                        *until += LONGEST_END - LONGEST_UNHEARD;
+                    }
+                }
                 Ok(TracerOrder::LetGo { pid }) => self.let_go(pid),
                 Err(_) => {}
             }
@@ -274,8 +284,8 @@ impl Tracer {
 
     /// Those that have stood for too long.
     fn let_go_late(&mut self) {
-        let late = self.standing.iter();
-        let late = late.filter(|(_, since)| since.elapsed() >= LONGEST_END);
+        let now = Instant::now();
+        let late = self.standing.iter().filter(|(_, until)| now >= **until);
         let late: Vec<i32> = late.map(|(process, _)| *process).collect();
         for process in late {
             self.let_go(process);
@@ -322,7 +332,7 @@ impl Tracer {
             PollFd::new(signals, PollFlags::IN),
         ];
         let first = self.standing.values().min();
-        let end = first.map(|since| LONGEST_END.saturating_sub(since.elapsed()));
+        let end = first.map(|until| until.saturating_duration_since(Instant::now()));
         let words = self.telling.may_wait();
         // They have been offered: refcow does not take them up yet.
         if words == Some(Duration::ZERO) {

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -38,7 +38,7 @@ pub struct Traced {
 #[derive(Debug)]
 pub struct Tracing {
     child: Child,
-    orders: Option<ChildStdin>,
+    orders: Orders,
     said: Receiver<TracerSaid>,
     /// Readable when it has said what cannot wait.
     urgent: Arc<OwnedFd>,
@@ -49,6 +49,27 @@ pub struct Tracing {
     traced: Traced,
     /// Where threads were, if that is asked for.
     pub lines: Option<Lines>,
+}
+
+/// The way to the tracer, which leaves when it is closed.
+#[derive(Clone, Debug)]
+struct Orders(Arc<Mutex<Option<ChildStdin>>>);
+
+impl Orders {
+    /// Whether it could be told.
+    fn give(&self, order: &TracerOrder) -> bool {
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut line) = serde_json::to_vec(order) else {
+            return false;
+        };
+        line.push(b'\n');
+        let orders = orders.as_mut();
+        orders.is_some_and(|orders| orders.write_all(&line).is_ok())
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Tracing {
@@ -73,22 +94,27 @@ impl Tracing {
         let urgent = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let urgent = Arc::new(urgent.map_err(|error| LiveError::Tracer(error.into()))?);
         let mut child = command.spawn().map_err(LiveError::Tracer)?;
-        let orders = child.stdin.take();
+        let orders = Orders(Arc::new(Mutex::new(child.stdin.take())));
         let output = child.stdout.take();
         let output =
             output.ok_or_else(|| LiveError::Tracer(std::io::ErrorKind::BrokenPipe.into()))?;
         let (tell, said) = mpsc::channel();
-        let wake = Arc::clone(&urgent);
+        let (wake, answers) = (Arc::clone(&urgent), orders.clone());
         let listen = move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let Ok(said) = serde_json::from_str(&line) else {
                     continue;
                 };
-                let is_urgent = matches!(said, TracerSaid::Ends { .. });
+                let ends = match said {
+                    TracerSaid::Ends { process } => Some(process),
+                    _ => None,
+                };
                 if tell.send(said).is_err() {
                     break;
                 }
-                if is_urgent {
+                if let Some(pid) = ends {
+                    // At once: what refcow is about to do else may take long on a busy machine.
+                    answers.give(&TracerOrder::Heard { pid });
                     // Full, it is readable already.
                     let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
                 }
@@ -159,14 +185,7 @@ impl Tracing {
     }
 
     fn order(&mut self, order: &TracerOrder) {
-        let told = serde_json::to_vec(order).map(|mut line| {
-            line.push(b'\n');
-            let orders = self.orders.as_mut();
-            orders.is_some_and(|orders| orders.write_all(&line).is_ok())
-        });
-        if !told.is_ok_and(|told| told) {
-            self.traced.ended_early = true;
-        }
+        self.traced.ended_early |= !self.orders.give(order);
     }
 
     /// Takes up what the tracer has said: the processes that stand at their end.
@@ -208,7 +227,7 @@ impl Tracing {
     /// Has the tracer leave, and takes up its last words. What it did, and what is not known of lines.
     pub fn leave(&mut self, causes: &mut TreeCauses) -> (Traced, Option<Missing>) {
         self.traced.ended_early |= matches!(self.child.try_wait(), Ok(Some(_)));
-        self.orders = None;
+        self.orders.close();
         let mut let_go = Vec::new();
         while let Ok(said) = self.said.recv() {
             self.take(said, &mut let_go);
@@ -224,7 +243,7 @@ impl Tracing {
 impl Drop for Tracing {
     fn drop(&mut self) {
         // The end of its orders is the sign to leave.
-        self.orders = None;
+        self.orders.close();
         let _ = self.child.wait();
     }
 }

@@ -69,6 +69,11 @@ pub fn without_a_library() -> Option<&'static Interpreter> {
     one.as_ref()
 }
 
+/// One without the GIL, where there is one.
+pub fn free_threaded() -> Option<Interpreter> {
+    python::choose(Some("python3.13t")).ok()
+}
+
 /// Does something with each interpreter of a series, of which there may be several, or none.
 pub fn each(series: &str, test: &str, act: impl FnMut(&Interpreter)) {
     each_of(versions(), series, test, act);
