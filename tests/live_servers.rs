@@ -310,7 +310,8 @@ fn the_applications_own_types_are_named_at_the_lines_that_use_them(#[case] kind:
     });
     let pages: u64 = all.map(|one| one.pages).sum();
     let all_rows = ROWS * WORKERS as u64;
-    let most = all_rows + all_rows / 20;
+    // Other things lie beside some of them.
+    let most = all_rows + all_rows / 10;
     assert!(
         (all_rows * 9 / 10..most).contains(&pages),
         "{pages} of {all_rows}: {recorded:#?}"

@@ -421,6 +421,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_process_stands_longer_if_refcow_has_heard_that_it_does() {
+        let mut tracer = Tracer::new(Stops::new(None, true), Vec::new());
+        let (unheard, heard) = (i32::MAX - 1, i32::MAX);
+        let over = Instant::now();
+        tracer.standing = HashMap::from([(unheard, over), (heard, over)]);
+        tracer.obey(format!("{{\"Heard\":{{\"pid\":{heard}}}}}\n").as_bytes());
+        tracer.let_go_late();
+        assert_eq!(tracer.standing.keys().collect::<Vec<_>>(), [&heard]);
+    }
+
+    #[test]
     fn own_is_what_is_not_installed_and_what_lies_in_a_folder_that_was_named() {
         let folders = [PathBuf::from("/venv/lib/python3.12/site-packages/mine")];
         let all = [

@@ -71,7 +71,8 @@ pub fn without_a_library() -> Option<&'static Interpreter> {
 
 /// One without the GIL, where there is one.
 pub fn free_threaded() -> Option<Interpreter> {
-    python::choose(Some("python3.13t")).ok()
+    let chosen = python::choose_all_builds(&["python3.13t".to_owned()]).ok()?;
+    chosen.interpreters.into_iter().next()
 }
 
 /// Does something with each interpreter of a series, of which there may be several, or none.
