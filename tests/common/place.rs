@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use tempfile::TempDir;
 
+use super::run;
 use super::running::{Finished, Running};
 use super::signals::with_default_signals;
 use super::{REFCOW, default_python, subject};
@@ -30,7 +31,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(run::anybodys_place()).unwrap();
         fs::create_dir(folder.path().join("cache")).unwrap();
         let fifo = folder.path().join("said");
         mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
@@ -137,6 +138,7 @@ impl Place {
         if !geteuid().is_root() {
             return Ok(self.measure([] as [&str; 0]));
         }
+        run::open_what_is_made();
         // The build's own folder may be closed to others, and so may a Python under someone's home.
         fs::set_permissions(self.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let bin = self.path("bin");

@@ -80,21 +80,30 @@ pub fn region(measurement: &Measurement, name: RegionName) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A folder that any user may enter, and read what is made in it from now on, whatever umask and TMPDIR whoever started the tests has.
-pub fn public_folder() -> tempfile::TempDir {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let is_anybodys = |folder: &Path| {
+/// Where any user may go: the folder for temporary files, unless whoever started the tests has one of their own.
+pub fn anybodys_place() -> PathBuf {
+    let is_anybodys = |place: &PathBuf| {
         let mode = |folder: &Path| {
             folder
                 .metadata()
                 .map_or(0, |data| data.permissions().mode())
         };
-        folder.ancestors().all(|folder| mode(folder) & 1 != 0)
+        place.ancestors().all(|folder| mode(folder) & 1 != 0)
     };
     let own = std::env::temp_dir();
-    let places = [&own, Path::new("/tmp"), Path::new("/var/tmp")];
-    let place = places.into_iter().find(|place| is_anybodys(place));
-    let folder = tempfile::tempdir_in(place.unwrap_or(&own)).expect("a temporary folder");
+    let places = [own.clone(), "/tmp".into(), "/var/tmp".into()];
+    places.into_iter().find(is_anybodys).unwrap_or(own)
+}
+
+/// What is made from now on any user may read, whatever umask whoever started the tests has.
+pub fn open_what_is_made() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
+/// A folder that any user may enter, and read what is made in it from now on.
+pub fn public_folder() -> tempfile::TempDir {
+    open_what_is_made();
+    let folder = tempfile::tempdir_in(anybodys_place()).expect("a temporary folder");
     open_to_all(folder.path());
     folder
 }
