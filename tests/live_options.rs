@@ -71,6 +71,12 @@ fn a_name_means_the_python_that_runs_it_and_not_what_started_that_or_has_its_fil
     );
 }
 
+/// Two processes that wait.
+const TREE: &str = "import os, sys
+if os.fork() == 0: sys.stdin.read(); os._exit(0)
+print(os.getpid(), flush=True)
+sys.stdin.read()";
+
 /// Runs a command on a terminal so many columns wide, and prints the widest line that it wrote.
 const ON_TERMINAL: &str = r"
 import fcntl, os, pty, re, struct, sys, termios
@@ -149,4 +155,24 @@ print(pid, flush=True)";
         "1 process forked from it runs on: {daemon}. To record what it does now: refcow attach {daemon}."
     );
     assert!(status.success() && told.contains(&expected), "{told}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_takes_nothing_of_the_table_along() {
+    if cannot_record("the report of a tree") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut target = Target::of_text(TREE);
+    let pid = target.line();
+    // No file may grow longer than a few blocks, and who tries is told.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$@\"", "sh", REFCOW]);
+    shell.args(["attach", &pid, "-q", "--for", "10ms", "--report", "page"]);
+    let output = run::output(shell.current_dir(&folder));
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("What the processes have now:"), "{table}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("error: cannot write page: "), "{error}");
+    assert_eq!(output.status.code(), Some(3));
 }

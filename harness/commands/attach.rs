@@ -87,7 +87,8 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
             document::recorded(&watch.finish()?, Vec::new()).map_err(LiveError::from)?
         }
     };
-    report_folder::write_trees(folder, &trees)?;
+    // Whatever becomes of the report, what was recorded is shown.
+    let reported = report_folder::write_trees(folder, &trees);
     let mut text = rendered(
         &trees,
         args.recording.format,
@@ -96,6 +97,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     )?;
     let compared = baseline.compare(&trees, terminal::style(&output), &mut text);
     output.write(&text)?;
+    reported?;
     baseline.keep(&trees)?;
     compared
 }

@@ -143,7 +143,8 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let is_ended = matches!(end, Deadline::Over(_));
     let watched = watch.finish()?;
     let trees = document::recorded(&watched, end.looks()).map_err(LiveError::from)?;
-    report_folder::write_trees(folder, &trees)?;
+    // Whatever becomes of the report, what was recorded is shown.
+    let reported = report_folder::write_trees(folder, &trees);
     if !is_table_shown && !is_quiet {
         for note in table::survivors(&trees) {
             // If nobody reads it, nothing is lost.
@@ -165,6 +166,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         // If nobody reads it, the program has run all the same.
         None => drop(std::io::stderr().write_all(&text)),
     }
+    reported?;
     baseline.keep(&trees)?;
     let status = program.wait().map_err(failed)?;
     match status {

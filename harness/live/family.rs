@@ -112,7 +112,7 @@ pub enum FamilyError {
     },
     /// The user's own, and protected.
     #[error(
-        "process {pid} ({name}) runs as you do ({user}), but the kernel does not let you look at it"
+        "process {pid} ({name}) belongs to you, {user}, but the kernel does not let you look at it"
     )]
     #[diagnostic(help("{remedy}"))]
     Protected {
@@ -448,7 +448,7 @@ mod tests {
         assert!(help.ends_with("sudo refcow attach 7"), "{help}");
         let (error, help) = said(other, other, false);
         assert!(
-            error.contains("runs as you do") && help.contains("takes root"),
+            error.contains("belongs to you, user") && help.contains("takes root"),
             "{error} {help}"
         );
         // Who is root already is not told to become root.

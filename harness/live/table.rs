@@ -20,13 +20,19 @@ pub(super) use cells::cut;
 /// A line for each tree.
 pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
     let mut text = String::new();
+    // So that all columns stand side by side on a terminal of 80.
+    let command = if width.is_some_and(|width| width < 90) {
+        14
+    } else {
+        24
+    };
     let rows = trees.trees.iter().filter_map(|tree| {
         let oldest = tree.processes.first()?;
         let total = tree.total.as_ref()?;
         let copied: u64 = tree.processes.iter().map(|one| one.copied_pages).sum();
         Some(vec![
             oldest.pid.to_string(),
-            cut(&oldest.command, 24),
+            cut(&oldest.command, command),
             count(tree.processes.len() as u64),
             total.anonymous_bytes.map_or(NOTHING.to_owned(), bytes),
             bytes(copied * page_size()),
@@ -69,7 +75,7 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
         let words = counted(closed, "process is", "processes are");
         let whom = one_or_several(closed, "it", "them");
         let words = format!(
-            "{words} not among these, as you may not look at {whom}: that takes CAP_SYS_PTRACE, which root has outside of containers."
+            "{words} not among these, as the kernel does not let you look at {whom}. With CAP_SYS_PTRACE, as root has it, you see those of all users."
         );
         text += &prose(&words, width, "");
     }
@@ -101,10 +107,13 @@ fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
         text.push('\n');
         text += &recorded_table(recorded, width);
         let notes = notes::of_recorded(recorded).into_iter();
-        for note in notes.chain(notes::of_objects(tree)) {
-            text += &prose(&note, width, "");
+        let notes: Vec<String> = notes.chain(notes::of_objects(tree)).collect();
+        for note in &notes {
+            text += &prose(note, width, "");
         }
-        text.push('\n');
+        if !notes.is_empty() {
+            text.push('\n');
+        }
         let tables = match by {
             [] => causes::of_all(recorded, width),
             by => causes::grouped(recorded, by, width),
@@ -360,7 +369,7 @@ fn total(tree: &TreeFigures) -> String {
         None => text += "The kernel does not tell what the tree takes (Pss_Anon: Linux 5.3)",
     }
     // What an orphan made is not told apart from what it copied.
-    let orphans = tree.processes.iter().filter(|one| one.depth == 0).count() > 1;
+    let orphans = notes::orphans(tree) > 0;
     let at_most = if orphans { "at most " } else { "" };
     text += &format!(
         "; it would take {} if no page were shared, and {at_most}{} if every page that was shared at a fork still were.",

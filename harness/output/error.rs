@@ -35,7 +35,7 @@ pub enum OutputError {
     Busy { path: PathBuf },
     /// What was measured is lost.
     #[error("cannot write {}: {source}", path.display())]
-    #[diagnostic(help("make room there, or choose another place with --output"))]
+    #[diagnostic(help("make room there, or choose another place (--output, --report)"))]
     NotWritten { path: PathBuf, source: io::Error },
 }
 

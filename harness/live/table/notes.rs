@@ -115,7 +115,7 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
     }
     if recorded.processes.iter().any(|one| one.unknown_pages > 0) {
         notes.push(
-            "Unknown: copied, new, or written when nobody else had the page any more, as all from which the process was forked had ended, or had given back what was there at the fork; or new or of a file, as the process had ended before refcow looked at the page.".to_owned(),
+            "Unknown: nothing tells whether these pages were copied: all from which the process was forked had ended, or had given back what was there at the fork; or the process had ended before refcow looked, and they are new or of a file.".to_owned(),
         );
     }
     notes
@@ -199,6 +199,20 @@ pub(super) fn of_unseen_programs(all: &[UnseenProgram]) -> Option<String> {
     })
 }
 
+/// Processes that are there, and what they were forked from is not.
+pub(super) fn orphans(tree: &TreeFigures) -> u64 {
+    let first = || tree.processes.iter().filter(|one| one.depth == 0);
+    let recorded = tree.recorded.iter().flat_map(|one| &one.processes);
+    let forked: Vec<i32> = recorded
+        .filter(|one| one.depth > 0)
+        .map(|one| one.pid)
+        .collect();
+    let seen = first().filter(|one| forked.contains(&one.pid)).count();
+    // Of several, nobody has forked another.
+    let several = first().count();
+    seen.max(if several > 1 { several } else { 0 }) as u64
+}
+
 /// Of what the processes have now.
 pub(super) fn of_now(tree: &TreeFigures) -> Vec<String> {
     let mut notes = Vec::new();
@@ -221,11 +235,13 @@ pub(super) fn of_now(tree: &TreeFigures) -> Vec<String> {
             _ => "Unknown: the page was written before a later fork of the same process, which leaves no trace of who wrote.".to_owned(),
         });
     }
-    let orphans = tree.processes.iter().filter(|one| one.depth == 0).count() as u64;
-    if orphans > 1 {
-        let whose = counted(orphans, "process", "processes");
+    let orphans = orphans(tree);
+    if orphans > 0 {
         notes.push(format!(
-            "The parent of {whose} has ended: what they have copied of it is not told apart from what they made, and counts as memory alone."
+            "The parent of {} has ended: what {} copied of it is not told apart from what {} made, and counts as memory alone.",
+            counted(orphans, "process", "processes"),
+            one_or_several(orphans, "that process", "they"),
+            one_or_several(orphans, "it", "they"),
         ));
     }
     if any(|one| one.rewritten_pages) {

@@ -58,7 +58,7 @@ fn workers_that_outlive_the_program_are_told_with_what_to_do() {
     // The parent that tells what they copied is no more.
     assert!(
         text.contains(
-            "The parent of 2 processes has ended: what they have copied of it is not told apart"
+            "The parent of 2 processes has ended: what they copied of it is not told apart"
         ),
         "{text}"
     );
@@ -72,6 +72,13 @@ fn workers_that_outlive_the_program_are_told_with_what_to_do() {
     let text = said(&tree(&many, &[there(11, 0)], 1));
     assert!(
         text.contains("5 processes forked from it run on: 11, 12, 13 and 2 others. To"),
+        "{text}"
+    );
+
+    // Of one that is left, the recording tells that it had a parent.
+    let text = said(&tree(&all, &[there(11, 0)], 1));
+    assert!(
+        text.contains("The parent of 1 process has ended: what that process copied"),
         "{text}"
     );
 
