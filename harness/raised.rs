@@ -34,14 +34,10 @@ pub fn help(raised: &Raised, around: Around<'_>) -> String {
 
 /// Whether the last call before an exception was one of code that refcow brings or writes.
 pub fn is_ours(raised: &Raised) -> bool {
-    let files = raised
-        .traceback
-        .lines()
-        .filter_map(|line| line.trim_start().strip_prefix("File \""));
+    let mut lines = raised.traceback.lines().rev();
+    let last = lines.find_map(|line| line.trim_start().strip_prefix("File \""));
     let ours = ["python_fixtures/remedies/", "<remedy>", "<string>"];
-    files
-        .last()
-        .is_some_and(|file| ours.iter().any(|name| file.starts_with(name)))
+    last.is_some_and(|file| ours.iter().any(|name| file.starts_with(name)))
 }
 
 /// The lines of all exceptions that it tells of, the last first: one may be the reason of another.

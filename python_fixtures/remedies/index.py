@@ -3,26 +3,26 @@ from array import array as _array
 from collections.abc import ItemsView, Mapping, ValuesView
 
 
-def code_for(number, most):
-    """The type code of an array of so many numbers up to this. One of less than 128 KiB has no mapping of its own (glibc): on the
-    heap, behind what was freed, it would keep that from being given back.
+def zeros(number, most):
+    """An array for so many numbers up to this. One of less than 128 KiB has no mapping of its own (glibc): on the heap, behind what
+    was freed, it would keep that from being given back.
     """
-    return "I" if most < 1 << 32 and number >= 1 << 15 else "Q"
+    return _array(*(("I", bytes(4 * number)) if most < 1 << 32 and number >= 1 << 15 else ("Q", bytes(8 * number))))
 
 
 class HashIndex:
     """Where keys are. A key's hash is that of the process that made this, and of those that were forked from it."""
 
-    def __init__(self, keys, store=_array):
+    def __init__(self, keys, store=None):
         self.bits = (3 * len(keys) // 2).bit_length()
-        digests, slots = _array("I", map(self.digest, keys)), _array("I", bytes(4 << self.bits))
-        for number, digest in enumerate(digests, 1):
-            slot = self.first(digest)
+        digests, slots = zeros(len(keys), 0), zeros(1 << self.bits, len(keys))
+        for place, key in enumerate(keys):
+            digests[place] = self.digest(key)
+            slot = self.first(digests[place])
             while slots[slot]:
                 slot = (slot + 1) % len(slots)
-            slots[slot] = number
-        self.digests = store(code_for(len(keys), 0), digests)
-        self.slots = store(code_for(len(slots), len(keys)), slots)
+            slots[slot] = place + 1
+        self.digests, self.slots = (store(one.typecode, one) if store else one for one in (digests, slots))
 
     @staticmethod
     def digest(key):
@@ -48,7 +48,7 @@ class HashIndex:
 class KeyedRows(Mapping):
     """A dict as two sequences, of keys and of values. Each access makes a value anew."""
 
-    def __init__(self, names, rows, store=_array):
+    def __init__(self, names, rows, store=None):
         self.names, self.rows, self.index = names, rows, HashIndex(names, store)
 
     def __getitem__(self, key):

@@ -8,8 +8,8 @@ from array import array as _array
 from collections import deque
 from collections.abc import Sequence
 from mmap import mmap as _mmap
-from _refcow_index import SOURCE as INDEX, code_for
-from _refcow_places import DoesNotApply, Room, attributes, dies_with_noise, is_literal, is_named_tuple, slots_of, told
+from _refcow_index import SOURCE as INDEX, zeros
+from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_named_tuple, slots_of, told
 
 # Columns that a list may become.
 MOST_COLUMNS = 64
@@ -43,14 +43,19 @@ class PackedList(Sequence):
 class PackedBytes(PackedList):
     """bytes, end to end."""
 
-    decoded = staticmethod(bytes)
+    encoded = decoded = staticmethod(bytes)
 
-    def __init__(self, values, store=_array):
-        content, ends = bytearray(), _array("Q")
-        for value in values:
-            content += value
-            ends.append(len(content))
-        self.content, self.ends = store("B", content), store(code_for(len(ends), len(content)), ends)
+    def __init__(self, values, store=None):
+        # Looked at twice, so that what is allocated is allocated once: holes are left by what grows.
+        size = sum(len(self.encoded(value)) for value in values)
+        content, ends = bytearray(size), zeros(len(values), size)
+        end = 0
+        for place, value in enumerate(values):
+            piece = self.encoded(value)
+            content[end : end + len(piece)] = piece
+            end += len(piece)
+            ends[place] = end
+        self.content, self.ends = (store("B", content), store(ends.typecode, ends)) if store else (content, ends)
 
     def __len__(self):
         return len(self.ends)
@@ -68,8 +73,9 @@ class PackedBytes(PackedList):
 class PackedTexts(PackedBytes):
     """str, as UTF-8 end to end."""
 
-    def __init__(self, values, store=_array):
-        super().__init__((value.encode("utf-8", "surrogatepass") for value in values), store)
+    @staticmethod
+    def encoded(value):
+        return value.encode("utf-8", "surrogatepass")
 
     @staticmethod
     def decoded(piece):
@@ -180,7 +186,7 @@ class NoColumn(DoesNotApply):
     """`place` holds what cannot be a column; `way`: what would have to be otherwise, if that is known to be enough."""
 
     def __init__(self, place, what, way=""):
-        super().__init__("{} holds {}".format(place, what))
+        super().__init__("{} {} {}".format(place, "hold" if place.startswith("the values") else "holds", what))
         self.way = way
 
 
@@ -391,7 +397,7 @@ def replacement(store, form, room):
     def of(place):
         kind, name = type(place.value), place.name
         if kind not in (list, tuple, dict):
-            what = "{} is a {}, and neither a list nor a dict".format(name, kind.__name__)
+            what = "{} is {}, and neither a list nor a dict".format(name, a(kind))
             if kind is deque and Writer(store, name, Room(room.left)).could(list(place.value)):
                 what += "; as a list it could be packed"
             raise DoesNotApply(what)

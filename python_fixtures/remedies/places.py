@@ -115,6 +115,10 @@ def said(error):
     return "{}: {}".format(type(error).__name__, text) if text else type(error).__name__
 
 
+def a(kind):
+    return ("an " if kind.__name__[0] in "AEIOaeio" else "a ") + kind.__name__
+
+
 def raised_at(error):
     """Whose code raised an exception: that of a class of the program, or refcow's."""
     trace = error.__traceback__
@@ -274,14 +278,14 @@ def of_another_type(data):
             continue
         plain = next((one for one in CONTAINERS if issubclass(kind, one)), None)
         if plain and plain.__len__(value) >= LEAST:
-            text = "{} is a {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
-            return text.format(name, kind.__name__, plain.__name__, name)
+            text = "{} is {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
+            return text.format(name, a(kind), plain.__name__, name)
         if kind.__module__ == "numpy" and getattr(getattr(value, "dtype", None), "hasobject", False):
             text = "{} is a NumPy array of objects, and of arrays only lists of them are replaced: {}.tolist()"
             return text.format(name, name)
         if dies_with_noise(kind):
-            text = "{} is a {}, and no copy of it takes its place: when it was freed for that, its __del__ would run"
-            return text.format(name, kind.__name__)
+            text = "{} is {}, and no copy of it takes its place: when it was freed for that, its __del__ would run"
+            return text.format(name, a(kind))
     return ""
 
 

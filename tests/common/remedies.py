@@ -201,6 +201,8 @@ for data, reason, way in (
      "the key 'a' of data holds float and int side by side, and the key 'b' of data holds float and int side by side, "
      "and 2 more like that", None),
     (collections.deque(object() for n in N), "data is a deque, and neither a list nor a dict", None),
+    ({n: {n} for n in N}, "the values of data hold objects of the type set", None),
+    ({n: n if n % 2 else n / 3 for n in N}, "the values of data hold float and int side by side", "if the values held floats alone, data could be packed"),
     (OTHERS["set"], "data is a set, and neither a list nor a dict", None),
 ):
     assert refused(pack, data) == reason + ("; " + way if way else ""), refused(pack, data)
@@ -221,6 +223,8 @@ for row in long, long + [0]:
 round_and_round = []
 round_and_round += [round_and_round] * 100
 assert "100 elements" not in refused(pack, round_and_round)
+ordered = collections.OrderedDict((n, [n]) for n in N)
+assert refused(pack, ordered).startswith("data is an OrderedDict,"), refused(pack, ordered)
 groups = collections.defaultdict(list, {n: [n] for n in N})
 assert refused(pack, groups).startswith("data is a defaultdict,"), refused(pack, groups)
 assert refused(stack, [[n] for n in N]) == ""

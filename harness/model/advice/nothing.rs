@@ -75,7 +75,9 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
 pub(super) fn at_a_price(advice: &Advice) -> Option<String> {
     let noise = i64::try_from(advice.tree_noise_bytes?).ok()?;
     let all = advice.remedies.iter();
-    let saved = all.filter_map(|tried| Some((tried, advice.saved_of_tree(tried)?)));
+    // Where a second time was needed to know, what it says.
+    let last = |tried| advice.saved_again(tried).or(advice.saved_of_tree(tried));
+    let saved = all.filter_map(|tried| Some((tried, last(tried)?)));
     let most = |saved: &SavedOfTree| saved.end.max(saved.peak);
     let (tried, saved) = saved
         .filter(|(_, saved)| most(saved) > noise)
