@@ -192,7 +192,9 @@ fn noise_is_what_the_documents_say() {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (pages, percent) = (TOLERANCE.pages, TOLERANCE.share * 100.0);
     let design = words(include_str!("../docs/design.md"));
-    assert!(design.contains(&format!("{pages} pages, or {percent} % of what is copied,")));
+    assert!(design.contains(&format!(
+        "{pages} pages of each process, or {percent} % of what the workers copy and make,"
+    )));
     let guide = words(include_str!("../docs/guide/regressions.md"));
     assert!(guide.contains(&format!(
         "{pages} pages per worker, or {percent} % of the base,"
