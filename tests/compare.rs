@@ -857,7 +857,7 @@ fn documents_without_a_common_row_are_no_comparison() {
         .run(place.refcow(["compare", &base, &new]))
         .exits_with(2)
         .says("nothing in common")
-        .says("but no ways to share");
+        .says("the same ways to share");
 }
 
 #[test]

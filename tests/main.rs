@@ -55,6 +55,8 @@ mod trust;
 mod versions;
 mod visits;
 mod walked;
+mod ways_alike;
+mod ways_compared;
 mod ways_for_data;
 mod ways_for_packages;
 mod words;

@@ -4,15 +4,13 @@
 use std::fs;
 use std::process::Command;
 
-use refcow::claims::Claims;
-use refcow::compare;
 use refcow::model::workers::WorkersLine;
-use refcow::model::{AfterKill, GivesBack, OwnData, OwnDataWay, Report, StartMethod, Status};
-use refcow::report::{Style, render_comparison, render_own_data};
+use refcow::model::{AfterKill, GivesBack, OwnData, OwnDataWay, StartMethod};
+use refcow::report::{Style, render_own_data};
 use rstest::rstest;
 use rustix::process::Signal;
 
-use crate::common::{Finished, Place, canned, python, run};
+use crate::common::{Finished, Place, python, run};
 
 /// Some records, each an object, and a visit that reads all of them.
 const RECORDS: &str = "
@@ -110,7 +108,11 @@ fn each_way_hands_over_what_was_put_in() {
         let one = way(&data, name, StartMethod::Fork);
         one.measured.as_ref().unwrap().after_worker_killed
     };
-    assert!(matches!(killed("pool"), AfterKill::Hangs { .. }));
+    // Known by what became of a task that was given later, not by how long that took.
+    let AfterKill::Hangs { later_done, .. } = killed("pool") else {
+        panic!("{data:#?}");
+    };
+    assert!(later_done);
     assert_eq!(killed("executor"), AfterKill::Unusable);
     assert_eq!(killed("inherit"), AfterKill::Usable);
 }
@@ -394,89 +396,4 @@ fn tables_fit_a_terminal_of_80_columns() {
     }
     let markdown = String::from_utf8(render_own_data(&report, Style::Markdown)).unwrap();
     assert!(markdown.contains("| args, spawn"), "{markdown}");
-}
-
-/// Data of the user's by these ways, with what all processes take, and what a worker read from pipes.
-fn run_with_ways(ways: &[(&str, u64, u64)]) -> Report {
-    let way = |(way, bytes, piped): &(&str, u64, u64)| {
-        serde_json::json!({
-            "way": way, "title": way, "start_method": "fork", "workers": 2,
-            "measured": {
-                "start_seconds": 0.1, "handover_seconds": 0.1, "first_result_seconds": 0.2,
-                "memory": {
-                    "shared_bytes": bytes, "own_bytes": 0, "new_bytes": 0, "page_table_bytes": 0, "mapped_bytes": 0
-                },
-                "gives_back": "same", "after_worker_killed": "usable", "left_after_kill": [], "reference_own_pages": 10,
-                "children": [{"visit_seconds": 0.1, "own_pages": 20, "copied_pages": 10, "piped_bytes": piped}]
-            }
-        })
-    };
-    let data = serde_json::json!({
-        "fixture": "records", "visit": "read", "build_seconds": 0.1, "pickled_bytes": 1_000_000,
-        "default_start_method": "fork", "fork": {"seconds": [0.001], "resident_bytes": 1 << 20},
-        "memory_limit": {"bytes": 1 << 30, "from": "--memory"},
-        "ways": ways.iter().map(way).collect::<Vec<_>>()
-    });
-    let mut run = canned::run("3.12.1");
-    run.measurements.clear();
-    run.own_data = vec![serde_json::from_value(data).unwrap()];
-    Report::of(run)
-}
-
-#[test]
-fn two_runs_are_compared_by_what_all_processes_take_with_each_way() {
-    let base = run_with_ways(&[
-        ("inherit", 50 << 20, 0),
-        ("args", 40 << 20, 0),
-        ("freeze", 30 << 20, 0),
-        ("file", 30 << 20, 0),
-        ("executor", 30 << 20, 1_000_000),
-        ("memmap", 1 << 20, 0),
-    ]);
-    let new = run_with_ways(&[
-        ("inherit", 30 << 20, 0),
-        ("args", 60 << 20, 0),
-        ("freeze", 30 << 20, 0),
-        ("file", (30 << 20) + 4096, 0),
-        ("executor", 40 << 20, 1_000_000),
-        ("buffers", 1 << 20, 0),
-    ]);
-    let compared = compare::compare(&base, &new, compare::TOLERANCE, &[], Claims::versions());
-    let statuses: Vec<(String, Status)> = compared.compared[0]
-        .judged()
-        .map(|(row, _)| (row.key.subject(), row.status))
-        .collect();
-    let of = |way: &str| format!("records/read by {way}/fork with 2 workers");
-    assert_eq!(
-        statuses,
-        [
-            (of("inherit"), Status::Improved),
-            (of("args"), Status::Regressed),
-            (of("freeze"), Status::Unchanged),
-            (of("file"), Status::WithinNoise),
-            (of("executor"), Status::NotComparable),
-            (of("memmap"), Status::OnlyInBase),
-            (of("buffers"), Status::OnlyInNew),
-        ]
-    );
-    let style = Style::Terminal {
-        width: Some(80),
-        colours: false,
-    };
-    let text = String::from_utf8(render_comparison(&compared, style)).unwrap();
-    for line in [
-        "  records/read by args/fork with 2 workers: 40 MiB → 60 MiB\n",
-        "  the data came through a pipe",
-        "  1 way to share\n",
-        "\nOf what all processes take with a way to share",
-    ] {
-        assert!(text.contains(line), "{text}");
-    }
-    assert!(!text.contains("every page counts"), "{text}");
-    // Another Python takes more or less itself.
-    let mut other = new.clone();
-    other.runs[0].python.version = "3.13.0".into();
-    let compared = compare::compare(&base, &other, compare::TOLERANCE, &[], Claims::versions());
-    assert_eq!(compared.count(Status::Regressed), 0);
-    assert!(compare::neighbours(&base, Claims::versions()).is_empty());
 }

@@ -69,7 +69,7 @@ impl CompareArgs {
             }
         };
         let new = documents::read(&self.new)?.report;
-        let (names, names_now) = (compare::names(&base), compare::names(&new));
+        let (names, names_now) = (compare::all_names(&base), compare::all_names(&new));
         compare::check_names(&self.renamed, &names, &names_now)?;
         let output = Output::open(self.output.as_deref())?;
         let tolerance = self.tolerance.tolerance();

@@ -103,7 +103,7 @@ pub enum CommandError {
     /// A comparison without a row.
     #[error("the two runs have nothing in common to compare")]
     #[diagnostic(help(
-        "refcow compares visits of the same fixture, verdicts and facts, but no ways to share{remedy}"
+        "refcow compares visits of the same fixture, the same ways to share, verdicts and facts{remedy}"
     ))]
     NothingInCommon {
         /// What to do if it has another name.

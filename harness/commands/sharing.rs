@@ -207,7 +207,7 @@ fn size(text: &str) -> Result<u64, String> {
     });
     let (number, shift) = unit.unwrap_or((text, 0));
     match number.trim().parse::<f64>() {
-        Ok(number) if number > 0.0 && number * f64::from(shift).exp2() < 2f64.powi(62) => {
+        Ok(number) if (1.0..2f64.powi(62)).contains(&(number * f64::from(shift).exp2())) => {
             Ok((number * f64::from(shift).exp2()) as u64)
         }
         _ => Err("write it as 8GiB, 512MiB, or a number of bytes".into()),
@@ -227,6 +227,7 @@ mod tests {
         for nothing in [
             "",
             "0",
+            "0.5",
             "-1GiB",
             "8GB",
             "many",

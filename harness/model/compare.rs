@@ -27,7 +27,7 @@ pub(crate) use pages::all_or_nothing;
 pub(crate) use pairs::pairs;
 pub(crate) use ways::PIPED;
 
-pub use pairs::{FixtureOrVisit, MatchError, Renamed, any_common, check_names, names};
+pub use pairs::{FixtureOrVisit, MatchError, Renamed, all_names, any_common, check_names, names};
 
 /// Compares two documents.
 ///
@@ -87,7 +87,7 @@ pub fn compare(
                 );
                 let mut runs = compare_runs(one, other, tolerance, renamed, facts);
                 // Between versions of Python all of them differ by what these are themselves.
-                let ways = way_rows(one, other, &runs.differs, tolerance);
+                let ways = way_rows(one, other, &runs.differs, tolerance, renamed);
                 runs.rows.extend(ways);
                 comparison.compared.push(runs);
             }

@@ -24,6 +24,7 @@ mod python;
 mod region;
 mod report;
 mod reproduction;
+mod row_key;
 mod series;
 mod spread;
 mod summary;
@@ -40,9 +41,7 @@ pub use alternative::{
 pub use cause::{By, Cause, Causes, Written};
 pub use child::{Child, CrossChecks, Peak, UssGrowth, VisitBytes};
 pub use claim::{Claim, Figure, Observation, Unit, Value, Verdict};
-pub use comparison::{
-    ComparedRuns, Comparison, Memory, Paid, Row, RowKey, RowValue, RunName, Status, Tolerance,
-};
+pub use comparison::{ComparedRuns, Comparison, Paid, Row, RowValue, RunName, Status, Tolerance};
 pub use cost::{CausedPages, Cost, Edge, NamedPages, Spent, Why};
 pub use counted::{OnTheWay, Region, Totals};
 pub use document::{DocumentError, MAX_DOCUMENT_BYTES, is_of_trees, read, read_trees};
@@ -61,6 +60,7 @@ pub use python::Python;
 pub use region::{NotWalked, RegionMap, RegionName};
 pub use report::{Import, Report, Run, SCHEMA_VERSION, Source, sha256};
 pub use reproduction::{Answer, Difference, NotCompared, Repeated, Reproduction, Weight};
+pub use row_key::{Memory, RowKey};
 pub use series::{CopiedByRun, datasets};
 pub use spread::Spread;
 pub use summary::{Group, RegionSummary, Summary};

@@ -6,13 +6,12 @@ use super::changes;
 use super::columns::Columns;
 use super::escape::markdown as escaped;
 use super::labels::labels;
+use super::own_data::hangs;
 use super::style::{READABLE, Style, say};
 use super::warnings::warnings;
 use refcow_model::mitigations::{Mitigation, Mitigations, mitigations};
 use refcow_model::numbers::{about_bytes, bytes, share, signed_bytes, time};
-use refcow_model::{
-    AfterKill, Alternative, AlternativeSummary, Contents, Report, Run, StartMethod,
-};
+use refcow_model::{Alternative, AlternativeSummary, Contents, Report, Run, StartMethod};
 
 /// In front of a figure that is not the same in each run.
 const MOVES: &str = "~";
@@ -103,22 +102,16 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     if alternatives(report).next().is_none() {
         return Vec::new();
     }
-    let patience =
-        alternatives(report).find_map(|alternative| match alternative.after_child_killed {
-            AfterKill::Hangs { after_seconds } => Some(after_seconds),
-            _ => None,
-        });
-    let hangs = patience.map_or_else(String::new, |seconds| {
-        format!(" (hangs: no result and no error after {})", time(seconds))
-    });
+    let hangs = hangs(alternatives(report).map(|one| one.after_child_killed));
     let mut notes = vec![
         "shm: multiprocessing.shared_memory. copied: memory of its own that a child has beyond one that was \
-         started alike and got nothing. copied, piped, read: of the child with the most. memory: of all processes \
+         started alike and got nothing. copied, read, bytes read: of the child with the most. memory: of all processes \
          together, when all children have read, without pages of files that other programs may share. Times are \
          from one run. Pool.map gives each child only its chunk."
             .to_owned(),
         format!(
-            "survives: which objects in a child are the same objects as in the parent. kill one: whether the \
+            "bytes read: from pipes and files, beyond the child that got nothing. writes: who sees what a child writes, of the \
+             parent and another child. survives: which objects in a child are the same objects as in the parent. kill one: whether the \
              others can continue when one child is killed{hangs}. kill all: what is left when parent and children \
              are killed at once."
         ),
@@ -318,7 +311,14 @@ fn of_run(run: &Run) -> Vec<WaysTable> {
         6,
     );
     let mut properties = columns(
-        ["", "piped", "writes", "survives", "kill one", "kill all"],
+        [
+            "",
+            "bytes read",
+            "writes",
+            "survives",
+            "kill one",
+            "kill all",
+        ],
         2,
     );
     for (contents, name) in [
@@ -457,11 +457,6 @@ fn properties_of(
         (true, false) => "object",
         (false, false) => "nothing",
     };
-    let killed = match alternative.after_child_killed {
-        AfterKill::Usable => "usable",
-        AfterKill::Unusable => "unusable",
-        AfterKill::Hangs { .. } => "hangs",
-    };
     let left: Vec<&str> = alternative
         .left_after_kill
         .iter()
@@ -473,7 +468,7 @@ fn properties_of(
         piped.map_or_else(|| "unknown".into(), |piped| bytes(*piped.end())),
         seen.into(),
         survives.into(),
-        killed.into(),
+        alternative.after_child_killed.as_str().into(),
         if left.is_empty() {
             "nothing".into()
         } else {

@@ -86,8 +86,8 @@ fn of_runs(comparison: &Comparison, runs: &ComparedRuns, style: Style) -> String
             text += &table(&all);
         }
     }
-    let has_ways = all.iter().any(|(row, _)| is_way(row));
-    if !has_ways || !all.iter().all(|(row, _)| is_way(row)) {
+    let has_ways = all.iter().any(|(row, _)| is_way(row) || is_worker(row));
+    if !has_ways || !all.iter().all(|(row, _)| is_way(row) || is_worker(row)) {
         text += &sentence(style, &allowed(comparison, runs));
     }
     if has_ways {
@@ -122,7 +122,8 @@ fn allowed(comparison: &Comparison, runs: &ComparedRuns) -> String {
 
 fn allowed_of_ways(comparison: &Comparison) -> String {
     format!(
-        "Of what all processes take with a way to share, differences of up to {} pages per process, or {}, count as noise.",
+        "Of what all processes take with a way to share, and of what a worker copies, differences of up to {} pages per process, or {}, \
+         count as noise.",
         count(comparison.tolerance.pages),
         share(comparison.tolerance.share),
     )
@@ -192,12 +193,17 @@ fn lines(status: Status, group: &[JudgedRow<'_>]) -> Vec<(&'static str, String)>
             let costs = group.iter().filter(|(row, _)| is_cost(row));
             let costs: Vec<String> = costs.map(|(row, _)| short(row)).collect();
             let ways = group.iter().filter(|(row, _)| is_way(row)).count();
-            let others = group.len() - costs.len() - ways;
+            let workers = group.iter().filter(|(row, _)| is_worker(row));
+            let workers: Vec<String> = workers.map(|(row, _)| short(row)).collect();
+            let others = group.len() - costs.len() - ways - workers.len();
             if !costs.is_empty() {
                 lines.push((ONE, costs.join("; ")));
             }
             if ways > 0 {
                 lines.push((ONE, counted(ways as u64, "way to share", "ways to share")));
+            }
+            if !workers.is_empty() {
+                lines.push((ONE, workers.join("; ")));
             }
             if others > 0 {
                 lines.push((
@@ -229,6 +235,10 @@ fn is_cost(row: &Row) -> bool {
 
 fn is_way(row: &Row) -> bool {
     matches!(row.key, RowKey::Way { .. })
+}
+
+fn is_worker(row: &Row) -> bool {
+    matches!(row.key, RowKey::WayWorker { .. })
 }
 
 /// The regions that changed. New memory is part of the cost.

@@ -9,7 +9,7 @@ use super::style::{READABLE, Style, say};
 use super::warnings::warnings;
 use refcow_model::compare::TOLERANCE;
 use refcow_model::numbers::{bytes, count, counted, signed_bytes, time};
-use refcow_model::ways::data_ways;
+use refcow_model::ways::{came_through_pipe, data_ways};
 use refcow_model::workers::WorkersLine;
 use refcow_model::{
     AfterKill, GivesBack, OwnData, OwnDataFigures, OwnDataWay, Report, Run, StartMethod,
@@ -142,7 +142,7 @@ pub(super) fn all(data: &OwnData, page_size_bytes: u64) -> Vec<OwnDataTable> {
             "",
             "start",
             "visit",
-            "piped",
+            "read",
             "gives back",
             "kill one",
             "kill all",
@@ -164,7 +164,7 @@ pub(super) fn all(data: &OwnData, page_size_bytes: u64) -> Vec<OwnDataTable> {
         }
         costs.rows.push(vec![
             marked(data, one, &label),
-            match figures.came_through_pipe(data.pickled_bytes) {
+            match came_through_pipe(one, data.pickled_bytes) {
                 true => format!("{MOVES}{}", signed_bytes(*summary.copied_bytes.end())),
                 false => signed_bytes(*summary.copied_bytes.end()),
             },
@@ -179,7 +179,7 @@ pub(super) fn all(data: &OwnData, page_size_bytes: u64) -> Vec<OwnDataTable> {
             time(*summary.visit_seconds.end()),
             known(summary.piped_bytes.map(|piped| *piped.end())),
             gives_back(figures).to_owned(),
-            killed(figures).to_owned(),
+            figures.after_worker_killed.as_str().to_owned(),
             left(figures),
         ]);
     }
@@ -317,14 +317,6 @@ fn gives_back(figures: &OwnDataFigures) -> &'static str {
     }
 }
 
-fn killed(figures: &OwnDataFigures) -> &'static str {
-    match figures.after_worker_killed {
-        AfterKill::Usable => "usable",
-        AfterKill::Unusable => "unusable",
-        AfterKill::Hangs { .. } => "hangs",
-    }
-}
-
 fn left(figures: &OwnDataFigures) -> String {
     let left: Vec<&str> = figures
         .left_after_kill
@@ -346,10 +338,13 @@ pub(super) fn notes(data: &OwnData, run: &Run) -> Vec<String> {
          when the parent has the data until a worker has visited it. ~: varies from run to run, as the data came through \
          a pipe."
             .to_owned(),
-        "start: until a worker runs that gets nothing. gives back: whether a worker has what was put in, the same \
-         objects or equal ones. kill one: whether the others can continue when a worker is killed. kill all: what is \
-         left when parent and workers are killed at once."
-            .to_owned(),
+        format!(
+            "start: until a worker runs that gets nothing. read: what a worker read from pipes and files beyond one that got \
+             nothing, its visit included. gives back: whether a worker has what was put in, the same objects or equal ones. kill \
+             one: whether the others can continue when a worker is killed{}. kill all: what is left when parent and workers are \
+             killed at once.",
+            hangs(data.ways.iter().filter_map(|one| Some(one.measured.as_ref()?.after_worker_killed)))
+        ),
     ];
     notes.push(start_methods(data, run));
     if let (Some(middle), Some(each)) = (data.fork.middle_seconds(), data.fork.seconds_per_gib()) {
@@ -394,6 +389,28 @@ pub(super) fn notes(data: &OwnData, run: &Run) -> Vec<String> {
     }
     notes.extend(not_measured(data));
     notes
+}
+
+/// What it means that the others hang, in brackets; nothing where none do.
+pub(super) fn hangs(all: impl Iterator<Item = AfterKill>) -> String {
+    let hanging = all.filter_map(|after| match after {
+        AfterKill::Hangs {
+            after_seconds,
+            later_done,
+        } => Some((after_seconds, later_done)),
+        _ => None,
+    });
+    let least = hanging.reduce(|one, other| (one.0.min(other.0), one.1 && other.1));
+    match least {
+        None => String::new(),
+        Some((_, true)) => {
+            " (hangs: a task that was given later is done, and that of the killed one has neither a result nor an error)"
+                .to_owned()
+        }
+        Some((seconds, false)) => {
+            format!(" (hangs: no result and no error after {})", time(seconds))
+        }
+    }
 }
 
 /// The names of all that have the same reason, together.

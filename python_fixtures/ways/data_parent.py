@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import pickle
 import signal
 import sys
 import tempfile
@@ -16,24 +15,16 @@ import time
 import types
 
 import _data_child
-import _values
+import _data_survey
 from _data_prepare import prepare
-from _parent import ChildDied, NotPossible, exit_code, helpers, how, start_manager
+from _parent import ChildDied, NotPossible, cut, exit_code, helpers, how, result_of_pool, start_manager
 
 CODE = "import _data_child\n_data_child.serve(conn, transport, given, handle, module)\n"
 CODE_OF_POOL = "import _data_child\n_data_child.CONNECTIONS[:] = connections\n_data_child.DATA[:] = data\n"
 
-# More of pickled data is not written to a file to be compared.
-MOST_COMPARED = 1 << 30
-
-# How long what a forked process finds out may take.
-LOOKING = 120
-
 # How long a pool may take to send the data to one more worker.
 PATIENCE = 20
 
-# Who answers at all answers in so many times the patience, also where others use the processors.
-BUSY = 20
 
 # Forks that are timed.
 FORKS = 5
@@ -86,81 +77,9 @@ class Job:
         return all
 
 
-def apart(function, *arguments):
-    """What a function returns in a forked process, which has all that it leaves behind."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        try:
-            content = _data_child.encoded(function(*arguments))
-        except BaseException as error:
-            content = _data_child.encoded({"raised": _data_child.told(error)})
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(content)
-        os._exit(0)
-    os.close(writing)
-    content = b""
-    deadline = time.monotonic() + LOOKING
-    try:
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not multiprocessing.connection.wait([reading], left):
-                return {"raised": "it took longer than {} s".format(LOOKING)}
-            part = os.read(reading, 1 << 16)
-            if not part:
-                break
-            content += part
-    finally:
-        os.close(reading)
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        status = os.waitpid(pid, 0)[1]
-    if not content:
-        return {"raised": "the process that looked ended with status {}".format(status)}
-    return json.loads(content.decode())
-
-
-def survey(path, packages):
+def survey(path, packages, may_copy):
     """What the data is, where that decides which ways there are; its pickle, for comparing, in a file."""
-    import importlib.util
-    data = DATA[0]
-    result = apart(of_data, data, path)
-    if "raised" in result:
-        # What keeps it from being looked at keeps it from being pickled, too.
-        why = "data ({})".format(result["raised"])
-        result = {"kind": type(data).__name__, "not_picklable": why, "cuttable": False, "flat": False}
-    result["packages"] = [name for name in packages if importlib.util.find_spec(name) is not None]
-    result["methods"] = multiprocessing.get_all_start_methods()
-    # Without choosing one, as `get_start_method` would.
-    result["default"] = result["methods"][0]
-    return result
-
-
-def of_data(data, path):
-    result = _values.survey(data)
-    result["cuttable"] = cuttable(data)
-    result["flat"] = type(data) is list and set(map(type, data)) <= FLAT
-    if "pickled_bytes" in result and result["pickled_bytes"] <= MOST_COMPARED:
-        with open(path, "wb") as file:
-            pickle.dump(data, file, protocol=4)
-        result["compared"] = True
-    return result
-
-
-# What a ShareableList takes.
-FLAT = {int, float, bool, str, bytes, type(None)}
-
-
-def cuttable(data):
-    """Whether parts of it are of its kind, as `Pool.map` needs them."""
-    try:
-        part = data[0:1]
-        return type(part) is type(data) and len(part) == 1 and not isinstance(data, (str, bytes))
-    except Exception:
-        return False
+    return _data_survey.survey(DATA[0], path, packages, may_copy)
 
 
 def forks():
@@ -284,10 +203,9 @@ def begin_pool(job, data):
     initializer, initargs = exec, (CODE_OF_POOL, namespace)
     chunks = [()] * job.count
     if job.transport == "pool_map":
-        step = -(-len(data) // job.count)
-        chunks = [(data[number * step:(number + 1) * step],) for number in range(job.count)]
-        if len(chunks[-1][0]) == 0:
+        if len(data) < job.count:
             raise NotPossible("there are fewer elements than workers")
+        chunks = [(part,) for part in cut(data, job.count)]
     if job.transport == "executor":
         from concurrent.futures import ProcessPoolExecutor
         job.pool = ProcessPoolExecutor(job.count, job.context, initializer, initargs)
@@ -366,82 +284,84 @@ def dismiss():
 def given_back(path, original):
     """Whether a worker has what was put in: `same` objects, `equal` ones, or what differs."""
     job = JOB[0]
-    # Elsewhere an address says nothing.
-    if job.forks and job.transport != "pool_map" and DATA:
-        theirs = ask(job, job.workers[0], "looking at its objects", "places")["places"]
-        if theirs == _data_child.places(DATA[0]):
-            return {"same": True}
-    if not os.path.exists(original):
-        return {"unknown": "more than {} GiB of pickle are not compared".format(MOST_COMPARED >> 30)}
-    if job.transport == "pool_map":
-        handle, transport = DATA[0], job.transport
-    else:
-        handle = job.handle
-    job.empty = []
+    parts = job.count if job.transport == "pool_map" else 0
+    handle = cut(DATA[0], parts)[0] if parts else job.handle
+    # One that has not visited the data, and so changed nothing of it.
     worker = start_process(job, job.empty, "a worker more", handle, True)
     hear(job, worker, "taking the data")
-    said = ask(job, worker, "writing what it has", "dump", path)
-    worker.connection.send_bytes(json.dumps(["quit", None]).encode())
-    worker.process.join(job.patience)
-    job.empty = []
-    return apart(compared, path, original)
+    # Elsewhere an address says nothing, and these pickle each task.
+    if job.forks and DATA and job.transport not in ("pool_map", "executor"):
+        theirs = ask(job, worker, "looking at its objects", "places")["places"]
+        if theirs == _data_child.places(DATA[0]):
+            dismiss()
+            return {"same": True}
+    if not os.path.exists(original):
+        dismiss()
+        return {"unknown": "more than {} GiB of pickle are not compared".format(_data_survey.MOST_COMPARED >> 30)}
+    ask(job, worker, "writing what it has", "dump", path)
+    dismiss()
+    if parts:
+        return _data_survey.apart(_data_survey.of_part, path, DATA[0], parts)
+    return _data_survey.apart(_data_survey.compared, path, original)
 
 
-def compared(path, original):
-    with open(path, "rb") as one, open(original, "rb") as other:
-        while True:
-            here, there = one.read(1 << 20), other.read(1 << 20)
-            if here != there:
-                break
-            if not here:
-                return {"equal": True}
-    with open(original, "rb") as file:
-        before = pickle.load(file)
-    with open(path, "rb") as file:
-        after = pickle.load(file)
-    differs = _values.difference(before, after)
-    return {"equal": True} if differs is None else {"differs": differs}
-
-
-def kill_one(patience):
-    """Kills the last worker; whether parent and first worker can go on: `usable`, `unusable` or `hangs`."""
+def kill_one():
+    """Kills the last worker; whether the parent and another worker can go on: `usable`, `unusable` or `hangs`, and after how long
+    that was known.
+    """
     job = JOB[0]
-    job.patience = BUSY * patience
+    # No wait ends before its answer: a slow machine is no reason to say something else.
+    job.patience = None
     victim = job.workers.pop()
-    doing = "looking at the data after another was killed"
     os.kill(victim.process.pid, signal.SIGKILL)
-    multiprocessing.connection.wait([victim.process.sentinel], job.patience)
+    begun = time.monotonic()
+    multiprocessing.connection.wait([victim.process.sentinel])
     if job.pool is None:
-        try:
-            for worker in job.workers[:1]:
-                ask(job, worker, doing, "look")
-        except (ChildDied, NotPossible, WorkerRaised, OSError):
-            return "unusable"
-        return "usable"
+        state = others_can(job)
+    else:
+        state = pool_can(job)
+        let_go(job.pool)
+    return {"state": state, "seconds": time.monotonic() - begun}
+
+
+def others_can(job):
+    """Has another worker use the data, or, where there is none, one that gets it now."""
+    doing = "looking at the data after another was killed"
+    try:
+        if not job.workers:
+            worker = start_process(job, job.workers, "a worker more", job.handle, True)
+            hear(job, worker, doing)
+        ask(job, job.workers[0], doing, "look")
+    except (ChildDied, WorkerRaised, OSError):
+        return "unusable"
+    return "usable"
+
+
+def pool_can(job):
+    """Has all others end their tasks, and looks at what becomes of the one that was killed in its task."""
     for worker in job.workers:
         try:
             worker.connection.send_bytes(json.dumps(["quit", None]).encode())
         except OSError:
             # The pool has ended it, too.
             pass
+    if job.transport != "executor":
+        return result_of_pool(job)
     try:
-        if job.transport == "executor":
-            for future in job.pending:
-                future.result(job.patience)
-        else:
-            job.pending.get(patience)
-    except (multiprocessing.TimeoutError, TimeoutError):
-        return "hangs"
-    except Exception as error:
-        return "hangs" if type(error).__name__ == "TimeoutError" else "unusable"
-    finally:
-        # It starts another worker, which would complain of a parent that is killed while it sends the data.
-        handler = getattr(job.pool, "_worker_handler", None)
-        if handler is not None:
-            handler._state = "TERMINATE"
-            # It waits for this, or for the end of a worker.
-            notifier = getattr(job.pool, "_change_notifier", None)
-            if notifier is not None:
-                notifier.put(None)
-            handler.join(PATIENCE)
+        for future in job.pending:
+            future.result()
+    except Exception:
+        return "unusable"
     return "usable"
+
+
+def let_go(pool):
+    """Keeps it from starting another worker, which would complain of a parent that is killed while it sends the data."""
+    handler = getattr(pool, "_worker_handler", None)
+    if handler is not None:
+        handler._state = "TERMINATE"
+        # It waits for this, or for the end of a worker.
+        notifier = getattr(pool, "_change_notifier", None)
+        if notifier is not None:
+            notifier.put(None)
+        handler.join(PATIENCE)

@@ -52,9 +52,18 @@ def prepare(job, data):
 def block_of(size):
     """A segment. Its name tells whoever started this process what is its."""
     from multiprocessing.shared_memory import SharedMemory
+    room_for(size)
     block = SharedMemory(name=segment_name(), create=True, size=max(1, size))
     _data_child.KEPT.append(block)
     return block
+
+
+def room_for(size):
+    """Raises NotPossible where so much does not fit into /dev/shm: writing there would end this process."""
+    there = os.statvfs("/dev/shm")
+    free = there.f_bavail * there.f_frsize
+    if size > free:
+        raise NotPossible("it needs {:,} KiB in /dev/shm, and {:,} KiB are free there".format(-(-size // 1024), free // 1024))
 
 
 def aligned(sizes):
@@ -96,15 +105,24 @@ def in_block(data):
 def shareable(data):
     from multiprocessing.shared_memory import ShareableList, SharedMemory
     if len(data) > 1 << 14:
-        refuse_slow_list("16384")
+        refuse_slow_list("16384 elements")
+    # Of each element its place, its format, its type, and eight bytes of content, or as many times eight as a string takes.
+    strings = sum(len(one) // 8 * 8 for one in data if isinstance(one, (str, bytes)))
+    room_for(16 + 25 * len(data) + strings)
     name = segment_name()
+    why = "a ShareableList cannot hold it: {}"
     try:
         made = ShareableList(data, name=name)
+        why = "a ShareableList keeps too few bytes of strings that are not of ASCII: {}"
+        for place, one in enumerate(data):
+            if isinstance(one, str) and not one.isascii():
+                # Cut in the middle of a character, it cannot be read.
+                made[place]
     except (struct.error, ValueError) as error:
         # The segment was made before that was found out.
         half = SharedMemory(name=name)
         half.close()
         half.unlink()
-        raise NotPossible("a ShareableList cannot hold it: {}".format(error)) from None
+        raise NotPossible(why.format(error)) from None
     _data_child.KEPT.append(made)
     return made

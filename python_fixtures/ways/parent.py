@@ -265,6 +265,12 @@ def begin_processes(job, handle):
     return start_seconds, held - begun
 
 
+def cut(data, count):
+    """Parts of it, of which none has two elements more than another."""
+    ends = [number * len(data) // count for number in range(count + 1)]
+    return [data[start:end] for start, end in zip(ends, ends[1:])]
+
+
 def children(job):
     """The numbers of those that get the data."""
     return range(FIRST, FIRST + job.count)
@@ -287,10 +293,9 @@ def begin_pool(job, data):
         job.pool.apply_async(_child.work, ((number,) + rest + (False, None),))
         answers.append(hear(job, number, "starting"))
     start_seconds = answers[WITNESS]["at"] - begun
-    step = -(-len(data) // job.count)
-    chunks = [data[index * step:(index + 1) * step] for index in range(job.count)]
-    if not chunks[-1]:
+    if len(data) < job.count:
         raise NotPossible("there are fewer elements than children")
+    chunks = cut(data, job.count)
     job.chunks = chunks
     job.expected = [_child.read_all(job.read, chunk) for chunk in chunks]
     tasks = [(number,) + rest + (True, chunk) for number, chunk in zip(children(job), chunks)]
@@ -433,9 +438,9 @@ def properties():
     return result
 
 
-def kill_one(patience):
-    """Kills the last child; whether parent and first child can go on:
-    `usable`, `unusable` or `hangs`.
+def kill_one():
+    """Kills the last child; whether parent and first child can go on: `usable`, `unusable` or `hangs`, and after how long that was
+    known. No wait ends before its answer.
     """
     job = JOB[0]
     last = len(job.processes) - 1
@@ -446,18 +451,33 @@ def kill_one(patience):
     sibling = last > FIRST
     sibling_before = ask(job, FIRST, doing, "all")["result"] if sibling else None
     os.kill(victim.pid, signal.SIGKILL)
-    multiprocessing.connection.wait([victim.sentinel], patience)
+    begun = time.monotonic()
+    multiprocessing.connection.wait([victim.sentinel])
     del job.processes[last]
     del job.connections[last]
+    state = "usable"
     if sibling and ask(job, FIRST, doing, "all")["result"] != sibling_before:
-        return "unusable"
-    if _child.read_all(job.read, mine) != before:
-        return "unusable"
-    if job.pool is not None:
+        state = "unusable"
+    elif _child.read_all(job.read, mine) != before:
+        state = "unusable"
+    elif job.pool is not None:
         for number in range(last):
             tell(job, number, "quit")
-        try:
-            job.pending.get(patience)
-        except multiprocessing.TimeoutError:
-            return "hangs"
+        state = result_of_pool(job)
+    return {"state": state, "seconds": time.monotonic() - begun}
+
+
+def result_of_pool(job):
+    """What becomes of the tasks of a pool of which one was killed with its worker, when all others were told to return.
+
+    A pool that knows nothing of the lost task does the next one all the same, and that one's result is waited for as long as it
+    takes: whether the lost one has a result by then does not depend on how fast the machine is.
+    """
+    job.pool.apply_async(os.getpid).get()
+    if not job.pending.ready():
+        return "hangs"
+    try:
+        job.pending.get()
+    except Exception:
+        return "unusable"
     return "usable"

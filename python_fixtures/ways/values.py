@@ -1,10 +1,13 @@
-"""What data is made of, as far as ways to share depend on it, and whether two are alike."""
-import collections
+"""What data is made of, as far as ways to share depend on it."""
 import io
 import pickle
+import types
 
 # Steps of a path that is told.
 DEEPEST = 12
+
+# Characters of a value that is told.
+LONGEST = 40
 
 
 class Nowhere:
@@ -67,15 +70,17 @@ def survey(data):
         pickle.Pickler(nowhere, protocol=4).dump(data)
         result["pickled_bytes"] = nowhere.size
     except BaseException as error:
-        place, error = unpicklable(data, "data", error, 0)
-        text = str(error) or type(error).__name__
-        result["not_picklable"] = "{} ({})".format(place, text.split("\n")[0])
+        result["not_picklable"] = because(*unpicklable(data, "data", error, cannot))
         return result
-    found = {"arrays": 0, "tables": 0, "tensors": 0}
+    found = {"arrays": 0, "tables": 0, "tensors": 0, "foreign": 0}
 
     def seen(value):
+        known = isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
         for name, wanted in (("arrays", is_array), ("tables", is_table), ("tensors", is_tensor)):
             found[name] += wanted(value)
+            known = known or wanted(value)
+        # Of a class, which may say itself what is pickled.
+        found["foreign"] += not known
         return False
 
     Skeleton(Nowhere(), seen, None).dump(data)
@@ -87,6 +92,16 @@ def cannot(value):
     """Why a value cannot be pickled; None if it can."""
     try:
         pickle.Pickler(Nowhere(), protocol=4).dump(value)
+    except BaseException as error:
+        return error
+    return None
+
+
+def cannot_pass(value):
+    """The same of what is given to a process that is being started."""
+    from multiprocessing.reduction import ForkingPickler
+    try:
+        ForkingPickler(Nowhere()).dump(value)
     except BaseException as error:
         return error
     return None
@@ -104,87 +119,47 @@ def parts(value, path):
     elif isinstance(value, (set, frozenset)):
         for one in value:
             yield "an element of {}".format(path), one
+    for name, one in attributes(value).items():
+        yield "{}.{}".format(path, name), one
+
+
+def attributes(value):
+    """The attributes that an object has itself, by name."""
+    if isinstance(value, type):
+        return {}
     held = getattr(value, "__dict__", None)
-    if isinstance(held, dict) and not isinstance(value, type):
-        for name, one in held.items():
-            yield "{}.{}".format(path, name), one
+    found = dict(held) if isinstance(held, dict) else {}
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(value, name):
-                yield "{}.{}".format(path, name), getattr(value, name)
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
 
 
 def short(value):
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "…"
+    """A value in a few characters."""
+    if isinstance(value, (str, bytes, bytearray)):
+        # What is longer is not written out to be cut.
+        value = value[:LONGEST]
+    try:
+        text = repr(value)
+    except Exception:
+        text = object.__repr__(value)
+    return text if len(text) <= LONGEST else text[:LONGEST - 3] + "…"
 
 
-def unpicklable(value, path, error, depth):
-    """The innermost value that cannot be pickled, and why."""
+def unpicklable(value, path, error, cannot, depth=0):
+    """The innermost value that cannot be pickled, and why. What a class itself says of its objects is nobody else's fault."""
     if depth < DEEPEST:
         for place, part in parts(value, path):
             why = cannot(part)
-            if why is not None:
-                return unpicklable(part, place, why, depth + 1)
+            if why is not None and str(why) == str(error):
+                return unpicklable(part, place, why, cannot, depth + 1)
     return path, error
 
 
-def difference(one, other, path="data"):
-    """Where two values differ, in words; None if they are alike."""
-    # The first in its order is told.
-    waiting = collections.deque([(one, other, path)])
-    seen = set()
-    while waiting:
-        one, other, path = waiting.popleft()
-        if type(one) is not type(other):
-            return "{} is of the type {}, and was of {}".format(path, named(other), named(one))
-        if (id(one), id(other)) in seen:
-            continue
-        seen.add((id(one), id(other)))
-        if is_array(one):
-            if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
-                return "{} has other content".format(path)
-            continue
-        if is_table(one) or is_tensor(one):
-            if not (one.equals(other) if is_table(one) else one.equal(other)):
-                return "{} has other content".format(path)
-            continue
-        if isinstance(one, (str, bytes, bytearray, int, float, complex, bool, type(None))):
-            # A NaN is not equal to itself.
-            if one != other and not (one != one and other != other):
-                return "{} is {}, and was {}".format(path, short(other), short(one))
-            if not hasattr(one, "__dict__"):
-                continue
-        if isinstance(one, (dict, list, tuple)) and len(one) != len(other):
-            return "{} has {} elements, and had {}".format(path, len(other), len(one))
-        if isinstance(one, (set, frozenset)):
-            if one != other:
-                return "{} has other elements".format(path)
-            continue
-        if isinstance(one, dict):
-            if list(one) != list(other):
-                return "{} has other keys".format(path)
-            waiting.extend((one[key], other[key], "{}[{}]".format(path, short(key))) for key in one)
-            held = getattr(one, "__dict__", None)
-            if held:
-                waiting.append((held, other.__dict__, path + ".__dict__"))
-            continue
-        before = list(parts(one, path))
-        after = list(parts(other, path))
-        if [place for place, _ in before] != [place for place, _ in after]:
-            return "{} has other attributes".format(path)
-        if before:
-            waiting.extend((part, then, place) for (place, part), (_, then) in zip(before, after))
-        elif isinstance(one, (list, tuple)):
-            continue
-        else:
-            texts = [pickle.dumps(value, protocol=4) for value in (one, other)]
-            if texts[0] != texts[1]:
-                return "{} has other content".format(path)
-    return None
-
-
-def named(value):
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else "{}.{}".format(kind.__module__, kind.__name__)
+def because(place, error):
+    """A place, and what is wrong there, in a line."""
+    text = str(error) or type(error).__name__
+    return "{} ({})".format(place, text.split("\n")[0])

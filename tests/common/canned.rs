@@ -607,7 +607,10 @@ pub fn alternatives() -> Vec<Alternative> {
         memory_bytes_read: None,
         container_survives: false,
         elements_survive: false,
-        after_child_killed: AfterKill::Hangs { after_seconds: 2.0 },
+        after_child_killed: AfterKill::Hangs {
+            after_seconds: 2.0,
+            later_done: false,
+        },
         left_after_kill: vec![Leftover::Socket, Leftover::File],
         children: vec![receiver(-2, None), receiver(12, None)],
         ..list.clone()

@@ -123,7 +123,10 @@ fn make_full() -> Report {
         writes_seen_by_sibling: Some(true),
         container_survives: true,
         elements_survive: false,
-        after_child_killed: AfterKill::Hangs { after_seconds: 0.5 },
+        after_child_killed: AfterKill::Hangs {
+            after_seconds: 0.5,
+            later_done: true,
+        },
         left_after_kill: vec![Leftover::File],
         reference_own_pages: 10,
         children: vec![receiver(start_method), receiver(start_method)],

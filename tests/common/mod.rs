@@ -18,6 +18,7 @@ pub mod signals;
 mod target;
 mod waiting;
 pub mod ways;
+pub mod ways_python;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

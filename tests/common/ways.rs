@@ -20,6 +20,7 @@ fn way(way: &str, start_method: StartMethod, workers: u64, each: u64) -> OwnData
         } else {
             3 * MIB
         }),
+        handed_bytes: None,
     };
     let memory = TreeMemory {
         shared_bytes: 12 * MIB,
@@ -55,7 +56,10 @@ fn way(way: &str, start_method: StartMethod, workers: u64, each: u64) -> OwnData
                 _ => GivesBack::Equal,
             },
             after_worker_killed: match way {
-                "manager" => AfterKill::Hangs { after_seconds: 0.5 },
+                "manager" => AfterKill::Hangs {
+                    after_seconds: 0.5,
+                    later_done: true,
+                },
                 _ => AfterKill::Usable,
             },
             left_after_kill: match way {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,9 +20,6 @@ use crate::observe::{
 use crate::process;
 use crate::protocol::Started;
 use crate::temporary::TemporaryFolder;
-
-/// How long a result is waited for that a killed process owes.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A socket's path has at most 107 bytes; multiprocessing adds less than 60 to that of the
 /// temporary folder.
@@ -141,9 +137,7 @@ fn measure_in(
     let all_read = together(subject.pid(), &begun.empty)?;
 
     let properties: Properties = parsed("properties", subject.call("properties", Vec::new())?)?;
-    let patience = PATIENCE.as_secs_f64();
-    let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
-    let after_child_killed = after_kill(&killed, patience);
+    let after_child_killed = kill_one(&mut subject)?;
     let left_after_kill = left_after_kill(&subject, &begun.helpers, folder)?;
     let alternative = Alternative {
         way: way.id.clone(),
@@ -171,15 +165,29 @@ fn measure_in(
     Ok((alternative, warning))
 }
 
-/// What the parent says of the others when one was killed.
-pub(super) fn after_kill(said: &str, patience: f64) -> AfterKill {
-    match said {
-        "usable" => AfterKill::Usable,
-        "unusable" => AfterKill::Unusable,
-        _ => AfterKill::Hangs {
-            after_seconds: patience,
-        },
+/// Kills one, and has the parent say what it and the others can do then.
+pub(super) fn kill_one(subject: &mut Subject) -> Result<AfterKill, DriverError> {
+    #[derive(Deserialize)]
+    struct Killed {
+        state: KilledState,
+        seconds: f64,
     }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum KilledState {
+        Usable,
+        Unusable,
+        Hangs,
+    }
+    let killed: Killed = parsed("kill_one", subject.call("kill_one", Vec::new())?)?;
+    Ok(match killed.state {
+        KilledState::Usable => AfterKill::Usable,
+        KilledState::Unusable => AfterKill::Unusable,
+        KilledState::Hangs => AfterKill::Hangs {
+            after_seconds: killed.seconds,
+            later_done: true,
+        },
+    })
 }
 
 /// A folder for what a way puts into files, sockets among them.

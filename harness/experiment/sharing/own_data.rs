@@ -1,12 +1,14 @@
 //! The user's own data, reaching workers by each way that applies to it: each way, with each number of workers, in a subject of
 //! its own.
 
+mod applies;
 mod measure;
 mod survey;
 mod tree;
 
 use std::collections::BTreeSet;
 
+use self::applies::does_not_apply;
 use self::measure::measure;
 use self::survey::{Survey, survey};
 use super::error::SharingError;
@@ -16,7 +18,6 @@ use crate::experiment::dataset::DatasetError;
 use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::steps::Step;
 use crate::machine;
-use crate::model::ways::Pickled;
 use crate::model::{MemoryLimit, OwnData, OwnDataWay, StartMethod, Warning, one_line, printable};
 
 /// What came of it.
@@ -69,12 +70,12 @@ pub fn run(
     };
     all.warnings.extend(survey.warnings.iter().cloned());
     if let Some(method) = shared.required
-        && !survey.has(method)
+        && !survey.seen.has(method)
     {
         return Err(SharingError::NoStartMethod {
             version: version.to_owned(),
             method,
-            known: survey.methods.clone(),
+            known: survey.seen.methods.clone(),
         });
     }
     step(Step::Done);
@@ -85,12 +86,17 @@ pub fn run(
         for workers in &shared.workers {
             let name = variant.name();
             step(Step::Observing { name: &name });
+            let memory = match plan.force {
+                true => None,
+                false => Some(machine::memory().map_err(DatasetError::from)?),
+            };
+            let data = (&survey.seen, survey.size_bytes);
             let mut entry = OwnDataWay {
                 way: variant.way.id.clone(),
                 title: variant.way.title.clone(),
                 start_method: variant.start_method,
                 workers: *workers as u64,
-                does_not_apply: does_not_apply(variant, *workers, &survey, version, plan.force)?,
+                does_not_apply: does_not_apply(variant, *workers, data, version, memory.as_ref()),
                 measured: None,
             };
             if entry.does_not_apply.is_none() {
@@ -154,52 +160,6 @@ fn nothing_applies(asked: &[OwnDataVariant], ways: &[OwnDataWay]) -> SharingErro
 
 /// Behind what a worker raised that is no fork, where one that is did not.
 const NOT_INHERITED: &str = "; a worker that is no fork of the parent has only what it is given, and no global that `build` has set";
-
-/// What every copy of the data takes of that which the parent has, at most: unpickled, its strings are no longer one.
-const COPY: f64 = 1.5;
-
-/// Why a way cannot be used with this data, or not here.
-fn does_not_apply(
-    variant: &OwnDataVariant,
-    workers: usize,
-    survey: &Survey,
-    version: &str,
-    force: bool,
-) -> Result<Option<String>, SharingError> {
-    let OwnDataVariant { way, start_method } = variant;
-    if !survey.has(*start_method) {
-        let reason = format!("Python {version} has no start method {start_method}");
-        return Ok(Some(reason));
-    }
-    let forked = *start_method == StartMethod::Fork;
-    let pickles = match way.pickled {
-        Pickled::Never => false,
-        Pickled::UnlessForked => !forked,
-        Pickled::Always => true,
-    };
-    if let (true, Some(what)) = (pickles, &survey.seen.not_picklable) {
-        return Ok(Some(format!("not picklable: {what}")));
-    }
-    if let Some(needs) = way.needs.filter(|needs| !survey.seen.satisfies(*needs)) {
-        return Ok(Some(needs.missing().to_owned()));
-    }
-    if let Some(package) = &way.package
-        && !survey.seen.packages.contains(package)
-    {
-        return Ok(Some(format!("{package} is not installed there")));
-    }
-    let memory = machine::memory().map_err(DatasetError::from)?;
-    let size = survey.size_bytes.unwrap_or(0) as f64;
-    let needed = (size * (1.0 + COPY * (workers + 1) as f64)) as u64;
-    Ok((needed > memory.available_bytes && !force).then(|| {
-        format!(
-            "{workers} workers could need {}, and {} is free ({}); --force tries it",
-            crate::numbers::bytes(needed),
-            crate::numbers::bytes(memory.available_bytes),
-            memory.available_from
-        )
-    }))
-}
 
 fn document(
     plan: &Plan,

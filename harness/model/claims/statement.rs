@@ -214,7 +214,13 @@ impl FactStatement {
             (RowKey::Claim { id }, _) => step.verdicts.contains(id),
             (RowKey::Fact { id }, _) => *id == self.id,
             (RowKey::Pages { .. }, Direction::Other)
-            | (RowKey::Cost { .. } | RowKey::Memory { .. } | RowKey::Way { .. }, _) => false,
+            | (
+                RowKey::Cost { .. }
+                | RowKey::Memory { .. }
+                | RowKey::Way { .. }
+                | RowKey::WayWorker { .. },
+                _,
+            ) => false,
         })
     }
 }

@@ -114,6 +114,14 @@ pub fn names(report: &Report) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The same with those that are shared with workers.
+pub fn all_names(report: &Report) -> Vec<(String, String)> {
+    let mut all = names(report);
+    let shared = report.runs.iter().flat_map(|run| &run.own_data);
+    all.extend(shared.map(|one| (one.fixture.clone(), one.visit.clone())));
+    all
+}
+
 fn unknown(name: &FixtureOrVisit, of: &'static str, known: &[(String, String)]) -> MatchError {
     let mut there: Vec<String> = Vec::new();
     for (fixture, visit) in known {
@@ -225,7 +233,11 @@ fn is_same_visit(base: &Measurement, new: &Measurement, renamed: &[Renamed]) -> 
 
 /// The names in the new run of what has these in the base. A visit that is named itself goes before
 /// its fixture.
-fn names_now<'a>(fixture: &'a str, visit: &'a str, renamed: &'a [Renamed]) -> (&'a str, &'a str) {
+pub(super) fn names_now<'a>(
+    fixture: &'a str,
+    visit: &'a str,
+    renamed: &'a [Renamed],
+) -> (&'a str, &'a str) {
     let named = |visits: bool| {
         let mut all = renamed.iter();
         all.find(|one| one.old.visit.is_some() == visits && one.old.is_of(fixture, visit))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::comparing::{Comparing, MEMORY, ONLY_NOW, ONLY_RECORDED};
 use super::measurement;
 use crate::compare;
-use crate::{Advice, AfterKill, Alternative, Environment, Run, Tried, Value, Warning, Weight};
+use crate::{Advice, Alternative, Environment, Run, Tried, Value, Warning, Weight};
 
 /// Why the copies of such a way say nothing: a manager's children were seen with half as many in
 /// the next run.
@@ -300,11 +300,7 @@ fn properties(way: &Alternative) -> String {
         way.writes_seen_by_sibling.map_or("unknown", yes),
         yes(way.container_survives),
         yes(way.elements_survive),
-        match way.after_child_killed {
-            AfterKill::Usable => "usable",
-            AfterKill::Unusable => "unusable",
-            AfterKill::Hangs { .. } => "hangs",
-        },
+        way.after_child_killed.as_str(),
         if left.is_empty() {
             "nothing".to_owned()
         } else {

@@ -3,7 +3,8 @@
 use super::besides::by_name;
 use super::comparing::Comparing;
 use crate::compare::PIPED;
-use crate::{AfterKill, GivesBack, OwnData, OwnDataWay, Run};
+use crate::ways::came_through_pipe;
+use crate::{GivesBack, OwnData, OwnDataWay, Run};
 
 /// Why other reasons say nothing.
 const DEPENDS: &str = "what keeps a way from being measured depends on the machine, too";
@@ -51,7 +52,8 @@ pub(super) fn own_data(run: &Run, now: &Run, incomplete: bool, comparing: &mut C
             });
             if let Some(again) = again {
                 let of = |what: &str| format!("{}: {what}", name(data, one));
-                way(one, again, data.pickled_bytes, &of, comparing);
+                let piped = came_through_pipe(one, data.pickled_bytes);
+                way(one, again, piped.then_some(PIPED), &of, comparing);
             }
         }
     }
@@ -60,7 +62,7 @@ pub(super) fn own_data(run: &Run, now: &Run, incomplete: bool, comparing: &mut C
 fn way(
     one: &OwnDataWay,
     other: &OwnDataWay,
-    pickled_bytes: Option<u64>,
+    because: Option<&'static str>,
     of: &dyn Fn(&str) -> String,
     comparing: &mut Comparing,
 ) {
@@ -93,7 +95,6 @@ fn way(
         .max(tolerance.pages.saturating_mul(one.children.len() as u64));
     if copied[0].abs_diff(copied[1]) > allowed {
         let [recorded, now] = copied.map(|pages| pages.to_string());
-        let because = one.came_through_pipe(pickled_bytes).then_some(PIPED);
         comparing.weighed(of("copied pages of all workers"), recorded, now, because);
     }
 }
@@ -121,11 +122,7 @@ fn properties(one: &OwnDataWay) -> String {
             GivesBack::Differs { .. } => "something else",
             GivesBack::Unknown { .. } => "unknown",
         },
-        match figures.after_worker_killed {
-            AfterKill::Usable => "usable",
-            AfterKill::Unusable => "unusable",
-            AfterKill::Hangs { .. } => "hangs",
-        },
+        figures.after_worker_killed.as_str(),
         left.join(", ")
     )
 }

@@ -151,11 +151,26 @@ pub enum AfterKill {
     Usable,
     /// They do not.
     Unusable,
-    /// The parent still waited for the result after this time.
+    /// The parent had neither a result nor an error after this time.
     Hangs {
         /// The time.
         after_seconds: f64,
+        /// Whether a task that was given to the pool after that of the killed child was done by then. Not known of documents of
+        /// earlier versions.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        later_done: bool,
     },
+}
+
+impl AfterKill {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usable => "usable",
+            Self::Unusable => "unusable",
+            Self::Hangs { .. } => "hangs",
+        }
+    }
 }
 
 /// Something that outlives a job.

@@ -28,7 +28,7 @@ pub struct OwnData {
     /// What the parent grew by as it built the data: anonymous pages. Absent where the kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The size of the pickled data. Absent: it cannot be pickled.
+    /// The size of the pickled data. Absent: it cannot be pickled, or that was not found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pickled_bytes: Option<u64>,
     /// What of the data cannot be pickled, by its path, and why.
@@ -182,10 +182,14 @@ pub struct Visitor {
     /// What having and visiting the data has cost. Under fork: those of its own pages that a worker which got nothing, and has
     /// the same addresses, has not of its own. Under other start methods: `own_pages` less `reference_own_pages`.
     pub copied_pages: i64,
-    /// Bytes that the worker read from pipes and files, less those of one that got nothing. Absent where the kernel does
+    /// Bytes that the worker read from pipes and files, as it got the data and as it visited it, less those of one that got
+    /// nothing. Absent where the kernel does
     /// not tell, or where it read less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub piped_bytes: Option<u64>,
+    /// Those of them that it had read when it had the data, before its visit. Absent in documents of earlier versions, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_bytes: Option<u64>,
 }
 
 /// One way over all its workers.
@@ -200,14 +204,6 @@ pub struct OwnDataSummary {
 }
 
 impl OwnDataFigures {
-    /// Whether most of the pickled data reached a worker through a pipe. What it then has of its own is not the same in each
-    /// run: how much the allocator keeps of what it read depends on the pieces in which that arrived.
-    pub fn came_through_pipe(&self, pickled_bytes: Option<u64>) -> bool {
-        let piped = self.children.iter().filter_map(|child| child.piped_bytes);
-        let most = piped.max().unwrap_or(0);
-        pickled_bytes.is_some_and(|size| most > size / 2)
-    }
-
     /// The figures over all workers; `None` without workers.
     pub fn summary(&self, page_size_bytes: u64) -> Option<OwnDataSummary> {
         let page = i64::try_from(page_size_bytes).ok()?;

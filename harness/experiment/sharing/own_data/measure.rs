@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::applies::pickles;
 use super::survey::{Survey, booted, build, load};
 use super::tree::look;
 use crate::driver::{Launch, Subject};
@@ -12,12 +13,12 @@ use crate::experiment::plan::{Plan, SharedDataset};
 use crate::experiment::sharing::aftermath::left_after_kill;
 use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{
-    Begun, ChildPages, PATIENCE, ProcessPages, after_kill, parsed, temporary_folder,
+    Begun, ChildPages, ProcessPages, kill_one, parsed, temporary_folder,
 };
 use crate::experiment::sharing::variant::OwnDataVariant;
 use crate::experiment::visit::VisitError;
 use crate::model::{GivesBack, OwnDataFigures, StartMethod, Visitor, one_line};
-use crate::observe::forget_peak;
+use crate::observe::{bytes_read, forget_peak};
 
 /// A visit that takes so many times as long as by the first way, and [`LEAST`], is not waited for.
 const TIMES: f64 = 50.0;
@@ -57,6 +58,14 @@ pub(super) fn measure(
         .map_err(SharingError::of(&variant.name()))
 }
 
+/// What each worker has read by now beyond one that got nothing.
+fn reads(begun: &Begun) -> Vec<Option<u64>> {
+    let reference = bytes_read(begun.empty[1]);
+    let children = begun.children.iter();
+    let beyond = |pid: &i32| bytes_read(*pid)?.checked_sub(reference?);
+    children.map(beyond).collect()
+}
+
 struct Measuring<'a> {
     shared: &'a SharedDataset,
     variant: &'a OwnDataVariant,
@@ -74,21 +83,21 @@ impl Measuring<'_> {
         // Of what building took at most, no way is the reason.
         let forgotten = forget_peak(subject.pid());
         let begun = self.begin(subject)?;
+        // Before the visits: they may read files of their own.
+        let handed = reads(&begun);
         let visit = &self.shared.dataset.visits[0];
         let visited = subject.call("visit", vec![json!(visit), json!(self.patience)])?;
         let visited: Visited = parsed("visit", visited)?;
 
         let parent = ProcessPages::at(subject.pid())?;
         let reference = ProcessPages::at(begun.empty[1])?;
-        let children = self.children(&parent, &reference, &begun, &visited)?;
+        let children = self.children((&parent, &reference), &begun, &visited, &handed)?;
         // From now on the tree is what a program would have.
         subject.call("dismiss", Vec::new())?;
         let parent = ProcessPages::at(subject.pid())?;
         let forked = self.variant.start_method == StartMethod::Fork;
         let tree = look(subject, &parent, &begun.children, forked, self.folder)?;
         let given_back = self.given_back(subject)?;
-        let patience = PATIENCE.as_secs_f64();
-        let killed: String = parsed("kill_one", subject.call("kill_one", vec![json!(patience)])?)?;
         Ok(OwnDataFigures {
             start_seconds: begun.start_seconds,
             prepare_seconds: begun.prepare_seconds,
@@ -97,7 +106,7 @@ impl Measuring<'_> {
             memory: tree.memory,
             peak_bytes: tree.peak_bytes.filter(|_| forgotten),
             gives_back: given_back,
-            after_worker_killed: after_kill(&killed, patience),
+            after_worker_killed: kill_one(subject)?,
             left_after_kill: left_after_kill(subject, &begun.helpers, self.folder)?,
             reference_own_pages: reference.own.len(),
             children,
@@ -124,26 +133,46 @@ impl Measuring<'_> {
 
     fn children(
         &self,
-        parent: &ProcessPages,
-        reference: &ProcessPages,
+        (parent, reference): (&ProcessPages, &ProcessPages),
         begun: &Begun,
         visited: &Visited,
+        handed: &[Option<u64>],
     ) -> Result<Vec<Visitor>, VisitError> {
         let mut children = Vec::new();
-        for (pid, seconds) in begun.children.iter().zip(&visited.seconds) {
+        let workers = begun.children.iter().zip(&visited.seconds).zip(handed);
+        for ((pid, seconds), handed) in workers {
             let child = ChildPages::at(*pid, parent, reference, self.variant.start_method)?;
             children.push(Visitor {
                 visit_seconds: *seconds,
                 own_pages: child.own,
                 copied_pages: child.copied,
                 piped_bytes: child.piped_bytes,
+                handed_bytes: *handed,
             });
         }
         Ok(children)
     }
 
-    /// Whether a worker has what was put in. That it cannot be found out is no reason to lose the figures.
+    /// Whether a worker has what was put in, as far as pickling alone gives back that.
     fn given_back(&self, subject: &mut Subject) -> Result<GivesBack, VisitError> {
+        let handed_on = self.handed_on(subject)?;
+        let seen = &self.survey.seen;
+        Ok(match handed_on {
+            // What came was compared with what was pickled.
+            GivesBack::Equal if pickles(self.variant) => match (&seen.lost, &seen.pickling_unknown)
+            {
+                (Some(at), _) => GivesBack::Differs { at: one_line(at) },
+                (None, Some(reason)) => GivesBack::Unknown {
+                    reason: one_line(reason),
+                },
+                (None, None) => GivesBack::Equal,
+            },
+            handed_on => handed_on,
+        })
+    }
+
+    /// Whether a worker has what the way took. That it cannot be found out is no reason to lose the figures.
+    fn handed_on(&self, subject: &mut Subject) -> Result<GivesBack, VisitError> {
         let path = self.folder.join("given-back");
         let arguments = vec![json!(path), json!(self.survey.original())];
         let said = match subject.call("given_back", arguments) {
@@ -160,7 +189,12 @@ impl Measuring<'_> {
         Ok(
             match (text("differs"), text("unknown").or(text("raised"))) {
                 (Some(at), _) => GivesBack::Differs { at },
-                (None, Some(reason)) => GivesBack::Unknown { reason },
+                (None, Some(reason)) => GivesBack::Unknown {
+                    reason: match &self.survey.seen.not_picklable {
+                        Some(what) => one_line(&format!("not picklable: {what}")),
+                        None => reason,
+                    },
+                },
                 (None, None) if said.get("same").is_some() => GivesBack::Same,
                 (None, None) => GivesBack::Equal,
             },

@@ -13,6 +13,7 @@ use crate::experiment::sharing::error::SharingError;
 use crate::experiment::sharing::measure::{parsed, temporary_folder};
 use crate::experiment::visit::VisitError;
 use crate::fixtures::program_module;
+use crate::machine;
 use crate::model::ways::{Needs, data_ways};
 use crate::model::{ForkCost, StartMethod, Warning};
 use crate::observe::{anonymous_pss, rss_bytes, settle};
@@ -22,25 +23,41 @@ use crate::temporary::TemporaryFolder;
 /// What Python says of the data.
 #[derive(Debug, Deserialize)]
 pub(super) struct Seen {
-    kind: String,
-    #[serde(default)]
     pub pickled_bytes: Option<u64>,
-    #[serde(default)]
     pub not_picklable: Option<String>,
+    /// Why it cannot be an argument of a new process either, which takes more than can be pickled.
+    pub not_passable: Option<String>,
+    /// Why nothing could be found out of the data itself.
+    pub not_looked_at: Option<String>,
+    /// What unpickling raised.
+    pub not_unpicklable: Option<String>,
+    /// What differs when the data was pickled and unpickled.
+    pub lost: Option<String>,
+    /// Why that is not known.
+    pub pickling_unknown: Option<String>,
     #[serde(default)]
     arrays: u64,
     #[serde(default)]
     tables: u64,
     #[serde(default)]
     tensors: u64,
+    #[serde(default)]
     cuttable: bool,
+    #[serde(default)]
     flat: bool,
+    /// A list or a dict, and nothing made of one.
+    #[serde(default)]
+    plain: bool,
     pub packages: Vec<String>,
-    methods: Vec<String>,
-    default: String,
+    pub methods: Vec<String>,
+    default: StartMethod,
 }
 
 impl Seen {
+    pub(super) fn has(&self, method: StartMethod) -> bool {
+        self.methods.iter().any(|name| name == method.as_str())
+    }
+
     /// Whether the data holds, or is, what a way needs.
     pub(super) fn satisfies(&self, needs: Needs) -> bool {
         match needs {
@@ -49,7 +66,7 @@ impl Seen {
             Needs::Tensors => self.tensors > 0,
             Needs::Cuttable => self.cuttable,
             Needs::Flat => self.flat,
-            Needs::ListOrDict => ["list", "dict"].contains(&&self.kind[..]),
+            Needs::ListOrDict => self.plain,
         }
     }
 }
@@ -61,7 +78,6 @@ pub(super) struct Survey {
     pub with: BuiltWith,
     /// What the parent grew by as it built the data.
     pub size_bytes: Option<u64>,
-    pub methods: Vec<String>,
     pub default: StartMethod,
     pub fork: ForkCost,
     pub warnings: BTreeSet<Warning>,
@@ -70,10 +86,6 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn has(&self, method: StartMethod) -> bool {
-        self.methods.iter().any(|name| name == method.as_str())
-    }
-
     /// The pickled data, if it could be pickled.
     pub(super) fn original(&self) -> PathBuf {
         self.folder.path().join("original")
@@ -118,7 +130,9 @@ pub(super) fn load(subject: &mut Subject) -> Result<(), DriverError> {
             program_module("_child", "ways/child"),
             program_module("_parent", "ways/parent"),
             program_module("_values", "ways/values"),
+            program_module("_difference", "ways/difference"),
             program_module("_data_child", "ways/data_child"),
+            program_module("_data_survey", "ways/data_survey"),
             program_module("_data_prepare", "ways/data_prepare"),
         ],
         program_module("_data_parent", "ways/data_parent"),
@@ -165,16 +179,20 @@ fn look(
         .iter()
         .filter_map(|way| way.package.as_ref())
         .collect();
-    let seen = subject.call("survey", vec![json!(original), json!(packages)])?;
-    let seen: Seen = parsed("survey", seen)?;
+    // A copy, and the pickle that it is made of.
+    let memory = machine::memory().ok();
+    let room = memory.zip(size_bytes);
+    let may_copy =
+        room.is_none_or(|(memory, size)| size.saturating_mul(3) <= memory.available_bytes);
+    let arguments = vec![json!(original), json!(packages), json!(may_copy)];
+    let seen: Seen = parsed("survey", subject.call("survey", arguments)?)?;
     let seconds: Vec<f64> = parsed("forks", subject.call("forks", Vec::new())?)?;
     let resident_bytes = rss_bytes(subject.pid()).unwrap_or(0);
     Ok(Survey {
         build_seconds,
         with,
         size_bytes,
-        methods: seen.methods.clone(),
-        default: seen.default.parse().unwrap_or(StartMethod::Fork),
+        default: seen.default,
         fork: ForkCost {
             seconds,
             resident_bytes,

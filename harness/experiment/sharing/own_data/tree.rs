@@ -32,7 +32,7 @@ pub(super) fn look(
         false => PageSet::new(),
     };
     let page = page_size();
-    let (mut own, mut new, mut page_tables, mut beyond) = (0, 0, 0, Some(0));
+    let (mut own, mut new, mut page_tables, mut beyond) = (0, 0, Some(0), Some(0));
     let (mut anonymous, mut shared_memory, mut files) = (Some(0), 0, 0);
     for pid in process::members(subject.pid()) {
         settle(pid)?;
@@ -44,7 +44,9 @@ pub(super) fn look(
         own += copies * page;
         new += (pages.own.len() - copies) * page;
         let sizes = sizes(pid)?;
-        page_tables += sizes.page_table_bytes.unwrap_or(0);
+        page_tables = page_tables
+            .zip(sizes.page_table_bytes)
+            .map(|(sum, one): (u64, u64)| sum.saturating_add(one));
         let less = sizes.peak_bytes.zip(sizes.resident_bytes);
         let less = less.map(|(peak, resident)| peak.saturating_sub(resident));
         beyond = beyond
@@ -64,11 +66,12 @@ pub(super) fn look(
     let segments = segments.filter_map(|path| path.metadata().ok());
     let in_segments: u64 = segments.map(|file| file.blocks() * BLOCK).sum();
     let in_tmpfs = shm::is_tmpfs(folder);
-    let memory = anonymous.map(|anonymous| TreeMemory {
+    let memory = anonymous.zip(page_tables);
+    let memory = memory.map(|(anonymous, page_table_bytes)| TreeMemory {
         shared_bytes: anonymous.saturating_sub(own + new),
         own_bytes: own,
         new_bytes: new,
-        page_table_bytes: page_tables,
+        page_table_bytes,
         mapped_bytes: shared_memory.max(in_segments) + if in_tmpfs { 0 } else { files },
     });
     let sum = memory.as_ref().map(TreeMemory::sum);

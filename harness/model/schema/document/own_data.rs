@@ -91,6 +91,7 @@ mod tests {
             own_pages: 12,
             copied_pages: 2,
             piped_bytes: None,
+            handed_bytes: None,
         };
         OwnDataWay {
             way: "args".into(),
