@@ -25,7 +25,6 @@ CODE_OF_POOL = "import _data_child\n_data_child.CONNECTIONS[:] = connections\n_d
 # How long a pool may take to send the data to one more worker.
 PATIENCE = 20
 
-
 # Forks that are timed.
 FORKS = 5
 
