@@ -39,9 +39,9 @@ pub struct Lines {
     one_in: u64,
     by_number: HashMap<u32, Arc<RunningAt>>,
     /// By thread and address: when, and where it was.
-    stops: HashMap<(i32, u64), (u64, LineOf)>,
-    /// Pages whose stop may still be told of.
-    pages: HashMap<(i32, u64), (u64, Key)>,
+    stops: Unmatched<LineOf>,
+    /// Pages whose stop may still be told of: when, and for what they count.
+    pages: Unmatched<Key>,
     newest_stop: u64,
     newest_fault: u64,
     /// What is not known.
@@ -53,14 +53,44 @@ const LATEST: u64 = 2_000_000_000;
 /// As many faults and stops are kept before it is looked which of them are too old.
 const MANY: usize = 20_000;
 
+/// By thread and address: when, and what.
+#[derive(Debug)]
+struct Unmatched<What> {
+    all: HashMap<(i32, u64), (u64, What)>,
+    /// From how many on it is looked which are too old.
+    look_at: usize,
+}
+
+impl<What> Default for Unmatched<What> {
+    fn default() -> Self {
+        Self {
+            all: HashMap::new(),
+            look_at: MANY,
+        }
+    }
+}
+
+impl<What> Unmatched<What> {
+    /// Keeps one. Of many, those before a time are dropped.
+    fn keep(&mut self, place: (i32, u64), time: u64, what: What, since: impl FnOnce() -> u64) {
+        self.all.insert(place, (time, what));
+        if self.all.len() > self.look_at {
+            let since = since();
+            self.all.retain(|_, (time, _)| *time > since);
+            // If none is too old, the next look is as far away as it is long.
+            self.look_at = MANY.max(2 * self.all.len());
+        }
+    }
+}
+
 impl Lines {
     /// Of no thread.
     pub fn new(one_in: u64) -> Self {
         Self {
             one_in,
             by_number: HashMap::new(),
-            stops: HashMap::new(),
-            pages: HashMap::new(),
+            stops: Unmatched::default(),
+            pages: Unmatched::default(),
             newest_stop: 0,
             newest_fault: 0,
             missing: Missing::default(),
@@ -76,9 +106,9 @@ impl Lines {
     pub fn of(&mut self, fault: &Fault) -> LineOf {
         self.newest_fault = self.newest_fault.max(fault.time);
         let place = (fault.thread, fault.address);
-        match self.stops.get(&place) {
+        match self.stops.all.get(&place) {
             Some((time, _)) if *time >= fault.time => {
-                let stop = self.stops.remove(&place);
+                let stop = self.stops.all.remove(&place);
                 stop.map_or(LineOf::NotLooked, |(_, line)| line)
             }
             _ => LineOf::NotLooked,
@@ -87,15 +117,11 @@ impl Lines {
 
     /// A page without a line so far.
     pub fn expect(&mut self, fault: &Fault, key: Key) {
-        self.pages
-            .insert((fault.thread, fault.address), (fault.time, key));
-        if self.pages.len() > MANY {
-            // Either way may be slower than the other.
-            let seen = self
-                .newest_stop
-                .max(self.newest_fault.saturating_sub(LATEST));
-            self.pages.retain(|_, (time, _)| *time + LATEST > seen);
-        }
+        let (stop, last) = (self.newest_stop, self.newest_fault);
+        // Either way may be slower than the other.
+        let since = || stop.max(last.saturating_sub(LATEST)).saturating_sub(LATEST);
+        let place = (fault.thread, fault.address);
+        self.pages.keep(place, fault.time, key, since);
     }
 
     /// Takes up what the tracer has said of lines.
@@ -122,13 +148,14 @@ impl Lines {
                     Err(why) => LineOf::Unknown(why),
                 };
                 self.newest_stop = self.newest_stop.max(time);
-                match self.pages.remove(&(thread, address)) {
+                let place = (thread, address);
+                match self.pages.all.remove(&place) {
                     Some((fault, key)) if fault <= time => causes.set_line(&key, line),
-                    _ => drop(self.stops.insert((thread, address), (time, line))),
-                }
-                if self.stops.len() > MANY {
-                    let seen = self.newest_fault;
-                    self.stops.retain(|_, (time, _)| *time + LATEST > seen);
+                    _ => {
+                        let last = self.newest_fault;
+                        let since = || last.saturating_sub(LATEST);
+                        self.stops.keep(place, time, line, since);
+                    }
                 }
             }
             TracerSaid::NoFrames { root, why } => drop(self.missing.frames.insert(root, why)),
@@ -156,5 +183,28 @@ pub(super) fn begun(python: &LivePython, pid: i32) -> Result<Option<(u8, u64)>, 
     match RemoteFrames::new(minor, runtime, nobody, &mut read) {
         Ok(frames) => Ok(frames.has_begun(&mut read).then_some((minor, runtime))),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_that_are_not_too_old_none_is_dropped_and_of_those_that_are_all() {
+        let mut all = Unmatched::default();
+        let mut looks = 0;
+        let number = 10 * MANY as u64;
+        for place in 1..=number {
+            all.keep((1, place), place, (), || {
+                looks += 1;
+                0
+            });
+        }
+        assert_eq!((all.all.len() as u64, looks), (number, 4));
+        for place in number + 1..=2 * number {
+            all.keep((1, place), place, (), || number);
+        }
+        assert!(all.all.keys().all(|(_, place)| *place > number));
     }
 }
