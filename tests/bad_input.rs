@@ -88,7 +88,7 @@ fn data_that_does_not_fit_into_memory_is_refused_with_both_figures(
         .refuses(
             2,
             "B of shared memory",
-            "smaller --count, --item-bytes or --children, or try all the same with --force",
+            "choose smaller data or fewer --children, or try all the same with --force",
         );
     place.nothing_remains();
 }
