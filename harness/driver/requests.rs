@@ -3,6 +3,7 @@
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -311,7 +312,13 @@ impl Subject {
     pub fn map(&mut self, objects: bool) -> Result<(RegionMap, ObjectMap), DriverError> {
         let doing = "finding the pages of the dataset";
         let mapper = self.fork_one(Job::Map { objects })?;
-        let map = match self.hear(&mapper[0], doing) {
+        // The limit is there for code that hangs; this is refcow's own, and a busy machine's matter.
+        const LEAST: Duration = Duration::from_secs(60);
+        let limit = self.launch.timeout;
+        self.launch.timeout = limit.max(LEAST);
+        let heard = self.hear(&mapper[0], doing);
+        self.launch.timeout = limit;
+        let map = match heard {
             Ok(ChildMessage::Mapped(map)) => map,
             Ok(other) => return Err(out_of_turn(doing, &other)),
             Err(DriverError::Died { who, doing, status }) => {
