@@ -105,12 +105,12 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     let hangs = hangs(alternatives(report).map(|one| one.after_child_killed));
     let mut notes = vec![
         "shm: multiprocessing.shared_memory. copied: memory of its own that a child has beyond one that was \
-         started alike and got nothing. copied, read, bytes read: of the child with the most. memory: of all processes \
+         started alike and got nothing. copied, read, input: of the child with the most. memory: of all processes \
          together, when all children have read, without pages of files that other programs may share. Times are \
          from one run. Pool.map gives each child only its chunk."
             .to_owned(),
         format!(
-            "bytes read: from pipes and files, beyond the child that got nothing. writes: who sees what a child writes, of the \
+            "input: what a child read from pipes and files, beyond the child that got nothing. writes: who sees what a child writes, of the \
              parent and another child. survives: which objects in a child are the same objects as in the parent. kill one: whether the \
              others can continue when one child is killed{hangs}. kill all: what is left when parent and children \
              are killed at once."
@@ -311,14 +311,7 @@ fn of_run(run: &Run) -> Vec<WaysTable> {
         6,
     );
     let mut properties = columns(
-        [
-            "",
-            "bytes read",
-            "writes",
-            "survives",
-            "kill one",
-            "kill all",
-        ],
+        ["", "input", "writes", "survives", "kill one", "kill all"],
         2,
     );
     for (contents, name) in [

@@ -188,6 +188,23 @@ fn remedies(one: &Tried, other: &Tried, of: &dyn Fn(&str) -> String, comparing: 
         one.parent_bytes,
         other.parent_bytes,
     );
+    if let (Some(one), Some(other)) = (one.second, other.second) {
+        for (what, one, other) in [
+            ("with the data as it is", one.as_it_is, other.as_it_is),
+            ("with the remedy", one.tree, other.tree),
+        ] {
+            for (when, one, other) in [
+                ("at the end", one.end, other.end),
+                ("at the peak", one.peak, other.peak),
+            ] {
+                comparing.memory(
+                    || of(&format!("memory the second time, {what}, {when}")),
+                    Some(one),
+                    Some(other),
+                );
+            }
+        }
+    }
 }
 
 /// Ways to share: what they do must be the same; what they copy moves by some pages each time, as
