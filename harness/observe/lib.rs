@@ -32,6 +32,8 @@ mod sharing;
 pub mod stops;
 pub mod symbols;
 mod unavailable;
+#[cfg(test)]
+mod untouched;
 mod waiting;
 mod watch;
 

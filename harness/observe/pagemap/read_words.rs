@@ -60,18 +60,18 @@ impl ReadWords {
 mod tests {
     use super::*;
     use crate::page_size;
+    use crate::untouched::untouched;
 
     #[test]
     fn a_word_is_as_it_was_until_it_is_read_anew() {
-        // So much that glibc never takes it from what was in use before (DEFAULT_MMAP_THRESHOLD_MAX).
-        let mut memory = vec![0u8; 33 << 20];
-        let first = (memory.as_ptr() as u64).div_ceil(page_size());
+        let memory = untouched(2 * BLOCK);
+        let first = memory.as_ptr() as u64 / page_size();
         let pid = std::process::id().cast_signed();
         let words = ReadWords::new(Pagemap::open(pid).unwrap());
         let all =
             || (first..first + 2 * BLOCK as u64).map(|page| words.word_if_there(page).unwrap());
         assert!(all().all(|word| !word.is_anonymous()));
-        memory[..3 * BLOCK * page_size() as usize].fill(1);
+        memory.fill(1);
         assert!(all().all(|word| !word.is_anonymous()));
         words.read_anew();
         assert!(all().all(|word| word.is_anonymous() || word.is_swapped()));
