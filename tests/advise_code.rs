@@ -163,11 +163,15 @@ fn shapes_of_records_get_a_remedy_that_a_plain_program_confirms(
     });
 }
 
-/// Within a twentieth of all: allocators give memory back in pieces of a MiB or not at all.
+/// What pymalloc gives back at once from CPython 3.10 on, an arena. Whether one of them holds something still is a matter of what lies
+/// beside what, and of the names of files: the same plain program takes one more or less.
+const ARENA: u64 = 1 << 20;
+
+/// Within a twentieth, or by an arena.
 fn close(measured: u64, plain: u64, all: u64, what: &str) {
-    let apart = measured.abs_diff(plain) as f64 / all as f64;
+    let apart = measured.abs_diff(plain);
     assert!(
-        apart < 0.05,
+        apart <= ARENA.max(all / 20),
         "{what}: {measured} and {plain} of {all} bytes"
     );
 }
