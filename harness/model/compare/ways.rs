@@ -22,7 +22,7 @@ const POOL: &str = "pool";
 struct Shared {
     /// As a row names it.
     name: String,
-    /// The user's file and its visit; `None` of refcow's integers.
+    /// The user's file and its visit; `None`: the integers are refcow's own.
     visit: Option<(String, String)>,
     made_of: String,
 }
