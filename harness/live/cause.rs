@@ -87,9 +87,7 @@ impl ProcessCode {
             anew: 0,
         }
     }
-}
 
-impl ProcessCode {
     /// Unless the process has ended.
     fn renew(&mut self, pid: i32) {
         if let Some(symbols) = code_of(pid) {
