@@ -171,7 +171,7 @@ fn a_program_that_is_over_at_once_is_told_of(#[case] program: &str, #[case] stat
         "{said}"
     );
     assert!(
-        said.contains("is not known.") || said.contains("\nnew "),
+        said.contains("is not known.") || said.contains("part  made by"),
         "{said}"
     );
 }

@@ -1,6 +1,7 @@
 //! Lines of Python behind the pages that trees of processes copy: `--lines`, `--own` and `--by`.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -136,8 +137,11 @@ fn check(program: &KnownLines, by_line: &ByLine, own_package: bool) {
     }
 }
 
-#[test]
-fn each_page_has_the_line_that_wrote_it() {
+/// What a program in the kernel finds where that is allowed, and what is found while threads stand still.
+#[rstest]
+#[case::by_a_program(&["--lines=1"])]
+#[case::by_stops(&["--lines=1", "--no-bpf"])]
+fn each_page_has_the_line_that_wrote_it(#[case] options: &[&str]) {
     if cannot_record("lines of a tree") {
         return;
     }
@@ -145,7 +149,7 @@ fn each_page_has_the_line_that_wrote_it() {
     for interpreter in by_python::builds().iter().chain(&free_threaded) {
         eprintln!("{}", interpreter.program.display());
         let program = KnownLines::new();
-        let recorded = program.run(&["--lines=1"], &interpreter.program);
+        let recorded = program.run(options, &interpreter.program);
         check(&program, &by_line(&recorded), false);
         let lines = recorded.lines.as_ref().unwrap();
         let known = recorded.causes.iter().filter(|one| one.line.is_some());
@@ -157,21 +161,26 @@ fn each_page_has_the_line_that_wrote_it() {
             "{lines:?}"
         );
         assert_eq!((lines.dropped, lines.not_traced_processes), (0, 0));
+        assert!(lines.with_stops || options.len() == 1, "{lines:?}");
     }
 }
 
-#[test]
-fn looking_at_some_faults_keeps_the_shares() {
+/// A program in the kernel counts on each processor by itself.
+#[rstest]
+#[case::by_a_program(&["--lines=7"], std::thread::available_parallelism().unwrap().get() as u64)]
+#[case::by_stops(&["--lines", "--no-bpf"], 0)]
+fn looking_at_some_faults_keeps_the_shares(#[case] options: &[&str], #[case] more_or_less: u64) {
     if cannot_record("lines of a tree") {
         return;
     }
     let program = KnownLines::new();
-    let recorded = program.run(&["--lines"], Path::new(python()));
+    let recorded = program.run(options, Path::new(python()));
     let by_line = by_line(&recorded);
     // Every seventh; what else the line copies may be among them.
     for (function, pages) in [("some", 300_u64), ("many", 700)] {
         let looked_at = by_line[&(program.line(function), None, true)];
-        assert!(looked_at.abs_diff(pages / 7) <= 3, "{by_line:#?}");
+        let differs = looked_at.abs_diff(pages / 7);
+        assert!(differs <= 3 + more_or_less, "{by_line:#?}");
     }
     assert_eq!(recorded.lines.unwrap().one_in, 7);
 }
@@ -191,6 +200,7 @@ fn a_folder_can_be_the_users_own_although_it_is_installed() {
 /// What `attach` says of the program, as root and as an ordinary user.
 fn attached(
     refcow: Command,
+    options: &[&str],
     user: Option<u32>,
     python: &str,
 ) -> (KnownLines, RecordedFigures, String) {
@@ -199,7 +209,8 @@ fn attached(
     command
         .arg("-B")
         .arg(program.script())
-        .arg(program.packages());
+        .arg(program.packages())
+        .arg("when told");
     if let Some(user) = user {
         command.uid(user).gid(user).current_dir("/");
     }
@@ -215,15 +226,22 @@ fn attached(
         "--format",
         "json",
     ]);
+    refcow.args(options);
     signals::with_default_signals(&mut refcow);
     let refcow = refcow.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let refcow = refcow.spawn().unwrap();
-    assert_eq!(target.line(), "done");
+    let mut refcow = refcow.spawn().unwrap();
+    let mut said = BufReader::new(refcow.stderr.take().unwrap());
+    let mut warned = String::new();
+    // It looks at a process from soon after its beginning on, which the first of these lines comes after.
+    while !warned.contains("copied") {
+        assert_ne!(said.read_line(&mut warned).unwrap(), 0, "{warned}");
+    }
+    assert_eq!(target.say(""), "done");
     kill(Pid::from_raw(refcow.id().cast_signed()), Signal::SIGINT).unwrap();
     let output = refcow.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let mut trees = document(&String::from_utf8(output.stdout).unwrap()).trees;
-    let warned = String::from_utf8(output.stderr).unwrap();
+    said.read_to_string(&mut warned).unwrap();
     // Nobody traces it any more, and it runs on.
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("TracerPid:\t0\n"), "{status}");
@@ -235,9 +253,17 @@ fn attach_says_the_same_and_warns() {
     if cannot_record("lines of a tree") {
         return;
     }
-    let (program, recorded, warned) = attached(Command::new(REFCOW), None, python());
-    check(&program, &by_line(&recorded), false);
-    assert!(warned.contains("warning: --lines stops"), "{warned}");
+    for options in [&[][..], &["--no-bpf"]] {
+        let (program, recorded, warned) = attached(Command::new(REFCOW), options, None, python());
+        check(&program, &by_line(&recorded), false);
+        let stops = recorded.lines.unwrap().with_stops;
+        assert_eq!(
+            warned.contains("--lines stops the processes"),
+            stops,
+            "{warned}"
+        );
+        assert!(stops || options.is_empty());
+    }
 }
 
 #[test]
@@ -254,7 +280,7 @@ fn an_ordinary_user_gets_the_lines_of_their_own_processes() {
     if let Some(user) = user {
         refcow.uid(user).gid(user).current_dir("/");
     }
-    let (program, recorded, _) = attached(refcow, user, SYSTEM);
+    let (program, recorded, _) = attached(refcow, &[], user, SYSTEM);
     check(&program, &by_line(&recorded), false);
 }
 
@@ -270,7 +296,7 @@ fn lines_stand_below_the_causes_and_pages_can_be_grouped() {
         program.add_to(&mut refcow, python());
         KnownLines::let_go(refcow)
     };
-    let all = table(&["--lines"]);
+    let all = table(&["--lines=7"]);
     assert!(
         all.contains("Lines: one page fault in 7 was looked at; "),
         "{all}"
@@ -308,7 +334,8 @@ fn what_is_traced_already_is_refused() {
     target.line();
     let pid = target.pid();
     ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()).unwrap();
-    let output = run::run(&["attach", &pid.to_string(), "--lines", "--for", "1s"]);
+    let pid_word = pid.to_string();
+    let output = run::run(&["attach", &pid_word, "--lines", "--no-bpf", "--for", "1s"]);
     let error = String::from_utf8(output.stderr).unwrap();
     // The kernel names the thread.
     let own = nix::unistd::gettid();
@@ -375,7 +402,8 @@ fn survives(rounds: impl Iterator<Item = usize>, options: &[&str]) {
 }
 
 #[rstest]
-#[case::while_lines_are_looked_for(&["--lines=1"])]
+#[case::while_a_program_looks_for_lines(&["--lines=1"])]
+#[case::while_threads_stand_still_for_lines(&["--lines=1", "--no-bpf"])]
 #[case::while_ends_are_looked_at(&[])]
 fn no_worker_dies_or_stays_stopped_when_refcow_is_killed(#[case] options: &[&str]) {
     survives(0..4, options);
@@ -389,12 +417,13 @@ fn no_worker_dies_or_stays_stopped_when_refcow_is_killed_a_hundred_times() {
     std::thread::scope(|scope| {
         for first in 0..AT_A_TIME {
             scope.spawn(move || {
+                survives((first..100).step_by(AT_A_TIME), &["--lines=1", "--no-bpf"]);
                 survives((first..100).step_by(AT_A_TIME), &["--lines=1"]);
                 survives((first..100).step_by(AT_A_TIME), &[]);
             });
         }
     });
-    eprintln!("of 2 × 100 trees, each has ended as it does without refcow");
+    eprintln!("of 3 × 100 trees, each has ended as it does without refcow");
 }
 
 /// What was started without refcow does not ignore the signal that stops it.
@@ -408,7 +437,7 @@ fn a_tree_goes_on_when_refcow_is_killed_that_was_attached_or_its_tracer_is_told_
         let mut target = copying(folder.path(), Command::new(python()));
         let pid = target.pid().to_string();
         let mut refcow = Command::new(REFCOW);
-        refcow.args(["attach", &pid, "-q", "--lines=1"]);
+        refcow.args(["attach", &pid, "-q", "--lines=1", "--no-bpf"]);
         let refcow = refcow.stdout(Stdio::null()).stderr(Stdio::null());
         let mut refcow = refcow.spawn().unwrap();
         let tracer: i32 = target.line().parse().unwrap();

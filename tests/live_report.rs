@@ -190,6 +190,12 @@ fn a_page_says_which_processes_stood_still() {
     let page = how(lines);
     let expected = "each thread stood still for a moment at one page fault in 7, processes stood still for a moment at their ends; nothing";
     assert!(page.contains(expected), "{page}");
+    let page = how(|recorded| {
+        lines(recorded);
+        recorded["lines"]["with_stops"] = json!(false);
+    });
+    let expected = "page faults; processes stood still for a moment at their ends; nothing";
+    assert!(page.contains(expected), "{page}");
 }
 
 #[test]

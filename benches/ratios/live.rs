@@ -200,26 +200,32 @@ fn programs(
             table.add(what, turns.ratio(), limit, "x", turns.times());
         }
     }
-    let (what, file) = (
-        "run --lines of a Pool that copies 100,000 pages : alone",
-        "live_pool.py",
-    );
-    let lines = format!("--lines={ONE_IN}");
-    let mut plain = Vec::new();
-    let ours = || recorded(file, &[&lines]);
-    if let Some(turns) = turns::take(&mut few, what, ours, || alone(file))? {
+    let file = "live_pool.py";
+    let some = format!("--lines={ONE_IN}");
+    let by_program: &[&str] = &["--lines"];
+    let by_stops: &[&str] = &[&some, "--no-bpf"];
+    for (words, each, options) in [
+        ("--lines", "a page with a line", by_program),
+        ("--lines --no-bpf", "a stop", by_stops),
+    ] {
+        let what = &format!("run {words} of a Pool that copies 100,000 pages : alone");
+        let mut plain = Vec::new();
+        let ours = || recorded(file, options);
+        let Some(turns) = turns::take(&mut few, what, ours, || alone(file))? else {
+            continue;
+        };
         table.add(what, turns.ratio(), 1.3, "x", turns.times());
         let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&place)?)?;
         let trees = document["trees"].as_array().into_iter().flatten();
         let stops = trees.filter_map(|tree| tree["recorded"]["lines"]["looked_at_pages"].as_u64());
         let stops: u64 = stops.sum();
         for _ in 0..turns.ours.len() {
-            plain.push(recorded(file, &[])?);
+            plain.push(recorded(file, &options[1..])?);
         }
         let more = turns::median(&turns.ours).saturating_sub(turns::median(&plain));
-        let each = more.as_secs_f64() * 1e6 / stops.max(1) as f64;
-        let figures = format!("{stops} pages with a stop; {more:.3?} more than without --lines");
-        table.add("run --lines, a stop", each, 15.0, " µs", figures);
+        let time = more.as_secs_f64() * 1e6 / stops.max(1) as f64;
+        let figures = format!("{stops} pages; {more:.3?} more than without --lines");
+        table.add(&format!("run {words}, {each}"), time, 15.0, " µs", figures);
     }
     *criterion = few.sample_size(50);
     Ok(())
@@ -317,16 +323,22 @@ struct Server {
 }
 
 impl Server {
-    fn start(interpreter: &Interpreter, site: &std::path::Path) -> BenchResult<Self> {
+    /// Its workers stay, or come and go.
+    fn start(interpreter: &Interpreter, site: &std::path::Path, stay: bool) -> BenchResult<Self> {
         let folder = tempfile::tempdir()?;
         let app = include_str!("../../tests/live/app.py");
         std::fs::write(folder.path().join("app.py"), app)?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        // Workers come and go, so that there is something to copy all the time.
-        let words = "-m gunicorn --preload -w 2 --max-requests 100 --no-control-socket --bind fd://0 app:application";
+        let words = "-m gunicorn --preload -w 2 --no-control-socket --bind fd://0 app:application";
+        let replaced: &[&str] = if stay {
+            &[]
+        } else {
+            &["--max-requests", "100"]
+        };
         let child = Command::new(&interpreter.executable)
             .args(words.split(' '))
+            .args(replaced)
             .current_dir(folder.path())
             .env("PYTHONPATH", site)
             .env("HOME", folder.path())
@@ -407,12 +419,24 @@ fn server(
     table: &mut RatioTable,
 ) -> BenchResult<()> {
     const REQUESTS: u32 = 400;
-    let rows: [(&str, &[&str], f64); 2] = [
-        ("400 requests to gunicorn, attached : not", &[], 1.0 / 0.97),
+    let (alone, with_lines): (&[&str], &[&str]) = (&[], &["--lines"]);
+    // Workers that are replaced copy all the time, and each is forked, looked at, and ends.
+    let rows = [
+        ("400 requests to gunicorn", "", alone, true, 0.97),
         (
-            "400 requests to gunicorn, attached with --lines : not",
-            &["--lines"],
-            1.0 / 0.85,
+            "400 requests to gunicorn",
+            " with --lines",
+            with_lines,
+            true,
+            0.85,
+        ),
+        ("400 requests, 4 new workers", "", alone, false, 0.97),
+        (
+            "400 requests, 4 new workers",
+            " with --lines",
+            with_lines,
+            false,
+            0.85,
         ),
     ];
     let python = interpreter
@@ -422,7 +446,9 @@ fn server(
     let packages = Packages::new(include_str!("../../tests/live/requirements.txt"));
     let site = packages.installed(python, python);
     let mut few = std::mem::take(criterion).sample_size(10);
-    for (what, options, limit) in rows {
+    for (what, with, options, stay, kept) in rows {
+        let what = &format!("{what}, attached{with} : not");
+        let limit = 1.0 / kept;
         let site = match &site {
             Ok(site) => site,
             Err(why) => {
@@ -431,8 +457,8 @@ fn server(
             }
         };
         let (ours, theirs) = (
-            Server::start(interpreter, site)?,
-            Server::start(interpreter, site)?,
+            Server::start(interpreter, site, stay)?,
+            Server::start(interpreter, site, stay)?,
         );
         let attached = Attached::to(&ours, options)?;
         let taken = turns::take(

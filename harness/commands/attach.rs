@@ -10,9 +10,10 @@ use super::recording::RecordingOptions;
 use super::report_folder;
 use super::terminal::{self, width_of};
 use crate::live::document::{self, Trees};
+use crate::live::means::{Means, Standing};
 use crate::live::recording::Recording;
 use crate::live::table::TreeBy;
-use crate::live::tracing::{self, Tracing};
+use crate::live::tracing;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
 use crate::live::{self, LiveError, family, pace, table};
@@ -59,16 +60,13 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
         }
         duration => {
             let wanted = args.recording.lines.wanted();
-            let tracing = match &wanted {
-                Some(wanted) => {
-                    let tracing = Tracing::start(Some(wanted), true)?;
-                    tracing::check(&family)?;
-                    warn_of_lines(args.recording.quiet);
-                    Some(tracing)
-                }
-                None => None,
-            };
-            let mut watch = Watch::new(false, tracing)?;
+            let with_bpf = !args.recording.no_bpf;
+            let means = Means::new(wanted.as_ref(), with_bpf, Standing::IfTraced)?;
+            if means.stops_for_lines() {
+                tracing::check(&family)?;
+                warn_of_lines(args.recording.quiet);
+            }
+            let mut watch = Watch::new(means, false);
             watch.add_family(family)?;
             watch.begin();
             let pace = Pace {
@@ -105,8 +103,8 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
 /// Says what can happen to a process that does not ignore the signal that stops it.
 fn warn_of_lines(quiet: bool) {
     if !quiet {
-        let text = "warning: --lines stops the processes for a moment at a time. If refcow-tracer is killed by SIGKILL then, a \
-                    process may end with SIGTRAP. Without --lines nothing is stopped.\n";
+        let text = "warning: no BPF program is used, so --lines stops the processes for a moment at a time. If refcow-tracer is killed by \
+                    SIGKILL then, a process may end with SIGTRAP. Without --lines nothing is stopped.\n";
         // If nobody reads it, nothing is lost.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }

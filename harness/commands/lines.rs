@@ -8,17 +8,15 @@ use clap::builder::TypedValueParser as _;
 use crate::live::lines::Wanted;
 use crate::live::table::TreeBy;
 
-/// One page fault in so many is looked at. A prime, so that few loops over pages fall in step with it.
-const ONE_IN: &str = "7";
-
 #[derive(Debug, clap::Args)]
 pub struct LinesOptions {
-    /// Also name the Python lines that copy and make pages: each thread stands still for a moment at one page fault in N [default N: 7]
+    /// Also name the Python lines that copy and make pages, of one page fault in N [default N: 1; 7 where threads stand still for it, see
+    /// --no-bpf]
     #[arg(
-        long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = ONE_IN,
+        long, value_name = "N", num_args = 0..=1, require_equals = true,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000)
     )]
-    lines: Option<u64>,
+    lines: Option<Option<u64>>,
     /// Count files in DIR as your own code, although they are installed
     #[arg(long, value_name = "DIR", requires = "lines", value_hint = ValueHint::DirPath, value_parser = directory())]
     own: Vec<PathBuf>,
@@ -37,10 +35,9 @@ impl LinesOptions {
     /// Which lines are asked for.
     pub fn wanted(&self) -> Option<Wanted> {
         let one_in = match self.lines {
-            None if self.by.contains(&TreeBy::Line) => ONE_IN.parse().ok(),
-            asked => asked,
+            None if self.by.contains(&TreeBy::Line) => None,
+            asked => asked?,
         };
-        let one_in = one_in?;
         // As code has it: by the name under which a folder was found, or by its own.
         let own = self.own.iter();
         let own = own.flat_map(|folder| [std::path::absolute(folder), folder.canonicalize()]);

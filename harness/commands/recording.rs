@@ -28,6 +28,9 @@ pub struct RecordingOptions {
     /// Write a page with charts and tables, too, to this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub report: Option<PathBuf>,
+    /// Load no BPF program into the kernel, as where that is not allowed: for --lines, threads then stand still at page faults
+    #[arg(long)]
+    pub no_bpf: bool,
     #[command(flatten)]
     pub baseline: TreesBaseline,
     /// Show nothing while it records
@@ -61,6 +64,7 @@ impl RecordingOptions {
             self.every.map(|_| "--every"),
             (!self.lines.by.is_empty()).then_some("--by"),
             self.lines.wanted().map(|_| "--lines"),
+            self.no_bpf.then_some("--no-bpf"),
             self.baseline.given(),
         ];
         match given.into_iter().flatten().next() {

@@ -15,6 +15,7 @@ use super::recording::RecordingOptions;
 use super::{report_folder, terminal};
 use crate::live::document::{self, Earlier};
 use crate::live::family::Member;
+use crate::live::means::{Means, Standing};
 use crate::live::program::Waiting;
 use crate::live::recording::Recording;
 use crate::live::tracing::Tracing;
@@ -106,12 +107,13 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         source,
     };
     let wanted = args.recording.lines.wanted();
-    let tracing = match (&wanted, !args.no_last_look) {
-        (None, false) => None,
-        (wanted, at_end) => Some(Tracing::start(wanted.as_ref(), at_end)?),
+    let standing = match args.no_last_look {
+        true => Standing::None,
+        false => Standing::All,
     };
-    let traced = tracing.as_ref().map(Tracing::by);
-    let mut watch = Watch::new(true, tracing)?;
+    let means = Means::new(wanted.as_ref(), !args.recording.no_bpf, standing)?;
+    let traced = means.tracing.as_ref().map(Tracing::by);
+    let mut watch = Watch::new(means, true);
     let waiting = Waiting::start(&args.command, traced).map_err(failed)?;
     let member = Member::read(waiting.pid).ok_or(LiveError::Gone)?;
     watch.add_waiting(member)?;

@@ -347,6 +347,7 @@ mod tests {
                 instruction: code_of as fn(i32) -> Option<Symbols> as usize as u64,
                 time: 0,
                 thread: ENDED,
+                stack: None,
             },
         };
         let who = Who {

@@ -350,7 +350,7 @@ fn pages_of(watched: &Watched, root: usize) -> impl Iterator<Item = (&Key, u64)>
 
 fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
     let (one_in, missing) = watched.lines.as_ref()?;
-    let traced = watched.traced.as_ref()?;
+    let traced = watched.traced.as_ref().filter(|_| watched.with_stops);
     let Missing {
         frames,
         pauses,
@@ -368,12 +368,14 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
     }
     let members = watched.recording.members.iter().enumerate();
     let missed = members.filter(|(place, one)| {
-        watched.root(*place) == root && !one.executed && !traced.processes.contains(&one.member.pid)
+        let is_missed = |traced: &Traced| !traced.processes.contains(&one.member.pid);
+        watched.root(*place) == root && !one.executed && traced.is_some_and(is_missed)
     });
-    let threads = traced.not_traced.iter();
+    let threads = traced.into_iter().flat_map(|traced| &traced.not_traced);
     let threads = threads.map(|(why, threads)| (why.as_str(), threads.len() as u64));
     Some(LinesFigures {
         one_in: *one_in,
+        with_stops: watched.with_stops,
         looked_at_pages,
         without_line: without.into_iter().map(reason).collect(),
         not_traced_processes: missed.count() as u64,
@@ -381,7 +383,7 @@ fn lines(watched: &Watched, root: usize) -> Option<LinesFigures> {
         no_frames: frames.get(&root).cloned(),
         pauses: *pauses,
         dropped: *dropped,
-        ended_early: traced.ended_early,
+        ended_early: traced.is_some_and(|traced| traced.ended_early),
     })
 }
 

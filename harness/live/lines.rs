@@ -16,10 +16,21 @@ use crate::observe::{Fault, LiveMemory};
 /// How lines are wanted.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Every so many-th page fault of a thread is looked at.
-    pub one_in: u64,
+    /// Every so many-th page fault is looked at; `None`: as many as cost little.
+    pub one_in: Option<u64>,
     /// Folders whose files are the user's own, wherever they are.
     pub own: Vec<PathBuf>,
+}
+
+/// Where threads stand still for it, one page fault in so many is looked at. A prime, so that few loops over pages fall in step with it.
+const ONE_STOP_IN: u64 = 7;
+
+impl Wanted {
+    /// Every so many-th page fault is looked at. `by_program`: nobody stands still for it.
+    pub(super) fn one_in(&self, by_program: bool) -> u64 {
+        self.one_in
+            .unwrap_or(if by_program { 1 } else { ONE_STOP_IN })
+    }
 }
 
 /// What is not known of lines, and why.

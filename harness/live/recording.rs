@@ -318,7 +318,9 @@ impl<P: ProcessSource> Recording<P> {
                     false => self.leave(incident.process),
                 }
             }
-            Happened::WrotePlace => self.members[place].phase = InterpreterPhase::Ending,
+            Happened::WrotePlace | Happened::InterpreterEnds { .. } => {
+                self.members[place].phase = InterpreterPhase::Ending;
+            }
             Happened::Ended => {
                 self.end(place);
                 self.former.insert(incident.process, Some(place));

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,10 @@ use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 
+use super::own::is_own_among;
 use crate::observe::frames::{NoLine, RemoteFrames, RunningAt};
 use crate::observe::stops::{NotTraced, Stops};
 use crate::process;
-use crate::protocol::is_installed;
 
 mod telling;
 mod watchdog;
@@ -311,8 +311,7 @@ impl Tracer {
             let memory = memory.as_ref().ok();
             memory.is_some_and(|memory| memory.read_exact_at(buffer, address).is_ok())
         };
-        let own = Arc::clone(&self.own);
-        let is_own = Box::new(move |file: &str| is_own(file, &own));
+        let is_own = is_own_among(Arc::clone(&self.own));
         match RemoteFrames::new(at.minor, at.runtime, is_own, &mut read) {
             Ok(frames) => Some(self.stops.add_interpreter(frames)),
             Err(error) => {
@@ -398,24 +397,6 @@ fn now() -> u64 {
     time.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Whether code of a file is the user's own: it lies in one of these folders, or where nothing is installed.
-fn is_own(file: &str, folders: &[PathBuf]) -> bool {
-    let path = Path::new(file);
-    if folders.iter().any(|folder| path.starts_with(folder)) {
-        return true;
-    }
-    // What Python has built in, and what was made at run time (by dataclasses, or in a file of `site`), is in brackets.
-    if file.starts_with('<') {
-        return file == "<stdin>";
-    }
-    let is_script = path.extension().is_none()
-        && path
-            .parent()
-            .and_then(Path::file_name)
-            .is_some_and(|name| name == "bin");
-    !is_script && !is_installed(file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,31 +410,5 @@ mod tests {
         tracer.obey(format!("{{\"Heard\":{{\"pid\":{heard}}}}}\n").as_bytes());
         tracer.let_go_late();
         assert_eq!(tracer.standing.keys().collect::<Vec<_>>(), [&heard]);
-    }
-
-    #[test]
-    fn own_is_what_is_not_installed_and_what_lies_in_a_folder_that_was_named() {
-        let folders = [PathBuf::from("/venv/lib/python3.12/site-packages/mine")];
-        let all = [
-            ("app.py", true),
-            ("/srv/app/wsgi.py", true),
-            ("<string>", false),
-            ("<stdin>", true),
-            ("<frozen importlib._bootstrap>", false),
-            ("<__array_function__ internals>", false),
-            ("/usr/lib/python3.11/json/decoder.py", false),
-            ("/usr/lib/python3/dist-packages/yaml/loader.py", false),
-            ("/venv/lib/python3.12/site-packages/flask/app.py", false),
-            ("/venv/lib/python3.12/site-packages/mine/views.py", true),
-            (
-                "/venv/lib/python3.12/site-packages/mine_not/views.py",
-                false,
-            ),
-            ("/venv/bin/gunicorn", false),
-            ("/srv/bin/tool.py", true),
-        ];
-        for (file, expected) in all {
-            assert_eq!(is_own(file, &folders), expected, "{file}");
-        }
     }
 }

@@ -81,7 +81,7 @@ impl Tracing {
         if wanted.is_some() {
             try_stopping()?;
         }
-        let one_in = wanted.map_or(0, |wanted| wanted.one_in);
+        let one_in = wanted.map_or(0, |wanted| wanted.one_in(false));
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0(NAME)
@@ -133,7 +133,7 @@ impl Tracing {
                 at_end,
                 ..Traced::default()
             },
-            lines: wanted.map(|wanted| Lines::new(wanted.one_in)),
+            lines: wanted.map(|wanted| Lines::new(wanted.one_in(false))),
         })
     }
 

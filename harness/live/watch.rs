@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 use super::LiveError;
 use super::cause::{Key, TreeCauses};
 use super::family::{self, Family, Member};
-use super::lines::Lines;
+use super::line_of::LineOf;
+use super::lines::{Lines, Missing};
+use super::means::Means;
 use super::recording::{HeldPages, MadePage, Recording};
+use super::stacks::Stacks;
 use super::tracing::Tracing;
 use super::tree::FamilyTree;
 use crate::interrupt;
@@ -65,6 +68,8 @@ pub struct Watch {
     unexplained: Unexplained,
     /// What traces the processes, if that is asked for.
     tracing: Option<Tracing>,
+    /// The lines of stacks that come with records, if lines are asked for and they do.
+    stacks: Option<Stacks>,
     /// The place of a process that is to become a program.
     own: Option<usize>,
     began: Instant,
@@ -77,18 +82,21 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Makes what records. `follows`: what executes a program is recorded on. `tracing`: what traces the processes.
-    ///
-    /// # Errors
-    /// When page faults cannot be recorded.
-    pub fn new(follows: bool, tracing: Option<Tracing>) -> Result<Self, LiveError> {
+    /// Of no process. `follows`: what executes a program is recorded on.
+    pub fn new(means: Means, follows: bool) -> Self {
+        let Means {
+            recorder,
+            tracing,
+            stacks,
+        } = means;
         let began = Instant::now();
-        Ok(Self {
-            recorder: TreeRecorder::new()?,
+        Self {
+            recorder,
             recording: Recording::new(Machine, follows),
             causes: TreeCauses::default(),
             unexplained: Unexplained::default(),
             tracing,
+            stacks,
             own: None,
             began,
             moments: Vec::new(),
@@ -96,7 +104,7 @@ impl Watch {
             pythons: Vec::new(),
             endings: Vec::new(),
             ticks: 0,
-        })
+        }
     }
 
     /// Takes in all members of the family of a process.
@@ -238,6 +246,7 @@ impl Watch {
             true => at_most,
             false => Duration::ZERO,
         };
+        self.recorder.forget_stacks();
         let mut incidents = self.recorder.take(at_most, urgent).map_err(failed)?;
         let ending = self.tracing.as_mut().map(Tracing::hear);
         let ending = ending.unwrap_or_default();
@@ -248,9 +257,13 @@ impl Watch {
         }
         // All are judged before any cause is looked for, which takes longer: what a process had at a fork it may give back at any time.
         self.recording.begin_records();
+        if let Some(stacks) = &mut self.stacks {
+            stacks.read_anew();
+        }
         for incident in incidents {
             let written = self.judge(&incident);
-            self.unexplained.push(incident, written);
+            let line = self.line(&incident, written.as_ref());
+            self.unexplained.push(incident, written, line);
         }
         self.look_at_ends(&ending);
         self.ticks += 1;
@@ -284,7 +297,7 @@ impl Watch {
 
     /// Whether there was anything to explain.
     fn explain(&mut self, next: fn(&mut Unexplained) -> Option<unexplained::Read>) -> bool {
-        let Some((incident, written, stood)) = next(&mut self.unexplained) else {
+        let Some((incident, written, line, stood)) = next(&mut self.unexplained) else {
             return false;
         };
         let mut known = Known {
@@ -294,7 +307,7 @@ impl Watch {
         };
         let lines = self.tracing.as_mut();
         let lines = lines.and_then(|tracing| tracing.lines.as_mut());
-        known.explain(lines, &incident, written, stood);
+        known.explain(lines, &incident, written, line, stood);
         true
     }
 
@@ -312,7 +325,37 @@ impl Watch {
         written
     }
 
+    /// The line that wrote a page, if its record says what ran.
+    fn line(&mut self, incident: &Incident, written: Option<&MadePage>) -> LineOf {
+        let (Some(stacks), Happened::Fault(fault), Some(written)) =
+            (&mut self.stacks, incident.what, written)
+        else {
+            return LineOf::NotLooked;
+        };
+        let stack = fault
+            .stack
+            .and_then(|number| Some((number, self.recorder.stack(number)?)));
+        let Some(stack) = stack else {
+            return LineOf::NotLooked;
+        };
+        let members = &self.recording.members;
+        let root = root(&self.recording, written.by);
+        let relatives = [written.by, members[written.by].parent.unwrap_or(root), root];
+        stacks.line(
+            stack,
+            root,
+            relatives.map(|place| members[place].member.pid),
+        )
+    }
+
     fn take(&mut self, incident: &Incident) -> Option<MadePage> {
+        if let Happened::InterpreterEnds { root: of } = incident.what {
+            // Of another tree: it has something else there.
+            let place = self.recording.place_of(incident.process)?;
+            if root(&self.recording, place) != of {
+                return None;
+            }
+        }
         let written = self.recording.take(incident);
         // What the process does before it becomes the program is refcow's doing.
         written.filter(|written| Some(written.by) != self.own)
@@ -331,24 +374,36 @@ impl Watch {
             let (traced, missing) = tracing.leave(&mut self.causes);
             (traced, one_in.zip(missing))
         });
-        let (traced, lines) = left.unzip();
+        let (traced, by_stops) = left.unzip();
         let finished = self.recorder.finish();
         let (last, lost) = finished.map_err(|error| LiveError::Waiting(error.to_string()))?;
         self.recording.begin_records();
+        if let Some(stacks) = &mut self.stacks {
+            stacks.read_anew();
+        }
         for incident in last {
             let written = self.take(&incident);
-            self.unexplained.push(incident, written);
+            let line = self.line(&incident, written.as_ref());
+            self.unexplained.push(incident, written, line);
         }
         self.read(Duration::MAX);
         while self.explain(Unexplained::last) {}
         let lost = lost + self.recording.lost;
+        let by_program = self.stacks.map(|stacks| {
+            let missing = Missing {
+                frames: stacks.missing,
+                ..Missing::default()
+            };
+            (stacks.one_in, missing)
+        });
         let pythons = self.pythons.into_iter();
         Ok(Watched {
             recording: self.recording,
             causes: self.causes.pages,
             unread: self.causes.unread,
             traced,
-            lines: lines.flatten(),
+            with_stops: by_stops.as_ref().is_some_and(Option::is_some),
+            lines: by_stops.flatten().or(by_program),
             duration,
             lost,
             with_kernel,

@@ -3,7 +3,7 @@
 
 use nix::unistd::geteuid;
 
-use crate::observe::{CAP_SYS_PTRACE, FrameFlags, TreeRecorder, has_capability};
+use crate::observe::{CAP_SYS_PTRACE, FrameFlags, RecordedBy, TreeRecorder, has_capability};
 
 use super::finding::{Availability, Finding};
 use super::kernel::read;
@@ -16,13 +16,15 @@ const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
 pub(super) fn findings(sample: &Sample) -> Vec<Finding> {
     let mut all = vec![whose(), who_wrote(sample)];
     let own = std::process::id().cast_signed();
-    let recorder = TreeRecorder::new().and_then(|mut recorder| {
+    let by_program = RecordedBy::Program { one_in: None };
+    let recorder = TreeRecorder::new(by_program).and_then(|mut recorder| {
         recorder.add(own)?;
         Ok(recorder)
     });
     // Why faults cannot be recorded stands above, for all commands.
     if let Ok(mut recorder) = recorder {
         all.push(system_calls(recorder.is_with_kernel()));
+        all.push(program(recorder.without_program()));
         all.push(shutdown(&mut recorder, own));
     }
     all.push(types());
@@ -83,10 +85,34 @@ fn system_calls(with_kernel: bool) -> Finding {
     }
 }
 
+fn program(without: Option<&str>) -> Finding {
+    let name = "running programs: BPF";
+    match without {
+        None => Finding::good(
+            name,
+            "a BPF program says at each page fault which line ran: nobody stands still for it",
+        ),
+        Some(why) => Finding::less(
+            name,
+            Availability::Limited,
+            format!("no BPF program: {why}"),
+            "lines without threads that stand still, and some speed of what is recorded",
+            match geteuid().is_root() {
+                true => {
+                    "Linux 5.17 or newer on x86-64; a container needs --cap-add BPF --cap-add PERFMON and --pid host"
+                }
+                false => "run as root, with Linux 5.17 or newer on x86-64",
+            },
+        ),
+    }
+}
+
 fn shutdown(recorder: &mut TreeRecorder, own: i32) -> Finding {
     let name = "running programs: shutdown";
     let place = 0_u64;
-    match recorder.watch_place(own, (&raw const place).addr() as u64) {
+    let is_by_program = recorder.without_program().is_none();
+    match recorder.watch_place(0, own, (&raw const place).addr() as u64) {
+        Ok(()) if is_by_program => Finding::good(name, "told apart from work (the BPF program)"),
         Ok(()) => Finding::good(name, "told apart from work (a watchpoint of the processor)"),
         Err(error) => Finding::less(
             name,

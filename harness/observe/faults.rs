@@ -25,13 +25,15 @@ use rings::{
 };
 
 mod incident;
+mod program;
 mod records;
 mod rings;
 mod tree;
 
 pub use incident::{Happened, Incident, TaskName};
-pub use records::Fault;
-pub use tree::TreeRecorder;
+pub use program::Stack;
+pub use records::{Fault, StackNumber};
+pub use tree::{RecordedBy, TreeRecorder};
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -68,6 +68,25 @@ pub struct RemoteFrames {
     states: HashMap<i32, u64>,
 }
 
+/// What leads to a thread's frames, for whoever goes there on a way of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The address of the address of the first interpreter.
+    pub(crate) first_interpreter: u64,
+    /// Places within the structs, as [`layout`] has them.
+    pub(crate) threads: u64,
+    pub(crate) next_interpreter: u64,
+    pub(crate) next_thread: u64,
+    pub(crate) thread_id: u64,
+    pub(crate) current: u64,
+    pub(crate) current_in: Option<u64>,
+    pub(crate) owner: Option<u64>,
+    pub(crate) previous: u64,
+    pub(crate) code: u64,
+    pub(crate) place: u64,
+    pub(crate) code_mask: u64,
+}
+
 /// Longer lists than this are none.
 const MOST_STATES: usize = 10_000;
 /// As many frames are looked through for the user's own.
@@ -114,27 +133,57 @@ impl RemoteFrames {
     ///
     /// # Errors
     /// With the reason when that is not known.
-    pub fn running(
+    pub fn running<Read: ReadMemory>(
         &mut self,
         thread: i32,
         identity: u64,
-        read: &mut impl ReadMemory,
+        read: &mut Read,
     ) -> Result<RunningAt, NoLine> {
         let mut frame = self.frame_of(thread, identity, read)?;
+        let of = self.layout.frame;
+        let next = |read: &mut Read| {
+            // Some frames stand for a call from C.
+            for _ in 0..MOST_FRAMES {
+                let at = Some(frame).filter(|frame| *frame != 0)?;
+                let Some((code, place, previous)) = of.read(at, read) else {
+                    return Some(Err(NoLine::Unreadable));
+                };
+                frame = previous;
+                if let Some(code) = code {
+                    return Some(Ok((code, place)));
+                }
+            }
+            None
+        };
+        self.innermost(next, read)
+    }
+
+    /// What runs whose frames, the innermost first, are these: codes and places in them.
+    ///
+    /// # Errors
+    /// When a code cannot be read.
+    pub fn of_frames(
+        &mut self,
+        frames: &[(u64, u64)],
+        read: &mut impl ReadMemory,
+    ) -> Result<RunningAt, NoLine> {
+        let mut frames = frames.iter();
+        self.innermost(|_| frames.next().copied().map(Ok), read)
+    }
+
+    /// The innermost line, and the user's own.
+    fn innermost<Read: ReadMemory>(
+        &mut self,
+        mut next: impl FnMut(&mut Read) -> Option<Result<(u64, u64), NoLine>>,
+        read: &mut Read,
+    ) -> Result<RunningAt, NoLine> {
         let mut line = None;
         for _ in 0..MOST_FRAMES {
-            if frame == 0 {
-                break;
-            }
-            let Some((code, place, previous)) = self.layout.frame.read(frame, read) else {
-                return line.map(alone).ok_or(NoLine::Unreadable);
-            };
-            frame = previous;
-            // Some frames stand for a call from C.
-            let Some(code) = code else {
-                continue;
-            };
-            let Some((name, is_own)) = self.line(code, place, read) else {
+            let Some(frame) = next(read) else { break };
+            let known = frame
+                .ok()
+                .and_then(|(code, place)| self.line(code, place, read));
+            let Some((name, is_own)) = known else {
                 return line.map(alone).ok_or(NoLine::Unreadable);
             };
             match line {
@@ -150,6 +199,25 @@ impl RemoteFrames {
             }
         }
         line.map(alone).ok_or(NoLine::NoFrame)
+    }
+
+    /// What leads to the frames.
+    pub fn way(&self) -> Way {
+        let layout = &self.layout;
+        Way {
+            first_interpreter: self.runtime.wrapping_add(layout.interpreters),
+            threads: layout.threads,
+            next_interpreter: layout.next_interpreter,
+            next_thread: layout.next_thread,
+            thread_id: layout.thread_id,
+            current: layout.current,
+            current_in: layout.current_in,
+            owner: layout.frame.owner,
+            previous: layout.frame.previous,
+            code: layout.frame.code,
+            place: layout.frame.place,
+            code_mask: layout.frame.code_mask(),
+        }
     }
 
     /// Forgets a thread that has ended.

@@ -11,6 +11,7 @@
 #![warn(unreachable_pub)]
 
 mod at_fork;
+mod bpf;
 mod capabilities;
 mod counters;
 mod descent;
@@ -45,7 +46,8 @@ pub use counters::{
 };
 pub use descent::{Grown, Relatives};
 pub use faults::{
-    Fault, Faults, Happened, Incident, Recorder, TaskName, TreeRecorder, Unread, try_recording,
+    Fault, Faults, Happened, Incident, RecordedBy, Recorder, Stack, StackNumber, TaskName,
+    TreeRecorder, Unread, try_recording,
 };
 pub use follow::{Descendants, Ended, Follower};
 pub use growth::{Growth, Had};

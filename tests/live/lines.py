@@ -1,6 +1,6 @@
 """Writes pages at lines that the tests know, in a worker: its words are the numbers of `MARK` behind which they stand.
 
-Waits until somebody traces it, forks a worker that does it, and prints a line when that has ended.
+Waits until somebody traces it, or with a second word for a line, forks a worker that does it, and prints a line when that has ended.
 """
 import mmap
 import os
@@ -52,8 +52,11 @@ def is_traced():
 
 
 print(os.getpid(), flush=True)
-while not is_traced():
-    pass
+if sys.argv[2:]:
+    sys.stdin.readline()
+else:
+    while not is_traced():
+        pass
 pid = os.fork()
 if pid == 0:
     some()

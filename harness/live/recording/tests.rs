@@ -109,6 +109,7 @@ fn made(
         instruction: 0,
         time: 0,
         thread: process,
+        stack: None,
     };
     let what = Happened::Fault(fault);
     let incident = Incident {

@@ -44,6 +44,17 @@ impl Watch {
                 };
             }
         }
+        if let Some(stacks) = &mut self.stacks {
+            for (root, python, ..) in &self.pythons {
+                let members = members_of(&self.recording, *root);
+                if let (Some(python), Some(pid)) = (python, members.first())
+                    && let Some(way) = stacks.way(*root, python, *pid)
+                    && let Err(why) = self.recorder.look_at_frames(*root, &way)
+                {
+                    stacks.missing.insert(*root, why.to_string());
+                }
+            }
+        }
         if let Some(tracing) = &mut self.tracing {
             for (place, python, ..) in &self.pythons {
                 if let Some(python) = python
@@ -93,9 +104,12 @@ impl Watch {
             for place in living {
                 let member = &mut self.recording.members[place];
                 let pid = member.member.pid;
-                match self.recorder.watch_place(pid, address) {
+                match self.recorder.watch_place(*root, pid, address) {
                     Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {
-                        watched.is = Ending::Unseen("the processor has no watchpoint free");
+                        watched.is = Ending::Unseen(match self.recorder.without_program() {
+                            Some(_) => "the processor has no watchpoint free",
+                            None => "refcow looks into 16 trees at most",
+                        });
                         break;
                     }
                     _ => {
@@ -117,7 +131,7 @@ impl Watch {
         let member = &mut self.recording.members[place];
         if let (Some(Ending::At(address)), None) =
             (watched.map(|one| &one.is), member.watched_since)
-            && self.recorder.watch_place(pid, *address).is_ok()
+            && self.recorder.watch_place(root, pid, *address).is_ok()
         {
             member.watched_since = Some(now());
             member.watch_ending(ending::is_ending(pid, *address));

@@ -42,7 +42,7 @@ pub(super) struct Known<'a> {
 const EVENTS_A_LOOK: usize = 16;
 
 /// What has happened, with what stood where was written.
-pub(super) type Read = (Incident, Option<MadePage>, Option<Stood>);
+pub(super) type Read = (Incident, Option<MadePage>, LineOf, Option<Stood>);
 
 /// What has happened, in its order.
 #[derive(Debug, Default)]
@@ -61,6 +61,8 @@ type Touched = BTreeSet<(i32, u64, u64)>;
 struct Event {
     incident: Incident,
     written: Option<MadePage>,
+    /// The line that wrote, if that came with the record.
+    line: LineOf,
     stood: Option<Stood>,
     /// When that was read.
     read: u64,
@@ -78,7 +80,7 @@ impl Unexplained {
         self.read == self.queue.len()
     }
 
-    pub(super) fn push(&mut self, incident: Incident, written: Option<MadePage>) {
+    pub(super) fn push(&mut self, incident: Incident, written: Option<MadePage>, line: LineOf) {
         if let Happened::Fault(fault) = incident.what {
             let page = fault.address / page_size();
             self.touched.insert((incident.process, page, incident.time));
@@ -86,6 +88,7 @@ impl Unexplained {
         self.queue.push_back(Event {
             incident,
             written,
+            line,
             stood: None,
             read: 0,
             is_doubted: false,
@@ -121,7 +124,7 @@ impl Unexplained {
         self.confirmed = self.confirmed.checked_sub(1)?;
         self.read -= 1;
         let event = self.queue.pop_front()?;
-        Some((event.incident, event.written, event.stood))
+        Some((event.incident, event.written, event.line, event.stood))
     }
 
     /// The first one, when no records are to come any more.
@@ -198,6 +201,7 @@ impl Known<'_> {
         lines: Option<&mut Lines>,
         incident: &Incident,
         written: Option<MadePage>,
+        line: LineOf,
         stood: Option<Stood>,
     ) {
         if matches!(incident.what, Happened::Executed(_) | Happened::Ended) {
@@ -215,7 +219,7 @@ impl Known<'_> {
             relatives: [parent.unwrap_or(root), root].map(|relative| self.pid(relative)),
         };
         let Some(lines) = lines else {
-            self.causes.add(&written, stood, who, LineOf::NotLooked);
+            self.causes.add(&written, stood, who, line);
             return;
         };
         let line = lines.of(&written.fault);
@@ -293,6 +297,7 @@ mod tests {
             instruction: 0,
             time,
             thread: process,
+            stack: None,
         };
         let written = from.map(|from| MadePage {
             by: WORKER as usize,
@@ -307,7 +312,7 @@ mod tests {
             process,
             what,
         };
-        unexplained.push(incident, written);
+        unexplained.push(incident, written, LineOf::NotLooked);
     }
 
     fn copies(unexplained: &mut Unexplained, time: u64) {
@@ -315,7 +320,7 @@ mod tests {
     }
 
     fn stood(unexplained: &mut Unexplained) -> Option<Stood> {
-        unexplained.last().unwrap().2
+        unexplained.last().unwrap().3
     }
 
     #[test]
@@ -328,7 +333,7 @@ mod tests {
         both.0 = HashMap::from([(PARENT, freed())]);
         touches(&mut unexplained, PARENT, READ + 1, None);
         unexplained.read(&mut both, Duration::MAX);
-        assert_eq!(unexplained.next().unwrap().2, Some(row()));
+        assert_eq!(unexplained.next().unwrap().3, Some(row()));
     }
 
     #[test]
@@ -369,7 +374,7 @@ mod tests {
             process: PARENT,
             what: Happened::Ended,
         };
-        unexplained.push(ends, None);
+        unexplained.push(ends, None, LineOf::NotLooked);
         copies(&mut unexplained, 2);
         unexplained.read(&mut both, Duration::ZERO);
         assert!(!unexplained.is_read() && unexplained.len() == 2);

@@ -24,6 +24,8 @@ pub struct Watched {
     pub unread: HashMap<usize, u64>,
     /// What was traced; `None`: nothing was to be.
     pub traced: Option<Traced>,
+    /// Whether threads stood still for lines.
+    pub with_stops: bool,
     /// How lines were looked at, and what is not known of them; `None`: they were not asked for.
     pub lines: Option<(u64, Missing)>,
     /// For how long.

@@ -49,6 +49,9 @@ pub struct RecordedFigures {
 pub struct LinesFigures {
     /// One page fault in so many of each thread was looked at.
     pub one_in: u64,
+    /// Whether threads stood still for it; else a BPF program looked.
+    #[serde(default = "always")]
+    pub with_stops: bool,
     /// Pages in `causes` whose fault was looked at.
     pub looked_at_pages: u64,
     /// Those of them without a line.
@@ -66,6 +69,11 @@ pub struct LinesFigures {
     pub dropped: u64,
     /// Whether the process that looks had ended before it was to.
     pub ended_early: bool,
+}
+
+/// What was so in documents that do not say it.
+fn always() -> bool {
+    true
 }
 
 /// Pages that all workers made at one line.

@@ -20,6 +20,11 @@ pub enum Happened {
     Ended,
     /// It wrote to the place that is watched.
     WrotePlace,
+    /// An interpreter ends where those of a tree do.
+    InterpreterEnds {
+        /// The first process of that tree.
+        root: usize,
+    },
 }
 
 /// What the kernel calls a process: the file name of its program, or its first 15 bytes.

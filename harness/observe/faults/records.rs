@@ -13,7 +13,13 @@ pub struct Fault {
     pub time: u64,
     /// The thread that touched it; that of a process's first thread is the process's own.
     pub thread: i32,
+    /// What that thread ran, if it was looked at ([`super::TreeRecorder::stack`]).
+    pub stack: Option<StackNumber>,
 }
+
+/// The number of a [`super::Stack`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StackNumber(pub(super) u32);
 
 /// `enum perf_event_type` of linux/perf_event.h.
 pub(super) const PERF_RECORD_SAMPLE: u32 = 9;
@@ -51,6 +57,7 @@ pub(super) fn decode(record: [u8; SAMPLE]) -> (u32, Fault) {
         thread: i32::from_ne_bytes(half(12)),
         time: word(16),
         address: word(24),
+        stack: None,
     };
     (u32::from_ne_bytes(half(8)), fault)
 }
@@ -72,6 +79,7 @@ mod tests {
             thread: 42,
             time: 9_000_000_001,
             address: 0x7f55_5678,
+            stack: None,
         };
         assert_eq!(decode(record), (41, fault));
     }

@@ -19,7 +19,23 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::super::unavailable::{Attempt, Unavailable};
 use super::incident::{Happened, Incident, incident};
+use super::program::{FaultProgram, Stack};
+use super::records::StackNumber;
 use super::rings::{LEAST_BYTES, online_processors, page_bytes, ring_bytes};
+use crate::frames::Way;
+
+/// What writes records of page faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedBy {
+    /// The kernel.
+    Kernel,
+    /// A program of refcow's in the kernel, which looks at the frames of the thread at one fault in so many; where that is not allowed, the
+    /// kernel.
+    Program {
+        /// `None`: at none.
+        one_in: Option<u64>,
+    },
+}
 
 /// Records a tree of processes until it is dropped.
 pub struct TreeRecorder {
@@ -28,6 +44,8 @@ pub struct TreeRecorder {
     processors: Vec<usize>,
     /// Whether faults that the kernel has on a process's behalf are recorded, too.
     with_kernel: bool,
+    /// What writes records of faults in place of the kernel; else why it does not.
+    program: Result<FaultProgram, String>,
     /// Of each thread: what writes to the rings.
     writing: Vec<Counter>,
     /// And what counts all of it.
@@ -36,6 +54,12 @@ pub struct TreeRecorder {
     /// What happened while the rings were read: one of them may hold what came before it.
     held_back: Vec<Incident>,
 }
+
+/// Memory for the records of the program, in bytes.
+const PROGRAM_BYTES: usize = 16 << 20;
+
+/// And for the rest on each processor, then: forks and ends.
+const TASKS_BYTES: usize = 256 << 10;
 
 /// How often threads of a process are listed: while it starts some all the time, no two lists are
 /// alike.
@@ -46,9 +70,18 @@ impl TreeRecorder {
     ///
     /// # Errors
     /// When the kernel or a limit does not allow it.
-    pub fn new() -> Result<Self, Unavailable> {
+    pub fn new(by: RecordedBy) -> Result<Self, Unavailable> {
         let processors = online_processors()?;
-        let mut bytes = ring_bytes(processors.len(), page_bytes());
+        let program = match by {
+            RecordedBy::Kernel => Err("it was not asked for".to_owned()),
+            RecordedBy::Program { one_in } => {
+                FaultProgram::load(PROGRAM_BYTES, one_in).map_err(|error| error.to_string())
+            }
+        };
+        let mut bytes = match program {
+            Err(_) => ring_bytes(processors.len(), page_bytes()),
+            Ok(_) => TASKS_BYTES,
+        };
         let rings = loop {
             let each = processors.iter();
             let rings: io::Result<Vec<Sampler>> =
@@ -65,6 +98,7 @@ impl TreeRecorder {
             rings,
             processors,
             with_kernel: true,
+            program,
             writing: Vec::new(),
             counting: Vec::new(),
             records: 0,
@@ -78,6 +112,39 @@ impl TreeRecorder {
         self.with_kernel
     }
 
+    /// Why no program writes the records; `None`: one does.
+    pub fn without_program(&self) -> Option<&str> {
+        self.program.as_ref().err().map(String::as_str)
+    }
+
+    /// From here on stacks may have other numbers.
+    pub fn forget_stacks(&mut self) {
+        let is_named =
+            |one: &Incident| matches!(one.what, Happened::Fault(fault) if fault.stack.is_some());
+        if let Ok(program) = &mut self.program
+            && !self.held_back.iter().any(is_named)
+        {
+            program.forget();
+        }
+    }
+
+    /// What a thread ran at a fault that was taken up since [`Self::forget_stacks`].
+    pub fn stack(&self, number: StackNumber) -> Option<&Stack> {
+        self.program.as_ref().ok()?.stack(number)
+    }
+
+    /// Has the program look at the frames of a tree, by its first process.
+    ///
+    /// # Errors
+    /// When there is no program, or there are too many trees.
+    pub fn look_at_frames(&mut self, root: usize, way: &Way) -> io::Result<()> {
+        let program = self
+            .program
+            .as_mut()
+            .map_err(|why| io::Error::other(why.clone()));
+        program?.tell_frames(root, way)
+    }
+
     /// Begins to record a process, with all of its threads.
     ///
     /// # Errors
@@ -87,12 +154,16 @@ impl TreeRecorder {
         added.map_err(Attempt::Open.failed())
     }
 
-    /// Has it recorded when a process, or one that is forked from it from now on, writes to the
-    /// eight bytes at this address.
+    /// Has it recorded when a process of a tree, or one that is forked from it from now on, writes
+    /// other than 0 to the eight bytes at this address: by the next fault, or with a watchpoint by
+    /// the write.
     ///
     /// # Errors
-    /// When the process has ended, or the processor has no watchpoint left.
-    pub fn watch_place(&mut self, pid: i32, address: u64) -> io::Result<()> {
+    /// When the process has ended, there are too many trees, or the processor has no watchpoint left.
+    pub fn watch_place(&mut self, root: usize, pid: i32, address: u64) -> io::Result<()> {
+        if let Ok(program) = &mut self.program {
+            return program.tell_ending(root, address);
+        }
         self.each_thread(pid, |recorder, thread| {
             for index in 0..recorder.processors.len() {
                 let mut event = Builder::new(Breakpoint::write(address, 8))
@@ -148,6 +219,9 @@ impl TreeRecorder {
         for index in 0..self.processors.len() {
             let event = self.open(thread, Some(self.processors[index]))?;
             redirect(event.as_raw_fd(), self.rings[index].as_raw_fd())?;
+            if let Ok(program) = &self.program {
+                program.attach(event.as_raw_fd())?;
+            }
             new.push(event);
         }
         // The thread goes on meanwhile, and at the end, too. What is counted while nothing is
@@ -216,6 +290,9 @@ impl TreeRecorder {
             let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
             waiting.push(PollFd::from_borrowed_fd(ring, PollFlags::IN));
         }
+        if let Ok(program) = &self.program {
+            waiting.push(PollFd::new(program.ring(), PollFlags::IN));
+        }
         let limit = Timespec {
             tv_sec: at_most.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: at_most.subsec_nanos().into(),
@@ -240,6 +317,14 @@ impl TreeRecorder {
                     self.records += 1;
                 }
                 incidents.extend(incident);
+            }
+        }
+        if let Ok(program) = &mut self.program {
+            self.records += program.take(&mut incidents);
+            for incident in &incidents {
+                if let Happened::Ended | Happened::Executed(_) = incident.what {
+                    program.ended(incident.process);
+                }
             }
         }
         incidents.sort_by_key(|incident| incident.time);
@@ -316,7 +401,7 @@ mod tests {
         if super::super::try_recording().is_err() {
             return;
         }
-        let mut recorder = TreeRecorder::new().unwrap();
+        let mut recorder = TreeRecorder::new(RecordedBy::Kernel).unwrap();
         let refused = recorder.add(4_194_305).unwrap_err();
         assert!(
             refused.reason.contains("the process has ended"),
@@ -351,7 +436,7 @@ mod tests {
                 .unwrap();
         });
         tell.recv().unwrap();
-        let mut recorder = TreeRecorder::new().unwrap();
+        let mut recorder = TreeRecorder::new(RecordedBy::Kernel).unwrap();
         recorder.add(std::process::id().cast_signed()).unwrap();
         go.send(()).unwrap();
         let touched = [tell.recv().unwrap(), tell.recv().unwrap()];

@@ -25,8 +25,8 @@ pub(super) struct RuntimeLayout {
     pub(super) next_thread: u64,
     pub(super) thread_id: u64,
     /// The innermost frame, or what holds its address, and where that does.
-    current: u64,
-    current_in: Option<u64>,
+    pub(super) current: u64,
+    pub(super) current_in: Option<u64>,
     pub(super) frame: Frame,
     pub(super) code: CodeObject,
 }
@@ -34,12 +34,12 @@ pub(super) struct RuntimeLayout {
 /// `PyFrameObject`, since 3.11 `_PyInterpreterFrame`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    previous: u64,
-    code: u64,
+    pub(super) previous: u64,
+    pub(super) code: u64,
     /// Where it is in its code.
-    place: u64,
+    pub(super) place: u64,
     /// Who holds the frame; those of C are marked there.
-    owner: Option<u64>,
+    pub(super) owner: Option<u64>,
     /// Whether the low bits of the code's address mean something else.
     is_tagged: bool,
 }
@@ -267,6 +267,11 @@ impl RuntimeLayout {
 }
 
 impl Frame {
+    /// Which bits of the code's address count.
+    pub(super) fn code_mask(&self) -> u64 {
+        if self.is_tagged { !7 } else { !0 }
+    }
+
     /// Its code, if it is one of Python; where it is in that, and its caller's frame.
     pub(super) fn read(
         &self,
@@ -293,8 +298,7 @@ impl Frame {
             let word = bytes.get(start..start + 8)?.try_into().ok()?;
             Some(u64::from_ne_bytes(word))
         };
-        let code = at(self.code)?;
-        let code = if self.is_tagged { code & !7 } else { code };
+        let code = at(self.code)? & self.code_mask();
         let is_of_c = match self.owner {
             Some(owner) => at(owner)? & 0xff >= OF_C,
             None => false,

@@ -362,7 +362,8 @@ fn how(tree: &TreeFigures) -> String {
         return "refcow read /proc; no process was stopped, and nothing was written to any."
             .to_owned();
     };
-    let lines = recorded.lines.as_ref().map(|lines| match lines.one_in {
+    let lines = recorded.lines.as_ref().filter(|lines| lines.with_stops);
+    let lines = lines.map(|lines| match lines.one_in {
         1 => "each thread stood still for a moment at its page faults".to_owned(),
         number => {
             format!(

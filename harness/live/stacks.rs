@@ -1,0 +1,110 @@
+//! Lines of Python for the stacks that the program in the kernel has written down: codes and places in them, which are looked up in the memory
+//! of whoever ran them.
+//!
+//! That is some milliseconds later. A code that was freed meanwhile and replaced at its address by another one would be taken for that; what
+//! was there when the process was forked, its relatives have, too.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::line_of::LineOf;
+use super::lines::begun;
+use super::own::is_own_among;
+use super::python::LivePython;
+use crate::observe::frames::{NoLine, RemoteFrames, Way};
+use crate::observe::{LiveMemory, Stack, StackNumber};
+
+/// What is known of the code of each tree.
+#[derive(Debug)]
+pub struct Stacks {
+    /// Every so many-th page fault is looked at.
+    pub one_in: u64,
+    own: Arc<Vec<PathBuf>>,
+    /// By the first process of each tree.
+    frames: HashMap<usize, RemoteFrames>,
+    /// Why the frames of a tree cannot be read.
+    pub missing: BTreeMap<usize, String>,
+    /// Of the records that were taken up last.
+    lines: HashMap<(StackNumber, i32), LineOf>,
+    memories: HashMap<i32, Option<LiveMemory>>,
+}
+
+impl Stacks {
+    /// Of no tree. `own`: folders whose files are the user's own.
+    pub fn new(one_in: u64, own: Vec<PathBuf>) -> Self {
+        Self {
+            one_in,
+            own: Arc::new(own),
+            frames: HashMap::new(),
+            missing: BTreeMap::new(),
+            lines: HashMap::new(),
+            memories: HashMap::new(),
+        }
+    }
+
+    /// What leads to the frames of a tree, once one of its processes has an interpreter that has begun; `None`: not yet, or it was told already.
+    pub fn way(&mut self, root: usize, python: &LivePython, pid: i32) -> Option<Way> {
+        if self.frames.contains_key(&root) || self.missing.contains_key(&root) {
+            return None;
+        }
+        let made = begun(python, pid).map(|begun| {
+            let (minor, runtime) = begun?;
+            let mut memory = LiveMemory::open(pid).ok()?;
+            let mut read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
+            let is_own = is_own_among(Arc::clone(&self.own));
+            RemoteFrames::new(minor, runtime, is_own, &mut read).ok()
+        });
+        match made {
+            Ok(frames) => {
+                let frames = frames?;
+                let way = frames.way();
+                self.frames.insert(root, frames);
+                Some(way)
+            }
+            Err(why) => {
+                self.missing.insert(root, why);
+                None
+            }
+        }
+    }
+
+    /// Records are taken up: what was read before may be something else by now.
+    pub fn read_anew(&mut self) {
+        self.lines.clear();
+        self.memories.clear();
+    }
+
+    /// The line of a stack of a tree's process; `pids`: that process, and relatives, which have what it had from its fork.
+    pub fn line(&mut self, stack: (StackNumber, &Stack), root: usize, pids: [i32; 3]) -> LineOf {
+        let (number, stack) = stack;
+        // Of another tree's interpreter it has no frames: what was found is not that.
+        let Some(frames) = self.frames.get_mut(&root).filter(|_| stack.root == root) else {
+            return LineOf::NotLooked;
+        };
+        if let Some(line) = self.lines.get(&(number, pids[0])) {
+            return line.clone();
+        }
+        let mut found = stack.frames.as_ref().map(|_| ()).map_err(|why| *why);
+        let mut line = LineOf::NotLooked;
+        if let Ok(stack) = &stack.frames {
+            found = Err(NoLine::Unreadable);
+            for pid in pids {
+                let memory = self.memories.entry(pid);
+                let memory = memory.or_insert_with(|| LiveMemory::open(pid).ok());
+                let Some(memory) = memory else { continue };
+                let mut read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
+                if let Ok(running) = frames.of_frames(stack, &mut read) {
+                    line = LineOf::Known(Arc::new(running));
+                    found = Ok(());
+                    break;
+                }
+            }
+        }
+        if let Err(why) = found {
+            line = LineOf::Unknown(why);
+        }
+        self.lines.insert((number, pids[0]), line.clone());
+        line
+    }
+}

@@ -1,0 +1,216 @@
+//! The program that the kernel runs at each page fault in place of writing a record of its own: it writes what that would, and what the
+//! interpreter was doing.
+//!
+//! It goes the way that [`crate::frames`] goes from outside, but at the moment of the fault, so that nobody stands still. Of memory that is
+//! not there at that moment it reads nothing. It costs less than the kernel's record and a watchpoint together: on a virtual machine a
+//! watchpoint makes each page fault of its process take half as long again.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+
+use procfs::process::Process;
+
+use super::incident::{Happened, Incident};
+use super::records::{Fault, StackNumber};
+use crate::bpf::{Kind, Map, MapKind, Program, Ring, thread_pointer_place};
+use crate::frames::{NoLine, Way};
+
+use instructions::{MOST_TREES, Parts, SCRATCH, TOLD, TREE, of_tree};
+use record::Record;
+
+mod instructions;
+mod record;
+#[cfg(test)]
+mod tests;
+
+/// What a thread ran.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stack {
+    /// The first process of its tree.
+    pub root: usize,
+    /// Codes and places in them, the innermost first.
+    pub frames: Result<Vec<(u64, u64)>, NoLine>,
+}
+
+/// The program, with what it has written.
+pub(super) struct FaultProgram {
+    program: Program,
+    told: Map,
+    ring: Ring,
+    words: Vec<u64>,
+    /// The first process of each tree that it was told of.
+    roots: Vec<usize>,
+    /// Which interpreters were seen to end, by process.
+    ending: HashMap<i32, u64>,
+    stacks: Vec<Stack>,
+    numbers: HashMap<Stack, StackNumber>,
+    _scratch: Map,
+}
+
+impl FaultProgram {
+    /// Loads it, with a ring of so many bytes. Of so many faults it looks at one's frames.
+    ///
+    /// # Errors
+    /// When the kernel does not allow it, or refcow's numbers of processes are not the kernel's.
+    pub(super) fn load(bytes: usize, one_in: Option<u64>) -> io::Result<Self> {
+        if !sees_all_numbers() {
+            return Err(io::Error::other("refcow is in a PID namespace"));
+        }
+        let thread_pointer = thread_pointer_place()?;
+        let told = Map::new(MapKind::Array, TOLD * 8, 1)?;
+        let scratch = Map::new(MapKind::PerProcessor, SCRATCH, 1)?;
+        let ring = Ring::new(bytes)?;
+        let parts = Parts {
+            told: &told,
+            scratch: &scratch,
+            ring: ring.map(),
+            wake: i32::try_from(bytes / 4).map_err(io::Error::other)?,
+            thread_pointer,
+        };
+        let program = Program::load(Kind::Event, parts.program())?;
+        let mut words = vec![0; TOLD];
+        words[0] = one_in.unwrap_or(0);
+        told.write(&words)?;
+        Ok(Self {
+            program,
+            told,
+            ring,
+            words,
+            roots: Vec::new(),
+            ending: HashMap::new(),
+            stacks: Vec::new(),
+            numbers: HashMap::new(),
+            _scratch: scratch,
+        })
+    }
+
+    /// Has it run where an event, which is switched off, would write a record.
+    pub(super) fn attach(&self, event: RawFd) -> io::Result<()> {
+        self.program.attach(event)
+    }
+
+    /// What is readable when there is much to take up.
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// What a thread ran; until [`Self::forget`].
+    pub(super) fn stack(&self, number: StackNumber) -> Option<&Stack> {
+        self.stacks.get(number.0 as usize)
+    }
+
+    /// No stack has a number any more.
+    pub(super) fn forget(&mut self) {
+        self.stacks.clear();
+        self.numbers.clear();
+    }
+
+    /// Has it seen when an interpreter of a tree ends.
+    pub(super) fn tell_ending(&mut self, root: usize, address: u64) -> io::Result<()> {
+        self.tell(root, &[(of_tree::ENDING, address)])
+    }
+
+    /// Has it look at the frames of a tree.
+    pub(super) fn tell_frames(&mut self, root: usize, way: &Way) -> io::Result<()> {
+        let perhaps = |offset: Option<u64>| offset.map_or(0, |offset| offset + 1);
+        self.tell(
+            root,
+            &[
+                (of_tree::FIRST, way.first_interpreter),
+                (of_tree::THREADS, way.threads),
+                (of_tree::NEXT_INTERPRETER, way.next_interpreter),
+                (of_tree::NEXT_THREAD, way.next_thread),
+                (of_tree::IDENTITY, way.thread_id),
+                (of_tree::CURRENT, way.current),
+                (of_tree::CURRENT_IN, perhaps(way.current_in)),
+                (of_tree::OWNER, perhaps(way.owner)),
+                (of_tree::PREVIOUS, way.previous),
+                (of_tree::CODE, way.code),
+                (of_tree::PLACE, way.place),
+                (of_tree::MASK, way.code_mask),
+            ],
+        )
+    }
+
+    fn tell(&mut self, root: usize, fields: &[(i16, u64)]) -> io::Result<()> {
+        let known = self.roots.iter().position(|one| *one == root);
+        let tree = known.unwrap_or(self.roots.len());
+        if tree >= MOST_TREES {
+            return Err(io::Error::other("refcow looks into 16 trees at most"));
+        }
+        if known.is_none() {
+            self.roots.push(root);
+        }
+        for (at, value) in fields {
+            self.words[1 + tree * TREE + *at as usize / 8] = *value;
+        }
+        self.told.write(&self.words)
+    }
+
+    /// What has happened since; how many faults there were.
+    pub(super) fn take(&mut self, incidents: &mut Vec<Incident>) -> u64 {
+        let mut records = 0;
+        let Self {
+            ring,
+            roots,
+            ending,
+            stacks,
+            numbers,
+            ..
+        } = self;
+        ring.take(|bytes| {
+            let Some(record) = Record::decode(bytes) else {
+                return;
+            };
+            records += 1;
+            let before = ending.entry(record.process).or_default();
+            let new = record.ending & !*before;
+            *before |= new;
+            for (tree, root) in roots.iter().enumerate() {
+                if new >> tree & 1 == 1 {
+                    incidents.push(Incident {
+                        time: record.time,
+                        process: record.process,
+                        what: Happened::InterpreterEnds { root: *root },
+                    });
+                }
+            }
+            let stack = record.stack(roots).map(|stack| {
+                *numbers.entry(stack).or_insert_with_key(|stack| {
+                    stacks.push(stack.clone());
+                    StackNumber(stacks.len() as u32 - 1)
+                })
+            });
+            let fault = Fault {
+                address: record.address,
+                instruction: record.instruction,
+                time: record.time,
+                thread: record.thread,
+                stack,
+            };
+            incidents.push(Incident {
+                time: record.time,
+                process: record.process,
+                what: Happened::Fault(fault),
+            });
+        });
+        records
+    }
+
+    /// A process has ended, or executes another program.
+    pub(super) fn ended(&mut self, process: i32) {
+        self.ending.remove(&process);
+    }
+}
+
+/// Whether the numbers of processes that the kernel has are those that this process knows.
+fn sees_all_numbers() -> bool {
+    /// `PROC_PID_INIT_INO` of linux/proc_ns.h.
+    const FIRST_NAMESPACE: u64 = 0xeffffffc;
+    let namespaces = Process::myself().and_then(|process| process.namespaces());
+    let own = namespaces
+        .ok()
+        .and_then(|all| Some(all.0.get(std::ffi::OsStr::new("pid"))?.identifier));
+    own == Some(FIRST_NAMESPACE)
+}

@@ -1,0 +1,197 @@
+//! The program in the kernel, tried on this process.
+
+use super::instructions::{MOST_TREES, status};
+use super::record::Record;
+use super::*;
+use crate::untouched::untouched;
+
+#[test]
+fn the_kernel_takes_the_program_or_lets_nobody_load_one() {
+    match FaultProgram::load(1 << 16, Some(1)) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.raw_os_error(), Some(nix::libc::EPERM), "{error}"),
+    }
+}
+
+/// A record as the program packs it.
+fn record(status: i32, tree: u64, ending: u64, frames: &[u64]) -> Vec<u8> {
+    let packed = status as u64 | tree << 8 | ending << 16;
+    let head = [9, 41 << 32 | 42, 0x7f55_5678, 0x7f00_1234, packed];
+    head.iter()
+        .chain(frames)
+        .flat_map(|word| word.to_ne_bytes())
+        .collect()
+}
+
+#[test]
+fn a_record_is_decoded_field_by_field() {
+    let bytes = record(status::FRAMES, 1, 0b10, &[1, 2, 3, 4]);
+    let decoded = Record::decode(&bytes).unwrap();
+    assert_eq!((decoded.time, decoded.process, decoded.thread), (9, 41, 42));
+    assert_eq!(
+        (decoded.address, decoded.instruction),
+        (0x7f55_5678, 0x7f00_1234)
+    );
+    assert_eq!(decoded.ending, 0b10);
+    let stack = Stack {
+        root: 8,
+        frames: Ok(vec![(1, 2), (3, 4)]),
+    };
+    assert_eq!(decoded.stack(&[7, 8]), Some(stack));
+    // A tree that nobody has told of.
+    assert_eq!(decoded.stack(&[7]), None);
+    assert!(Record::decode(&bytes[..39]).is_none());
+}
+
+#[test]
+fn why_there_are_no_frames_is_told_and_those_before_one_that_cannot_be_read() {
+    for (status, frames, expected) in [
+        (status::NO_FRAME, &[][..], Err(NoLine::NoFrame)),
+        (status::FRAMES, &[], Err(NoLine::NoFrame)),
+        (status::SEVERAL, &[], Err(NoLine::SeveralInterpreters)),
+        (status::UNREADABLE, &[], Err(NoLine::Unreadable)),
+        (status::UNREADABLE, &[1, 2], Ok(vec![(1, 2)])),
+    ] {
+        let bytes = record(status, 0, 0, frames);
+        let stack = Record::decode(&bytes).unwrap().stack(&[7]).unwrap();
+        assert_eq!(stack.frames, expected);
+    }
+    let bytes = record(status::NOT_LOOKED, 0, 0, &[]);
+    assert_eq!(Record::decode(&bytes).unwrap().stack(&[7]), None);
+}
+
+/// An event of the calling thread at which the program runs.
+fn event(program: &FaultProgram) -> perf_event::Counter {
+    use std::os::fd::AsRawFd as _;
+    let mut event = perf_event::Builder::new(perf_event::events::Software::PAGE_FAULTS_MIN);
+    event.observe_self().any_cpu().sample_period(1);
+    let mut event = event.build().unwrap();
+    program.attach(event.as_raw_fd()).unwrap();
+    event.enable().unwrap();
+    event
+}
+
+/// An interpreter of one thread with two frames, in this process's memory, with which the program cannot tell it from a real one.
+struct Made {
+    words: Box<[u64; 32]>,
+    way: Way,
+}
+
+impl Made {
+    fn new(owner_of_inner: u64) -> Self {
+        #[expect(unsafe_code, reason = "nix would need its feature for this alone")]
+        // SAFETY: it always succeeds, and asks nothing of its caller.
+        let this = unsafe { nix::libc::pthread_self() };
+        let mut words = Box::new([0; 32]);
+        let base = words.as_ptr().expose_provenance() as u64;
+        let at = |word: u64| base + word * 8;
+        // 0: the first interpreter, at 1, with its thread at 4.
+        words[0] = at(1);
+        words[2] = at(4);
+        // The state: next, identity, frame.
+        words[5] = this;
+        words[6] = at(8);
+        // Frames: previous, code with a tag, place, owner.
+        words[8..12].copy_from_slice(&[at(12), 0x1003, 11, owner_of_inner]);
+        words[12..16].copy_from_slice(&[0, 0x2001, 22, 0]);
+        let way = Way {
+            first_interpreter: at(0),
+            threads: 8,
+            next_interpreter: 0,
+            next_thread: 0,
+            thread_id: 8,
+            current: 16,
+            current_in: None,
+            owner: Some(24),
+            previous: 0,
+            code: 8,
+            place: 16,
+            code_mask: !7,
+        };
+        Self { words, way }
+    }
+}
+
+/// What the program says of a page that this thread touches.
+fn touched(program: &mut FaultProgram) -> Vec<(Fault, Vec<usize>)> {
+    let event = event(program);
+    let page = untouched(1);
+    page[0] = 1;
+    drop(event);
+    let mut incidents = Vec::new();
+    program.take(&mut incidents);
+    let address = page.as_ptr().addr() as u64;
+    let mut ends = Vec::new();
+    let mut found = Vec::new();
+    for incident in incidents {
+        match incident.what {
+            Happened::InterpreterEnds { root } => ends.push(root),
+            Happened::Fault(fault) if fault.address == address => {
+                found.push((fault, std::mem::take(&mut ends)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
+    let Ok(mut program) = FaultProgram::load(1 << 16, Some(1)) else {
+        return;
+    };
+    let own = std::process::id().cast_signed();
+    let none = touched(&mut program);
+    assert!(
+        matches!(none[..], [(Fault { stack: None, .. }, _)]),
+        "{none:?}"
+    );
+    // One whose memory is not there, and one that is.
+    let mut elsewhere = Made::new(0).way;
+    elsewhere.first_interpreter = 8;
+    program.tell_frames(70, &elsewhere).unwrap();
+    let both = Made::new(0);
+    program.tell_frames(80, &both.way).unwrap();
+    let found = touched(&mut program);
+    let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
+    let frames = vec![(0x1000, 11), (0x2000, 22)];
+    assert_eq!((stack.root, &stack.frames), (80, &Ok(frames)));
+    assert_eq!(found[0].0.thread, nix::unistd::gettid().as_raw());
+
+    // A frame of C is none of Python's; and the thread of another identity has none.
+    let of_c = Made::new(3);
+    program.tell_frames(80, &of_c.way).unwrap();
+    let found = touched(&mut program);
+    let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
+    assert_eq!(stack.frames, Ok(vec![(0x2000, 22)]));
+    let mut other = Made::new(0);
+    other.words[5] += 1;
+    program.tell_frames(80, &other.way).unwrap();
+    let found = touched(&mut program);
+    let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
+    assert_eq!(stack.frames, Err(NoLine::NoFrame));
+
+    // An interpreter ends from when it says so on, which is told once.
+    let mut ending = Box::new(0_u64);
+    program
+        .tell_ending(80, (&raw const *ending).expose_provenance() as u64)
+        .unwrap();
+    assert!(touched(&mut program)[0].1.is_empty());
+    *ending = std::hint::black_box(1);
+    assert_eq!(touched(&mut program)[0].1, [80]);
+    assert!(touched(&mut program)[0].1.is_empty());
+    program.ended(own);
+    assert_eq!(touched(&mut program)[0].1, [80]);
+}
+
+#[test]
+fn more_trees_than_there_is_room_for_are_refused() {
+    let Ok(mut program) = FaultProgram::load(1 << 16, None) else {
+        return;
+    };
+    for root in 0..MOST_TREES {
+        program.tell_ending(root, 0).unwrap();
+    }
+    assert!(program.tell_ending(MOST_TREES, 0).is_err());
+    program.tell_ending(0, 0).unwrap();
+}
