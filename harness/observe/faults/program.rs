@@ -113,6 +113,9 @@ impl FaultProgram {
 
     /// Has it look at the frames of a tree.
     pub(super) fn tell_frames(&mut self, root: usize, way: &Way) -> io::Result<()> {
+        let frame = [way.previous, way.code, way.place]
+            .into_iter()
+            .chain(way.owner);
         let perhaps = |offset: Option<u64>| offset.map_or(0, |offset| offset + 1);
         self.tell(
             root,
@@ -129,6 +132,7 @@ impl FaultProgram {
                 (of_tree::CODE, way.code),
                 (of_tree::PLACE, way.place),
                 (of_tree::MASK, way.code_mask),
+                (of_tree::LENGTH, frame.max().unwrap_or(0) + 8),
             ],
         )
     }

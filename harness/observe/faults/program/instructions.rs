@@ -18,8 +18,11 @@ pub(super) const FRAME: i32 = 16;
 /// What the program has for itself on each processor: a record, and behind it what counts.
 ///
 /// What counts is not on its stack, where the kernel would follow each number that it can have.
-pub(super) const SCRATCH: usize = RECORD + 3 * 8;
+pub(super) const SCRATCH: usize = RECORD + 3 * 8 + LONGEST_FRAME as usize;
 const RECORD: usize = (HEAD + MOST_FRAMES * FRAME) as usize;
+
+/// More bytes of a frame are not read.
+const LONGEST_FRAME: i32 = 120;
 
 /// Places in it.
 mod counted {
@@ -30,6 +33,8 @@ mod counted {
     /// How many states of the thread have a frame.
     pub(super) const FOUND: i16 = LEFT + 8;
     pub(super) const FRAMES: i16 = LEFT + 16;
+    /// A frame as it was read.
+    pub(super) const READ: i16 = LEFT + 24;
 }
 
 /// What is told to the program: of how many faults one is looked at, or 0, and each tree.
@@ -56,6 +61,8 @@ pub(super) mod of_tree {
     pub(crate) const PLACE: i16 = 88;
     /// Which bits of the address of a code count.
     pub(crate) const MASK: i16 = 96;
+    /// How many bytes of a frame hold all that is wanted of it.
+    pub(crate) const LENGTH: i16 = 104;
 }
 
 /// What the program found.
@@ -398,50 +405,52 @@ impl Parts<'_> {
     fn each_frame(asm: &mut Assembler, frame: Label) {
         /// `FRAME_OWNED_BY_CSTACK` and those behind it.
         const OF_C: i32 = 3;
-        const PLACE: i16 = -16;
-        let (broken, last, of_python, of_c, skip) = (
-            asm.label(),
-            asm.label(),
-            asm.label(),
-            asm.label(),
-            asm.label(),
-        );
+        let (broken, last, of_python, skip) = (asm.label(), asm.label(), asm.label(), asm.label());
         asm.function(frame);
         asm.copy(R6, R2);
         asm.load(R7, R6, seen::TREE);
         asm.load(R8, R6, seen::FRAME);
         asm.jump_if(R8, 0, last);
-        read_field(asm, R1, R8, of_tree::PLACE, broken);
-        asm.store(R10, PLACE, R1);
-        read_field(asm, R9, R8, of_tree::CODE, broken);
-        asm.load(R1, R7, of_tree::MASK);
-        asm.and(R9, R1);
-        asm.load(R3, R7, of_tree::OWNER);
-        asm.jump_if(R3, 0, of_python);
-        asm.add(R3, R8);
-        asm.add_number(R3, -1);
-        read_user(asm, R1, broken);
-        asm.and_number(R1, 0xff);
-        asm.jump_if_at_least(R1, OF_C, of_c);
-        asm.jump(of_python);
-        asm.here(of_c);
-        asm.set(R9, 0);
+        asm.load(R9, R6, seen::RECORD);
+        // All of it at once: what is asked for costs more than what is read.
+        asm.copy(R1, R9);
+        asm.add_number(R1, counted::READ.into());
+        asm.load(R2, R7, of_tree::LENGTH);
+        asm.jump_if_at_least(R2, LONGEST_FRAME + 1, broken);
+        asm.copy(R3, R8);
+        asm.call(helper::READ_USER);
+        asm.jump_if_not(R0, 0, broken);
+        let word = |asm: &mut Assembler, to: Register, at: Register| {
+            asm.jump_if_at_least(at, LONGEST_FRAME - 7, broken);
+            asm.copy(to, R9);
+            asm.add(to, at);
+            asm.load(to, to, counted::READ);
+        };
+        asm.load(R1, R7, of_tree::PREVIOUS);
+        word(asm, R2, R1);
+        asm.store(R6, seen::FRAME, R2);
+        asm.load(R1, R7, of_tree::OWNER);
+        asm.jump_if(R1, 0, of_python);
+        asm.add_number(R1, -1);
+        word(asm, R2, R1);
+        asm.and_number(R2, 0xff);
+        asm.jump_if_at_least(R2, OF_C, skip);
         asm.here(of_python);
-        read_field(asm, R1, R8, of_tree::PREVIOUS, broken);
-        asm.store(R6, seen::FRAME, R1);
-        asm.jump_if(R9, 0, skip);
-        asm.load(R4, R6, seen::RECORD);
-        asm.copy(R2, R4);
-        asm.load(R1, R4, counted::FRAMES);
+        asm.load(R1, R7, of_tree::CODE);
+        word(asm, R3, R1);
+        asm.load(R1, R7, of_tree::MASK);
+        asm.and(R3, R1);
+        asm.load(R1, R7, of_tree::PLACE);
+        word(asm, R4, R1);
+        asm.load(R1, R9, counted::FRAMES);
         asm.jump_if_at_least(R1, MOST_FRAMES, last);
-        asm.copy(R3, R1);
-        asm.multiply_number(R3, FRAME);
-        asm.add(R2, R3);
-        asm.store(R2, HEAD as i16, R9);
-        asm.load(R3, R10, PLACE);
-        asm.store(R2, HEAD as i16 + 8, R3);
+        asm.copy(R2, R1);
+        asm.multiply_number(R2, FRAME);
+        asm.add(R2, R9);
+        asm.store(R2, HEAD as i16, R3);
+        asm.store(R2, HEAD as i16 + 8, R4);
         asm.add_number(R1, 1);
-        asm.store(R4, counted::FRAMES, R1);
+        asm.store(R9, counted::FRAMES, R1);
         asm.here(skip);
         asm.give(0);
         asm.here(broken);
