@@ -32,7 +32,7 @@ pub mod view;
 pub mod watch;
 pub mod who;
 
-pub use called::called;
+pub use called::named;
 pub use error::LiveError;
 
 /// A document for programs, indented, with a line's end.

@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 use refcow::live::document::{PagesAre, RecordedFigures, RecordedProcess, Trees};
 use rstest::rstest;
 
+use crate::common::trees::document;
 use crate::common::{REFCOW, by_python, cannot_record, python, run};
-use crate::live::document;
 
 /// What `refcow run` says of a program with these options, and what that has printed.
 fn recorded(options: &[&str], command: &mut Command) -> (Trees, Output) {

@@ -13,10 +13,10 @@ use refcow::live::document::{CauseFigures, PagesAre, RecordedFigures, ThreadIs};
 use rstest::rstest;
 use tempfile::TempDir;
 
+use crate::common::trees::{NOBODY, SYSTEM, document};
 use crate::common::{
     REFCOW, Target, by_python, cannot_record, python, recording_to, run, signals, skipped,
 };
-use crate::live::{NOBODY, SYSTEM, document};
 
 /// The program whose lines are known, with a package that it imports from where packages are installed.
 struct KnownLines {

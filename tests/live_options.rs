@@ -1,4 +1,4 @@
-//! What the commands for trees say of their options, of names, of terminals, and of what runs on when they end.
+//! What the commands for trees say of their options, of terminals, and of what runs on when they end.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -34,41 +34,6 @@ fn what_has_every_cause_is_not_grouped(#[case] words: &[&str]) {
     let expected = "error: --by has no effect with --format json and csv, which have every cause";
     assert!(error.starts_with(expected), "{error}");
     assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-fn a_name_means_the_python_that_runs_it_and_not_what_started_that_or_has_its_file_open() {
-    let folder = tempfile::tempdir().unwrap();
-    // Another run of these tests may have one at the same time.
-    let name = format!("sharing_of_pages_{}.py", std::process::id());
-    let script = folder.path().join(&name);
-    std::fs::write(&script, include_str!("live/tree.py")).unwrap();
-    let mut timeout = Command::new("timeout");
-    timeout.args(["--foreground", "600", python()]).arg(&script);
-    let mut target = Target::start(timeout);
-    let parent = target.numbers()[0];
-    let worker = target.say("fork");
-    target.say("1 write 256");
-    let mut tail = Command::new("tail");
-    let mut tail = tail
-        .arg("-f")
-        .arg(&script)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let output = run::run(&["attach", &name, "--for", "0"]);
-    tail.kill().unwrap();
-    tail.wait().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.contains(": 2 processes, CPython 3."), "{table}");
-    assert!(table.contains(&format!("\n{parent} ")), "{table}");
-    assert!(table.contains(&format!("\n  {worker} ")), "{table}");
-    let words: Vec<&str> = table.split_whitespace().collect();
-    assert!(
-        words.join(" ").contains("if no page were shared"),
-        "{table}"
-    );
 }
 
 /// Two processes that wait.

@@ -19,8 +19,8 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::common::packages::Packages;
+use crate::common::trees::{Attached, NOBODY, SYSTEM, document};
 use crate::common::{REFCOW, cannot_record, python, run, skipped};
-use crate::live::{Attached, NOBODY, SYSTEM, document};
 
 const APP: &str = include_str!("live/app.py");
 const TASKS: &str = include_str!("live/tasks.py");

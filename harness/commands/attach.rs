@@ -16,7 +16,7 @@ use crate::live::table::TreeBy;
 use crate::live::tracing;
 use crate::live::view::View;
 use crate::live::watch::{Pace, Watch};
-use crate::live::{self, LiveError, family, pace, table};
+use crate::live::{self, LiveError, pace, table};
 use crate::output::Output;
 use crate::report;
 
@@ -24,7 +24,7 @@ use crate::report;
 #[derive(Debug, clap::Args)]
 pub struct AttachArgs {
     /// Any process of the tree: its number, or the name of its program, script or module
-    #[arg(value_name = "PID|NAME")]
+    #[arg(value_name = "PID|NAME", allow_negative_numbers = true)]
     process: String,
     /// Record for so long: 30s, 500ms, 2m; with 0, look at it once [default: until it ends, or Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = pace::duration)]
@@ -48,11 +48,7 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
     let output = Output::open(args.recording.output.as_deref())?;
     let baseline = args.recording.baseline.open(args.recording.format)?;
     let folder = report_folder::open(args.recording.report.as_deref())?;
-    let family = match args.process.parse::<i32>() {
-        Ok(pid) => family::of_process(pid),
-        Err(_) => live::called(&args.process),
-    };
-    let family = family.map_err(LiveError::from)?;
+    let family = live::named(&args.process).map_err(LiveError::from)?;
     let trees = match args.duration {
         Some(Duration::ZERO) => {
             let tree = document::now(family, true).map_err(LiveError::from)?;

@@ -54,7 +54,7 @@ fn run(args: &TreesArgs) -> Result<(), CommandError> {
     }
     let trees = Trees {
         alone: Some(alone),
-        closed: Some(found.closed),
+        closed: Some(found.closed.len() as u64),
         ..document::trees(trees)
     };
     let text = match args.format {

@@ -1,16 +1,45 @@
-//! Which tree somebody means by a name: of its program, its script or its module. A word that a program is given to work on is none.
+//! Which tree somebody means: by the number of a process, or by the name of its program, its script or its module. A word that a program is given to
+//! work on is no name.
 
 use std::path::Path;
 
-use super::family::{Family, FamilyError, Member, families};
+use super::family::{Families, Family, FamilyError, LARGEST, Member, families, of_process};
 use super::python::python_of;
+
+/// The family that a user means: by the number of a process, or by a name.
+///
+/// # Errors
+/// When there is none, several have the name, or this user may not look at it.
+pub fn named(given: &str) -> Result<Family, FamilyError> {
+    let word = given.trim();
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    if word.is_empty() {
+        return Err(FamilyError::Empty {
+            given: given.to_owned(),
+        });
+    }
+    if digits.is_empty() || !digits.bytes().all(|letter| letter.is_ascii_digit()) {
+        return called(given);
+    }
+    match word.parse() {
+        Ok(pid @ 1..=LARGEST) => of_process(pid),
+        _ => Err(FamilyError::NoNumber {
+            number: word.to_owned(),
+        }),
+    }
+}
 
 /// The one tree of which a process is called so. One in which Python runs is meant before any other.
 ///
 /// # Errors
 /// When there is none, or several.
-pub fn called(name: &str) -> Result<Family, FamilyError> {
-    let all = families().families.into_iter();
+fn called(name: &str) -> Result<Family, FamilyError> {
+    let Families {
+        families,
+        closed,
+        others,
+    } = families();
+    let all = families.into_iter();
     let is_named = |family: &Family| {
         let mut members = family.members.iter();
         members.any(|member| is_called(member, name, || runs_scripts(member.pid)))
@@ -19,12 +48,20 @@ pub fn called(name: &str) -> Result<Family, FamilyError> {
     let is_python = |family: &Family| {
         matches!(python_of(family.oldest().pid), Ok(Some(_))) || runs_scripts(family.oldest().pid)
     };
-    let (python, others): (Vec<Family>, Vec<Family>) = named.into_iter().partition(is_python);
-    let mut meant = if python.is_empty() { others } else { python };
+    let (python, rest): (Vec<Family>, Vec<Family>) = named.into_iter().partition(is_python);
+    let mut meant = if python.is_empty() { rest } else { python };
     match meant.len() {
-        0 => Err(FamilyError::NoName {
-            name: name.to_owned(),
-        }),
+        // Why nobody can look at one that is called so, says more than that there is none.
+        0 => match closed
+            .iter()
+            .chain(&others)
+            .find(|one| is_named_so(one, name))
+        {
+            Some(member) => of_process(member.pid),
+            None => Err(FamilyError::NoName {
+                name: name.to_owned(),
+            }),
+        },
         1 => Ok(meant.remove(0)),
         _ => Err(FamilyError::Ambiguous {
             name: name.to_owned(),
@@ -42,6 +79,12 @@ fn in_words(family: &Family) -> String {
         0 => format!("{} {title}", oldest.pid),
         _ => format!("{} {title} (and {others} more)", oldest.pid),
     }
+}
+
+/// The same of one whose program cannot be seen: its command line can.
+fn is_named_so(member: &Member, name: &str) -> bool {
+    let program = member.command.first().map(Path::new);
+    is_called(member, name, || program.is_some_and(is_interpreter))
 }
 
 /// Whether its first words are a Python's: options, and then a script or a module.
@@ -183,9 +226,32 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case::too_large(
+        "4194304",
+        "no process has the number 4194304: they have numbers from 1 to 4194303"
+    )]
+    #[case::larger("99999999999", "no process has the number 99999999999: they")]
+    #[case::nothing("0", "no process has the number 0: they")]
+    #[case::negative("-1", "no process has the number -1: they")]
+    #[case::with_blanks(" -12 ", "no process has the number -12: they")]
+    #[case::empty("", "the number or name of a process is missing: \"\" is empty")]
+    #[case::blank(" \t", "the number or name of a process is missing: \" \\t\" is empty")]
+    #[case::name("no program has it", "no process is called \"no program has it\"")]
+    #[case::no_number("12x", "no process is called \"12x\"")]
+    #[case::sign("-", "no process is called \"-\"")]
+    #[case::hexadecimal("0x1F", "no process is called \"0x1F\"")]
+    fn what_means_no_tree_is_an_error(#[case] given: &str, #[case] said: &str) {
+        let error = named(given).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+
     #[test]
-    fn a_name_that_nobody_has_is_an_error() {
-        let none = called("no program has such a name").unwrap_err();
-        assert!(matches!(none, FamilyError::NoName { .. }));
+    fn the_number_and_the_name_of_this_process_are_its_own() {
+        let pid = std::process::id();
+        let itself = format!("process {pid} is this refcow itself");
+        for given in [pid.to_string(), format!(" {pid}\n")] {
+            assert_eq!(named(&given).unwrap_err().to_string(), itself);
+        }
     }
 }

@@ -76,7 +76,11 @@ impl LiveError {
             self,
             Self::Family(
                 FamilyError::NoProcess { .. }
-                    | FamilyError::NoProgram { .. }
+                    | FamilyError::NoNumber { .. }
+                    | FamilyError::Empty { .. }
+                    | FamilyError::Itself { .. }
+                    | FamilyError::NoMemory { .. }
+                    | FamilyError::ParentsMemory { .. }
                     | FamilyError::NoName { .. }
                     | FamilyError::Ambiguous { .. }
             ) | Self::Start { .. }

@@ -4,16 +4,18 @@
 //! vector). A fork has its parent's, an exec makes new ones: so they are equal in all forks of one start and in nothing else,
 //! whatever became of parents, sessions and users.
 
+mod error;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use nix::libc;
-use nix::unistd::{Uid, User, geteuid};
 use procfs::ProcError;
 use procfs::process::Process;
 
-use crate::observe::{CAP_SYS_PTRACE, has_capability};
+use error::closed;
+pub use error::{FamilyError, LARGEST};
 
 /// What all forks of one start of a program have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,85 +56,40 @@ pub struct Families {
     /// In the order of their oldest member.
     pub families: Vec<Family>,
     /// Processes that this user may not look at.
-    pub closed: u64,
-}
-
-/// Why there is nothing to look at.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum FamilyError {
-    /// A number without a process.
-    #[error("there is no process {pid}")]
-    #[diagnostic(help("`refcow trees` lists the trees of Python processes on this machine"))]
-    NoProcess {
-        /// The number.
-        pid: i32,
-    },
-    /// The kernel's own.
-    #[error("process {pid} ({name}) has no program: it is a thread of the kernel's, or has ended")]
-    #[diagnostic(help("`refcow trees` lists the trees of Python processes on this machine"))]
-    NoProgram {
-        /// The number.
-        pid: i32,
-        /// The kernel's name of it.
-        name: String,
-    },
-    /// A name without a process.
-    #[error("no process is called {name:?}")]
-    #[diagnostic(help(
-        "give the number of a process, or the name of its program, script or module as `ps` shows it; processes that you may not look at \
-         have no name here"
-    ))]
-    NoName {
-        /// As the user gave it.
-        name: String,
-    },
-    /// A name of several.
-    #[error("{name:?} is the name of several trees: {}", .trees.join("; "))]
-    #[diagnostic(help("give the number of a process of the one that you mean"))]
-    Ambiguous {
-        /// As the user gave it.
-        name: String,
-        /// The oldest member of each, in words.
-        trees: Vec<String>,
-    },
-    /// Somebody else's.
-    #[error("process {pid} ({name}) belongs to {owner}, and you are {user}")]
-    #[diagnostic(help("{remedy}"))]
-    OtherUser {
-        /// The number.
-        pid: i32,
-        /// The kernel's name of it.
-        name: String,
-        /// Its user.
-        owner: String,
-        /// This process's.
-        user: String,
-        /// What lets this user look.
-        remedy: String,
-    },
-    /// The user's own, and protected.
-    #[error(
-        "process {pid} ({name}) belongs to you, {user}, but the kernel does not let you look at it"
-    )]
-    #[diagnostic(help("{remedy}"))]
-    Protected {
-        /// The number.
-        pid: i32,
-        /// The kernel's name of it.
-        name: String,
-        /// This process's user.
-        user: String,
-        /// What lets this user look.
-        remedy: String,
-    },
+    pub closed: Vec<Member>,
+    /// What has no memory, and this process.
+    pub others: Vec<Member>,
 }
 
 /// Why a process has no [`Start`].
 enum Unseen {
     Gone,
-    /// A thread of the kernel's, or one that has ended and nobody has waited for.
-    NoProgram,
+    NoMemory(NoMemory),
     Closed,
+}
+
+/// What a process without memory is.
+enum NoMemory {
+    OfTheKernel,
+    /// Nobody has waited for it.
+    Ended,
+    FirstThreadEnded,
+    Ending,
+}
+
+impl NoMemory {
+    fn in_words(&self, parent: i32) -> String {
+        match self {
+            Self::OfTheKernel => "it is a thread of the kernel's".to_owned(),
+            Self::Ended => {
+                format!("it has ended, and its parent, process {parent}, has not waited for it")
+            }
+            Self::FirstThreadEnded => {
+                "its first thread has ended, through which the kernel shows it".to_owned()
+            }
+            Self::Ending => "it is ending".to_owned(),
+        }
+    }
 }
 
 impl Unseen {
@@ -161,8 +118,14 @@ impl Start {
     fn of(process: &Process) -> Result<Self, Unseen> {
         const RANDOM: u64 = 25;
         let stat = process.stat()?;
-        if stat.flags & OF_THE_KERNEL != 0 || matches!(stat.state, 'Z' | 'X') {
-            return Err(Unseen::NoProgram);
+        let no_memory = match stat.state {
+            _ if stat.flags & OF_THE_KERNEL != 0 => Some(NoMemory::OfTheKernel),
+            'Z' if stat.num_threads > 1 => Some(NoMemory::FirstThreadEnded),
+            'Z' | 'X' => Some(NoMemory::Ended),
+            _ => None,
+        };
+        if let Some(why) = no_memory {
+            return Err(Unseen::NoMemory(why));
         }
         let mut placed = Vec::new();
         process
@@ -170,7 +133,7 @@ impl Start {
             .read_to_end(&mut placed)
             .map_err(|error| Unseen::of(&error))?;
         if placed.is_empty() {
-            return Err(Unseen::NoProgram);
+            return Err(Unseen::NoMemory(NoMemory::Ending));
         }
         let program = format!("/proc/{}/exe", process.pid);
         let program = std::fs::metadata(program).map_err(|error| Unseen::of(&error))?;
@@ -263,23 +226,31 @@ pub fn families() -> Families {
     let randomised = is_randomised();
     let mut by_start: BTreeMap<Start, Vec<Member>> = BTreeMap::new();
     let mut single = Vec::new();
-    let mut closed = 0;
+    let (mut closed, mut others) = (Vec::new(), Vec::new());
     let all = procfs::process::all_processes().into_iter().flatten();
-    for process in all.flatten().filter(|process| process.pid != own) {
-        let seen = Start::of(&process).and_then(|start| Ok((start, Member::of(&process)?)));
-        match seen {
-            Ok((start, member)) if start.is_unique(randomised) => {
+    for process in all.flatten() {
+        let Ok(member) = Member::of(&process) else {
+            continue;
+        };
+        match Start::of(&process) {
+            _ if process.pid == own => others.push(member),
+            Ok(start) if start.is_unique(randomised) => {
                 by_start.entry(start).or_default().push(member);
             }
-            Ok((_, member)) => single.push(vec![member]),
-            Err(Unseen::Closed) => closed += 1,
-            Err(Unseen::Gone | Unseen::NoProgram) => {}
+            Ok(_) => single.push(vec![member]),
+            Err(Unseen::Closed) => closed.push(member),
+            Err(Unseen::NoMemory(_)) => others.push(member),
+            Err(Unseen::Gone) => {}
         }
     }
     let all = by_start.into_values().chain(single);
     let mut families: Vec<Family> = all.map(family).collect();
     families.sort_by_key(|family| (family.oldest().started, family.oldest().pid));
-    Families { families, closed }
+    Families {
+        families,
+        closed,
+        others,
+    }
 }
 
 fn family(mut members: Vec<Member>) -> Family {
@@ -311,78 +282,28 @@ pub fn of_process(pid: i32) -> Result<Family, FamilyError> {
         .and_then(|process| process.status())
         .map_err(none)?
         .tgid;
+    if pid == std::process::id().cast_signed() {
+        return Err(FamilyError::Itself { pid });
+    }
     let process = Process::new(pid).map_err(none)?;
-    let stat = process.stat().map_err(none)?;
+    let member = Member::of(&process).map_err(|_| FamilyError::NoProcess { pid })?;
+    let name = member.name;
     match Start::of(&process) {
         Ok(_) => {}
         Err(Unseen::Gone) => return Err(FamilyError::NoProcess { pid }),
-        Err(Unseen::NoProgram) => {
-            return Err(FamilyError::NoProgram {
-                pid,
-                name: stat.comm,
-            });
+        Err(Unseen::NoMemory(why)) => {
+            let why = why.in_words(member.parent);
+            return Err(FamilyError::NoMemory { pid, name, why });
         }
-        Err(Unseen::Closed) => return Err(closed(&process, stat.comm)),
+        Err(Unseen::Closed) => return Err(closed(&process, name)),
     }
-    let all = families().families.into_iter();
-    all.into_iter()
-        .find(|family| family.members.iter().any(|member| member.pid == pid))
+    if has_memory_of(pid, member.parent) {
+        let parent = member.parent;
+        return Err(FamilyError::ParentsMemory { pid, name, parent });
+    }
+    let mut all = families().families.into_iter();
+    all.find(|family| family.members.iter().any(|member| member.pid == pid))
         .ok_or(FamilyError::NoProcess { pid })
-}
-
-/// Who may look at it, and why this user may not.
-fn closed(process: &Process, name: String) -> FamilyError {
-    let pid = process.pid;
-    let Ok(owner) = process.status().map(|status| status.ruid) else {
-        return FamilyError::NoProcess { pid };
-    };
-    let (own, may_all) = (geteuid(), has_capability(CAP_SYS_PTRACE) == Some(true));
-    refused(pid, name, Uid::from_raw(owner), own, may_all)
-}
-
-/// `may_all`: whether this process has CAP_SYS_PTRACE.
-fn refused(pid: i32, name: String, owner: Uid, own: Uid, may_all: bool) -> FamilyError {
-    let is_others = owner != own;
-    let remedy = match (may_all, own.is_root()) {
-        (true, _) => {
-            "you have CAP_SYS_PTRACE, and something else forbids it: the process belongs to a container around this one, or a security \
-             module (SELinux, AppArmor) protects it"
-        }
-        (false, true) => {
-            "that takes CAP_SYS_PTRACE, which root lacks here: start the container with --cap-add SYS_PTRACE"
-        }
-        (false, false) if is_others => {
-            "looking at another user's process takes root (or CAP_SYS_PTRACE): sudo refcow attach PID"
-        }
-        (false, false) => {
-            "it has changed its user, or its program has capabilities or may not be read: that takes root (or CAP_SYS_PTRACE): sudo \
-             refcow attach PID"
-        }
-    };
-    let remedy = remedy.replace("PID", &pid.to_string());
-    let user = user_in_words(own);
-    match is_others {
-        true => FamilyError::OtherUser {
-            pid,
-            name,
-            owner: user_in_words(owner),
-            user,
-            remedy,
-        },
-        false => FamilyError::Protected {
-            pid,
-            name,
-            user,
-            remedy,
-        },
-    }
-}
-
-fn user_in_words(uid: Uid) -> String {
-    match User::from_uid(uid) {
-        Ok(Some(user)) => format!("user {} ({uid})", user.name),
-        _ => format!("user {uid}"),
-    }
 }
 
 #[cfg(test)]
@@ -424,46 +345,15 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_process_and_a_thread_of_the_kernels_are_errors() {
-        // More than a process may have (PID_MAX_LIMIT in linux/threads.h).
-        let none = of_process(4_194_305).unwrap_err();
-        assert_eq!(none.to_string(), "there is no process 4194305");
-    }
-
-    #[test]
-    fn who_may_not_look_is_told_what_it_takes_for_this_user() {
-        let (root, other) = (Uid::from_raw(0), Uid::from_raw(65_534));
-        let said = |owner, own, may_all| {
-            let error = refused(7, "app".to_owned(), owner, own, may_all);
-            let help = miette::Diagnostic::help(&error)
-                .expect("a help")
-                .to_string();
-            (error.to_string(), help)
-        };
-        let (error, help) = said(root, other, false);
-        assert!(
-            error.contains("belongs to user root (0), and you are"),
-            "{error}"
-        );
-        assert!(help.ends_with("sudo refcow attach 7"), "{help}");
-        let (error, help) = said(other, other, false);
-        assert!(
-            error.contains("belongs to you, user") && help.contains("takes root"),
-            "{error} {help}"
-        );
-        // Who is root already is not told to become root.
-        for owner in [root, other] {
-            let (error, help) = said(owner, root, false);
-            assert!(help.contains("--cap-add SYS_PTRACE"), "{error} {help}");
-            assert!(
-                !help.contains("sudo") && !help.contains("takes root"),
-                "{help}"
-            );
-            let (_, help) = said(owner, root, true);
-            assert!(
-                help.starts_with("you have CAP_SYS_PTRACE, and something else"),
-                "{help}"
-            );
+    fn what_has_no_memory_says_what_it_is() {
+        let whys = [
+            (NoMemory::OfTheKernel, "thread of the kernel's"),
+            (NoMemory::Ended, "its parent, process 7, has not waited"),
+            (NoMemory::FirstThreadEnded, "its first thread has ended"),
+            (NoMemory::Ending, "it is ending"),
+        ];
+        for (why, said) in whys {
+            assert!(why.in_words(7).contains(said), "{}", why.in_words(7));
         }
     }
 }

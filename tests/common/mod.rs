@@ -16,6 +16,7 @@ pub mod run;
 mod running;
 pub mod signals;
 mod target;
+pub mod trees;
 mod waiting;
 pub mod ways;
 pub mod ways_python;
