@@ -1,27 +1,25 @@
 //! A tree that is watched, on standard error: a picture that is redrawn in place on a terminal, else a line for each moment.
 
+mod picture;
+
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::cause::Key;
 use super::keys::Keyboard;
+use super::line_of::LineOf;
 use super::recording::{Deed, RecordedMember};
-use super::table::{self, cut};
+use super::table;
 use super::watch::{Moment, Watch};
 use crate::model::Cause;
-use crate::numbers::{bytes, counted, share};
+use crate::numbers::bytes;
 use crate::observe::page_size;
-use crate::report::{Columns, wrapped};
+use crate::report::wrapped;
 
-/// As many processes, and as many causes, as are shown while they run.
-const MOST: usize = 8;
-
-/// Columns of a terminal that does not say how many it has.
-const WIDTH: u16 = 80;
-
-/// On a narrower one the picture is broken.
-const LEAST: u16 = 20;
+use picture::{LEAST, Picture, Ranked, USUAL};
 
 /// What is shown.
 #[derive(Debug)]
@@ -70,32 +68,31 @@ impl View {
         let line = table::line(moment, self.before.as_ref());
         let seconds = moment.seconds - self.before.map_or(0.0, |before| before.seconds);
         self.before = Some(*moment);
-        // No terminal, no width.
-        let size = rustix::termios::tcgetwinsize(io::stderr());
-        let width = size.map(|size| size.ws_col.max(LEAST));
+        // No terminal, no size.
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
         match &self.shown {
             Shown::Nothing => {}
             Shown::Lines => {
-                let width = width.unwrap_or(u16::MAX);
+                let width = size.map_or(u16::MAX, |size| size.ws_col.max(LEAST));
                 // If nobody reads it, nothing is lost.
                 drop(write!(io::stderr(), "{}", wrapped(&line, width, "")));
             }
             Shown::InPlace(bar, keys) => {
-                let width = width.unwrap_or(WIDTH);
-                let line = wrapped(&line, width - 1, "");
-                let processes = processes(watch, &mut self.pages, seconds);
-                let end = match keys {
-                    Some(_) => "q or Ctrl-C ends it",
-                    None => "Ctrl-C ends it",
+                let size = size.map(|size| (size.ws_col, size.ws_row));
+                // A terminal that nobody has told its size says 0.
+                let size = size.filter(|(columns, rows)| *columns > 0 && *rows > 0);
+                let picture = Picture {
+                    title: watch.title(),
+                    moment: line,
+                    causes: causes(watch),
+                    lines: lines(watch),
+                    processes: processes(watch, &mut self.pages, seconds),
+                    end: match keys {
+                        Some(_) => "q or Ctrl-C ends it",
+                        None => "Ctrl-C ends it",
+                    },
                 };
-                let text = format!(
-                    "{}\n{line}\n{}{processes}{end}",
-                    watch.title(),
-                    causes(watch)
-                );
-                // A line that the terminal breaks would not be redrawn in its place.
-                let lines = text.lines().map(|line| cut(line, usize::from(width) - 1));
-                bar.set_message(lines.collect::<Vec<_>>().join("\n"));
+                bar.set_message(picture.text(size.unwrap_or(USUAL)));
             }
         }
     }
@@ -109,54 +106,53 @@ impl Drop for View {
     }
 }
 
-/// What unshares most until now.
-fn causes(watch: &Watch) -> String {
-    let mut sums: HashMap<[&str; 3], u64> = HashMap::new();
+/// Pages that were copied until now by what `words` says of them.
+fn copied<W: Eq + Hash>(watch: &Watch, words: impl Fn(&Key) -> Option<W>) -> HashMap<W, u64> {
+    let mut sums = HashMap::new();
     for (key, pages) in watch.causes() {
-        if matches!(key.deed, Deed::Copied | Deed::Rewrote) {
-            let cause = key.cause.map_or("–", Cause::as_str);
-            let of_type = key.type_name.as_deref().unwrap_or("–");
-            *sums.entry([cause, of_type, &key.function]).or_default() += pages;
+        if matches!(key.deed, Deed::Copied | Deed::Rewrote)
+            && let Some(words) = words(key)
+        {
+            *sums.entry(words).or_default() += pages;
         }
     }
-    if sums.is_empty() {
-        return String::new();
-    }
-    let all: u64 = sums.values().sum();
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(words, pages)| (std::cmp::Reverse(*pages), *words));
-    let rows = sums
-        .iter()
-        .take(MOST)
-        .map(|([cause, of_type, function], pages)| {
-            vec![
-                bytes(pages * page_size()),
-                share(*pages as f64 / all as f64),
-                (*cause).to_owned(),
-                cut(of_type, 28),
-                cut(function, 28),
-            ]
-        });
-    let columns = Columns {
-        header: ["copied", "part", "first write to", "type", "by"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: rows.collect(),
-        leading: 2,
-        numbers: 0..2,
-    };
-    columns.text(None)
+    sums
 }
 
-/// A line for each process that lives, those first that have copied and made most.
-fn processes(watch: &Watch, before: &mut HashMap<usize, u64>, seconds: f64) -> String {
+/// What unshares most until now.
+fn causes(watch: &Watch) -> Ranked {
+    let of = |key: &Key| Some((key.cause, key.type_name.clone(), key.function.clone()));
+    let sums = copied(watch, of).into_iter();
+    let rows = sums.map(|((cause, of_type, function), pages)| {
+        let cause = cause.map_or("–", Cause::as_str);
+        let words = [cause, of_type.as_deref().unwrap_or("–"), &function];
+        (pages, words.map(str::to_owned).to_vec())
+    });
+    Ranked::of(rows.collect())
+}
+
+/// Lines of Python that do, of the pages at which a thread stood still; of code that is not the user's own, where that was called.
+fn lines(watch: &Watch) -> Ranked {
+    let of = |key: &Key| match &key.line {
+        LineOf::Known(at) => Some(at.own.as_ref().unwrap_or(&at.line).clone()),
+        LineOf::NotLooked | LineOf::Unknown(_) => None,
+    };
+    let sums = copied(watch, of).into_iter();
+    Ranked::of(
+        sums.map(|(line, pages)| (pages, vec![line.to_string()]))
+            .collect(),
+    )
+}
+
+/// A row for each process that lives, those first that have copied and made most.
+fn processes(watch: &Watch, before: &mut HashMap<usize, u64>, seconds: f64) -> Vec<Vec<String>> {
     let pages = |one: &RecordedMember<_>| one.pages.iter().sum::<u64>();
     let all = watch.recording.members.iter().enumerate();
     let mut all: Vec<_> = all.filter(|(_, one)| one.lives).collect();
     all.sort_by_key(|(place, one)| (std::cmp::Reverse(pages(one)), *place));
     let amount = |pages: u64| bytes(pages * page_size());
-    let rows = all.iter().take(MOST).map(|(place, one)| {
-        let more = pages(one) - before.get(place).copied().unwrap_or(0);
+    let rows = all.iter().map(|(place, one)| {
+        let more = pages(one).saturating_sub(before.get(place).copied().unwrap_or(0));
         let a_second = if seconds > 0.0 {
             more as f64 / seconds
         } else {
@@ -169,21 +165,10 @@ fn processes(watch: &Watch, before: &mut HashMap<usize, u64>, seconds: f64) -> S
             amount(a_second as u64),
         ]
     });
-    let columns = Columns {
-        header: ["process", "copied", "new", "a second"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: rows.collect(),
-        leading: 1,
-        numbers: 1..4,
-    };
-    let mut text = columns.text(None);
+    let rows = rows.collect();
     *before = all
         .iter()
         .map(|(place, one)| (*place, pages(one)))
         .collect();
-    if let Some(others @ 1..) = all.len().checked_sub(MOST) {
-        text += &format!("{}\n", counted(others as u64, "other", "others"));
-    }
-    text
+    rows
 }
