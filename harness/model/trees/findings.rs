@@ -103,11 +103,17 @@ fn known() -> &'static Findings {
 pub fn findings(tree: &TreeFigures, page_bytes: u64) -> Vec<TreeFinding> {
     let known = known();
     let mut found: Vec<TreeFinding> = Vec::new();
+    let mut is_alike_told = false;
     for one in &known.all {
+        // What is alike says more of new memory.
+        if is_alike_told && matches!(one.of, FindingOf::NewInEach) {
+            continue;
+        }
         let figure = one.of.figure(tree);
         let amount = figure.pages.saturating_mul(page_bytes);
         let part = figure.pages as f64 / figure.whole.max(1) as f64;
         if amount >= known.least_bytes && part >= known.least_share {
+            is_alike_told |= matches!(one.of, FindingOf::Alike);
             let lists = figure.lists();
             let is_used = |name: &str| one.says.contains(&format!("{{{{ {name} }}}}"));
             let used = lists.iter().filter(|(name, _)| is_used(name));
@@ -129,8 +135,7 @@ impl FindingOf {
         match (self, &tree.recorded) {
             (Self::Pages(chosen), Some(recorded)) => of_causes(chosen, recorded),
             (Self::Shutdown, Some(recorded)) => shutdown(recorded),
-            // What is alike says more.
-            (Self::NewInEach, Some(recorded)) if tree.alike.is_empty() => new_in_each(recorded),
+            (Self::NewInEach, Some(recorded)) => new_in_each(recorded, &tree.alike),
             (Self::MadeByAll, Some(recorded)) => made_by_all(recorded),
             (Self::Alike, _) => alike(tree),
             (Self::Huge, _) => {
@@ -188,10 +193,12 @@ fn shutdown(recorded: &RecordedFigures) -> FindingFigure {
     }
 }
 
-fn new_in_each(recorded: &RecordedFigures) -> FindingFigure {
+fn new_in_each(recorded: &RecordedFigures, alike: &[AlikeFigures]) -> FindingFigure {
     let workers: Vec<&RecordedProcess> = workers(recorded).collect();
     let least = workers.iter().map(|one| one.new_pages).min().unwrap_or(0);
     let number = workers.len() as u64;
+    // What all of these have imported is known where all of them were compared.
+    let compared = alike.iter().find(|one| one.workers == number);
     FindingFigure {
         pages: if number > 1 {
             least.saturating_mul(number)
@@ -201,6 +208,8 @@ fn new_in_each(recorded: &RecordedFigures) -> FindingFigure {
         whole: sum(recorded.causes.iter().map(|one| one.pages)),
         workers: number,
         each: least,
+        libraries: compared.map_or_else(Vec::new, |one| one.libraries.clone()),
+        modules: compared.map_or_else(Vec::new, of_packages),
         ..FindingFigure::default()
     }
 }
@@ -237,9 +246,13 @@ fn alike(tree: &TreeFigures) -> FindingFigure {
         workers: most.workers,
         each: most.alike_pages,
         libraries: most.libraries.clone(),
-        modules: packages(most.modules.as_deref().unwrap_or_default()),
+        modules: of_packages(most),
         ..FindingFigure::default()
     }
+}
+
+fn of_packages(alike: &AlikeFigures) -> Vec<String> {
+    packages(alike.modules.as_deref().unwrap_or_default())
 }
 
 /// Of modules, those that are in no package among them: whoever imports one imports what it is in.

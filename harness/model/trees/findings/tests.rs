@@ -310,6 +310,30 @@ fn modules_that_workers_imported_are_named_by_their_packages() {
 }
 
 #[test]
+fn modules_that_all_imported_are_named_too_where_little_of_what_they_made_is_alike() {
+    let mut little = alike(&["_uuid.so"], Some(&["uuid"]));
+    let workers = vec![
+        process(0, 1, 0, 0),
+        process(1, 2, 1, 100),
+        process(1, 3, 1, 300),
+    ];
+    let made = cause(PagesAre::New, Cause::Unattributed, "x", "malloc", 400);
+    little.recorded = tree(workers, vec![made]).recorded;
+    // Enough is alike to be told.
+    assert_eq!(ids(&little), ["alike-in-workers"]);
+    little.alike[0].alike_pages = 10;
+    let found = findings(&little, PAGE);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].id, "new-in-each-worker");
+    let expected = "800 KiB together; all have imported uuid since the fork; all have loaded _uuid.so since the fork.";
+    assert!(found[0].says.ends_with(expected), "{}", found[0].says);
+    // One of them was not compared.
+    little.alike[0].workers = 3;
+    let found = findings(&little, PAGE);
+    assert!(found[0].says.ends_with("800 KiB together."), "{found:?}");
+}
+
+#[test]
 fn lines_at_which_all_workers_made_pages_are_told() {
     let made = [cause(
         PagesAre::New,
