@@ -18,6 +18,7 @@ pub mod look;
 mod made_by_all;
 mod map;
 pub mod means;
+mod not_run;
 mod own;
 pub mod pace;
 pub mod program;

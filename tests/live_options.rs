@@ -123,6 +123,42 @@ print(pid, flush=True)";
 }
 
 #[test]
+fn what_cannot_be_written_where_it_was_to_be_is_shown() {
+    if cannot_record("refcow run") {
+        return;
+    }
+    let words = ["run", "-q", "--format", "json", "--output", "/dev/full"];
+    let output = run::run(&[&words[..], &["--", python(), "-c", "print(1)"]].concat());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (table, error) = said.split_once("error: ").expect("an error");
+    assert!(
+        table.contains("process, CPython 3.") && table.contains("made by"),
+        "{said}"
+    );
+    assert!(
+        error.starts_with("cannot write /dev/full: No space left"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[rstest]
+#[case(&["run", "--every", "-1", "--", "true"])]
+#[case(&["run", "--for", "-1s", "--", "true"])]
+#[case(&["attach", "1", "--every", "-1"])]
+#[case(&["attach", "1", "--for", "-0.5"])]
+fn a_time_below_zero_is_no_time(#[case] words: &[&str]) {
+    let output = run::run(words);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("a time is a number of seconds, or has a unit"),
+        "{error}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_report_that_cannot_be_written_takes_nothing_of_the_table_along() {
     if cannot_record("the report of a tree") {
         return;

@@ -27,7 +27,7 @@ pub struct AttachArgs {
     #[arg(value_name = "PID|NAME", allow_negative_numbers = true)]
     process: String,
     /// Record for so long: 30s, 500ms, 2m; with 0, look at it once [default: until it ends, or Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = pace::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = pace::duration, allow_hyphen_values = true)]
     duration: Option<Duration>,
     #[command(flatten)]
     recording: RecordingOptions,
@@ -90,10 +90,26 @@ fn run(args: &AttachArgs) -> Result<(), CommandError> {
         &args.recording.lines.by,
     )?;
     let compared = baseline.compare(&trees, terminal::style(&output), &mut text);
-    output.write(&text)?;
-    reported?;
-    baseline.keep(&trees)?;
-    compared
+    let written = written(output, &text, &trees, &args.recording.lines.by);
+    let kept = baseline.keep(&trees);
+    written.and(reported).and(kept).and(compared)
+}
+
+/// Writes what was recorded, which cannot be recorded again: where there is no room for it, the table is shown.
+pub(super) fn written(
+    output: Output,
+    text: &[u8],
+    trees: &Trees,
+    by: &[TreeBy],
+) -> Result<(), CommandError> {
+    let is_file = !matches!(output, Output::Standard);
+    let written = output.write(text);
+    if is_file && written.is_err() {
+        let table = table::of_each(trees, terminal::width_of_errors(), by);
+        // If nobody reads it, nothing is left to do.
+        drop(std::io::stderr().write_all(table.as_bytes()));
+    }
+    Ok(written?)
 }
 
 /// Says what can happen to a process that does not ignore the signal that stops it.

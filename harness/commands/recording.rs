@@ -15,7 +15,7 @@ use crate::live::pace;
 #[derive(Debug, Args)]
 pub struct RecordingOptions {
     /// Time between two lines on standard error, or two pictures on a terminal [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = pace::some_time)]
+    #[arg(long, value_name = "TIME", value_parser = pace::some_time, allow_hyphen_values = true)]
     every: Option<Duration>,
     #[command(flatten)]
     pub lines: LinesOptions,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueHint;
 use nix::sys::signal::Signal;
 
-use super::attach::rendered;
+use super::attach::{rendered, written};
 use super::error::CommandError;
 use super::options::LiveFormat;
 use super::recording::RecordingOptions;
@@ -32,7 +32,7 @@ use crate::report::Style;
 #[command(mut_arg("quiet", |quiet| quiet.help("Write no line while the program runs")))]
 pub struct RunArgs {
     /// End the program by SIGTERM after so long: 30s, 500ms, 2m [default: when it ends by itself]
-    #[arg(long = "for", value_name = "TIME", value_parser = pace::some_time)]
+    #[arg(long = "for", value_name = "TIME", value_parser = pace::some_time, allow_hyphen_values = true)]
     duration: Option<Duration>,
     /// Do not trace the program: its processes then do not stand still when they end, for a last look at what each has
     #[arg(long)]
@@ -102,10 +102,7 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
     let output = output.transpose()?;
     let baseline = args.recording.baseline.open(args.recording.format)?;
     let folder = report_folder::open(args.recording.report.as_deref())?;
-    let failed = |source| LiveError::Start {
-        program: args.command[0].to_string_lossy().into_owned(),
-        source,
-    };
+    let failed = |source| LiveError::start(&args.command[0], source);
     let wanted = args.recording.lines.wanted();
     let standing = match args.no_last_look {
         true => Standing::None,
@@ -163,13 +160,16 @@ fn run(args: &RunArgs) -> Result<(), CommandError> {
         colours: false,
     };
     let compared = baseline.compare(&trees, style, &mut text);
-    match output {
-        Some(output) => output.write(&text)?,
+    let written = match output {
+        Some(output) => written(output, &text, &trees, by),
         // If nobody reads it, the program has run all the same.
-        None => drop(std::io::stderr().write_all(&text)),
-    }
-    reported?;
-    baseline.keep(&trees)?;
+        None => {
+            drop(std::io::stderr().write_all(&text));
+            Ok(())
+        }
+    };
+    let kept = baseline.keep(&trees);
+    written.and(reported).and(kept)?;
     let status = program.wait().map_err(failed)?;
     match status {
         0 => compared,

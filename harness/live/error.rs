@@ -1,6 +1,9 @@
 //! Why a tree cannot be looked at.
 
+use std::ffi::OsStr;
+
 use super::family::FamilyError;
+use super::not_run;
 use crate::observe;
 
 /// What went wrong.
@@ -43,14 +46,14 @@ pub enum LiveError {
     Tracer(std::io::Error),
     /// The program does not run.
     #[error("cannot run {program}: {source}")]
-    #[diagnostic(help(
-        "give the program and its arguments behind `--`, as you would type them: refcow run -- python3 app.py"
-    ))]
+    #[diagnostic(help("{remedy}"))]
     Start {
         /// As the user gave it.
         program: String,
         /// What the kernel answered.
         source: std::io::Error,
+        /// What to do.
+        remedy: String,
     },
     /// It was there.
     #[error("the processes have ended while they were looked at")]
@@ -70,6 +73,18 @@ fn shown(name: &str) -> String {
 }
 
 impl LiveError {
+    /// Of a program that does not run.
+    pub fn start(program: &OsStr, source: std::io::Error) -> Self {
+        Self::Start {
+            program: match program.to_string_lossy() {
+                name if name.is_empty() => "\"\"".to_owned(),
+                name => name.into_owned(),
+            },
+            remedy: not_run::remedy(program, &source),
+            source,
+        }
+    }
+
     /// Whether the user named what is not there.
     pub fn is_bad_input(&self) -> bool {
         matches!(
