@@ -22,6 +22,7 @@ fn document() -> Value {
         json!({"pages_are": "copied", "cause": cause, "type": of_type, "function": "=list_slice", "thread": "main",
                "phase": phase, "pages": pages})
     };
+    let made = json!({"pages_are": "new", "function": "malloc", "thread": "main", "phase": "work", "pages": 700});
     json!({
         "schema_version": 1, "refcow_version": "0.1.0", "page_bytes": 4096,
         "trees": [{
@@ -34,7 +35,7 @@ fn document() -> Value {
                 "seconds": 2.0, "lost_faults": 3, "with_kernel_writes": true, "executed": 0,
                 "processes": [process(10, 0, 0, 500), process(11, 1, 1000, 100), process(12, 1, 800, 100)],
                 "moments": [moment(1.0, 600), moment(2.0, 1800)],
-                "causes": [cause("refcount", "app.Row", 1400, "work"), cause("gc", "list", 400, "shutdown")],
+                "causes": [cause("refcount", "app.Row", 1400, "work"), cause("gc", "list", 400, "shutdown"), made],
             },
         }],
     })
@@ -74,7 +75,7 @@ fn a_document_becomes_a_page_with_charts_and_rows() {
     assert!(read("report.md").contains("app.Row"));
     // A spreadsheet takes no name of a function for a formula.
     let causes = read("causes.csv");
-    assert_eq!(causes.lines().count(), 3, "{causes}");
+    assert_eq!(causes.lines().count(), 4, "{causes}");
     assert!(
         causes.contains("app.py <b>,copied,refcount,app.Row,'=list_slice,main,work,1400,5734400"),
         "{causes}"

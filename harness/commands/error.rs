@@ -25,6 +25,17 @@ pub enum CommandError {
         "record both with `refcow run` or `attach --for TIME`, while workers are at work"
     ))]
     NoWorkersInCommon,
+    /// A baseline that nothing could be compared with.
+    #[error(
+        "the baseline {name} is not saved: no workers were recorded, which is what a comparison is about"
+    )]
+    #[diagnostic(help(
+        "record a program that forks workers, or `attach` to it, while they are at work"
+    ))]
+    NoWorkersToSave {
+        /// As the user gave it.
+        name: String,
+    },
     /// Advice on a tree in JSON.
     #[error("there is no JSON of advice on a tree: nothing is measured for it")]
     #[diagnostic(help(

@@ -25,7 +25,7 @@ pub struct TreesBaseline {
 #[derive(Debug)]
 pub struct OpenBaseline {
     base: Option<Trees>,
-    place: Option<BaselinePlace>,
+    place: Option<(String, BaselinePlace)>,
 }
 
 impl TreesBaseline {
@@ -44,10 +44,10 @@ impl TreesBaseline {
         if base.is_some() && format != LiveFormat::Table {
             return Err(CommandError::NoPlaceForComparison);
         }
-        let place = self
-            .save_baseline
-            .as_deref()
-            .map(|name| Baseline::named(name).open());
+        let place = self.save_baseline.as_ref().map(|name| {
+            let place = Baseline::named(name).open()?;
+            Ok::<_, CommandError>((name.clone(), place))
+        });
         Ok(OpenBaseline {
             base: base.transpose()?,
             place: place.transpose()?,
@@ -74,10 +74,21 @@ impl OpenBaseline {
 
     /// Keeps what was recorded, if it was to be.
     pub fn keep(self, trees: &Trees) -> Result<(), CommandError> {
-        if let Some(place) = self.place {
+        if let Some((name, place)) = self.place {
+            check_workers(&name, trees)?;
             place.keep(&live::json(trees)?)?;
         }
         Ok(())
+    }
+}
+
+/// An error if nothing could ever be compared with it.
+fn check_workers(name: &str, trees: &Trees) -> Result<(), CommandError> {
+    match compare::has_workers(trees) {
+        true => Ok(()),
+        false => Err(CommandError::NoWorkersToSave {
+            name: name.to_owned(),
+        }),
     }
 }
 
@@ -155,6 +166,19 @@ mod tests {
         let (text, nothing) = compared(None, &trees(9000));
         assert!(nothing.is_ok());
         assert_eq!(text, "table\n");
+    }
+
+    #[test]
+    fn what_has_no_workers_is_no_baseline() {
+        let mut alone = trees(1);
+        assert!(check_workers("main", &alone).is_ok());
+        let recorded = alone.trees[0].recorded.as_mut().unwrap();
+        recorded.processes.truncate(1);
+        let error = check_workers("main", &alone).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the baseline main is not saved"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -84,8 +84,12 @@ pub fn of_all(trees: &Trees, width: Option<u16>) -> String {
 
 /// All trees that were recorded, or looked at, one after the other.
 pub fn of_each(trees: &Trees, width: Option<u16>, by: &[TreeBy]) -> String {
-    let all = trees.trees.iter().map(|tree| of_one(tree, width, by));
-    let mut all: Vec<String> = all.collect();
+    let whose = match trees.trees.len() {
+        0 | 1 => "all together",
+        _ => "all trees together",
+    };
+    let all = trees.trees.iter();
+    let mut all: Vec<String> = all.map(|tree| of_one(tree, whose, width, by)).collect();
     if all.is_empty() {
         all.push("No program is left to show: it had ended before refcow saw it begin, or went on to execute another one.\n".to_owned());
     }
@@ -97,13 +101,13 @@ pub fn of_each(trees: &Trees, width: Option<u16>, by: &[TreeBy]) -> String {
 /// A column: its name, whether it is there when nothing is in it, and the pages in it.
 type Column<T> = (&'static str, bool, fn(&T) -> Option<u64>);
 
-/// One tree, with a line for each process.
-fn of_one(tree: &TreeFigures, width: Option<u16>, by: &[TreeBy]) -> String {
+/// One tree, with a line for each process. `whose`: the memory that was looked at over time.
+fn of_one(tree: &TreeFigures, whose: &str, width: Option<u16>, by: &[TreeBy]) -> String {
     let mut text = prose(&title(tree), width, "");
     text.push('\n');
     let mut is_cut = false;
     if let Some(recorded) = &tree.recorded {
-        text += &prose(&recorded_title(recorded), width, "");
+        text += &prose(&recorded_title(recorded, whose), width, "");
         text.push('\n');
         text += &recorded_table(recorded, width);
         let notes = notes::of_recorded(recorded).into_iter();
@@ -283,7 +287,7 @@ fn table<T>(
     columns.text(width)
 }
 
-fn recorded_title(recorded: &RecordedFigures) -> String {
+fn recorded_title(recorded: &RecordedFigures, whose: &str) -> String {
     let sum = |pages: fn(&RecordedProcess) -> u64| {
         let all: u64 = recorded.processes.iter().map(pages).sum();
         bytes(all * page_size())
@@ -300,10 +304,7 @@ fn recorded_title(recorded: &RecordedFigures) -> String {
         .filter_map(|moment| moment.memory_bytes)
         .max();
     if let Some(most @ 1..) = most {
-        text += &format!(
-            "; the most that was seen of all together is {}",
-            bytes(most)
-        );
+        text += &format!("; the most that was seen of {whose} is {}", bytes(most));
     }
     text.push('.');
     text

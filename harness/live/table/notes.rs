@@ -84,8 +84,8 @@ pub(super) fn of_recorded(recorded: &RecordedFigures) -> Vec<String> {
     for one in recorded.without_last_look.iter().flatten() {
         let processes = counted(one.number, "process was", "processes were");
         notes.push(format!(
-            "{processes} not looked at when {} ended: {}.",
-            one_or_several(one.number, "it", "they"),
+            "{processes} not looked at when {} because {}.",
+            one_or_several(one.number, "it ended,", "they ended, each"),
             one.reason
         ));
     }

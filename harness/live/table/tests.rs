@@ -195,3 +195,30 @@ fn a_moment_at_which_a_process_has_left_with_its_pages_tells_of_no_growth() {
     let told = line(&at(2.0, 1), Some(&at(1.0, 5)));
     assert!(told.ends_with("(+0 B a second)"), "{told}");
 }
+
+#[test]
+fn of_processes_without_a_last_look_the_reasons_are_told() {
+    let mut tree = tree(&[recorded(10, 0, true)], &[], 1);
+    tree["recorded"]["without_last_look"] = json!([
+        {"reason": "it was killed", "number": 1}, {"reason": "refcow was too slow", "number": 2},
+    ]);
+    let text = said(&tree);
+    let expected = "1 process was not looked at when it ended, because it was killed. 2 processes were not looked at when they ended, each because refcow was too slow.";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn what_was_seen_of_all_is_of_all_trees_where_there_are_several() {
+    let mut tree = tree(&[recorded(10, 0, false)], &[], 1);
+    tree["recorded"]["moments"] = json!([{"seconds": 1.0, "processes": 1, "copied_pages": 0, "new_pages": 0,
+                                          "rewritten_pages": 0, "memory_bytes": 4096}]);
+    assert!(said(&tree).contains("seen of all together is 4 KiB."));
+    let mut both = trees(&tree);
+    both.trees.push(both.trees[0].clone());
+    let text = of_each(&both, None, &[]);
+    assert_eq!(
+        text.matches("of all trees together is").count(),
+        2,
+        "{text}"
+    );
+}

@@ -7,6 +7,7 @@ mod child;
 mod consequences;
 mod error;
 mod measurement;
+mod of_trees;
 mod older;
 mod own_data;
 mod region;
@@ -78,12 +79,7 @@ pub fn read_trees(bytes: &[u8]) -> Result<Trees, DocumentError> {
     bounds::check(bytes)?;
     let json = &mut serde_json::Deserializer::from_slice(bytes);
     let mut document: Trees = in_shape(json)?;
-    if !document.page_bytes.is_power_of_two() || document.page_bytes > 1 << 20 {
-        return Err(DocumentError::Inconsistent {
-            place: "page_bytes".to_owned(),
-            what: "it is no size of a page".to_owned(),
-        });
-    }
+    of_trees::check(&document)?;
     for tree in &mut document.trees {
         tree.findings = trees::findings(tree, document.page_bytes);
     }

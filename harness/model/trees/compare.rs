@@ -120,6 +120,11 @@ impl TreesComparison {
     }
 }
 
+/// Whether there is what can be compared: a recorded tree with workers.
+pub fn has_workers(trees: &Trees) -> bool {
+    !with_workers(trees).is_empty()
+}
+
 /// A tree that was recorded, and how many workers it had.
 type RecordedTree<'a> = (&'a TreeFigures, &'a RecordedFigures, u64);
 
