@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use rstest::rstest;
 
@@ -77,6 +78,31 @@ while True: signal.pause()";
     assert_eq!(target.line(), "ready");
     kill(Pid::from_raw(target.pid()), Signal::SIGTERM).unwrap();
     assert_eq!(target.end().1.code(), Some(7));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_program_that_does_not_heed_the_first() {
+    if cannot_record("refcow run") {
+        return;
+    }
+    let program = "import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('ready', flush=True)
+sys.stdin.read()
+print('went on', flush=True)";
+    let mut refcow = Command::new(REFCOW);
+    refcow.args(["run", "-q", "--", python(), "-c", program]);
+    signals::with_default_signals(&mut refcow);
+    refcow.stderr(Stdio::null());
+    let mut target = Target::start(refcow);
+    assert_eq!(target.line(), "ready");
+    let pid = Pid::from_raw(target.pid());
+    let has_ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    while waitid(Id::Pid(pid), has_ended).unwrap() == WaitStatus::StillAlive {
+        kill(pid, Signal::SIGINT).unwrap();
+    }
+    assert_eq!(target.end().1.code(), Some(130));
+    assert_eq!(target.last_line(), None);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
 use nix::libc;
@@ -14,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
-use crate::process;
+use crate::{interrupt, process};
 
 /// Who traces a program.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +95,8 @@ impl Waiting {
         }
     }
 
-    /// Lets it become the program. Signals that this process gets are passed on to it from now on.
+    /// Lets it become the program. Signals that this process gets are passed on to it from now on; the second one that is to end this process kills
+    /// it.
     ///
     /// # Errors
     /// When there is no such program, or it cannot be executed.
@@ -106,11 +108,27 @@ impl Waiting {
             Ok(started) => started?,
             Err(_) => return Err(io::Error::other("the thread panicked")),
         };
+        // Where there is no descriptor for it, it is left to itself then.
+        if let Ok(watched) = process::watch(child.id().cast_signed())
+            && STARTED.set(watched).is_ok()
+        {
+            interrupt::before_exit(kill_started);
+        }
         Ok(Program {
             child,
             signals,
             ended: None,
         })
+    }
+}
+
+/// The program, for a handler of a signal.
+static STARTED: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Ends the program where it is, if it has not ended.
+fn kill_started() {
+    if let Some(program) = STARTED.get() {
+        let _ = process::kill(program);
     }
 }
 
