@@ -116,9 +116,10 @@ pub(super) fn written(
 fn warn_of_lines(quiet: bool) {
     if !quiet {
         let text = "warning: no BPF program is used, so --lines stops the processes for a moment at a time. If refcow-tracer is killed by \
-                    SIGKILL then, a process may end with SIGTRAP. Without --lines nothing is stopped.\n";
+                    SIGKILL then, a process may end with SIGTRAP. Without --lines nothing is stopped.";
+        let width = terminal::width_of_errors().unwrap_or(u16::MAX);
         // If nobody reads it, nothing is lost.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = std::io::stderr().write_all(report::wrapped(text, width, "").as_bytes());
     }
 }
 

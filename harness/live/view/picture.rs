@@ -285,6 +285,9 @@ mod tests {
         let text = picture(64).text((columns, rows));
         assert!(text.lines().count() <= usize::from(rows), "{text}");
         assert!(text.ends_with("q or Ctrl-C ends it"), "{text}");
+        if rows >= 8 {
+            assert!(text.starts_with("gunicorn: master"), "{text}");
+        }
         if rows >= 24 {
             for part in ["first write to", "looked at", "process", " others\n"] {
                 assert!(text.contains(part), "{part}: {text}");
