@@ -77,7 +77,12 @@ impl Ranked {
             return beside;
         }
         let beside = 2 + kept;
-        let below = columns.rows.iter().map(|row| row[beside..].join(", by "));
+        // Of what has no type, the function alone.
+        let told = |row: &Vec<String>| match &row[beside..] {
+            [of_type, function] if of_type == "–" => format!("by {function}"),
+            words => words.join(", by "),
+        };
+        let below = columns.rows.iter().map(told);
         let below: Vec<String> = below.collect();
         let narrow = Columns {
             header: columns.header[..beside].to_vec(),
@@ -268,6 +273,8 @@ mod tests {
     _PyEval_EvalFrameDefault
   23 MiB  46.5 %  refcount
     int, by _PyEval_EvalFrameDefault
+  80 KiB  0.16 %  unattributed
+    by std::__cxx11::basic_string<char,
 ";
         assert!(text.contains(expected), "{text}");
         let text = picture(1).text((250, 50));
