@@ -166,3 +166,33 @@ fn another_users_tree_is_refused_by_its_users_name() {
         );
     }
 }
+
+#[rstest]
+#[case::what_they_are("1")]
+#[case::that_they_are("2")]
+fn a_process_that_proc_hides_is_there_all_the_same(#[case] hidden: &str) {
+    let test = "processes that /proc hides";
+    let hides = format!("mount -t proc -o hidepid={hidden} proc /proc");
+    let probe = Command::new("unshare")
+        .args(["-m", "sh", "-c", &hides])
+        .output();
+    if !geteuid().is_root() || !probe.is_ok_and(|ran| ran.status.success()) {
+        return skipped(test, "only root may mount /proc");
+    }
+    let (_folder, public) = run::public_copies();
+    let target = Target::of_text("import sys; sys.stdin.read()");
+    let pid = target.pid().to_string();
+    let as_nobody = "exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+    let mut shell = Command::new("unshare");
+    shell.args([
+        "-m",
+        "sh",
+        "-c",
+        &format!("{hides} && cd / && {as_nobody}"),
+        "sh",
+    ]);
+    shell.arg(&public);
+    let error = refused(shell, &pid, 3);
+    let expected = format!("error: process {pid} belongs to another user, and /proc hides it");
+    assert!(error.starts_with(&expected), "{error}");
+}

@@ -14,8 +14,8 @@ use nix::libc;
 use procfs::ProcError;
 use procfs::process::Process;
 
-use error::closed;
 pub use error::{FamilyError, LARGEST};
+use error::{closed, not_there};
 
 /// What all forks of one start of a program have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ pub struct Start {
 }
 
 /// A process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// Its number.
     pub pid: i32,
@@ -229,8 +229,17 @@ pub fn families() -> Families {
     let (mut closed, mut others) = (Vec::new(), Vec::new());
     let all = procfs::process::all_processes().into_iter().flatten();
     for process in all.flatten() {
-        let Ok(member) = Member::of(&process) else {
-            continue;
+        let member = match Member::of(&process) {
+            Ok(member) => member,
+            // Where /proc is mounted with hidepid, that it is there is all that is known.
+            Err(Unseen::Closed) => {
+                closed.push(Member {
+                    pid: process.pid,
+                    ..Member::default()
+                });
+                continue;
+            }
+            Err(_) => continue,
         };
         match Start::of(&process) {
             _ if process.pid == own => others.push(member),
@@ -276,7 +285,7 @@ fn has_memory_of(pid: i32, other: i32) -> bool {
 /// # Errors
 /// When there is none, or this user may not look at it.
 pub fn of_process(pid: i32) -> Result<Family, FamilyError> {
-    let none = |_| FamilyError::NoProcess { pid };
+    let none = |_| not_there(pid);
     // A thread's number stands for its process.
     let pid = Process::new(pid)
         .and_then(|process| process.status())
@@ -286,7 +295,7 @@ pub fn of_process(pid: i32) -> Result<Family, FamilyError> {
         return Err(FamilyError::Itself { pid });
     }
     let process = Process::new(pid).map_err(none)?;
-    let member = Member::of(&process).map_err(|_| FamilyError::NoProcess { pid })?;
+    let member = Member::of(&process).map_err(|_| not_there(pid))?;
     let name = member.name;
     match Start::of(&process) {
         Ok(_) => {}

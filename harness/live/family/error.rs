@@ -1,6 +1,8 @@
 //! Why there is no tree to look at.
 
-use nix::unistd::{Uid, User, geteuid};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, Uid, User, geteuid};
 use procfs::process::Process;
 
 use crate::observe::{CAP_SYS_PTRACE, has_capability};
@@ -85,6 +87,15 @@ pub enum FamilyError {
         /// The oldest member of each, in words.
         trees: Vec<String>,
     },
+    /// Somebody else's, of which nothing else can be read.
+    #[error(
+        "process {pid} belongs to another user, and /proc hides it from you (it is mounted with hidepid)"
+    )]
+    #[diagnostic(help("looking at it takes root (or CAP_SYS_PTRACE): sudo refcow attach {pid}"))]
+    Hidden {
+        /// The number.
+        pid: i32,
+    },
     /// Somebody else's.
     #[error("process {pid} ({name}) belongs to {owner}, and you are {user}")]
     #[diagnostic(help("{remedy}"))]
@@ -115,6 +126,14 @@ pub enum FamilyError {
         /// What lets this user look.
         remedy: String,
     },
+}
+
+/// Of a number of which /proc shows nothing.
+pub(super) fn not_there(pid: i32) -> FamilyError {
+    match kill(Pid::from_raw(pid), None) {
+        Err(Errno::EPERM) => FamilyError::Hidden { pid },
+        _ => FamilyError::NoProcess { pid },
+    }
 }
 
 /// Who may look at it, and why this user may not.
