@@ -176,7 +176,7 @@ fn a_report_of_one_look_has_its_processes_and_says_how_it_was_taken() {
 #[test]
 fn a_page_says_which_processes_stood_still() {
     let folder = tempfile::tempdir().unwrap();
-    let how = |change: fn(&mut Value)| {
+    let how = |change: &dyn Fn(&mut Value)| {
         let mut document = document();
         change(&mut document["trees"][0]["recorded"]);
         let place = written(folder.path(), &document);
@@ -187,11 +187,11 @@ fn a_page_says_which_processes_stood_still() {
                                    "pauses": 0, "dropped": 0, "ended_early": false});
         recorded["without_last_look"] = json!([]);
     };
-    assert!(how(|_| ()).contains("page faults; no process was stopped; nothing was written"));
-    let page = how(lines);
+    assert!(how(&|_| ()).contains("page faults; no process was stopped; nothing was written"));
+    let page = how(&lines);
     let expected = "each thread stood still for a moment at one page fault in 7, processes stood still for a moment at their ends; nothing";
     assert!(page.contains(expected), "{page}");
-    let page = how(|recorded| {
+    let page = how(&|recorded: &mut Value| {
         lines(recorded);
         recorded["lines"]["with_stops"] = json!(false);
     });

@@ -102,8 +102,8 @@ const LONGEST_UNHEARD: Duration = Duration::from_secs(1);
 const LONGEST_END: Duration = Duration::from_secs(10);
 /// No stop comes any more if none has for so long.
 const QUIET: Duration = Duration::from_millis(20);
-/// At most so long it is waited for signals that are still to come.
-const LEAVING: Duration = Duration::from_secs(2);
+/// At most so long it is waited for signals that are still to come: others may use the processors.
+const LEAVING: Duration = Duration::from_secs(10);
 /// And so long for refcow to take up the last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 

@@ -27,7 +27,7 @@ use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
 pub use threads::tracer;
-use threads::{Signals, has_ended, identity, is_own, of_event};
+use threads::{Signals, has_ended, has_run, identity, is_own, of_event};
 
 use super::follow::go_on;
 use super::frames::{NoLine, RemoteFrames, RunningAt};
@@ -118,6 +118,9 @@ pub struct Stops {
     pub ending: Vec<i32>,
     /// Those that stand there.
     standing: HashSet<i32>,
+    /// Threads that were to run when the events were switched off, and how long each had run: between a fault and the signal, nothing shows
+    /// that one is to come.
+    to_run: HashMap<i32, u64>,
 }
 
 #[derive(Debug)]
@@ -156,6 +159,7 @@ impl Stops {
             traced: Vec::new(),
             ending: Vec::new(),
             standing: HashSet::new(),
+            to_run: HashMap::new(),
         }
     }
 
@@ -425,13 +429,27 @@ impl Stops {
     pub fn end(&mut self) {
         self.events.locked().ended = true;
         self.events.switch(false);
+        let threads = self.threads.iter();
+        let to_run =
+            threads.filter_map(|(thread, known)| Some((*thread, has_run(known.process, *thread)?)));
+        self.to_run = to_run.collect();
         for process in std::mem::take(&mut self.standing) {
             go_on(process, libc::PTRACE_CONT, 0);
         }
     }
 
     /// Whether a stop is still to come: of a thread that would die of it if nobody took it up.
-    pub fn is_awaited(&self) -> bool {
+    pub fn is_awaited(&mut self) -> bool {
+        let Self {
+            to_run, threads, ..
+        } = self;
+        to_run.retain(|thread, before| {
+            let process = threads.get(thread).map(|known| known.process);
+            process.and_then(|process| has_run(process, *thread)) == Some(*before)
+        });
+        if !to_run.is_empty() {
+            return true;
+        }
         let mut all = self.threads.iter();
         all.any(|(thread, known)| {
             let signals = Signals::of(known.process, *thread);

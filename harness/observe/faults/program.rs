@@ -54,6 +54,9 @@ impl FaultProgram {
     /// # Errors
     /// When the kernel does not allow it, or refcow's numbers of processes are not the kernel's.
     pub(super) fn load(bytes: usize, one_in: Option<u64>) -> io::Result<Self> {
+        if !cfg!(target_arch = "x86_64") {
+            return Err(io::Error::other("it is written for x86-64"));
+        }
         if !sees_all_numbers() {
             return Err(io::Error::other("refcow is in a PID namespace"));
         }

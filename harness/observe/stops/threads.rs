@@ -39,6 +39,14 @@ impl Signals {
     }
 }
 
+/// How long a thread has run, in nanoseconds, if it runs or is to run; `None`: it waits, or has ended.
+pub(super) fn has_run(process: i32, thread: i32) -> Option<u64> {
+    let process = Process::new(process).ok()?;
+    let task = process.task_from_tid(thread).ok()?;
+    let runs = task.stat().ok()?.state == 'R';
+    runs.then(|| task.schedstat().ok().map(|times| times.sum_exec_runtime))?
+}
+
 /// Whether a thread is traced by this process already.
 pub(super) fn is_own(process: i32, thread: i32) -> bool {
     tracer_of(process, thread) == Some(std::process::id().cast_signed())
