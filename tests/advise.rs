@@ -120,7 +120,7 @@ fn a_collection_in_the_children_is_what_freezing_is_for() {
      def visit_write(data):\n    for place in range(0, len(data), 4096): data[place] = 1\n",
     "Nothing that refcow tries saves more than noise: a child copies 1.0 MiB: 256 of 258 pages are pages of buffers, where the \
      content of `bytearray` is written first, by bytearray_ass_subscript.",
-    " or more elements in it."
+    " or more elements."
 )]
 #[case::the_interpreter(
     "import sys\ndef build(): return [0] * 40\n\

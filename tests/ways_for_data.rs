@@ -325,6 +325,8 @@ fn nothing_survives_an_interruption() {
 #[rstest]
 #[case::no_file(&["sharing", "--set", "n=5"], "--set is for data of your own", "sharing FILE.py:VISIT")]
 #[case::no_limit(&["sharing", "--memory", "8GiB"], "--memory is for data of your own", "sharing FILE.py:VISIT")]
+#[case::no_line(&["sharing", "ints:iterate", "--memory", "8GiB"], "--memory has no effect with one number of workers", "--workers 1,2,4")]
+#[case::one_number(&["sharing", "--workers", "2,2", "--memory", "8GiB"], "--memory has no effect with one number of workers", "--workers 1,2,4")]
 #[case::several(&["sharing", "ints"], "`ints` has several visits", "ints:VISIT, one of reference, ")]
 #[case::own(&["sharing", "ints:idle"], "`idle`", "name a visit that reads the data")]
 #[case::unknown(&["sharing", "ints:iterate", "--way", "arg"], "no way `arg`", "did you mean `args`?")]
@@ -386,7 +388,7 @@ fn tables_fit_a_terminal_of_80_columns() {
     }
     for words in [
         "What a program gets that names no start method",
-        "Not measured: torch, spawn: the data holds no tensor.",
+        "Not measured: torch, spawn: the data holds no tensor",
         "A fork of the parent takes",
         "off by: how far a line",
     ] {

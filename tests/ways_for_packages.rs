@@ -2,10 +2,8 @@
 
 use refcow::model::GivesBack;
 
-use crate::common::packages::Packages;
+use crate::common::packages::OF_WAYS;
 use crate::common::{Place, python, run, skipped};
-
-static PACKAGES: Packages = Packages::new(include_str!("ways/requirements.txt"));
 
 /// An array and a table of 8 MiB each.
 const DATA: &str = "
@@ -23,7 +21,7 @@ def visit_add(data):
 
 #[test]
 fn mapped_files_of_packages_are_not_copied_and_joblib_gives_back_another_type() {
-    let folder = match PACKAGES.installed(python(), python()) {
+    let folder = match OF_WAYS.installed(python(), python()) {
         Ok(folder) => folder.display().to_string(),
         Err(reason) => return skipped("mapped_files_of_packages", &reason),
     };

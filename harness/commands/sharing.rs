@@ -130,6 +130,13 @@ impl SharingArgs {
         };
         workers.sort_unstable();
         workers.dedup();
+        if self.memory.is_some() && workers.len() < 2 {
+            return Err(CommandError::NoEffect {
+                option: "--memory",
+                beside: "one number of workers",
+                remedy: "name several, so that refcow knows what each one more takes: --workers 1,2,4",
+            });
+        }
         Ok(MeasureRequest::from(Plan {
             own_data: Some(SharedDataset {
                 dataset,

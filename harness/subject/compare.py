@@ -50,7 +50,9 @@ def asked(value, name):
 
 
 def plain(value):
-    """What a remedy's own container stands for."""
+    """What a remedy's own container stands for, or a number or text of NumPy's own type."""
+    if type(value).__module__ == "numpy" and asked(value, "shape") == () and hasattr(value, "item"):
+        return value.item()
     if type(value).__module__ != "_refcow_remedy":
         return value
     kind, arguments = value.__reduce__()

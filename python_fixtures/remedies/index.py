@@ -1,6 +1,6 @@
-"""Rows that are found by keys: the numbers of places stand in an array, at the hashes of their keys."""
+"""Rows that are found in one buffer: by their places, and by keys. The numbers of places stand in an array, at the hashes of keys."""
 from array import array as _array
-from collections.abc import ItemsView, Mapping, ValuesView
+from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 
 
 def zeros(number, most):
@@ -8,6 +8,31 @@ def zeros(number, most):
     was freed, it would keep that from being given back.
     """
     return _array(*(("I", bytes(4 * number)) if most < 1 << 32 and number >= 1 << 15 else ("Q", bytes(8 * number))))
+
+
+class EndToEnd(Sequence):
+    """What stands end to end, of which `ends` says where each ends. Each access makes one anew: `part(start, end)`."""
+
+    def __len__(self):
+        return len(self.ends)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.kind([self[place] for place in range(*index.indices(len(self)))])
+        end = self.ends[index]
+        place = index + len(self) if index < 0 else index
+        return self.part(self.ends[place - 1] if place else 0, end)
+
+    def __iter__(self):
+        start = 0
+        for end in self.ends:
+            yield self.part(start, end)
+            start = end
+
+    def __reduce__(self):
+        return self.kind, (list(self),)
+
+    __class__ = property(lambda self: self.kind)  # for isinstance()
 
 
 class HashIndex:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from mmap import mmap as _mmap
 from _refcow_index import SOURCE as INDEX, zeros
-from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_named_tuple, slots_of, told
+from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_named_tuple, named, slots_of, told
 
 # Columns that a list may become.
 MOST_COLUMNS = 64
@@ -363,10 +363,6 @@ class Writer:
         lines = "\n".join(columns).replace("\n", "\n    ")
         inner = ",\n    ".join(column.replace("\n", "\n    ") for column in columns)
         return "{}[\n    {},\n])".format(opening, inner) if len(lines) > 60 else "{}[{}])".format(opening, ", ".join(columns))
-
-
-def named(kinds):
-    return " and ".join(sorted(kind.__name__ for kind in kinds)[:3])
 
 
 def why_not(missing, name):

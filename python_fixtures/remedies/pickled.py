@@ -5,13 +5,12 @@ the same types, and a change of it is lost.
 """
 import pickle
 from array import array as _array
-from collections import deque
-from collections.abc import Sequence, Set
-from _refcow_index import SOURCE as INDEX, HashIndex
+from collections.abc import Set
+from _refcow_index import SOURCE as INDEX, EndToEnd, HashIndex
 from _refcow_places import DoesNotApply, Room, dies_with_noise, said, told
 
 
-class PickledRows(Sequence):
+class PickledRows(EndToEnd):
     """Rows in one buffer. Each access makes one anew; changing it changes nothing here."""
 
     def __init__(self, rows):
@@ -20,29 +19,11 @@ class PickledRows(Sequence):
             self.pickles += pickle.dumps(row, -1)
             self.ends.append(len(self.pickles))
 
-    def __len__(self):
-        return len(self.ends)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return self.kind([self[place] for place in range(*index.indices(len(self)))])
-        end = self.ends[index]
-        place = index + len(self) if index < 0 else index
-        return pickle.loads(self.pickles[self.ends[place - 1] if place else 0 : end])
-
-    def __iter__(self):
-        start = 0
-        for end in self.ends:
-            yield pickle.loads(self.pickles[start:end])
-            start = end
+    def part(self, start, end):
+        return pickle.loads(self.pickles[start:end])
 
     def __eq__(self, other):
         return isinstance(other, self.kind) and len(self) == len(other) and all(a == b for a, b in zip(self, other))
-
-    def __reduce__(self):
-        return self.kind, (list(self),)
-
-    __class__ = property(lambda self: self.kind)  # for isinstance()
 
 
 class PickledSet(Set):
@@ -138,4 +119,4 @@ def replacement(room):
 
 def code(data, most):
     """Every large container as pickled rows, if they do not take more than so many bytes."""
-    return told(data, replacement(Room(most)), SOURCE + INDEX)
+    return told(data, replacement(Room(most)), INDEX + SOURCE)

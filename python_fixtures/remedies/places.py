@@ -21,6 +21,8 @@ DEEPEST = 4
 # A key of more characters is no name.
 LONGEST = 100
 
+NOTHING = "refcow looked {} levels deep and found no list, tuple, dict or set of {} or more elements".format(DEEPEST, LEAST)
+
 PLURALS = (dict, list, tuple, set, int, float)
 CONTAINERS = (list, tuple, deque, dict, set, frozenset)
 
@@ -37,11 +39,12 @@ class Place:
 
     def shown(self):
         """`data['rows'] (20,000 dicts)`"""
-        kinds = set(map(type, self.value))
+        elements = getattr(self.value, "flat", self.value)
+        kinds = set(map(type, elements))
         kind = kinds.pop() if len(kinds) == 1 else None
         what = "elements" if kind is None else kind.__name__ + ("s" if kind in PLURALS else " objects")
         what = "entries" if type(self.value) is dict else what
-        return "{} ({:,} {})".format(self.name, len(self.value), what)
+        return "{} ({:,} {})".format(self.name, len(elements), what)
 
 
 class Room:
@@ -97,13 +100,17 @@ def attributes(value, slots):
             found[name] = slot.__get__(value)
         except AttributeError:
             pass
+    found.update(own_dict(value) or {})
+    return found
+
+
+def own_dict(value):
+    """An object's __dict__, if it has one that is nothing else."""
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return found
-    if type(own) is dict:
-        found.update(own)
-    return found
+        return None
+    return own if type(own) is dict else None
 
 
 def said(error):
@@ -117,6 +124,10 @@ def said(error):
 
 def a(kind):
     return ("an " if kind.__name__[0] in "AEIOaeio" else "a ") + kind.__name__
+
+
+def named(kinds):
+    return " and ".join(sorted(kind.__name__ for kind in kinds)[:3])
 
 
 def raised_at(error):
@@ -141,30 +152,46 @@ def members(value):
         # A copy of it takes its place, and it is freed.
         if issubclass(kind, type) or dies_with_noise(kind):
             return None
+        slots = set_slots(kind)
         try:
-            own, new = [object.__getattribute__(one, "__dict__") for one in (value, copy(value))]
+            own = attributes(value, slots)
+            # What has none is not copied.
+            new = copy(value) if own else value
+            if new is value or own_dict(value) is own_dict(new) is not None:
+                return None
         except BaseException:
             return None
-        if type(own) is not dict or own is new:
-            return None
-        named = {way_to(kind, name): member for name, member in own.items() if type(name) is str}
+        named = {way_to(kind, name, slots): member for name, member in own.items() if type(name) is str}
+        named.pop(None, None)
     return named if len(named) <= FEW else None
 
 
-def way_to(kind, name):
-    """Around the name of an object: the code for an attribute. Where its class does not let it be set, or hides it, in its __dict__."""
+def set_slots(kind):
+    """The slots of a class that are written in Python, and can be set."""
+    declared = {one for one in kind.__mro__ if "__slots__" in vars(one)}
+    return {name: slot for name, slot in slots_of(kind).items() if slot.__objclass__ in declared}
+
+
+def way_to(kind, name, slots):
+    """Around the name of an object: the code for an attribute. Where its class does not let it be set, or hides it, in its __dict__;
+    None where it is not there either.
+    """
     plain = name.isidentifier() and not keyword.iskeyword(name)
-    hidden = any(hasattr(type(vars(one)[name]), "__set__") for one in kind.__mro__ if name in vars(one))
     asked = kind.__setattr__ is not object.__setattr__ or kind.__getattribute__ is not object.__getattribute__
+    if name in slots:
+        return ("", "." + name) if plain and not asked else None
+    hidden = any(hasattr(type(vars(one)[name]), "__set__") for one in kind.__mro__ if name in vars(one))
     return ("", "." + name) if plain and not hidden and not asked else ("vars(", ")[{!r}]".format(name))
 
 
 class Edits:
     """The statements that replace containers, and what is said of each."""
 
-    def __init__(self, replacement):
-        """`replacement(place)`: the lines that put another object in a place, with a word for it; raises DoesNotApply."""
-        self.replacement = replacement
+    def __init__(self, replacement, wanted):
+        """`replacement(place)`: the lines that put another object in a place, with a word for it; raises DoesNotApply. It is asked
+        of what is `wanted`.
+        """
+        self.replacement, self.wanted = replacement, wanted
         self.lines, self.replaced, self.kept, self.reasons = [], [], [], []
         self.known = {}
         self.numbered = 0
@@ -187,7 +214,7 @@ class Edits:
             return True
         parts = None if depth == DEEPEST else members(value)
         divided = parts and any(is_container(part) and len(part) >= LARGE for part in parts.values())
-        if is_container(value) and not divided:
+        if self.wanted(value) and not divided:
             place = Place(value, name)
             self.known[id(value)] = None
             try:
@@ -281,17 +308,18 @@ def of_another_type(data):
             text = "{} is {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
             return text.format(name, a(kind), plain.__name__, name)
         if kind.__module__ == "numpy" and getattr(getattr(value, "dtype", None), "hasobject", False):
-            text = "{} is a NumPy array of objects, and of arrays only lists of them are replaced: {}.tolist()"
-            return text.format(name, name)
+            return "{0} is a NumPy array of objects; as a list ({0}.tolist()) it could be looked at".format(name)
         if dies_with_noise(kind):
             text = "{} is {}, and no copy of it takes its place: when it was freed for that, its __del__ would run"
             return text.format(name, a(kind))
     return ""
 
 
-def told(data, replacement, source, otherwise="there is no list, tuple, dict or set of {} or more elements in it".format(LEAST)):
-    """What replaces all that `replacement` can. `otherwise`: why there is nothing to do, where it was not even asked."""
-    edits = Edits(replacement)
+def told(data, replacement, source, otherwise=NOTHING, wanted=is_container):
+    """What replaces all that is `wanted` and that `replacement` can. `otherwise`: why there is nothing to do, where it was not even
+    asked.
+    """
+    edits = Edits(replacement, wanted)
     if not edits.of(data, "data"):
         raise DoesNotApply(edits.reasons[0] if edits.reasons else otherwise and (of_another_type(data) or otherwise))
     return {"code": pasted(source, edits.lines), "replaced": edits.replaced, "kept": edits.kept}

@@ -1,8 +1,8 @@
 """Many small arrays as parts of one: their headers, in which reference counts are written, are made when asked for."""
 import sys
 from array import array as _array
-from collections.abc import Sequence
 from itertools import accumulate
+from _refcow_index import SOURCE as INDEX, EndToEnd
 from _refcow_places import DoesNotApply, Room, told
 
 # Whose data has none of its arrays has not imported it either.
@@ -10,27 +10,15 @@ if "numpy" in sys.modules:
     import numpy
 
 
-class StackedArrays(Sequence):
+class StackedArrays(EndToEnd):
     """Arrays end to end. Each access makes a view of a part."""
 
     def __init__(self, arrays):
         self.kind, self.ends = type(arrays), _array("Q", accumulate(map(len, arrays)))
         self.whole = numpy.concatenate(arrays)
 
-    def __len__(self):
-        return len(self.ends)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return self.kind([self[place] for place in range(*index.indices(len(self)))])
-        end = self.ends[index]
-        place = index + len(self) if index < 0 else index
-        return self.whole[self.ends[place - 1] if place else 0 : end]
-
-    def __reduce__(self):
-        return self.kind, (list(self),)
-
-    __class__ = property(lambda self: self.kind)  # for isinstance()
+    def part(self, start, end):
+        return self.whole[start:end]
 
 
 def replacement(room):
@@ -57,4 +45,4 @@ def replacement(room):
 
 def code(data, most):
     """Each list of arrays as one, if they do not take more than so many bytes."""
-    return told(data, replacement(Room(most)), SOURCE, otherwise="")
+    return told(data, replacement(Room(most)), INDEX + SOURCE, otherwise="")

@@ -23,8 +23,19 @@ class Nowhere:
 
 def is_array(value):
     """Whether this is a NumPy array whose content can lie elsewhere."""
+    return is_ndarray(type(value)) and not value.dtype.hasobject
+
+
+def is_ndarray(kind):
+    return kind.__module__ == "numpy" and kind.__name__ == "ndarray"
+
+
+def other_array(value):
+    """What keeps the content of a NumPy array where it is; nothing of what is none."""
     kind = type(value)
-    return kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not value.dtype.hasobject
+    if not any(map(is_ndarray, kind.__mro__)):
+        return ""
+    return "Python objects" if is_ndarray(kind) else "the subclass " + kind.__name__
 
 
 def is_table(value):
@@ -73,18 +84,23 @@ def survey(data):
         result["not_picklable"] = because(*unpicklable(data, "data", error, cannot))
         return result
     found = {"arrays": 0, "tables": 0, "tensors": 0, "foreign": 0}
+    others = set()
 
     def seen(value):
         known = isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
         for name, wanted in (("arrays", is_array), ("tables", is_table), ("tensors", is_tensor)):
             found[name] += wanted(value)
             known = known or wanted(value)
+        if not known:
+            others.add(other_array(value))
         # Of a class, which may say itself what is pickled.
         found["foreign"] += not known
         return False
 
     Skeleton(Nowhere(), seen, None).dump(data)
     result.update(found)
+    if others - {""}:
+        result["other_arrays"] = " and ".join(sorted(others - {""}))
     return result
 
 

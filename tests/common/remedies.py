@@ -59,6 +59,25 @@ class Loader:
         self.rows, self.size = rows, len(rows)
 
 
+class InSlots:
+    __slots__ = ("_InSlots__size", "rows")
+    __init__ = Loader.__init__
+    size = property(lambda self: None, lambda self, size: None)
+
+
+class ClosedSlots(InSlots):
+    __slots__ = ()
+
+    def __init__(self, rows):
+        object.__setattr__(self, "rows", rows)
+
+    def __setattr__(self, name, value):
+        raise AttributeError("closed")
+
+    def __setstate__(self, state):
+        object.__setattr__(self, "rows", state[1]["rows"])
+
+
 N = range(1000, 1040)
 ALIKE = {
     "ints": [n for n in N],
@@ -162,11 +181,14 @@ for data, get in (
     (Row(rows, 1), lambda data: data.a),
     (Loader(rows), lambda data: data.rows),
     ({"loader": Loader(rows)}, lambda data: data["loader"].rows),
+    (InSlots(rows), lambda data: data.rows),
+    ({"loader": InSlots(rows)}, lambda data: data["loader"].rows),
 ):
     new = paste(pickle_rows(data)["code"])(data)
     assert type(new) is type(data) and get(data) is rows and get(new) is not rows and list(get(new)) == rows, data
     if type(new) is tuple:
         assert new[0] is new[1]
+assert refused(pickle_rows, ClosedSlots(rows)).startswith("refcow looked")
 loops = [list(N)]
 loops.append(loops)
 assert list(paste(pickle_rows(loops)["code"])(loops)[0]) == list(N)
@@ -177,7 +199,7 @@ assert told["replaced"] == ["data['small'] (40 ints) as packed arrays"], told
 assert told["kept"] == [
     "data['big'] (40 lists) stays: it holds lists that are empty, or not of one length; if it held lists of one length, it could be packed"
 ], told
-assert refused(pack, [0]) == "there is no list, tuple, dict or set of 32 or more elements in it"
+assert refused(pack, [0]) == "refcow looked 4 levels deep and found no list, tuple, dict or set of 32 or more elements"
 LENGTHS = "lists that are empty, or not of one length"
 for data, reason, way in (
     ([{"a": [n, n if n % 2 else "x"]} for n in N], "place 1 of the key 'a' of data holds int and str side by side",
@@ -305,7 +327,7 @@ assert "of more than 64 bits" in refused(pack, [(10**5000, n) for n in N])
 large = [(10**5000, n) for n in N]
 assert list(paste(pickle_rows(large)["code"])(large)) == large
 assert refused(pickle_rows, Counted(N)).startswith("data is a Counted,"), refused(pickle_rows, Counted(N))
-assert refused(pickle_rows, Odd()).startswith("there is no list")
+assert refused(pickle_rows, Odd()).startswith("refcow looked 4 levels deep")
 
 
 # What holds rows may forbid that they are replaced, or hide them, or do something when it is freed.
@@ -360,14 +382,48 @@ assert refused(lambda data: imports.code(data, ["nowhere.at.all"]), None)
 try:
     import numpy
 except ImportError:
-    pass
-else:
-    stacked = load("stacked")
+    numpy = None
+if numpy:
+    stacked, typed = load("stacked"), load("typed")
     arrays = [numpy.arange(n % 7) for n in N]
-    new = paste(stack(arrays)["code"])(arrays)
-    assert all((one == other).all() and len(one) == len(other) for one, other in zip(new, arrays)) and len(new[3:5]) == 2
+    for made in arrays, tuple(arrays):
+        new = paste(stack(made)["code"])(made)
+        assert all((one == other).all() and len(one) == len(other) for one, other in zip(new, made)) and len(new[3:5]) == 2
+        assert isinstance(new, type(made)) and len(new) == len(made) and (new[-1] == made[-1]).all()
     assert "differ" in refused(stack, arrays + [numpy.zeros(3)])
     assert "take more than all processes" in refused(lambda data: stack(data, 1_000), arrays * 10)
     objects = numpy.array(["a"] * 40, dtype=object)
-    assert refused(pickle_rows, {"a": objects}).startswith("data['a'] is a NumPy array of objects"), refused(pickle_rows, objects)
-print("all do the same")
+    assert refused(pickle_rows, {"a": objects}) == "data['a'] is a NumPy array of objects; as a list (data['a'].tolist()) it could be looked at"
+
+    def type_arrays(data, most=ROOM):
+        return typed.code(data, most)
+
+    of = lambda values: numpy.array(values + [None], dtype=object)[:-1]
+    for values, kind in (
+        ([str(n) for n in N] + ["", "\u00e9\U0001f600"], "U"),
+        ([b"%d" % n for n in N], "S"),
+        ([n / 3 for n in N] + [float("nan")], "float64"),
+        ([-n for n in N] + [2**63 - 1], "int64"),
+        ([n % 3 == 0 for n in N], "bool"),
+    ):
+        for data, get in ((of(values), lambda data: data), ({"a": [of(values)]}, lambda data: data["a"][0])):
+            told = type_arrays(data)
+            new = get(paste(told["code"])(data))
+            assert new.dtype.kind == numpy.dtype(kind).kind and get(data).dtype == object
+            assert repr(new.tolist()) == repr(values), values
+            assert told["replaced"][0].endswith(" as an array of " + kind), told
+    pairs = of([str(n) for n in N]).reshape(20, 2)
+    assert (paste(type_arrays(pairs)["code"])(pairs) == pairs).all()
+    for values, reason in (
+        (["a"] * 40 + [None], "objects of several types (NoneType and str); if all were of one type, it could be an array of that"),
+        ([(n,) for n in N], "objects of the type tuple"),
+        (["a"] * 40 + ["b\0"], "text that ends in a null character, which one of U does not keep"),
+        ([1] * 40 + [2**70], "ints of more than 64 bits"),
+        (["a" * 100] + ["b"] * 40, "text that would take more than all processes take as it is as U, where all take as much as the longest"),
+    ):
+        made = numpy.empty(len(values), dtype=object)
+        made[:] = values
+        said = refused(lambda data: type_arrays(data, 10_000), made)
+        assert said == "data is a NumPy array of " + reason, said
+    assert refused(type_arrays, [numpy.zeros(40), numpy.array([None] * 5)]) == "" == refused(type_arrays, list(N))
+print("all do the same" + (", and NumPy's arrays" if numpy else ""))

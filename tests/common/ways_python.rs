@@ -32,15 +32,19 @@ pub fn lines(python: &str, script: &str) -> Vec<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
-/// What is said of each pair of values, which these expressions make after `setup`, beside what is expected.
-pub fn differences(python: &str, setup: &str, pairs: &[(&str, &str, &str)]) {
+/// What is said of each pair of values that a table's expressions make after `setup`, beside what is expected.
+pub fn differences(python: &str, setup: &str, pairs: &str) {
+    let pairs: Vec<Vec<&str>> = pairs
+        .trim()
+        .lines()
+        .map(|row| row.split(" | ").collect())
+        .collect();
     let calls = pairs
         .iter()
-        .map(|(one, other, _)| format!("print(alike({one}, {other}))\n"));
+        .map(|pair| format!("print(alike({}, {}))\n", pair[0], pair[1]));
     let found = lines(python, &(setup.to_owned() + &calls.collect::<String>()));
-    let said = pairs.iter().zip(&found);
-    for ((one, other, expected), found) in said {
-        assert_eq!(found, expected, "{one} and {other}");
+    for (pair, found) in pairs.iter().zip(&found) {
+        assert_eq!(pair[2], found, "{} and {}", pair[0], pair[1]);
     }
     assert_eq!(found.len(), pairs.len());
 }

@@ -52,13 +52,12 @@ pub(super) fn does_not_apply(
             "whether the data can be pickled was not found out: {why}"
         ));
     }
-    if let Some(needs) = way.needs.filter(|needs| !seen.satisfies(*needs)) {
-        return Some(needs.missing().to_owned());
-    }
-    if let Some(package) = &way.package
-        && !seen.packages.contains(package)
-    {
-        return Some(format!("{package} is not installed there"));
+    let package = way.package.iter();
+    let package = package.filter(|package| !seen.packages.contains(package));
+    let package = package.map(|package| format!("{package} is not installed for this Python"));
+    let why_not: Vec<String> = way.needs.and_then(|needs| seen.lacks(needs)).into_iter().chain(package).collect();
+    if !why_not.is_empty() {
+        return Some(why_not.join(", and "));
     }
     let memory = memory?;
     // Pages of the parent that were never written take no memory, and those of a copy do.
@@ -112,7 +111,10 @@ mod tests {
     #[case::one_thing("pool_map", StartMethod::Fork, json!({"cuttable": false}), "the data is no sequence that can be cut into parts of its kind")]
     #[case::not_flat("shareable_list", StartMethod::Fork, json!({"flat": false}), "the data is no list of numbers, strings, bytes and None alone")]
     #[case::no_list("manager", StartMethod::Fork, json!({"plain": false}), "the data is neither a list nor a dict, or of a class made of one")]
-    #[case::no_joblib("joblib", StartMethod::Fork, json!({"packages": []}), "joblib is not installed there")]
+    #[case::arrays_of_objects("memmap", StartMethod::Fork, json!({"arrays": 0, "other_arrays": "Python objects"}), "the NumPy arrays in the data are of Python objects, and only plain arrays of numbers or text can be shared so")]
+    #[case::no_joblib("joblib", StartMethod::Fork, json!({"packages": []}), "joblib is not installed for this Python")]
+    #[case::no_torch("torch", StartMethod::Spawn, json!({"packages": ["joblib"], "tensors": 0}), "the data holds no tensor, and torch is not installed for this Python")]
+    #[case::no_arrow("arrow", StartMethod::Fork, json!({"packages": [], "tables": 0}), "the data holds no Arrow table, and pyarrow is not installed for this Python")]
     fn a_way_that_does_not_apply_says_why(
         #[case] way: &str,
         #[case] method: StartMethod,

@@ -37,6 +37,9 @@ pub(super) struct Seen {
     pub pickling_unknown: Option<String>,
     #[serde(default)]
     arrays: u64,
+    /// Of what its other NumPy arrays are, in words.
+    #[serde(default)]
+    other_arrays: String,
     #[serde(default)]
     tables: u64,
     #[serde(default)]
@@ -58,16 +61,24 @@ impl Seen {
         self.methods.iter().any(|name| name == method.as_str())
     }
 
-    /// Whether the data holds, or is, what a way needs.
-    pub(super) fn satisfies(&self, needs: Needs) -> bool {
-        match needs {
+    /// Why the data does not hold, or is not, what a way needs; `None` if it does.
+    pub(super) fn lacks(&self, needs: Needs) -> Option<String> {
+        let satisfies = match needs {
             Needs::Arrays => self.arrays > 0,
             Needs::Tables => self.tables > 0,
             Needs::Tensors => self.tensors > 0,
             Needs::Cuttable => self.cuttable,
             Needs::Flat => self.flat,
             Needs::ListOrDict => self.plain,
-        }
+        };
+        let missing = match needs {
+            Needs::Arrays if !self.other_arrays.is_empty() => format!(
+                "the NumPy arrays in the data are of {}, and only plain arrays of numbers or text can be shared so",
+                self.other_arrays
+            ),
+            _ => needs.missing().to_owned(),
+        };
+        (!satisfies).then_some(missing)
     }
 }
 
