@@ -4,13 +4,20 @@ An element is made when it is asked for, and is gone when nobody refers to it an
 cannot be changed: a change would be lost with them.
 """
 import dataclasses
+import pickle
 from array import array as _array
 from collections import deque
 from collections.abc import Sequence
+from datetime import date as _date, datetime as _datetime
+from decimal import Decimal as _Decimal
+from enum import Enum
 from mmap import mmap as _mmap
+from uuid import UUID as _UUID
 from _refcow_index import SOURCE as INDEX, zeros
-from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_named_tuple, named, slots_of, told
+from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_name, is_named_tuple, named, slots_of, told
 
+# In the flags of a type: its class statement was executed (Py_TPFLAGS_HEAPTYPE).
+IN_PYTHON = 1 << 9
 # Columns that a list may become.
 MOST_COLUMNS = 64
 # What keeps it from that is told of so many columns.
@@ -121,6 +128,22 @@ class PackedOptionals(PackedList):
         return self.values[place] if self.there[place] else None
 
 
+class PackedMade(PackedList):
+    """Objects, each made of a text or a number."""
+
+    def __init__(self, make, values):
+        self.make, self.values = make, values
+
+    def __len__(self):
+        return len(self.values)
+
+    def element(self, place):
+        return self.make(self.values[place])
+
+    def __iter__(self):
+        return map(self.make, self.values)
+
+
 class PackedRows(PackedList):
     """Tuples or lists of one length, column by column."""
 
@@ -180,6 +203,13 @@ def shared_array(code, values):
 
 # What stands in the place of None, where it is known of which kind the others are.
 FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
+# What makes an object of a text or a number, and the code for that.
+MADE = {
+    _date: ("_date.fromordinal", "{}.toordinal()"),
+    _datetime: ("_datetime.fromisoformat", "{}.isoformat()"),
+    _Decimal: ("_Decimal", "str({})"),
+    _UUID: ("_UUID", "{}.hex"),
+}
 
 
 class NoColumn(DoesNotApply):
@@ -242,11 +272,14 @@ class Writer:
         each = "[{} for row in rows]".format(value) if value != "row" else "rows"
         if len(kinds) > 1 and type(None) in kinds:
             kinds.discard(type(None))
-            if len(kinds) == 1 and list(kinds)[0] in FILLERS:
-                filler = FILLERS[kinds.pop()]
+            if len(kinds) == 1:
+                at = next(at for at, one in enumerate(values) if one is not None)
+                first = first.replace("rows[0]", "rows[{}]".format(at), 1)
+                filler = FILLERS.get(kinds.pop(), values[at])
+                code = first if filler is values[at] else repr(filler)
                 there = self.array("b", "[{} is not None for row in rows]".format(value), values)
                 filled = [filler if one is None else one for one in values]
-                rest = self.column(filled, "({!r} if {} is None else {})".format(filler, value, value), first, place)
+                rest = self.column(filled, "({} if {} is None else {})".format(code, value, value), first, place)
                 return "PackedOptionals({}, {})".format(there, rest)
             beside = [one for one in values if one is not None]
             raise no("None beside " + named(kinds), self.of_one_type(kinds, beside, " and None"))
@@ -315,10 +348,24 @@ class Writer:
                 for key in keys
             ]
             return self.rows("PackedRecords({!r}, ".format(keys), columns)
-        if dataclasses.is_dataclass(kind):
-            names, slots = tuple(field.name for field in dataclasses.fields(kind)), slots_of(kind)
-            if not names or any(attributes(one, slots).keys() != set(names) for one in values):
-                raise no("objects of {} with other attributes than its fields".format(kind.__name__))
+        if kind in MADE or issubclass(kind, Enum):
+            make, code = MADE.get(kind, ("type({}).__getitem__".format(first), "{}.name"))
+            of, made = eval("lambda one: " + code.format("one")), eval(make) if kind in MADE else kind.__getitem__
+            try:
+                parts = list(map(of, values))
+                same = all(new is one or pickle.dumps(new) == pickle.dumps(one) for new, one in zip(map(made, parts), values))
+            except Exception:
+                same = False
+            if not same:
+                raise no("objects of the type {} that are more than their text says".format(kind.__name__))
+            return "PackedMade({}, {})".format(make, self.column(parts, code.format(value), first, place))
+        slots = slots_of(kind)
+        names = tuple(filter(is_name, attributes(values[0], slots))) if kind.__flags__ & IN_PYTHON else ()
+        if names or dataclasses.is_dataclass(kind):
+            fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set(names)
+            if not names or any(attributes(one, slots).keys() != fields for one in values):
+                what = "other attributes than its fields" if dataclasses.is_dataclass(kind) else "other attributes than the first of them"
+                raise no("objects of {} with {}".format(kind.__name__, what))
 
             def make():
                 made = object.__new__(kind)

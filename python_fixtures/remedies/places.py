@@ -166,6 +166,10 @@ def members(value):
     return named if len(named) <= FEW else None
 
 
+def is_name(name):
+    return type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
+
+
 def set_slots(kind):
     """The slots of a class that are written in Python, and can be set."""
     declared = {one for one in kind.__mro__ if "__slots__" in vars(one)}
@@ -176,7 +180,7 @@ def way_to(kind, name, slots):
     """Around the name of an object: the code for an attribute. Where its class does not let it be set, or hides it, in its __dict__;
     None where it is not there either.
     """
-    plain = name.isidentifier() and not keyword.iskeyword(name)
+    plain = is_name(name)
     asked = kind.__setattr__ is not object.__setattr__ or kind.__getattribute__ is not object.__getattribute__
     if name in slots:
         return ("", "." + name) if plain and not asked else None
@@ -282,16 +286,16 @@ def pasted(source, lines):
             asked |= words(there[name])
     parts = [text for name, text in there.items() if name in needed] + [function]
     used = words("\n".join(parts))
-    imports = []
+    imports, named = [], {}
     for line in source.splitlines() + ["from copy import copy as _copy"]:
         plain = re.match(r" *import (\w+)$", line)
-        named = re.match(r"from ([\w.]+) import (.+)$", line)
+        of = re.match(r"from ([\w.]+) import (.+)$", line)
         if plain and plain.group(1) in used:
             imports.append(line.strip())
-        elif named and not named.group(1).startswith("_refcow"):
-            names = [name for name in named.group(2).split(", ") if name.split(" as ")[-1] in used]
-            if names:
-                imports.append("from {} import {}".format(named.group(1), ", ".join(names)))
+        elif of and not of.group(1).startswith("_refcow"):
+            there = {name for name in of.group(2).split(", ") if name.split(" as ")[-1] in used}
+            named[of.group(1)] = named.get(of.group(1), set()) | there
+    imports += ["from {} import {}".format(module, ", ".join(sorted(names))) for module, names in named.items() if names]
     return "\n\n\n".join(["\n".join(sorted(set(imports), key=imports.index))] + parts).strip() + "\n"
 
 

@@ -2,10 +2,14 @@
 import collections
 import copy
 import dataclasses
+import datetime
+import decimal
+import enum
 import os
 import pickle
 import sys
 import types
+import uuid
 
 REMEDIES = sys.argv[1]
 
@@ -59,6 +63,30 @@ class Loader:
         self.rows, self.size = rows, len(rows)
 
 
+class Colour(enum.Enum):
+    RED, BLUE = 1, 2
+
+
+class Shown:
+    """Whose objects are compared by what they show."""
+
+    def __repr__(self):
+        return repr([getattr(self, name) for name in ("a", "b")])
+
+    def __eq__(self, other):
+        return repr(self) == repr(other)
+
+
+class Plain(Shown):
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+
+class Slots(Shown):
+    __slots__ = ("a", "b")
+    __init__ = Plain.__init__
+
+
 class InSlots:
     __slots__ = ("_InSlots__size", "rows")
     __init__ = Loader.__init__
@@ -95,6 +123,16 @@ ALIKE = {
     "in named": [(Row(str(n), n), Frozen(n / 2)) for n in N],
     "dataclasses": [Record(str(n), n) for n in N],
     "frozen": tuple(Frozen(n / 3) for n in N),
+    "plain": [Plain(str(n), Record(str(n), n)) for n in N],
+    "slots": [Slots(n, n / 3) for n in N],
+    "optional records": [None if n % 3 else Plain(Record(str(n), n), {"a": [n, None if n % 2 else n / 3]}) for n in N],
+    "optional in tuple": [(None if n % 2 else (n, str(n)), None if n < 1007 else Colour.RED) for n in N],
+    "enum": [Colour.RED if n % 3 else Colour.BLUE for n in N],
+    "dates": [datetime.date(2020, 1, 1) + datetime.timedelta(days=n) for n in N],
+    "datetimes": [datetime.datetime(2020, 1, 1, microsecond=n) for n in N]
+    + [datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=n))) for n in (0, 5)],
+    "decimals": [decimal.Decimal(n) / 7 for n in N] + [decimal.Decimal(one) for one in ("1.0", "1.00", "-0", "Infinity")],
+    "uuids": [{"id": uuid.UUID(int=n << 70), "day": None if n % 2 else datetime.date(2020, 1, 1)} for n in N],
     "dict of text": {"k%d" % n: "v%d" % n for n in N},
     "dict of records": {"k%d" % n: {"a": n, "b": n / 3} for n in N},
     "dict of bytes": {b"k%d" % n: n for n in N},
@@ -215,6 +253,8 @@ for data, reason, way in (
      "data holds dicts that are empty, or do not have the same keys in the same order",
      "if data held dicts with the same keys, with None for what is missing, data could be packed"),
     (OTHERS["deque"], "data is a deque, and neither a list nor a dict", "as a list it could be packed"),
+    ([None if n % 3 else n if n % 2 else {"a": n} for n in N], "data holds None beside dict and int",
+     "if data held one type and None, data could be packed"),
     # Where that would not be enough, it is not said.
     ([[n, "x"] * (n % 3) for n in N], "data holds " + LENGTHS, None),
     ([{"a": n if n % 2 else object(), "v": n if n % 2 else n / 3} for n in N],
@@ -301,6 +341,17 @@ class Counted(list):
         raise RuntimeError("no length")
 
 
+class Spaced:
+    def __init__(self, a):
+        self.a, vars(self)["a b"] = a, a
+
+
+class Both(enum.Flag):
+    A, B = 1, 2
+
+
+plain = [Plain(str(n), n) for n in N]
+plain[3].more = 1
 DELETED = []
 Slotted = dataclasses.make_dataclass("Slotted", ["a"], namespace={"__slots__": ("a", "more")})
 OfDict, OfList, OfError = [dataclasses.make_dataclass("Of", ["a"], bases=(base,)) for base in (dict, list, Exception)]
@@ -316,6 +367,11 @@ for rows, reason in (
     ([OfError(n) for n in N], "objects of Of with other attributes than its fields"),
     ([Noisy("x", n) for n in N], "objects of Noisy, whose __del__ would run each time that one was made for an access"),
     ([Odd() for n in N], "objects of the type Odd"),
+    ([Plain(n, n) for n in N] + [Slots(n, n) for n in N], "Plain and Slots side by side"),
+    (plain, "objects of Plain with other attributes than the first of them"),
+    ([Spaced(n) for n in N], "objects of Spaced with other attributes than the first of them"),
+    ([datetime.datetime(2020, 1, 1, fold=n % 2) for n in N], "objects of the type datetime that are more than their text says"),
+    ([Both.A | Both.B] * 40, "objects of the type Both that are more than their text says"),
     ([{1: n} if n % 2 else {True: n} for n in N], "dicts that are empty, or do not have the same keys in the same order"),
     ([{10**5000: n} for n in N], "dicts with other keys than short text and numbers"),
 ):
