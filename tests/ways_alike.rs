@@ -105,7 +105,7 @@ class Drops:
 class Refuses(Exception):
     def __init__(self, one, other): super().__init__(one)
 class ndarray:
-    dtype = type('dtype', (), {'hasobject': True})
+    def __init__(self, kind='O'): self.dtype = type('StringDType', (), {'hasobject': True, 'kind': kind})()
     def __reduce__(self): return list, ()
 class recarray(ndarray): pass
 # As NumPy's are named, which need not be there.
@@ -120,7 +120,7 @@ def of(data):
 #[test]
 fn what_pickling_itself_makes_another_is_found_before_any_way_is_measured() {
     let asked =
-        "of([Drops()])\nof([Refuses(1, 2)])\nof([1])\nof({'a': [1]})\nof([])\nof(range(3))\nof([ndarray(), recarray()])\n";
+        "of([Drops()])\nof([Refuses(1, 2)])\nof([1])\nof({'a': [1]})\nof([])\nof(range(3))\nof([ndarray(), recarray(), ndarray('T')])\n";
     let found = lines(python(), &format!("{PICKLED}{asked}"));
     assert_eq!(
         found[0],
@@ -140,7 +140,7 @@ fn what_pickling_itself_makes_another_is_found_before_any_way_is_measured() {
             "[('cuttable', True), ('kind', 'range')]",
         ]
     );
-    let others = "('other_arrays', 'Python objects and the subclass recarray')";
+    let others = "('other_arrays', 'Python objects and the subclass recarray and the type StringDType')";
     assert!(found[6].contains(others), "{}", found[6]);
 }
 

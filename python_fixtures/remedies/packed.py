@@ -14,7 +14,7 @@ from enum import Enum
 from mmap import mmap as _mmap
 from uuid import UUID as _UUID
 from _refcow_index import SOURCE as INDEX, zeros
-from _refcow_places import DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_name, is_named_tuple, named, slots_of, told
+from _refcow_places import DICTS, DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_name, is_named_tuple, named, slots_of, told
 
 # In the flags of a type: its class statement was executed (Py_TPFLAGS_HEAPTYPE).
 IN_PYTHON = 1 << 9
@@ -439,20 +439,21 @@ def keys_of(place, writer):
 def replacement(store, form, room):
     def of(place):
         kind, name = type(place.value), place.name
-        if kind not in (list, tuple, dict):
+        is_dict = kind in DICTS
+        if kind not in (list, tuple) and not is_dict:
             what = "{} is {}, and neither a list nor a dict".format(name, a(kind))
             if kind is deque and Writer(store, name, Room(room.left)).could(list(place.value)):
                 what += "; as a list it could be packed"
             raise DoesNotApply(what)
         here = Room(room.left)
         writer = Writer(store, name, here)
-        keys = keys_of(place, writer) if kind is dict else ""
-        rows, whole = (list(place.value.values()), "the values of " + name) if kind is dict else (list(place.value), name)
+        keys = keys_of(place, writer) if is_dict else ""
+        rows, whole = (list(place.value.values()), "the values of " + name) if is_dict else (list(place.value), name)
         column = writer.part(rows, "row", "rows[0]", whole)
         if writer.missing:
             raise DoesNotApply(why_not(writer.missing, name))
         room.take(here.taken)
-        if kind is not dict:
+        if not is_dict:
             return ["rows = {}".format(name)] + "{} = {}".format(name, column).split("\n"), form
         stored = "" if store == "_array" else ", " + store
         lines = ["keys, rows = list({0}), list({0}.values())".format(name)]

@@ -7,7 +7,7 @@ import pickle
 from array import array as _array
 from collections.abc import Set
 from _refcow_index import SOURCE as INDEX, EndToEnd, HashIndex
-from _refcow_places import DoesNotApply, Room, dies_with_noise, said, told
+from _refcow_places import DICTS, DoesNotApply, Room, dies_with_noise, said, told
 
 
 class PickledRows(EndToEnd):
@@ -52,11 +52,8 @@ class PickledSet(Set):
     __class__ = property(lambda self: self.kind)  # for isinstance()
 
 
-CODE = {
-    dict: "KeyedRows(PickledRows(list({0})), PickledRows(list({0}.values())))",
-    set: "PickledSet({0})",
-    frozenset: "PickledSet({0})",
-}
+OF_DICTS = "KeyedRows(PickledRows(list({0})), PickledRows(list({0}.values())))"
+CODE = {**dict.fromkeys(DICTS, OF_DICTS), set: "PickledSet({0})", frozenset: "PickledSet({0})"}
 
 
 class Sizes(pickle.Pickler):
@@ -91,7 +88,7 @@ def shared(rows, room):
 
 def replacement(room):
     def of(place):
-        rows = list(place.value.items()) if type(place.value) is dict else place.value
+        rows = list(place.value.items()) if type(place.value) in DICTS else place.value
         here = Room(room.left)
         sizes = Sizes(here)
         for number, row in enumerate(rows):

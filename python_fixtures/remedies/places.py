@@ -6,7 +6,7 @@ what it leaves.
 import ast
 import keyword
 import re
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from copy import copy
 from types import FunctionType, MemberDescriptorType
 
@@ -24,7 +24,9 @@ LONGEST = 100
 NOTHING = "refcow looked {} levels deep and found no list, tuple, dict or set of {} or more elements".format(DEEPEST, LEAST)
 
 PLURALS = (dict, list, tuple, set, int, float)
-CONTAINERS = (list, tuple, deque, dict, set, frozenset)
+# Of what their classes add, a visit that reads needs nothing; one that does is found out.
+DICTS = (dict, OrderedDict, defaultdict, Counter)
+CONTAINERS = (list, tuple, deque, *DICTS, set, frozenset)
 
 
 class DoesNotApply(Exception):
@@ -36,14 +38,18 @@ class Place:
 
     def __init__(self, value, name):
         self.value, self.name = value, name
+        # Of what is more than one column: the names of those that are meant.
+        self.parts = []
 
     def shown(self):
         """`data['rows'] (20,000 dicts)`"""
+        if self.parts:
+            return "{} ({:,} rows)".format(" and ".join(self.parts), len(self.value))
         elements = getattr(self.value, "flat", self.value)
         kinds = set(map(type, elements))
         kind = kinds.pop() if len(kinds) == 1 else None
         what = "elements" if kind is None else kind.__name__ + ("s" if kind in PLURALS else " objects")
-        what = "entries" if type(self.value) is dict else what
+        what = "entries" if type(self.value) in DICTS else what
         return "{} ({:,} {})".format(self.name, len(elements), what)
 
 
@@ -144,7 +150,7 @@ def members(value):
     None where that cannot be replaced.
     """
     kind = type(value)
-    if kind is dict:
+    if kind in DICTS:
         named = {("", "[{!r}]".format(key)): member for key, member in value.items() if is_literal(key)}
     elif kind in (list, tuple) or is_named_tuple(kind) and not attributes(value, {}):
         named = {("", "[{}]".format(place)): member for place, member in enumerate(value)}

@@ -2,14 +2,21 @@
 import sys
 from _refcow_places import LEAST, DoesNotApply, Room, named, told
 
+# Whose data has none of its arrays has not imported it either.
+if "numpy" in sys.modules:
+    import numpy
+
 # What NumPy calls them, and how much each takes; of text for each character.
 TYPES = {str: ("U", 4), bytes: ("S", 1), float: ("float64", 8), int: ("int64", 8), bool: ("bool", 1)}
 
 
 def is_of_objects(value):
-    # Whose data has none of its arrays has not imported it either.
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and type(value) is numpy.ndarray and value.dtype == object and value.size >= LEAST
+    return "numpy" in sys.modules and type(value) is numpy.ndarray and value.dtype == object and value.size >= LEAST
+
+
+def has_texts():
+    """Whether this NumPy has a type of text whose elements take as much as they need. From 2.0 on."""
+    return hasattr(getattr(numpy, "dtypes", None), "StringDType")
 
 
 def replacement(room):
@@ -17,6 +24,10 @@ def replacement(room):
         values = place.value.ravel().tolist()
         kinds = set(map(type, values))
         no = lambda what: DoesNotApply("{} is a NumPy array of {}".format(place.name, what))
+        if str in kinds and kinds <= {str, type(None)} and has_texts():
+            code = "numpy.dtypes.StringDType({})".format("na_object=None" if len(kinds) > 1 else "")
+            room.take(sum(16 + len(one or "") for one in values))
+            return ["{0} = {0}.astype({1})".format(place.name, code)], "an array of StringDType"
         if len(kinds) > 1:
             raise no("objects of several types ({}); if all were of one type, it could be an array of that".format(named(kinds)))
         kind = kinds.pop()

@@ -35,7 +35,9 @@ def other_array(value):
     kind = type(value)
     if not any(map(is_ndarray, kind.__mro__)):
         return ""
-    return "Python objects" if is_ndarray(kind) else "the subclass " + kind.__name__
+    if is_ndarray(kind):
+        return "Python objects" if value.dtype.kind in "OV" else "the type " + type(value.dtype).__name__
+    return "the subclass " + kind.__name__
 
 
 def is_table(value):
