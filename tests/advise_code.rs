@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::packages::OF_WAYS;
+use crate::common::ways_python::PACKAGES;
 use crate::common::{Place, by_python, python, run, skipped};
 use refcow::model::Advice;
 use rstest::rstest;
@@ -16,7 +16,8 @@ const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/same_re
 const COMPARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/subject/compare.py");
 const PLAIN_FORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/plain_fork.py");
 const RECORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/records.py");
-/// Those of that file.
+const FORMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/forms.py");
+/// Those of records.py.
 const KINDS: [&str; 14] = [
     "coco",
     "coco_file",
@@ -59,12 +60,14 @@ fn what_takes_the_place_of_data_of_any_shape_does_what_the_data_does(
 
 #[test]
 fn so_does_what_takes_the_place_of_arrays_and_tables() {
-    let folder = match OF_WAYS.installed(python(), python()) {
+    let folder = match PACKAGES.installed(python(), python()) {
         Ok(folder) => folder,
         Err(reason) => return skipped("arrays_and_tables", &reason),
     };
     let mut command = Command::new(python());
-    command.args(["-B", TABLES, REMEDIES]).env("PYTHONPATH", folder);
+    command
+        .args(["-B", TABLES, REMEDIES])
+        .env("PYTHONPATH", folder);
     assert_eq!(
         said(&mut command),
         "all do the same\nso do arrays and tables\n"
@@ -177,6 +180,34 @@ fn shapes_of_records_get_a_remedy_that_a_plain_program_confirms(
             assert!(!confirmed.is_empty(), "{line}");
         }
     });
+}
+
+/// Each form of the same data, which returns the same. `cargo test --test all -- --ignored --nocapture forms_of_data` prints what parent and
+/// workers take with them: why docs/design.md has them as no remedies.
+#[test]
+#[ignore = "prints figures"]
+fn forms_of_data_that_are_no_remedies() {
+    let folder = PACKAGES.installed(python(), python()).unwrap();
+    for forms in [
+        &["dict", "sorted"][..],
+        &["lru_cache", "lru_cache_without_end"],
+        &["labels", "labels_as_str", "labels_as_category"],
+    ] {
+        let taken = |form: &&str| {
+            let form = format!("form={form}");
+            let mut command = Command::new(python());
+            command.args([PLAIN_FORK, FORMS, "use", "2", "-", &form]);
+            let plain: Plain =
+                serde_json::from_str(&said(command.env("PYTHONPATH", folder))).unwrap();
+            eprintln!("{form}: {:.1} MiB", plain.anonymous as f64 / 1048576.0);
+            plain.returned
+        };
+        let returned: Vec<_> = forms.iter().map(taken).collect();
+        assert!(
+            returned.iter().all(|one| *one == returned[0]),
+            "{returned:?}"
+        );
+    }
 }
 
 /// What pymalloc gives back at once from CPython 3.10 on, an arena. Whether one of them holds something still is a matter of what lies

@@ -119,8 +119,7 @@ def of(data):
 
 #[test]
 fn what_pickling_itself_makes_another_is_found_before_any_way_is_measured() {
-    let asked =
-        "of([Drops()])\nof([Refuses(1, 2)])\nof([1])\nof({'a': [1]})\nof([])\nof(range(3))\nof([ndarray(), recarray(), ndarray('T')])\n";
+    let asked = "of([Drops()])\nof([Refuses(1, 2)])\nof([1])\nof({'a': [1]})\nof([])\nof(range(3))\nof([ndarray(), recarray(), ndarray('T')])\n";
     let found = lines(python(), &format!("{PICKLED}{asked}"));
     assert_eq!(
         found[0],
@@ -140,7 +139,8 @@ fn what_pickling_itself_makes_another_is_found_before_any_way_is_measured() {
             "[('cuttable', True), ('kind', 'range')]",
         ]
     );
-    let others = "('other_arrays', 'Python objects and the subclass recarray and the type StringDType')";
+    let others =
+        "('other_arrays', 'Python objects and the subclass recarray and the type StringDType')";
     assert!(found[6].contains(others), "{}", found[6]);
 }
 

@@ -2,7 +2,7 @@
 
 use refcow::model::GivesBack;
 
-use crate::common::packages::OF_WAYS;
+use crate::common::ways_python::PACKAGES;
 use crate::common::{Place, python, run, skipped};
 
 /// An array and a table of 8 MiB each.
@@ -21,7 +21,7 @@ def visit_add(data):
 
 #[test]
 fn mapped_files_of_packages_are_not_copied_and_joblib_gives_back_another_type() {
-    let folder = match OF_WAYS.installed(python(), python()) {
+    let folder = match PACKAGES.installed(python(), python()) {
         Ok(folder) => folder.display().to_string(),
         Err(reason) => return skipped("mapped_files_of_packages", &reason),
     };

@@ -22,8 +22,9 @@ pub fn about() -> String {
         "Try what could reduce the copying, and rank it by the memory saved\n\n\
          refcow measures each visit with the data as it is, and then with each remedy: gc.collect(), gc.freeze(), \
          gc.disable() before the fork; the imports of the visit, or the visit itself once, before the fork; immortal \
-         objects, where this Python can make them; stacked arrays, pickled rows or packed arrays in place of lists, sets \
-         and dicts; and these arrays in shared memory. For workers that end (the visit `exit`), freezing and os._exit().\n\n\
+         objects, where this Python can make them; typed arrays in place of NumPy's arrays of objects, Arrow's text in columns \
+         of pandas, stacked arrays, pickled rows or packed arrays in place of lists, sets and dicts; and these arrays in \
+         shared memory. For workers that end (the visit `exit`), freezing and os._exit().\n\n\
          A remedy is ranked by what all processes together take less, at the end of the visits and at the peak. One that \
          replaces the data needs a visit that returns the same with it: let yours return what it found. The best remedy \
          is measured twice, and the code that was run is printed below the table. What saves less than {} pages a process, \

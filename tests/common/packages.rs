@@ -8,9 +8,6 @@ use std::sync::OnceLock;
 /// Where tests may keep something from one run to the next.
 const CACHE: &str = env!("CARGO_TARGET_TMPDIR");
 
-/// Those with ways to share of their own; NumPy is one.
-pub static OF_WAYS: Packages = Packages::new(include_str!("../ways/requirements.txt"));
-
 /// Some packages, and where they are once they were asked for.
 pub struct Packages {
     requirements: &'static str,

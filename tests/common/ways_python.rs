@@ -2,6 +2,11 @@
 
 use std::process::Command;
 
+use super::packages::Packages;
+
+/// Packages that have ways to share of their own, or data that is not Python's.
+pub static PACKAGES: Packages = Packages::new(include_str!("../ways/requirements.txt"));
+
 /// Has the modules of `python_fixtures/ways/` under the names that they have in a subject.
 const MODULES: &str = "
 import importlib.util, os, sys

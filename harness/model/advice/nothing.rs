@@ -55,8 +55,10 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
         }
     }
     words.push('.');
-    if is_counted_in_c(child, page_size_bytes) {
-        words += " If that C code can hold numbers in place of these objects, no reference count of theirs is written.";
+    if let Some(first) = child.why(page_size_bytes).first()
+        && let Some(reason) = first.reasons.first()
+    {
+        words += only_the_code_can(first.region, reason);
     }
     let mut told: Vec<&str> = Vec::new();
     for tried in &advice.remedies {
@@ -96,14 +98,18 @@ pub(super) fn at_a_price(advice: &Advice) -> Option<String> {
     ))
 }
 
-/// Whether most of the copied pages are memory of C code, copied for the reference counts of objects that only that code holds.
-fn is_counted_in_c(child: &Child, page_size_bytes: u64) -> bool {
-    let why = child.why(page_size_bytes);
-    why.first().is_some_and(|first| {
-        let reason = first.reasons.first();
-        first.region == RegionName::Native
-            && reason.is_some_and(|reason| reason.cause == Cause::Refcount)
-    })
+/// What could be done about most of the copied pages, if it is the program's code alone that can do it.
+pub(super) fn only_the_code_can(region: RegionName, reason: &CausedPages) -> &'static str {
+    let by = named(&reason.functions, reason.pages);
+    match (region, reason.cause, by.as_deref()) {
+        (RegionName::Native, Cause::Refcount, _) => {
+            " If that C code can hold numbers in place of these objects, no reference count of theirs is written."
+        }
+        (_, _, Some("bounded_lru_cache_wrapper")) => {
+            " An lru_cache with a maxsize notes each hit in a list of its own; with maxsize=None there is no such list."
+        }
+        _ => "",
+    }
 }
 
 /// What is written first to most of the copied pages, where, and by whom.

@@ -244,4 +244,39 @@ fn a_second_time_is_told_of_with_what_it_was_compared_with() {
     }));
     let words = again(&advice, &advice.remedies[0]);
     assert_eq!(words, "; measured again: 9.8 KiB saved");
+    let mut saved_again = |bytes: u64| {
+        advice.measured_again.as_mut().unwrap().tree = Some(tree(50_040 - bytes));
+        again(&advice, &advice.remedies[0])
+    };
+    assert_eq!(saved_again(12_000), "; measured again: 11.7 KiB saved");
+    assert_eq!(saved_again(6_000), "; measured again: 5.9 KiB saved");
+    assert_eq!(
+        saved_again(4_000),
+        "; but measured again: 3.9 KiB saved, so do not count on it"
+    );
+}
+
+#[test]
+fn what_the_programs_code_alone_can_do_is_said_of_who_writes_most() {
+    let said = |region, cause, function: &str| {
+        let reason = crate::CausedPages {
+            cause,
+            pages: 10,
+            types: Vec::new(),
+            functions: vec![(Some(function.to_owned()), 9), (None, 1)],
+            lines: Vec::new(),
+        };
+        nothing::only_the_code_can(region, &reason)
+    };
+    use crate::{Cause, RegionName};
+    let cache = said(RegionName::Header, Cause::Body, "bounded_lru_cache_wrapper");
+    assert!(cache.contains("maxsize=None"));
+    let in_c = said(RegionName::Native, Cause::Refcount, "sqlite3_step");
+    assert!(in_c.contains("numbers in place of these objects"));
+    let other = said(
+        RegionName::Header,
+        Cause::Refcount,
+        "infinite_lru_cache_wrapper",
+    );
+    assert_eq!(other, "");
 }

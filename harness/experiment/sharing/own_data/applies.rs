@@ -55,7 +55,12 @@ pub(super) fn does_not_apply(
     let package = way.package.iter();
     let package = package.filter(|package| !seen.packages.contains(package));
     let package = package.map(|package| format!("{package} is not installed for this Python"));
-    let why_not: Vec<String> = way.needs.and_then(|needs| seen.lacks(needs)).into_iter().chain(package).collect();
+    let why_not: Vec<String> = way
+        .needs
+        .and_then(|needs| seen.lacks(needs))
+        .into_iter()
+        .chain(package)
+        .collect();
     if !why_not.is_empty() {
         return Some(why_not.join(", and "));
     }
