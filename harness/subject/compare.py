@@ -142,8 +142,9 @@ class Digest(pickle.Pickler):
         self.inside, self.unseen, self.more = set(), [], 0
 
     def write(self, text):
+        # A large buffer of an array comes as it is.
         self.sum.update(text)
-        return len(text)
+        return memoryview(text).nbytes
 
     def add(self, value, *name):
         """Adds a part; `name`: that of what it is in, and where."""

@@ -64,7 +64,7 @@ class Sizes(pickle.Pickler):
         self.room = room
 
     def write(self, piece):
-        self.room.take(len(piece))
+        self.room.take(memoryview(piece).nbytes)
 
     def reducer_override(self, one):
         if dies_with_noise(type(one)):

@@ -1,6 +1,7 @@
 """What is the same and what is not, as the process asks that visits other objects in the place of the data."""
 import collections
 import os
+import pickle
 import sys
 import threading
 import types
@@ -90,6 +91,24 @@ def changed(change):
     return Digest.of(data).sum.digest() != before.sum.digest()
 
 
+
+
+class Buffer:
+    """Pickled as an array is: as a buffer, which is large."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content):
+        self.content = bytearray(content)
+
+    def __reduce_ex__(self, protocol):
+        return Buffer, (pickle.PickleBuffer(self.content),)
+
+
+large = [Buffer(b"x" * 100_000)]
+before = Digest.of(large)
+large[0].content[7] = 0
+assert before.told() == [] and Digest.of(large).sum.digest() != before.sum.digest()
 assert changed(lambda data: data["rows"][3].append(1)) and changed(lambda data: setattr(data["loader"], "a", 1))
 assert changed(lambda data: data.update(lock=1)) and changed(lambda data: data["loader"].a.append(1))
 assert not changed(lambda data: data["rows"][3][0] + 1)

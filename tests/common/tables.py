@@ -24,6 +24,9 @@ for made in arrays, tuple(arrays):
     new = paste(stack(made)["code"])(made)
     assert all((one == other).all() and len(one) == len(other) for one, other in zip(new, made)) and len(new[3:5]) == 2
     assert isinstance(new, type(made)) and len(new) == len(made) and (new[-1] == made[-1]).all()
+# Large ones are pickled as buffers.
+rows = [(n, numpy.arange(20_000) + n) for n in N]
+assert all((new[1] == row[1]).all() for new, row in zip(paste(pickle_rows(rows)["code"])(rows), rows))
 assert "differ" in refused(stack, arrays + [numpy.zeros(3)])
 assert "take more than all processes" in refused(lambda data: stack(data, 1_000), arrays * 10)
 objects = numpy.array(["a"] * 40, dtype=object)
