@@ -3,6 +3,7 @@
 These classes name what most people ask for. `Run.document` is the whole of it.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union, get_type_hints
 
 from refcow import program
+from refcow.program import hides as __tracebackhide__  # noqa: F401
 from refcow.sizes import Bytes
 
 T = TypeVar("T")
@@ -146,6 +148,8 @@ class Run:
     @classmethod
     def of(cls, document: Dict[str, Any]) -> "Run":
         """Of a document of one run."""
+        if not document.get("runs"):
+            raise program.Error("this document holds no run: it is none of `refcow measure`")
         run = read(cls, document["runs"][0])
         run.document = document
         return run
@@ -186,17 +190,23 @@ class Run:
     def save(self, path: "Union[str, os.PathLike[str]]") -> None:
         """Writes the document, which a later run can be compared with."""
         place = os.path.join(self.folder or "", path)
-        os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
         # As a whole or not at all.
         draft = f"{place}.{os.getpid()}"
-        with open(draft, "w", encoding="utf-8") as file:
-            json.dump(self.document, file, indent=2)
-            file.write("\n")
-        os.replace(draft, place)
+        try:
+            os.makedirs(os.path.dirname(place) or ".", exist_ok=True)
+            try:
+                with open(draft, "w", encoding="utf-8") as file:
+                    json.dump(self.document, file, indent=2)
+                    file.write("\n")
+                os.replace(draft, place)
+            finally:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(draft)
+        except OSError as error:
+            raise program.Error(f"the run cannot be saved as {place}: {error.strerror}") from None
 
     def assert_not_worse_than(self, path: "Union[str, os.PathLike[str]]") -> None:
         """Fails if a worker copies or makes more than in the run that was saved there, noise aside (`refcow compare`)."""
-        __tracebackhide__ = True  # pytest shows the test
         place = os.path.join(self.folder or "", path)
         if self.updates_baselines:
             return self.save(place)

@@ -1,13 +1,15 @@
 """Functions that were given directly: a file for refcow that imports them by their modules, in a fresh process."""
 
 import hashlib
-import importlib
+import keyword
 import os
 import re
 import sys
+from types import MethodType
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from refcow.program import Error
+from refcow.program import hides as __tracebackhide__  # noqa: F401
 
 
 def _place(function: Callable[..., Any], word: str) -> Tuple[str, str]:
@@ -18,15 +20,21 @@ def _place(function: Callable[..., Any], word: str) -> Tuple[str, str]:
         raise Error(f"{word}={function!r} has no module and name to import it by: give a function of a module")
     if module == "__main__":
         raise Error(
-            f"{word}={name} is a function of the script that runs, which a fresh process cannot import: put it into a module"
+            f"{word}={name} is a function of the script or notebook that runs, which a fresh process cannot import: "
+            "put it into a module"
         )
     if "<" in name:
         kind = "a lambda" if "<lambda>" in name.rsplit(".", 1)[-1] else "a function in a function"
         raise Error(f"{word}={name} is {kind}, which a fresh process cannot import: define it at the top of {module}")
-    found: Any = importlib.import_module(module)
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in module.split(".")):
+        raise Error(f"{word}={name}: no import statement can name its module, {module!r}: give the file's path in place of functions")
+    found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
-    if found is not function:
+    # What a class method is bound to its class by is made anew each time.
+    if found is not function and not (isinstance(found, MethodType) and found == function):
+        if isinstance(function, MethodType):
+            raise Error(f"{word}={name} is bound to an object of this process: give a function that makes what it needs")
         raise Error(f"{word}={name}: importing that name from {module} gives something else, {found!r}")
     return module, name
 
@@ -72,7 +80,7 @@ def source(
     lines = [f'"""{build.__module__}.{build.__qualname__}, given to refcow.measure."""']
     lines += [f"# {module} {_digest(module)}".rstrip() for module in sorted({module for _, module, _ in places})]
     # A relative entry means the working folder, which the fresh process has, too.
-    lines += ["import sys", f"sys.path[:] = {[one or os.getcwd() for one in sys.path]!r}"]
+    lines += ["import sys", f"sys.path[:] = {[one or os.getcwd() for one in sys.path if isinstance(one, str)]!r}"]
     for alias, module, name in places:
         first, *rest = name.split(".")
         lines.append(f"from {module} import {first} as {alias if not rest else '_' + alias}")

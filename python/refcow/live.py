@@ -1,12 +1,13 @@
 """`tree`: what the processes that this one has forked share with it now, in the words of `refcow schema trees`."""
 
-import json
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import List, Optional
 
 from refcow import program
 from refcow.documents import read
+from refcow.program import hides as __tracebackhide__  # noqa: F401
 from refcow.sizes import Bytes
 
 
@@ -64,6 +65,10 @@ class Tree:
 
 def tree(pid: Optional[int] = None) -> Tree:
     """One look at the tree of processes that `pid` (this process, unless given) is in."""
-    words = ["attach", str(os.getpid() if pid is None else pid), "--for", "0", "--format", "json"]
-    document = json.loads(program.output(words))
+    words = ["attach", "--for=0", "--format=json", "--", str(os.getpid() if pid is None else pid)]
+    ran = program.run(words)
+    if ran.returncode != 0:
+        program.require(sys.executable)
+        raise program.Error(ran.stderr.strip())
+    document = program.document(ran.stdout, 1)
     return read(Tree, {**document["trees"][0], "page_bytes": document["page_bytes"]})

@@ -1,14 +1,16 @@
 """`measure`: data is built in a fresh process, and forked workers use it."""
 
 import ast
-import json
 import os
+import shlex
 import sys
 import tempfile
 from typing import Any, Callable, Mapping, Optional, Sequence, Union
 
 from refcow import functions, program
 from refcow.documents import Run
+from refcow.program import hides as __tracebackhide__  # noqa: F401
+from refcow.sizes import Bytes
 
 Function = Callable[..., Any]
 
@@ -38,11 +40,16 @@ def measure(
     Raises `Error` with refcow's words, and `Unavailable` where nothing can be measured at all.
     """
     visits = [visit] if isinstance(visit, str) or callable(visit) else list(visit)
+    if isinstance(arguments, str):
+        raise program.Error(f"give arguments={arguments!r} as a list of words, such as {shlex.split(arguments)}")
+    for name in env or {}:
+        if "=" in name:
+            raise program.Error(f"no variable of the environment can be called {name!r}: its name would end at `=`")
     python = python or sys.executable
-    words = ["--python", python, "--children", str(children), "--quiet", "--format", "json"]
+    words = [f"--python={os.fspath(python)}", f"--children={children}", "--quiet", "--format", "json"]
     words += [f"--env={name}={value}" for name, value in (env or {}).items()]
     words += ["--lines"] if lines else []
-    words += ["--timeout", str(timeout)] if timeout is not None else []
+    words += [f"--timeout={timeout}"] if timeout is not None else []
     # The text of a file says how its parameters are read, of a function only its value.
     words += [f"--set={name}={_literal(name, value, path is None)}" for name, value in parameters.items()]
     with tempfile.TemporaryDirectory(prefix="refcow-") as draft:
@@ -59,15 +66,23 @@ def measure(
         else:
             if build is not None or callable(prepare) or any(callable(one) for one in visits):
                 raise program.Error("a path has its own functions: name its visits, as in visit='epoch'")
-            file, names = os.fspath(path), [str(one) for one in visits]
+            file, names = os.fsdecode(path), [str(one) for one in visits]
+            # A file, and no option.
+            file = f"./{file}" if file.startswith("-") else file
         words += [f"--visit={one}" for one in names]
         words += [f"--prepare={prepare}"] if prepare is not None else []
-        ran = program.run(["measure", file, *words, *(["--", *arguments] if arguments else [])], cwd=folder)
+        ran = program.run(["measure", file, *words, *(["--", *map(str, arguments)] if arguments else [])], cwd=folder)
     if ran.returncode != 0:
         # Of what is said, only a machine that cannot do it at all is no fault of the caller's.
         program.require(python)
         raise program.Error(ran.stderr.strip())
-    run = Run.of(json.loads(ran.stdout))
+    run = Run.of(program.document(ran.stdout, 3))
+    for name, value in parameters.items():
+        read = run.measurements[0].parameters.get(name, value)
+        if path is not None and isinstance(value, str) and read != value:
+            raise program.Error(
+                f"{name}={value!r} was read as {read!r}, as by --set: to be given texts, let `build` have `{name}: str`"
+            )
     run.folder = folder
     return run
 
@@ -79,7 +94,7 @@ def _literal(name: str, value: Any, always: bool) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, str) and not always:
         return value
-    text = repr(value)
+    text = repr(int(value) if isinstance(value, Bytes) else value)
     try:
         same = ast.literal_eval(text) == value
     except (SyntaxError, ValueError):

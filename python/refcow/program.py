@@ -1,11 +1,13 @@
 """The program `refcow`: where it is, and what it says."""
 
+import errno
 import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
 import sys
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 
 class Error(Exception):
@@ -16,6 +18,14 @@ class Unavailable(Error):
     """It cannot be done on this machine, or with this Python, whatever is measured."""
 
 
+def hides(info: Any) -> bool:
+    """Whether pytest leaves frames of this package out, as `__tracebackhide__`: what failed is the test."""
+    return info is not None and isinstance(info.value, (Error, AssertionError))
+
+
+__tracebackhide__ = hides
+
+
 def path() -> str:
     """The program that was installed with this package, else the one on PATH."""
     if not sys.platform.startswith("linux"):
@@ -24,11 +34,14 @@ def path() -> str:
         files = importlib.metadata.files("refcow") or []
     except importlib.metadata.PackageNotFoundError:
         files = []
+    # `pip install --target` lists another place than it takes.
+    candidates = [os.path.join(os.path.dirname(os.path.dirname(__file__)), "bin", "refcow")]
     for file in files:
         if file.name == "refcow" and file.parent.name == "bin":
-            program = os.fspath(file.locate())
-            if os.access(program, os.X_OK):
-                return os.path.normpath(program)
+            candidates.append(os.fspath(file.locate()))
+    for program in candidates:
+        if os.access(program, os.X_OK):
+            return os.path.normpath(program)
     found = shutil.which("refcow")
     if found is None:
         raise Unavailable("the program refcow is neither installed with the package refcow nor on PATH")
@@ -37,15 +50,25 @@ def path() -> str:
 
 def run(words: Sequence[str], cwd: Optional[str] = None) -> "subprocess.CompletedProcess[str]":
     """What the program prints to these words, and its exit status."""
-    return subprocess.run(
-        [path(), *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="backslashreplace",
-        cwd=cwd,
-    )
+    program = path()
+    if cwd is not None and not os.path.isdir(cwd):
+        raise Error(f"{os.fspath(cwd)} is no folder, and paths were to begin there")
+    try:
+        return subprocess.run(
+            [program, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="backslashreplace",
+            cwd=cwd,
+        )
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise Error("the parameters are too long for the command line of a process: let `build` read them from a file") from None
+        raise Unavailable(f"{program} cannot be started: {error.strerror}: {error.filename}") from None
+    except ValueError as error:
+        raise Error(f"not all of {words!r} can be words of a command line: {error}") from None
 
 
 def output(words: Sequence[str], cwd: Optional[str] = None) -> str:
@@ -57,6 +80,18 @@ def output(words: Sequence[str], cwd: Optional[str] = None) -> str:
     if ran.returncode != 0:
         raise Error(ran.stderr.strip() or f"refcow ended with status {ran.returncode}")
     return ran.stdout
+
+
+def document(text: str, known: int) -> Dict[str, Any]:
+    """The JSON that it printed, if that is of the version that this package knows."""
+    try:
+        found = json.loads(text)
+        version = found["schema_version"]
+    except (KeyError, TypeError, ValueError):
+        raise Error(f"{path()} is another program of that name, or broken: it printed no JSON of refcow") from None
+    if version != known:
+        raise Error(f"{path()} writes schema_version {version}, and this package reads {known}: install both from one wheel")
+    return dict(found)
 
 
 def require(python: str) -> None:

@@ -3,13 +3,19 @@
 A test that cannot be measured on a machine is skipped there, with refcow's reason, or fails with --refcow-strict.
 """
 
+# Types of pytest's that older versions have under other names are not looked up.
+from __future__ import annotations
+
+import hashlib
 import os
 import re
 from typing import Any, Generator, List, NoReturn, Optional
+from weakref import WeakKeyDictionary
 
 import pytest
 
 import refcow as package
+from refcow.program import hides as __tracebackhide__  # noqa: F401
 from refcow.program import output
 
 
@@ -22,6 +28,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--refcow-update", action="store_true", help="write the baselines of assert_not_worse_than, in place of comparing"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    place = reports(config)
+    if place is not None:
+        try:
+            os.makedirs(place, exist_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(f"--refcow-report: {place} is no folder to write to: {error.strerror}") from None
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise pytest.UsageError(f"--refcow-report: you may not write to {place}")
+
+
+def reports(config: pytest.Config) -> Optional[str]:
+    """The folder for reports."""
+    place = config.getoption("refcow_report")
+    return None if place is None else os.path.join(config.invocation_params.dir, place)
+
+
+def folder(test: str) -> str:
+    """The name of a test's report: one of its own, whatever the test is called."""
+    name = re.sub(r"[^\w.]+", "-", test).strip("-")
+    head, _, parameters = test.partition("[")
+    # Of other signs not each can be seen in the name.
+    if len(name) > 100 or re.search(r"[^\w./:]", head) or re.search(r"[^\w.]", parameters[:-1]):
+        name = f"{name[:100]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+    return name
 
 
 class Refcow:
@@ -48,9 +81,9 @@ class Refcow:
             self._unavailable(error)
         run.updates_baselines = bool(self._config.getoption("refcow_update"))
         self.runs.append(run)
-        place = self._config.getoption("refcow_report")
+        place = reports(self._config)
         if place is not None:
-            self._report(run, os.path.join(self._config.invocation_params.dir, place))
+            self._report(run, os.path.join(place, folder(self._test)))
         return run
 
     def tree(self, pid: Optional[int] = None) -> package.Tree:
@@ -66,26 +99,33 @@ class Refcow:
         pytest.skip(str(error))
 
     def _report(self, run: package.Run, place: str) -> None:
-        name = re.sub(r"[^\w.-]+", "-", self._test).strip("-")
         number = len(self.runs)
-        folder = os.path.join(place, name if number == 1 else f"{name}-{number}")
-        os.makedirs(place, exist_ok=True)
         with run._file() as document:
-            output(["report", document, "--output", folder])
+            output(["report", document, "--output", place if number == 1 else f"{place}-{number}"])
 
 
 @pytest.fixture
 def refcow(request: pytest.FixtureRequest) -> Refcow:
     """Measures which memory forked workers copy: `refcow.measure("loader.py:epoch")`."""
-    return Refcow(request.config, request.node.nodeid)
+    made = FIXTURES[request.node] = Refcow(request.config, request.node.nodeid)
+    return made
+
+
+FIXTURES: WeakKeyDictionary[Any, Refcow] = WeakKeyDictionary()
+"""Of each test that has one, however it came by it."""
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Generator[None, Any, None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     outcome = yield
     report = outcome.get_result()
-    fixture = getattr(item, "funcargs", {}).get("refcow")
-    if report.when == "call" and report.failed and isinstance(fixture, Refcow):
-        for number, run in enumerate(fixture.runs, 1):
-            title = "refcow" if len(fixture.runs) == 1 else f"refcow, run {number}"
-            report.sections.append((title, str(run)))
+    if report.failed and item in FIXTURES:
+        # Once: what is taken down may fail, too.
+        runs = FIXTURES.pop(item).runs
+        for number, run in enumerate(runs, 1):
+            title = "refcow" if len(runs) == 1 else f"refcow, run {number}"
+            try:
+                text = str(run)
+            except package.Error as error:
+                text = str(error)
+            report.sections.append((title, text))

@@ -27,3 +27,10 @@ class Loader:
     @staticmethod
     def read(rows):
         return visit_epoch(rows)
+
+    @classmethod
+    def of_class(cls):
+        return cls.make()
+
+    def of_object(self):
+        return self.make()

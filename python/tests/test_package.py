@@ -130,46 +130,6 @@ def test_the_environment_that_refcow_is_in_is_measured_with_its_packages(tmp_pat
     assert os.path.dirname(python["executable"]) == folder
 
 
-def nested():
-    def make():
-        return []
-
-    return make
-
-
-class Callable:
-    def __call__(self):
-        return []
-
-
-@pytest.mark.parametrize(
-    "build, why",
-    [
-        (lambda: [], "is a lambda, which a fresh process cannot import"),
-        (nested(), "is a function in a function, which a fresh process cannot import"),
-        (Callable(), "has no module and name to import it by"),
-    ],
-)
-def test_what_cannot_be_imported_is_refused(build, why):
-    with pytest.raises(refcow.Error, match=why):
-        refcow.measure(build=build, visit=loader.visit_epoch)
-
-
-def test_a_function_whose_name_means_another_by_now_is_refused(monkeypatch):
-    build = loader.build
-    monkeypatch.setattr(loader, "build", nested())
-    with pytest.raises(refcow.Error, match="importing that name from loader gives something else"):
-        refcow.measure(build=build, visit=loader.visit_epoch)
-
-
-def test_a_function_of_a_script_is_refused(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text("import refcow\ndef make(): return []\ndef look(x): return x\nrefcow.measure(build=make, visit=look)\n")
-    ran = subprocess.run([sys.executable, str(script)], stderr=subprocess.PIPE, encoding="utf-8")
-    assert ran.returncode == 1
-    assert "build=make is a function of the script that runs" in ran.stderr
-
-
 @pytest.mark.parametrize(
     "options, why",
     [
@@ -180,6 +140,8 @@ def test_a_function_of_a_script_is_refused(tmp_path):
         ({"path": HERE / "loader.py", "build": loader.build}, "a path has its own functions"),
         ({"path": HERE / "loader.py", "visit": loader.visit_epoch}, "a path has its own functions"),
         ({"path": HERE / "loader.py", "rows": object()}, "refcow hands parameters to another process as Python literals"),
+        ({"path": HERE / "loader.py", "visit": "one", "rows": "5"}, "rows='5' was read as 5(.|\n)*let `build` have `rows: str`"),
+        ({"path": HERE / "loader.py", "env": {"A=B": "C"}}, "can be called 'A=B'"),
         ({"path": HERE / "loader.py", "row": 5}, "has no parameter `row`(.|\n)*did you mean `rows`"),
         ({"path": HERE / "no.py"}, "no.py"),
     ],
@@ -208,6 +170,15 @@ def test_a_run_that_copies_more_than_its_baseline_fails(tmp_path):
         large.assert_not_worse_than(place)
     large.save(place)
     small.assert_not_worse_than(place)
+
+
+def test_a_run_that_cannot_be_saved_leaves_nothing_behind(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "file" / "run.json"):
+        with pytest.raises(refcow.Error, match="cannot be saved as .*(Is a directory|File exists)"):
+            canned({"copied": 10}).save(place)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}.*"))
 
 
 def test_what_is_no_baseline_is_said(tmp_path):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from refcow import pytest_plugin
+
 MODULE = """
 def build(rows=20_000):
     return [(row,) for row in range(rows)]
@@ -35,8 +37,25 @@ def test_what_shares_passes(project):
     run(project).assert_outcomes(passed=1)
 
 
-def test_a_failure_shows_the_table_and_the_sentence(project):
-    project.makepyfile(TEST.format(visit="read"))
+# As fixtures come to a class of unittest.
+UNITTEST = """
+import unittest
+import pytest
+
+class TestWorkers(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def with_refcow(self, request):
+        self.refcow = request.getfixturevalue("refcow")
+
+    def test_share(self):
+        run = self.refcow.measure("rows.py:{visit}", rows=20_000)
+        assert run.copied < self.refcow.KiB(100)
+"""
+
+
+@pytest.mark.parametrize("test", [TEST, UNITTEST])
+def test_a_failure_shows_the_table_and_the_sentence(project, test):
+    project.makepyfile(test.format(visit="read"))
     result = run(project)
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines(
@@ -121,4 +140,40 @@ def test_bad_input_is_a_failure_and_never_skipped(project):
     project.makepyfile(TEST.format(visit="raed"))
     result = run(project)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *did you mean*"])
+    result.stdout.fnmatch_lines([">*refcow.measure(*", "E *did you mean*"])
+    # What failed is the test, and not the package.
+    result.stdout.no_fnmatch_line("*/refcow/*.py:*")
+
+
+def test_a_table_that_cannot_be_shown_hides_no_failure(project):
+    project.makepyfile(
+        """
+        import refcow.program
+
+        def test_alone(refcow, monkeypatch):
+            refcow.measure("rows.py:nothing", rows=10)
+            monkeypatch.setattr("refcow.program.path", no_program)
+            assert 1 == 2
+
+        def no_program():
+            raise refcow.program.Unavailable("the program is gone")
+        """
+    )
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *assert 1 == 2", "*- refcow -*", "the program is gone"])
+
+
+def test_a_place_for_reports_that_is_none_is_said_before_anything_is_measured(project):
+    project.makepyfile(TEST.format(visit="nothing"))
+    result = run(project, "--refcow-report", "rows.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --refcow-report: *rows.py is no folder to write to: File exists"])
+
+
+def test_each_test_has_a_report_of_its_own():
+    assert pytest_plugin.folder("in/test_a.py::TestX::test_b[one]") == "in-test_a.py-TestX-test_b-one"
+    alike = [f"test_a.py::test_b[{name}]" for name in ("a b", "a-b", "a/b", "a::b", "ü", "x" * 300)]
+    names = {pytest_plugin.folder(name) for name in alike}
+    assert len(names) == len(alike)
+    assert all(len(name) < 120 for name in names)
