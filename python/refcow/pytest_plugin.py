@@ -72,6 +72,10 @@ class Refcow:
         self._test = test
         self.runs: List[package.Run] = []
 
+    def __repr__(self) -> str:
+        # As tests name it.
+        return "refcow"
+
     def measure(self, *words: Any, **options: Any) -> package.Run:
         """`refcow.measure`. Paths begin at pytest's rootdir."""
         options.setdefault("folder", str(self._config.rootpath))

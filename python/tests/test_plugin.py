@@ -1,5 +1,8 @@
 """The plugin, in a pytest of its own: what a test that fails shows, and when one is skipped."""
 
+import subprocess
+import sys
+
 import pytest
 
 from refcow import pytest_plugin
@@ -62,6 +65,8 @@ def test_a_failure_shows_the_table_and_the_sentence(project, test):
         [
             r"E +(AssertionError: )?assert [\d.]+ [KM]iB < 100 KiB",
             r"E +\+ +where [\d.]+ [KM]iB = <Run of rows/read, CPython \d\.\d+\.\d+\S*>.copied",
+            r"E +\+ +and +100 KiB = <function KiB at .*",
+            r"E +\+ +where <function KiB at .*> = refcow.KiB",
             r"-+ refcow -+",
             r"rows, shared by fork.*",
             r"each worker +read",
@@ -169,6 +174,12 @@ def test_a_place_for_reports_that_is_none_is_said_before_anything_is_measured(pr
     result = run(project, "--refcow-report", "rows.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --refcow-report: *rows.py is no folder to write to: File exists"])
+
+
+def test_a_pytest_without_names_for_its_types_takes_the_plugin():
+    # Before pytest 7 it has none, and would not start at all beside a plugin that looks one up.
+    forget = "import pytest\nfor name in 'CallInfo', 'Config', 'FixtureRequest', 'Item', 'Parser': delattr(pytest, name)\n"
+    subprocess.run([sys.executable, "-c", f"{forget}import refcow.pytest_plugin"], check=True)
 
 
 def test_each_test_has_a_report_of_its_own():
