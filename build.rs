@@ -16,8 +16,9 @@ const SOURCES: [&str; 5] = [
 fn main() {
     // A binary to cargo, so that `cargo install` puts it beside refcow, as it does with no library.
     for argument in [
+        // rustc asks for a program. Asked for both, GNU's linker makes one, whose symbols may not stay open, and zig's nothing.
+        "-no-pie",
         "-shared",
-        "-Wl,--unresolved-symbols=ignore-in-object-files",
         // Of a library's objects only those are linked that hold what somebody asks for, and this the loader asks for later.
         "-Wl,-u,__libc_start_main",
     ] {

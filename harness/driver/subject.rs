@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::channel::{Channel, Silence};
 use super::error::{DriverError, out_of_turn};
@@ -71,7 +71,8 @@ impl Subject {
             ours.push(Channel::new(our_end));
             theirs.push(OwnedFd::from(their_end));
         }
-        let map = memfd_create("refcow-map", MFdFlags::MFD_CLOEXEC)
+        // Not by the C library, whose oldest have no such function.
+        let map = memfd_create("refcow-map", MemfdFlags::CLOEXEC)
             .map(File::from)
             .map_err(|errno| DriverError::Descriptors(errno.into()))?;
         map.set_len(ASKED_BYTES).map_err(fail)?;

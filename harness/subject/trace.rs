@@ -21,12 +21,12 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
 use std::ptr::null_mut;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::time::{ClockId, clock_gettime};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use refcow_protocol::{Interval, LineIntervals, OwnFiles, PythonLine};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::handed;
 use faults::FaultProbe;
@@ -156,7 +156,7 @@ impl Trace {
     /// In the child, all that a visit does of this but the visit.
     pub(crate) fn rehearse(&self, py: Python<'_>) -> PyResult<()> {
         let log =
-            memfd_create("refcow-lines", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from)?;
+            memfd_create("refcow-lines", MemfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let log = handed::above(log)?;
         STATE.with(|state| {
             // There is one rehearsal in a process.
