@@ -11,7 +11,7 @@ use super::line_of::LineOf;
 use super::python::LivePython;
 use super::tracer::TracerSaid;
 use crate::observe::frames::{RemoteFrames, RunningAt};
-use crate::observe::{Fault, LiveMemory};
+use crate::observe::{self, Fault, LiveMemory};
 
 /// How lines are wanted.
 #[derive(Clone, Debug)]
@@ -186,8 +186,10 @@ pub(super) fn begun(python: &LivePython, pid: i32) -> Result<Option<(u8, u64)>, 
     let (Some(minor), Some(runtime)) = (python.minor, python.runtime(pid)) else {
         return Err("the interpreter's file does not say where its frames are".to_owned());
     };
-    let Ok(mut memory) = LiveMemory::open(pid) else {
-        return Ok(None);
+    let mut memory = match LiveMemory::open(pid) {
+        Ok(memory) => memory,
+        Err(observe::Error::Gone { .. }) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
     };
     let mut read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
     let nobody = Box::new(|_: &str| false);

@@ -121,6 +121,23 @@ pub fn look(tree: &FamilyTree, with_map: bool) -> Result<Look, observe::Error> {
     Ok(look)
 }
 
+/// How many anonymous pages all members have, each once; `None`: the kernel does not tell. Who wrote each is not asked, which takes a call
+/// for each page that is not shared.
+///
+/// # Errors
+/// As [`look`].
+pub fn distinct(tree: &FamilyTree) -> Result<Option<u64>, observe::Error> {
+    let members = tree.members.iter();
+    let opened: Result<Vec<Pagemap>, _> = members.map(|member| Pagemap::open(member.pid)).collect();
+    let opened = opened?;
+    let mut sweep = Sweep::new(tree, &opened, None)?;
+    if !sweep.look.with_frames {
+        return proportional(tree);
+    }
+    sweep.all()?;
+    Ok(sweep.look.distinct)
+}
+
 /// Anonymous pages of all members by PSS (`Pss_Anon` of smaps_rollup, Linux 5.3): the sum of their parts of each.
 fn proportional(tree: &FamilyTree) -> Result<Option<u64>, observe::Error> {
     let mut bytes = 0;

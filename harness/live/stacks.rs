@@ -12,7 +12,7 @@ use super::line_of::LineOf;
 use super::lines::begun;
 use super::own::is_own_among;
 use super::python::LivePython;
-use crate::observe::frames::{NoLine, RemoteFrames, Way};
+use crate::observe::frames::{Interpreter, NoLine, RemoteFrames, Way};
 use crate::observe::{LiveMemory, Stack, StackNumber};
 
 /// What is known of the code of each tree.
@@ -22,7 +22,7 @@ pub struct Stacks {
     pub one_in: u64,
     own: Arc<Vec<PathBuf>>,
     /// By the first process of each tree.
-    frames: HashMap<usize, RemoteFrames>,
+    frames: HashMap<usize, (Interpreter, RemoteFrames)>,
     /// Why the frames of a tree cannot be read.
     pub missing: BTreeMap<usize, String>,
     /// Of the records that were taken up last.
@@ -43,24 +43,32 @@ impl Stacks {
         }
     }
 
-    /// What leads to the frames of a tree, once one of its processes has an interpreter that has begun; `None`: not yet, or it was told already.
-    pub fn way(&mut self, root: usize, python: &LivePython, pid: i32) -> Option<Way> {
-        if self.frames.contains_key(&root) || self.missing.contains_key(&root) {
-            return None;
-        }
+    /// Whether it is known where a tree has its frames, or why not.
+    pub fn knows(&self, root: usize) -> bool {
+        self.frames.contains_key(&root) || self.missing.contains_key(&root)
+    }
+
+    /// What leads to the frames of a tree, once one of its processes has an interpreter that has begun; `None`: not yet.
+    pub fn way(
+        &mut self,
+        root: usize,
+        python: &LivePython,
+        pid: i32,
+    ) -> Option<(Interpreter, Way)> {
         let made = begun(python, pid).map(|begun| {
             let (minor, runtime) = begun?;
             let mut memory = LiveMemory::open(pid).ok()?;
             let mut read = |address: u64, buffer: &mut [u8]| memory.read(address, buffer);
             let is_own = is_own_among(Arc::clone(&self.own));
-            RemoteFrames::new(minor, runtime, is_own, &mut read).ok()
+            let frames = RemoteFrames::new(minor, runtime, is_own, &mut read).ok()?;
+            Some((Interpreter { minor, runtime }, frames))
         });
         match made {
             Ok(frames) => {
-                let frames = frames?;
+                let (of, frames) = frames?;
                 let way = frames.way();
-                self.frames.insert(root, frames);
-                Some(way)
+                self.frames.insert(root, (of, frames));
+                Some((of, way))
             }
             Err(why) => {
                 self.missing.insert(root, why);
@@ -79,7 +87,8 @@ impl Stacks {
     pub fn line(&mut self, stack: (StackNumber, &Stack), root: usize, pids: [i32; 3]) -> LineOf {
         let (number, stack) = stack;
         // Of another tree's interpreter it has no frames: what was found is not that.
-        let Some(frames) = self.frames.get_mut(&root).filter(|_| stack.root == root) else {
+        let known = self.frames.get_mut(&root);
+        let Some((_, frames)) = known.filter(|(of, _)| stack.of == *of) else {
             return LineOf::NotLooked;
         };
         if let Some(line) = self.lines.get(&(number, pids[0])) {

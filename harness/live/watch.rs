@@ -349,12 +349,12 @@ impl Watch {
     }
 
     fn take(&mut self, incident: &Incident) -> Option<MadePage> {
-        if let Happened::InterpreterEnds { root: of } = incident.what {
-            // Of another tree: it has something else there.
+        if let Happened::InterpreterEnds { of } = incident.what {
             let place = self.recording.place_of(incident.process)?;
-            if root(&self.recording, place) != of {
-                return None;
-            }
+            let root = root(&self.recording, place);
+            // That of another tree: this one has something else there.
+            let own = self.endings.iter().find(|one| one.root == root);
+            own.filter(|own| own.of == Some(of))?;
         }
         let written = self.recording.take(incident);
         // What the process does before it becomes the program is refcow's doing.

@@ -5,6 +5,8 @@ use nix::unistd::geteuid;
 
 use crate::observe::{CAP_SYS_PTRACE, FrameFlags, RecordedBy, TreeRecorder, has_capability};
 
+use crate::observe::frames::Interpreter;
+
 use super::finding::{Availability, Finding};
 use super::kernel::read;
 use super::sample::Sample;
@@ -99,7 +101,7 @@ fn program(without: Option<&str>) -> Finding {
             "lines without threads that stand still, and some speed of what is recorded",
             match geteuid().is_root() {
                 true => {
-                    "Linux 5.17 or newer on x86-64; a container needs --cap-add BPF --cap-add PERFMON and --pid host"
+                    "Linux 5.17 or newer on x86-64; a container needs --cap-add BPF, PERFMON and SYS_PTRACE, and --pid host"
                 }
                 false => "run as root, with Linux 5.17 or newer on x86-64",
             },
@@ -111,7 +113,11 @@ fn shutdown(recorder: &mut TreeRecorder, own: i32) -> Finding {
     let name = "running programs: shutdown";
     let place = 0_u64;
     let is_by_program = recorder.without_program().is_none();
-    match recorder.watch_place(0, own, (&raw const place).addr() as u64) {
+    let of = Interpreter {
+        minor: 0,
+        runtime: 0,
+    };
+    match recorder.watch_place(of, own, (&raw const place).addr() as u64) {
         Ok(()) if is_by_program => Finding::good(name, "told apart from work (the BPF program)"),
         Ok(()) => Finding::good(name, "told apart from work (a watchpoint of the processor)"),
         Err(error) => Finding::less(

@@ -68,6 +68,15 @@ pub struct RemoteFrames {
     states: HashMap<i32, u64>,
 }
 
+/// Which interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interpreter {
+    /// CPython 3.`minor`.
+    pub minor: u8,
+    /// The address of `_PyRuntime`.
+    pub runtime: u64,
+}
+
 /// What leads to a thread's frames, for whoever goes there on a way of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {

@@ -3,6 +3,7 @@
 use super::{Watch, members_of, now, root};
 use crate::live::ending::{self, Ending, ending};
 use crate::live::python::{LivePython, python_of};
+use crate::observe::frames::Interpreter;
 
 /// So many ticks long a new program is asked in each of them which Python it runs.
 const OFTEN: u32 = 40;
@@ -14,8 +15,8 @@ pub(super) type PythonAsked = (usize, Option<LivePython>, u32, u32, u32);
 #[derive(Debug)]
 pub(super) struct Endings {
     pub(super) root: usize,
-    /// Where `_PyRuntime` is.
-    runtime: Option<u64>,
+    /// Once it is known.
+    pub(super) of: Option<Interpreter>,
     pub(super) is: Ending,
 }
 
@@ -44,12 +45,16 @@ impl Watch {
                 };
             }
         }
+        self.keep_interpreters();
         if let Some(stacks) = &mut self.stacks {
             for (root, python, ..) in &self.pythons {
+                let Some(python) = python.as_ref().filter(|_| !stacks.knows(*root)) else {
+                    continue;
+                };
                 let members = members_of(&self.recording, *root);
-                if let (Some(python), Some(pid)) = (python, members.first())
-                    && let Some(way) = stacks.way(*root, python, *pid)
-                    && let Err(why) = self.recorder.look_at_frames(*root, &way)
+                if let Some(pid) = members.first()
+                    && let Some((of, way)) = stacks.way(*root, python, *pid)
+                    && let Err(why) = self.recorder.look_at_frames(of, &way)
                 {
                     stacks.missing.insert(*root, why.to_string());
                 }
@@ -66,6 +71,19 @@ impl Watch {
         }
     }
 
+    /// Of many interpreters those are forgotten whose processes have all ended: there is room for so many at a time.
+    fn keep_interpreters(&mut self) {
+        const MANY: usize = 8;
+        if self.recorder.interpreters() <= MANY {
+            return;
+        }
+        let endings = self.endings.iter();
+        let living = endings.filter(|one| !members_of(&self.recording, one.root).is_empty());
+        let living: Vec<Interpreter> = living.filter_map(|one| one.of).collect();
+        // If it is not taken, there is no room: it is told of where that is missing.
+        let _ = self.recorder.keep_interpreters(&living);
+    }
+
     /// Has it recorded when the interpreter of a process ends, for all members of each tree that runs Python.
     pub(super) fn watch_endings(&mut self) {
         for (root, python, ..) in &self.pythons {
@@ -74,7 +92,7 @@ impl Watch {
             let place = place.unwrap_or_else(|| {
                 self.endings.push(Endings {
                     root: *root,
-                    runtime: None,
+                    of: None,
                     is: Ending::NotReady,
                 });
                 self.endings.len() - 1
@@ -93,23 +111,22 @@ impl Watch {
                 continue;
             };
             let first = self.recording.members[*first].member.pid;
-            watched.runtime = watched.runtime.or_else(|| python.runtime(first));
-            let Some(runtime) = watched.runtime else {
+            let found = || python.minor.zip(python.runtime(first));
+            let found = || found().map(|(minor, runtime)| Interpreter { minor, runtime });
+            watched.of = watched.of.or_else(found);
+            let Some(of) = watched.of else {
                 continue;
             };
-            watched.is = ending(first, python, runtime);
+            watched.is = ending(first, python, of.runtime);
             let Ending::At(address) = watched.is else {
                 continue;
             };
             for place in living {
                 let member = &mut self.recording.members[place];
                 let pid = member.member.pid;
-                match self.recorder.watch_place(*root, pid, address) {
+                match self.recorder.watch_place(of, pid, address) {
                     Err(error) if error.raw_os_error() != Some(nix::libc::ESRCH) => {
-                        watched.is = Ending::Unseen(match self.recorder.without_program() {
-                            Some(_) => "the processor has no watchpoint free",
-                            None => "refcow looks into 16 trees at most",
-                        });
+                        watched.is = Ending::Unseen("the processor has no watchpoint free");
                         break;
                     }
                     _ => {
@@ -129,10 +146,15 @@ impl Watch {
         let root = root(&self.recording, place);
         let watched = self.endings.iter().find(|one| one.root == root);
         let member = &mut self.recording.members[place];
-        if let (Some(Ending::At(address)), None) =
-            (watched.map(|one| &one.is), member.watched_since)
-            && self.recorder.watch_place(root, pid, *address).is_ok()
-        {
+        let Some(Endings {
+            of: Some(of),
+            is: Ending::At(address),
+            ..
+        }) = watched
+        else {
+            return;
+        };
+        if member.watched_since.is_none() && self.recorder.watch_place(*of, pid, *address).is_ok() {
             member.watched_since = Some(now());
             member.watch_ending(ending::is_ending(pid, *address));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Watch, living};
-use crate::live::look::look;
+use crate::live::look::distinct;
 use crate::live::recording::Deed;
 use crate::live::tree::FamilyTree;
 use crate::observe::page_size;
@@ -111,8 +111,8 @@ impl Watch {
     fn memory(&mut self) -> Option<u64> {
         let start = processor_time();
         let looks = living(&self.recording).into_iter().map(|(_, family)| {
-            let look = look(&FamilyTree::of(family), false).ok()?;
-            Some(look.distinct? * page_size())
+            let pages = distinct(&FamilyTree::of(family)).ok()??;
+            Some(pages * page_size())
         });
         let sum = looks.sum();
         self.looked = (Instant::now(), processor_time().saturating_sub(start));

@@ -24,6 +24,8 @@ pub(crate) struct Ring {
 
 /// Before each record: its length, and where it belongs.
 const HEADER: usize = 8;
+/// So often a record that is being written is looked at anew.
+const MOST_WAITS: u32 = 10_000;
 /// `BPF_RINGBUF_BUSY_BIT` and `BPF_RINGBUF_DISCARD_BIT`.
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
@@ -53,15 +55,23 @@ impl Ring {
         &self.map
     }
 
-    /// Takes up the records that are there, in the order in which they were begun.
+    /// Takes up the records that were begun before now, in that order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(&[u8])) {
         let (written, taken) = (self.written.counter(), self.taken.counter());
         let mut at = taken.load(Ordering::Relaxed);
-        while at < written.load(Ordering::Acquire) {
+        let end = written.load(Ordering::Acquire);
+        let mut waits = 0;
+        while at < end {
             let place = page_size() as usize + at as usize % self.bytes;
             let length = self.written.half(place).load(Ordering::Acquire);
             if length & BUSY != 0 {
-                break;
+                // Another processor is about to finish it, unless it has been taken away from this machine.
+                waits += 1;
+                if waits > MOST_WAITS {
+                    break;
+                }
+                std::thread::yield_now();
+                continue;
             }
             let bytes = (length & !DISCARDED) as usize;
             if length & DISCARDED == 0 {

@@ -2,6 +2,8 @@
 
 use perf_event::Record;
 
+use crate::frames::Interpreter;
+
 use super::records::{Fault, PERF_RECORD_SAMPLE, bytes, decode};
 
 /// What happened.
@@ -20,10 +22,10 @@ pub enum Happened {
     Ended,
     /// It wrote to the place that is watched.
     WrotePlace,
-    /// An interpreter ends where those of a tree do.
+    /// An interpreter ends that is at this place, if that is the process's own.
     InterpreterEnds {
-        /// The first process of that tree.
-        root: usize,
+        /// Which.
+        of: Interpreter,
     },
 }
 

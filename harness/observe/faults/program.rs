@@ -14,9 +14,9 @@ use procfs::process::Process;
 use super::incident::{Happened, Incident};
 use super::records::{Fault, StackNumber};
 use crate::bpf::{Kind, Map, MapKind, Program, Ring, thread_pointer_place};
-use crate::frames::{NoLine, Way};
+use crate::frames::{Interpreter, NoLine, Way};
 
-use instructions::{MOST_TREES, Parts, SCRATCH, TOLD, TREE, of_tree};
+use instructions::{MOST_TREES, Parts, SCRATCH, TOLD, TREE, TREES, of_tree};
 use record::Record;
 
 mod instructions;
@@ -27,8 +27,8 @@ mod tests;
 /// What a thread ran.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stack {
-    /// The first process of its tree.
-    pub root: usize,
+    /// Whose frames these are.
+    pub of: Interpreter,
     /// Codes and places in them, the innermost first.
     pub frames: Result<Vec<(u64, u64)>, NoLine>,
 }
@@ -39,8 +39,10 @@ pub(super) struct FaultProgram {
     told: Map,
     ring: Ring,
     words: Vec<u64>,
-    /// The first process of each tree that it was told of.
-    roots: Vec<usize>,
+    /// The interpreters that it looks into, each at its place. Several trees may have one at the same addresses.
+    interpreters: Vec<Option<Interpreter>>,
+    /// Places that records may still mean which have not been taken up.
+    resting: Vec<usize>,
     /// Which interpreters were seen to end, by process.
     ending: HashMap<i32, u64>,
     stacks: Vec<Stack>,
@@ -68,7 +70,7 @@ impl FaultProgram {
             told: &told,
             scratch: &scratch,
             ring: ring.map(),
-            wake: i32::try_from(bytes / 4).map_err(io::Error::other)?,
+            enough: i32::try_from(bytes / 2).map_err(io::Error::other)?,
             thread_pointer,
         };
         let program = Program::load(Kind::Event, parts.program())?;
@@ -80,7 +82,8 @@ impl FaultProgram {
             told,
             ring,
             words,
-            roots: Vec::new(),
+            interpreters: Vec::new(),
+            resting: Vec::new(),
             ending: HashMap::new(),
             stacks: Vec::new(),
             numbers: HashMap::new(),
@@ -93,37 +96,54 @@ impl FaultProgram {
         self.program.attach(event)
     }
 
-    /// What is readable when there is much to take up.
-    pub(super) fn ring(&self) -> &Ring {
-        &self.ring
-    }
-
     /// What a thread ran; until [`Self::forget`].
     pub(super) fn stack(&self, number: StackNumber) -> Option<&Stack> {
         self.stacks.get(number.0 as usize)
     }
 
-    /// No stack has a number any more.
-    pub(super) fn forget(&mut self) {
-        self.stacks.clear();
+    /// No stack has a number any more, but for those of these incidents, which get others.
+    pub(super) fn forget(&mut self, but: &mut [Incident]) {
+        let before = std::mem::take(&mut self.stacks);
         self.numbers.clear();
+        for incident in but {
+            if let Happened::Fault(fault) = &mut incident.what {
+                let stack = fault.stack.and_then(|number| before.get(number.0 as usize));
+                fault.stack =
+                    stack.map(|stack| number(&mut self.stacks, &mut self.numbers, stack.clone()));
+            }
+        }
     }
 
-    /// Has it seen when an interpreter of a tree ends.
-    pub(super) fn tell_ending(&mut self, root: usize, address: u64) -> io::Result<()> {
-        self.tell(root, &[(of_tree::ENDING, address)])
+    /// Has it seen when an interpreter ends.
+    pub(super) fn tell_ending(&mut self, of: Interpreter, address: u64) -> io::Result<()> {
+        self.tell(of, &[(of_tree::ENDING, address)])
     }
 
-    /// Has it look at the frames of a tree.
-    pub(super) fn tell_frames(&mut self, root: usize, way: &Way) -> io::Result<()> {
+    /// Looks into no other interpreters any more.
+    pub(super) fn keep(&mut self, living: &[Interpreter]) -> io::Result<()> {
+        for (place, of) in self.interpreters.iter_mut().enumerate() {
+            if of.take_if(|of| !living.contains(of)).is_some() {
+                self.words[TREES + place * TREE..][..TREE].fill(0);
+                self.resting.push(place);
+            }
+        }
+        self.told.write(&self.words)
+    }
+
+    /// How many it looks into.
+    pub(super) fn interpreters(&self) -> usize {
+        self.interpreters.iter().flatten().count()
+    }
+
+    /// Has it look at the frames of an interpreter's threads.
+    pub(super) fn tell_frames(&mut self, of: Interpreter, way: &Way) -> io::Result<()> {
         let frame = [way.previous, way.code, way.place]
             .into_iter()
             .chain(way.owner);
         let perhaps = |offset: Option<u64>| offset.map_or(0, |offset| offset + 1);
         self.tell(
-            root,
+            of,
             &[
-                (of_tree::FIRST, way.first_interpreter),
                 (of_tree::THREADS, way.threads),
                 (of_tree::NEXT_INTERPRETER, way.next_interpreter),
                 (of_tree::NEXT_THREAD, way.next_thread),
@@ -137,20 +157,35 @@ impl FaultProgram {
                 (of_tree::MASK, way.code_mask),
                 (of_tree::LENGTH, frame.max().unwrap_or(0) + 8),
             ],
-        )
+        )?;
+        // From here on it looks there, while the kernel is still copying what it is told.
+        self.tell(of, &[(of_tree::FIRST, way.first_interpreter)])
     }
 
-    fn tell(&mut self, root: usize, fields: &[(i16, u64)]) -> io::Result<()> {
-        let known = self.roots.iter().position(|one| *one == root);
-        let tree = known.unwrap_or(self.roots.len());
-        if tree >= MOST_TREES {
-            return Err(io::Error::other("refcow looks into 16 trees at most"));
-        }
+    fn tell(&mut self, of: Interpreter, fields: &[(i16, u64)]) -> io::Result<()> {
+        let mut all = self.interpreters.iter();
+        let known = all.position(|one| *one == Some(of));
+        let free = || {
+            let mut all = 0..MOST_TREES;
+            all.find(|place| {
+                let is_taken = self.interpreters.get(*place).is_some_and(Option::is_some);
+                !is_taken && !self.resting.contains(place)
+            })
+        };
+        let place = known.or_else(free);
+        let place = place.ok_or_else(|| io::Error::other("refcow looks into 16 at a time"))?;
         if known.is_none() {
-            self.roots.push(root);
+            if place == self.interpreters.len() {
+                self.interpreters.push(None);
+            }
+            self.interpreters[place] = Some(of);
+            self.words[1] = self.interpreters.len() as u64;
+            for ending in self.ending.values_mut() {
+                *ending &= !(1 << place);
+            }
         }
         for (at, value) in fields {
-            self.words[1 + tree * TREE + *at as usize / 8] = *value;
+            self.words[TREES + place * TREE + *at as usize / 8] = *value;
         }
         self.told.write(&self.words)
     }
@@ -160,7 +195,7 @@ impl FaultProgram {
         let mut records = 0;
         let Self {
             ring,
-            roots,
+            interpreters,
             ending,
             stacks,
             numbers,
@@ -174,21 +209,19 @@ impl FaultProgram {
             let before = ending.entry(record.process).or_default();
             let new = record.ending & !*before;
             *before |= new;
-            for (tree, root) in roots.iter().enumerate() {
-                if new >> tree & 1 == 1 {
+            for (place, of) in interpreters.iter().enumerate() {
+                if let Some(of) = *of
+                    && new >> place & 1 == 1
+                {
                     incidents.push(Incident {
                         time: record.time,
                         process: record.process,
-                        what: Happened::InterpreterEnds { root: *root },
+                        what: Happened::InterpreterEnds { of },
                     });
                 }
             }
-            let stack = record.stack(roots).map(|stack| {
-                *numbers.entry(stack).or_insert_with_key(|stack| {
-                    stacks.push(stack.clone());
-                    StackNumber(stacks.len() as u32 - 1)
-                })
-            });
+            let stack = record.stack(interpreters);
+            let stack = stack.map(|stack| number(stacks, numbers, stack));
             let fault = Fault {
                 address: record.address,
                 instruction: record.instruction,
@@ -202,6 +235,7 @@ impl FaultProgram {
                 what: Happened::Fault(fault),
             });
         });
+        self.resting.clear();
         records
     }
 
@@ -209,6 +243,18 @@ impl FaultProgram {
     pub(super) fn ended(&mut self, process: i32) {
         self.ending.remove(&process);
     }
+}
+
+/// The number of a stack.
+fn number(
+    stacks: &mut Vec<Stack>,
+    numbers: &mut HashMap<Stack, StackNumber>,
+    stack: Stack,
+) -> StackNumber {
+    *numbers.entry(stack).or_insert_with_key(|stack| {
+        stacks.push(stack.clone());
+        StackNumber(stacks.len() as u32 - 1)
+    })
 }
 
 /// Whether the numbers of processes that the kernel has are those that this process knows.

@@ -22,7 +22,7 @@ use super::incident::{Happened, Incident, incident};
 use super::program::{FaultProgram, Stack};
 use super::records::StackNumber;
 use super::rings::{LEAST_BYTES, online_processors, page_bytes, ring_bytes};
-use crate::frames::Way;
+use crate::frames::{Interpreter, Way};
 
 /// What writes records of page faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct TreeRecorder {
 }
 
 /// Memory for the records of the program, in bytes.
-const PROGRAM_BYTES: usize = 16 << 20;
+const PROGRAM_BYTES: usize = 8 << 20;
 
 /// And for the rest on each processor, then: forks and ends.
 const TASKS_BYTES: usize = 256 << 10;
@@ -75,7 +75,9 @@ impl TreeRecorder {
         let program = match by {
             RecordedBy::Kernel => Err("it was not asked for".to_owned()),
             RecordedBy::Program { one_in } => {
-                FaultProgram::load(PROGRAM_BYTES, one_in).map_err(|error| error.to_string())
+                // With frames, a record takes ten times as much.
+                let bytes = PROGRAM_BYTES << u32::from(one_in.is_some());
+                FaultProgram::load(bytes, one_in).map_err(|error| error.to_string())
             }
         };
         let mut bytes = match program {
@@ -119,12 +121,8 @@ impl TreeRecorder {
 
     /// From here on stacks may have other numbers.
     pub fn forget_stacks(&mut self) {
-        let is_named =
-            |one: &Incident| matches!(one.what, Happened::Fault(fault) if fault.stack.is_some());
-        if let Ok(program) = &mut self.program
-            && !self.held_back.iter().any(is_named)
-        {
-            program.forget();
+        if let Ok(program) = &mut self.program {
+            program.forget(&mut self.held_back);
         }
     }
 
@@ -133,16 +131,30 @@ impl TreeRecorder {
         self.program.as_ref().ok()?.stack(number)
     }
 
-    /// Has the program look at the frames of a tree, by its first process.
+    /// Has the program look at the frames of an interpreter's threads.
     ///
     /// # Errors
-    /// When there is no program, or there are too many trees.
-    pub fn look_at_frames(&mut self, root: usize, way: &Way) -> io::Result<()> {
-        let program = self
-            .program
-            .as_mut()
-            .map_err(|why| io::Error::other(why.clone()));
-        program?.tell_frames(root, way)
+    /// When there is no program, or it looks into too many.
+    pub fn look_at_frames(&mut self, of: Interpreter, way: &Way) -> io::Result<()> {
+        let program = self.program.as_mut();
+        let program = program.map_err(|why| io::Error::other(why.clone()));
+        program?.tell_frames(of, way)
+    }
+
+    /// How many interpreters the program looks into.
+    pub fn interpreters(&self) -> usize {
+        self.program.as_ref().map_or(0, FaultProgram::interpreters)
+    }
+
+    /// Has the program look into no others any more.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn keep_interpreters(&mut self, living: &[Interpreter]) -> io::Result<()> {
+        match &mut self.program {
+            Ok(program) => program.keep(living),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Begins to record a process, with all of its threads.
@@ -154,15 +166,17 @@ impl TreeRecorder {
         added.map_err(Attempt::Open.failed())
     }
 
-    /// Has it recorded when a process of a tree, or one that is forked from it from now on, writes
-    /// other than 0 to the eight bytes at this address: by the next fault, or with a watchpoint by
-    /// the write.
+    /// Has it recorded when a process with this interpreter, or one that is forked from it from now
+    /// on, writes other than 0 to the eight bytes at this address: by the next fault, or with a
+    /// watchpoint by the write.
     ///
     /// # Errors
-    /// When the process has ended, there are too many trees, or the processor has no watchpoint left.
-    pub fn watch_place(&mut self, root: usize, pid: i32, address: u64) -> io::Result<()> {
-        if let Ok(program) = &mut self.program {
-            return program.tell_ending(root, address);
+    /// When the process has ended, or the processor has no watchpoint left.
+    pub fn watch_place(&mut self, of: Interpreter, pid: i32, address: u64) -> io::Result<()> {
+        if let Ok(program) = &mut self.program
+            && program.tell_ending(of, address).is_ok()
+        {
+            return Ok(());
         }
         self.each_thread(pid, |recorder, thread| {
             for index in 0..recorder.processors.len() {
@@ -289,9 +303,6 @@ impl TreeRecorder {
             // is used.
             let ring = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
             waiting.push(PollFd::from_borrowed_fd(ring, PollFlags::IN));
-        }
-        if let Ok(program) = &self.program {
-            waiting.push(PollFd::new(program.ring(), PollFlags::IN));
         }
         let limit = Timespec {
             tv_sec: at_most.as_secs().try_into().unwrap_or(i64::MAX),

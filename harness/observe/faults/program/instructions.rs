@@ -37,8 +37,10 @@ mod counted {
     pub(super) const READ: i16 = LEFT + 24;
 }
 
-/// What is told to the program: of how many faults one is looked at, or 0, and each tree.
-pub(super) const TOLD: usize = 1 + MOST_TREES * TREE;
+/// What is told to the program: of how many faults one is looked at, or 0; how many trees there are; and each of these.
+pub(super) const TOLD: usize = TREES + MOST_TREES * TREE;
+/// Words before the first tree.
+pub(super) const TREES: usize = 2;
 /// Words of a tree.
 pub(super) const TREE: usize = 14;
 
@@ -80,8 +82,8 @@ pub(super) struct Parts<'a> {
     pub(super) told: &'a Map,
     pub(super) scratch: &'a Map,
     pub(super) ring: &'a Map,
-    /// From so many bytes on refcow is woken.
-    pub(super) wake: i32,
+    /// From so many bytes on that have not been taken up, no frames are written: they would leave no room for faults.
+    pub(super) enough: i32,
     /// Where `task_struct` has it.
     pub(super) thread_pointer: i32,
 }
@@ -166,14 +168,7 @@ impl Parts<'_> {
 
     /// Writes a record. Where that cannot be, the kernel writes its own.
     fn record(&self, asm: &mut Assembler, tree: Label) {
-        let (kernels, walk, look, send, wake, sent) = (
-            asm.label(),
-            asm.label(),
-            asm.label(),
-            asm.label(),
-            asm.label(),
-            asm.label(),
-        );
+        let (kernels, walk, look) = (asm.label(), asm.label(), asm.label());
         let see = |field: i16| SEEN + field;
         asm.copy(R6, R1);
         asm.store_number(R10, KEY, 0);
@@ -215,6 +210,12 @@ impl Parts<'_> {
         asm.store(R7, counted::LEFT, R2);
         asm.jump(walk);
         asm.here(look);
+        asm.copy(R9, R1);
+        asm.map(R1, self.ring);
+        asm.set(R2, 0);
+        asm.call(helper::RING_QUERY);
+        asm.jump_if_at_least(R0, self.enough, walk);
+        asm.copy(R1, R9);
         asm.add_number(R1, -1);
         asm.store(R7, counted::LEFT, R1);
         asm.call(helper::CURRENT_TASK);
@@ -228,14 +229,13 @@ impl Parts<'_> {
         asm.store_number(R10, see(seen::IS_WANTED), 1);
 
         asm.here(walk);
-        asm.set(R1, MOST_TREES as i32);
+        asm.load(R1, R8, 8);
         asm.address(R2, tree);
         asm.copy(R3, R10);
         asm.add_number(R3, SEEN.into());
         asm.set(R4, 0);
         asm.call(helper::LOOP);
 
-        asm.here(send);
         asm.load(R1, R10, see(seen::STATUS));
         asm.load(R2, R10, see(seen::OF));
         asm.shift_number(R2, 8);
@@ -245,21 +245,15 @@ impl Parts<'_> {
         asm.or(R1, R2);
         asm.store(R7, 32, R1);
         asm.map(R1, self.ring);
-        asm.set(R2, 0);
-        asm.call(helper::RING_QUERY);
-        asm.set(R4, 1);
-        asm.jump_if_at_least(R0, self.wake, wake);
-        asm.jump(sent);
-        asm.here(wake);
-        asm.set(R4, 2);
-        asm.here(sent);
-        asm.map(R1, self.ring);
         asm.copy(R2, R7);
         asm.load(R3, R7, counted::FRAMES);
         asm.jump_if_at_least(R3, MOST_FRAMES + 1, kernels);
         asm.multiply_number(R3, FRAME);
         asm.add_number(R3, HEAD);
+        // Nobody is woken: refcow comes in any case.
+        asm.set(R4, 1);
         asm.call(helper::RING_OUTPUT);
+        asm.jump_if_not(R0, 0, kernels);
         asm.give(0);
         asm.here(kernels);
         asm.give(1);
@@ -280,7 +274,7 @@ impl Parts<'_> {
         asm.copy(R8, R1);
         asm.jump_if_at_least(R8, MOST_TREES as i32, stop);
         asm.load(R7, R6, seen::TOLD);
-        asm.add_number(R7, 8);
+        asm.add_number(R7, TREES as i32 * 8);
         asm.copy(R1, R8);
         asm.multiply_number(R1, TREE as i32 * 8);
         asm.add(R7, R1);

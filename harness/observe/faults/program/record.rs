@@ -2,7 +2,7 @@
 
 use super::Stack;
 use super::instructions::{FRAME, HEAD, status};
-use crate::frames::NoLine;
+use crate::frames::{Interpreter, NoLine};
 
 /// What the program writes.
 pub(super) struct Record<'a> {
@@ -37,7 +37,7 @@ impl<'a> Record<'a> {
     }
 
     /// What the thread ran, if it was looked at.
-    pub(super) fn stack(&self, roots: &[usize]) -> Option<Stack> {
+    pub(super) fn stack(&self, interpreters: &[Option<Interpreter>]) -> Option<Stack> {
         let frames = match self.status {
             status::NOT_LOOKED => return None,
             status::NO_FRAME => Err(NoLine::NoFrame),
@@ -59,7 +59,7 @@ impl<'a> Record<'a> {
             _ => Err(NoLine::Unreadable),
         };
         Some(Stack {
-            root: *roots.get(self.tree)?,
+            of: (*interpreters.get(self.tree)?)?,
             frames,
         })
     }

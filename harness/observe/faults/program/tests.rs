@@ -3,14 +3,23 @@
 use super::instructions::{MOST_TREES, status};
 use super::record::Record;
 use super::*;
+use crate::capabilities::{CAP_PERFMON, has_capability};
 use crate::untouched::untouched;
 
 #[test]
 fn the_kernel_takes_the_program_or_lets_nobody_load_one() {
-    match FaultProgram::load(1 << 16, Some(1)) {
-        Ok(_) => {}
-        Err(error) => assert_eq!(error.raw_os_error(), Some(nix::libc::EPERM), "{error}"),
-    }
+    /// `CAP_BPF`.
+    const CAP_BPF: u32 = 39;
+    let release = procfs::sys::kernel::Version::current().unwrap();
+    let is_new = (release.major, release.minor) >= (5, 17);
+    let may = [CAP_BPF, CAP_PERFMON].map(|number| has_capability(number) == Some(true));
+    let may = may == [true; 2] && sees_all_numbers() && cfg!(target_arch = "x86_64");
+    let loaded = FaultProgram::load(1 << 16, Some(1)).map(|_| ());
+    assert_eq!(loaded.is_ok(), is_new && may, "{loaded:?}");
+}
+
+fn at(runtime: u64) -> Interpreter {
+    Interpreter { minor: 11, runtime }
 }
 
 /// A record as the program packs it.
@@ -34,12 +43,12 @@ fn a_record_is_decoded_field_by_field() {
     );
     assert_eq!(decoded.ending, 0b10);
     let stack = Stack {
-        root: 8,
+        of: at(8),
         frames: Ok(vec![(1, 2), (3, 4)]),
     };
-    assert_eq!(decoded.stack(&[7, 8]), Some(stack));
+    assert_eq!(decoded.stack(&[Some(at(7)), Some(at(8))]), Some(stack));
     // A tree that nobody has told of.
-    assert_eq!(decoded.stack(&[7]), None);
+    assert_eq!(decoded.stack(&[Some(at(7))]), None);
     assert!(Record::decode(&bytes[..39]).is_none());
 }
 
@@ -53,11 +62,14 @@ fn why_there_are_no_frames_is_told_and_those_before_one_that_cannot_be_read() {
         (status::UNREADABLE, &[1, 2], Ok(vec![(1, 2)])),
     ] {
         let bytes = record(status, 0, 0, frames);
-        let stack = Record::decode(&bytes).unwrap().stack(&[7]).unwrap();
+        let stack = Record::decode(&bytes)
+            .unwrap()
+            .stack(&[Some(at(7))])
+            .unwrap();
         assert_eq!(stack.frames, expected);
     }
     let bytes = record(status::NOT_LOOKED, 0, 0, &[]);
-    assert_eq!(Record::decode(&bytes).unwrap().stack(&[7]), None);
+    assert_eq!(Record::decode(&bytes).unwrap().stack(&[Some(at(7))]), None);
 }
 
 /// An event of the calling thread at which the program runs.
@@ -113,7 +125,7 @@ impl Made {
 }
 
 /// What the program says of a page that this thread touches.
-fn touched(program: &mut FaultProgram) -> Vec<(Fault, Vec<usize>)> {
+fn touched(program: &mut FaultProgram) -> Vec<(Fault, Vec<Interpreter>)> {
     let event = event(program);
     let page = untouched(1);
     page[0] = 1;
@@ -125,7 +137,7 @@ fn touched(program: &mut FaultProgram) -> Vec<(Fault, Vec<usize>)> {
     let mut found = Vec::new();
     for incident in incidents {
         match incident.what {
-            Happened::InterpreterEnds { root } => ends.push(root),
+            Happened::InterpreterEnds { of } => ends.push(of),
             Happened::Fault(fault) if fault.address == address => {
                 found.push((fault, std::mem::take(&mut ends)));
             }
@@ -149,24 +161,24 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     // One whose memory is not there, and one that is.
     let mut elsewhere = Made::new(0).way;
     elsewhere.first_interpreter = 8;
-    program.tell_frames(70, &elsewhere).unwrap();
+    program.tell_frames(at(70), &elsewhere).unwrap();
     let both = Made::new(0);
-    program.tell_frames(80, &both.way).unwrap();
+    program.tell_frames(at(80), &both.way).unwrap();
     let found = touched(&mut program);
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
     let frames = vec![(0x1000, 11), (0x2000, 22)];
-    assert_eq!((stack.root, &stack.frames), (80, &Ok(frames)));
+    assert_eq!((stack.of, &stack.frames), (at(80), &Ok(frames)));
     assert_eq!(found[0].0.thread, nix::unistd::gettid().as_raw());
 
     // A frame of C is none of Python's; and the thread of another identity has none.
     let of_c = Made::new(3);
-    program.tell_frames(80, &of_c.way).unwrap();
+    program.tell_frames(at(80), &of_c.way).unwrap();
     let found = touched(&mut program);
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
     assert_eq!(stack.frames, Ok(vec![(0x2000, 22)]));
     let mut other = Made::new(0);
     other.words[5] += 1;
-    program.tell_frames(80, &other.way).unwrap();
+    program.tell_frames(at(80), &other.way).unwrap();
     let found = touched(&mut program);
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
     assert_eq!(stack.frames, Err(NoLine::NoFrame));
@@ -174,14 +186,14 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     // An interpreter ends from when it says so on, which is told once.
     let mut ending = Box::new(0_u64);
     program
-        .tell_ending(80, (&raw const *ending).expose_provenance() as u64)
+        .tell_ending(at(80), (&raw const *ending).expose_provenance() as u64)
         .unwrap();
     assert!(touched(&mut program)[0].1.is_empty());
     *ending = std::hint::black_box(1);
-    assert_eq!(touched(&mut program)[0].1, [80]);
+    assert_eq!(touched(&mut program)[0].1, [at(80)]);
     assert!(touched(&mut program)[0].1.is_empty());
     program.ended(own);
-    assert_eq!(touched(&mut program)[0].1, [80]);
+    assert_eq!(touched(&mut program)[0].1, [at(80)]);
 }
 
 #[test]
@@ -189,9 +201,48 @@ fn more_trees_than_there_is_room_for_are_refused() {
     let Ok(mut program) = FaultProgram::load(1 << 16, None) else {
         return;
     };
-    for root in 0..MOST_TREES {
-        program.tell_ending(root, 0).unwrap();
+    let most = MOST_TREES as u64;
+    for root in 0..most {
+        program.tell_ending(at(root), 0).unwrap();
     }
-    assert!(program.tell_ending(MOST_TREES, 0).is_err());
-    program.tell_ending(0, 0).unwrap();
+    assert!(program.tell_ending(at(most), 0).is_err());
+    program.tell_ending(at(0), 0).unwrap();
+    // Those whose processes have ended make room, as soon as no record means them any more.
+    program.keep(&[at(3)]).unwrap();
+    assert_eq!(program.interpreters(), 1);
+    assert!(program.tell_ending(at(most), 0).is_err());
+    program.take(&mut Vec::new());
+    program.tell_ending(at(most), 0).unwrap();
+    assert_eq!(program.interpreters(), 2);
+}
+
+#[test]
+fn stacks_of_what_is_held_back_get_other_numbers_and_the_rest_is_forgotten() {
+    let Ok(mut program) = FaultProgram::load(1 << 16, Some(1)) else {
+        return;
+    };
+    let made = Made::new(0);
+    program.tell_frames(at(80), &made.way).unwrap();
+    let other = Stack {
+        of: at(1),
+        frames: Err(NoLine::NoFrame),
+    };
+    program.stacks.push(other);
+    let (fault, _) = touched(&mut program).remove(0);
+    let mut held_back = [Incident {
+        time: fault.time,
+        process: fault.thread,
+        what: Happened::Fault(fault),
+    }];
+    assert_eq!(fault.stack, Some(StackNumber(1)));
+    program.forget(&mut held_back);
+    let Happened::Fault(fault) = held_back[0].what else {
+        panic!("it is one");
+    };
+    assert_eq!(
+        (fault.stack, program.stacks.len()),
+        (Some(StackNumber(0)), 1)
+    );
+    program.forget(&mut []);
+    assert!(program.stacks.is_empty() && program.numbers.is_empty());
 }
