@@ -1,8 +1,8 @@
 //! Lines of Python for the stacks that the program in the kernel has written down: codes and places in them, which are looked up in the memory
 //! of whoever ran them.
 //!
-//! That is some milliseconds later. A code that was freed meanwhile and replaced at its address by another one would be taken for that; what
-//! was there when the process was forked, its relatives have, too.
+//! That is some milliseconds later. A code that was freed meanwhile is told by its table of lines, which is another one's then; what was there
+//! when the process was forked, its relatives have, too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

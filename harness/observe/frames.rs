@@ -94,6 +94,19 @@ pub struct Way {
     pub(crate) code: u64,
     pub(crate) place: u64,
     pub(crate) code_mask: u64,
+    /// In a code.
+    pub(crate) line_table: u64,
+}
+
+/// What a frame ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ran {
+    /// The address of its code.
+    pub code: u64,
+    /// The place in that, as the frame has it.
+    pub place: u64,
+    /// The address of the code's table of lines: where another one stands later, it is another code.
+    pub table: u64,
 }
 
 /// Longer lists than this are none.
@@ -167,17 +180,26 @@ impl RemoteFrames {
         self.innermost(next, read)
     }
 
-    /// What runs whose frames, the innermost first, are these: codes and places in them.
+    /// What ran some time ago, the innermost frame first.
     ///
     /// # Errors
-    /// When a code cannot be read.
+    /// When a code cannot be read, or is another one by now.
     pub fn of_frames(
         &mut self,
-        frames: &[(u64, u64)],
+        frames: &[Ran],
         read: &mut impl ReadMemory,
     ) -> Result<RunningAt, NoLine> {
+        let at = self.layout.code.line_table;
         let mut frames = frames.iter();
-        self.innermost(|_| frames.next().copied().map(Ok), read)
+        let next = |read: &mut _| {
+            let ran = frames.next()?;
+            let is_there = field(read, ran.code, at) == Some(ran.table);
+            Some(match is_there {
+                true => Ok((ran.code, ran.place)),
+                false => Err(NoLine::Unreadable),
+            })
+        };
+        self.innermost(next, read)
     }
 
     /// The innermost line, and the user's own.
@@ -226,6 +248,7 @@ impl RemoteFrames {
             code: layout.frame.code,
             place: layout.frame.place,
             code_mask: layout.frame.code_mask(),
+            line_table: layout.code.line_table,
         }
     }
 
@@ -405,6 +428,31 @@ mod tests {
         let now = frames.running(1, THREAD, &mut reader(&words)).unwrap();
         assert_eq!(&*now.line, "main (app.py:7)");
         assert_eq!(now.own, None);
+    }
+
+    #[test]
+    fn what_ran_is_known_as_long_as_its_code_is_the_same() {
+        let words = running();
+        let mut frames = frames(8, &words).unwrap();
+        let ran = |code, table| Ran {
+            code,
+            place: 0,
+            table,
+        };
+        let inner = ran(0x24_0000, 0x2a_0000);
+        let all = [inner, ran(0x25_0000, 0x2a_0000)];
+        let running = frames.of_frames(&all, &mut reader(&words)).unwrap();
+        assert_eq!(&*running.line, "dumps (/usr/lib/python3.8/json.py:7)");
+        assert_eq!(running.own.as_deref(), Some("main (app.py:7)"));
+        // Another one stands where the innermost was, or where the other was.
+        let other = [ran(0x24_0000, 0x2b_0000), all[1]];
+        let running = frames.of_frames(&other, &mut reader(&words));
+        assert_eq!(running, Err(NoLine::Unreadable));
+        let other = [inner, ran(0x25_0000, 0x2b_0000)];
+        let running = frames.of_frames(&other, &mut reader(&words)).unwrap();
+        assert_eq!(running.own, None);
+        let none = frames.of_frames(&[], &mut reader(&words));
+        assert_eq!(none, Err(NoLine::NoFrame));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use procfs::process::Process;
 use super::incident::{Happened, Incident};
 use super::records::{Fault, StackNumber};
 use crate::bpf::{Kind, Map, MapKind, Program, Ring, thread_pointer_place};
-use crate::frames::{Interpreter, NoLine, Way};
+use crate::frames::{Interpreter, NoLine, Ran, Way};
 
 use instructions::{MOST_TREES, Parts, SCRATCH, TOLD, TREE, TREES, of_tree};
 use record::Record;
@@ -29,8 +29,8 @@ mod tests;
 pub struct Stack {
     /// Whose frames these are.
     pub of: Interpreter,
-    /// Codes and places in them, the innermost first.
-    pub frames: Result<Vec<(u64, u64)>, NoLine>,
+    /// The innermost first.
+    pub frames: Result<Vec<Ran>, NoLine>,
 }
 
 /// The program, with what it has written.
@@ -155,6 +155,7 @@ impl FaultProgram {
                 (of_tree::CODE, way.code),
                 (of_tree::PLACE, way.place),
                 (of_tree::MASK, way.code_mask),
+                (of_tree::TABLE, way.line_table),
                 (of_tree::LENGTH, frame.max().unwrap_or(0) + 8),
             ],
         )?;

@@ -12,8 +12,8 @@ const MOST_STATES: i32 = 10_000;
 
 /// Words of a record before its frames: time, process and thread, address, instruction, and what is packed.
 pub(super) const HEAD: i32 = 5 * 8;
-/// A frame: its code, and its place there.
-pub(super) const FRAME: i32 = 16;
+/// A frame: its code, its place there, and the address of the table of lines of that.
+pub(super) const FRAME: i32 = 24;
 
 /// What the program has for itself on each processor: a record, and behind it what counts.
 ///
@@ -42,7 +42,7 @@ pub(super) const TOLD: usize = TREES + MOST_TREES * TREE;
 /// Words before the first tree.
 pub(super) const TREES: usize = 2;
 /// Words of a tree.
-pub(super) const TREE: usize = 14;
+pub(super) const TREE: usize = 15;
 
 /// Words of a tree, in bytes from its start.
 pub(super) mod of_tree {
@@ -65,6 +65,8 @@ pub(super) mod of_tree {
     pub(crate) const MASK: i16 = 96;
     /// How many bytes of a frame hold all that is wanted of it.
     pub(crate) const LENGTH: i16 = 104;
+    /// Where a code has its table of lines, by which it is known again.
+    pub(crate) const TABLE: i16 = 112;
 }
 
 /// What the program found.
@@ -438,11 +440,16 @@ impl Parts<'_> {
         word(asm, R4, R1);
         asm.load(R1, R9, counted::FRAMES);
         asm.jump_if_at_least(R1, MOST_FRAMES, last);
-        asm.copy(R2, R1);
-        asm.multiply_number(R2, FRAME);
-        asm.add(R2, R9);
-        asm.store(R2, HEAD as i16, R3);
-        asm.store(R2, HEAD as i16 + 8, R4);
+        asm.copy(R8, R1);
+        asm.multiply_number(R8, FRAME);
+        asm.add(R8, R9);
+        asm.store(R8, HEAD as i16, R3);
+        asm.store(R8, HEAD as i16 + 8, R4);
+        asm.load(R1, R7, of_tree::TABLE);
+        asm.add(R3, R1);
+        read_user(asm, R1, broken);
+        asm.store(R8, HEAD as i16 + 16, R1);
+        asm.load(R1, R9, counted::FRAMES);
         asm.add_number(R1, 1);
         asm.store(R9, counted::FRAMES, R1);
         asm.here(skip);

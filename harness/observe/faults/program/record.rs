@@ -2,7 +2,7 @@
 
 use super::Stack;
 use super::instructions::{FRAME, HEAD, status};
-use crate::frames::{Interpreter, NoLine};
+use crate::frames::{Interpreter, NoLine, Ran};
 
 /// What the program writes.
 pub(super) struct Record<'a> {
@@ -50,10 +50,12 @@ impl<'a> Record<'a> {
                         .rev()
                         .fold(0, |word, byte| word << 8 | u64::from(*byte))
                 };
-                Ok(frames
-                    .iter()
-                    .map(|frame| (word(&frame[..8]), word(&frame[8..])))
-                    .collect())
+                let frame = |frame: &[u8; FRAME as usize]| Ran {
+                    code: word(&frame[..8]),
+                    place: word(&frame[8..16]),
+                    table: word(&frame[16..]),
+                };
+                Ok(frames.iter().map(frame).collect())
             }
             status::FRAMES => Err(NoLine::NoFrame),
             _ => Err(NoLine::Unreadable),

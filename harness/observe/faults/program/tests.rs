@@ -18,6 +18,10 @@ fn the_kernel_takes_the_program_or_lets_nobody_load_one() {
     assert_eq!(loaded.is_ok(), is_new && may, "{loaded:?}");
 }
 
+fn ran(code: u64, place: u64, table: u64) -> Ran {
+    Ran { code, place, table }
+}
+
 fn at(runtime: u64) -> Interpreter {
     Interpreter { minor: 11, runtime }
 }
@@ -34,7 +38,7 @@ fn record(status: i32, tree: u64, ending: u64, frames: &[u64]) -> Vec<u8> {
 
 #[test]
 fn a_record_is_decoded_field_by_field() {
-    let bytes = record(status::FRAMES, 1, 0b10, &[1, 2, 3, 4]);
+    let bytes = record(status::FRAMES, 1, 0b10, &[1, 2, 3, 4, 5, 6]);
     let decoded = Record::decode(&bytes).unwrap();
     assert_eq!((decoded.time, decoded.process, decoded.thread), (9, 41, 42));
     assert_eq!(
@@ -44,7 +48,7 @@ fn a_record_is_decoded_field_by_field() {
     assert_eq!(decoded.ending, 0b10);
     let stack = Stack {
         of: at(8),
-        frames: Ok(vec![(1, 2), (3, 4)]),
+        frames: Ok(vec![ran(1, 2, 3), ran(4, 5, 6)]),
     };
     assert_eq!(decoded.stack(&[Some(at(7)), Some(at(8))]), Some(stack));
     // A tree that nobody has told of.
@@ -59,7 +63,7 @@ fn why_there_are_no_frames_is_told_and_those_before_one_that_cannot_be_read() {
         (status::FRAMES, &[], Err(NoLine::NoFrame)),
         (status::SEVERAL, &[], Err(NoLine::SeveralInterpreters)),
         (status::UNREADABLE, &[], Err(NoLine::Unreadable)),
-        (status::UNREADABLE, &[1, 2], Ok(vec![(1, 2)])),
+        (status::UNREADABLE, &[1, 2, 3], Ok(vec![ran(1, 2, 3)])),
     ] {
         let bytes = record(status, 0, 0, frames);
         let stack = Record::decode(&bytes)
@@ -104,8 +108,10 @@ impl Made {
         words[5] = this;
         words[6] = at(8);
         // Frames: previous, code with a tag, place, owner.
-        words[8..12].copy_from_slice(&[at(12), 0x1003, 11, owner_of_inner]);
-        words[12..16].copy_from_slice(&[0, 0x2001, 22, 0]);
+        words[8..12].copy_from_slice(&[at(12), at(16) + 3, 11, owner_of_inner]);
+        words[12..16].copy_from_slice(&[0, at(20) + 1, 22, 0]);
+        // Their tables of lines.
+        (words[17], words[21]) = (77, 88);
         let way = Way {
             first_interpreter: at(0),
             threads: 8,
@@ -119,6 +125,7 @@ impl Made {
             code: 8,
             place: 16,
             code_mask: !7,
+            line_table: 8,
         };
         Self { words, way }
     }
@@ -166,7 +173,8 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     program.tell_frames(at(80), &both.way).unwrap();
     let found = touched(&mut program);
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
-    let frames = vec![(0x1000, 11), (0x2000, 22)];
+    let code = |of: &Made, word: usize| (&raw const of.words[word]).addr() as u64;
+    let frames = vec![ran(code(&both, 16), 11, 77), ran(code(&both, 20), 22, 88)];
     assert_eq!((stack.of, &stack.frames), (at(80), &Ok(frames)));
     assert_eq!(found[0].0.thread, nix::unistd::gettid().as_raw());
 
@@ -175,7 +183,7 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     program.tell_frames(at(80), &of_c.way).unwrap();
     let found = touched(&mut program);
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
-    assert_eq!(stack.frames, Ok(vec![(0x2000, 22)]));
+    assert_eq!(stack.frames, Ok(vec![ran(code(&of_c, 20), 22, 88)]));
     let mut other = Made::new(0);
     other.words[5] += 1;
     program.tell_frames(at(80), &other.way).unwrap();
