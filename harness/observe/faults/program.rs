@@ -2,8 +2,8 @@
 //! interpreter was doing.
 //!
 //! It goes the way that [`crate::frames`] goes from outside, but at the moment of the fault, so that nobody stands still. Of memory that is
-//! not there at that moment it reads nothing. It costs less than the kernel's record and a watchpoint together: on a virtual machine a
-//! watchpoint makes each page fault of its process take half as long again.
+//! not there at that moment it reads nothing. It spares the watchpoint that else tells when an
+//! interpreter ends.
 
 use std::collections::HashMap;
 use std::io;
