@@ -11,6 +11,7 @@ use crate::common::{REFCOW, Target, cannot_record, python, run};
 #[case("--every", &["--every", "2s"])]
 #[case("--lines", &["--lines"])]
 #[case("--lines", &["--lines", "--own", "."])]
+#[case("--no-bpf", &["--no-bpf"])]
 #[case("--by", &["--by", "line"])]
 #[case("--save-baseline", &["--save-baseline", "none"])]
 #[case("--baseline", &["--baseline", "none"])]
