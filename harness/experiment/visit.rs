@@ -101,7 +101,7 @@ pub fn visit(
         },
     );
     let ((ready, parent_before), [parent_counters, witness_counters]) = (looked?, sums?);
-    let before = ready.iter().map(|(_, child)| child.before);
+    let before = ready.iter().map(|(_, child)| child.before.counters);
     let pss_before = pss(before.chain([parent_counters, witness_counters]));
 
     let pids = ready.iter().map(|(_, child)| child.pid);
@@ -181,7 +181,7 @@ pub fn visit(
             explain(&faults, &mut child)?;
         }
         if let Some(others) = others? {
-            pss_after_each.push(pss(others.into_iter().chain([child.after])));
+            pss_after_each.push(pss(others.into_iter().chain([child.after.counters])));
         }
         visited.push(child);
         all.push(forked);

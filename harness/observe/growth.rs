@@ -12,8 +12,6 @@ pub struct Had {
     anonymous: PageSet,
     /// Pages in memory.
     present: PageSet,
-    /// Pages of files that no other process had.
-    own_of_files: PageSet,
 }
 
 /// How a process differs from what it had.
@@ -26,9 +24,6 @@ pub struct Growth {
     /// Anonymous pages that have become its alone, and that are neither copies of what it shared
     /// with its parent nor new: it had them in common with others, or they were in swap.
     pub others: u64,
-    /// Pages of files that it has now and nobody else, less those of before. They come and go as
-    /// other processes map them, too.
-    pub own_of_files: i64,
     /// Anonymous pages that were its alone, and that it has no longer.
     pub given_back: u64,
 }
@@ -37,10 +32,8 @@ impl Had {
     /// From the states of all its pages.
     pub fn new(states: &PageStates) -> Self {
         let (present, anonymous) = (states.present(), states.anonymous());
-        let exclusive = states.exclusive();
         Self {
-            own: &anonymous & &exclusive,
-            own_of_files: &exclusive - &anonymous,
+            own: &anonymous & &states.exclusive(),
             anonymous: anonymous | states.swapped(),
             present,
         }
@@ -56,8 +49,6 @@ impl Had {
             of_files: (of_files - &self.present).len(),
             others: came.len() - new.len(),
             new,
-            own_of_files: after.own_of_files.len().cast_signed()
-                - self.own_of_files.len().cast_signed(),
             given_back: self.own.len() - self.own.intersection_len(&after.own),
         }
     }
@@ -91,7 +82,6 @@ mod tests {
             new: set([3]),
             of_files: 1,
             others: 2,
-            own_of_files: 1,
             given_back: 1,
         };
         assert_eq!(growth, expected);
@@ -125,8 +115,9 @@ mod tests {
             let copies = set(copies.iter().filter(|page| copied[usize::try_from(*page).unwrap()]));
             let growth = had.until(&after, &copies);
             let sum = (copies.len() + growth.new.len() + growth.others).cast_signed()
-                + growth.own_of_files - growth.given_back.cast_signed();
-            let grown = after.exclusive().len().cast_signed() - before.exclusive().len().cast_signed();
+                - growth.given_back.cast_signed();
+            let own = |states: &PageStates| (states.anonymous() & states.exclusive()).len();
+            let grown = own(&after).cast_signed() - own(&before).cast_signed();
             prop_assert_eq!(sum, grown);
         }
     }

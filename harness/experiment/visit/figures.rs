@@ -49,7 +49,7 @@ impl VisitedChild {
                 map: name.is_data().then(|| PageMap::of(pages.iter().map(fate))),
             })
             .collect();
-        let (before, after) = (&self.ready.before, &self.after);
+        let (before, after) = (&self.ready.before.counters, &self.after.counters);
         let minor_faults = after.minor_faults - before.minor_faults;
         let unshared = self.unshared.len();
         let growth = &self.growth;
@@ -67,7 +67,7 @@ impl VisitedChild {
                 unshared,
                 new,
                 growth.others,
-                growth.own_of_files,
+                difference(self.after.own_of_files, self.ready.before.own_of_files),
                 growth.given_back,
             )
         });

@@ -8,8 +8,8 @@ use crate::experiment::causes::RecordedVisit;
 use crate::experiment::new_pages::NewPages;
 use crate::model::RegionMap;
 use crate::observe::{
-    self, Counters, Grown, Growth, Had, PageSet, PageStates, PeakSeen, Regions, Relatives,
-    SharedAtFork, counters, mappings, minor_faults, page_states, settle,
+    self, Counters, Grown, Growth, Had, Mappings, PageSet, PageStates, PeakSeen, Regions,
+    Relatives, SharedAtFork, counters, mappings, minor_faults, page_states, settle,
 };
 use crate::threads::both;
 
@@ -18,7 +18,7 @@ pub(super) struct ReadyChild {
     pub(super) pid: i32,
     pub(super) fork: SharedAtFork,
     pub(super) regions: Regions,
-    pub(super) before: Counters,
+    pub(super) before: Sums,
     pub(super) had: Had,
 }
 
@@ -45,12 +45,51 @@ pub(super) struct VisitedChild {
     pub(super) swapped: u64,
     /// Whether the visit started processes.
     pub(super) grown: Grown,
-    pub(super) after: Counters,
+    pub(super) after: Sums,
     pub(super) seconds: f64,
     /// The first writes, if they were recorded.
     pub(super) recorded: Option<RecordedVisit>,
     /// Copies that equal their original, if the bytes could be read.
     pub(super) identical: Option<PageSet>,
+}
+
+/// The kernel's sums of a child, and what of them is not its own doing.
+pub(super) struct Sums {
+    pub(super) counters: Counters,
+    /// Pages of files that no other process had mapped at that moment. Processes that have nothing to do with the child start and end.
+    pub(super) own_of_files: u64,
+}
+
+/// So often the sums are taken anew if a process has mapped the same files, or let go of them, meanwhile.
+const MOST_SUMS: u32 = 10;
+
+impl Sums {
+    fn of(pid: i32, mappings: &Mappings) -> Result<Self, VisitError> {
+        let is_of_file = |page| mappings.of_files.contains(page) || mappings.shared.contains(page);
+        let ranges = mappings.ranges.iter();
+        let ranges: Vec<_> = ranges
+            .filter(|range| is_of_file(range.start))
+            .cloned()
+            .collect();
+        let own = || {
+            let states = page_states(pid, &ranges)?;
+            Ok::<_, VisitError>(states.exclusive() - states.anonymous())
+        };
+        let mut before = own()?;
+        let mut sums = 0;
+        loop {
+            let counters = counters(pid)?;
+            let after = own()?;
+            sums += 1;
+            if before == after || sums == MOST_SUMS {
+                return Ok(Self {
+                    counters,
+                    own_of_files: after.len(),
+                });
+            }
+            before = after;
+        }
+    }
 }
 
 /// Looks at a child before its visit.
@@ -76,7 +115,7 @@ pub(super) fn look_before(
     let ready = ReadyChild {
         pid: forked.pid,
         regions: Regions::new(map, &fork),
-        before: counters(forked.pid)?,
+        before: Sums::of(forked.pid, &mappings)?,
         had: Had::new(&child),
         fork,
     };
@@ -97,9 +136,10 @@ pub(super) fn look_after(
         return Err(VisitError::ChildForked);
     }
     let grown = family.has_grown()?;
-    let (after, child) = both(|| counters(pid), || states(pid));
+    let mapped = mappings(pid)?;
+    let (after, child) = both(|| Sums::of(pid, &mapped), || states(pid));
     let (child, after) = (child?, after?);
-    if after.threads > ready.before.threads {
+    if after.counters.threads > ready.before.counters.threads {
         return Err(VisitError::ChildThreads);
     }
     // A page that becomes the parent's alone need not have been written: its last other user may
@@ -111,7 +151,6 @@ pub(super) fn look_after(
     // The parent has not written, so its frames are those of before: unless the kernel has moved
     // pages meanwhile.
     let look = || Ok::<_, VisitError>([states(parent)?, states(pid)?]);
-    let mapped = mappings(pid)?;
     let unshared = observe::compare([parent_before, &child], look, |[parent, child]| {
         ready.fork.unshared(&mapped, parent, child)
     })?;

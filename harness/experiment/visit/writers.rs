@@ -66,7 +66,7 @@ pub(super) fn explain(faults: &Faults, child: &mut VisitedChild) -> Result<(), V
 /// Where a child has huge pages.
 fn huge(child: &VisitedChild) -> Result<Huge, VisitError> {
     // The kernel need not be asked where they are if there are none.
-    if child.after.huge_bytes == Some(0) {
+    if child.after.counters.huge_bytes == Some(0) {
         return Ok(Huge::default());
     }
     let pid = child.ready.pid;
