@@ -420,10 +420,29 @@ mod tests {
         );
     }
 
+    /// Whether this process runs one test alone. If not, that test is run in such a one: all threads of this one touch memory, as much
+    /// as their tests please.
+    fn is_alone(test: &str) -> bool {
+        const ALONE: &str = "REFCOW_TEST_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            return true;
+        }
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
+        false
+    }
+
     #[test]
     fn faults_of_every_thread_are_recorded() {
         use std::sync::mpsc::channel;
-        if super::super::try_recording().is_err() {
+        if super::super::try_recording().is_err()
+            || !is_alone("faults::tree::tests::faults_of_every_thread_are_recorded")
+        {
             return;
         }
         // A thread that is there before the recording, and one that it starts afterwards.
