@@ -1,11 +1,11 @@
 //! Why pages were copied or made: what stood where was written first, and what wrote.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use procfs::process::Process;
+use rustc_hash::FxHashMap;
 
 use super::line_of::LineOf;
 use super::python::LivePython;
@@ -42,12 +42,12 @@ pub struct Key {
 #[derive(Default)]
 pub struct TreeCauses {
     /// How many of each.
-    pub pages: HashMap<Key, u64>,
+    pub pages: FxHashMap<Key, u64>,
     /// Pages of each tree that were copied from what nobody could be asked for any more.
-    pub unread: HashMap<usize, u64>,
+    pub unread: FxHashMap<usize, u64>,
     /// For each process whose memory is read: by its number.
-    memories: HashMap<i32, Option<Objects>>,
-    codes: HashMap<i32, ProcessCode>,
+    memories: FxHashMap<i32, Option<Objects>>,
+    codes: FxHashMap<i32, ProcessCode>,
     looked: u64,
 }
 
@@ -73,7 +73,7 @@ struct ProcessCode {
     symbols: Symbols,
     /// Whether that is its own, or what it had from its fork.
     is_own: bool,
-    names: HashMap<u64, Arc<str>>,
+    names: FxHashMap<u64, Arc<str>>,
     /// How often the mappings were read anew for code that is not in them.
     anew: u32,
 }
@@ -83,7 +83,7 @@ impl ProcessCode {
         Self {
             symbols,
             is_own,
-            names: HashMap::new(),
+            names: FxHashMap::default(),
             anew: 0,
         }
     }

@@ -5,12 +5,17 @@
 //! after the write; what has been given back by then still counts, as what was there at the fork does not change by that.
 
 mod faults;
+mod pages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use super::family::Member;
 use crate::observe::{Fault, Happened, Incident, PageSet, TaskName, Word};
+
+use pages::PageTable;
 
 /// What a process has, read while it runs.
 pub trait PageWords {
@@ -158,9 +163,9 @@ pub struct RecordedMember<M> {
     /// How often its parent had forked before it.
     born: u32,
     forks: u32,
-    seen: HashMap<u64, Seen>,
+    seen: PageTable<Seen>,
     /// Of pages that it wrote more than once, how often it had forked at each time before the last that its heirs have something of.
-    earlier: HashMap<u64, Vec<u32>>,
+    earlier: FxHashMap<u64, Vec<u32>>,
     /// Who has what it had at a fork: how often it had forked before each process that lives, or of whose heirs one lives.
     heirs: Vec<u32>,
 }
@@ -216,11 +221,11 @@ pub struct Recording<P: ProcessSource> {
     /// Those that live.
     by_pid: BTreeMap<i32, usize>,
     /// Those that lived: the place of one that has ended; `None`: what it executes, and all that it starts, is no part of the tree.
-    former: HashMap<i32, Option<usize>>,
+    former: FxHashMap<i32, Option<usize>>,
     /// Faults of processes whose fork left no record.
     pub lost: u64,
     /// What a process was seen to have since records were taken last: several may be forked in a row.
-    looked: HashMap<i32, Option<Rc<PageSet>>>,
+    looked: FxHashMap<i32, Option<Rc<PageSet>>>,
 }
 
 impl<P: ProcessSource> Recording<P> {
@@ -231,9 +236,9 @@ impl<P: ProcessSource> Recording<P> {
             follows,
             members: Vec::new(),
             by_pid: BTreeMap::new(),
-            former: HashMap::new(),
+            former: FxHashMap::default(),
             lost: 0,
-            looked: HashMap::new(),
+            looked: FxHashMap::default(),
         }
     }
 
@@ -283,8 +288,8 @@ impl<P: ProcessSource> Recording<P> {
             had,
             born,
             forks: 1,
-            seen: HashMap::new(),
-            earlier: HashMap::new(),
+            seen: PageTable::default(),
+            earlier: FxHashMap::default(),
             heirs: Vec::new(),
         });
     }
@@ -372,7 +377,7 @@ impl<P: ProcessSource> Recording<P> {
             if member.lives || !member.heirs.is_empty() {
                 return;
             }
-            (member.seen, member.earlier) = (HashMap::new(), HashMap::new());
+            (member.seen, member.earlier) = (PageTable::default(), FxHashMap::default());
             member.had = None;
             let (born, Some(parent)) = (member.born, member.parent) else {
                 return;
@@ -381,7 +386,7 @@ impl<P: ProcessSource> Recording<P> {
             let heir = of_parent.heirs.iter().position(|one| *one == born);
             heir.map(|heir| of_parent.heirs.swap_remove(heir));
             if of_parent.heirs.is_empty() {
-                of_parent.earlier = HashMap::new();
+                of_parent.earlier = FxHashMap::default();
             }
             place = parent;
         }

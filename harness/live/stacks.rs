@@ -4,9 +4,11 @@
 //! That is some milliseconds later. A code that was freed meanwhile is told by its table of lines, which is another one's then; what was there
 //! when the process was forked, its relatives have, too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::line_of::LineOf;
 use super::lines::begun;
@@ -22,12 +24,12 @@ pub struct Stacks {
     pub one_in: u64,
     own: Arc<Vec<PathBuf>>,
     /// By the first process of each tree.
-    frames: HashMap<usize, (Interpreter, RemoteFrames)>,
+    frames: FxHashMap<usize, (Interpreter, RemoteFrames)>,
     /// Why the frames of a tree cannot be read.
     pub missing: BTreeMap<usize, String>,
     /// Of the records that were taken up last.
-    lines: HashMap<(StackNumber, i32), LineOf>,
-    memories: HashMap<i32, Option<LiveMemory>>,
+    lines: FxHashMap<(StackNumber, i32), LineOf>,
+    memories: FxHashMap<i32, Option<LiveMemory>>,
 }
 
 impl Stacks {
@@ -36,10 +38,10 @@ impl Stacks {
         Self {
             one_in,
             own: Arc::new(own),
-            frames: HashMap::new(),
+            frames: FxHashMap::default(),
             missing: BTreeMap::new(),
-            lines: HashMap::new(),
-            memories: HashMap::new(),
+            lines: FxHashMap::default(),
+            memories: FxHashMap::default(),
         }
     }
 

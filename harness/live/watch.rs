@@ -7,8 +7,9 @@ mod moments;
 mod unexplained;
 mod watched;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use super::LiveError;
 use super::cause::{Key, TreeCauses};
@@ -178,7 +179,7 @@ impl Watch {
     }
 
     /// Pages by what was written first, and what wrote, until now.
-    pub fn causes(&self) -> &HashMap<Key, u64> {
+    pub fn causes(&self) -> &FxHashMap<Key, u64> {
         &self.causes.pages
     }
 

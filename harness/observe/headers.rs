@@ -14,6 +14,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::{PageSet, page_size};
 
 mod at;
@@ -51,11 +53,11 @@ pub struct Headers<Read> {
     free_threaded: bool,
     pool_bytes: u64,
     /// By address; `None`: no type is there.
-    types: HashMap<u64, Option<Arc<Type>>>,
+    types: FxHashMap<u64, Option<Arc<Type>>>,
     /// Whether this is the type of a type.
-    metatypes: HashMap<u64, bool>,
+    metatypes: FxHashMap<u64, bool>,
     /// Names of classes with their modules.
-    full_names: HashMap<(u64, Arc<str>), Arc<str>>,
+    full_names: FxHashMap<(u64, Arc<str>), Arc<str>>,
 }
 
 impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
@@ -67,9 +69,9 @@ impl<Read: FnMut(u64, &mut [u8]) -> bool> Headers<Read> {
             free_threaded: false,
             // `POOL_SIZE`: bpo-37448.
             pool_bytes: if minor < 10 { 4 << 10 } else { 16 << 10 },
-            types: HashMap::new(),
-            metatypes: HashMap::new(),
-            full_names: HashMap::new(),
+            types: FxHashMap::default(),
+            metatypes: FxHashMap::default(),
+            full_names: FxHashMap::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use procfs::process::Process;
 use super::{Error, Mappings, Pagemap, ReadWords, mappings, page_size, reading};
 
 /// As [`StillMemory`](super::StillMemory), of a process that does not hold still: what is in memory
-/// is asked anew for each page. Pages that were read are kept until they are to be read anew.
+/// is asked anew for each page. What was read is kept until it is to be read anew.
 #[derive(Debug)]
 pub struct LiveMemory {
     pid: i32,
@@ -17,14 +17,14 @@ pub struct LiveMemory {
     mappings: Mappings,
     /// How often mappings were read anew for an address that is not in memory.
     anew: u32,
-    /// Pages that were read, with their numbers.
-    pages: Vec<(u64, Box<[u8]>)>,
-    /// Room for further ones.
-    spare: Vec<Box<[u8]>>,
+    /// Pieces that were read, with their numbers.
+    pieces: Vec<(u64, [u8; PIECE])>,
 }
 
+/// As many bytes are read together. Of a page little is wanted, and to bring all of it from memory takes longer than another call.
+const PIECE: usize = 512;
 /// An object, what is in front of it, its type and the names of that are in fewer.
-const MOST_PAGES: usize = 16;
+const MOST_PIECES: usize = 32;
 
 /// Programs that load libraries all the time are not followed for ever.
 const MOST_ANEW: u32 = 50;
@@ -42,8 +42,7 @@ impl LiveMemory {
             words: ReadWords::new(Pagemap::open(pid)?),
             mappings: mappings(pid)?,
             anew: 0,
-            pages: Vec::new(),
-            spare: Vec::new(),
+            pieces: Vec::new(),
         })
     }
 
@@ -53,10 +52,10 @@ impl LiveMemory {
             return false;
         }
         while !buffer.is_empty() {
-            let Some(content) = self.page(address / page_size()) else {
+            let Some(content) = self.piece(address / PIECE as u64) else {
                 return false;
             };
-            let content = &content[(address % page_size()) as usize..];
+            let content = &content[(address % PIECE as u64) as usize..];
             let (filled, rest) = buffer.split_at_mut(content.len().min(buffer.len()));
             filled.copy_from_slice(&content[..filled.len()]);
             address += filled.len() as u64;
@@ -68,35 +67,24 @@ impl LiveMemory {
     /// What was read may have changed.
     pub fn read_anew(&mut self) {
         self.words.read_anew();
-        self.forget_pages();
+        self.pieces.clear();
     }
 
-    fn forget_pages(&mut self) {
-        self.spare
-            .extend(self.pages.drain(..).map(|(_, page)| page));
-    }
-
-    fn page(&mut self, page: u64) -> Option<&[u8]> {
-        if let Some(place) = self.pages.iter().position(|(number, _)| *number == page) {
-            return Some(&self.pages[place].1);
+    fn piece(&mut self, piece: u64) -> Option<&[u8; PIECE]> {
+        if let Some(place) = self.pieces.iter().position(|(number, _)| *number == piece) {
+            return Some(&self.pieces[place].1);
         }
-        if !self.is_readable(page) {
+        let address = piece * PIECE as u64;
+        if !self.is_readable(address / page_size()) {
             return None;
         }
-        if self.pages.len() >= MOST_PAGES {
-            self.forget_pages();
+        let mut content = [0; PIECE];
+        self.file.read_exact_at(&mut content, address).ok()?;
+        if self.pieces.len() >= MOST_PIECES {
+            self.pieces.clear();
         }
-        let new = || vec![0; page_size() as usize].into();
-        let mut content = self.spare.pop().unwrap_or_else(new);
-        let read = self.file.read_exact_at(&mut content, page * page_size());
-        self.pages.push((page, content));
-        match read {
-            Ok(()) => self.pages.last().map(|(_, content)| &content[..]),
-            Err(_) => {
-                self.spare.extend(self.pages.pop().map(|(_, page)| page));
-                None
-            }
-        }
+        self.pieces.push((piece, content));
+        self.pieces.last().map(|(_, content)| content)
     }
 
     /// In memory, or of a mapping that is only read: its pages are those of a file, which the

@@ -36,7 +36,7 @@ impl<P: ProcessSource> Recording<P> {
             None => {
                 let seen = member
                     .seen
-                    .get(&page)
+                    .get(page)
                     .is_some_and(|seen| seen.was_there(forks));
                 seen || member
                     .had
@@ -53,7 +53,7 @@ impl<P: ProcessSource> Recording<P> {
             return None;
         }
         let member = &self.members[place];
-        let (forks, before) = (member.forks, member.seen.get(&page).copied());
+        let (forks, before) = (member.forks, member.seen.get(page));
         let is_gone = || {
             let memory = member.memory.as_ref();
             memory.is_none_or(|memory| memory.word(page).is_none())
@@ -121,11 +121,11 @@ impl<P: ProcessSource> Recording<P> {
             let held = self.word(ancestor, page);
             all_gone &= of.memory.is_none() && of.seen.is_empty() && of.had.is_none();
             // What the ancestor made after the fork is at this address by chance.
-            let since = of.seen.get(&page).is_some_and(|seen| !seen.was_there(born));
+            let since = of.seen.get(page).is_some_and(|seen| !seen.was_there(born));
             if held.is_of_file() {
                 return None;
             }
-            let once = of.seen.get(&page).is_some_and(|seen| seen.was_there(born))
+            let once = of.seen.get(page).is_some_and(|seen| seen.was_there(born))
                 || of.had.as_ref().is_some_and(|had| had.all.contains(page));
             // When it was given back, nobody saw.
             given_back = (given_back || inherited.is_none() && once) && !since;
@@ -204,7 +204,7 @@ impl<P: ProcessSource> Recording<P> {
         let mut forks = self.members[place].forks;
         loop {
             let member = &self.members[place];
-            let last = member.seen.get(&page).map(|seen| seen.forks);
+            let last = member.seen.get(page).map(|seen| seen.forks);
             let earlier = member.earlier.get(&page).into_iter().flatten().copied();
             let was_alone = |had: &HeldPages| had.alone.contains(page);
             let from_before = member.had.as_ref().is_some_and(was_alone).then_some(1);
@@ -230,7 +230,7 @@ impl<P: ProcessSource> Recording<P> {
             Version::WrittenBy { place, forks } => {
                 let writer = &self.members[place];
                 let earlier = writer.earlier.get(&page).into_iter().flatten().copied();
-                let writes = earlier.chain(writer.seen.get(&page).map(|seen| seen.forks));
+                let writes = earlier.chain(writer.seen.get(page).map(|seen| seen.forks));
                 let next = writes.filter(|write| *write > forks).min();
                 Some((place, forks..next.unwrap_or(u32::MAX)))
             }
@@ -286,6 +286,6 @@ impl<P: ProcessSource> Recording<P> {
     pub fn kept_of(&self, place: usize, is_there: impl Fn(u64) -> bool) -> u64 {
         let seen = self.members[place].seen.iter();
         let copied = seen.filter(|(_, seen)| seen.origin == Origin::Copied);
-        copied.filter(|(page, _)| is_there(**page)).count() as u64
+        copied.filter(|(page, _)| is_there(*page)).count() as u64
     }
 }

@@ -1,6 +1,7 @@
 //! Recordings of processes that are made up.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::*;

@@ -1,7 +1,8 @@
 //! What was recorded of trees.
 
-use std::collections::HashMap;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::interpreters::Endings;
 use super::{InProcess, Machine, Moment, living, root};
@@ -19,9 +20,9 @@ pub struct Watched {
     /// Of each process.
     pub recording: Recording<Machine>,
     /// Pages by what was written first, and what wrote.
-    pub causes: HashMap<Key, u64>,
+    pub causes: FxHashMap<Key, u64>,
     /// Those of each tree of which it could not be read what was written first.
-    pub unread: HashMap<usize, u64>,
+    pub unread: FxHashMap<usize, u64>,
     /// What was traced; `None`: nothing was to be.
     pub traced: Option<Traced>,
     /// Whether threads stood still for lines.

@@ -5,11 +5,11 @@
 //! not there at that moment it reads nothing. It spares the watchpoint that else tells when an
 //! interpreter ends.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
 
 use procfs::process::Process;
+use rustc_hash::FxHashMap;
 
 use super::incident::{Happened, Incident};
 use super::records::{Fault, StackNumber};
@@ -44,9 +44,9 @@ pub(super) struct FaultProgram {
     /// Places that records may still mean which have not been taken up.
     resting: Vec<usize>,
     /// Which interpreters were seen to end, by process.
-    ending: HashMap<i32, u64>,
+    ending: FxHashMap<i32, u64>,
     stacks: Vec<Stack>,
-    numbers: HashMap<Stack, StackNumber>,
+    numbers: FxHashMap<Stack, StackNumber>,
     _scratch: Map,
 }
 
@@ -84,9 +84,9 @@ impl FaultProgram {
             words,
             interpreters: Vec::new(),
             resting: Vec::new(),
-            ending: HashMap::new(),
+            ending: FxHashMap::default(),
             stacks: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: FxHashMap::default(),
             _scratch: scratch,
         })
     }
@@ -249,7 +249,7 @@ impl FaultProgram {
 /// The number of a stack.
 fn number(
     stacks: &mut Vec<Stack>,
-    numbers: &mut HashMap<Stack, StackNumber>,
+    numbers: &mut FxHashMap<Stack, StackNumber>,
     stack: Stack,
 ) -> StackNumber {
     *numbers.entry(stack).or_insert_with_key(|stack| {

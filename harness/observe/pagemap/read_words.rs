@@ -1,7 +1,8 @@
 //! Words of a pagemap that are asked for one by one, and read many at a time.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
 
 use super::words::{Pagemap, Word};
 
@@ -16,7 +17,7 @@ const MOST_BLOCKS: usize = 4096;
 pub struct ReadWords {
     pagemap: Pagemap,
     /// By the number of the block.
-    blocks: RefCell<HashMap<u64, [Word; BLOCK]>>,
+    blocks: RefCell<FxHashMap<u64, [Word; BLOCK]>>,
 }
 
 impl ReadWords {

@@ -1,6 +1,6 @@
 //! What is recorded of processes that fork, write and end as chance has it, beside what a small copy of the kernel's rules does.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
