@@ -122,7 +122,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<(), CommandError
     let words = with_command(words.into_iter().collect());
     match program().try_get_matches_from(&words) {
         Ok(matches) => {
-            interrupt::install().map_err(CommandError::Signals)?;
+            interrupt::install()
+                .and_then(|()| interrupt::end_with_starter())
+                .map_err(CommandError::Signals)?;
             let words = words::that_measure(&program(), &matches);
             command(&matches).run(words)
         }

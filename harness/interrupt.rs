@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 pub use refcow_observe::inherited::hear_of_children;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::{exit, pipe, register};
 
@@ -85,6 +86,31 @@ pub fn install() -> io::Result<()> {
         requested,
         readable,
     });
+    Ok(())
+}
+
+/// The variable in which whoever starts refcow may name itself, by its process: refcow is to end
+/// when that does, as if it had been sent SIGTERM.
+const STARTED_BY: &str = "REFCOW_STARTED_BY";
+
+/// Ends with whoever asks for it in [`STARTED_BY`], once [`install`] has been called.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn end_with_starter() -> io::Result<()> {
+    let named = std::env::var(STARTED_BY).ok();
+    let named = named.and_then(|name| Pid::from_raw(name.parse().ok()?));
+    let Some(starter) = named else {
+        return Ok(());
+    };
+    // It comes when the thread ends that has started this process. Whoever names itself waits in it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    // It may have ended before.
+    let is_gone = rustix::process::test_kill_process(starter) == Err(Errno::SRCH);
+    if is_gone {
+        rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?;
+    }
     Ok(())
 }
 

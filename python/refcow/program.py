@@ -62,6 +62,8 @@ def run(words: Sequence[str], cwd: Optional[str] = None) -> "subprocess.Complete
             encoding="utf-8",
             errors="backslashreplace",
             cwd=cwd,
+            # It ends with this process, which may be killed while it waits here.
+            env={**os.environ, "REFCOW_STARTED_BY": str(os.getpid())},
         )
     except OSError as error:
         if error.errno == errno.E2BIG:

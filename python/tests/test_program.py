@@ -1,7 +1,13 @@
 """The program that the package runs: missing, broken, another one, or not to be started."""
 
+import contextlib
 import errno
 import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +84,40 @@ def test_words_that_no_process_can_be_given_are_refused(options, why):
 
 def test_sizes_are_numbers():
     assert measuring._literal("size", refcow.MiB(1), False) == "1048576"
+
+
+FORKED = """
+import refcow
+refcow.measure("{file}", visit="one")
+"""
+WAITS = """
+import os, signal
+def build():
+    # Open for as long as this process lives.
+    os.open("{fifo}", os.O_WRONLY)
+    signal.pause()
+def visit_one(data):
+    return None
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_is_measured_ends_with_the_program_that_asked(tmp_path, how):
+    fifo, file = tmp_path / "fifo", tmp_path / "waits.py"
+    os.mkfifo(fifo)
+    file.write_text(WAITS.format(fifo=fifo))
+    asks = subprocess.Popen([sys.executable, "-c", FORKED.format(file=file)])
+    alive = os.open(fifo, os.O_RDONLY)
+    try:
+        refcows = Path(f"/proc/{asks.pid}/task/{asks.pid}/children").read_text().split()
+        asks.send_signal(how)
+        asks.wait()
+        # The end of the file: no process has it open any more. So long is longer than a refcow needs that was told.
+        assert select.select([alive], [], [], 60)[0], "it still runs"
+        assert os.read(alive, 1) == b""
+    finally:
+        os.close(alive)
+        asks.kill()
+        for refcow_of_it in refcows:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(refcow_of_it), signal.SIGKILL)
