@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Type, TypeVar, Union, get_type_hints
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type, TypeVar, Union, get_type_hints
 
 from refcow import program
 from refcow.program import hides as __tracebackhide__  # noqa: F401
@@ -206,7 +206,10 @@ class Run:
             raise program.Error(f"the run cannot be saved as {place}: {error.strerror}") from None
 
     def assert_not_worse_than(self, path: "Union[str, os.PathLike[str]]") -> None:
-        """Fails if a worker copies or makes more than in the run that was saved there, noise aside (`refcow compare`)."""
+        """Fails if a worker copies or makes more than in the run that was saved there, noise aside (`refcow compare`).
+
+        Raises `Error` if there is no baseline, or a visit of this run cannot be compared with it.
+        """
         place = os.path.join(self.folder or "", path)
         if self.updates_baselines:
             return self.save(place)
@@ -216,14 +219,33 @@ class Run:
             )
         with self._file() as own:
             ran = program.run(["compare", place, own])
-        if ran.returncode == 1:
-            raise AssertionError(f"{ran.stdout.strip()}\n\n{ran.stderr.strip()}")
-        if ran.returncode != 0:
-            raise program.Error(ran.stderr.strip())
+            if ran.returncode == 1:
+                raise AssertionError(f"{ran.stdout.strip()}\n\n{ran.stderr.strip()}")
+            if ran.returncode != 0:
+                raise program.Error(ran.stderr.strip())
+            comparison = program.document(program.output(["compare", place, own, "--format=json"]), program.RUNS)
+        unknown = list(_not_compared(comparison))
+        if unknown:
+            differs = [one for runs in comparison["compared"] for one in runs["differs"]]
+            raise program.Error(
+                f"not all of this run can be compared with the baseline {place}\n"
+                + "".join(f"  {what}: {why}\n" for what, why in unknown)
+                + (f"these differ: {', '.join(differs)}\n" if differs else "")
+                + "keep a baseline of each Python and machine that you test on, under names of their own, "
+                "or write this one anew: pytest --refcow-update"
+            )
         return None
 
     def _file(self) -> "_File":
         return _File(json.dumps(self.document))
+
+
+def _not_compared(comparison: Dict[str, Any]) -> Iterator[Tuple[str, str]]:
+    """The visits of the newer run that the comparison says nothing of, and why."""
+    for row in (row for runs in comparison["compared"] for row in runs["rows"]):
+        cost = row["key"].get("cost")
+        if cost is not None and row["status"] in ("not comparable", "only in new"):
+            yield f"{cost['fixture']}/{cost['visit']}", row.get("because", "the baseline does not have it")
 
 
 class _File:

@@ -1,12 +1,13 @@
 """Functions that were given directly: a file for refcow that imports them by their modules, in a fresh process."""
 
 import hashlib
+import inspect
 import keyword
 import os
 import re
 import sys
 from types import MethodType
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from refcow.program import Error
 from refcow.program import hides as __tracebackhide__  # noqa: F401
@@ -25,7 +26,8 @@ def _place(function: Callable[..., Any], word: str) -> Tuple[str, str]:
         )
     if "<" in name:
         kind = "a lambda" if "<lambda>" in name.rsplit(".", 1)[-1] else "a function in a function"
-        raise Error(f"{word}={name} is {kind}, which a fresh process cannot import: define it at the top of {module}")
+        top = f"write it with `def` at the top of {module}"
+        raise Error(f"{word}={name} is {kind}, which a fresh process cannot import: {top}")
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in module.split(".")):
         raise Error(f"{word}={name}: no import statement can name its module, {module!r}: give the file's path in place of functions")
     found: Any = sys.modules.get(module)
@@ -37,6 +39,22 @@ def _place(function: Callable[..., Any], word: str) -> Tuple[str, str]:
             raise Error(f"{word}={name} is bound to an object of this process: give a function that makes what it needs")
         raise Error(f"{word}={name}: importing that name from {module} gives something else, {found!r}")
     return module, name
+
+
+def check_call(word: str, function: Callable[..., Any], parameters: Optional[Mapping[str, Any]] = None) -> None:
+    """Raises `Error` if this function cannot be called as refcow does: `build` with these parameters, others with the data."""
+    try:
+        signature = inspect.signature(function)
+    # Functions that are written in C need not have one.
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*([None] if parameters is None else []), **(parameters or {}))
+    except TypeError as error:
+        name = getattr(function, "__qualname__", repr(function))
+        with_some = "with these parameters" if parameters else "without parameters"
+        given = "with the data alone" if parameters is None else with_some
+        raise Error(f"{word}={name} cannot be called {given}: {error}") from None
 
 
 def _digest(module: str) -> str:

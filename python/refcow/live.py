@@ -70,5 +70,5 @@ def tree(pid: Optional[int] = None) -> Tree:
     if ran.returncode != 0:
         program.require(sys.executable)
         raise program.Error(ran.stderr.strip())
-    document = program.document(ran.stdout, 1)
+    document = program.document(ran.stdout, program.TREES)
     return read(Tree, {**document["trees"][0], "page_bytes": document["page_bytes"]})

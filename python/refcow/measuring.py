@@ -1,11 +1,12 @@
 """`measure`: data is built in a fresh process, and forked workers use it."""
 
 import ast
+import contextlib
 import os
 import shlex
 import sys
 import tempfile
-from typing import Any, Callable, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Union
 
 from refcow import functions, program
 from refcow.documents import Run
@@ -39,14 +40,20 @@ def measure(
 
     Raises `Error` with refcow's words, and `Unavailable` where nothing can be measured at all.
     """
-    visits = [visit] if isinstance(visit, str) or callable(visit) else list(visit)
+    if callable(path):
+        raise program.Error("give functions by name, and no path: build=FUNCTION, visit=FUNCTION")
+    one_or_more = "the name of a visit, a function, or a list of them"
+    visits = _list("visit", visit, one_or_more, lambda one: isinstance(one, str) or callable(one))
     if isinstance(arguments, str):
         raise program.Error(f"give arguments={arguments!r} as a list of words, such as {shlex.split(arguments)}")
+    arguments = _list("arguments", arguments, "a list of words")
+    if not isinstance(env, (Mapping, type(None))):
+        raise program.Error(f"env={env!r}: give a dict of variables, such as {{'LANG': 'C'}}")
     for name in env or {}:
-        if "=" in name:
+        if "=" in str(name):
             raise program.Error(f"no variable of the environment can be called {name!r}: its name would end at `=`")
-    python = python or sys.executable
-    words = [f"--python={os.fspath(python)}", f"--children={children}", "--quiet", "--format", "json"]
+    chosen = sys.executable if python is None else _path("python", python, "a version, such as '3.12', or a path")
+    words = [f"--python={chosen}", f"--children={children}", "--quiet", "--format", "json"]
     words += [f"--env={name}={value}" for name, value in (env or {}).items()]
     words += ["--lines"] if lines else []
     words += [f"--timeout={timeout}"] if timeout is not None else []
@@ -59,6 +66,11 @@ def measure(
                 raise program.Error("give a path, or functions: build=FUNCTION, visit=FUNCTION")
             own = prepare if callable(prepare) else None
             name, text, names, prepared = functions.source(build, named, own)
+            functions.check_call("build", build, parameters)
+            for one in named:
+                functions.check_call("visit", one)
+            if own is not None:
+                functions.check_call("prepare", own)
             prepare = prepared or prepare
             file = os.path.join(draft, f"{name}.py")
             with open(file, "w", encoding="utf-8") as made:
@@ -66,17 +78,18 @@ def measure(
         else:
             if build is not None or callable(prepare) or any(callable(one) for one in visits):
                 raise program.Error("a path has its own functions: name its visits, as in visit='epoch'")
-            file, names = os.fsdecode(path), [str(one) for one in visits]
+            file, names = _path("path", path, "the path of a file, such as 'loader.py'"), [str(one) for one in visits]
             # A file, and no option.
             file = f"./{file}" if file.startswith("-") else file
         words += [f"--visit={one}" for one in names]
         words += [f"--prepare={prepare}"] if prepare is not None else []
-        ran = program.run(["measure", file, *words, *(["--", *map(str, arguments)] if arguments else [])], cwd=folder)
+        place = None if folder is None else _path("folder", folder, "the path of a folder")
+        ran = program.run(["measure", file, *words, *(["--", *map(str, arguments)] if arguments else [])], cwd=place)
     if ran.returncode != 0:
         # Of what is said, only a machine that cannot do it at all is no fault of the caller's.
-        program.require(python)
+        program.require(chosen, named=python is not None)
         raise program.Error(ran.stderr.strip())
-    run = Run.of(program.document(ran.stdout, 3))
+    run = Run.of(program.document(ran.stdout, program.RUNS))
     for name, value in parameters.items():
         read = run.measurements[0].parameters.get(name, value)
         if path is not None and isinstance(value, str) and read != value:
@@ -85,6 +98,25 @@ def measure(
             )
     run.folder = folder
     return run
+
+
+def _list(name: str, value: Any, wanted: str, fits: Callable[[Any], bool] = lambda _: True) -> List[Any]:
+    """One, or several of them, which all must fit."""
+    if isinstance(value, str) or callable(value):
+        return [value]
+    with contextlib.suppress(TypeError):
+        values = list(value)
+        if all(map(fits, values)):
+            return values
+    raise program.Error(f"{name}={value!r}: give {wanted}")
+
+
+def _path(name: str, value: Any, wanted: str) -> str:
+    """A path as text."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise program.Error(f"{name}={value!r}: give {wanted}") from None
 
 
 GC = ("freeze", "collect", "collect+freeze", "disable")

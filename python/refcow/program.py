@@ -10,6 +10,10 @@ import sys
 from typing import Any, Dict, Optional, Sequence
 
 
+RUNS, TREES = 3, 1
+"""The versions of its JSON that this package reads: of runs and comparisons, and of trees."""
+
+
 class Error(Exception):
     """refcow could not do it. The text is its own: what, where, and what to do."""
 
@@ -96,8 +100,13 @@ def document(text: str, known: int) -> Dict[str, Any]:
     return dict(found)
 
 
-def require(python: str) -> None:
-    """Raises `Unavailable` if nothing can be measured with this interpreter here: refcow checks itself with it."""
-    ran = run(["calibrate", "--python", python])
+def require(python: str, named: bool = False) -> None:
+    """Raises `Unavailable` if nothing can be measured with this interpreter here: refcow checks itself with it.
+
+    `named`: the caller has chosen it. If it is not there, or no CPython, that is an `Error`.
+    """
+    ran = run(["calibrate", f"--python={python}"])
+    if ran.returncode == 2 and named:
+        raise Error(ran.stderr.strip())
     if ran.returncode != 0:
         raise Unavailable(ran.stderr.strip())

@@ -26,7 +26,7 @@ class Callable:
 @pytest.mark.parametrize(
     "build, why",
     [
-        (lambda: [], "is a lambda, which a fresh process cannot import"),
+        (lambda: [], "is a lambda, which a fresh process cannot import: write it with `def` at the top of test_functions"),
         (nested(), "is a function in a function, which a fresh process cannot import"),
         (Callable(), "has no module and name to import it by"),
     ],
@@ -56,9 +56,25 @@ def test_a_method_of_a_class_needs_no_object():
     assert "from loader import Loader as _build\nbuild = _build.of_class\n" in text
 
 
-def test_a_method_of_an_object_is_refused():
-    with pytest.raises(refcow.Error, match="Loader.of_object is bound to an object of this process"):
-        refcow.measure(build=loader.Loader().of_object, visit=loader.visit_epoch)
+@pytest.mark.parametrize("word", ["build", "visit", "prepare"])
+def test_a_method_of_an_object_is_refused(word):
+    options = {"build": loader.build, "visit": loader.visit_epoch, word: loader.Loader().of_object}
+    with pytest.raises(refcow.Error, match=f"{word}=Loader.of_object is bound to an object of this process"):
+        refcow.measure(**options)
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"build": loader.Loader.of_object}, "build=Loader.of_object cannot be called without parameters: missing .*'self'"),
+        ({"row": 5}, "build=build cannot be called with these parameters: got an unexpected keyword argument 'row'"),
+        ({"visit": loader.nothing}, "visit=nothing cannot be called with the data alone: too many positional arguments"),
+        ({"prepare": loader.nothing}, "prepare=nothing cannot be called with the data alone"),
+    ],
+)
+def test_a_function_that_refcow_cannot_call_is_refused(options, why):
+    with pytest.raises(refcow.Error, match=why):
+        refcow.measure(**{"build": loader.build, "visit": loader.visit_epoch, **options})
 
 
 def test_a_module_that_no_statement_can_import_is_refused(monkeypatch):

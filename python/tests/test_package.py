@@ -144,6 +144,15 @@ def test_the_environment_that_refcow_is_in_is_measured_with_its_packages(tmp_pat
         ({"path": HERE / "loader.py", "env": {"A=B": "C"}}, "can be called 'A=B'"),
         ({"path": HERE / "loader.py", "row": 5}, "has no parameter `row`(.|\n)*did you mean `rows`"),
         ({"path": HERE / "no.py"}, "no.py"),
+        ({"path": 5}, "path=5: give the path of a file"),
+        ({"path": loader.build}, "give functions by name"),
+        ({"path": HERE / "loader.py", "visit": 5}, "visit=5: give the name of a visit, a function, or a list of them"),
+        ({"build": loader.build, "visit": 5}, "visit=5: give the name of a visit, a function, or a list of them"),
+        ({"build": loader.build, "visit": [loader.visit_one, 5]}, "visit=.*5.: give the name of a visit"),
+        ({"path": HERE / "loader.py", "env": ["A=B"]}, "env=.'A=B'.: give a dict of variables"),
+        ({"path": HERE / "loader.py", "arguments": 5}, "arguments=5: give a list of words"),
+        ({"path": HERE / "loader.py", "python": 3.12}, "python=3.12: give a version, such as '3.12'"),
+        ({"path": HERE / "loader.py", "folder": 5}, "folder=5: give the path of a folder"),
     ],
 )
 def test_bad_input_is_said_in_words(options, why):
@@ -152,9 +161,17 @@ def test_bad_input_is_said_in_words(options, why):
     assert not isinstance(caught.value, refcow.Unavailable)
 
 
-def test_an_interpreter_that_cannot_be_measured_is_no_fault_of_the_test():
+@pytest.mark.parametrize("python", ["3.99", "/bin/true", "/nowhere/python", "pyhton3"])
+def test_an_interpreter_that_was_mistyped_is_no_matter_of_the_machine(python):
+    with pytest.raises(refcow.Error) as caught:
+        refcow.measure(HERE / "loader.py", python=python)
+    assert not isinstance(caught.value, refcow.Unavailable)
+
+
+def test_an_interpreter_that_cannot_be_measured_is_no_fault_of_the_test(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/true")
     with pytest.raises(refcow.Unavailable):
-        refcow.measure(HERE / "loader.py", python="/bin/true")
+        refcow.measure(HERE / "loader.py")
 
 
 def test_a_run_that_copies_more_than_its_baseline_fails(tmp_path):
@@ -170,6 +187,22 @@ def test_a_run_that_copies_more_than_its_baseline_fails(tmp_path):
         large.assert_not_worse_than(place)
     large.save(place)
     small.assert_not_worse_than(place)
+
+
+def test_what_cannot_be_compared_with_a_baseline_fails(tmp_path):
+    place = tmp_path / "loader.json"
+    two = refcow.measure(HERE / "loader.py", visit=["one", "epoch"], rows=100)
+    refcow.measure(HERE / "loader.py", visit="one", rows=100).save(place)
+    with pytest.raises(refcow.Error, match="(?s)not all of this run can be compared.*loader/epoch: the baseline does not have it"):
+        two.assert_not_worse_than(place)
+    # What the baseline has besides is no matter of this run.
+    two.save(place)
+    refcow.measure(HERE / "loader.py", visit="one", rows=100).assert_not_worse_than(place)
+    huge = json.loads(place.read_text())
+    huge["runs"][0]["environment"]["transparent_huge_pages"] = {"enabled": "always", "disabled_in_subject": False}
+    place.write_text(json.dumps(huge))
+    with pytest.raises(refcow.Error, match="(?s)loader/one: huge pages: always and off.*these differ: .*huge pages.*--refcow-update"):
+        two.assert_not_worse_than(place)
 
 
 def test_a_run_that_cannot_be_saved_leaves_nothing_behind(tmp_path):
