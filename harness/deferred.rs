@@ -2,6 +2,14 @@
 
 use crate::protocol::Deferred;
 
+/// Words that no function can be called by.
+const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+];
+
 /// Why a function is refused.
 pub fn reason(function: &str, kind: Deferred) -> String {
     let (is, gives) = match kind {
@@ -19,8 +27,9 @@ pub fn reason(function: &str, kind: Deferred) -> String {
 /// How to write it.
 pub fn help(function: &str, kind: Deferred) -> String {
     let (parameters, short) = match function.split_once('_') {
-        Some((_, name)) if !name.is_empty() => ("data", name),
-        _ => ("", "items"),
+        Some((_, name)) if KEYWORDS.contains(&name) => ("data", format!("{name}_")),
+        Some((_, name)) if !name.is_empty() => ("data", name.to_owned()),
+        _ => ("", "items".to_owned()),
     };
     let call = format!("{short}({parameters})");
     let written = match kind {
@@ -35,4 +44,18 @@ pub fn help(function: &str, kind: Deferred) -> String {
     format!(
         "rename it to `{short}`, and write `def {function}({parameters}):` with {written} as its body"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_renamed_to_can_be_a_name() {
+        let of = |function| help(function, Deferred::Coroutine);
+        assert!(of("visit_all").contains("`return asyncio.run(all(data))`"));
+        assert!(of("visit_async").contains("rename it to `async_`"));
+        assert!(of("visit_async").contains("`return asyncio.run(async_(data))`"));
+        assert!(of("build").contains("`return asyncio.run(items())`"));
+    }
 }

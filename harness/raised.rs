@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::protocol::Raised;
-use crate::shell;
+use crate::{shell, shm};
 
 /// Where the code ran.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,14 @@ pub struct Around<'a> {
 
 const MEND: &str = "fix the error in the dataset's code, or try other sizes";
 
+const NO_SHARED_MEMORY: &str = "this machine has no /dev/shm, which multiprocessing keeps locks and shared memory in. As root: \
+     mkdir -p /dev/shm && mount -t tmpfs tmpfs /dev/shm";
+
 /// What to do, in words.
 pub fn help(raised: &Raised, around: Around<'_>) -> String {
+    if is_of_shared_memory(raised) && shm::space().is_err() {
+        return NO_SHARED_MEMORY.into();
+    }
     let Some(file) = around.file else {
         return MEND.into();
     };
@@ -44,6 +50,13 @@ pub fn is_ours(raised: &Raised) -> bool {
 fn exceptions(raised: &Raised) -> impl Iterator<Item = &str> {
     let all = std::iter::once(&raised.summary[..]).chain(raised.traceback.lines().rev());
     all.filter(|line| !line.starts_with(' '))
+}
+
+/// Whether a file was missing to multiprocessing, or to what looked into [`shm::FOLDER`].
+fn is_of_shared_memory(raised: &Raised) -> bool {
+    let told = |line: &str| line.contains("/multiprocessing/") || line.contains(shm::FOLDER);
+    raised.summary.starts_with("FileNotFoundError")
+        && (told(&raised.summary) || raised.traceback.lines().any(told))
 }
 
 /// The module that was to be imported, and is not there.
@@ -201,6 +214,23 @@ mod tests {
         assert!(ours(["python_fixtures/remedies/places.py", "<remedy>"]));
         assert!(!ours(["<remedy>", "/home/me/mine.py"]));
         assert!(!ours(["python_fixtures/ints.py", "mine.py"]));
+    }
+
+    #[test]
+    fn a_file_is_of_shared_memory_if_multiprocessing_missed_it() {
+        let frame =
+            "  File \"/usr/lib/python3.11/multiprocessing/synchronize.py\", line 57, in __init__\n";
+        let missed = "FileNotFoundError: [Errno 2] No such file or directory";
+        assert!(is_of_shared_memory(&raised(missed, frame)));
+        assert!(is_of_shared_memory(&raised(
+            &format!("{missed}: '/dev/shm'"),
+            ""
+        )));
+        assert!(!is_of_shared_memory(&raised(
+            &format!("{missed}: 'a.csv'"),
+            ""
+        )));
+        assert!(!is_of_shared_memory(&raised("ValueError: 1", frame)));
     }
 
     #[test]

@@ -129,8 +129,8 @@ pub enum PythonError {
     /// Everything was installed, and still an import fails.
     #[error("in the private environment of Python {version} ({}), imports fail:\n{detail}", environment.display())]
     #[diagnostic(help(
-        "choose another interpreter, or make an environment with numpy and bitarray yourself and give its folder: \
-         --python FOLDER"
+        "if a shared library is missing, install it (libstdc++.so.6: the package libstdc++6 of Debian and Ubuntu); else choose \
+         another interpreter, or make an environment with numpy and bitarray yourself and give its folder: --python FOLDER"
     ))]
     ImportFails {
         /// The interpreter's version.
