@@ -94,6 +94,13 @@ fn program(without: Option<&str>) -> Finding {
             name,
             "a BPF program says at each page fault which line ran: nobody stands still for it",
         ),
+        Some(why) if !cfg!(target_arch = "x86_64") => Finding::less(
+            name,
+            Availability::Limited,
+            format!("no BPF program: {why}"),
+            "lines (--lines of `attach` and `run`), and some speed of what is recorded",
+            "use a machine with x86-64; --lines of `measure` needs no such program",
+        ),
         Some(why) => Finding::less(
             name,
             Availability::Limited,
