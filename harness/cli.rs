@@ -53,6 +53,10 @@ enum Commands {
     /// Create a starter file for measuring your own data
     New(new::NewArgs),
     /// Compare the ways to share the same data with worker processes
+    ///
+    /// With a file, what its `build` returns reaches the workers by each way that applies, and each worker makes the visit. refcow
+    /// says what each way takes, whether the workers got what was put in, and why a way does not apply. Without a file, it hands
+    /// over integers and bitarrays, which each worker reads.
     #[command(alias = "alternatives")]
     Sharing(sharing::SharingArgs),
     /// Check known differences between Python versions on this machine

@@ -144,6 +144,17 @@ fn what_pickling_itself_makes_another_is_found_before_any_way_is_measured() {
     assert!(found[6].contains(others), "{}", found[6]);
 }
 
+#[test]
+fn too_many_objects_that_refer_to_one_another_are_the_fault_of_none_of_them() {
+    let deep = "from _values import survey\n\
+                class Person: pass\n\
+                people = [Person() for _ in range(5_000)]\n\
+                for number, one in enumerate(people): one.friend = people[number - 1]\n\
+                print(survey(people)['not_picklable'])\n";
+    let found = lines(python(), deep);
+    assert!(found[0].starts_with("data ("), "{found:?}");
+}
+
 /// Whether each of these is refused as a ShareableList, and no segment is left of it.
 const SHAREABLE: &str = "
 import _data_prepare, _parent

@@ -168,8 +168,10 @@ def short(value):
 
 
 def unpicklable(value, path, error, cannot, depth=0):
-    """The innermost value that cannot be pickled, and why. What a class itself says of its objects is nobody else's fault."""
-    if depth < DEEPEST:
+    """The innermost value that cannot be pickled, and why. What a class itself says of its objects is nobody else's fault. Where too
+    many refer to one another, it is none of them alone.
+    """
+    if depth < DEEPEST and not isinstance(error, RecursionError):
         for place, part in parts(value, path):
             why = cannot(part)
             if why is not None and str(why) == str(error):
