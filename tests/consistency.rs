@@ -3,7 +3,7 @@
 use refcow::advice;
 use refcow::claims::{Claims, Expectations};
 use refcow::consistency;
-use refcow::model::{self, DocumentError, Report, Run, Verdict, Warning};
+use refcow::model::{self, DocumentError, Report, Run, SecondTrial, TreeBytes, Verdict, Warning};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -164,6 +164,33 @@ fn words_of_this_build_must_be_its_own(
     *document.pointer_mut(place).unwrap() = value;
     let error = checked(&document).unwrap_err().to_string();
     assert!(error.contains(said), "{error}");
+}
+
+#[test]
+fn what_the_data_took_more_the_second_time_is_noise_too() {
+    let mut run = with_ways_and_advice();
+    let advice = &mut run.advice[0];
+    let tree = advice.tree.unwrap();
+    let again = advice.measured_again.as_ref().unwrap().tree.unwrap();
+    advice.remedies[0].second = Some(SecondTrial {
+        as_it_is: TreeBytes {
+            end: tree.end + 150_000,
+            peak: tree.peak + 150_000,
+        },
+        tree: again,
+    });
+    advice.tree_noise_bytes = Some(300_000);
+    let mut remedies = std::mem::take(&mut advice.remedies);
+    advice::rank(advice, &mut remedies);
+    advice.remedies = remedies;
+    let as_it_is = advice.measurement(&run.measurements, None).unwrap();
+    advice.finding = advice::finding(advice, as_it_is, 4096);
+    let report = of_this_build(run);
+    let mut document = serde_json::to_value(&report).unwrap();
+    assert_eq!(checked(&document).unwrap(), report);
+    document["runs"][0]["advice"][0]["tree_noise_bytes"] = json!(300_001);
+    let error = checked(&document).unwrap_err().to_string();
+    assert!(error.contains("advice[0].tree_noise_bytes"), "{error}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use super::measure::{FailedVisit, Measured, visit_all};
 use super::plan::{Dataset, Plan};
 use super::steps::Step;
 use crate::advice::{
-    copied_bytes, finding, is_worth_a_try, noise_bytes, rank, saved_bytes, tree_noise_bytes,
+    copied_bytes, finding, is_worth_a_try, more_of_workers, noise_bytes, rank, saved_bytes,
+    tree_noise_bytes,
 };
 use crate::driver::{Launch, Subject};
 use crate::fixtures::EXIT;
@@ -160,7 +161,7 @@ impl Trials<'_> {
                         let saves = |measurement: &Measurement| {
                             let advice = all.iter().find(|one| one.visit == measurement.visit);
                             advice.is_some_and(|advice| {
-                                advice.helps(&figures(remedy, advice, measurement))
+                                advice.helps(&self.figures(remedy, advice, measurement))
                             })
                         };
                         let which = Which {
@@ -176,7 +177,7 @@ impl Trials<'_> {
                         warnings.extend(trial.warnings.iter().cloned());
                         for advice in all.iter_mut() {
                             if let Some(visited) = trial.visits.get(&advice.visit) {
-                                let tried = tried(remedy, advice, &trial, visited);
+                                let tried = self.tried(remedy, advice, &trial, visited);
                                 measurements.extend(visited.iter().map(|(one, _)| one.clone()));
                                 advice.remedies.push(tried);
                             }
@@ -242,6 +243,48 @@ impl Trials<'_> {
         Ok(all)
     }
 
+    /// What was measured of a remedy: what it saves.
+    fn figures(&self, remedy: &Remedy, advice: &Advice, measurement: &Measurement) -> Tried {
+        let mut as_it_is = self.as_it_is.iter();
+        let as_it_is = as_it_is.find(|one| one.visit == measurement.visit);
+        Tried {
+            remedy: remedy.name.clone(),
+            saved_bytes: Some(saved(advice, measurement)),
+            tree: advice.tree.and(measurement.tree_bytes(page_size())),
+            workers_more_bytes: as_it_is
+                .and_then(|as_it_is| more_of_workers(as_it_is, measurement, page_size())),
+            ..Tried::default()
+        }
+    }
+
+    fn tried(
+        &self,
+        remedy: &Remedy,
+        advice: &Advice,
+        trial: &Trial,
+        visited: &RemedyVisit,
+    ) -> Tried {
+        match visited {
+            Ok((measurement, compared)) => Tried {
+                prepare_seconds: Some(trial.prepare_seconds),
+                prepare_peak_bytes: trial.prepare_peak_bytes,
+                parent_bytes: trial.parent_bytes,
+                visit_seconds: trial
+                    .seconds
+                    .get(&advice.visit)
+                    .cloned()
+                    .unwrap_or_default(),
+                refreeze_bytes: trial.refreeze_bytes,
+                replaced: lines(&trial.planned.replaced),
+                kept: lines(&kept(trial, &advice.visit)),
+                code: trial.planned.code.lines().map(model::printable).collect(),
+                compared: *compared,
+                ..self.figures(remedy, advice, measurement)
+            },
+            Err(reason) => does_not_apply(remedy, reason),
+        }
+    }
+
     /// Whether a remedy can be for what a visit did.
     fn asks(&self, remedy: &Remedy, visit: &str) -> bool {
         let as_it_is = self.as_it_is.iter().find(|one| one.visit == visit);
@@ -279,38 +322,6 @@ fn advice_on(measurement: &Measurement, parent_bytes: Option<u64>) -> Advice {
         visit_seconds: Vec::new(),
         remedies: Vec::new(),
         measured_again: None,
-    }
-}
-
-/// What was measured of a remedy: what it saves.
-fn figures(remedy: &Remedy, advice: &Advice, measurement: &Measurement) -> Tried {
-    Tried {
-        remedy: remedy.name.clone(),
-        saved_bytes: Some(saved(advice, measurement)),
-        tree: advice.tree.and(measurement.tree_bytes(page_size())),
-        ..Tried::default()
-    }
-}
-
-fn tried(remedy: &Remedy, advice: &Advice, trial: &Trial, visited: &RemedyVisit) -> Tried {
-    match visited {
-        Ok((measurement, compared)) => Tried {
-            prepare_seconds: Some(trial.prepare_seconds),
-            prepare_peak_bytes: trial.prepare_peak_bytes,
-            parent_bytes: trial.parent_bytes,
-            visit_seconds: trial
-                .seconds
-                .get(&advice.visit)
-                .cloned()
-                .unwrap_or_default(),
-            refreeze_bytes: trial.refreeze_bytes,
-            replaced: lines(&trial.planned.replaced),
-            kept: lines(&kept(trial, &advice.visit)),
-            code: trial.planned.code.lines().map(model::printable).collect(),
-            compared: *compared,
-            ..figures(remedy, advice, measurement)
-        },
-        Err(reason) => does_not_apply(remedy, reason),
     }
 }
 

@@ -5,7 +5,7 @@ mod nothing;
 use crate::compare::TOLERANCE;
 use crate::numbers::{bytes, share, signed_bytes};
 use crate::remedies::{remedies, title};
-use crate::{Advice, Measurement, TreeBytes, Tried};
+use crate::{Advice, Measurement, Tried};
 
 /// A time must be so much longer or shorter to be another.
 const LEAST_CHANGE: f64 = 0.05;
@@ -29,10 +29,11 @@ pub fn tree_noise_bytes(as_it_is: &Measurement, page_size_bytes: u64) -> u64 {
 }
 
 /// The same once the data as it is was measured a second time: nothing that is no more than twice as much as it differed by
-/// is a saving.
-pub fn tree_noise_of(advice: &Advice, again: TreeBytes) -> Option<u64> {
-    let apart = advice.tree?.end.abs_diff(again.end);
-    Some(advice.tree_noise_bytes?.max(apart.saturating_mul(2)))
+/// is a saving. `noise` is what was none before.
+pub fn tree_noise_of(advice: &Advice, noise: u64) -> u64 {
+    let again = advice.remedies.iter().filter_map(|one| one.second);
+    let apart = again.filter_map(|again| Some(advice.tree?.end.abs_diff(again.as_it_is.end)));
+    apart.fold(noise, |noise, apart| noise.max(apart.saturating_mul(2)))
 }
 
 /// Bytes that a child copied, of the children the most.
@@ -52,6 +53,16 @@ pub fn own_bytes(measurement: &Measurement, page_size_bytes: u64) -> u64 {
         pages.saturating_mul(page_size_bytes)
     });
     of_child.fold(0, u64::saturating_add)
+}
+
+/// What they copied and made more with a remedy than with the data as it is.
+pub fn more_of_workers(
+    as_it_is: &Measurement,
+    with_remedy: &Measurement,
+    page_size_bytes: u64,
+) -> Option<u64> {
+    let [then, now] = [as_it_is, with_remedy].map(|one| own_bytes(one, page_size_bytes));
+    now.checked_sub(then).filter(|more| *more > 0)
 }
 
 /// What was saved: less than nothing where more was copied.
@@ -142,12 +153,12 @@ pub fn median(times: &[f64]) -> f64 {
 /// What came of it. `as_it_is` is the measurement without a remedy.
 pub fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: u64) -> String {
     match advice.best() {
-        Some(best) => helped(advice, best),
+        Some(best) => helped(advice, best, as_it_is.children.len()),
         None => nothing::finding(advice, as_it_is, page_size_bytes),
     }
 }
 
-fn helped(advice: &Advice, best: &Tried) -> String {
+fn helped(advice: &Advice, best: &Tried, workers: usize) -> String {
     let saved = best.saved_bytes.unwrap_or(0);
     let copied = bytes(advice.copied_bytes);
     let left = i128::from(advice.copied_bytes) - i128::from(saved);
@@ -200,24 +211,44 @@ fn helped(advice: &Advice, best: &Tried) -> String {
     words += &format!("; a child copies {left} instead of {copied}");
     words += &again(advice, best);
     words += ".";
+    if let Some(more) = more_workers(advice, best, workers) {
+        words += &format!(" But {more}.");
+    }
     match time_of_visit(&advice.visit_seconds, &best.visit_seconds) {
         TimeOfVisit::Unknown => {}
         TimeOfVisit::Same => words += " No difference in the time of the visit was found.",
         TimeOfVisit::Times(ratio) => {
-            words += &format!(" The visit takes {} as long.", times(ratio));
+            words += &format!(" The visit takes {}.", times(ratio));
         }
     }
     words
 }
 
-/// `1.8 times`.
+/// `1.8 times as long`, `40 % of the time`.
 fn times(ratio: f64) -> String {
     match ratio {
-        ..0.0095 => "less than 0.01 times".to_owned(),
-        ..0.095 => format!("{ratio:.2} times"),
-        ..9.95 => format!("{ratio:.1} times"),
-        _ => format!("{ratio:.0} times"),
+        ..0.0095 => "less than 1 % of the time".to_owned(),
+        ..0.995 => format!("{:.0} % of the time", ratio * 100.0),
+        ..9.95 => format!("{ratio:.1} times as long"),
+        _ => format!("{ratio:.0} times as long"),
     }
+}
+
+/// That each worker takes more with a remedy, so that with many of them nothing is saved, if it does.
+fn more_workers(advice: &Advice, tried: &Tried, workers: usize) -> Option<String> {
+    let more = u64::try_from(advice.more_of_workers(tried))
+        .ok()
+        .filter(|more| *more > 0)?;
+    let each = more / (workers as u64).max(1);
+    // What the parent saves, once, is what so many workers take more.
+    let once = u64::try_from(advice.saved_of_tree(tried)?.end)
+        .ok()?
+        .saturating_add(more);
+    let enough = once.div_ceil(each.max(1));
+    Some(format!(
+        "each worker copies and makes {} more than without it, so with {enough} workers or more nothing is saved",
+        bytes(each)
+    ))
 }
 
 /// What a second measurement says, if there was one.

@@ -112,11 +112,8 @@ fn all_advice(run: &mut Run, mine: bool) -> Result<(), Wrong> {
         if one.tree.is_none() && helpless {
             continue;
         }
-        if mine
-            && one
-                .tree_noise_bytes
-                .is_some_and(|noise| noise != advice::tree_noise_bytes(as_it_is, page))
-        {
+        let noise = || advice::tree_noise_of(one, advice::tree_noise_bytes(as_it_is, page));
+        if mine && one.tree_noise_bytes.is_some_and(|told| told != noise()) {
             let what = "it is not the noise of what the children copied and made".to_owned();
             return Err((place("tree_noise_bytes"), what));
         }

@@ -130,14 +130,15 @@ fn note(advice: &mut Advice, name: &str, plain: Option<&Measurement>, with: Opti
             measurement: measurement.clone(),
         })
     });
-    if let Some(plain) = plain {
-        advice.tree_noise_bytes = tree_noise_of(advice, plain);
-    }
-    let mut remedies = std::mem::take(&mut advice.remedies);
-    if let Some(one) = remedies.iter_mut().find(|one| one.remedy == name) {
+    let mut remedies = advice.remedies.iter_mut();
+    if let Some(one) = remedies.find(|one| one.remedy == name) {
         let both = plain.zip(with_tree);
         one.second = both.map(|(as_it_is, tree)| SecondTrial { as_it_is, tree });
     }
+    advice.tree_noise_bytes = advice
+        .tree_noise_bytes
+        .map(|noise| tree_noise_of(advice, noise));
+    let mut remedies = std::mem::take(&mut advice.remedies);
     rank(advice, &mut remedies);
     advice.remedies = remedies;
     advice.measured_again = again;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::more_workers;
 use crate::numbers::{bytes, count};
 use crate::remedies::{remedy, title};
 use crate::{Advice, Cause, CausedPages, Child, Measurement, NamedPages, RegionName, SavedOfTree};
@@ -30,7 +31,7 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
             ),
         };
     }
-    let mut words = match at_a_price(advice) {
+    let mut words = match at_a_price(advice, as_it_is.children.len()) {
         Some(price) => {
             format!("Nothing that refcow tries helps throughout: {price}. As it is, a child copies")
         }
@@ -60,21 +61,37 @@ pub(super) fn finding(advice: &Advice, as_it_is: &Measurement, page_size_bytes: 
     {
         words += only_the_code_can(first.region, reason);
     }
-    let mut told: Vec<&str> = Vec::new();
-    for tried in &advice.remedies {
-        let replaces = remedy(&tried.remedy).is_some_and(|known| known.replaces);
-        if let Some(reason) = tried.does_not_apply.as_deref().filter(|_| replaces)
-            && !told.contains(&reason)
-        {
-            told.push(reason);
-            words += &format!(" Not measured: {}: {reason}.", title(&tried.remedy));
-        }
+    for (reason, titles) in not_measured(advice) {
+        words += &format!(" Not measured: {}: {reason}.", titles.join(", "));
     }
     words
 }
 
-/// What saves most at the end or at the peak, where all processes take more at the other.
-pub(super) fn at_a_price(advice: &Advice) -> Option<String> {
+/// Why other objects were not tried, each reason with all remedies that it is one for.
+fn not_measured(advice: &Advice) -> Vec<(&str, Vec<&str>)> {
+    let all = || {
+        let remedies = advice.remedies.iter();
+        remedies.filter_map(|tried| Some((tried.does_not_apply.as_deref()?, &tried.remedy)))
+    };
+    let mut reasons: Vec<&str> = Vec::new();
+    for (reason, name) in all() {
+        if remedy(name).is_some_and(|known| known.replaces) && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    let titles = |reason| {
+        all()
+            .filter(move |(other, _)| *other == reason)
+            .map(|(_, name)| title(name))
+    };
+    reasons
+        .into_iter()
+        .map(|reason| (reason, titles(reason).collect()))
+        .collect()
+}
+
+/// What saves most at the end or at the peak, where all processes take more at the other, or would with more workers.
+pub(super) fn at_a_price(advice: &Advice, workers: usize) -> Option<String> {
     let noise = i64::try_from(advice.tree_noise_bytes?).ok()?;
     let all = advice.remedies.iter();
     // Where a second time was needed to know, what it says.
@@ -84,6 +101,15 @@ pub(super) fn at_a_price(advice: &Advice) -> Option<String> {
     let (tried, saved) = saved
         .filter(|(_, saved)| most(saved) > noise)
         .min_by_key(|(_, saved)| Reverse(most(saved)))?;
+    if saved.end.min(saved.peak) >= -noise
+        && let Some(more) = more_workers(advice, tried, workers)
+    {
+        let less = bytes(saved.end.unsigned_abs());
+        return Some(format!(
+            "with {}, all processes together take {less} less, but {more}",
+            title(&tried.remedy)
+        ));
+    }
     let is_at_end = saved.end > saved.peak;
     let less = format!("{} less", bytes(most(&saved).unsigned_abs()));
     let more = format!("{} more", bytes(saved.end.min(saved.peak).unsigned_abs()));

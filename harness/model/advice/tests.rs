@@ -76,7 +76,7 @@ fn advice_by_tree(all: &[(&str, u64, u64)]) -> Advice {
 
 #[test]
 fn what_saves_here_and_costs_there_is_told_of_where_nothing_helps() {
-    let price = |all: &[(&str, u64, u64)]| nothing::at_a_price(&advice_by_tree(all));
+    let price = |all: &[(&str, u64, u64)]| nothing::at_a_price(&advice_by_tree(all), 2);
     assert_eq!(
         price(&[
             ("gc.freeze", 49_000, 63_000),
@@ -94,6 +94,52 @@ fn what_saves_here_and_costs_there_is_told_of_where_nothing_helps() {
         )
     );
     assert_eq!(price(&[("gc.freeze", 50_050, 61_000)]), None);
+}
+
+#[test]
+fn what_workers_take_more_with_is_no_best_where_a_few_more_of_them_would_take_all_that_is_saved() {
+    let told = |more: u64| {
+        let mut advice = advice_by_tree(&[("packed-arrays", 40_000, 50_000)]);
+        advice.remedies[0].workers_more_bytes = Some(more);
+        let mut remedies = std::mem::take(&mut advice.remedies);
+        rank(&advice, &mut remedies);
+        advice.remedies = remedies;
+        let best = advice.best();
+        (
+            best.and_then(|best| more_workers(&advice, best, 2)),
+            nothing::at_a_price(&advice, 2).filter(|_| best.is_none()),
+        )
+    };
+    assert_eq!(told(0), (None, None));
+    assert_eq!(told(100), (None, None));
+    // 10,000 bytes less with two: without what these take more, 14,000 are saved once.
+    let (best, price) = told(4_000);
+    let words = "each worker copies and makes 2.0 KiB more than without it, so with 7 workers or more nothing is saved";
+    assert_eq!((best.as_deref(), price), (Some(words), None));
+    let (best, price) = told(12_000);
+    assert_eq!(best, None);
+    assert_eq!(
+        price.as_deref(),
+        Some(
+            "with packed arrays, all processes together take 9.8 KiB less, but each worker copies and makes 5.9 KiB more than \
+             without it, so with 4 workers or more nothing is saved"
+        )
+    );
+}
+
+#[test]
+fn a_time_is_told_as_people_say_it() {
+    let told = [0.001, 0.02, 0.5, 1.94, 56.2].map(times);
+    assert_eq!(
+        told,
+        [
+            "less than 1 % of the time",
+            "2 % of the time",
+            "50 % of the time",
+            "1.9 times as long",
+            "56 times as long"
+        ]
+    );
 }
 
 #[test]
@@ -200,11 +246,11 @@ fn what_is_not_saved_a_second_time_does_not_help() {
             end,
             peak: end + 10_000,
         };
-        advice.tree_noise_bytes = tree_noise_of(&advice, tree(as_it_is));
         advice.remedies[0].second = Some(crate::SecondTrial {
             as_it_is: tree(as_it_is),
             tree: tree(end),
         });
+        advice.tree_noise_bytes = Some(tree_noise_of(&advice, 100));
         let mut remedies = std::mem::take(&mut advice.remedies);
         rank(&advice, &mut remedies);
         advice.remedies = remedies;

@@ -179,6 +179,11 @@ fn remedies(one: &Tried, other: &Tried, of: &dyn Fn(&str) -> String, comparing: 
         comparing.word(|| of(what), &one.join("\n"), &other.join("\n"));
     }
     comparing.memory(
+        || of("memory that the workers take more"),
+        one.workers_more_bytes,
+        other.workers_more_bytes,
+    );
+    comparing.memory(
         || of("memory of the parent at most, while it was prepared"),
         one.prepare_peak_bytes,
         other.prepare_peak_bytes,

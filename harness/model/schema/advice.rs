@@ -89,6 +89,10 @@ pub struct Tried {
     /// Memory of all processes. Absent where that of the data as it is, is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeBytes>,
+    /// Bytes that all workers copied and made more than with the data as it is, at the end of their visits. Absent where they did
+    /// not, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers_more_bytes: Option<u64>,
     /// How long the visit took, each time in a new child that nobody looked at. Empty where it does not help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub visit_seconds: Vec<f64>,
@@ -223,7 +227,8 @@ impl Advice {
     }
 
     /// Whether a remedy helps: each time it saves more than noise at the end or at the peak, and all processes together do not take
-    /// more by it at the other, but for noise or a tenth of what is saved.
+    /// more by it at the other, but for noise or a tenth of what is saved. Where each worker takes more by it, it must still help with
+    /// twice as many of them.
     pub fn helps(&self, tried: &Tried) -> bool {
         let noise = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         match (self.saved_of_tree(tried), self.tree_noise_bytes) {
@@ -232,12 +237,22 @@ impl Advice {
                 let all = std::iter::once(saved).chain(self.saved_again(tried));
                 all.into_iter().all(|saved| {
                     let most = saved.end.max(saved.peak);
-                    most > noise && saved.end.min(saved.peak) >= -noise.max(most / 10)
+                    most > noise.max(self.more_of_workers(tried))
+                        && saved.end.min(saved.peak) >= -noise.max(most / 10)
                 })
             }
             _ => tried
                 .saved_bytes
                 .is_some_and(|saved| saved > noise(self.noise_bytes)),
+        }
+    }
+
+    /// What all workers take more with a remedy, if that is more than noise.
+    pub fn more_of_workers(&self, tried: &Tried) -> i64 {
+        let more = tried.workers_more_bytes.unwrap_or(0);
+        match more > self.tree_noise_bytes.unwrap_or(0) {
+            true => i64::try_from(more).unwrap_or(i64::MAX),
+            false => 0,
         }
     }
 
