@@ -1,20 +1,20 @@
-"""Lists as a few arrays: of what stands in arrays no child writes a reference count.
-
-An element is made when it is asked for, and is gone when nobody refers to it any more. Records are dicts that
-cannot be changed: a change would be lost with them.
-"""
+"""Lists as a few arrays: of what stands in arrays no child writes a reference count."""
 import dataclasses
 import pickle
+import sys
 from array import array as _array
 from collections import deque
-from collections.abc import Sequence
-from datetime import date as _date, datetime as _datetime
+from datetime import date as _date, datetime as _datetime, time as _time, timedelta as _timedelta
 from decimal import Decimal as _Decimal
-from enum import Enum
-from mmap import mmap as _mmap
+from enum import Enum, Flag
 from uuid import UUID as _UUID
-from _refcow_index import SOURCE as INDEX, zeros
+from _refcow_index import SOURCE as INDEX
 from _refcow_places import DICTS, DoesNotApply, Room, a, attributes, dies_with_noise, is_literal, is_name, is_named_tuple, named, slots_of, told
+from _refcow_sequences import SOURCE as SEQUENCES
+
+# Whose data has none of its numbers has not imported it either.
+if "numpy" in sys.modules:
+    import numpy
 
 # In the flags of a type: its class statement was executed (Py_TPFLAGS_HEAPTYPE).
 IN_PYTHON = 1 << 9
@@ -22,184 +22,10 @@ IN_PYTHON = 1 << 9
 MOST_COLUMNS = 64
 # What keeps it from that is told of so many columns.
 MOST_TOLD = 2
-
-
-class PackedList(Sequence):
-    """A sequence that makes its elements: `element(place)`."""
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self.element(place) for place in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError("index out of range")
-        return self.element(place)
-
-    def __iter__(self):
-        return map(self.element, range(len(self)))
-
-    def __eq__(self, other):
-        if not isinstance(other, (list, tuple, PackedList)):
-            return NotImplemented
-        return len(self) == len(other) and all(one == another for one, another in zip(self, other))
-
-    def __reduce__(self):
-        return list, (list(self),)
-
-
-class PackedBytes(PackedList):
-    """bytes, end to end."""
-
-    encoded = decoded = staticmethod(bytes)
-
-    def __init__(self, values, store=None):
-        # Looked at twice, so that what is allocated is allocated once: holes are left by what grows.
-        size = sum(len(self.encoded(value)) for value in values)
-        content, ends = bytearray(size), zeros(len(values), size)
-        end = 0
-        for place, value in enumerate(values):
-            piece = self.encoded(value)
-            content[end : end + len(piece)] = piece
-            end += len(piece)
-            ends[place] = end
-        self.content, self.ends = (store("B", content), store(ends.typecode, ends)) if store else (content, ends)
-
-    def __len__(self):
-        return len(self.ends)
-
-    def element(self, place):
-        return self.decoded(self.content[self.ends[place - 1] if place else 0 : self.ends[place]])
-
-    def __iter__(self):
-        start = 0
-        for end in self.ends:
-            yield self.decoded(self.content[start:end])
-            start = end
-
-
-class PackedTexts(PackedBytes):
-    """str, as UTF-8 end to end."""
-
-    @staticmethod
-    def encoded(value):
-        return value.encode("utf-8", "surrogatepass")
-
-    @staticmethod
-    def decoded(piece):
-        return str(piece, "utf-8", "surrogatepass")
-
-
-class PackedFlags(PackedList):
-    """bool."""
-
-    def __init__(self, numbers):
-        self.numbers = numbers
-
-    def __len__(self):
-        return len(self.numbers)
-
-    def element(self, place):
-        return self.numbers[place] != 0
-
-
-class PackedConstant(PackedList):
-    """The same everywhere."""
-
-    def __init__(self, value, length):
-        self.value, self.length = value, length
-
-    def __len__(self):
-        return self.length
-
-    def element(self, place):
-        return self.value
-
-
-class PackedOptionals(PackedList):
-    """None, here and there."""
-
-    def __init__(self, there, values):
-        self.there, self.values = there, values
-
-    def __len__(self):
-        return len(self.there)
-
-    def element(self, place):
-        return self.values[place] if self.there[place] else None
-
-
-class PackedMade(PackedList):
-    """Objects, each made of a text or a number."""
-
-    def __init__(self, make, values):
-        self.make, self.values = make, values
-
-    def __len__(self):
-        return len(self.values)
-
-    def element(self, place):
-        return self.make(self.values[place])
-
-    def __iter__(self):
-        return map(self.make, self.values)
-
-
-class PackedRows(PackedList):
-    """Tuples or lists of one length, column by column."""
-
-    def __init__(self, make, columns):
-        self.make, self.columns = make, columns
-
-    def __len__(self):
-        return len(self.columns[0])
-
-    def element(self, place):
-        return self.make([column[place] for column in self.columns])
-
-    def __iter__(self):
-        return map(self.make, zip(*self.columns))
-
-
-class PackedRecord(dict):
-    """A dict that cannot be changed."""
-
-    def refuse(self, *arguments, **named):
-        raise TypeError("this record was made for one access: a change would be lost")
-
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = refuse
-
-    def __reduce__(self):
-        return dict, (dict(self),)
-
-
-class PackedRecords(PackedRows):
-    """Dicts with the same keys in the same order."""
-
-    def __init__(self, keys, columns):
-        super().__init__(lambda values: PackedRecord(zip(keys, values)), columns)
-
-
-class PackedObjects(PackedRows):
-    """Objects of one class with the same attributes. A change of one is lost."""
-
-    def __init__(self, kind, names, columns):
-        def make(values):
-            made = object.__new__(kind)
-            for name, value in zip(names, values):
-                object.__setattr__(made, name, value)
-            return made
-
-        super().__init__(make, columns)
-
-
-def shared_array(code, values):
-    """An array in memory that processes which are forked later share, whoever writes to it."""
-    values = _array(code, values)
-    size = max(len(values), 1) * values.itemsize
-    memory = memoryview(_mmap(-1, size)).cast("B").cast(code)
-    memory[: len(values)] = values
-    return memory
-
+# What may have any number of elements, and the elements that it may come to have as one column for each that it has now: that
+# is more where rows share it.
+LISTS = (tuple, list, set, frozenset)
+MOST_SHARED = 4
 
 # What stands in the place of None, where it is known of which kind the others are.
 FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
@@ -207,6 +33,9 @@ FILLERS = {int: 0, float: 0.0, bool: False, str: "", bytes: b""}
 MADE = {
     _date: ("_date.fromordinal", "{}.toordinal()"),
     _datetime: ("_datetime.fromisoformat", "{}.isoformat()"),
+    _time: ("_time.fromisoformat", "{}.isoformat()"),
+    _timedelta: ("_timedelta(microseconds=1).__mul__", "{} // _timedelta(microseconds=1)"),
+    complex: ("complex", "str({})"),
     _Decimal: ("_Decimal", "str({})"),
     _UUID: ("_UUID", "{}.hex"),
 }
@@ -216,7 +45,7 @@ class NoColumn(DoesNotApply):
     """`place` holds what cannot be a column; `way`: what would have to be otherwise, if that is known to be enough."""
 
     def __init__(self, place, what, way=""):
-        super().__init__("{} {} {}".format(place, "hold" if place.startswith("the values") else "holds", what))
+        super().__init__("{} {} {}".format(place, "hold" if place.startswith(("the values", "the elements")) else "holds", what))
         self.way = way
 
 
@@ -238,6 +67,8 @@ class Writer:
         self.store, self.name, self.room = store, name, room
         self.columns = 0
         self.missing = []
+        # Classes whose objects columns are being made of, the outermost first.
+        self.inside = []
 
     def part(self, *column):
         """The code for a column, or nothing: what cannot be one is noted, so that all of it is told."""
@@ -268,6 +99,9 @@ class Writer:
         no = lambda what, way="": NoColumn(place, what, way and "{} held {}".format(short, way))
         self.columns += 1
         if self.columns > MOST_COLUMNS:
+            again = next((kind for kind in self.inside if self.inside.count(kind) > 1), None)
+            if again:
+                raise DoesNotApply("{} holds objects of {} that refer to others of them".format(self.name, again.__name__))
             raise DoesNotApply("{} would take more than {} columns".format(self.name, MOST_COLUMNS))
         each = "[{} for row in rows]".format(value) if value != "row" else "rows"
         if len(kinds) > 1 and type(None) in kinds:
@@ -275,7 +109,9 @@ class Writer:
             if len(kinds) == 1:
                 at = next(at for at, one in enumerate(values) if one is not None)
                 first = first.replace("rows[0]", "rows[{}]".format(at), 1)
-                filler = FILLERS.get(kinds.pop(), values[at])
+                kind = kinds.pop()
+                lengths = {len(one) for one in values if one is not None} if kind in LISTS else ()
+                filler = kind() if len(lengths) > 1 else FILLERS.get(kind, values[at])
                 code = first if filler is values[at] else repr(filler)
                 there = self.array("b", "[{} is not None for row in rows]".format(value), values)
                 filled = [filler if one is None else one for one in values]
@@ -305,16 +141,13 @@ class Writer:
             self.take(sum(map(len, values)) + 4 * len(values))
             store = "" if self.store == "_array" else ", " + self.store
             return "{}({}{})".format("PackedTexts" if kind is str else "PackedBytes", each, store)
+        if kind in LISTS and (kind not in (tuple, list) or not 0 < len(values[0]) <= MOST_COLUMNS or any(
+            len(one) != len(values[0]) for one in values
+        )):
+            return self.lists(values, each, place, no)
         if kind in (tuple, list) or is_named_tuple(kind):
-            what = kind.__name__ + "s"
-            longest = max(map(len, values))
-            if not values[0] or any(len(one) != longest for one in values):
-                # Of longer ones no more is looked at: many rows may share one long list.
-                inner = [element for one in values for element in one] if longest <= MOST_COLUMNS else []
-                way = what + " of one length" if self.could(inner) else ""
-                raise no(what + " that are empty, or not of one length", way)
-            if longest > MOST_COLUMNS:
-                raise no("{} of more than {} elements".format(what, MOST_COLUMNS))
+            if not values[0] or len(values[0]) > MOST_COLUMNS:
+                raise no("objects of {} with no fields, or more than {}".format(kind.__name__, MOST_COLUMNS))
             if kind not in (tuple, list):
                 if any(attributes(one, {}) for one in values):
                     raise no("objects of {} with attributes besides their fields".format(kind.__name__))
@@ -334,12 +167,16 @@ class Writer:
             if not keys or any(tuple(one) != keys for one in values) or not plain and any(
                 list(map(type, one)) != list(map(type, keys)) for one in values
             ):
+                if not any(values):
+                    raise no("empty dicts")
                 together = {key: None for one in values for key in one}
                 could = len(together) <= MOST_COLUMNS and all(
                     self.could([one.get(key) for one in values]) for key in together
                 )
+                if len({frozenset(zip(map(type, one), one)) for one in values}) == 1:
+                    raise no("dicts with the same keys in different orders", "dicts with the same keys in one order" if could else "")
                 way = "dicts with the same keys, with None for what is missing" if could else ""
-                raise no("dicts that are empty, or do not have the same keys in the same order", way)
+                raise no("dicts with different keys", way)
             if not all(type(key) is not tuple and is_literal(key) for key in keys):
                 raise no("dicts with other keys than short text and numbers")
             columns = [
@@ -349,8 +186,12 @@ class Writer:
             ]
             return self.rows("PackedRecords({!r}, ".format(keys), columns)
         if kind in MADE or issubclass(kind, Enum):
-            make, code = MADE.get(kind, ("type({}).__getitem__".format(first), "{}.name"))
-            of, made = eval("lambda one: " + code.format("one")), eval(make) if kind in MADE else kind.__getitem__
+            # Flags may be several at once, which have no name together.
+            is_flag = issubclass(kind, Flag)
+            member = ("type({})".format(first), "{}.value") if is_flag else ("type({}).__getitem__".format(first), "{}.name")
+            make, code = MADE.get(kind, member)
+            of = eval("lambda one: " + code.format("one"))
+            made = eval(make) if kind in MADE else kind if is_flag else kind.__getitem__
             try:
                 parts = list(map(of, values))
                 same = all(new is one or pickle.dumps(new) == pickle.dumps(one) for new, one in zip(map(made, parts), values))
@@ -359,6 +200,13 @@ class Writer:
             if not same:
                 raise no("objects of the type {} that are more than their text says".format(kind.__name__))
             return "PackedMade({}, {})".format(make, self.column(parts, code.format(value), first, place))
+        if "numpy" in sys.modules and issubclass(kind, numpy.generic) and values[0].dtype.kind in "biufcmM":
+            kept = repr(values[0].dtype.str)
+            if any(one.dtype != values[0].dtype for one in values):
+                raise no("objects of {} in several units".format(kind.__name__))
+            self.take(len(values) * values[0].dtype.itemsize)
+            made = "numpy.array({}, {})".format(each, kept)
+            return made if self.store == "_array" else 'numpy.frombuffer({}("B", {}.tobytes()), {})'.format(self.store, made, kept)
         slots = slots_of(kind)
         names = tuple(filter(is_name, attributes(values[0], slots))) if kind.__flags__ & IN_PYTHON else ()
         if names or dataclasses.is_dataclass(kind):
@@ -374,13 +222,29 @@ class Writer:
                 return made
 
             self.can_be_made(make, values[0], slots, no)
+            self.inside.append(kind)
             columns = [
                 self.part([getattr(one, name) for one in values], "{}.{}".format(value, name), "{}.{}".format(first, name),
                           "the attribute {} of {}".format(name, place))
                 for name in names
             ]
+            self.inside.pop()
             return self.rows("PackedObjects(type({}), {!r}, ".format(first, names), columns)
         raise no("objects of the type " + kind.__name__)
+
+    def lists(self, values, each, place, no):
+        """The code for lists of any length: a column of what is in all of them."""
+        kind, total = type(values[0]), sum(map(len, values))
+        # What many rows share would be there for each of them, and rows may hold what they are in.
+        if total > MOST_SHARED * sum({id(one): len(one) for one in values}.values()):
+            raise no("{}s that many rows share".format(kind.__name__))
+        if 8 * total > self.room.left:
+            raise DoesNotApply("{} would take more than all processes take as it is as arrays".format(self.name))
+        self.take(8 * len(values))
+        inner = [element for one in values for element in one]
+        column = "lambda rows: " + self.part(inner, "row", "rows[0]", "the elements of " + place) if inner else "list"
+        store = "" if self.store == "_array" else ", " + self.store
+        return "PackedLists({}, {}, {}{})".format(kind.__name__, each, column, store)
 
     def of_one_type(self, kinds, values, besides):
         """What a column of values of several types would have to hold: where these are numbers, the widest type of them."""
@@ -464,9 +328,9 @@ def replacement(store, form, room):
 
 def pack(data, most):
     """Each list of elements that are all alike, and each dict of such values, as a few arrays."""
-    return told(data, replacement("_array", "packed arrays", Room(most)), SOURCE + INDEX)
+    return told(data, replacement("_array", "packed arrays", Room(most)), SOURCE + SEQUENCES + INDEX)
 
 
 def share(data, most):
     """The same in memory that processes share."""
-    return told(data, replacement("shared_array", "packed arrays in shared memory", Room(most)), SOURCE + INDEX)
+    return told(data, replacement("shared_array", "packed arrays in shared memory", Room(most)), SOURCE + SEQUENCES + INDEX)

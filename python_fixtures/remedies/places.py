@@ -133,7 +133,11 @@ def a(kind):
 
 
 def named(kinds):
-    return " and ".join(sorted(kind.__name__ for kind in kinds)[:3])
+    """`int and str`, `int, list and str`, `int, list and 3 more types`"""
+    names = sorted(kind.__name__ for kind in kinds)
+    if len(names) > 3:
+        names[2:] = ["{} more types".format(len(names) - 2)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def raised_at(error):
@@ -315,7 +319,7 @@ def of_another_type(data):
             continue
         plain = next((one for one in CONTAINERS if issubclass(kind, one)), None)
         if plain and plain.__len__(value) >= LEAST:
-            text = "{} is {}, and of dicts, lists and the like only plain ones are replaced: {}({})"
+            text = "{} is {}, and only plain dicts, lists and the like are replaced, such as {}({})"
             return text.format(name, a(kind), plain.__name__, name)
         if kind.__module__ == "numpy" and getattr(getattr(value, "dtype", None), "hasobject", False):
             return "{0} is a NumPy array of objects; as a list ({0}.tolist()) it could be looked at".format(name)

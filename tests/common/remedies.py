@@ -24,7 +24,9 @@ def load(name):
     return module
 
 
-places, index, pickled, packed, stacked, imports = map(load, ("places", "index", "pickled", "packed", "stacked", "imports"))
+places, index, sequences, pickled, packed, stacked, imports = map(
+    load, ("places", "index", "sequences", "pickled", "packed", "stacked", "imports")
+)
 ROOM = 1 << 30
 
 
@@ -106,6 +108,10 @@ class ClosedSlots(InSlots):
         object.__setattr__(self, "rows", state[1]["rows"])
 
 
+class Both(enum.Flag):
+    A, B = 1, 2
+
+
 N = range(1000, 1040)
 ALIKE = {
     "ints": [n for n in N],
@@ -132,6 +138,17 @@ ALIKE = {
     "datetimes": [datetime.datetime(2020, 1, 1, microsecond=n) for n in N]
     + [datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=n))) for n in (0, 5)],
     "decimals": [decimal.Decimal(n) / 7 for n in N] + [decimal.Decimal(one) for one in ("1.0", "1.00", "-0", "Infinity")],
+    "times": [datetime.time(n % 24, n % 60, microsecond=n) for n in N],
+    "durations": [(n, datetime.timedelta(days=-n, microseconds=n)) for n in N],
+    "complex": [complex(n / 3, -n) for n in N] + [complex(-0.0, 0.0)],
+    "flags": [Both(n % 4) for n in N],
+    "ragged": [list(range(n % 5)) for n in N],
+    "ragged rows": [{"id": n, "tags": ["%d" % n] * (n % 4), "at": ((n / 3, n),) * (n % 3)} for n in N],
+    "long": [[n / 3] * 100 for n in N],
+    "long in short": [((n, [[n] * 70]), "x") for n in N],
+    "empty": [[[]] for n in N] + [[]],
+    "sets": [{"set": {n, -n}, "frozen": frozenset(str(n)), "empty": set()} for n in N],
+    "optional lists": [{"tags": None if n % 9 else [n] * (n % 4), "pair": None if n % 9 else [n, n]} for n in N],
     "uuids": [{"id": uuid.UUID(int=n << 70), "day": None if n % 2 else datetime.date(2020, 1, 1)} for n in N],
     "dict of text": {"k%d" % n: "v%d" % n for n in N},
     "dict of records": {"k%d" % n: {"a": n, "b": n / 3} for n in N},
@@ -144,7 +161,6 @@ OTHERS = {
     "deque": collections.deque((n, n / 3) for n in N),
     "mixed": [n if n % 2 else n / 3 for n in N],
     "big": [2**64 + n for n in N],
-    "ragged": [list(range(n % 5)) for n in N],
     "set": {str(n) for n in N} | {n for n in N} | {-n for n in N},
     "frozen set": frozenset(str(n) for n in N),
     "dict": {"k%d" % n: {"a": n} if n % 2 else n for n in N},
@@ -232,13 +248,13 @@ loops.append(loops)
 assert list(paste(pickle_rows(loops)["code"])(loops)[0]) == list(N)
 
 # Names of what is replaced and of what stays, and what would have to be otherwise for it to be replaced, too.
-told = pack({"small": list(N), "big": [[n] * (n % 3) for n in N]})
+told = pack({"small": list(N), "big": [{"a": n} if n % 3 else {"b": n} for n in N]})
 assert told["replaced"] == ["data['small'] (40 ints) as packed arrays"], told
 assert told["kept"] == [
-    "data['big'] (40 lists) stays: it holds lists that are empty, or not of one length; if it held lists of one length, it could be packed"
+    "data['big'] (40 dicts) stays: it holds dicts with different keys; if it held dicts with the same keys, with None for what is "
+    "missing, it could be packed"
 ], told
 assert refused(pack, [0]) == "refcow looked 4 levels deep and found no list, tuple, dict or set of 32 or more elements"
-LENGTHS = "lists that are empty, or not of one length"
 for data, reason, way in (
     ([{"a": [n, n if n % 2 else "x"]} for n in N], "place 1 of the key 'a' of data holds int and str side by side",
      "if place 1 of the key 'a' held one type alone, data could be packed"),
@@ -246,24 +262,31 @@ for data, reason, way in (
     ([n / 2 if n % 3 else None if n % 2 else n for n in N], "data holds None beside float and int",
      "if data held floats and None, data could be packed"),
     (OTHERS["big"], "data holds an int of more than 64 bits", "if data held ints of 64 bits alone, data could be packed"),
-    ([{"box": [n / 3] * (n % 3), "v": n if n % 2 else n / 3} for n in N],
-     "the key 'box' of data holds {}, and the key 'v' of data holds float and int side by side".format(LENGTHS),
-     "if the key 'box' held lists of one length and the key 'v' held floats alone, data could be packed"),
+    ([{"box": [2 ** 70] * (n % 3), "v": n if n % 2 else n / 3} for n in N],
+     "the elements of the key 'box' of data hold an int of more than 64 bits, and the key 'v' of data holds float and int side by side",
+     "if the elements of the key 'box' held ints of 64 bits alone and the key 'v' held floats alone, data could be packed"),
     ([{"id": n, **({"extra": n} if n % 3 else {})} for n in N],
-     "data holds dicts that are empty, or do not have the same keys in the same order",
+     "data holds dicts with different keys",
      "if data held dicts with the same keys, with None for what is missing, data could be packed"),
+    ([{"a": n, "b": n} if n % 2 else {"b": n, "a": n} for n in N], "data holds dicts with the same keys in different orders",
+     "if data held dicts with the same keys in one order, data could be packed"),
+    ([{1: n, 2: n} if n % 2 else {2: n, 1: n} for n in N], "data holds dicts with the same keys in different orders",
+     "if data held dicts with the same keys in one order, data could be packed"),
+    ([{} for n in N], "data holds empty dicts", None),
+    ([[n, str(n), n / 3, b"", range(n)][n % 5] for n in N], "data holds bytes, float and 3 more types side by side", None),
+    ([[n, str(n), range(n)][n % 3] for n in N], "data holds int, range and str side by side", None),
     (OTHERS["deque"], "data is a deque, and neither a list nor a dict", "as a list it could be packed"),
     ([None if n % 3 else n if n % 2 else {"a": n} for n in N], "data holds None beside dict and int",
      "if data held one type and None, data could be packed"),
     # Where that would not be enough, it is not said.
-    ([[n, "x"] * (n % 3) for n in N], "data holds " + LENGTHS, None),
+    ([[n, object()] * (n % 3) for n in N], "the elements of data hold int and object side by side", None),
     ([{"a": n if n % 2 else object(), "v": n if n % 2 else n / 3} for n in N],
      "the key 'a' of data holds int and object side by side, and the key 'v' of data holds float and int side by side", None),
     ([{name: n if n % 2 else n / 3 for name in "abcd"} for n in N],
      "the key 'a' of data holds float and int side by side, and the key 'b' of data holds float and int side by side, "
      "and 2 more like that", None),
     (collections.deque(object() for n in N), "data is a deque, and neither a list nor a dict", None),
-    ({n: {n} for n in N}, "the values of data hold objects of the type set", None),
+    ({n: range(n) for n in N}, "the values of data hold objects of the type range", None),
     ({n: n if n % 2 else n / 3 for n in N}, "the values of data hold float and int side by side", "if the values held floats alone, data could be packed"),
     (OTHERS["set"], "data is a set, and neither a list nor a dict", None),
 ):
@@ -271,7 +294,7 @@ for data, reason, way in (
 # It is enough.
 for data in (
     [float(n) for n in OTHERS["mixed"]],
-    [{"box": [n / 3] * 2, "v": n / 3} for n in N],
+    [{"box": [n] * (n % 3), "v": n / 3} for n in N],
     [{"id": n, "extra": n if n % 3 else None} for n in N],
     list(OTHERS["deque"]),
 ):
@@ -280,11 +303,13 @@ assert "cannot be pickled" in refused(pickle_rows, [lambda: n for n in N])
 # Many rows may share one long list, and rows may hold what they are in: neither is looked at for long.
 long = list(range(100_000))
 for row in long, long + [0]:
-    rows = [[n, long if n else row] for n in N]
-    assert "64 elements" in refused(pack, rows) or "not of one length" in refused(pack, rows)
+    rows = [[n, long if n % 20 else row] for n in N]
+    assert refused(pack, rows) == "place 1 of data holds lists that many rows share", refused(pack, rows)
 round_and_round = []
 round_and_round += [round_and_round] * 100
-assert "100 elements" not in refused(pack, round_and_round)
+assert refused(pack, round_and_round) == "data holds lists that many rows share"
+apart = [[1] * 900 for n in N]
+assert refused(lambda data: pack(data, 100_000), apart) == "data would take more than all processes take as it is as arrays"
 for kind in collections.OrderedDict, collections.Counter, lambda rows: collections.defaultdict(list, rows):
     for remedy in pack, pickle_rows:
         check(kind({"k%d" % n: [n, n / 3] for n in N}), remedy(kind({"k%d" % n: [n, n / 3] for n in N})))
@@ -347,10 +372,9 @@ class Spaced:
         self.a, vars(self)["a b"] = a, a
 
 
-class Both(enum.Flag):
-    A, B = 1, 2
-
-
+people = [Plain(str(n), n) for n in N]
+for number, one in enumerate(people):
+    one.friend = people[number // 2]
 plain = [Plain(str(n), n) for n in N]
 plain[3].more = 1
 DELETED = []
@@ -372,8 +396,8 @@ for rows, reason in (
     (plain, "objects of Plain with other attributes than the first of them"),
     ([Spaced(n) for n in N], "objects of Spaced with other attributes than the first of them"),
     ([datetime.datetime(2020, 1, 1, fold=n % 2) for n in N], "objects of the type datetime that are more than their text says"),
-    ([Both.A | Both.B] * 40, "objects of the type Both that are more than their text says"),
-    ([{1: n} if n % 2 else {True: n} for n in N], "dicts that are empty, or do not have the same keys in the same order"),
+    ([{1: n} if n % 2 else {True: n} for n in N], "dicts with different keys"),
+    (people, "objects of Plain that refer to others of them"),
     ([{10**5000: n} for n in N], "dicts with other keys than short text and numbers"),
 ):
     assert refused(pack, rows).startswith("data holds " + reason), refused(pack, rows)

@@ -1,10 +1,19 @@
 """The same of arrays of NumPy and tables of pandas, which must be there."""
-from remedies import N, ROOM, Loader, load, paste, pickle_rows, refused
+from remedies import N, ROOM, Loader, check, load, paste, pickle_rows, refused
 
 import numpy
 import pandas
 
-stacked, typed, columns = load("stacked"), load("typed"), load("columns")
+# They look whether NumPy is there when they are loaded.
+packed, stacked, typed, columns = load("packed"), load("stacked"), load("typed"), load("columns")
+
+
+def pack(data, most=ROOM):
+    return packed.pack(data, most)
+
+
+def share(data, most=ROOM):
+    return packed.share(data, most)
 
 
 def stack(data, most=ROOM):
@@ -84,4 +93,13 @@ assert refused(arrow_text, table[["id"]]) == refused(arrow_text, list(N)) == ""
 assert refused(arrow_text, pandas.concat([table, table], axis=1)) == "two columns of data have one name"
 columns.importlib.util.find_spec = lambda name: None
 assert refused(arrow_text, table) == "data has text that Arrow could hold, and pyarrow is not installed for this Python"
+for make in numpy.float64, numpy.float32, numpy.int8, numpy.uint64, numpy.bool_, numpy.complex128, lambda n: numpy.datetime64(n, "s"):
+    rows = [{"v": make(n % 100), "w": None if n % 3 else make(n % 7), "x": [make(n % 2)] * (n % 4)} for n in N]
+    for remedy in pack, share:
+        check(rows, remedy(rows))
+        new = paste(remedy(rows)["code"])(rows)
+        assert [type(row["v"]) for row in new] == [type(row["v"]) for row in rows] and new[0]["v"].dtype == rows[0]["v"].dtype
+units = [numpy.datetime64(n, "s" if n % 2 else "ms") for n in N]
+assert refused(pack, units) == "data holds objects of datetime64 in several units"
+assert refused(pack, [numpy.str_(n) for n in N]) == "data holds objects of the type str_"
 print("so do arrays and tables")
