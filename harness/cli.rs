@@ -88,12 +88,13 @@ enum Commands {
     /// Show what a running program's processes share, and what they copy from now on
     ///
     /// refcow reads what the kernel says of the processes. It writes nothing to their memory, injects no code, and stops none of
-    /// them unless you ask for --lines.
+    /// them, unless you ask for --lines where no BPF program may be loaded (see --no-bpf).
     Attach(attach::AttachArgs),
     /// Run a program, and show what it and all processes that it forks copy and make
     ///
     /// refcow passes on its signals and its exit status. Each process of CPython stands still for a moment when it ends
-    /// (unless you say --no-last-look), and with --lines at some of its page faults.
+    /// (unless you say --no-last-look). With --lines, where no BPF program may be loaded (see --no-bpf), threads also stand
+    /// still at some of their page faults.
     Run(run::RunArgs),
     /// List the Python interpreters here, and say which can be measured
     Pythons,

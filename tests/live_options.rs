@@ -37,6 +37,23 @@ fn what_has_every_cause_is_not_grouped(#[case] words: &[&str]) {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn a_program_needs_no_hyphens_before_it_and_all_behind_its_name_is_its_own() {
+    if cannot_record("refcow run") {
+        return;
+    }
+    for hyphens in [&[][..], &["--"]] {
+        let words = ["sh", "-c", "echo \"$@\"; exit 7", "-", "--for", "3", "-q"];
+        let output = run::run(&[&["run", "-q"][..], hyphens, &words].concat());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "--for 3 -q\n");
+        assert_eq!(output.status.code(), Some(7));
+    }
+    let output = run::run(&["run", "--no-such", "true"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("unexpected argument '--no-such'"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
 /// Two processes that wait.
 const TREE: &str = "import os, sys
 if os.fork() == 0: sys.stdin.read(); os._exit(0)

@@ -40,7 +40,7 @@ pub struct RunArgs {
     #[command(flatten)]
     recording: RecordingOptions,
     /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
