@@ -329,6 +329,7 @@ fn why_missed<M>(traced: &Traced, one: &RecordedMember<M>, is_python: bool) -> &
         None if traced.ended_early => "the process that traces ended early",
         None if !traced.processes.contains(&pid) => "it ended before refcow traced it",
         None if traced.late.contains(&pid) => "refcow was too slow",
+        None if traced.left.contains(&pid) => "the recording was over",
         None => "it was killed",
     }
 }

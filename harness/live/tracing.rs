@@ -30,6 +30,8 @@ pub struct Traced {
     pub not_traced: BTreeMap<NotTraced, BTreeSet<i32>>,
     /// Processes that had to stand at their end for too long, and were let go.
     pub late: HashSet<i32>,
+    /// Those that lived when it left, as the recording was over.
+    pub left: HashSet<i32>,
     /// Whether it had ended before it was to.
     pub ended_early: bool,
 }

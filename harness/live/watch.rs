@@ -372,7 +372,10 @@ impl Watch {
         // First: what it still says is of faults that are still to be taken up.
         let left = self.tracing.as_mut().map(|tracing| {
             let one_in = tracing.lines.as_ref().map(Lines::one_in);
-            let (traced, missing) = tracing.leave(&mut self.causes);
+            let (mut traced, missing) = tracing.leave(&mut self.causes);
+            let members = self.recording.members.iter();
+            let living = members.filter(|one| one.lives);
+            traced.left = living.map(|one| one.member.pid).collect();
             (traced, one_in.zip(missing))
         });
         let (traced, by_stops) = left.unzip();
