@@ -183,8 +183,12 @@ impl Lines {
 
 /// The version of the interpreter of a process, and where it has its variable; `None` if it has not begun. Why there are no lines.
 pub(super) fn begun(python: &LivePython, pid: i32) -> Result<Option<(u8, u64)>, String> {
-    let (Some(minor), Some(runtime)) = (python.minor, python.runtime(pid)) else {
+    let Some(minor) = python.minor else {
         return Err("the interpreter's file does not say where its frames are".to_owned());
+    };
+    // It has ended.
+    let Some(runtime) = python.runtime(pid) else {
+        return Ok(None);
     };
     let mut memory = match LiveMemory::open(pid) {
         Ok(memory) => memory,

@@ -45,9 +45,10 @@ impl Stacks {
         }
     }
 
-    /// Whether it is known where a tree has its frames, or why not.
+    /// Whether it is known where a tree has its frames. Else it is asked again: while a library is being mapped, something else stands where
+    /// it will have its variables.
     pub fn knows(&self, root: usize) -> bool {
-        self.frames.contains_key(&root) || self.missing.contains_key(&root)
+        self.frames.contains_key(&root)
     }
 
     /// What leads to the frames of a tree, once one of its processes has an interpreter that has begun; `None`: not yet.
@@ -68,6 +69,7 @@ impl Stacks {
         match made {
             Ok(frames) => {
                 let (of, frames) = frames?;
+                self.missing.remove(&root);
                 let way = frames.way();
                 self.frames.insert(root, (of, frames));
                 Some((of, way))
@@ -90,7 +92,8 @@ impl Stacks {
         let (number, stack) = stack;
         // Of another tree's interpreter it has no frames: what was found is not that.
         let known = self.frames.get_mut(&root);
-        let Some((_, frames)) = known.filter(|(of, _)| stack.of == *of) else {
+        let Some((_, frames)) = known.filter(|(of, _)| stack.of.is_none_or(|one| one == *of))
+        else {
             return LineOf::NotLooked;
         };
         if let Some(line) = self.lines.get(&(number, pids[0])) {
@@ -99,7 +102,7 @@ impl Stacks {
         let mut found = stack.frames.as_ref().map(|_| ()).map_err(|why| *why);
         let mut line = LineOf::NotLooked;
         if let Ok(stack) = &stack.frames {
-            found = Err(NoLine::Unreadable);
+            found = Err(NoLine::Gone);
             for pid in pids {
                 let memory = self.memories.entry(pid);
                 let memory = memory.or_insert_with(|| LiveMemory::open(pid).ok());

@@ -42,6 +42,10 @@ pub enum NoLine {
     SeveralInterpreters,
     /// What its frame says makes no sense, as while it is being made.
     Unreadable,
+    /// What it ran had been freed before it was looked up, or its process had ended.
+    Gone,
+    /// What it ran was not written down when it wrote: there was no room for that, or what does it was not there yet.
+    Missed,
 }
 
 impl NoLine {
@@ -51,6 +55,8 @@ impl NoLine {
             Self::NoFrame => "no Python was running",
             Self::SeveralInterpreters => "the thread ran Python in several interpreters",
             Self::Unreadable => "the frame could not be read",
+            Self::Gone => "what ran was gone before refcow looked it up",
+            Self::Missed => "refcow was too slow to look, or had only just begun",
         }
     }
 }
@@ -196,7 +202,7 @@ impl RemoteFrames {
             let is_there = field(read, ran.code, at) == Some(ran.table);
             Some(match is_there {
                 true => Ok((ran.code, ran.place)),
-                false => Err(NoLine::Unreadable),
+                false => Err(NoLine::Gone),
             })
         };
         self.innermost(next, read)
@@ -211,11 +217,13 @@ impl RemoteFrames {
         let mut line = None;
         for _ in 0..MOST_FRAMES {
             let Some(frame) = next(read) else { break };
-            let known = frame
-                .ok()
-                .and_then(|(code, place)| self.line(code, place, read));
-            let Some((name, is_own)) = known else {
-                return line.map(alone).ok_or(NoLine::Unreadable);
+            let known = frame.and_then(|(code, place)| {
+                let known = self.line(code, place, read);
+                known.ok_or(NoLine::Unreadable)
+            });
+            let (name, is_own) = match known {
+                Ok(known) => known,
+                Err(why) => return line.map(alone).ok_or(why),
             };
             match line {
                 None if is_own => return Ok(alone(name)),
@@ -447,7 +455,7 @@ mod tests {
         // Another one stands where the innermost was, or where the other was.
         let other = [ran(0x24_0000, 0x2b_0000), all[1]];
         let running = frames.of_frames(&other, &mut reader(&words));
-        assert_eq!(running, Err(NoLine::Unreadable));
+        assert_eq!(running, Err(NoLine::Gone));
         let other = [inner, ran(0x25_0000, 0x2b_0000)];
         let running = frames.of_frames(&other, &mut reader(&words)).unwrap();
         assert_eq!(running.own, None);

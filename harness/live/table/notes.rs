@@ -4,6 +4,7 @@ use crate::live::document::{
     LinesFigures, ProcessFigures, RecordedFigures, SeenBy, TreeFigures, UnseenProgram,
 };
 use crate::numbers::{counted, one_or_several};
+use crate::observe::frames::NoLine;
 
 /// What is to be known of lines.
 fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
@@ -14,12 +15,15 @@ fn notes_of_lines(lines: &LinesFigures) -> Vec<String> {
     }
     let without: u64 = lines.without_line.iter().map(|one| one.number).sum();
     let known = lines.looked_at_pages - without.min(lines.looked_at_pages);
+    let missed = NoLine::Missed.as_str();
+    let any_missed = lines.without_line.iter().any(|one| one.reason == missed);
     let every = match lines.one_in {
-        1 => "every page fault".to_owned(),
-        number => format!("one page fault in {number}"),
+        1 if any_missed => "page faults were".to_owned(),
+        1 => "every page fault was".to_owned(),
+        number => format!("one page fault in {number} was"),
     };
     notes.push(format!(
-        "Lines: {every} was looked at; {} with a known line.",
+        "Lines: {every} looked at; {} with a known line.",
         counted(known, "page", "pages")
     ));
     for one in &lines.without_line {

@@ -27,10 +27,18 @@ mod tests;
 /// What a thread ran.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stack {
-    /// Whose frames these are.
-    pub of: Interpreter,
+    /// Whose frames these are; `None`: nobody looked.
+    pub of: Option<Interpreter>,
     /// The innermost first.
     pub frames: Result<Vec<Ran>, NoLine>,
+}
+
+impl Stack {
+    /// It should have been looked at.
+    const MISSED: Self = Self {
+        of: None,
+        frames: Err(NoLine::Missed),
+    };
 }
 
 /// The program, with what it has written.
@@ -99,6 +107,13 @@ impl FaultProgram {
     /// What a thread ran; until [`Self::forget`].
     pub(super) fn stack(&self, number: StackNumber) -> Option<&Stack> {
         self.stacks.get(number.0 as usize)
+    }
+
+    /// Of a fault that the kernel has written down in its place: there was no room, or the process was forked before it was attached. `None`:
+    /// that would not be looked at, or nobody knows.
+    pub(super) fn missed(&mut self) -> Option<StackNumber> {
+        let is_looked_at = self.words[0] == 1;
+        is_looked_at.then(|| number(&mut self.stacks, &mut self.numbers, Stack::MISSED))
     }
 
     /// No stack has a number any more, but for those of these incidents, which get others.
@@ -238,6 +253,17 @@ impl FaultProgram {
         });
         self.resting.clear();
         records
+    }
+
+    /// As if it had been seen that an interpreter of a process ends.
+    #[cfg(test)]
+    pub(super) fn has_seen_end(&mut self, process: i32) {
+        self.ending.insert(process, 1);
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows_end_of(&self, process: i32) -> bool {
+        self.ending.contains_key(&process)
     }
 
     /// A process has ended, or executes another program.

@@ -228,7 +228,6 @@ impl TreeRecorder {
     }
 
     fn add_thread(&mut self, thread: i32) -> io::Result<()> {
-        let mut all = self.open(thread, None)?;
         let mut new = Vec::new();
         for index in 0..self.processors.len() {
             let event = self.open(thread, Some(self.processors[index]))?;
@@ -238,8 +237,9 @@ impl TreeRecorder {
             }
             new.push(event);
         }
-        // The thread goes on meanwhile, and at the end, too. What is counted while nothing is
-        // recorded would pass for lost; so what is lost in these moments is not told.
+        // The thread goes on meanwhile, and starts others, which have the events that it has then. What is counted while nothing is recorded
+        // would pass for lost; so what counts is last, and what is lost in these moments is not told.
+        let mut all = self.open(thread, None)?;
         for event in &mut new {
             event.enable()?;
         }
@@ -323,9 +323,11 @@ impl TreeRecorder {
         let mut incidents = std::mem::take(&mut self.held_back);
         for ring in &mut self.rings {
             while let Some(record) = ring.next_record() {
-                let incident = incident(&record);
-                if matches!(incident, Some(one) if matches!(one.what, Happened::Fault(_))) {
+                let mut incident = incident(&record);
+                if let Some(Happened::Fault(fault)) = incident.as_mut().map(|one| &mut one.what) {
                     self.records += 1;
+                    let program = self.program.as_mut().ok();
+                    fault.stack = program.and_then(FaultProgram::missed);
                 }
                 incidents.extend(incident);
             }
@@ -403,90 +405,4 @@ fn redirect(event: RawFd, leader: RawFd) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::untouched::untouched;
-
-    #[test]
-    fn what_is_not_there_cannot_be_recorded() {
-        if super::super::try_recording().is_err() {
-            return;
-        }
-        let mut recorder = TreeRecorder::new(RecordedBy::Kernel).unwrap();
-        let refused = recorder.add(4_194_305).unwrap_err();
-        assert!(
-            refused.reason.contains("the process has ended"),
-            "{refused:?}"
-        );
-    }
-
-    /// Whether this process runs one test alone. If not, that test is run in such a one: all threads of this one touch memory, as much
-    /// as their tests please.
-    fn is_alone(test: &str) -> bool {
-        const ALONE: &str = "REFCOW_TEST_ALONE";
-        if std::env::var_os(ALONE).is_some() {
-            return true;
-        }
-        let run = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&run.stdout);
-        assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
-        false
-    }
-
-    #[test]
-    fn faults_of_every_thread_are_recorded() {
-        use std::sync::mpsc::channel;
-        if super::super::try_recording().is_err()
-            || !is_alone("faults::tree::tests::faults_of_every_thread_are_recorded")
-        {
-            return;
-        }
-        // A thread that is there before the recording, and one that it starts afterwards.
-        let (go, begin) = channel::<()>();
-        let (told, tell) = channel();
-        let touch = || {
-            let pages = untouched(64);
-            pages
-                .iter_mut()
-                .step_by(page_bytes())
-                .for_each(|byte| *byte = 1);
-            pages.as_ptr().addr() as u64
-        };
-        let thread = std::thread::spawn(move || {
-            told.send(0).unwrap();
-            begin.recv().unwrap();
-            told.send(touch()).unwrap();
-            let told = told.clone();
-            std::thread::spawn(move || told.send(touch()).unwrap())
-                .join()
-                .unwrap();
-        });
-        tell.recv().unwrap();
-        let mut recorder = TreeRecorder::new(RecordedBy::Kernel).unwrap();
-        recorder.add(std::process::id().cast_signed()).unwrap();
-        go.send(()).unwrap();
-        let touched = [tell.recv().unwrap(), tell.recv().unwrap()];
-        thread.join().unwrap();
-        let (incidents, lost) = recorder.finish().unwrap();
-        assert_eq!(lost, 0);
-        for address in touched {
-            let end = address + 64 * page_bytes() as u64;
-            let mut pages: Vec<u64> = incidents
-                .iter()
-                .filter_map(|incident| match incident.what {
-                    Happened::Fault(fault) => Some(fault.address),
-                    _ => None,
-                })
-                .filter(|fault| (address..end).contains(fault))
-                .map(|fault| fault / page_bytes() as u64)
-                .collect();
-            pages.sort_unstable();
-            pages.dedup();
-            assert_eq!(pages.len(), 64);
-        }
-    }
-}
+mod tests;

@@ -77,6 +77,8 @@ pub(super) mod status {
     pub(crate) const NO_FRAME: i32 = 2;
     pub(crate) const SEVERAL: i32 = 3;
     pub(crate) const UNREADABLE: i32 = 4;
+    /// It was to look, and there was no room for frames.
+    pub(crate) const NO_ROOM: i32 = 5;
 }
 
 /// What the program is made of.
@@ -212,14 +214,14 @@ impl Parts<'_> {
         asm.store(R7, counted::LEFT, R2);
         asm.jump(walk);
         asm.here(look);
-        asm.copy(R9, R1);
+        asm.add_number(R1, -1);
+        asm.store(R7, counted::LEFT, R1);
+        asm.store_number(R10, see(seen::STATUS), status::NO_ROOM);
         asm.map(R1, self.ring);
         asm.set(R2, 0);
         asm.call(helper::RING_QUERY);
         asm.jump_if_at_least(R0, self.enough, walk);
-        asm.copy(R1, R9);
-        asm.add_number(R1, -1);
-        asm.store(R7, counted::LEFT, R1);
+        asm.store_number(R10, see(seen::STATUS), status::NOT_LOOKED);
         asm.call(helper::CURRENT_TASK);
         asm.copy(R3, R0);
         asm.add_number(R3, self.thread_pointer);

@@ -40,6 +40,7 @@ impl<'a> Record<'a> {
     pub(super) fn stack(&self, interpreters: &[Option<Interpreter>]) -> Option<Stack> {
         let frames = match self.status {
             status::NOT_LOOKED => return None,
+            status::NO_ROOM => return Some(Stack::MISSED),
             status::NO_FRAME => Err(NoLine::NoFrame),
             status::SEVERAL => Err(NoLine::SeveralInterpreters),
             status::FRAMES | status::UNREADABLE if !self.frames.is_empty() => {
@@ -61,7 +62,7 @@ impl<'a> Record<'a> {
             _ => Err(NoLine::Unreadable),
         };
         Some(Stack {
-            of: (*interpreters.get(self.tree)?)?,
+            of: Some((*interpreters.get(self.tree)?)?),
             frames,
         })
     }

@@ -1,6 +1,6 @@
 //! The program in the kernel, tried on this process.
 
-use super::instructions::{MOST_TREES, status};
+use super::instructions::{FRAME, HEAD, MOST_TREES, status};
 use super::record::Record;
 use super::*;
 use crate::capabilities::{CAP_PERFMON, has_capability};
@@ -47,7 +47,7 @@ fn a_record_is_decoded_field_by_field() {
     );
     assert_eq!(decoded.ending, 0b10);
     let stack = Stack {
-        of: at(8),
+        of: Some(at(8)),
         frames: Ok(vec![ran(1, 2, 3), ran(4, 5, 6)]),
     };
     assert_eq!(decoded.stack(&[Some(at(7)), Some(at(8))]), Some(stack));
@@ -64,6 +64,7 @@ fn why_there_are_no_frames_is_told_and_those_before_one_that_cannot_be_read() {
         (status::SEVERAL, &[], Err(NoLine::SeveralInterpreters)),
         (status::UNREADABLE, &[], Err(NoLine::Unreadable)),
         (status::UNREADABLE, &[1, 2, 3], Ok(vec![ran(1, 2, 3)])),
+        (status::NO_ROOM, &[], Err(NoLine::Missed)),
     ] {
         let bytes = record(status, 0, 0, frames);
         let stack = Record::decode(&bytes)
@@ -175,7 +176,7 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
     let code = |of: &Made, word: usize| (&raw const of.words[word]).addr() as u64;
     let frames = vec![ran(code(&both, 16), 11, 77), ran(code(&both, 20), 22, 88)];
-    assert_eq!((stack.of, &stack.frames), (at(80), &Ok(frames)));
+    assert_eq!((stack.of, &stack.frames), (Some(at(80)), &Ok(frames)));
     assert_eq!(found[0].0.thread, nix::unistd::gettid().as_raw());
 
     // A frame of C is none of Python's; and the thread of another identity has none.
@@ -191,6 +192,19 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
     assert_eq!(stack.frames, Err(NoLine::NoFrame));
 
+    // It has another state, with a frame of its own.
+    let mut two = Made::new(0);
+    two.words[4] = (&raw const two.words[24]).expose_provenance() as u64;
+    two.words[25] = two.words[5];
+    program.tell_frames(at(80), &two.way).unwrap();
+    let found = touched(&mut program);
+    let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
+    assert!(stack.frames.is_ok(), "{stack:?}");
+    two.words[26] = std::hint::black_box(two.words[6]);
+    let found = touched(&mut program);
+    let stack = program.stack(found[0].0.stack.unwrap()).unwrap();
+    assert_eq!(stack.frames, Err(NoLine::SeveralInterpreters));
+
     // An interpreter ends from when it says so on, which is told once.
     let mut ending = Box::new(0_u64);
     program
@@ -202,6 +216,56 @@ fn the_program_goes_from_the_interpreter_to_the_frames_of_the_thread() {
     assert!(touched(&mut program)[0].1.is_empty());
     program.ended(own);
     assert_eq!(touched(&mut program)[0].1, [at(80)]);
+}
+
+#[test]
+fn where_there_is_no_room_for_frames_the_fault_is_told_of_and_that_nobody_looked() {
+    const BYTES: usize = 1 << 16;
+    const PAGES: usize = 900;
+    for (one_in, looked_at) in [(1, PAGES), (7, PAGES / 7)] {
+        let Ok(mut program) = FaultProgram::load(BYTES, Some(one_in)) else {
+            return;
+        };
+        let made = Made::new(0);
+        program.tell_frames(at(80), &made.way).unwrap();
+        let event = event(&program);
+        let pages = untouched(PAGES);
+        for page in pages.chunks_mut(pages.len() / PAGES) {
+            page[0] = 1;
+        }
+        drop(event);
+        let mut incidents = Vec::new();
+        program.take(&mut incidents);
+        let all = pages.as_ptr_range();
+        let all = all.start.addr() as u64..all.end.addr() as u64;
+        let mut stacks = HashMap::new();
+        for incident in incidents {
+            if let Happened::Fault(fault) = incident.what
+                && all.contains(&fault.address)
+            {
+                let stack = fault.stack.and_then(|number| program.stack(number));
+                *stacks.entry(stack.cloned()).or_insert(0) += 1;
+            }
+        }
+        let missed: usize = stacks.remove(&Some(Stack::MISSED)).unwrap_or(0);
+        let not_looked_at = stacks.remove(&None).unwrap_or(0);
+        let seen: usize = stacks.values().sum();
+        assert_eq!((seen + missed + not_looked_at, stacks.len()), (PAGES, 1));
+        // Each processor counts by itself.
+        let processors = std::thread::available_parallelism().unwrap().get();
+        let differs = (seen + missed).abs_diff(looked_at);
+        assert!(differs <= processors, "{seen} + {missed}, 1 in {one_in}");
+        // Half of the ring is for faults alone.
+        let with_frames = (HEAD + 2 * FRAME + 8) as usize;
+        let without = (HEAD + 8) as usize;
+        let each = (with_frames + (one_in as usize - 1) * without) / one_in as usize;
+        let expected = BYTES / 2 / each / one_in as usize;
+        assert!(
+            seen.abs_diff(expected) <= 4,
+            "{seen} of {expected}, 1 in {one_in}"
+        );
+        assert!(missed > 0);
+    }
 }
 
 #[test]
@@ -225,6 +289,37 @@ fn more_trees_than_there_is_room_for_are_refused() {
 }
 
 #[test]
+fn who_has_ended_is_looked_at_no_more_and_its_place_is_as_new() {
+    let Ok(mut program) = FaultProgram::load(1 << 16, Some(1)) else {
+        return;
+    };
+    let (made, ending) = (Made::new(0), Box::new(std::hint::black_box(1_u64)));
+    let ends = (&raw const *ending).expose_provenance() as u64;
+    program.tell_frames(at(80), &made.way).unwrap();
+    program.tell_ending(at(80), ends).unwrap();
+    let found = touched(&mut program);
+    assert!(found[0].0.stack.is_some());
+    assert_eq!(found[0].1, [at(80)]);
+    program.keep(&[]).unwrap();
+    let found = touched(&mut program);
+    assert!(found[0].0.stack.is_none() && found[0].1.is_empty());
+    // Another tree has its place.
+    program.tell_ending(at(90), ends).unwrap();
+    assert_eq!(touched(&mut program)[0].1, [at(90)]);
+    // Of two in which the thread has a frame, the first counts as long as it is there.
+    let other = Made::new(0);
+    program.tell_frames(at(90), &made.way).unwrap();
+    program.tell_frames(at(91), &other.way).unwrap();
+    let of = |program: &mut FaultProgram| {
+        let found = touched(program);
+        program.stack(found[0].0.stack.unwrap()).unwrap().of
+    };
+    assert_eq!(of(&mut program), Some(at(90)));
+    program.keep(&[at(91)]).unwrap();
+    assert_eq!(of(&mut program), Some(at(91)));
+}
+
+#[test]
 fn stacks_of_what_is_held_back_get_other_numbers_and_the_rest_is_forgotten() {
     let Ok(mut program) = FaultProgram::load(1 << 16, Some(1)) else {
         return;
@@ -232,7 +327,7 @@ fn stacks_of_what_is_held_back_get_other_numbers_and_the_rest_is_forgotten() {
     let made = Made::new(0);
     program.tell_frames(at(80), &made.way).unwrap();
     let other = Stack {
-        of: at(1),
+        of: Some(at(1)),
         frames: Err(NoLine::NoFrame),
     };
     program.stacks.push(other);
