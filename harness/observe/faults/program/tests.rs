@@ -238,7 +238,7 @@ fn where_there_is_no_room_for_frames_the_fault_is_told_of_and_that_nobody_looked
         program.take(&mut incidents);
         let all = pages.as_ptr_range();
         let all = all.start.addr() as u64..all.end.addr() as u64;
-        let mut stacks = HashMap::new();
+        let mut stacks = FxHashMap::default();
         for incident in incidents {
             if let Happened::Fault(fault) = incident.what
                 && all.contains(&fault.address)
