@@ -328,7 +328,7 @@ fn nothing_survives_an_interruption() {
 #[case::no_line(&["sharing", "ints:iterate", "--memory", "8GiB"], "--memory has no effect with one number of workers", "--workers 1,2,4")]
 #[case::one_number(&["sharing", "--workers", "2,2", "--memory", "8GiB"], "--memory has no effect with one number of workers", "--workers 1,2,4")]
 #[case::several(&["sharing", "ints"], "`ints` has several visits", "ints:VISIT, one of reference, ")]
-#[case::own(&["sharing", "ints:idle"], "`idle`", "name a visit that reads the data")]
+#[case::own(&["sharing", "ints:idle"], "`idle`", "name a visit that uses the data")]
 #[case::unknown(&["sharing", "ints:iterate", "--way", "arg"], "no way `arg`", "did you mean `args`?")]
 #[case::not_there(&["sharing", "ints:iterate", "--way", "freeze", "--start-method", "spawn"], "`freeze` does not exist under spawn", "under fork")]
 fn what_cannot_be_shared_is_refused(
