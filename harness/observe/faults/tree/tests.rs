@@ -27,13 +27,16 @@ fn touch(pages: usize) -> u64 {
 /// Whether this process runs one test alone. If not, the calling one is run in such a process: the threads of all others touch
 /// memory as they please, and what they do fills the rings.
 fn is_alone() -> bool {
+    const ALONE: &str = "REFCOW_TEST_IS_ALONE";
     let thread = std::thread::current();
-    // The first thread runs tests only if they are run one after the other.
-    let Some(test) = thread.name().filter(|name| *name != "main") else {
+    // libtest gives a thread the name of its test; if it runs one after the other, they are all run by the first thread.
+    let test = thread.name().filter(|name| *name != "main");
+    let Some(test) = test.filter(|_| std::env::var_os(ALONE).is_none()) else {
         return true;
     };
     let run = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--test-threads=1", test])
+        .args(["--exact", test])
+        .env(ALONE, "1")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
