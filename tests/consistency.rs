@@ -28,9 +28,16 @@ fn edited(place: &str, value: Value) -> Value {
     document
 }
 
+/// That of a build which knows it: one from an archive does not.
+const COMMIT: &str = "0123456789";
+
 fn checked(document: &Value) -> Result<Report, DocumentError> {
+    checked_by(Some(COMMIT), document)
+}
+
+fn checked_by(commit: Option<&str>, document: &Value) -> Result<Report, DocumentError> {
     let (mut report, _) = model::read(document.to_string().as_bytes())?;
-    consistency::check(&mut report, refcow::COMMIT)?;
+    consistency::check(&mut report, commit)?;
     Ok(report)
 }
 
@@ -119,7 +126,7 @@ fn a_mark_that_was_taken_away_comes_back() {
             .iter()
             .any(|one| matches!(one, Warning::OtherRules { .. }))
     );
-    consistency::check(&mut report, refcow::COMMIT).unwrap();
+    consistency::check(&mut report, Some(COMMIT)).unwrap();
     assert!(
         mark(&report)
             .iter()
@@ -130,7 +137,7 @@ fn a_mark_that_was_taken_away_comes_back() {
 /// What this very build of refcow writes.
 fn of_this_build(mut run: Run) -> Report {
     run.environment.refcow_version = env!("CARGO_PKG_VERSION").into();
-    run.environment.refcow_commit = refcow::COMMIT.map(Into::into);
+    run.environment.refcow_commit = Some(COMMIT.into());
     Report::of(run)
 }
 
@@ -193,14 +200,24 @@ fn what_the_data_took_more_the_second_time_is_noise_too() {
     assert!(error.contains("advice[0].tree_noise_bytes"), "{error}");
 }
 
-#[test]
-fn words_of_another_build_give_way_to_those_of_this() {
+#[rstest]
+#[case::of_another_version("0.0.9", Some(COMMIT), Some(COMMIT))]
+#[case::of_another_commit(env!("CARGO_PKG_VERSION"), Some("9876543210"), Some(COMMIT))]
+#[case::of_none(env!("CARGO_PKG_VERSION"), None, Some(COMMIT))]
+#[case::of_which_neither_knows_its_commit(env!("CARGO_PKG_VERSION"), None, None)]
+fn words_of_another_build_give_way_to_those_of_this(
+    #[case] version: &str,
+    #[case] of: Option<&str>,
+    #[case] this: Option<&str>,
+) {
     let mut run = with_ways_and_advice();
     let right = run.clone();
-    run.environment.refcow_version = "0.0.9".into();
+    run.environment.refcow_version = version.into();
+    run.environment.refcow_commit = of.map(Into::into);
     run.advice[0].finding = "Best of all: arrays.".into();
     run.alternatives[0].title = "a list".into();
-    let read = checked(&serde_json::to_value(Report::of(run)).unwrap()).unwrap();
+    let document = serde_json::to_value(Report::of(run)).unwrap();
+    let read = checked_by(this, &document).unwrap();
     assert_eq!(read.runs[0].advice, right.advice);
     assert_eq!(read.runs[0].alternatives, right.alternatives);
 }
@@ -343,6 +360,6 @@ fn runs_stay_apart_where_a_claim_would_come_to_rest_on_other_data() {
     assert_eq!(apart.runs.len(), 2);
     assert_eq!(apart.runs[1].claims, claims.claims);
     let mut read = apart.clone();
-    consistency::check(&mut read, refcow::COMMIT).unwrap();
+    consistency::check(&mut read, Some(COMMIT)).unwrap();
     assert_eq!(read, apart);
 }

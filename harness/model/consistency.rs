@@ -27,10 +27,11 @@ pub fn check(report: &mut Report, commit: Option<&str>) -> Result<(), DocumentEr
     claims::check(report)
 }
 
-/// Whether this very build of refcow wrote it.
+/// Whether this very build of refcow wrote it. One that does not know its commit cannot tell.
 fn written_by_this(run: &Run, commit: Option<&str>) -> bool {
     let environment = &run.environment;
     environment.refcow_version == env!("CARGO_PKG_VERSION")
+        && commit.is_some()
         && environment.refcow_commit.as_deref() == commit
 }
 
