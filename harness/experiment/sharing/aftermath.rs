@@ -32,7 +32,14 @@ pub(super) fn left_after_kill(
     let all = process::watched_members(group);
     let mut segments = shm::segments(subject.name());
     segments.extend(segments_mapped(all.iter().map(|(pid, _)| *pid)));
-    let (helping, killed): (Vec<_>, Vec<_>) = all
+    // The parent first: a pool forks another for each that it finds dead, until it is killed itself.
+    let parent: Vec<_> = all.into_iter().filter(|(pid, _)| *pid == group).collect();
+    for (_, process) in &parent {
+        let _ = process::kill(process);
+    }
+    let mut others = process::watched_members(group);
+    others.retain(|(pid, _)| *pid != group);
+    let (helping, mut killed): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|(pid, _)| helpers.values().any(|helper| helper == pid));
     // What a manager holds open keeps the others alive.
@@ -45,6 +52,7 @@ pub(super) fn left_after_kill(
         // Refused for another user's, and none of these is.
         let _ = process::kill(process);
     }
+    killed.extend(parent);
     // What helpers are to notice has happened when the last of those is dead.
     for (processes, time) in [(killed, HELPER_TIME), (helping, time)] {
         let deadline = Instant::now() + time;
