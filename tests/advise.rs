@@ -252,7 +252,7 @@ fn nothing_is_left_when_it_is_interrupted() {
 }
 
 #[rstest]
-#[case::idle(&["FILE:idle"], "`idle` is a visit of refcow's own", "a visit that uses")]
+#[case::idle(&["FILE:idle"], "refcow's own visit `idle`", "a visit that uses")]
 #[case::preparation(&["FILE", "--prepare", "freez"], "no preparation `freez`", "freeze")]
 #[case::unknown(&["FILE:loo"], "no visit `loo`", "did you mean `look`?")]
 #[case::parameter(&["FILE", "--set", "row=1"], "no parameter `row`", "rows")]
