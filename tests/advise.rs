@@ -75,7 +75,8 @@ fn strings_and_records_are_best_packed_and_a_measurement_of_them_packed_says_the
     );
     let saved = best.saved_bytes.unwrap();
     assert!(saved as u64 > epoch.copied_bytes * 9 / 10);
-    assert!(best.visit_seconds.len() >= 3 && epoch.visit_seconds.len() >= 3);
+    // Seven times at most in a go, and a second go: the machine may have been busier in the first.
+    assert!(best.visit_seconds.len() > 7 && epoch.visit_seconds.len() > 7);
 
     // The same without `advise`: as it is to the page.
     // (`idle` first would be one fork more, and one page.)

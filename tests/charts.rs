@@ -124,10 +124,10 @@ fn memory_against_workers_is_drawn_as_measured_and_beyond_that_as_supposed() {
     let chart = find(&Report::of(run), "workers-loader-epoch");
     assert_eq!(chart.kind, ChartKind::Workers);
     // 12 MiB shared, 3 the parent's, 2 and a page table for each worker.
-    let said = "inherited: 23.2 MiB, ~31.5 MiB with 8, off by 0.0 % at 4";
+    let said = "inherited: 23.2 MiB, about 31.5 MiB with 8, off by 0.0 % at 4";
     assert!(chart.alt.contains(said), "{}", chart.alt);
     // Of two points no line is wrong.
-    let two = "args, spawn: 33.1 MiB, ~51.2 MiB with 4, no point was kept back";
+    let two = "args, spawn: 33.1 MiB, about 51.2 MiB with 4, no point was kept back";
     assert!(chart.alt.contains(two), "{}", chart.alt);
     assert_eq!(chart.svg.matches("stroke-dasharray").count(), 5);
     snapshot(&chart);

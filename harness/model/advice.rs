@@ -9,6 +9,8 @@ use crate::{Advice, Measurement, Tried};
 
 /// A time must be so much longer or shorter to be another.
 const LEAST_CHANGE: f64 = 0.05;
+/// Where no time is more than so many times another, and they are not told apart, they are the same.
+const MOST_OF_SAME: f64 = 1.25;
 /// From so many times on one that was much longer than the others may be left out: something else
 /// ran.
 const MANY_TIMES: usize = 5;
@@ -114,10 +116,12 @@ pub fn rank(advice: &Advice, tried: &mut Vec<Tried>) {
 pub enum TimeOfVisit {
     /// Nobody timed it.
     Unknown,
-    /// As long, as far as the times tell.
+    /// As long, and none of the times is far from another.
     Same,
     /// So many times as long.
     Times(f64),
+    /// The times vary too much to tell: between so many and so many times as long.
+    Unclear(f64, f64),
 }
 
 /// What times of a visit say, as it is and with a remedy. They differ by more than noise where
@@ -136,10 +140,18 @@ pub fn time_of_visit(as_it_is: &[f64], with_remedy: &[f64]) -> TimeOfVisit {
         return TimeOfVisit::Unknown;
     };
     let ratio = median(&with) / median(&base);
-    let is_apart = with[0] > *base_most || base[0] > *with_most;
-    match is_apart && ratio.is_finite() && (ratio - 1.0).abs() >= LEAST_CHANGE {
-        true => TimeOfVisit::Times(ratio),
-        false => TimeOfVisit::Same,
+    let (least, most) = (with[0] / base_most, with_most / base[0]);
+    if !ratio.is_finite() || !least.is_finite() || !most.is_finite() {
+        // A clock that did not move.
+        return TimeOfVisit::Unknown;
+    }
+    let is_apart = least > 1.0 || most < 1.0;
+    if is_apart && (ratio - 1.0).abs() >= LEAST_CHANGE {
+        TimeOfVisit::Times(ratio)
+    } else if is_apart || most.max(1.0 / least) <= MOST_OF_SAME {
+        TimeOfVisit::Same
+    } else {
+        TimeOfVisit::Unclear(least, most)
     }
 }
 
@@ -219,6 +231,11 @@ fn helped(advice: &Advice, best: &Tried, workers: usize) -> String {
         TimeOfVisit::Same => words += " No difference in the time of the visit was found.",
         TimeOfVisit::Times(ratio) => {
             words += &format!(" The visit takes {}.", times(ratio));
+        }
+        TimeOfVisit::Unclear(least, most) => {
+            words += &format!(
+                " Whether the visit takes longer is not known, its times vary too much: {least:.1} to {most:.1} times as long."
+            );
         }
     }
     words

@@ -200,6 +200,7 @@ fn columns_of_trees<'a>(
                 TimeOfVisit::Unknown => String::new(),
                 TimeOfVisit::Same => "the same".to_owned(),
                 TimeOfVisit::Times(ratio) => times(ratio),
+                TimeOfVisit::Unclear(least, most) => format!("× {least:.1}–{most:.1}"),
             },
         });
         row.push(tried.map_or_else(String::new, |tried| {

@@ -270,7 +270,7 @@ fn more(data: &OwnData, ways: &[Vec<&OwnDataWay>]) -> Option<Columns> {
         table.rows.push(vec![
             label(data, way),
             bytes(line.each_bytes()),
-            format!("~{}", bytes(line.at(beyond))),
+            bytes(line.at(beyond)),
             line.fit(data.memory_limit.bytes)
                 .map_or_else(|| "no end".to_owned(), count),
             off,
@@ -296,12 +296,15 @@ pub(super) fn label(data: &OwnData, one: &OwnDataWay) -> String {
 
 /// Its name, with what says that a program gets it without asking for a start method.
 fn marked(data: &OwnData, one: &OwnDataWay, label: &str) -> String {
-    let mark = match one.start_method {
+    format!("{label}{}", mark(data, one))
+}
+
+fn mark(data: &OwnData, one: &OwnDataWay) -> &'static str {
+    match one.start_method {
         method if method == data.default_start_method => DEFAULT,
         StartMethod::Forkserver => COMING,
         _ => "",
-    };
-    format!("{label}{mark}")
+    }
 }
 
 fn known(number: Option<u64>) -> String {
@@ -335,8 +338,7 @@ pub(super) fn notes(data: &OwnData, run: &Run) -> Vec<String> {
         "copied: memory of its own that a worker has beyond one that was started alike and got nothing, of the worker \
          with the most. memory: of all processes together, page tables included, when all workers have made their visit; \
          pages of libraries are not in it. peak: the same, had all of them their most at one moment. 1st result: from \
-         when the parent has the data until a worker has visited it. ~: varies from run to run, as the data came through \
-         a pipe."
+         when the parent has the data until a worker has visited it."
             .to_owned(),
         format!(
             "start: until a worker runs that gets nothing. read: what a worker read from pipes and files beyond one that got \
@@ -346,7 +348,16 @@ pub(super) fn notes(data: &OwnData, run: &Run) -> Vec<String> {
             hangs(data.ways.iter().filter_map(|one| Some(one.measured.as_ref()?.after_worker_killed)))
         ),
     ];
-    notes.push(start_methods(data, run));
+    let shown = || {
+        data.by_way()
+            .into_iter()
+            .filter_map(|way| largest(&way))
+            .map(|(one, _)| one)
+    };
+    if shown().any(|one| came_through_pipe(one, data.pickled_bytes)) {
+        notes[0] += &format!(" {MOVES}: varies from run to run, as the data came through a pipe.");
+    }
+    notes.extend(start_methods(data, run, shown()));
     if let (Some(middle), Some(each)) = (data.fork.middle_seconds(), data.fork.seconds_per_gib()) {
         notes.push(format!(
             "A fork of the parent takes {}, with {} resident: {} a GiB.",
@@ -429,17 +440,28 @@ fn by_reason<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<(&'a str, 
         .collect()
 }
 
-fn start_methods(data: &OwnData, run: &Run) -> String {
+/// What the marks behind ways say, of those that stand there.
+fn start_methods<'a>(
+    data: &OwnData,
+    run: &Run,
+    shown: impl Iterator<Item = &'a OwnDataWay>,
+) -> Option<String> {
     let (version, method) = (&run.python.version, data.default_start_method);
-    match method {
-        StartMethod::Fork => format!(
-            "{DEFAULT}: what a program gets that names no start method, in Python {version}: fork. {COMING}: what it gets from \
-             Python 3.14 on: forkserver."
-        ),
-        _ => format!(
-            "{DEFAULT}: what a program gets that names no start method, in Python {version}: {method}."
-        ),
+    let (mut is_default, mut is_coming) = (false, false);
+    for one in shown {
+        is_default |= mark(data, one) == DEFAULT;
+        is_coming |= mark(data, one) == COMING;
     }
+    let mut says = Vec::new();
+    let mut who = "what a program gets that names no start method,";
+    if is_default {
+        says.push(format!("{DEFAULT}: {who} in Python {version}: {method}."));
+        who = "what it gets";
+    }
+    if is_coming {
+        says.push(format!("{COMING}: {who} from Python 3.14 on: forkserver."));
+    }
+    (!says.is_empty()).then(|| says.join(" "))
 }
 
 /// Which ways do not apply, together where the reason is the same.

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::planning::Planned;
-use super::trial::{Which, attempt, build_with, is_passed_over};
+use super::trial::{VisitSeconds, Which, attempt, build_with, is_passed_over, times};
 use super::{Trials, saved};
 use crate::advice::{rank, tree_noise_of};
 use crate::experiment::dataset::{DatasetError, build};
-use crate::experiment::measure::visit_all;
+use crate::experiment::measure::{Measured, visit_all};
 use crate::experiment::plan::Dataset;
 use crate::experiment::steps::Step;
 use crate::model::{Advice, MeasuredAgain, Measurement, SecondTrial};
@@ -35,14 +35,14 @@ impl Trials<'_> {
                 visits: best.visits.clone(),
                 ..self.dataset.clone()
             };
-            let plain = self.as_it_is_again(&best, dataset, step)?;
-            // That it does the same is known by now, and how long it takes.
+            let (plain, plain_seconds) = self.as_it_is_again(&best, dataset, step)?;
+            // That it does the same is known by now.
             let which = Which {
                 remedy: best.remedy,
                 planned: &best.planned,
                 compare: false,
             };
-            let trial = attempt(self.plan, dataset, which, self.launch, &|_| false, step)?;
+            let trial = attempt(self.plan, dataset, which, self.launch, &|_| true, step)?;
             for advice in all
                 .iter_mut()
                 .filter(|one| best.visits.contains(&one.visit))
@@ -52,7 +52,13 @@ impl Trials<'_> {
                     let visited = trial.visits.get(&advice.visit)?.as_ref();
                     visited.ok().map(|(measurement, _)| measurement)
                 });
+                let seconds = trial.as_ref().ok().map(|trial| &trial.seconds);
+                let seconds = [Some(&plain_seconds), seconds].map(|all| {
+                    all.and_then(|all| all.get(&advice.visit))
+                        .map_or(&[][..], Vec::as_slice)
+                });
                 note(advice, &best.remedy.name, plain, with);
+                note_times(advice, &best.remedy.name, seconds);
                 tried.insert((advice.visit.clone(), best.remedy.name.clone()));
             }
         }
@@ -67,7 +73,7 @@ impl Trials<'_> {
         Ok(())
     }
 
-    /// The data as it is once more; nothing where it could not be measured.
+    /// The data as it is once more, and the times of each visit; nothing where it could not be measured.
     ///
     /// The code of a remedy that only calls something stands there, too, and is not called: a heap that begins elsewhere for it
     /// is no saving either.
@@ -76,8 +82,9 @@ impl Trials<'_> {
         best: &Best,
         dataset: &Dataset,
         step: &mut dyn FnMut(Step<'_>),
-    ) -> Result<Vec<Measurement>, DatasetError> {
+    ) -> Result<(Vec<Measurement>, VisitSeconds), DatasetError> {
         let (plan, launch) = (self.plan, self.launch);
+        let mut seconds = VisitSeconds::new();
         step(Step::Building {
             fixture: &dataset.fixture.name,
         });
@@ -90,8 +97,20 @@ impl Trials<'_> {
             false => build(plan, dataset, launch),
         };
         match anew().and_then(|built| visit_all(plan, dataset, built, anew, step)) {
-            Ok(measured) => Ok(measured.measurements),
-            Err(error) if is_passed_over(&error) => Ok(Vec::new()),
+            Ok(Measured {
+                measurements,
+                subject,
+                ..
+            }) => {
+                if let Some(mut subject) = subject {
+                    for Measurement { visit, .. } in &measurements {
+                        let timed = times(&mut subject, visit, &dataset.fixture.name)?;
+                        seconds.insert(visit.clone(), timed);
+                    }
+                }
+                Ok((measurements, seconds))
+            }
+            Err(error) if is_passed_over(&error) => Ok((Vec::new(), seconds)),
             Err(error) => Err(error),
         }
     }
@@ -117,6 +136,19 @@ fn untried(all: &[Advice], tried: &BTreeSet<(String, String)>) -> Option<Best> {
         },
         visits: std::iter::once(first.visit.clone()).chain(others).collect(),
     })
+}
+
+/// Adds the times of the data as it is and of a remedy: a machine that was busier the first time made no visit faster.
+fn note_times(advice: &mut Advice, name: &str, [plain, with]: [&[f64]; 2]) {
+    // Of one alone, they would say more of the machine.
+    if plain.is_empty() || with.is_empty() {
+        return;
+    }
+    advice.visit_seconds.extend_from_slice(plain);
+    let mut remedies = advice.remedies.iter_mut();
+    if let Some(one) = remedies.find(|one| one.remedy == name) {
+        one.visit_seconds.extend_from_slice(with);
+    }
 }
 
 /// Takes down what the second time gave. By so much as the data as it is differed between both times, nothing is saved.

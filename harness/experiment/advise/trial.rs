@@ -26,6 +26,9 @@ const REFREEZE: &str = "import gc\ngc.unfreeze()\ngc.collect()\ngc.freeze()\n";
 /// A visit with a remedy, and what says that it does the same; or why it was not measured.
 pub(super) type RemedyVisit = Result<(Measurement, Option<Compared>), String>;
 
+/// How long each visit took, each time, by its name.
+pub(super) type VisitSeconds = BTreeMap<String, Vec<f64>>;
+
 /// What is to be tried.
 #[derive(Clone, Copy)]
 pub(super) struct Which<'a> {
@@ -43,8 +46,8 @@ pub(super) struct Trial {
     pub(super) parent_bytes: Option<u64>,
     /// By the visit's name.
     pub(super) visits: BTreeMap<String, RemedyVisit>,
-    /// How long each visit took that it helps with.
-    pub(super) seconds: BTreeMap<String, Vec<f64>>,
+    /// Of those that it helps with.
+    pub(super) seconds: VisitSeconds,
     pub(super) refreeze_bytes: Option<u64>,
     /// Parts of the data of which nobody knows whether a visit changes them, by the visit's name.
     pub(super) unseen: BTreeMap<String, Vec<String>>,
@@ -134,7 +137,7 @@ pub(super) fn attempt(
         prepare_peak_bytes,
         parent_bytes: rss_bytes(subject.pid()),
         visits,
-        seconds: BTreeMap::new(),
+        seconds: VisitSeconds::new(),
         refreeze_bytes: None,
         unseen,
         warnings: BTreeSet::new(),
@@ -176,7 +179,7 @@ pub(super) fn attempt(
             let seconds = times(&mut subject, visit, &dataset.fixture.name)?;
             trial.seconds.insert((*visit).clone(), seconds);
         }
-        if remedy.refreezes && !worth.is_empty() {
+        if compare && remedy.refreezes && !worth.is_empty() {
             trial.refreeze_bytes = refreeze(&mut subject).ok().flatten();
         }
     }

@@ -210,7 +210,7 @@ fn a_saving_at_the_peak_alone_helps_and_a_tie_goes_to_what_changes_less() {
 #[test]
 fn a_time_is_another_only_where_each_is_longer_than_each_of_the_others() {
     let base = [1.0, 1.1, 1.05];
-    assert_eq!(time_of_visit(&base, &[1.08, 1.3, 1.2]), TimeOfVisit::Same);
+    assert_eq!(time_of_visit(&base, &[1.08, 1.2, 1.1]), TimeOfVisit::Same);
     assert_eq!(time_of_visit(&base, &[]), TimeOfVisit::Unknown);
     assert_eq!(
         time_of_visit(&base, &[2.1, 2.2, 2.15]),
@@ -220,6 +220,19 @@ fn a_time_is_another_only_where_each_is_longer_than_each_of_the_others() {
     assert_eq!(
         time_of_visit(&[1.0, 1.0, 1.0], &[1.01, 1.01, 1.01]),
         TimeOfVisit::Same
+    );
+    // Not told apart, and too far from each other to be called the same.
+    assert_eq!(
+        time_of_visit(&[1.0, 2.0, 1.0], &[1.8, 2.5, 1.8]),
+        TimeOfVisit::Unclear(0.9, 2.5)
+    );
+    assert_eq!(
+        time_of_visit(&[1.0, 2.0, 1.0], &[0.5, 1.0, 1.0]),
+        TimeOfVisit::Unclear(0.25, 1.0)
+    );
+    assert_eq!(
+        time_of_visit(&[0.0, 0.0, 0.0], &[0.0, 1.0, 1.0]),
+        TimeOfVisit::Unknown
     );
     // Of many, one may have been disturbed.
     let disturbed = [1.0, 1.0, 1.0, 1.0, 9.0];

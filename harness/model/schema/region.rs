@@ -30,7 +30,7 @@ pub enum RegionName {
     Interpreter,
     /// Writable pages of other files: variables of libraries.
     Libraries,
-    /// Stacks of threads.
+    /// Stacks of threads. On other processors than x86-64, of the first thread alone: those of the others are part of `rest`.
     Stack,
     /// Every other page of the process that could be shared at the fork. In documents of schema version 1 and 2 the four before
     /// it, and `native`, are part of it.

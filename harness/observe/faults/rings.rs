@@ -149,10 +149,28 @@ pub(super) fn processors_of(pid: i32) -> Result<Vec<usize>, Unavailable> {
 
 /// Numbers of the processors that are switched on. One that is switched on later has no event.
 pub(super) fn online_processors() -> Result<Vec<usize>, Unavailable> {
-    let file = "/sys/devices/system/cpu/online";
-    let failed = Attempt::Other("reading the list of processors in /sys").failed();
-    let text = std::fs::read_to_string(file).map_err(&failed)?;
+    let failed = Attempt::Other("reading the list of processors").failed();
+    let (text, numbers): (_, fn(&str) -> _) =
+        match std::fs::read_to_string("/sys/devices/system/cpu/online") {
+            // A sandbox may have no /sys.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (std::fs::read_to_string("/proc/stat"), numbers_of_stat)
+            }
+            list => (list, numbers),
+        };
+    let text = text.map_err(&failed)?;
     numbers(text.trim()).ok_or_else(|| failed(io::Error::other(format!("{text:?}"))))
+}
+
+/// The lines `cpu0 …` of /proc/stat, which has those alone that are switched on (fs/proc/stat.c).
+fn numbers_of_stat(stat: &str) -> Option<Vec<usize>> {
+    let names = stat.lines().filter_map(|line| line.strip_prefix("cpu"));
+    let numbers = names.filter_map(|rest| rest.split(' ').next());
+    let all: Result<Vec<usize>, _> = numbers
+        .filter(|number| !number.is_empty())
+        .map(str::parse)
+        .collect();
+    all.ok().filter(|all| !all.is_empty())
 }
 
 /// `0-3,5` (Documentation/admin-guide/cputopology.rst).
@@ -175,6 +193,16 @@ mod tests {
         assert_eq!(numbers("0-2,5,7-8"), Some(vec![0, 1, 2, 5, 7, 8]));
         assert_eq!(numbers(""), None);
         assert_eq!(numbers("0-"), None);
+    }
+
+    #[test]
+    fn without_sys_they_are_those_of_proc() {
+        let stat = "cpu  10 0 5 9\ncpu0 5 0 2 4\ncpu3 5 0 3 5\nintr 7 0\nctxt 9\n";
+        assert_eq!(numbers_of_stat(stat), Some(vec![0, 3]));
+        assert_eq!(numbers_of_stat("cpu  10 0\nintr 7"), None);
+        assert_eq!(numbers_of_stat("cpux 10 0"), None);
+        let here = std::fs::read_to_string("/proc/stat").unwrap();
+        assert_eq!(numbers_of_stat(&here), online_processors().ok());
     }
 
     #[test]

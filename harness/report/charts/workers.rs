@@ -63,7 +63,11 @@ fn chart(
             name,
             figures: vec![
                 bytes(last),
-                format!("~{} with {}, {kept}", bytes(line.at(beyond)), count(beyond)),
+                format!(
+                    "about {} with {}, {kept}",
+                    bytes(line.at(beyond)),
+                    count(beyond)
+                ),
             ],
             colour,
             points: line
