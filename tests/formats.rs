@@ -1,7 +1,7 @@
 //! The formats of a report: one canned report in each, and a real one against the schema.
 
 use refcow::claims::Claims;
-use refcow::model::{self, By, Report, Verdict, Warning};
+use refcow::model::{self, By, Report, StartMethod, Verdict, Warning};
 use refcow::report::{
     self, Format, Style, render, render_alternatives, render_alternatives_markdown, render_by,
     render_claims, render_document,
@@ -75,6 +75,30 @@ fn ways_to_share_own_data_read_the_same_in_every_form(#[case] name: &str, #[case
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(format!("own_data_{name}"), text);
     });
+}
+
+/// Marks are explained where they stand, and only there.
+#[rstest]
+#[case::inherited("inherit", StartMethod::Fork, &["*"])]
+#[case::through_a_pipe("args", StartMethod::Spawn, &["~"])]
+#[case::what_comes_with_3_14("args", StartMethod::Forkserver, &["~", "†"])]
+fn marks_of_ways_are_explained_where_they_stand(
+    #[case] way: &str,
+    #[case] method: StartMethod,
+    #[case] marks: &[&str],
+) {
+    let mut report = with_own_data();
+    let ways = &mut report.runs[0].own_data[0].ways;
+    ways.retain(|one| {
+        one.way == way && (one.start_method == StartMethod::Fork) == (method == StartMethod::Fork)
+    });
+    ways.iter_mut().for_each(|one| one.start_method = method);
+    let text = String::from_utf8(report::render_own_data(&report, Style::Markdown)).unwrap();
+    for mark in ["~", "*", "†"] {
+        let stands = text.matches(mark).count() > 1 && text.contains(&format!("{mark}: "));
+        assert_eq!(stands, marks.contains(&mark), "{mark} in {text}");
+        assert_eq!(text.contains(mark), stands, "{mark} in {text}");
+    }
 }
 
 #[test]
